@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Finding out which boot loader starts this node's kernel, by evidence, most telling first.
+
+Sources: ostree (/run/ostree-booted), bootc-status(8), the Boot Loader Interface (the EFI variable LoaderInfo, set by
+systemd-boot and by newer GRUBs), GRUB's blscfg module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+from ..errors import RefusedError
+from .loaders.entries import GRUB_ENTRIES, grub_reads_entries
+from .loaders.grub import GENERATED, Grub, generated_file
+from .loaders.grubby import Grubby
+from .loaders.rpm_ostree import RpmOstree, booted_image_mode
+from .loaders.systemd_boot import BOOT_ROOTS, CMDLINE, SDBOOTUTIL, SystemdBoot
+
+if t.TYPE_CHECKING:
+    from .node import Node
+
+OSTREE_BOOTED = "/run/ostree-booted"
+OS_RELEASE = "/etc/os-release"
+LOADER_INFO = "firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+KARGS_D = "/usr/lib/bootc/kargs.d"
+SYSTEMD_BOOT_BINARIES = "/EFI/systemd/systemd-boot*.efi"
+
+_CHOOSE = "say which with the option bootloader"
+
+
+class Firmware(t.NamedTuple):
+    """What the firmware knows of this boot."""
+
+    efi: bool
+    loader: str  # such as "systemd-boot 252.39" or "GRUB 2.12"; empty when no loader left its name
+
+
+def read_firmware(sysfs_root: str = "/sys") -> Firmware:
+    """Read it from sysfs: an EFI variable is four bytes of attributes, then, here, UTF-16 text."""
+    efi = os.path.isdir(os.path.join(sysfs_root, "firmware", "efi"))
+    try:
+        with open(os.path.join(sysfs_root, LOADER_INFO), "rb") as stream:
+            return Firmware(efi, stream.read()[4:].decode("utf-16-le", "replace").rstrip("\0"))
+    except OSError:
+        return Firmware(efi, "")
+
+
+def detect(node: Node, firmware: Firmware) -> str:
+    """The boot loader's name. Raises RefusedError when none can be told arguments, or more than one could be it."""
+    if node.exists(OSTREE_BOOTED):
+        return _of_ostree(node)
+    if firmware.loader.startswith("systemd-boot"):
+        return SystemdBoot.name
+    grub = generated_file(node)
+    if grub is not None and grub_reads_entries(node, grub):
+        return _of_entries(node, grub)
+    systemd = _systemd_boot(node) if firmware.efi else None
+    if grub is not None and systemd is not None and not firmware.loader.startswith("GRUB"):
+        raise RefusedError(
+            f"GRUB ({grub}) and systemd-boot ({systemd}) are both installed, and the firmware names neither",
+            "bootloader",
+            _CHOOSE,
+        )
+    if grub is not None:
+        return Grub.name
+    if systemd is not None:
+        return SystemdBoot.name
+    raise RefusedError(
+        f"no boot loader was found that can be told kernel arguments: looked for {OSTREE_BOOTED}, the EFI variable"
+        f" LoaderInfo, {' and '.join(GENERATED)}, and systemd-boot below {', '.join(BOOT_ROOTS)}",
+        "bootloader",
+        f"{_CHOOSE}, or set the arguments where this machine boots from",
+    )
+
+
+def _of_ostree(node: Node) -> str:
+    has_rpm_ostree = node.command("rpm-ostree") is not None
+    # Fedora CoreOS is built as a bootc image too, but its documentation changes arguments with rpm-ostree.
+    image_mode = _image_mode(node) and "VARIANT_ID=coreos" not in (node.read(OS_RELEASE) or "").splitlines()
+    if has_rpm_ostree and not image_mode:
+        return RpmOstree.name
+    if image_mode or node.command("bootc"):
+        alternative = ", or set them on this node alone with bootloader: rpm-ostree" if has_rpm_ostree else ""
+        raise RefusedError(
+            "this node runs a bootc image, and its kernel arguments belong in the image",
+            "bootloader",
+            f'write them to {KARGS_D}/10-qat.toml in the image, as kargs = ["KEY=VALUE"]{alternative}',
+        )
+    raise RefusedError(
+        "this node runs an ostree image without rpm-ostree", "bootloader", "set the arguments where the image is built"
+    )
+
+
+def _image_mode(node: Node) -> bool:
+    if node.command("bootc") is None:
+        return False
+    result = node.run(["bootc", "status", "--json"])
+    try:
+        return result.code == 0 and booted_image_mode(json.loads(result.out))
+    except ValueError:
+        return False
+
+
+def _of_entries(node: Node, grub: str) -> str:
+    if node.command("grubby") is None:
+        raise RefusedError(
+            f"GRUB takes its menu from {GRUB_ENTRIES} ({grub} calls blscfg), but the command grubby is missing",
+            "bootloader",
+            "install grubby, or set the arguments in the image",
+        )
+    return Grubby.name
+
+
+def _systemd_boot(node: Node) -> str | None:
+    """A sign of systemd-boot: its program on a boot partition, or SUSE's tool for it with its settings."""
+    for root in BOOT_ROOTS:
+        for path in node.glob(root + SYSTEMD_BOOT_BINARIES):
+            return path
+    return CMDLINE if node.command(SDBOOTUTIL) and node.exists(CMDLINE) else None

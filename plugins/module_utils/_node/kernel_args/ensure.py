@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one thing to call: see that the node's next boot has the arguments, and say how that compares with this boot."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..errors import NodeError, RefusedError
+from .arguments import Request, unsatisfied
+from .detect import Firmware, detect
+from .loaders import LOADERS
+from .plan import Plan, apply
+
+if t.TYPE_CHECKING:
+    from .node import Node
+    from .running import Running
+
+AUTO = "auto"
+CHOICES: tuple[str, ...] = (AUTO, *sorted(LOADERS))
+
+# The command without which a boot loader that was named cannot be told anything; GRUB's own plan looks for its several.
+_NEEDS = {"grubby": "grubby", "rpm-ostree": "rpm-ostree"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, or in a rehearsal would be."""
+
+    bootloader: str
+    plan: Plan
+
+
+def ensure(
+    node: Node, request: Request, running: Running, firmware: Firmware, bootloader: str = AUTO, rehearse: bool = False
+) -> Outcome:
+    """Make the node's next boots have the arguments as requested.
+
+    `rehearse` stops before the first write. Raises RefusedError before anything is written, NodeError when something
+    failed.
+    """
+    name = detect(node, firmware) if bootloader == AUTO else _named(node, bootloader)
+    loader = LOADERS[name](node, running)
+    plan = loader.plan(request)
+    if not (rehearse or plan.empty):
+        apply(node, plan)
+        _check(loader.plan(request), request, plan)
+    return Outcome(name, plan)
+
+
+def _named(node: Node, bootloader: str) -> str:
+    command = _NEEDS.get(bootloader)
+    if command is not None and node.command(command) is None:
+        raise RefusedError(
+            f"{bootloader} was asked for, but the node has no command {command}",
+            "bootloader",
+            "install it, or use bootloader: auto",
+        )
+    return bootloader
+
+
+def _check(again: Plan, request: Request, done: Plan) -> None:
+    """Once done, the plan must be empty; commands have been known to report success and change nothing."""
+    if again.empty:
+        return
+    did = " and ".join(dict.fromkeys(command[0] for command in done.commands)) or "writing"
+    pending = unsatisfied(again.before, request).arguments or request.arguments
+    wanted = ("with " if request.state == "present" else "without ") + " ".join(each.text for each in pending)
+    raise NodeError(
+        f"{did} reported success, but the next boot would still not be {wanted}",
+        "bootloader",
+        "see what else writes the boot loader's files",
+    )

@@ -1,0 +1,208 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The port through which boot loaders reach a node, and the real node behind it."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import shutil
+import tempfile
+import typing as t
+from dataclasses import dataclass
+
+from ..errors import NodeError, RefusedError
+
+# Looked at in this order, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories.
+COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+_SELINUX_LABEL = "security.selinux"
+_MOST_LINKS = 40
+# coreutils chroot(1): 125 when chroot itself fails, before the command is started.
+_CHROOT_FAILED = 125
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a command ended."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+
+Runner = t.Callable[[t.Sequence[str]], CommandResult]
+
+
+class Node(t.Protocol):
+    """What a boot loader may ask of a node. Paths are the node's own, absolute."""
+
+    def read(self, path: str) -> str | None:
+        """The file's text, or None when there is none. Raises NodeError when it cannot be read."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file or directory."""
+        ...
+
+    def glob(self, pattern: str) -> list[str]:
+        """The paths that match, sorted by their bytes."""
+        ...
+
+    def write(self, path: str, text: str) -> None:
+        """Put a file there whole or not at all; mode and owner of an older one are kept. Raises NodeError."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Take the file away; none is fine. Raises NodeError."""
+        ...
+
+    def command(self, name: str) -> str | None:
+        """The path of a command the node has, or None."""
+        ...
+
+    def run(self, command: t.Sequence[str]) -> CommandResult:
+        """Run a command on the node. Raises NodeError when it cannot be started."""
+        ...
+
+
+class LiveNode:
+    """The machine this process runs on, or one whose file system is mounted at `root`; commands then run by chroot."""
+
+    def __init__(self, runner: Runner, root: str = "/") -> None:
+        self._runner = runner
+        self._root = root.rstrip("/")
+
+    def _at(self, path: str) -> str:
+        """Where the path is for this process; a link is followed inside the node's file system."""
+        place = self._root + path
+        for _step in range(_MOST_LINKS):
+            if not os.path.islink(place):
+                return place
+            target = os.readlink(place)
+            place = self._root + target if target.startswith("/") else os.path.join(os.path.dirname(place), target)
+        raise NodeError("the symbolic link leads in a circle", path, "repair it")
+
+    def read(self, path: str) -> str | None:
+        try:
+            # Bytes that are no UTF-8 must come back as they were when the file is put back.
+            with open(self._at(path), encoding="utf-8", errors="surrogateescape", newline="") as stream:
+                return stream.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _cannot("read", path, error) from None
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self._at(path))
+
+    def glob(self, pattern: str) -> list[str]:
+        found = glob.glob(glob.escape(self._root) + pattern)
+        return sorted(path[len(self._root) :] for path in found)
+
+    def write(self, path: str, text: str) -> None:
+        try:
+            _write_whole(self._at(path), text.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            raise _cannot("written", path, error) from None
+
+    def remove(self, path: str) -> None:
+        try:
+            os.unlink(self._at(path))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise _cannot("removed", path, error) from None
+
+    def command(self, name: str) -> str | None:
+        for directory in COMMAND_DIRECTORIES:
+            path = f"{directory}/{name}"
+            if os.access(self._at(path), os.X_OK):
+                return path
+        return None
+
+    def run(self, command: t.Sequence[str]) -> CommandResult:
+        if not self._root:
+            return self._runner(command)
+        chroot = shutil.which("chroot", path=":".join(COMMAND_DIRECTORIES))
+        if chroot is None:
+            raise RefusedError(
+                f"the node's command {command[0]} cannot be run from here, because there is no chroot",
+                self._root,
+                "install coreutils where the module runs, or manage the node directly",
+            )
+        result = self._runner([chroot, self._root, *command])
+        if result.code == _CHROOT_FAILED:
+            raise RefusedError(
+                f"the node's command {command[0]} cannot be run from here: {last_lines(result)}",
+                self._root,
+                "run the module as root with CAP_SYS_CHROOT, or manage the node directly",
+            )
+        return result
+
+
+def last_lines(result: CommandResult, count: int = 5) -> str:
+    """The last lines a command said, in one line; standard error first, for it tells more."""
+    said = result.err.strip() or result.out.strip()
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return " / ".join(lines[-count:]) or "it said nothing"
+
+
+def _cannot(done: str, path: str, error: OSError) -> NodeError:
+    remedies = {
+        errno.EACCES: "run as root (become: true)",
+        errno.EPERM: "run as root (become: true)",
+        errno.EROFS: "the file system is mounted read-only; change the arguments in the image instead",
+        errno.ENOSPC: "make room on that file system",
+    }
+    remedy = remedies.get(error.errno or 0, "")
+    return NodeError(f"cannot be {done}: {error.strerror or error}", path, remedy)
+
+
+def _write_whole(path: str, content: bytes) -> None:
+    """Replace a file by rename, so that a crash leaves the old one or the new one."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    # The name ends in no suffix that a boot loader reads, should a crash leave it behind.
+    descriptor, temporary = tempfile.mkstemp(prefix=".accel-qat-", dir=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            _look_like(path, stream.fileno())
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    _sync_directory(directory)
+
+
+def _look_like(path: str, descriptor: int) -> None:
+    """Give the new file mode, owner and SELinux label of the one it replaces."""
+    try:
+        old = os.stat(path)
+    except FileNotFoundError:
+        os.fchmod(descriptor, 0o644)
+        return
+    new = os.fstat(descriptor)
+    os.fchmod(descriptor, old.st_mode & 0o7777)
+    # FAT (an EFI system partition) has no owners and refuses the call.
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+    try:
+        os.setxattr(descriptor, _SELINUX_LABEL, os.getxattr(path, _SELINUX_LABEL))
+    except OSError as error:
+        # No label, or a file system without labels.
+        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+            raise
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a boot loader plans, and carrying it out."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..errors import NodeError
+from .node import Node, last_lines
+
+if t.TYPE_CHECKING:
+    from .arguments import CommandLine, Request
+
+
+@dataclass(frozen=True)
+class FileEdit:
+    """A file to be written; `before` None means there is none yet, `after` None that it goes."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class LineChange:
+    """A command line that a boot loader's own command changes; `label` says whose it is."""
+
+    label: str
+    before: CommandLine
+    after: CommandLine
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything to do, in order: the edits, then the commands.
+
+    `before` and `after` are the command line that the next boot would have and will have. `rewritten` are the files
+    that the commands change; they are put back when a command fails. `notes` are for the person who asked.
+    """
+
+    before: CommandLine
+    after: CommandLine
+    edits: tuple[FileEdit, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
+    rewritten: tuple[str, ...] = ()
+    changes: tuple[LineChange, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.edits or self.commands)
+
+    @property
+    def files(self) -> list[str]:
+        """The files that change."""
+        return sorted({*(edit.path for edit in self.edits), *self.rewritten})
+
+
+class BootLoader(t.Protocol):
+    """One way of telling the next kernel its arguments. A boot loader reads and plans; it writes nothing."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        ...
+
+    def plan(self, request: Request) -> Plan:
+        """What is to be done. Raises RefusedError when it cannot be done; asked again afterwards, the plan is empty."""
+        ...
+
+
+def apply(node: Node, plan: Plan) -> None:
+    """Carry the plan out. When anything fails the files are put back; NodeError says what failed and its last words."""
+    originals = {path: node.read(path) for path in plan.files}
+    try:
+        _carry_out(node, plan)
+    except NodeError as error:
+        remedy = error.remedy or "the files were put back as they were; mend this and run again"
+        try:
+            _put_back(node, originals)
+        except NodeError as second:
+            remedy = f"the files could not be put back either ({second}); mend this before the next boot"
+        raise NodeError(error.problem, error.where, remedy) from error
+
+
+def _carry_out(node: Node, plan: Plan) -> None:
+    for edit in plan.edits:
+        if edit.after is None:
+            node.remove(edit.path)
+        else:
+            node.write(edit.path, edit.after)
+    for command in plan.commands:
+        result = node.run(command)
+        if result.code:
+            raise NodeError(f"failed with exit code {result.code}: {last_lines(result)}", " ".join(command))
+
+
+def _put_back(node: Node, originals: t.Mapping[str, str | None]) -> None:
+    for path, text in originals.items():
+        if text is None:
+            node.remove(path)
+        elif node.read(path) != text:
+            node.write(path, text)
