@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Carries plans out: rehearses, writes, reads back, explains what the kernel refused, and puts a PF back where it stopped."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from .errors import NodeError, RefusedError, WriteTimeout
+from .explain import explain
+from .kernel import Kernel
+from .paths import device_file
+from .picture import Node, QatDevice
+from .plan import Plan, Skip, plan_node
+from .services import parse_services
+from .step import NONE, Action, Step
+from .target import Binding, PfTarget
+
+SECONDS = 60.0
+"""How long one write may take. A PF that makes 16 VFs takes about a second; removing a VF somebody holds open takes forever."""
+
+_ROUNDS = 6
+
+Planner = t.Callable[[Node], Plan]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A step that did not work, and why."""
+
+    step: Step
+    error: NodeError
+
+    def as_dict(self) -> dict[str, t.Any]:
+        return dict(self.error.as_dict(), step=self.step.as_dict())
+
+
+class ApplyError(NodeError):
+    """Applying stopped. `failures` are the steps that failed, `done` what was written and stays, `rolled_back` what was undone."""
+
+    kind = "apply"
+
+    def __init__(
+        self, failures: t.Sequence[Failure], done: t.Sequence[Step], rolled_back: t.Sequence[Step], rest: str = ""
+    ) -> None:
+        first = failures[0]
+        problem = first.error.problem
+        if len(failures) > 1:
+            others = ", ".join(failure.step.device for failure in failures[1:])
+            problem += f" (and {len(failures) - 1} more: {others})"
+        remedy = "; ".join(text for text in (first.error.remedy, rest) if text)
+        super().__init__(problem, first.error.where, remedy)
+        self.failures = tuple(failures)
+        self.done = tuple(done)
+        self.rolled_back = tuple(rolled_back)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        return dict(
+            super().as_dict(),
+            failed_at=[failure.as_dict() for failure in self.failures],
+            rolled_back=[step.as_dict() for step in self.rolled_back],
+            stands=[step.as_dict() for step in self.done],
+        )
+
+
+@dataclass
+class Outcome:
+    """What applying did: the node before and after, the steps taken, and what `when_in_use: skip` left."""
+
+    before: Node
+    after: Node
+    steps: list[Step] = field(default_factory=list)
+    skipped: tuple[Skip, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        """The steps as one plan, for showing."""
+        return Plan(tuple(self.steps), self.skipped)
+
+
+def rehearse(plan: Plan, kernel: Kernel) -> None:
+    """Raises RefusedError unless every file that the plan writes and that exists already may be written."""
+    for step in plan.steps:
+        if not step.of_module and kernel.exists(step.path) and not kernel.writable(step.path):
+            raise RefusedError(
+                "no permission to write", where=step.path, remedy="run as root (become: true), with /sys writable"
+            )
+
+
+def converge(kernel: Kernel, read: t.Callable[[], Node], planner: Planner, seconds: float = SECONDS) -> Outcome:
+    """Plan, rehearse and apply until nothing is left to do.
+
+    Plans again where a step brings a driver in, since only then its device shows what it is, and at the end, to prove that the
+    node is as wanted. Raises NodeError; after an ApplyError the PF whose step failed is as it was found, as far as that can be.
+    """
+    before = read()
+    outcome = Outcome(before, before)
+    failures: list[Failure] = []
+    for _round in range(_ROUNDS):
+        plan = planner(outcome.after)
+        rehearse(plan, kernel)
+        outcome.skipped = plan.skipped
+        failed = {failure.step.device for failure in failures}
+        steps = [step for step in plan.steps if step.device not in failed]
+        if not steps:
+            break
+        failures += _take(kernel, read, _until_revealed(steps), outcome, seconds)
+        outcome.after = read()
+    else:
+        raise NodeError(
+            f"the node does not keep what is written to it: {steps[0]}",
+            where=steps[0].path,
+            remedy="see whether another tool manages this device",
+        )
+    if failures:
+        raise ApplyError(failures, outcome.steps, (), "the other VFs are as wanted")
+    return outcome
+
+
+def _until_revealed(steps: t.Sequence[Step]) -> t.Sequence[Step]:
+    for position, step in enumerate(steps):
+        if step.reveals:
+            return steps[: position + 1]
+    return steps
+
+
+def _take(
+    kernel: Kernel, read: t.Callable[[], Node], steps: t.Sequence[Step], outcome: Outcome, seconds: float
+) -> list[Failure]:
+    """Take the steps; a failing VF is left out and returned, anything else ends in ApplyError."""
+    failures: list[Failure] = []
+    for step in steps:
+        if any(failure.step.device == step.device for failure in failures):
+            continue
+        try:
+            take(kernel, step, seconds)
+        except NodeError as error:
+            failures.append(Failure(step, error))
+            if not step.of_vf or isinstance(error, WriteTimeout):
+                raise _roll_back(kernel, read, failures, outcome, seconds) from None
+            continue
+        outcome.steps.append(step)
+    return failures
+
+
+def take(kernel: Kernel, step: Step, seconds: float) -> None:
+    """Make one write and read it back. Raises NodeError."""
+    if step.action is Action.LOAD_MODULE:
+        kernel.load_module(step.device, step.after.split() if step.after != "loaded" else (), seconds)
+        return
+    if step.action is Action.UNLOAD_MODULE:
+        kernel.unload_module(step.device, seconds)
+        return
+    try:
+        kernel.write(step.path, step.value, seconds)
+        found = _read_back(kernel, step)
+    except OSError as error:
+        raise explain(step, error) from None
+    if not _same(step, found):
+        raise NodeError(
+            f"wrote {step.value!r}, and the kernel accepted it, but {step.shows} is now {found}",
+            where=step.path,
+            remedy="see the kernel's log for the device's own message",
+        )
+
+
+def _read_back(kernel: Kernel, step: Step) -> str:
+    if step.action in (Action.BIND, Action.UNBIND):
+        return kernel.link(step.shows) if kernel.exists(step.shows) else NONE
+    found = kernel.read(step.shows)
+    if step.action is Action.VF_COUNT and int(step.after):
+        return str(_vfs_there(kernel, step.device, int(found)))
+    return NONE if found in ("", "(null)") else found
+
+
+def _vfs_there(kernel: Kernel, address: str, count: int) -> int:
+    """How many of the promised VFs really exist."""
+    return sum(kernel.exists(device_file(address, f"virtfn{index}")) for index in range(count))
+
+
+def _same(step: Step, found: str) -> bool:
+    if step.action is Action.SERVICES:
+        return parse_services(found) == parse_services(step.after)
+    return found == step.after
+
+
+def _roll_back(
+    kernel: Kernel, read: t.Callable[[], Node], failures: t.Sequence[Failure], outcome: Outcome, seconds: float
+) -> ApplyError:
+    """Put the PF of the last failure back to what was found, and make the error that tells of it."""
+    last = failures[-1]
+    pf = last.step.pf
+    if isinstance(last.error, WriteTimeout):
+        return ApplyError(failures[-1:], outcome.steps, (), "nothing was put back, since the kernel still works on it")
+    if not pf or not any(step.pf == pf for step in outcome.steps):
+        return ApplyError(failures[-1:], outcome.steps, ())
+    stands = [step for step in outcome.steps if step.pf != pf]
+    try:
+        back = _put_back(kernel, read, outcome.before, pf, seconds)
+    except NodeError as error:
+        rest = f"putting {pf} back failed too: {error.sentence()}"
+        return ApplyError(failures[-1:], outcome.steps, (), rest)
+    return ApplyError(failures[-1:], stands, back, f"{pf} was put back as it was found")
+
+
+def _put_back(kernel: Kernel, read: t.Callable[[], Node], before: Node, pf: str, seconds: float) -> list[Step]:
+    original = before.qat_at(pf)
+    if original is None:
+        return []
+    target = replace(original_target(original), when_in_use="fail")
+    outcome = Outcome(before, before)
+    for step in plan_node([target], read()).steps:
+        take(kernel, step, seconds)
+        outcome.steps.append(step)
+    return outcome.steps
+
+
+def original_target(device: QatDevice) -> PfTarget:
+    """The target that describes a PF exactly as it is."""
+    sriov = device.function.sriov
+    return PfTarget(
+        address=device.address,
+        where=device.address,
+        services=device.services,
+        vf_count=sriov.count if sriov else None,
+        bindings={index: Binding(vf.driver, vf.override) for index, vf in enumerate(device.vfs)},
+        autoprobe=sriov.autoprobe if sriov else None,
+        state=device.state,
+    )

@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Problems a person has to act on, each told in one sentence."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class NodeError(Exception):
+    """Something about the node or its configuration is wrong.
+
+    `where` is a file, a device address or a place in the configuration such as `devices[1].services[0]`; `problem` says what is
+    wrong there; `remedy` says what to do about it. Together they read as one sentence.
+    """
+
+    def __init__(self, problem: str, where: str = "", remedy: str = "") -> None:
+        self.problem = problem
+        self.where = where
+        self.remedy = remedy
+        super().__init__(self.sentence())
+
+    def sentence(self) -> str:
+        """The whole message, without a final full stop."""
+        text = f"{self.where}: {self.problem}" if self.where else self.problem
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The same for machines, as the modules' `failure` and `qatctl --json` give it."""
+        return {"kind": self.kind, "where": self.where, "problem": self.problem, "remedy": self.remedy}
+
+    kind = "node"
+
+
+class ConfigurationError(NodeError):
+    """The desired state is malformed, contradicts itself, or does not fit this node."""
+
+    kind = "configuration"
+
+
+class RefusedError(NodeError):
+    """The desired state is sound, but reaching it now is impossible or would harm somebody; nothing was written."""
+
+    kind = "refused"
+
+
+class WriteTimeout(NodeError):
+    """A write did not return within its time limit; the kernel still holds the process that made it."""
+
+    kind = "timeout"

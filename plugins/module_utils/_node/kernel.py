@@ -1,0 +1,234 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The running kernel as the engine sees it: a few operations on files, and modules.
+
+The engine speaks of `/sys/...`, `/proc/...` and `/dev/...`. `LiveKernel` maps those three to where they are mounted, so a container
+that has the host's files elsewhere can manage the host. Tests put a behavioural fake in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import socket
+import subprocess
+import tempfile
+import time
+import typing as t
+
+from .errors import NodeError, WriteTimeout
+
+
+class Kernel(t.Protocol):
+    """What the engine may ask of a kernel. Paths are absolute and begin with /sys, /proc or /dev."""
+
+    def read(self, path: str) -> str:
+        """The file's text, NUL bytes and surrounding white space removed. Raises OSError."""
+        ...
+
+    def write(self, path: str, value: str, seconds: float) -> None:
+        """Write `value` and a newline in one write call to an existing file.
+
+        Raises OSError with the kernel's errno, or WriteTimeout when the call has not returned after `seconds`.
+        """
+        ...
+
+    def list(self, path: str) -> t.Sequence[str]:
+        """The names in a directory, sorted. Raises OSError."""
+        ...
+
+    def target(self, path: str) -> str:
+        """What a symbolic link says, unresolved. Raises OSError."""
+        ...
+
+    def link(self, path: str) -> str:
+        """The last component of a symbolic link's target. Raises OSError."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether the path exists, links followed."""
+        ...
+
+    def writable(self, path: str) -> bool:
+        """Whether this process may write the existing file."""
+        ...
+
+    def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
+        """Load a kernel module with what it depends on. Raises NodeError with what modprobe said, or WriteTimeout."""
+        ...
+
+    def unload_module(self, name: str, seconds: float) -> None:
+        """Unload a kernel module. Raises NodeError with what modprobe said, or WriteTimeout."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class LiveKernel:
+    """The kernel of the machine this process runs on, or of the host whose files are mounted at other places."""
+
+    def __init__(self, sysfs_root: str = "/sys", proc_root: str = "/proc", dev_root: str = "/dev") -> None:
+        self._roots = (("/sys", sysfs_root), ("/proc", proc_root), ("/dev", dev_root))
+        self._writer: _Writer | None = None
+
+    def _at(self, path: str) -> str:
+        for prefix, root in self._roots:
+            if path == prefix or path.startswith(prefix + "/"):
+                return root.rstrip("/") + path[len(prefix) :] or "/"
+        raise ValueError(f"{path} is not below /sys, /proc or /dev")
+
+    def read(self, path: str) -> str:
+        with open(self._at(path), encoding="utf-8", errors="replace") as stream:
+            return stream.read().replace("\0", "").strip()
+
+    def write(self, path: str, value: str, seconds: float) -> None:
+        if self._writer is None:
+            self._writer = _Writer()
+        try:
+            code = self._writer.write(self._at(path), value + "\n", seconds)
+        except _StillBlocked as blocked:
+            self._writer = None
+            raise WriteTimeout(
+                f"writing {value!r} has not returned after {seconds:g} seconds",
+                where=path,
+                remedy=f"process {blocked.pid} stays in the kernel until the device lets go",
+            ) from None
+        if code:
+            raise OSError(code, os.strerror(code), path)
+
+    def list(self, path: str) -> t.Sequence[str]:
+        return sorted(os.listdir(self._at(path)))
+
+    def target(self, path: str) -> str:
+        return os.readlink(self._at(path))
+
+    def link(self, path: str) -> str:
+        return os.path.basename(self.target(path))
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self._at(path))
+
+    def writable(self, path: str) -> bool:
+        return os.access(self._at(path), os.W_OK)
+
+    def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
+        _modprobe([name, *options], seconds)
+
+    def unload_module(self, name: str, seconds: float) -> None:
+        _modprobe(["--remove", name], seconds)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def close(self) -> None:
+        """End the process that writes, if one was started."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _modprobe(arguments: t.Sequence[str], seconds: float) -> None:
+    """Run modprobe; its output goes to a file, since a process stuck in the kernel would hold a pipe open."""
+    name = next(argument for argument in arguments if not argument.startswith("-"))
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(["modprobe", *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        except FileNotFoundError:
+            raise NodeError("the command modprobe is missing", where=name, remedy="install kmod on the node") from None
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise WriteTimeout(
+                f"modprobe has not returned after {seconds:g} seconds",
+                where=name,
+                remedy=f"process {process.pid} stays in the kernel; see the kernel's log",
+            ) from None
+        if code:
+            output.seek(0)
+            said = " ".join(output.read().decode("utf-8", "replace").split())
+            raise NodeError(
+                f"modprobe failed: {said or f'exit code {code}'}",
+                where=name,
+                remedy="see the kernel's log, and that the module belongs to the running kernel",
+            )
+
+
+class _StillBlocked(Exception):
+    def __init__(self, pid: int) -> None:
+        super().__init__(pid)
+        self.pid = pid
+
+
+class _Writer:
+    """A child process that makes the writes, because a write to sysfs can block where no signal reaches it.
+
+    One child serves all writes, so a write costs no fork. A child that does not answer in time is left behind: it ends by
+    itself when the kernel lets it go, and it holds none of the parent's pipes open meanwhile.
+    """
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._pid = os.fork()
+        if self._pid == 0:
+            ours.close()
+            _serve_writes(theirs)
+        theirs.close()
+        self._socket = ours
+
+    def write(self, path: str, text: str, seconds: float) -> int:
+        """Returns 0 or the errno; raises _StillBlocked after `seconds`."""
+        self._socket.sendall(json.dumps([path, text]).encode() + b"\n")
+        ready = select.select([self._socket], [], [], seconds)[0]
+        if not ready:
+            self._socket.close()
+            raise _StillBlocked(self._pid)
+        answer = self._socket.recv(64)
+        return int(answer) if answer else errno.EIO
+
+    def close(self) -> None:
+        self._socket.close()
+        os.waitpid(self._pid, 0)
+
+
+def _serve_writes(requests: socket.socket) -> t.NoReturn:
+    """The child: one request a line, one number back, until the parent closes its end."""
+    try:
+        os.setsid()
+        _close_all_but(requests.fileno())
+        with requests.makefile("rb") as lines:
+            for line in lines:
+                path, text = json.loads(line)
+                requests.sendall(b"%d\n" % _write_once(path, text))
+    finally:
+        os._exit(0)
+
+
+def _close_all_but(kept: int) -> None:
+    """Let go of everything inherited: whoever reads this process's output must not wait for a child stuck in the kernel."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor > 2 and descriptor != kept:
+            # The listing's own descriptor is gone by now.
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def _write_once(path: str, text: str) -> int:
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0

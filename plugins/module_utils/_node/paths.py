@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where the kernel shows the things this engine reads and writes."""
+
+from __future__ import annotations
+
+DEVICES = "/sys/bus/pci/devices"
+DRIVERS = "/sys/bus/pci/drivers"
+MODULES = "/sys/module"
+IOMMU_GROUPS = "/sys/kernel/iommu_groups"
+OSRELEASE = "/proc/sys/kernel/osrelease"
+VFIO = "/dev/vfio"
+VFIO_CDEVS = VFIO + "/devices"
+
+
+def device_file(address: str, name: str) -> str:
+    """A file of a PCI function, such as `sriov_numvfs`."""
+    return f"{DEVICES}/{address}/{name}"
+
+
+def qat_file(address: str, name: str) -> str:
+    """A file of a QAT PF's own group, such as `cfg_services`."""
+    return device_file(address, "qat/" + name)
+
+
+def driver_file(driver: str, name: str) -> str:
+    """A file of a PCI driver: `bind` or `unbind`."""
+    return f"{DRIVERS}/{driver}/{name}"
+
+
+def vfio_node(iommu_group: str) -> str:
+    """The device node of a VFIO group."""
+    return f"{VFIO}/{iommu_group}"

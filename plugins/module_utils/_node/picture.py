@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a node looks like at one moment: its PCI functions, their SR-IOV state, and the QAT devices among them.
+
+All of it is plain data that the planner reasons about; `read.py` fills it from a kernel.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from .families import Family
+
+VFIO_PCI = "vfio-pci"
+_ADDRESS = re.compile(r"^([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$")
+
+
+def normal_address(text: str) -> str:
+    """A PCI address as sysfs writes it: `0000:6b:00.0`. Accepts upper case and a missing domain; raises ValueError otherwise."""
+    address = text.strip().lower()
+    if address.count(":") == 1:
+        address = "0000:" + address
+    if not _ADDRESS.match(address):
+        raise ValueError(text)
+    return address
+
+
+def address_after(address: str, distance: int) -> str:
+    """The address `distance` routing ids after this one (PCIe SR-IOV: VF n is at first offset + n * stride from its PF)."""
+    match = _ADDRESS.match(address)
+    if match is None:
+        raise ValueError(address)
+    domain, bus, device, function = match.groups()
+    routing_id = (int(bus, 16) << 8 | int(device, 16) << 3 | int(function)) + distance
+    return f"{domain}:{routing_id >> 8:02x}:{routing_id >> 3 & 31:02x}.{routing_id & 7}"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has a device open. `container` is the container id its cgroup names, or an empty string."""
+
+    pid: int
+    command: str
+    container: str = ""
+
+    def __str__(self) -> str:
+        inside = f" in container {self.container[:12]}" if self.container else ""
+        return f"{self.command} (pid {self.pid}){inside}"
+
+
+@dataclass(frozen=True)
+class PciFunction:
+    """One PCI function. `override` is its driver_override, None when not set; `iommu_group` is the group's number as text."""
+
+    address: str
+    vendor_id: int
+    device_id: int
+    driver: str | None = None
+    override: str | None = None
+    iommu_group: str | None = None
+    numa_node: int = -1
+    pf_address: str | None = None
+    holders: tuple[Holder, ...] = ()
+    sriov: Sriov | None = None
+
+
+@dataclass(frozen=True)
+class Sriov:
+    """The SR-IOV side of a PF: how many VFs it can have and has, where they appear, and whether drivers probe new ones."""
+
+    total: int
+    count: int
+    offset: int
+    stride: int
+    autoprobe: bool
+    vfs: tuple[PciFunction, ...] = ()
+
+    def addresses(self, pf_address: str, count: int) -> tuple[str, ...]:
+        """Where `count` VFs are or will be."""
+        return tuple(address_after(pf_address, self.offset + index * self.stride) for index in range(count))
+
+
+@dataclass(frozen=True)
+class QatDevice:
+    """A QAT PF. `index` counts the node's QAT PFs in the order of their addresses.
+
+    `state` and `services` are None where the driver does not offer them: before Gen4, and while no driver is bound.
+    `services_text` is what the kernel printed. `heartbeat` and the RAS counters are None when unknown.
+    """
+
+    function: PciFunction
+    family: Family
+    index: int
+    state: str | None = None
+    services: frozenset[str] | None = None
+    services_text: str = ""
+    auto_reset: bool | None = None
+    pm_idle_enabled: bool | None = None
+    ring_pairs: int | None = None
+    ras_errors: t.Mapping[str, int] | None = None
+
+    @property
+    def address(self) -> str:
+        return self.function.address
+
+    @property
+    def vfs(self) -> tuple[PciFunction, ...]:
+        """The VFs that exist now, in index order."""
+        return self.function.sriov.vfs if self.function.sriov else ()
+
+    @property
+    def model(self) -> str:
+        """The name people use for this device, such as 402xx for a device of the 4xxx family."""
+        for model in self.family.models:
+            if model.pf_id == self.function.device_id:
+                return model.name
+        return self.family.name
+
+
+@dataclass(frozen=True)
+class Module:
+    """A loaded kernel module. `uses` is its reference count; None means built into the kernel, so it cannot be unloaded."""
+
+    name: str
+    uses: int | None
+
+
+@dataclass(frozen=True)
+class VfioPci:
+    """vfio-pci on this node. `denylist` tells whether it refuses the QAT devices before Gen4."""
+
+    module: Module | None = None
+    denylist: bool = True
+    bound: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """Everything the planner knows of a machine.
+
+    `iommu` tells whether the IOMMU isolates devices, `noiommu` whether VFIO was told to do without. `functions` are the QAT PFs and
+    VFs, and whatever else was asked for; `drivers` the PCI drivers that are present.
+    """
+
+    kernel_release: str = ""
+    iommu: bool = False
+    noiommu: bool = False
+    qat: tuple[QatDevice, ...] = ()
+    functions: t.Mapping[str, PciFunction] = field(default_factory=dict)
+    drivers: frozenset[str] = frozenset()
+    vfio_pci: VfioPci = VfioPci()
+
+    def function(self, address: str) -> PciFunction | None:
+        """The PCI function at an address, or None."""
+        return self.functions.get(address)
+
+    def qat_at(self, address: str) -> QatDevice | None:
+        """The QAT PF at an address, or None."""
+        for device in self.qat:
+            if device.address == address:
+                return device
+        return None

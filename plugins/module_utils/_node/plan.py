@@ -1,0 +1,361 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Plans: the ordered steps from what a node is to what it shall be. Pure; whatever changes on a node was decided here."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .errors import RefusedError
+from .families import Family, family_of_pf
+from .picture import VFIO_PCI, Holder, Node, PciFunction, QatDevice
+from .services import written_services
+from .step import NONE, Action, Step, load_driver
+from .target import Binding, PfTarget
+
+DISABLE_DENYLIST = "disable_denylist=1"
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Something that `when_in_use: skip` left as it is: a PF or a VF, and who uses it."""
+
+    device: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order in which to take them, and what is left out of consideration for its users."""
+
+    steps: tuple[Step, ...] = ()
+    skipped: tuple[Skip, ...] = ()
+
+    def diff(self) -> dict[str, str]:
+        """Before and after, one line for each thing that changes, in the order of the first change to it."""
+        first: dict[str, str] = {}
+        last: dict[str, str] = {}
+        for step in self.steps:
+            first.setdefault(step.shows, step.before)
+            last[step.shows] = step.after
+        return {
+            "before": "".join("{}: {}\n".format(*item) for item in first.items()),
+            "after": "".join("{}: {}\n".format(*item) for item in last.items()),
+        }
+
+
+def plan_node(targets: t.Iterable[PfTarget], node: Node) -> Plan:
+    """The plan for several PFs; their order does not matter. Raises RefusedError when a target cannot or must not be reached now."""
+    steps: list[Step] = []
+    skipped: list[Skip] = []
+    for target in sorted(targets, key=lambda target: target.address):
+        part = _consider_users(target, node, _plan_pf(target, node))
+        steps += part.steps
+        skipped += part.skipped
+    return Plan(_with_modules(steps, node), tuple(skipped))
+
+
+def plan_functions(bindings: t.Mapping[str, Binding], node: Node, when_in_use: str) -> Plan:
+    """The plan to bind single PCI functions, whatever they are. Raises RefusedError."""
+    steps: list[Step] = []
+    skipped: list[Skip] = []
+    for address, binding in sorted(bindings.items()):
+        function = node.function(address)
+        if function is None:
+            raise RefusedError(
+                "the node has no such PCI function", where=address, remedy="see lspci -D for those it has"
+            )
+        target = PfTarget(function.pf_address or address, address, when_in_use=when_in_use)
+        part = _consider_users(target, node, _bind(function, binding, function.pf_address or ""))
+        steps += part.steps
+        skipped += part.skipped
+    return Plan(_with_modules(steps, node), tuple(skipped))
+
+
+def _plan_pf(target: PfTarget, node: Node) -> list[Step]:
+    function = node.function(target.address)
+    if function is None:
+        raise RefusedError(f"{target.address} has gone", where=target.where, remedy="see the kernel's log for why")
+    draft = _Draft(function, node.qat_at(target.address), target, node)
+    draft.bring_driver()
+    draft.set_services()
+    draft.set_autoprobe()
+    draft.set_count()
+    draft.set_state()
+    draft.bind_vfs()
+    return draft.steps
+
+
+class _Draft:
+    """A PF as it will be after the steps written so far."""
+
+    def __init__(self, function: PciFunction, device: QatDevice | None, target: PfTarget, node: Node) -> None:
+        self.steps: list[Step] = []
+        self._function = function
+        self._device = device
+        self._family: Family | None = device.family if device else None
+        self._target = target
+        self._node = node
+        self._address = function.address
+        self._state = device.state if device else None
+        self._vfs = function.sriov.vfs if function.sriov else ()
+        self._count = function.sriov.count if function.sriov else 0
+        self._autoprobe = function.sriov.autoprobe if function.sriov else True
+        self._wanted_count = self._count if target.vf_count is None else target.vf_count
+
+    def _add(self, action: Action, before: str | None, after: str, why: str, disrupts: bool = False) -> None:
+        taken = tuple(vf.address for vf in self._vfs) if disrupts else ()
+        self.steps.append(Step(action, self._address, before or NONE, after, why, self._address, taken))
+
+    def bring_driver(self) -> None:
+        """See that the PF has its own driver, which everything else needs."""
+        if self._family is None or self._device is None or not self._wants_anything():
+            return
+        driver = self._family.pf_driver
+        if self._function.driver == driver:
+            return
+        if self._function.driver is not None or self._function.override not in (None, driver):
+            raise RefusedError(
+                f"{self._address} belongs to the driver {self._function.driver or self._function.override}",
+                where=self._target.where,
+                remedy=f"give it back to {driver}, or take it out of the configuration",
+            )
+        if driver in self._node.drivers:
+            self._add(Action.BIND, None, driver, "the PF has no driver")
+        else:
+            self.steps.append(load_driver(driver, "", f"it drives {self._address}"))
+        self._state = "up" if self._family.has_services else None
+
+    def _wants_anything(self) -> bool:
+        target = self._target
+        return bool(target.services is not None or self._wanted_count or target.state is not None)
+
+    def set_services(self) -> None:
+        """Services can only be written while the PF is down, and taking it down removes its VFs (Linux adf_sysfs.c)."""
+        wanted = self._target.services
+        device = self._device
+        if wanted is None or device is None or device.services == wanted:
+            return
+        if device.services is None and device.function.driver is not None:
+            raise RefusedError(
+                f"the driver of {self._address} offers no cfg_services",
+                where=self._target.where + ".services",
+                remedy="use the in-tree driver of Linux 6.0 or newer instead of kernel %s or an out-of-tree driver"
+                % (self._node.kernel_release or "this one"),
+            )
+        self._take_down("services can be set only while the PF is down")
+        self._add(
+            Action.SERVICES, device.services_text, written_services(wanted), "the configuration asks for these services"
+        )
+
+    def _take_down(self, why: str) -> None:
+        if self._state == "down":
+            return
+        self._add(
+            Action.STATE, self._state, "down", why + (", which removes its VFs" if self._count else ""), disrupts=True
+        )
+        self._state = "down"
+        self._forget_vfs()
+
+    def _forget_vfs(self) -> None:
+        self._count = 0
+        self._vfs = ()
+
+    def set_autoprobe(self) -> None:
+        """Before VFs are made, so that no kernel driver takes them first."""
+        wanted = self._target.autoprobe
+        if wanted is None or self._function.sriov is None or wanted == self._autoprobe:
+            return
+        why = "new VFs go to their kernel driver again" if wanted else "new VFs wait for the configured driver"
+        self._add(Action.AUTOPROBE, _flag(self._autoprobe), _flag(wanted), why)
+        self._autoprobe = wanted
+
+    def set_count(self) -> None:
+        if self._count and self._count != self._wanted_count:
+            self._remove_vfs()
+        if self._wanted_count and not self._count:
+            self._refuse_without_sriov()
+            self._add(Action.VF_COUNT, "0", str(self._wanted_count), "creates the VFs")
+            self._count = self._wanted_count
+            self._state = "up" if self._state else None
+
+    def _remove_vfs(self) -> None:
+        """QAT drivers before Linux 6.12 refuse 0 in sriov_numvfs, so take the way that works on all (adf_sriov.c)."""
+        why = "removes the VFs"
+        if self._family is None:
+            self._add(Action.VF_COUNT, str(self._count), "0", why, disrupts=True)
+        elif self._state is not None:
+            self._take_down("the VFs shall be removed")
+        else:
+            driver = self._family.pf_driver
+            self._add(Action.UNBIND, driver, NONE, why, disrupts=True)
+            self._add(Action.BIND, None, driver, "the PF keeps its driver")
+        self._forget_vfs()
+
+    def _refuse_without_sriov(self) -> None:
+        sriov = self._function.sriov
+        if sriov is None or not sriov.total:
+            raise RefusedError(
+                f"{self._address} cannot have VFs",
+                where=self._target.where,
+                remedy="enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV",
+            )
+        if self._wanted_count > sriov.total:
+            raise RefusedError(
+                f"{self._address} can have {sriov.total} VFs, not {self._wanted_count}",
+                where=self._target.where,
+                remedy=f"ask for at most {sriov.total}",
+            )
+
+    def set_state(self) -> None:
+        """A PF with VFs is up; one without is as the target says, or as it was."""
+        if self._state is None or self._device is None:
+            return
+        wanted = "up" if self._count else self._target.state or self._device.state or "up"
+        if wanted == "down":
+            self._take_down("the PF shall be down")
+        elif self._state != wanted:
+            self._add(Action.STATE, self._state, wanted, "the PF shall be up")
+            self._state = wanted
+
+    def bind_vfs(self) -> None:
+        for index, vf in enumerate(self._vfs or self._future_vfs()):
+            binding = self._target.binding_of(index) or self._former_binding(index)
+            if binding is not None:
+                self.steps += _bind(vf, binding, self._address)
+
+    def _future_vfs(self) -> tuple[PciFunction, ...]:
+        sriov = self._function.sriov
+        if sriov is None:
+            return ()
+        grabbed = self._family.vf_driver if self._family and self._autoprobe else None
+        driver = grabbed if grabbed in self._node.drivers else None
+        return tuple(
+            PciFunction(address, self._function.vendor_id, 0, driver=driver, pf_address=self._address)
+            for address in sriov.addresses(self._address, self._count)
+        )
+
+    def _former_binding(self, index: int) -> Binding | None:
+        """VFs that had to be made again get back what they had."""
+        sriov = self._function.sriov
+        if sriov is None or index >= len(sriov.vfs):
+            return None
+        former = sriov.vfs[index]
+        return Binding(former.driver, former.override)
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else "0"
+
+
+def _bind(vf: PciFunction, binding: Binding, pf: str) -> list[Step]:
+    """Override first: a VF that has it is safe from every other driver from then on."""
+    steps = []
+    if vf.override != binding.override:
+        why = "keeps other drivers away" if binding.override else "the kernel chooses the driver again"
+        steps.append(Step(Action.OVERRIDE, vf.address, vf.override or NONE, binding.override or NONE, why, pf))
+    if vf.driver == binding.driver:
+        return steps
+    if vf.driver is not None:
+        why = "%s shall have it" % (binding.driver or "no driver")
+        steps.append(Step(Action.UNBIND, vf.address, vf.driver, NONE, why, pf, (vf.address,)))
+    if binding.driver is not None:
+        steps.append(Step(Action.BIND, vf.address, NONE, binding.driver, "the configured driver", pf))
+    return steps
+
+
+def _with_modules(steps: t.Sequence[Step], node: Node) -> tuple[Step, ...]:
+    """The same steps after those that load the modules they need, each module once."""
+    drivers = sorted({step.after for step in steps if step.action is Action.BIND and step.of_vf})
+    loads = [step for driver in drivers for step in _load(driver, steps, node)]
+    ordered = loads + list(steps)
+    return tuple(step for position, step in enumerate(ordered) if not _loaded_before(step, ordered[:position]))
+
+
+def _loaded_before(step: Step, earlier: t.Sequence[Step]) -> bool:
+    return step.action is Action.LOAD_MODULE and any(
+        other.action is Action.LOAD_MODULE and other.device == step.device for other in earlier
+    )
+
+
+def _load(driver: str, steps: t.Sequence[Step], node: Node) -> list[Step]:
+    why = "it shall drive VFs"
+    if driver == VFIO_PCI:
+        _refuse_without_iommu(steps, node)
+        return _load_vfio_pci(why, _denied(steps, node), node)
+    return [] if driver in node.drivers else [load_driver(driver, "", why)]
+
+
+def _refuse_without_iommu(steps: t.Sequence[Step], node: Node) -> None:
+    if node.iommu or node.noiommu:
+        return
+    first = next(step for step in steps if step.action is Action.BIND and step.after == VFIO_PCI)
+    raise RefusedError(
+        "the IOMMU is off, and vfio-pci takes no device without it",
+        where=first.device,
+        remedy="enable VT-d in the BIOS, boot with intel_iommu=on (the role accel.qat.node sets it), and try again",
+    )
+
+
+def _denied(steps: t.Sequence[Step], node: Node) -> tuple[str, ...]:
+    """The VFs to be bound whose ids are on vfio-pci's denylist."""
+    bound = [step for step in steps if step.action is Action.BIND and step.after == VFIO_PCI]
+    return tuple(step.device for step in bound if _is_denied(step.pf or step.device, node))
+
+
+def _is_denied(pf: str, node: Node) -> bool:
+    function = node.function(pf)
+    family = family_of_pf(function.vendor_id, function.device_id) if function else None
+    return family is not None and family.denylisted
+
+
+def _load_vfio_pci(why: str, denied: t.Sequence[str], node: Node) -> list[Step]:
+    vfio = node.vfio_pci
+    if vfio.module is None:
+        return [load_driver(VFIO_PCI, DISABLE_DENYLIST if denied else "", why)]
+    if not denied or not vfio.denylist:
+        return []
+    if vfio.module.uses == 0 and not vfio.bound:
+        reason = f"its denylist refuses {denied[0]}"
+        unload = Step(Action.UNLOAD_MODULE, vfio.module.name, "loaded", "not loaded", reason)
+        return [unload, load_driver(VFIO_PCI, DISABLE_DENYLIST, reason)]
+    if vfio.module.uses is None:
+        problem, remedy = "is built into this kernel", "boot with vfio-pci.disable_denylist=1"
+    else:
+        problem = f"drives {', '.join(vfio.bound[:3])}" if vfio.bound else "is in use"
+        remedy = "set options vfio-pci disable_denylist=1 in modprobe.d and reboot, or free those devices first"
+    raise RefusedError(
+        f"vfio-pci refuses the device with its denylist, and it {problem}", where=denied[0], remedy=remedy
+    )
+
+
+def _consider_users(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Plan:
+    """Refuses, skips or keeps the steps that would take a VF from whoever has it open."""
+    held = {step: _users(step, node) for step in steps if _users(step, node)}
+    if not held or target.when_in_use == "force":
+        return Plan(tuple(steps))
+    if target.when_in_use == "fail":
+        step, users = next(iter(held.items()))
+        raise RefusedError(
+            f"{users[0][1]} has {users[0][0]} open, and {_deed(step)} would take it away",
+            where=target.where,
+            remedy="end or drain that user first, or set when_in_use to skip or force",
+        )
+    whole = any(not step.of_vf for step in held)
+    devices = {target.address} if whole else {step.device for step in held}
+    kept = () if whole else tuple(step for step in steps if step.device not in devices)
+    reason = "; ".join(sorted(f"{holder} has {vf} open" for users in held.values() for vf, holder in users))
+    return Plan(kept, tuple(Skip(device, reason) for device in sorted(devices)))
+
+
+def _users(step: Step, node: Node) -> list[tuple[str, Holder]]:
+    functions = ((address, node.function(address)) for address in step.disrupts)
+    return [(address, function.holders[0]) for address, function in functions if function and function.holders]
+
+
+def _deed(step: Step) -> str:
+    if step.action is Action.UNBIND and step.of_vf:
+        return f"unbinding it from {step.before}"
+    return f"the step {step.action.value} {step.after} on {step.device}"

@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reads one picture of a node from a kernel. Sources: Documentation/ABI/testing/sysfs-bus-pci and sysfs-driver-qat."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .errors import NodeError
+from .families import Family, family_of_pf, is_qat_vf
+from .kernel import Kernel
+from .paths import DEVICES, DRIVERS, IOMMU_GROUPS, MODULES, OSRELEASE, device_file, qat_file
+from .picture import VFIO_PCI, Module, Node, PciFunction, QatDevice, Sriov, VfioPci
+from .services import parse_services
+from .usage import Holders, read_holders
+
+RAS_COUNTERS = ("errors_correctable", "errors_nonfatal", "errors_fatal")
+
+
+def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
+    """The node's QAT devices with their VFs, and the PCI functions at the addresses in `others` where there are any.
+
+    Raises NodeError where sysfs is not mounted. A file that is missing or unreadable leaves its field unknown.
+    """
+    try:
+        addresses = kernel.list(DEVICES)
+    except OSError as error:
+        raise NodeError(
+            f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
+        ) from None
+    reader = _Reader(kernel, read_holders(kernel))
+    functions: dict[str, PciFunction] = {}
+    qat: list[QatDevice] = []
+    wanted = frozenset(others)
+    for address in addresses:
+        vendor_id, device_id = reader.ids(address)
+        family = family_of_pf(vendor_id, device_id)
+        if family is None and not is_qat_vf(vendor_id, device_id) and address not in wanted:
+            continue
+        function = functions[address] = reader.function(address)
+        if family is not None:
+            qat.append(reader.qat_device(function, family, len(qat)))
+    for function in tuple(functions.values()):
+        for vf in function.sriov.vfs if function.sriov else ():
+            functions[vf.address] = vf
+    return Node(
+        kernel_release=reader.text(OSRELEASE) or "",
+        iommu=bool(reader.names(IOMMU_GROUPS)),
+        noiommu=bool(_switch(reader.text(MODULES + "/vfio/parameters/enable_unsafe_noiommu_mode"))),
+        qat=tuple(qat),
+        functions=functions,
+        drivers=frozenset(reader.names(DRIVERS)),
+        vfio_pci=reader.vfio_pci(),
+    )
+
+
+class _Reader:
+    def __init__(self, kernel: Kernel, holders: Holders) -> None:
+        self._kernel = kernel
+        self._holders = holders
+
+    def text(self, path: str) -> str | None:
+        """The file's text, or None where there is none to read."""
+        try:
+            return self._kernel.read(path)
+        except OSError:
+            return None
+
+    def names(self, path: str) -> t.Sequence[str]:
+        try:
+            return self._kernel.list(path)
+        except OSError:
+            return []
+
+    def _link(self, path: str) -> str | None:
+        try:
+            return self._kernel.link(path)
+        except OSError:
+            return None
+
+    def _number(self, path: str, base: int = 10) -> int | None:
+        try:
+            return int(self.text(path) or "", base)
+        except ValueError:
+            return None
+
+    def ids(self, address: str) -> tuple[int, int]:
+        """Vendor and device id; zeros for a function that has just gone."""
+        vendor = self._number(device_file(address, "vendor"), 16)
+        device = self._number(device_file(address, "device"), 16)
+        return vendor or 0, device or 0
+
+    def function(self, address: str) -> PciFunction:
+        vendor_id, device_id = self.ids(address)
+        override = self.text(device_file(address, "driver_override"))
+        group = self._link(device_file(address, "iommu_group"))
+        numa_node = self._number(device_file(address, "numa_node"))
+        return PciFunction(
+            address=address,
+            vendor_id=vendor_id,
+            device_id=device_id,
+            driver=self._link(device_file(address, "driver")),
+            override=None if override in (None, "", "(null)") else override,
+            iommu_group=group,
+            numa_node=-1 if numa_node is None else numa_node,
+            pf_address=self._link(device_file(address, "physfn")),
+            holders=self._holders.of(group, self.names(device_file(address, "vfio-dev"))),
+            sriov=self._sriov(address),
+        )
+
+    def _sriov(self, address: str) -> Sriov | None:
+        total = self._number(device_file(address, "sriov_totalvfs"))
+        if total is None:
+            return None
+        count = self._number(device_file(address, "sriov_numvfs")) or 0
+        links = (self._link(device_file(address, f"virtfn{index}")) for index in range(count))
+        return Sriov(
+            total=total,
+            count=count,
+            offset=self._number(device_file(address, "sriov_offset")) or 0,
+            stride=self._number(device_file(address, "sriov_stride")) or 0,
+            autoprobe=self.text(device_file(address, "sriov_drivers_autoprobe")) != "0",
+            vfs=tuple(self.function(link) for link in links if link is not None),
+        )
+
+    def qat_device(self, function: PciFunction, family: Family, index: int) -> QatDevice:
+        address = function.address
+        services = self.text(qat_file(address, "cfg_services"))
+        ras = {name: self._number(device_file(address, "qat_ras/" + name)) for name in RAS_COUNTERS}
+        return QatDevice(
+            function=function,
+            family=family,
+            index=index,
+            state=self.text(qat_file(address, "state")),
+            services=None if services is None else parse_services(services),
+            services_text=services or "",
+            auto_reset=_switch(self.text(qat_file(address, "auto_reset"))),
+            pm_idle_enabled=_switch(self.text(qat_file(address, "pm_idle_enabled"))),
+            ring_pairs=self._number(qat_file(address, "num_rps")),
+            ras_errors={name: value for name, value in ras.items() if value is not None} or None,
+        )
+
+    def vfio_pci(self) -> VfioPci:
+        directory = MODULES + "/vfio_pci"
+        if not self._kernel.exists(directory) and not self._kernel.exists(DRIVERS + "/" + VFIO_PCI):
+            return VfioPci()
+        return VfioPci(
+            module=Module("vfio_pci", self._number(directory + "/refcnt")),
+            denylist=self.text(directory + "/parameters/disable_denylist") == "N",
+            bound=tuple(name for name in self.names(DRIVERS + "/" + VFIO_PCI) if ":" in name),
+        )
+
+
+def _switch(text: str | None) -> bool | None:
+    """A kernel switch, which prints 1/0, on/off or Y/N depending on the file."""
+    if text is None:
+        return None
+    return text.lower() in ("1", "on", "y", "yes")

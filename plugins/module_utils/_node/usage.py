@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who has a VF open: every process whose file descriptors point at a VFIO group or a VFIO device."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .kernel import Kernel
+from .paths import VFIO, VFIO_CDEVS
+from .picture import Holder
+
+_CONTAINER_ID = re.compile(r"([0-9a-f]{64})")
+
+
+class Holders:
+    """Processes by the VFIO node they hold open."""
+
+    def __init__(self, by_node: t.Mapping[str, tuple[Holder, ...]]) -> None:
+        self._by_node = by_node
+
+    def of(self, iommu_group: str | None, cdevs: t.Iterable[str]) -> tuple[Holder, ...]:
+        """The holders of a function, by its IOMMU group and by the names of its VFIO character devices (`vfio3`)."""
+        nodes = [f"{VFIO_CDEVS}/{name}" for name in cdevs]
+        if iommu_group is not None:
+            nodes += [f"{VFIO}/{iommu_group}", f"{VFIO}/noiommu-{iommu_group}"]
+        found = {holder.pid: holder for node in nodes for holder in self._by_node.get(node, ())}
+        return tuple(found[pid] for pid in sorted(found))
+
+
+def read_holders(kernel: Kernel) -> Holders:
+    """Looks through the descriptors of every process; those of other users are seen by root only."""
+    by_node: dict[str, list[Holder]] = {}
+    for name in _names(kernel, "/proc"):
+        if not name.isdigit():
+            continue
+        for node in _open_nodes(kernel, name):
+            by_node.setdefault(node, []).append(_holder(kernel, int(name)))
+    return Holders({node: tuple(holders) for node, holders in by_node.items()})
+
+
+def _open_nodes(kernel: Kernel, pid: str) -> set[str]:
+    directory = f"/proc/{pid}/fd"
+    nodes = set()
+    for descriptor in _names(kernel, directory):
+        try:
+            target = kernel.target(f"{directory}/{descriptor}")
+        except OSError:
+            continue  # closed since the directory was listed
+        if target.startswith(VFIO + "/") and target != VFIO + "/vfio":
+            nodes.add(target)
+    return nodes
+
+
+def _holder(kernel: Kernel, pid: int) -> Holder:
+    return Holder(
+        pid,
+        _text(kernel, f"/proc/{pid}/comm") or "unknown",
+        container_id(_text(kernel, f"/proc/{pid}/cgroup")),
+    )
+
+
+def container_id(cgroup: str) -> str:
+    """The id of the container in a /proc/PID/cgroup text: the last 64-digit hexadecimal number, as every runtime writes it."""
+    found = _CONTAINER_ID.findall(cgroup)
+    return found[-1] if found else ""
+
+
+def _names(kernel: Kernel, path: str) -> t.Sequence[str]:
+    try:
+        return kernel.list(path)
+    except OSError:
+        return []
+
+
+def _text(kernel: Kernel, path: str) -> str:
+    try:
+        return kernel.read(path)
+    except OSError:
+        return ""
