@@ -21,7 +21,7 @@ from .loaders.rpm_ostree import RpmOstree, booted_image_mode
 from .loaders.systemd_boot import BOOT_ROOTS, CMDLINE, SDBOOTUTIL, SystemdBoot
 
 if t.TYPE_CHECKING:
-    from .node import Node
+    from .machine import Machine
 
 OSTREE_BOOTED = "/run/ostree-booted"
 OS_RELEASE = "/etc/os-release"
@@ -49,16 +49,16 @@ def read_firmware(sysfs_root: str = "/sys") -> Firmware:
         return Firmware(efi, "")
 
 
-def detect(node: Node, firmware: Firmware) -> str:
+def detect(machine: Machine, firmware: Firmware) -> str:
     """The boot loader's name. Raises RefusedError when none can be told arguments, or more than one could be it."""
-    if node.exists(OSTREE_BOOTED):
-        return _of_ostree(node)
+    if machine.exists(OSTREE_BOOTED):
+        return _of_ostree(machine)
     if firmware.loader.startswith("systemd-boot"):
         return SystemdBoot.name
-    grub = generated_file(node)
-    if grub is not None and grub_reads_entries(node, grub):
-        return _of_entries(node, grub)
-    systemd = _systemd_boot(node) if firmware.efi else None
+    grub = generated_file(machine)
+    if grub is not None and grub_reads_entries(machine, grub):
+        return _of_entries(machine, grub)
+    systemd = _systemd_boot(machine) if firmware.efi else None
     if grub is not None and systemd is not None and not firmware.loader.startswith("GRUB"):
         raise RefusedError(
             f"GRUB ({grub}) and systemd-boot ({systemd}) are both installed, and the firmware names neither",
@@ -77,13 +77,13 @@ def detect(node: Node, firmware: Firmware) -> str:
     )
 
 
-def _of_ostree(node: Node) -> str:
-    has_rpm_ostree = node.command("rpm-ostree") is not None
+def _of_ostree(machine: Machine) -> str:
+    has_rpm_ostree = machine.command("rpm-ostree") is not None
     # Fedora CoreOS is built as a bootc image too, but its documentation changes arguments with rpm-ostree.
-    image_mode = _image_mode(node) and "VARIANT_ID=coreos" not in (node.read(OS_RELEASE) or "").splitlines()
+    image_mode = _image_mode(machine) and "VARIANT_ID=coreos" not in (machine.read(OS_RELEASE) or "").splitlines()
     if has_rpm_ostree and not image_mode:
         return RpmOstree.name
-    if image_mode or node.command("bootc"):
+    if image_mode or machine.command("bootc"):
         alternative = ", or set them on this node alone with bootloader: rpm-ostree" if has_rpm_ostree else ""
         raise RefusedError(
             "this node runs a bootc image, and its kernel arguments belong in the image",
@@ -95,18 +95,18 @@ def _of_ostree(node: Node) -> str:
     )
 
 
-def _image_mode(node: Node) -> bool:
-    if node.command("bootc") is None:
+def _image_mode(machine: Machine) -> bool:
+    if machine.command("bootc") is None:
         return False
-    result = node.run(["bootc", "status", "--json"])
+    result = machine.run(["bootc", "status", "--json"])
     try:
         return result.code == 0 and booted_image_mode(json.loads(result.out))
     except ValueError:
         return False
 
 
-def _of_entries(node: Node, grub: str) -> str:
-    if node.command("grubby") is None:
+def _of_entries(machine: Machine, grub: str) -> str:
+    if machine.command("grubby") is None:
         raise RefusedError(
             f"GRUB takes its menu from {GRUB_ENTRIES} ({grub} calls blscfg), but the command grubby is missing",
             "bootloader",
@@ -115,9 +115,9 @@ def _of_entries(node: Node, grub: str) -> str:
     return Grubby.name
 
 
-def _systemd_boot(node: Node) -> str | None:
+def _systemd_boot(machine: Machine) -> str | None:
     """A sign of systemd-boot: its program on a boot partition, or SUSE's tool for it with its settings."""
     for root in BOOT_ROOTS:
-        for path in node.glob(root + SYSTEMD_BOOT_BINARIES):
+        for path in machine.glob(root + SYSTEMD_BOOT_BINARIES):
             return path
-    return CMDLINE if node.command(SDBOOTUTIL) and node.exists(CMDLINE) else None
+    return CMDLINE if machine.command(SDBOOTUTIL) and machine.exists(CMDLINE) else None

@@ -15,7 +15,7 @@ from .loaders import LOADERS
 from .plan import Plan, apply
 
 if t.TYPE_CHECKING:
-    from .node import Node
+    from .machine import Machine
     from .running import Running
 
 AUTO = "auto"
@@ -34,25 +34,30 @@ class Outcome:
 
 
 def ensure(
-    node: Node, request: Request, running: Running, firmware: Firmware, bootloader: str = AUTO, rehearse: bool = False
+    machine: Machine,
+    request: Request,
+    running: Running,
+    firmware: Firmware,
+    bootloader: str = AUTO,
+    rehearse: bool = False,
 ) -> Outcome:
     """Make the node's next boots have the arguments as requested.
 
     `rehearse` stops before the first write. Raises RefusedError before anything is written, NodeError when something
     failed.
     """
-    name = detect(node, firmware) if bootloader == AUTO else _named(node, bootloader)
-    loader = LOADERS[name](node, running)
+    name = detect(machine, firmware) if bootloader == AUTO else _named(machine, bootloader)
+    loader = LOADERS[name](machine, running)
     plan = loader.plan(request)
     if not (rehearse or plan.empty):
-        apply(node, plan)
+        apply(machine, plan)
         _check(loader.plan(request), request, plan)
     return Outcome(name, plan)
 
 
-def _named(node: Node, bootloader: str) -> str:
+def _named(machine: Machine, bootloader: str) -> str:
     command = _NEEDS.get(bootloader)
-    if command is not None and node.command(command) is None:
+    if command is not None and machine.command(command) is None:
         raise RefusedError(
             f"{bootloader} was asked for, but the node has no command {command}",
             "bootloader",

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..errors import NodeError
-from .node import Node, last_lines
+from .machine import Machine, last_lines
 
 if t.TYPE_CHECKING:
     from .arguments import CommandLine, Request
@@ -73,35 +73,35 @@ class BootLoader(t.Protocol):
         ...
 
 
-def apply(node: Node, plan: Plan) -> None:
+def apply(machine: Machine, plan: Plan) -> None:
     """Carry the plan out. When anything fails the files are put back; NodeError says what failed and its last words."""
-    originals = {path: node.read(path) for path in plan.files}
+    originals = {path: machine.read(path) for path in plan.files}
     try:
-        _carry_out(node, plan)
+        _carry_out(machine, plan)
     except NodeError as error:
         remedy = error.remedy or "the files were put back as they were; mend this and run again"
         try:
-            _put_back(node, originals)
+            _put_back(machine, originals)
         except NodeError as second:
             remedy = f"the files could not be put back either ({second}); mend this before the next boot"
         raise NodeError(error.problem, error.where, remedy) from error
 
 
-def _carry_out(node: Node, plan: Plan) -> None:
+def _carry_out(machine: Machine, plan: Plan) -> None:
     for edit in plan.edits:
         if edit.after is None:
-            node.remove(edit.path)
+            machine.remove(edit.path)
         else:
-            node.write(edit.path, edit.after)
+            machine.write(edit.path, edit.after)
     for command in plan.commands:
-        result = node.run(command)
+        result = machine.run(command)
         if result.code:
             raise NodeError(f"failed with exit code {result.code}: {last_lines(result)}", " ".join(command))
 
 
-def _put_back(node: Node, originals: t.Mapping[str, str | None]) -> None:
+def _put_back(machine: Machine, originals: t.Mapping[str, str | None]) -> None:
     for path, text in originals.items():
         if text is None:
-            node.remove(path)
-        elif node.read(path) != text:
-            node.write(path, text)
+            machine.remove(path)
+        elif machine.read(path) != text:
+            machine.write(path, text)

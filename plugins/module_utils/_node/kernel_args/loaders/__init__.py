@@ -13,13 +13,13 @@ from .rpm_ostree import RpmOstree
 from .systemd_boot import SystemdBoot
 
 if t.TYPE_CHECKING:
-    from ..node import Node
+    from ..machine import Machine
     from ..plan import BootLoader
     from ..running import Running
 
-LOADERS: t.Mapping[str, t.Callable[[Node, Running], BootLoader]] = {
-    Grub.name: lambda node, _running: Grub(node),
-    Grubby.name: lambda node, _running: Grubby(node),
-    RpmOstree.name: lambda node, _running: RpmOstree(node),
-    SystemdBoot.name: lambda node, running: SystemdBoot(node, running.line),
+LOADERS: t.Mapping[str, t.Callable[[Machine, Running], BootLoader]] = {
+    Grub.name: lambda machine, _running: Grub(machine),
+    Grubby.name: lambda machine, _running: Grubby(machine),
+    RpmOstree.name: lambda machine, _running: RpmOstree(machine),
+    SystemdBoot.name: lambda machine, running: SystemdBoot(machine, running.line),
 }

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ..node import Node
+    from ..machine import Machine
 
 GRUB_ENTRIES = "/boot/loader/entries/*.conf"
 
@@ -26,6 +26,6 @@ def read_entry(text: str) -> dict[str, list[str]]:
     return fields
 
 
-def grub_reads_entries(node: Node, generated: str) -> bool:
+def grub_reads_entries(machine: Machine, generated: str) -> bool:
     """Whether GRUB with this grub.cfg takes its menu from entries, so that grub.cfg itself has no kernel arguments."""
-    return bool(node.glob(GRUB_ENTRIES)) and _BLSCFG.search(node.read(generated) or "") is not None
+    return bool(machine.glob(GRUB_ENTRIES)) and _BLSCFG.search(machine.read(generated) or "") is not None

@@ -15,13 +15,13 @@ import typing as t
 
 from ...errors import NodeError, RefusedError
 from ..arguments import Argument, CommandLine, Request, parse, satisfied, unsatisfied
-from ..node import last_lines
+from ..machine import last_lines
 from ..plan import FileEdit, Plan
 from . import grub_settings
 from .entries import GRUB_ENTRIES, grub_reads_entries
 
 if t.TYPE_CHECKING:
-    from ..node import Node
+    from ..machine import Machine
 
 SETTINGS = "/etc/default/grub"
 DROP_INS = "/etc/default/grub.d/*.cfg"
@@ -43,8 +43,8 @@ class Grub:
 
     name = "grub"
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
 
     def plan(self, request: Request) -> Plan:
         """See BootLoader."""
@@ -71,8 +71,8 @@ class Grub:
                 )
 
     def _rebuild_command(self) -> tuple[str, ...]:
-        generated = generated_file(self._node)
-        if generated is not None and grub_reads_entries(self._node, generated):
+        generated = generated_file(self._machine)
+        if generated is not None and grub_reads_entries(self._machine, generated):
             raise RefusedError(
                 f"this GRUB takes its menu from {GRUB_ENTRIES}, so its settings would change nothing",
                 "bootloader",
@@ -80,7 +80,7 @@ class Grub:
             )
         if self._in_snapshots():
             return ("transactional-update", "--non-interactive", "--continue", "grub.cfg")
-        if self._node.command("update-grub"):
+        if self._machine.command("update-grub"):
             return ("update-grub",)
         mkconfig = self._mkconfig()
         if mkconfig is None or generated is None:
@@ -94,25 +94,25 @@ class Grub:
         return (mkconfig, "-o", generated)
 
     def _mkconfig(self) -> str | None:
-        return next((name for name in _MKCONFIG if self._node.command(name)), None)
+        return next((name for name in _MKCONFIG if self._machine.command(name)), None)
 
     def _in_snapshots(self) -> bool:
         """Whether / is a read-only snapshot that only transactional-update may succeed (SUSE MicroOS, SL Micro)."""
-        if not self._node.command("transactional-update"):
+        if not self._machine.command("transactional-update"):
             return False
-        mounts = [line.split() for line in (self._node.read("/proc/1/mounts") or "").splitlines()]
+        mounts = [line.split() for line in (self._machine.read("/proc/1/mounts") or "").splitlines()]
         roots = [fields[3] for fields in mounts if len(fields) > 3 and fields[1] == "/"]
         return bool(roots) and "ro" in roots[-1].split(",")
 
     def _has_drop_ins(self) -> bool:
         name = self._mkconfig()
-        path = self._node.command(name) if name else None
-        return path is not None and "/default/grub.d" in (self._node.read(path) or "")
+        path = self._machine.command(name) if name else None
+        return path is not None and "/default/grub.d" in (self._machine.read(path) or "")
 
     def _settings(self) -> Files:
         """The files that grub-mkconfig sources, in its order."""
-        paths = [SETTINGS, *(self._node.glob(DROP_INS) if self._has_drop_ins() else [])]
-        texts = {path: self._node.read(path) for path in paths}
+        paths = [SETTINGS, *(self._machine.glob(DROP_INS) if self._has_drop_ins() else [])]
+        texts = {path: self._machine.read(path) for path in paths}
         return {path: text for path, text in texts.items() if text is not None}
 
     def _evaluate(self, files: Files) -> CommandLine:
@@ -121,7 +121,7 @@ class Grub:
             "".join(f'eval "${{{index}}}" >&2\n' for index in range(1, len(files) + 1)),
             " ".join(f'"${variable}"' for variable in grub_settings.VARIABLES),
         )
-        result = self._node.run(["sh", "-c", script, "sh", *(text for _path, text in _in_order(files))])
+        result = self._machine.run(["sh", "-c", script, "sh", *(text for _path, text in _in_order(files))])
         if result.code:
             raise NodeError(
                 f"GRUB's settings do not run as a shell script: {last_lines(result)}",
@@ -151,8 +151,8 @@ class Grub:
         """
         if self._in_snapshots():
             return True
-        generated = generated_file(self._node)
-        section = _SECTION.search(self._node.read(generated) or "") if generated else None
+        generated = generated_file(self._machine)
+        section = _SECTION.search(self._machine.read(generated) or "") if generated else None
         entry = _LINUX.search(section.group()) if section else None
         return entry is None or satisfied(parse(entry.group("arguments")), request)
 
@@ -175,9 +175,9 @@ class Grub:
         )
 
 
-def generated_file(node: Node) -> str | None:
+def generated_file(machine: Machine) -> str | None:
     """The grub.cfg that GRUB boots by, or None."""
-    return next(filter(node.exists, GENERATED), None)
+    return next(filter(machine.exists, GENERATED), None)
 
 
 def _in_order(files: Files) -> list[tuple[str, str]]:

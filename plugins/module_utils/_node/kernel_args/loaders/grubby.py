@@ -19,19 +19,21 @@ from dataclasses import dataclass
 
 from ...errors import NodeError, RefusedError
 from ..arguments import Argument, CommandLine, Request, matches, merge, parse, satisfied, unsatisfied
-from ..node import last_lines
+from ..machine import last_lines
 from ..plan import LineChange, Plan
 from .entries import GRUB_ENTRIES
 
 if t.TYPE_CHECKING:
-    from ..node import Node
+    from ..machine import Machine
 
 FOR_NEW_KERNELS = "/etc/kernel/cmdline"
 ENVIRONMENT = "/boot/grub2/grubenv"
 GRUB_SETTINGS = "/etc/default/grub"
 
 _FIELD = re.compile(r'^(?P<name>[a-z]+)=(?P<quote>"?)(?P<value>.*)(?P=quote)$')
+# It passes words through unquoted shell expansions and sed; what it removes is besides a regular expression.
 _UNSAFE = frozenset(" \\&$`'\"*[]^|")
+_UNSAFE_TO_REMOVE = _UNSAFE.union("+?(){}")
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Grubby:
 
     name = "grubby"
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
 
     def plan(self, request: Request) -> Plan:
         """See BootLoader."""
@@ -69,7 +71,7 @@ class Grubby:
 
     def _places(self) -> list[_Place]:
         """Every entry, grubby's newest first, and the line that future kernels get."""
-        result = self._node.run(["grubby", "--info=ALL"])
+        result = self._machine.run(["grubby", "--info=ALL"])
         entries = [] if result.code else read_info(result.out)
         if not entries:
             raise NodeError(
@@ -77,7 +79,7 @@ class Grubby:
                 "grubby --info=ALL",
                 f"see that {GRUB_ENTRIES} has entries of installed kernels",
             )
-        future = self._node.read(FOR_NEW_KERNELS)
+        future = self._machine.read(FOR_NEW_KERNELS)
         if future is not None:
             entries.append(_Place(FOR_NEW_KERNELS, FOR_NEW_KERNELS, parse(future)))
         return entries
@@ -85,12 +87,12 @@ class Grubby:
     def _rewritten(self, places: t.Sequence[_Place]) -> tuple[str, ...]:
         """The files that grubby will write; it may move arguments in entries that are right already."""
         paths = {place.path if self._has_own_line(place.path) else ENVIRONMENT for place in places}
-        if re.search(r"^GRUB_CMDLINE_LINUX=.*[^\"'=]", self._node.read(GRUB_SETTINGS) or "", re.MULTILINE):
+        if re.search(r"^GRUB_CMDLINE_LINUX=.*[^\"'=]", self._machine.read(GRUB_SETTINGS) or "", re.MULTILINE):
             paths.add(GRUB_SETTINGS)
         return tuple(sorted({*paths, FOR_NEW_KERNELS}))
 
     def _has_own_line(self, path: str) -> bool:
-        return "$kernelopts" not in (self._node.read(path) or "")
+        return "$kernelopts" not in (self._machine.read(path) or "")
 
 
 def read_info(text: str) -> list[_Place]:
@@ -127,8 +129,9 @@ def _command(wrong: t.Sequence[CommandLine], every: t.Sequence[CommandLine], req
         options = {"--remove-args": _removed(every, pending)}
     else:
         options = {"--remove-args": _respelled(every, pending), "--args": _added(every, pending)}
-    for text in (text for texts in options.values() for text in texts):
-        _refuse_unsafe(text)
+    for option, texts in options.items():
+        for text in texts:
+            _refuse_unsafe(text, _UNSAFE if option == "--args" else _UNSAFE_TO_REMOVE)
     given = ["{}={}".format(option, " ".join(texts)) for option, texts in options.items() if texts]
     return ("grubby", "--update-kernel=ALL", *given)
 
@@ -194,8 +197,8 @@ def _as_often(every: t.Sequence[CommandLine], unwanted: Argument) -> list[str]:
     return sorted(counts.elements())
 
 
-def _refuse_unsafe(text: str) -> None:
-    unsafe = sorted(_UNSAFE.intersection(text))
+def _refuse_unsafe(text: str, characters: frozenset[str]) -> None:
+    unsafe = sorted(characters.intersection(text))
     if unsafe:
         raise RefusedError(
             "{} has characters that grubby does not carry unharmed ({})".format(text, " ".join(map(repr, unsafe))),

@@ -14,11 +14,11 @@ import typing as t
 
 from ...errors import NodeError, RefusedError
 from ..arguments import CommandLine, Request, difference, merge, parse, satisfied
-from ..node import last_lines
+from ..machine import last_lines
 from ..plan import LineChange, Plan
 
 if t.TYPE_CHECKING:
-    from ..node import Node
+    from ..machine import Machine
 
 _COMMAND = ("rpm-ostree", "kargs")
 
@@ -28,8 +28,8 @@ class RpmOstree:
 
     name = "rpm-ostree"
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
 
     def plan(self, request: Request) -> Plan:
         """See BootLoader."""
@@ -53,7 +53,7 @@ class RpmOstree:
         )
 
     def _next(self) -> CommandLine:
-        result = self._node.run(_COMMAND)
+        result = self._machine.run(_COMMAND)
         if result.code:
             raise NodeError(f"failed: {last_lines(result)}", " ".join(_COMMAND), "see rpm-ostree status")
         return parse(result.out)

@@ -19,7 +19,7 @@ from ..plan import FileEdit, LineChange, Plan
 from .entries import read_entry
 
 if t.TYPE_CHECKING:
-    from ..node import Node
+    from ..machine import Machine
 
 CMDLINE = "/etc/kernel/cmdline"
 VENDOR_CMDLINE = "/usr/lib/kernel/cmdline"
@@ -41,13 +41,13 @@ class SystemdBoot:
 
     name = "systemd-boot"
 
-    def __init__(self, node: Node, running: CommandLine) -> None:
-        self._node = node
+    def __init__(self, machine: Machine, running: CommandLine) -> None:
+        self._machine = machine
         self._running = running
 
     def plan(self, request: Request) -> Plan:
         """See BootLoader."""
-        text = self._node.read(CMDLINE)
+        text = self._machine.read(CMDLINE)
         before = self._configured(text)
         after = merge(before, request)
         stale = self._stale(request)
@@ -66,7 +66,7 @@ class SystemdBoot:
 
     def _configured(self, text: str | None) -> CommandLine:
         """The line kernel-install gives a new entry."""
-        text = text if text is not None else self._node.read(VENDOR_CMDLINE)
+        text = text if text is not None else self._machine.read(VENDOR_CMDLINE)
         if text is not None:
             return parse(" ".join(line for line in text.splitlines() if not line.startswith("#")))
         kept = tuple(each for each in self._running.arguments if each.key not in _FROM_THE_LOADER)
@@ -75,21 +75,21 @@ class SystemdBoot:
     def _kernels(self) -> dict[str, str]:
         """Version and image of every installed kernel: Fedora keeps the image with the modules, Debian in /boot."""
         kernels: dict[str, str] = {}
-        for directory in self._node.glob(_MODULES + "/*"):
+        for directory in self._machine.glob(_MODULES + "/*"):
             version = directory.rpartition("/")[2]
             images = (f"{directory}/vmlinuz", f"/boot/vmlinuz-{version}")
-            image = next(filter(self._node.exists, images), None)
+            image = next(filter(self._machine.exists, images), None)
             if image is not None:
                 kernels[version] = image
         return kernels
 
     def _rebuild_commands(self) -> tuple[tuple[str, ...], ...]:
-        if self._node.command(SDBOOTUTIL):
+        if self._machine.command(SDBOOTUTIL):
             return ((SDBOOTUTIL, "update-all-entries"),)
         kernels = self._kernels()
-        if not self._node.command("kernel-install") or not kernels:
+        if not self._machine.command("kernel-install") or not kernels:
             raise RefusedError(
-                "systemd-boot's entries cannot be made anew: looked for the command kernel-install, and for kernel images"
+                "systemd-boot's entries cannot be made anew: looked for the command kernel-install, and for kernels"
                 f" in {_MODULES}/VERSION/vmlinuz and /boot/vmlinuz-VERSION",
                 "bootloader",
                 "install kernel-install (systemd), or set the arguments in the image",
@@ -101,18 +101,18 @@ class SystemdBoot:
 
         With sdbootutil none: it keeps the entries of old snapshots as they were.
         """
-        if self._node.command(SDBOOTUTIL):
+        if self._machine.command(SDBOOTUTIL):
             return []
         return [entry for entry in self._entries() if not satisfied(entry.line, request)]
 
     def _entries(self) -> t.Iterator[_Entry]:
         """This machine's entries of kernels that are still installed."""
-        machine = (self._node.read(MACHINE_ID) or "").strip()
+        identity = (self._machine.read(MACHINE_ID) or "").strip()
         kernels = self._kernels()
         for root in BOOT_ROOTS:
-            for path in self._node.glob(root + "/loader/entries/*.conf"):
-                fields = read_entry(self._node.read(path) or "")
-                ours = fields.get("machine-id", [machine])[-1] == machine
+            for path in self._machine.glob(root + "/loader/entries/*.conf"):
+                fields = read_entry(self._machine.read(path) or "")
+                ours = fields.get("machine-id", [identity])[-1] == identity
                 if ours and fields.get("version", [""])[-1] in kernels:
                     yield _Entry(path, parse(" ".join(fields.get("options", []))))
 

@@ -36,7 +36,7 @@ class CommandResult:
 Runner = t.Callable[[t.Sequence[str]], CommandResult]
 
 
-class Node(t.Protocol):
+class Machine(t.Protocol):
     """What a boot loader may ask of a node. Paths are the node's own, absolute."""
 
     def read(self, path: str) -> str | None:
@@ -68,7 +68,7 @@ class Node(t.Protocol):
         ...
 
 
-class LiveNode:
+class LiveMachine:
     """The machine this process runs on, or one whose file system is mounted at `root`; commands then run by chroot."""
 
     def __init__(self, runner: Runner, root: str = "/") -> None:

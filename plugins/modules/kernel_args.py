@@ -1,0 +1,288 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Sees that the node's kernel is booted with the wanted arguments."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kernel_args
+short_description: See that the kernel is booted with the wanted arguments
+version_added: 0.1.0
+author:
+  - accel.qat contributors (@accel-qat)
+description:
+  - Sets kernel arguments such as C(intel_iommu=on) for the next boots, or removes them, whichever boot loader the node has.
+  - Compares with the arguments of the running kernel and with the IOMMU's true state, and says whether a reboot is needed.
+    It never reboots the node.
+  - GRUB on Debian and Ubuntu gets a drop-in C(/etc/default/grub.d/zz-accel-qat.cfg). A file of the administrator is only
+    edited when an argument that has to change stands in it, and a warning says so. SUSE's GRUB reads no drop-ins and gets
+    the arguments in C(/etc/default/grub).
+  - RHEL and its kin and Fedora are told through C(grubby), image-based Fedora through C(rpm-ostree kargs), systemd-boot
+    through C(/etc/kernel/cmdline) and C(kernel-install) (on SUSE C(sdbootutil)).
+extends_documentation_fragment:
+  - accel.qat.attributes
+  - accel.qat.attributes.platform_linux
+  - accel.qat.attributes.actiongroup_qat
+  - accel.qat.roots
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  arguments:
+    description:
+      - Kernel arguments, each an item of its own, as C(key) or C(key=value).
+      - A key that has another value is given the wanted one. Keys that may stand several times, such as C(console), are
+        added beside those there are.
+      - Names are compared as the kernel does, so C(vfio-pci.ids) and C(vfio_pci.ids) are the same.
+      - Quote a value that has spaces, as in C(dyndbg="file drivers/vfio/* +p").
+      - With O(state=absent), C(key) alone removes the key with any value, C(key=value) only with this value. Of keys that
+        may stand several times only the exact item is removed.
+      - What stands behind C(--) on the command line is for init and is left alone.
+    type: list
+    elements: str
+    required: true
+  state:
+    description: Whether the next boots have the arguments, or have them not.
+    type: str
+    choices: [present, absent]
+    default: present
+  bootloader:
+    description:
+      - The boot loader to be told.
+      - V(auto) finds out from the running system and refuses, before it writes anything, when that is ambiguous or the
+        boot loader's tools are missing.
+    type: str
+    choices: [auto, grub, grubby, rpm-ostree, systemd-boot]
+    default: auto
+  root:
+    description:
+      - Directory where the node's root file system is mounted, when Ansible runs in a container on the node.
+      - The boot loader's commands are then run by C(chroot), for which the container needs C(CAP_SYS_CHROOT).
+    type: path
+    default: /
+notes:
+  - A node that runs a bootc image is refused, because its kernel arguments belong in the image, in
+    C(/usr/lib/bootc/kargs.d); O(bootloader=rpm-ostree) sets them on this node alone.
+  - On SUSE systems with a read-only root C(transactional-update) writes the boot menu into a new snapshot, which the next
+    boot uses.
+  - When the boot loader's own command fails, its files are put back as they were.
+  - O(dev_root) is accepted as by the other modules of the action group, and not used.
+seealso:
+  - name: The kernel's command-line parameters
+    description: All arguments the kernel knows.
+    link: https://docs.kernel.org/admin-guide/kernel-parameters.html
+"""
+
+EXAMPLES = r"""
+- name: Switch the IOMMU on
+  accel.qat.kernel_args:
+    arguments:
+      - intel_iommu=on
+      - iommu=pt
+  register: kernel_args
+
+- name: Reboot when only that brings the arguments into force
+  ansible.builtin.reboot:
+  when: kernel_args.reboot_required
+
+- name: Let vfio-pci take QAT devices before the fourth generation
+  accel.qat.kernel_args:
+    arguments:
+      - vfio-pci.disable_denylist=1
+
+- name: Take the arguments away again
+  accel.qat.kernel_args:
+    arguments:
+      - intel_iommu
+      - iommu=pt
+    state: absent
+
+- name: Manage the node from a container that has it mounted at /host
+  accel.qat.kernel_args:
+    arguments:
+      - intel_iommu=on
+    root: /host
+    sysfs_root: /host/sys
+    proc_root: /host/proc
+"""
+
+RETURN = r"""
+bootloader:
+  description: The boot loader that was told, as in O(bootloader).
+  returned: success
+  type: str
+  sample: grub
+configured:
+  description:
+    - The kernel arguments that the next boot has, in check mode those it would have.
+    - Without those that the boot loader adds itself, such as C(root=).
+  returned: success
+  type: list
+  elements: str
+  sample: [intel_iommu=on, iommu=pt, quiet]
+running:
+  description: The arguments that the running kernel was booted with.
+  returned: success
+  type: list
+  elements: str
+  sample: [BOOT_IMAGE=/boot/vmlinuz-6.12.48-amd64, root=UUID=0d3b7c1e-53f1-4a44-9c0a-0d2a3c9f1b11, ro, quiet]
+missing_now:
+  description: The wanted arguments that the running kernel does not follow.
+  returned: success
+  type: list
+  elements: str
+  sample: [intel_iommu=on, iommu=pt]
+lingering_now:
+  description: With O(state=absent), the arguments to be removed that the running kernel was booted with.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+reboot_required:
+  description:
+    - Whether only a reboot brings the running kernel to what was asked for.
+    - An argument that the running kernel follows already needs none, even when it had to be written for later boots.
+  returned: success
+  type: bool
+  sample: true
+iommu_active:
+  description:
+    - Whether an Intel IOMMU is at work now. There are IOMMU groups and a DMA remapping unit.
+    - When this stays V(false) after a boot with C(intel_iommu=on), VT-d is off in the firmware.
+  returned: success
+  type: bool
+  sample: false
+files:
+  description: The files written, in check mode those that would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/default/grub.d/zz-accel-qat.cfg]
+commands:
+  description: The boot loader's commands that were run, in check mode those that would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [update-grub]
+failure:
+  description: The same as RV(ignore:msg) for machines, when the node or the request is the reason.
+  returned: failure
+  type: dict
+  contains:
+    kind:
+      description: C(configuration) for a malformed request, C(refused) when nothing was written, else C(node).
+      type: str
+    where:
+      description: The option, file or command in question.
+      type: str
+    problem:
+      description: What is wrong.
+      type: str
+    remedy:
+      description: What to do.
+      type: str
+  sample:
+    kind: configuration
+    where: arguments[1]
+    problem: intel_iommu=off contradicts intel_iommu=on
+    remedy: keep one of the two
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import read_request
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import read_firmware
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import CHOICES, ensure
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import (
+    CommandResult,
+    LiveMachine,
+    Runner,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import read_running
+
+if t.TYPE_CHECKING:
+    from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.plan import Plan
+
+
+def runner(module: AnsibleModule) -> Runner:
+    """The port's way to run commands, through the module. They speak English, so that messages can be searched for."""
+
+    def run_command(command: t.Sequence[str]) -> CommandResult:
+        try:
+            code, out, err = module.run_command(
+                list(command),
+                environ_update={"LANG": "C", "LC_ALL": "C"},
+                # A dollar in a command is the node's business.
+                expand_user_and_vars=False,
+                handle_exceptions=False,
+            )
+        except OSError as error:
+            raise NodeError(f"cannot be run: {error.strerror}", command[0], "see that it is installed") from error
+        return CommandResult(code, out, err)
+
+    return run_command
+
+
+def differences(plan: Plan) -> list[dict[str, str]]:
+    """What diff mode shows: whole files, and for lines that only a command can change one argument a line."""
+    shown = [(edit.path, edit.before or "", edit.after or "") for edit in plan.edits]
+    for change in plan.changes:
+        before, after = ("".join(f"{text}\n" for text in line.texts()) for line in (change.before, change.after))
+        shown.append((change.label, before, after))
+    return [
+        {"before_header": label, "after_header": label, "before": before, "after": after}
+        for label, before, after in shown
+    ]
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    """Do what the module's parameters say; returns what the module returns. Raises NodeError."""
+    parameters = module.params
+    request = read_request(parameters["arguments"], parameters["state"])
+    running = read_running(parameters["proc_root"], parameters["sysfs_root"])
+    machine = LiveMachine(runner(module), parameters["root"])
+    firmware = read_firmware(parameters["sysfs_root"])
+    outcome = ensure(machine, request, running, firmware, parameters["bootloader"], rehearse=module.check_mode)
+    for note in outcome.plan.notes:
+        module.warn(note)
+    return {
+        "changed": not outcome.plan.empty,
+        "bootloader": outcome.bootloader,
+        "configured": outcome.plan.after.texts(),
+        "running": running.line.texts(),
+        "missing_now": [argument.text for argument in running.missing(request)],
+        "lingering_now": [argument.text for argument in running.lingering(request)],
+        "reboot_required": running.needs_reboot(request),
+        "iommu_active": running.iommu_active,
+        "files": outcome.plan.files,
+        "commands": [" ".join(command) for command in outcome.plan.commands],
+        "diff": differences(outcome.plan),
+    }
+
+
+def main() -> None:
+    """Read the parameters, and run."""
+    module = AnsibleModule(
+        argument_spec={
+            "arguments": {"type": "list", "elements": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "bootloader": {"type": "str", "choices": list(CHOICES), "default": CHOICES[0]},
+            "root": {"type": "path", "default": "/"},
+            **ROOTS,
+        },
+        supports_check_mode=True,
+    )
+    NodeModule(module).run(lambda _shared: run(module))
+
+
+if __name__ == "__main__":
+    main()
