@@ -49,8 +49,11 @@ def read_firmware(sysfs_root: str = "/sys") -> Firmware:
         return Firmware(efi, "")
 
 
-def detect(machine: Machine, firmware: Firmware) -> str:
-    """The boot loader's name. Raises RefusedError when none can be told arguments, or more than one could be it."""
+def detect(machine: Machine, firmware: Firmware) -> str | None:
+    """The boot loader's name, or None when there is no sign of one.
+
+    Raises RefusedError when there is one that cannot be told arguments, or two that could be it.
+    """
     if machine.exists(OSTREE_BOOTED):
         return _of_ostree(machine)
     if firmware.loader.startswith("systemd-boot"):
@@ -67,9 +70,12 @@ def detect(machine: Machine, firmware: Firmware) -> str:
         )
     if grub is not None:
         return Grub.name
-    if systemd is not None:
-        return SystemdBoot.name
-    raise RefusedError(
+    return SystemdBoot.name if systemd is not None else None
+
+
+def nothing_found() -> RefusedError:
+    """What to say when there is no sign of a boot loader."""
+    return RefusedError(
         f"no boot loader was found that can be told kernel arguments: looked for {OSTREE_BOOTED}, the EFI variable"
         f" LoaderInfo, {' and '.join(GENERATED)}, and systemd-boot below {', '.join(BOOT_ROOTS)}",
         "bootloader",

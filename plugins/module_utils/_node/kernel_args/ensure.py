@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..errors import NodeError, RefusedError
 from .arguments import Request, unsatisfied
-from .detect import Firmware, detect
+from .detect import Firmware, detect, nothing_found
 from .loaders import LOADERS
 from .plan import Plan, apply
 
@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from .running import Running
 
 AUTO = "auto"
+NONE = "none"
 CHOICES: tuple[str, ...] = (AUTO, *sorted(LOADERS))
 
 # The command without which a boot loader that was named cannot be told anything; GRUB's own plan looks for its several.
@@ -47,12 +48,22 @@ def ensure(
     failed.
     """
     name = detect(machine, firmware) if bootloader == AUTO else _named(machine, bootloader)
+    if name is None:
+        return _from_elsewhere(running, request)
     loader = LOADERS[name](machine, running)
     plan = loader.plan(request)
     if not (rehearse or plan.empty):
         apply(machine, plan)
         _check(loader.plan(request), request, plan)
     return Outcome(name, plan)
+
+
+def _from_elsewhere(running: Running, request: Request) -> Outcome:
+    """For a machine that gets its arguments from a boot server or a hypervisor: fine as long as they are right."""
+    if running.needs_reboot(request):
+        raise nothing_found()
+    note = "no boot loader was found: the kernel arguments, which are as requested, come from outside this machine"
+    return Outcome(NONE, Plan(running.line, running.line, notes=(note,)))
 
 
 def _named(machine: Machine, bootloader: str) -> str:

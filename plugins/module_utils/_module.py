@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the modules share: arguments from the schema, the engine's call, and results or one failure out of it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._node.apply import ApplyError, Outcome, Planner, converge, rehearse
+from ._node.errors import NodeError
+from ._node.kernel import LiveKernel
+from ._node.picture import Node
+from ._node.plan import Plan
+from ._node.read import read_node
+
+ROOTS: dict[str, dict[str, t.Any]] = {
+    "sysfs_root": {"type": "path", "default": "/sys"},
+    "proc_root": {"type": "path", "default": "/proc"},
+    "dev_root": {"type": "path", "default": "/dev"},
+}
+
+TIME_LIMIT: dict[str, dict[str, t.Any]] = {"time_limit": {"type": "float", "default": 60.0}}
+
+_TYPES = {"string": "str", "integer": "int", "array": "list", "object": "dict"}
+
+
+def argument_of(schema: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The Ansible argument for a value that the JSON Schema describes."""
+    if "oneOf" in schema:
+        schema = schema["oneOf"][1]
+    argument: dict[str, t.Any] = {"type": _TYPES[schema["type"]]}
+    for key, name in (("enum", "choices"), ("default", "default")):
+        if key in schema:
+            argument[name] = schema[key]
+    if schema["type"] == "array":
+        items = argument_of(schema["items"])
+        argument["elements"] = items.pop("type")
+        argument.update(items)
+    if schema["type"] == "object":
+        argument["options"] = {name: argument_of(entry) for name, entry in schema["properties"].items()}
+    return argument
+
+
+def given(value: t.Any) -> t.Any:
+    """A module's parameters without those that the user left out, which Ansible fills with None."""
+    if isinstance(value, dict):
+        return {key: given(entry) for key, entry in value.items() if entry is not None}
+    if isinstance(value, list):
+        return [given(entry) for entry in value]
+    return value
+
+
+class NodeModule:
+    """An Ansible module's run over the engine."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        roots = (module.params[name] for name in ROOTS)
+        self.kernel = LiveKernel(*roots)
+
+    def run(self, work: t.Callable[[NodeModule], dict[str, t.Any]]) -> t.NoReturn:
+        """Ends the module with what `work` returns, or with the one sentence of the NodeError that it raises."""
+        try:
+            result = work(self)
+        except NodeError as error:
+            changed = isinstance(error, ApplyError) and bool(error.done)
+            self._module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=changed)
+        finally:
+            self.kernel.close()
+        self._module.exit_json(**result)
+
+    def read(self, others: t.Iterable[str] = ()) -> Node:
+        """The node as it is."""
+        return read_node(self.kernel, others)
+
+    def converge(self, planner: Planner, others: t.Iterable[str] = ()) -> Outcome:
+        """The node as the planner wants it; in check mode, what that would take."""
+        others = tuple(others)
+        if not self._module.check_mode:
+            return converge(self.kernel, lambda: self.read(others), planner, self._module.params["time_limit"])
+        node = self.read(others)
+        plan = planner(node)
+        rehearse(plan, self.kernel)
+        return Outcome(node, node, list(plan.steps), plan.skipped)
+
+
+def changes(plan: Plan) -> dict[str, t.Any]:
+    """What a plan contributes to a module's result."""
+    return {
+        "changed": bool(plan.steps),
+        "diff": plan.diff(),
+        "steps": [step.as_dict() for step in plan.steps],
+        "skipped_devices": [{"device": skip.device, "reason": skip.reason} for skip in plan.skipped],
+    }

@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""`qatctl`: the engine at a shell, on a node without Ansible."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import typing as t
+
+from .apply import SECONDS, converge, rehearse
+from .describe import describe, plan_text, table
+from .errors import ConfigurationError, NodeError
+from .kernel import LiveKernel
+from .picture import Node
+from .plan import Plan, plan_node
+from .read import read_node
+from .schema import SCHEMA, Rule, parse_json
+from .target import targets_of
+
+NODE_JSON = "/etc/accel-qat/node.json"
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+_COMMANDS = {
+    "show": "print the node's QAT devices",
+    "plan": "print what apply would write, and write nothing",
+    "apply": "bring the node to its configuration",
+    "validate": "check the configuration and the node's fitness for it",
+    "schema": "print the JSON Schema of the configuration",
+}
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """Runs one command; returns 0, 1 when it failed, or 2 when the call or the configuration is wrong."""
+    options = _parser().parse_args(arguments)
+    kernel = LiveKernel(options.sysfs_root, options.proc_root, options.dev_root)
+    try:
+        return _Command(options, kernel).run()
+    except NodeError as error:
+        print(_as_json(error.as_dict()) if options.json else f"qatctl: {error}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED
+    except BrokenPipeError:
+        return EXIT_FAILED
+    finally:
+        kernel.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qatctl", description="Shows and configures the Intel QAT devices of this node."
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON")
+    common.add_argument("--config", default=NODE_JSON, metavar="FILE", help="the configuration (default: %(default)s)")
+    common.add_argument(
+        "--sysfs-root", default="/sys", metavar="DIR", help="where sysfs is mounted (default: %(default)s)"
+    )
+    common.add_argument(
+        "--proc-root", default="/proc", metavar="DIR", help="where procfs is mounted (default: %(default)s)"
+    )
+    common.add_argument(
+        "--dev-root", default="/dev", metavar="DIR", help="where the device nodes are (default: %(default)s)"
+    )
+    common.add_argument(
+        "--time-limit",
+        type=float,
+        default=SECONDS,
+        metavar="SECONDS",
+        help="how long one write may take (default: %(default)g)",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in _COMMANDS.items():
+        commands.add_parser(name, parents=[common], help=text, description=text[0].upper() + text[1:] + ".")
+    return parser
+
+
+class _Command:
+    def __init__(self, options: argparse.Namespace, kernel: LiveKernel) -> None:
+        self._options = options
+        self._kernel = kernel
+
+    def run(self) -> int:
+        handler: t.Callable[[], int] = getattr(self, "_" + self._options.command)
+        return handler()
+
+    def _print(self, document: t.Mapping[str, t.Any], text: str) -> None:
+        print(_as_json(document) if self._options.json else text)
+
+    def _read(self) -> Node:
+        return read_node(self._kernel)
+
+    def _rules(self) -> tuple[Rule, ...]:
+        path = self._options.config
+        try:
+            with open(path, encoding="utf-8") as stream:
+                text = stream.read()
+        except FileNotFoundError:
+            raise ConfigurationError(
+                "there is no such file",
+                where=path,
+                remedy="run the role accel.qat.node, or name another file with --config",
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"cannot be read: {error}", where=path, remedy="correct the file or its mode"
+            ) from None
+        return parse_json(text, path)
+
+    def _rules_if_any(self) -> tuple[Rule, ...]:
+        try:
+            return self._rules()
+        except ConfigurationError:
+            return ()
+
+    def _show(self) -> int:
+        node = self._read()
+        self._print(describe(node, self._rules_if_any()), table(node))
+        return 0
+
+    def _plan(self) -> int:
+        rules, node = self._rules(), self._read()
+        plan = plan_node(targets_of(rules, node), node)
+        rehearse(plan, self._kernel)
+        self._print(_plan_document(plan), plan_text(plan))
+        return 0
+
+    def _apply(self) -> int:
+        rules = self._rules()
+        outcome = converge(
+            self._kernel, self._read, lambda node: plan_node(targets_of(rules, node), node), self._options.time_limit
+        )
+        self._print(
+            dict(_plan_document(outcome.plan), node=describe(outcome.after, rules)),
+            plan_text(outcome.plan) + "\n" + table(outcome.after),
+        )
+        return 0
+
+    def _validate(self) -> int:
+        rules, node = self._rules(), self._read()
+        taken = [target.address for target in targets_of(rules, node)]
+        self._print(
+            {"valid": True, "devices": taken}, f"{self._options.config}: valid, for {', '.join(taken) or 'no PF'}"
+        )
+        return 0
+
+    def _schema(self) -> int:
+        print(_as_json(SCHEMA))
+        return 0
+
+
+def _plan_document(plan: Plan) -> dict[str, t.Any]:
+    return {
+        "changed": bool(plan.steps),
+        "steps": [step.as_dict() for step in plan.steps],
+        "skipped": [{"device": skip.device, "reason": skip.reason} for skip in plan.skipped],
+    }
+
+
+def _as_json(document: t.Mapping[str, t.Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=False)

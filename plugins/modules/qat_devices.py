@@ -1,0 +1,271 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Brings a node's QAT devices to their configuration."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qat_devices
+short_description: Bring a node's QAT devices to their configuration
+version_added: 0.1.0
+author:
+  - accel.qat contributors (@accel-qat)
+description:
+  - Sets the services of QAT PFs, creates or removes their VFs, and binds the VFs to a driver, all devices of a node in one call.
+  - Reads the node, plans every write, rehearses the plan, and writes only what differs. Check mode shows the plan.
+  - A PF that no rule selects is never touched.
+  - To change services the kernel's driver takes the PF down, which removes its VFs; the module makes them anew and binds them.
+    A VF that a process or virtual machine has open is not taken away unless O(devices[].when_in_use) says so.
+  - Kernel modules that are missing are loaded, C(vfio-pci) with C(disable_denylist=1) where a device before Gen4 needs it.
+extends_documentation_fragment:
+  - accel.qat.attributes
+  - accel.qat.attributes.platform_linux
+  - accel.qat.attributes.actiongroup_qat
+  - accel.qat.roots
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  devices:
+    description:
+      - Rules. Each PF gets the first rule that selects it.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      select:
+        description:
+          - Which PFs the rule is for. A PF must fit every key given.
+          - Without it the rule is for every PF.
+        type: dict
+        suboptions:
+          address:
+            description: PCI addresses of PFs, such as V(0000:6b:00.0).
+            type: list
+            elements: str
+          family:
+            description: Families, by the name of the PF's driver.
+            type: list
+            elements: str
+            choices: [dh89xxcc, dh895xcc, c6xx, c3xxx, 200xx, d15xx, c4xxx, 4xxx, 420xx, 6xxx]
+          device_id:
+            description: PCI device ids of PFs, such as V(4940).
+            type: list
+            elements: str
+          numa_node:
+            description: NUMA nodes; V(-1) is a PF that belongs to none.
+            type: list
+            elements: int
+          index:
+            description: Positions among the node's QAT PFs in the order of their addresses, from V(0).
+            type: list
+            elements: int
+      state:
+        description: Whether the PF's VFs exist.
+        type: str
+        choices: [present, absent]
+        default: present
+      services:
+        description:
+          - The services of the PF, a set; the order does not matter.
+          - Left as they are when not given.
+          - Only PFs from Gen4 on can be told, and at most two services at once (three on V(6xxx)). V(dcc) goes alone.
+        type: list
+        elements: str
+        choices: [sym, asym, dc, dcc, decomp]
+      driver:
+        description: The driver of the VFs.
+        type: str
+        default: vfio-pci
+      vfs:
+        description:
+          - How many VFs exist; all when not given.
+          - The kernel's drivers create all VFs or none, so any other number is refused. Use O(devices[].advertise) instead.
+        type: int
+      advertise:
+        description: How many VFs of the PF Kubernetes is offered, the first ones; all when not given. The rest stay for the host.
+        type: int
+      when_in_use:
+        description:
+          - What happens when a change would take a VF from a process or virtual machine that has it open.
+          - V(fail) fails before anything is written and names the process.
+          - V(skip) leaves that PF (or, where only the VF itself changes, that VF) as it is.
+          - V(force) takes it away. The kernel then asks the process to let go and waits for it; a process that does not
+            blocks the device until it ends.
+        type: str
+        choices: [fail, skip, force]
+        default: fail
+  time_limit:
+    description: How many seconds one write to the kernel may take before the module gives up on it.
+    type: float
+    default: 60
+seealso:
+  - module: accel.qat.qat_info
+  - module: accel.qat.sriov_vfs
+  - module: accel.qat.pci_driver
+"""
+
+EXAMPLES = r"""
+- name: Symmetric and asymmetric crypto on every PF, all VFs on vfio-pci
+  become: true
+  accel.qat.qat_devices:
+    devices:
+      - services: [sym, asym]
+
+- name: Compression on the PFs of NUMA node 1, crypto on the others, four VFs of each kept for the host
+  become: true
+  accel.qat.qat_devices:
+    devices:
+      - select:
+          numa_node: [1]
+        services: [dc]
+        advertise: 12
+      - services: [sym, asym]
+        advertise: 12
+
+- name: Take the VFs of one PF away
+  become: true
+  accel.qat.qat_devices:
+    devices:
+      - select:
+          address: ["0000:6b:00.0"]
+        state: absent
+"""
+
+RETURN = r"""
+steps:
+  description: Every write that was made, or that check mode would make, in order.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: The kind of step.
+      type: str
+      sample: services
+    device:
+      description: PCI address or name of the kernel module.
+      type: str
+      sample: "0000:6b:00.0"
+    path:
+      description: The file that is written.
+      type: str
+      sample: /sys/bus/pci/devices/0000:6b:00.0/qat/cfg_services
+    value:
+      description: What is written.
+      type: str
+      sample: dc
+    before:
+      description: What was there.
+      type: str
+      sample: sym;asym
+    after:
+      description: What is there afterwards.
+      type: str
+      sample: dc
+    why:
+      description: The reason.
+      type: str
+      sample: the configuration asks for these services
+    disrupts:
+      description: VFs that the step takes away.
+      type: list
+      elements: str
+      sample: ["0000:6b:00.1"]
+skipped_devices:
+  description: What C(when_in_use=skip) left as it is.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {device: "0000:6b:00.0", reason: "qemu-system-x86 (pid 4711) has 0000:6b:00.1 open"}
+configuration:
+  description: The rules as C(/etc/accel-qat/node.json) holds them.
+  returned: success
+  type: dict
+  sample: {devices: [{services: [sym, asym], driver: vfio-pci, state: present, when_in_use: fail}]}
+accel_qat:
+  description: The node afterwards, as M(accel.qat.qat_info) tells it. In check mode, as it is.
+  returned: success
+  type: dict
+  sample: {kernel: 6.12.0-10-amd64, iommu: true, devices: []}
+failure:
+  description: What went wrong, in parts.
+  returned: failure
+  type: dict
+  contains:
+    kind:
+      description: V(configuration), V(refused), V(apply), V(timeout) or V(node).
+      type: str
+      sample: configuration
+    where:
+      description: The place in the options, the file, or the device.
+      type: str
+      sample: devices[0].vfs
+    problem:
+      description: What is wrong there.
+      type: str
+      sample: 0000:6b:00.0 cannot have 8 VFs, the kernel's driver creates all 16 or none
+    remedy:
+      description: What to do.
+      type: str
+      sample: leave the count out, and use advertise to offer Kubernetes fewer VFs
+    failed_at:
+      description: For V(apply), each step that failed, with its own problem and remedy.
+      type: list
+      elements: dict
+    rolled_back:
+      description: For V(apply), the writes that put the PF back as it was found.
+      type: list
+      elements: dict
+    stands:
+      description: For V(apply), the writes that were made and stay.
+      type: list
+      elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.accel.qat.plugins.module_utils._module import (
+    ROOTS,
+    TIME_LIMIT,
+    NodeModule,
+    argument_of,
+    changes,
+    given,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
+from ansible_collections.accel.qat.plugins.module_utils._node.plan import plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of
+
+
+def main() -> None:
+    """Run the module."""
+    rules_argument = argument_of(SCHEMA["properties"]["devices"])
+    module = AnsibleModule(
+        argument_spec={"devices": {**rules_argument, "required": True}, **TIME_LIMIT, **ROOTS},
+        supports_check_mode=True,
+    )
+
+    def work(run: NodeModule) -> dict[str, object]:
+        configuration = {"devices": given(module.params["devices"])}
+        rules = parse_configuration(configuration)
+        outcome = run.converge(lambda node: plan_node(targets_of(rules, node), node))
+        return {
+            **changes(outcome.plan),
+            "configuration": configuration,
+            "accel_qat": describe(outcome.after, rules),
+        }
+
+    NodeModule(module).run(work)
+
+
+if __name__ == "__main__":
+    main()
