@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 accel.qat contributors
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* PF driver c6xx, module qat_c62x: generation 2, no service setting. */
+#include <linux/module.h>
+#include <linux/pci.h>
+#include "qat_common.h"
+
+static const struct qat_family family = {
+	.name = "c6xx",
+	.ring_pairs = 16,
+	.ring_pairs_per_vf = 1,
+};
+
+static const struct pci_device_id ids[] = {
+	{ PCI_VDEVICE(INTEL, 0x37c8) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, ids);
+
+static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	return qat_probe(pdev, &family);
+}
+
+static struct pci_driver qat_driver = {
+	.name = "c6xx",
+	.id_table = ids,
+	.probe = probe,
+	.remove = qat_remove,
+	.sriov_configure = qat_sriov_configure,
+};
+
+module_pci_driver(qat_driver);
+MODULE_DESCRIPTION("PF driver for simulated QAT c6xx devices");
+MODULE_LICENSE("GPL");

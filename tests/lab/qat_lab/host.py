@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small services of the host: commands, locks, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import CommandFailed, LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_begin = time.monotonic()
+
+
+def say(text: str) -> None:
+    """Print a line of progress with the seconds since the start."""
+    print(f"[lab {time.monotonic() - _begin:6.1f}s] {text}", file=sys.stderr, flush=True)
+
+
+def run(command: Sequence[str | Path], **options: Any) -> str:
+    """Run a command of the host to its end and return what it printed.
+
+    LabError if it is not installed, CommandFailed with its last lines if it fails.
+    """
+    words = [str(word) for word in command]
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    try:
+        done = subprocess.run(
+            words,
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": path, "LC_ALL": "C.UTF-8"},
+            **options,
+        )
+    except FileNotFoundError as error:
+        raise LabError(f"{words[0]} is not installed: install the packages in tests/lab/packages.txt.") from error
+    if done.returncode:
+        raise CommandFailed(" ".join(words), done.returncode, "\n".join(done.stdout.splitlines()[-15:]))
+    output: str = done.stdout
+    return output
+
+
+@contextlib.contextmanager
+def lock(path: Path, waiting_for: str) -> Iterator[None]:
+    """Hold an exclusive lock on a file; says so when another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process: {waiting_for}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class Interrupted(BaseException):
+    """A signal asked this process to end; a BaseException so that nothing but clean-up catches it."""
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an exception, so that clean-up runs as it does for ctrl-C."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise Interrupted(signal.Signals(number).name)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

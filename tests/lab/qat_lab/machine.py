@@ -1,0 +1,331 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A virtual QAT machine from start to stop.
+
+A machine does not boot: it continues from a saved state, taken right after the first boot of one with the same
+hardware and kept in the cache. So start and reset take seconds. After that it is a machine like any other: it can be
+rebooted, and its disk and hardware stay the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import accelerator, host, image, qemu
+from .errors import LabError
+from .hardware import Hardware
+from .paths import cache_directory, machine_directory, machines_directory
+from .qmp import Qmp
+from .ssh import Connection, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BOOT_SECONDS = 240
+LOAD_SECONDS = 60
+CONSOLE_LINES = 25
+STATES_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is remembered of a machine between two commands. state and disk are what a reset goes back to."""
+
+    hardware: Hardware
+    forwards: tuple[str, ...]
+    port: int
+    disk: Path
+    state: Path | None
+
+    def save(self, directory: Path) -> None:
+        """Write the record into the directory of its machine."""
+        values = {
+            "hardware": self.hardware.as_dict(),
+            "forwards": self.forwards,
+            "port": self.port,
+            "disk": str(self.disk),
+            "state": str(self.state) if self.state else None,
+        }
+        aside = directory / "machine.json.new"
+        aside.write_text(json.dumps(values, indent=2) + "\n")
+        aside.rename(directory / "machine.json")
+
+    @classmethod
+    def load(cls, directory: Path) -> Record:
+        """Read the record of a machine; OSError if there is none."""
+        values: dict[str, Any] = json.loads((directory / "machine.json").read_text())
+        return cls(
+            hardware=Hardware(**values["hardware"]),
+            forwards=tuple(values["forwards"]),
+            port=values["port"],
+            disk=Path(values["disk"]),
+            state=Path(values["state"]) if values["state"] else None,
+        )
+
+
+class Machine:
+    """A running machine, by its name. As a context manager it is stopped at the end."""
+
+    def __init__(self, name: str) -> None:
+        """Take up a machine that was started before; LabError if there is none of that name."""
+        self.name = name
+        self.directory = machine_directory(name)
+        try:
+            self.record = Record.load(self.directory)
+        except OSError as error:
+            raise LabError(f"there is no machine {name!r}: start it with `lab start {name}`.") from error
+
+    @classmethod
+    def start(
+        cls, name: str, hardware: Hardware | None = None, forwards: Sequence[str] = (), cold: bool = False
+    ) -> Machine:
+        """Start a new machine and wait until it answers.
+
+        Each forward is ADDRESS:PORT=HOST:PORT, an address of the guest's network (10.0.2.0/24) that leads to one of
+        this host. cold boots instead of continuing from a saved state. LabError if it cannot be started; nothing of
+        it is left then.
+        """
+        directory = machine_directory(name)
+        hardware = hardware or Hardware()
+        with _lock(directory):
+            if qemu.pid(directory) is not None:
+                raise LabError(f"machine {name!r} runs already: stop it with `lab stop {name}`.")
+            _remove(directory)
+            base = image.ensure()
+            speed = accelerator.choose(base)
+            state = None if cold else _saved_state(base, speed, hardware)
+            disk = state.with_name("disk.qcow2") if state else base.disk
+            record = Record(hardware, tuple(forwards), 0, disk, state)
+            host.say(f"starting {name}: {hardware.pfs or 'no QAT'}")
+            _launch(directory, record, speed, name)
+        return cls(name)
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether its QEMU runs."""
+        return qemu.pid(self.directory) is not None
+
+    @property
+    def connection(self) -> Connection:
+        """How to reach it by ssh."""
+        return Connection(self.record.port)
+
+    @property
+    def ssh_options(self) -> list[str]:
+        """Options for ssh, without host and user (root@127.0.0.1)."""
+        return self.connection.options
+
+    @property
+    def console(self) -> str:
+        """All that the machine has written to its serial console."""
+        return _console(self.directory)
+
+    def run(self, command: str, check: bool = True, timeout: float = 60, stdin: bytes = b"") -> Result:
+        """Run a shell command as root; CommandFailed if it fails and check is true, LabError if it does not end."""
+        return self.connection.run(command, check=check, timeout=timeout, stdin=stdin)
+
+    def put(self, data: bytes, path: str, mode: int = 0o644) -> None:
+        """Write a file."""
+        self.connection.put(data, path, mode)
+
+    def reset(self) -> None:
+        """Put the machine back to the state in which it was started, disk included, in seconds."""
+        with _lock(self.directory):
+            self.connection.close()
+            qemu.stop(self.directory)
+            _launch(self.directory, self.record, accelerator.choose(image.ensure()), self.name)
+            self.record = Record.load(self.directory)
+
+    def reboot(self, limit: float = BOOT_SECONDS) -> None:
+        """Reboot in an orderly way and wait until the machine is up again."""
+        boot = self._boot_id()
+        self.run("systemctl reboot", check=False)
+        self._wait_for_boot_after(boot, limit)
+
+    def cut_power(self, limit: float = BOOT_SECONDS) -> None:
+        """Pull the plug, plug it in again, and wait until the machine is up: what was not synced is lost."""
+        boot = self._boot_id()
+        with Qmp(self.directory) as qmp:
+            qmp.do("system_reset")
+        self._wait_for_boot_after(boot, limit)
+
+    def stop(self) -> None:
+        """Stop the machine and remove everything of it; it is no error if it is stopped already."""
+        with _lock(self.directory):
+            if self.directory.exists():
+                self.connection.close()
+            _remove(self.directory)
+        self.directory.with_suffix(".lock").unlink(missing_ok=True)
+
+    def _boot_id(self) -> str:
+        return self.run("cat /proc/sys/kernel/random/boot_id").stdout
+
+    def _wait_for_boot_after(self, boot: str, limit: float) -> None:
+        deadline = time.monotonic() + limit
+        self.connection.close()
+        while time.monotonic() < deadline:
+            self.connection.wait(deadline - time.monotonic())
+            now = self.run("cat /proc/sys/kernel/random/boot_id", check=False, timeout=limit)
+            if now.rc == 0 and now.stdout != boot:
+                _wait_until_booted(self.connection, deadline - time.monotonic())
+                return
+            self.connection.close()
+            time.sleep(0.5)
+        raise LabError(f"machine {self.name!r} did not come back within {limit:.0f} s.\n{_tail(self.directory)}")
+
+
+def names() -> list[str]:
+    """Names of all machines that exist, running or not."""
+    directory = machines_directory()
+    return sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.exists() else []
+
+
+def remove(name: str) -> None:
+    """Stop and remove a machine, even one whose start was cut short."""
+    directory = machine_directory(name)
+    try:
+        Machine(name).stop()
+    except LabError:
+        with _lock(directory):
+            _remove(directory)
+        directory.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _lock(directory: Path) -> Any:
+    return host.lock(directory.with_suffix(".lock"), f"it works on {directory.name}")
+
+
+def _remove(directory: Path) -> None:
+    qemu.stop(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _console(directory: Path) -> str:
+    try:
+        return (directory / "console.log").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _tail(directory: Path) -> str:
+    lines = _console(directory).splitlines()[-CONSOLE_LINES:]
+    return "\n".join(["The console's last lines:", *lines]) if lines else "The console says nothing."
+
+
+def _launch(directory: Path, record: Record, speed: Sequence[str], name: str) -> None:
+    """Run a machine on a fresh overlay of its disk; whatever goes wrong, nothing is left of it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        launch = qemu.Launch(record.hardware, speed, record.port, record.forwards, record.state)
+        port = _power_on(directory, launch, record.disk)
+        replace(record, port=port).save(directory)
+        _introduce(Connection(port), name)
+    except BaseException as error:
+        qemu.stop(directory)
+        tail = _tail(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+        if isinstance(error, LabError):
+            raise LabError(f"{error}\n{tail}") from error
+        raise
+
+
+def _power_on(directory: Path, launch: qemu.Launch, disk: Path) -> int:
+    """Start QEMU on an overlay of a disk, wait until the guest answers, and return its ssh port."""
+    overlay = directory / "disk.qcow2"
+    overlay.unlink(missing_ok=True)
+    backing = "raw" if disk.suffix == ".raw" else "qcow2"
+    host.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", backing, overlay])
+    qemu.start(directory, launch)
+    with Qmp(directory) as qmp:
+        if launch.state:
+            qmp.load_state(LOAD_SECONDS)
+        port = qemu.ssh_port(qmp)
+    connection = Connection(port)
+    connection.wait(BOOT_SECONDS)
+    if not launch.state:
+        _wait_until_booted(connection, BOOT_SECONDS)
+    return port
+
+
+def _wait_until_booted(connection: Connection, limit: float) -> None:
+    """Wait until systemd has no jobs left; LabError if a unit failed."""
+    state = connection.run("systemctl is-system-running --wait", check=False, timeout=max(limit, 1)).stdout.strip()
+    if state != "running":
+        failed = connection.run("systemctl --failed --plain --no-legend", check=False).stdout.strip()
+        raise LabError(f"the machine booted, but is {state or 'silent'}: {failed or 'no unit says why'}.")
+
+
+def _introduce(connection: Connection, name: str) -> None:
+    """Tell the guest the time and its name, neither of which a saved state can know."""
+    commands = (
+        f"date --utc --set=@{time.time():.3f}",
+        f"hostname {name}",
+        f"echo {name} > /etc/hostname",
+        f"printf '127.0.0.1 localhost\\n127.0.1.1 {name}\\n::1 localhost\\n' > /etc/hosts",
+    )
+    connection.run(" && ".join(commands))
+
+
+# Saved states.
+
+
+def _saved_state(base: image.Image, speed: Sequence[str], hardware: Hardware) -> Path:
+    """File with the state of a machine that has just booted with this hardware, made now if there is none."""
+    question = [base.key, host.run([qemu.BINARY, "--version"]), list(speed), hardware.as_dict(), qemu.command.__doc__]
+    question.append(qemu.command(qemu.Launch(hardware, speed)))
+    key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:16]
+    directory = cache_directory() / "states" / key
+    with host.lock(directory.with_suffix(".lock"), "saving the state of a booted machine"):
+        if not directory.exists():
+            _save_state(directory, base, qemu.Launch(hardware, speed))
+            _forget_old_states()
+    (directory / "state.zst").touch()
+    return directory / "state.zst"
+
+
+def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None:
+    host.say("booting a machine with this hardware for the first time, to save its state")
+    aside = directory.with_suffix(".building")
+    _remove(aside)
+    aside.mkdir()
+    try:
+        connection = Connection(_power_on(aside, launch, base.disk))
+        connection.run("sync")
+        connection.close()
+        with Qmp(aside) as qmp:
+            qmp.save_state("zstd -q -1 -T0 -o state.zst", limit=120)
+        qemu.stop(aside)
+        aside.rename(directory)
+    except BaseException as error:
+        tail = _tail(aside)
+        _remove(aside)
+        if isinstance(error, LabError):
+            raise LabError(f"{error}\n{tail}") from error
+        raise
+
+
+def _forget_old_states() -> None:
+    """Keep the states used last, and every state and image that a machine or a kept state builds on."""
+    used = set()
+    for name in names():
+        try:
+            used.add(Record.load(machine_directory(name)).disk)
+        except OSError:
+            continue
+    states = sorted(cache_directory().glob("states/*/state.zst"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for state in states[STATES_KEPT:]:
+        if state.with_name("disk.qcow2") not in used:
+            shutil.rmtree(state.parent, ignore_errors=True)
+            state.parent.with_suffix(".lock").unlink(missing_ok=True)

@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where things are: the sources of the lab, its cache, and the machines."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from .errors import LabError
+
+SOURCES = Path(__file__).resolve().parent.parent
+"""The directory tests/lab of the checkout."""
+
+IMAGE_SOURCES = SOURCES / "image"
+KERNEL_SOURCES = SOURCES / "kernel"
+
+
+def cache_directory() -> Path:
+    """Directory of everything that can be made again: images, saved states, the ssh key."""
+    if own := os.environ.get("ACCEL_QAT_CACHE"):
+        return Path(own).absolute()
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user).absolute() / "accel-qat"
+
+
+def machines_directory() -> Path:
+    """Directory with one subdirectory for each machine that exists."""
+    if own := os.environ.get("ACCEL_QAT_LAB_DIR"):
+        return Path(own).absolute()
+    return cache_directory() / "machines"
+
+
+def machine_directory(name: str) -> Path:
+    """Directory of one machine; LabError if the name would not do as host and file name."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?", name):
+        raise LabError(f"{name!r} is no machine name: use small letters, digits and dashes, as in a host name.")
+    return machines_directory() / name

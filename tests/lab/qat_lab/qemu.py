@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The QEMU process of a machine: its command line, its start and its end. All of its files are in one directory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import LabError
+from .hardware import BUSES, Hardware
+from .qmp import Qmp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BINARY = "qemu-system-x86_64"
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start QEMU once. ssh_port 0 takes any free port; state is a file name to start from, instead of a boot."""
+
+    hardware: Hardware
+    accelerator: Sequence[str]
+    ssh_port: int = 0
+    forwards: Sequence[str] = ()
+    state: Path | None = None
+
+
+def _numa(hardware: Hardware) -> list[str]:
+    """Memory and processors shared evenly between the NUMA nodes."""
+    options = []
+    for node in range(hardware.nodes):
+        size = hardware.memory // hardware.nodes
+        cpus = [f",cpus={cpu}" for cpu in range(hardware.cpus) if cpu % hardware.nodes == node]
+        options += ["-object", f"memory-backend-ram,id=memory{node},size={size}M"]
+        options += ["-numa", f"node,nodeid={node},memdev=memory{node}{''.join(cpus)}"]
+    return options
+
+
+def _escape(value: str) -> str:
+    """QEMU splits options at commas; a doubled one is a comma."""
+    return value.replace(",", ",,")
+
+
+def _firmware(hardware: Hardware) -> list[str]:
+    """What the guest reads from its firmware: the hardware to simulate, and kernel arguments of the platform."""
+    options = []
+    for name, value in (("pfs", hardware.pfs), ("generation", hardware.generation)):
+        options += ["-fw_cfg", f"name=opt/accel.qat/{name},string={_escape(value)}"]
+    if not hardware.iommu:
+        options += ["-smbios", "type=11,value=intel_iommu=off"]
+    return options
+
+
+def command(launch: Launch) -> list[str]:
+    """The QEMU command line, to be run in the directory of the machine."""
+    hardware = launch.hardware
+    memory = hardware.memory // hardware.nodes * hardware.nodes
+    # A device is behind the IOMMU when its bus lies below a bridge the IOMMU lists: so one port reserves the buses on
+    # which the guest's own kernel module will create the QAT devices.
+    port = f"pcie-root-port,id=qat,bus=pcie.0,chassis=1,slot=1,bus-reserve={BUSES.stop}"
+    forwards = "".join(f",hostfwd=tcp:127.0.0.1:{launch.ssh_port}-:22") + "".join(
+        f",guestfwd={forward}" for forward in launch.forwards
+    )
+    return [
+        BINARY,
+        *("-nodefaults", "-no-user-config", "-display", "none", "-pidfile", "qemu.pid"),
+        *("-M", "q35,kernel-irqchip=split", *launch.accelerator),
+        *("-m", str(memory), "-smp", str(hardware.cpus), *_numa(hardware)),
+        *("-device", "intel-iommu,intremap=on,caching-mode=on", "-device", port),
+        *("-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"),
+        *("-device", "virtio-blk-pci,drive=disk,bus=pcie.0"),
+        *("-netdev", f"user,id=net,restrict=on{forwards}", "-device", "virtio-net-pci,netdev=net,bus=pcie.0,romfile="),
+        *("-device", "virtio-rng-pci,bus=pcie.0"),
+        *("-chardev", "socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on"),
+        *("-serial", "chardev:console", "-qmp", "unix:qmp.sock,server=on,wait=off"),
+        *_firmware(hardware),
+        *(("-incoming", f"exec:zstd -dcq {json.dumps(str(launch.state))}") if launch.state else ()),
+    ]
+
+
+def start(directory: Path, launch: Launch) -> None:
+    """Start QEMU in the background; LabError with QEMU's own words if it ends at once."""
+    with (directory / "qemu.log").open("ab") as log:
+        try:
+            process = subprocess.Popen(
+                command(launch),
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise LabError(f"{BINARY} is not installed: install the packages in tests/lab/packages.txt.") from error
+    deadline = time.monotonic() + 10
+    while not (directory / "qmp.sock").exists():
+        if process.poll() is not None:
+            words = (directory / "qemu.log").read_text(errors="replace").strip()
+            raise LabError(f"QEMU did not start: {words or f'exit code {process.returncode}'}")
+        if time.monotonic() > deadline:
+            process.kill()
+            raise LabError("QEMU did not open its control socket within 10 s.")
+        time.sleep(0.02)
+
+
+def pid(directory: Path) -> int | None:
+    """Process id of the QEMU that runs in this directory, or None."""
+    try:
+        number = int((directory / "qemu.pid").read_text())
+        # The file may outlive the process, and the number then belong to another one.
+        if os.readlink(f"/proc/{number}/cwd") != str(directory):
+            return None
+        words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return number if words[0] == BINARY.encode() else None
+
+
+def stop(directory: Path) -> None:
+    """End the QEMU that runs in this directory, if one does, and wait until it is gone."""
+    number = pid(directory)
+    if number is None:
+        return
+    os.kill(number, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _alive(number):
+        if time.monotonic() > deadline:
+            os.kill(number, signal.SIGKILL)
+        time.sleep(0.02)
+    for name in ("qemu.pid", "qmp.sock", "console.sock"):
+        (directory / name).unlink(missing_ok=True)
+
+
+def _alive(number: int) -> bool:
+    """Whether a process still runs; a dead child of this process is collected on the way."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(number, os.WNOHANG)
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def ssh_port(qmp: Qmp) -> int:
+    """The port of 127.0.0.1 that leads to the guest's sshd."""
+    report: str = qmp.do("human-monitor-command", **{"command-line": "info usernet"})
+    for line in report.splitlines():
+        words = line.split()
+        if words and words[0] == "TCP[HOST_FORWARD]":
+            return int(words[3])
+    raise LabError("QEMU forwards no port to the guest.")
