@@ -80,7 +80,9 @@ class NodeModule:
         """The node as the planner wants it; in check mode, what that would take."""
         others = tuple(others)
         if not self._module.check_mode:
-            return converge(self.kernel, lambda: self.read(others), planner, self._module.params["time_limit"])
+            seconds: float = self._module.params["time_limit"]
+            with self.kernel.locked(2 * seconds):
+                return converge(self.kernel, lambda: self.read(others), planner, seconds)
         node = self.read(others)
         plan = planner(node)
         rehearse(plan, self.kernel)

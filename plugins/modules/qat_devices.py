@@ -190,6 +190,11 @@ configuration:
   returned: success
   type: dict
   sample: {devices: [{services: [sym, asym], driver: vfio-pci, state: present, when_in_use: fail}]}
+module_options:
+  description: The options that kernel modules need at the next boot for this configuration, by module.
+  returned: success
+  type: dict
+  sample: {vfio-pci: disable_denylist=1}
 accel_qat:
   description: The node afterwards, as M(accel.qat.qat_info) tells it. In check mode, as it is.
   returned: success
@@ -241,7 +246,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
     given,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.plan import module_options, plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of
 
@@ -261,6 +266,7 @@ def main() -> None:
         return {
             **changes(outcome.plan),
             "configuration": configuration,
+            "module_options": module_options(targets_of(rules, outcome.after), outcome.after),
             "accel_qat": describe(outcome.after, rules),
         }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import select
@@ -20,7 +21,8 @@ import tempfile
 import time
 import typing as t
 
-from .errors import NodeError, WriteTimeout
+from .errors import NodeError, RefusedError, WriteTimeout
+from .paths import DEVICES
 
 
 class Kernel(t.Protocol):
@@ -126,11 +128,40 @@ class LiveKernel:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    @contextlib.contextmanager
+    def locked(self, seconds: float) -> t.Iterator[None]:
+        """Keep every other engine from changing this kernel's PCI devices meanwhile; raises RefusedError after `seconds`.
+
+        The lock is on sysfs itself, so that it also holds between the host and a container, and leaves no file behind.
+        """
+        descriptor = os.open(self._at(DEVICES), os.O_RDONLY)
+        try:
+            deadline = time.monotonic() + seconds
+            while not _try_lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise RefusedError(
+                        f"another change of this node's devices has been running for {seconds:g} seconds",
+                        where=DEVICES,
+                        remedy="wait for it to end, or see which qatctl or Ansible process hangs",
+                    )
+                time.sleep(0.05)
+            yield
+        finally:
+            os.close(descriptor)
+
     def close(self) -> None:
         """End the process that writes, if one was started."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _modprobe(arguments: t.Sequence[str], seconds: float) -> None:

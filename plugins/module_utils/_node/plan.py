@@ -57,6 +57,15 @@ def plan_node(targets: t.Iterable[PfTarget], node: Node) -> Plan:
     return Plan(_with_modules(steps, node), tuple(skipped))
 
 
+def module_options(targets: t.Iterable[PfTarget], node: Node) -> dict[str, str]:
+    """The options that modules need at the next boot for these targets, by module: what /etc/modprobe.d has to say."""
+    denied = any(
+        target.vf_count and target.binding and target.binding.driver == VFIO_PCI and _is_denied(target.address, node)
+        for target in targets
+    )
+    return {VFIO_PCI: DISABLE_DENYLIST} if denied else {}
+
+
 def plan_functions(bindings: t.Mapping[str, Binding], node: Node, when_in_use: str) -> Plan:
     """The plan to bind single PCI functions, whatever they are. Raises RefusedError."""
     steps: list[Step] = []

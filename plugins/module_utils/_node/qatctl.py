@@ -34,9 +34,9 @@ _COMMANDS = {
 }
 
 
-def main(arguments: t.Sequence[str] | None = None) -> int:
+def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") -> int:
     """Runs one command; returns 0, 1 when it failed, or 2 when the call or the configuration is wrong."""
-    options = _parser().parse_args(arguments)
+    options = _parser(version).parse_args(arguments)
     kernel = LiveKernel(options.sysfs_root, options.proc_root, options.dev_root)
     try:
         return _Command(options, kernel).run()
@@ -49,10 +49,11 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         kernel.close()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(version: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="qatctl", description="Shows and configures the Intel QAT devices of this node."
     )
+    parser.add_argument("--version", action="version", version=f"qatctl {version}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     common.add_argument("--config", default=NODE_JSON, metavar="FILE", help="the configuration (default: %(default)s)")
@@ -130,9 +131,9 @@ class _Command:
 
     def _apply(self) -> int:
         rules = self._rules()
-        outcome = converge(
-            self._kernel, self._read, lambda node: plan_node(targets_of(rules, node), node), self._options.time_limit
-        )
+        seconds = self._options.time_limit
+        with self._kernel.locked(2 * seconds):
+            outcome = converge(self._kernel, self._read, lambda node: plan_node(targets_of(rules, node), node), seconds)
         self._print(
             dict(_plan_document(outcome.plan), node=describe(outcome.after, rules)),
             plan_text(outcome.plan) + "\n" + table(outcome.after),

@@ -1,0 +1,62 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation of the action plugin `qatctl`."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: qatctl
+short_description: Install the command qatctl on a node
+version_added: 0.1.0
+author:
+  - accel.qat contributors (@accel-qat)
+description:
+  - Packs the collection's engine into one executable file on the controller and copies it to the node.
+  - The command shows, checks and applies the node's configuration where there is no Ansible, as at boot. It needs Python 3.9 or
+    newer, and nothing else.
+extends_documentation_fragment:
+  - accel.qat.attributes
+  - accel.qat.attributes.platform_linux
+  - accel.qat.attributes.actiongroup_qat
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: partial
+    details:
+      - Says that the file differs, not in what, since it is binary.
+  idempotent:
+    support: full
+options:
+  path:
+    description: Where the command is installed. The directory must exist.
+    type: path
+    default: /usr/local/sbin/qatctl
+  python:
+    description: The Python that runs it on the node.
+    type: path
+    default: /usr/bin/python3
+notes:
+  - The work is done by an action plugin of the same name.
+"""
+
+EXAMPLES = r"""
+- name: Install qatctl
+  become: true
+  accel.qat.qatctl:
+"""
+
+RETURN = r"""
+dest:
+  description: Where the command is.
+  returned: success
+  type: str
+  sample: /usr/local/sbin/qatctl
+checksum:
+  description: SHA-1 of the file.
+  returned: success
+  type: str
+  sample: 6c9b9f2b3d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
+"""
