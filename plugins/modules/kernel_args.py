@@ -113,7 +113,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 bootloader:
-  description: The boot loader that was told, as in O(bootloader).
+  description:
+    - The boot loader that was told, as in O(bootloader).
+    - V(none) when the node has none, for instance because it boots from the network, and its running kernel has the
+      arguments as requested. When it has not, the module fails.
   returned: success
   type: str
   sample: grub

@@ -34,6 +34,8 @@ _SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux.*?^### END /etc/grub\.d
 _LINUX = re.compile(r"^[ \t]*linux(?:16|efi)?[ \t]+\S+[ \t]+(?P<arguments>.*)$", re.MULTILINE)
 # GRUB reads these in grub.cfg as its own script language (GRUB manual, "Shell-like scripting", quoting).
 _UNSAFE = frozenset("\\$`';&|<>")
+# What 10_linux writes by itself, whatever the settings.
+_GENERATED_KEYS = frozenset({"root", "ro"})
 
 Files = dict[str, str]
 
@@ -48,27 +50,17 @@ class Grub:
 
     def plan(self, request: Request) -> Plan:
         """See BootLoader."""
-        self._refuse_unsafe(request)
+        _refuse_what_cannot_be_set(request)
         rebuild = self._rebuild_command()
         files = self._settings()
         before = self._evaluate(files)
         edited = files if satisfied(before, request) else self._edited(files, before, request)
         after = before if edited == files else self._evaluate(edited)
         if not satisfied(after, request):
-            raise self._cannot_edit(files, after, request)
+            raise _cannot_edit(files, before, unsatisfied(after, request))
         edits = _edits(files, edited)
         needed = bool(edits) or not self._generated_is_current(request)
         return Plan(before, after, edits, (rebuild,) if needed else (), notes=self._notes(edits))
-
-    def _refuse_unsafe(self, request: Request) -> None:
-        for index, wanted in enumerate(request.arguments):
-            unsafe = sorted(_UNSAFE.intersection(wanted.text))
-            if unsafe:
-                raise RefusedError(
-                    "{} has characters that mean something else to GRUB ({})".format(wanted.text, " ".join(unsafe)),
-                    f"arguments[{index}]",
-                    "set this argument in GRUB's files by hand",
-                )
 
     def _rebuild_command(self) -> tuple[str, ...]:
         generated = generated_file(self._machine)
@@ -162,17 +154,27 @@ class Grub:
         others = [edit.path for edit in edits if edit.path not in (DROP_IN, place)]
         return tuple(f"{path} itself is edited, because an argument to be changed stands in it" for path in others)
 
-    def _cannot_edit(self, files: Files, after: CommandLine, request: Request) -> RefusedError:
-        pending = unsatisfied(after, request)
-        names = {wanted.name for wanted in pending.arguments}
-        present = " ".join(each.text for each in after.arguments if each.name in names)
-        wanted = " ".join(each.text for each in pending.arguments)
-        return RefusedError(
-            f"no edit that is safe to make brings {wanted} ({request.state}): the files compute"
-            f" {present or 'a line without it'}",
-            ", ".join(files),
-            "change it by hand in the file that computes it",
-        )
+
+def _cannot_edit(files: Files, before: CommandLine, pending: Request) -> RefusedError:
+    names = {wanted.name for wanted in pending.arguments}
+    now = " ".join(each.text for each in before.arguments if each.name in names) or "a line without it"
+    wanted = " ".join(each.text for each in pending.arguments)
+    return RefusedError(
+        f"no edit that is safe to make brings {wanted} ({pending.state}): the files compute {now}",
+        ", ".join(files),
+        "change it by hand in the file that computes it",
+    )
+
+
+def _refuse_what_cannot_be_set(request: Request) -> None:
+    for index, wanted in enumerate(request.arguments):
+        where = f"arguments[{index}]"
+        unsafe = " ".join(sorted(_UNSAFE.intersection(wanted.text)))
+        if unsafe:
+            problem = f"{wanted.text} has characters that mean something else to GRUB ({unsafe})"
+            raise RefusedError(problem, where, "set this argument in GRUB's files by hand")
+        if wanted.key in _GENERATED_KEYS:
+            raise RefusedError(f"GRUB writes {wanted.key} by itself", where, "leave it out of the list")
 
 
 def generated_file(machine: Machine) -> str | None:

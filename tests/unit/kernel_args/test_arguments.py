@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking command lines apart, and changing them."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import (
+    REPEATABLE,
+    State,
+    in_force,
+    merge,
+    parse,
+    read_request,
+    satisfied,
+)
+
+KEYS = ("intel_iommu", "iommu", "vfio-pci.ids", "vfio_pci.ids", "quiet", "console", "hugepages", "ro")
+VALUES = ("on", "off", "8086:4941", "tty0", "ttyS0,115200", '"two words"')
+
+texts = st.one_of(
+    st.sampled_from(KEYS),
+    st.builds("{}={}".format, st.sampled_from(KEYS), st.sampled_from(VALUES)),
+)
+lines = st.builds(
+    lambda words, init: " ".join([*words, *init]),
+    st.lists(texts, max_size=8),
+    st.sampled_from([(), ("--", "single", "intel_iommu=maybe")]),
+)
+states: st.SearchStrategy[State] = st.sampled_from(["present", "absent"])
+requests = st.lists(texts, min_size=1, max_size=4)
+
+
+def read_consistent(wanted: t.Sequence[str], state: State) -> t.Any:
+    """The longest part of the list that does not contradict itself."""
+    for length in range(len(wanted), 0, -1):
+        try:
+            return read_request(wanted[:length], state)
+        except ConfigurationError:
+            continue
+    raise AssertionError("one argument cannot contradict itself")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("quiet", [("quiet", None)]),
+        ("intel_iommu=on  iommu=pt\n", [("intel_iommu", "on"), ("iommu", "pt")]),
+        ('dyndbg="file a.c +p" ro', [("dyndbg", "file a.c +p"), ("ro", None)]),
+        # As GRUB hands a quoted value on: the quotes stand around the whole word.
+        ('"dyndbg=file a.c +p" ro', [("dyndbg", "file a.c +p"), ("ro", None)]),
+        ("key=", [("key", "")]),
+        ("crashkernel=1G-4G:192M,4G-:256M@16M=x", [("crashkernel", "1G-4G:192M,4G-:256M@16M=x")]),
+        ('a="b', [("a", "b")]),
+        ("ro -- single intel_iommu=on", [("ro", None)]),
+        ("", []),
+    ],
+)
+def test_parses_as_the_kernel_does(text: str, expected: list[tuple[str, str | None]]) -> None:
+    assert [(argument.key, argument.value) for argument in parse(text).arguments] == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted", "expected"),
+    [
+        ("ro quiet", ["intel_iommu=on", "iommu=pt"], "ro quiet intel_iommu=on iommu=pt"),
+        ("ro intel_iommu=off quiet", ["intel_iommu=on"], "ro intel_iommu=on quiet"),
+        ("intel_iommu=on ro intel_iommu=off", ["intel_iommu=on"], "intel_iommu=on ro"),
+        ("intel_iommu=on ro intel_iommu=on", ["intel_iommu=on"], "intel_iommu=on ro intel_iommu=on"),
+        ("vfio_pci.disable_denylist=0", ["vfio-pci.disable_denylist=1"], "vfio-pci.disable_denylist=1"),
+        ("vfio_pci.disable_denylist=1", ["vfio-pci.disable_denylist=1"], "vfio_pci.disable_denylist=1"),
+        ("console=tty0", ["console=ttyS0"], "console=tty0 console=ttyS0"),
+        ("console=tty0 ro", ["console=tty0"], "console=tty0 ro"),
+        ("ro -- single", ["intel_iommu=on"], "ro intel_iommu=on -- single"),
+        ("ro -- intel_iommu=on", ["intel_iommu=on"], "ro intel_iommu=on -- intel_iommu=on"),
+        ('"dyndbg=file a.c +p"', ['dyndbg="file a.c +p"'], '"dyndbg=file a.c +p"'),
+        ("intel_iommu_x=on xintel_iommu=on", ["intel_iommu=on"], "intel_iommu_x=on xintel_iommu=on intel_iommu=on"),
+        ("quiet=1", ["quiet"], "quiet"),
+        ("", ["a", "a", "b"], "a b"),
+    ],
+)
+def test_present(line: str, wanted: list[str], expected: str) -> None:
+    assert merge(parse(line), read_request(wanted, "present")).render() == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "unwanted", "expected"),
+    [
+        ("ro intel_iommu=on quiet", ["intel_iommu"], "ro quiet"),
+        ("ro intel_iommu=on quiet", ["intel_iommu=on"], "ro quiet"),
+        ("ro intel_iommu=off quiet", ["intel_iommu=on"], "ro intel_iommu=off quiet"),
+        ("vfio_pci.ids=1 vfio-pci.ids=2", ["vfio-pci.ids"], ""),
+        ("console=tty0 console=ttyS0 ro", ["console=ttyS0"], "console=tty0 ro"),
+        ("console=tty0 console=ttyS0", ["console"], "console=tty0 console=ttyS0"),
+        ("ro -- intel_iommu=on", ["intel_iommu"], "ro -- intel_iommu=on"),
+    ],
+)
+def test_absent(line: str, unwanted: list[str], expected: str) -> None:
+    assert merge(parse(line), read_request(unwanted, "absent")).render() == expected
+
+
+@given(lines, requests, states)
+def test_merging_twice_is_merging_once(line: str, wanted: list[str], state: State) -> None:
+    request = read_consistent(wanted, state)
+    once = merge(parse(line), request)
+    assert merge(once, request) == once
+    assert satisfied(once, request)
+
+
+@given(lines, requests, states)
+def test_what_is_not_asked_for_stays_as_it_is(line: str, wanted: list[str], state: State) -> None:
+    request = read_consistent(wanted, state)
+    names = {argument.name for argument in request.arguments}
+    before, after = parse(line), merge(parse(line), request)
+    assert [each for each in after.arguments if each.name not in names] == [
+        each for each in before.arguments if each.name not in names
+    ]
+    assert after.init == before.init
+
+
+@given(lines, requests)
+def test_what_is_present_is_in_force(line: str, wanted: list[str]) -> None:
+    request = read_consistent(wanted, "present")
+    after = merge(parse(line), request)
+    assert all(in_force(after, argument) for argument in request.arguments)
+
+
+@given(lines, requests)
+def test_absent_after_present_restores_a_line_that_had_none(line: str, wanted: list[str]) -> None:
+    present = read_consistent(wanted, "present")
+    absent = read_request([argument.text for argument in present.arguments], "absent")
+    clean = merge(parse(line), absent)
+    untouched = {argument.name for argument in clean.arguments}.isdisjoint(each.name for each in present.arguments)
+    if untouched or all(argument.repeatable for argument in present.arguments):
+        assert merge(merge(clean, present), absent) == clean
+
+
+@given(lines, requests, st.randoms())
+def test_the_order_of_the_request_does_not_matter(line: str, wanted: list[str], random: t.Any) -> None:
+    request = read_consistent(wanted, "present")
+    shuffled = list(request.arguments)
+    random.shuffle(shuffled)
+    one, other = merge(parse(line), request), merge(parse(line), request.only(shuffled))
+    assert sorted(one.texts()) == sorted(other.texts())
+
+
+@pytest.mark.parametrize(
+    ("line", "argument", "expected"),
+    [
+        ("intel_iommu=off intel_iommu=on", "intel_iommu=on", True),
+        ("intel_iommu=on intel_iommu=off", "intel_iommu=on", False),
+        ("console=ttyS0 console=tty0", "console=ttyS0", True),
+        ("vfio_pci.disable_denylist=1", "vfio-pci.disable_denylist=1", True),
+        ("quiet", "intel_iommu=on", False),
+        ("-- intel_iommu=on", "intel_iommu=on", False),
+    ],
+)
+def test_of_several_the_last_is_in_force(line: str, argument: str, expected: bool) -> None:
+    (wanted,) = read_request([argument], "present").arguments
+    assert in_force(parse(line), wanted) is expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ([], "arguments: the list is empty; name at least one kernel argument"),
+        (["ro", " "], "arguments[1]: the argument is empty; write it as key or key=value"),
+        (
+            ["ro iommu=pt"],
+            (
+                "arguments[0]: 'ro iommu=pt' is more than one argument; give each an item of its own, or quote the"
+                ' value: key="a b"'
+            ),
+        ),
+        (["--"], "arguments[0]: '--' is no kernel argument; write it as key or key=value"),
+        (["=on"], "arguments[0]: '=on' is no kernel argument; write it as key or key=value"),
+        (
+            ['a="b'],
+            "arguments[0]: 'a=\"b' has an unpaired quote or a control character; write it as key or key=value",
+        ),
+        (
+            ["a\nb"],
+            "arguments[0]: 'a\\nb' has an unpaired quote or a control character; write it as key or key=value",
+        ),
+        (
+            ["vfio-pci.ids=1", "ro", "vfio_pci.ids=2"],
+            "arguments[2]: vfio_pci.ids=2 contradicts vfio-pci.ids=1; keep one of the two",
+        ),
+    ],
+)
+def test_a_bad_request_is_told_by_its_place(wanted: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_request(wanted, "present")
+    assert str(caught.value) == sentence
+
+
+def test_repeatable_keys_do_not_contradict_each_other() -> None:
+    request = read_request(["console=tty0", "console=ttyS0"], "present")
+    assert [argument.text for argument in request.arguments] == ["console=tty0", "console=ttyS0"]
+
+
+def test_repeatable_keys_are_written_as_they_are_compared() -> None:
+    assert all(key == key.replace("-", "_") for key in REPEATABLE)
