@@ -41,31 +41,24 @@ class Machine(t.Protocol):
 
     def read(self, path: str) -> str | None:
         """The file's text, or None when there is none. Raises NodeError when it cannot be read."""
-        ...
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or directory."""
-        ...
 
     def glob(self, pattern: str) -> list[str]:
         """The paths that match, sorted by their bytes."""
-        ...
 
     def write(self, path: str, text: str) -> None:
         """Put a file there whole or not at all; mode and owner of an older one are kept. Raises NodeError."""
-        ...
 
     def remove(self, path: str) -> None:
         """Take the file away; none is fine. Raises NodeError."""
-        ...
 
     def command(self, name: str) -> str | None:
         """The path of a command the node has, or None."""
-        ...
 
     def run(self, command: t.Sequence[str]) -> CommandResult:
         """Run a command on the node. Raises NodeError when it cannot be started."""
-        ...
 
 
 class LiveMachine:

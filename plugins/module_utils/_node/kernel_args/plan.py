@@ -66,11 +66,9 @@ class BootLoader(t.Protocol):
     @property
     def name(self) -> str:
         """What users call it."""
-        ...
 
     def plan(self, request: Request) -> Plan:
         """What is to be done. Raises RefusedError when it cannot be done; asked again afterwards, the plan is empty."""
-        ...
 
 
 def apply(machine: Machine, plan: Plan) -> None:
