@@ -156,6 +156,7 @@ reboot_required:
 iommu_active:
   description:
     - Whether an Intel IOMMU is at work now. There are IOMMU groups and a DMA remapping unit.
+    - When this is V(true) before C(intel_iommu=on) is in force, the kernel's default is on, and no reboot is urgent.
     - When this stays V(false) after a boot with C(intel_iommu=on), VT-d is off in the firmware.
   returned: success
   type: bool
@@ -178,7 +179,7 @@ failure:
   type: dict
   contains:
     kind:
-      description: C(configuration) for a malformed request, C(refused) when nothing was written, else C(node).
+      description: V(configuration) for a malformed request, V(refused) when nothing was written, else V(node).
       type: str
     where:
       description: The option, file or command in question.
