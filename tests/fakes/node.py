@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Descriptions of a node that a test starts from; `FakeKernel.of` and `FakeKernel.with_pfs` make kernels of them."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class Vf:
+    """A VF: its driver (`OWN`: whichever the kernel gives it), its override, and the command that has it open."""
+
+    driver: str | None = OWN
+    override: str | None = None
+    held_by: str = ""
+    container: str = ""
+
+
+@dataclass(frozen=True)
+class Pf:
+    """A QAT PF. None leaves to the kernel what it does; `vfs` are the VFs that exist, all of them or none."""
+
+    family: str
+    address: str
+    numa_node: int = -1
+    device_id: int | None = None
+    total_vfs: int | None = None
+    driver: str | None = OWN
+    services: str | None = None
+    state: str | None = None
+    autoprobe: bool = True
+    vfs: tuple[Vf, ...] = ()
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A network card with SR-IOV, driven by igb if that is loaded; `vfs` of its VFs exist."""
+
+    address: str
+    numa_node: int = -1
+    total_vfs: int = 7
+    vfs: int = 0
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A whole node.
+
+    `loaded` are modules, in the order of loading; None: those of the PFs, as udev would. `options` are modprobe.d's, `missing` modules
+    are not on the disk, `builtin` ones cannot be unloaded. `udev` loads the modules of VFs that appear. `cdevs`: VFIO has nodes in
+    /dev/vfio/devices. `noiommu`: VFIO's unsafe mode, None where the kernel is built without it. `requires_iommu`: the PF's driver makes
+    no VFs without one, as Linux 6.12 to 6.15 do.
+    """
+
+    pfs: tuple[Pf, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    generation: str = "6.12"
+    iommu: bool = True
+    loaded: tuple[str, ...] | None = None
+    options: t.Mapping[str, tuple[str, ...]] | None = None
+    missing: tuple[str, ...] = ()
+    builtin: tuple[str, ...] = ()
+    udev: bool = True
+    cdevs: bool = False
+    noiommu: bool | None = None
+    requires_iommu: bool = False
+
+
+def pf(
+    family: str,
+    address: str,
+    vfs: str | Vf | t.Sequence[Vf] = (),
+    **others: t.Any,
+) -> Pf:
+    """A PF with these VFs: `vfs="vfio-pci"` or `vfs=vf(...)` is all of them alike, a sequence names the first ones."""
+    if isinstance(vfs, str):
+        vfs = vf(vfs)
+    if isinstance(vfs, Vf):
+        vfs = (vfs,) * 256
+    return Pf(family, address, vfs=tuple(vfs), **others)
+
+
+def vf(driver: str | None = OWN, override: str | None = None, held_by: str = "", container: str = "") -> Vf:
+    """A VF. VFIO's drivers need an override; it is the driver's name when not given."""
+    if override is None and driver in ("vfio-pci", "qat_vfio_pci"):
+        override = driver
+    return Vf(driver, override, held_by, container)
+
+
+nic = Nic

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""vfio-pci, its nodes below /dev/vfio, and the processes that have them open (Linux drivers/vfio)."""
+
+from __future__ import annotations
+
+import errno
+import typing as t
+from dataclasses import dataclass, field
+
+from .pci import Driver, Function
+from .tree import Wait, Working, failure
+
+if t.TYPE_CHECKING:
+    from .iommu import Iommu
+
+DENYLIST = frozenset({0x0435, 0x0443, 0x19E2, 0x19E3, 0x37C8, 0x37C9})
+"""The QAT devices that vfio-pci refuses without disable_denylist=1 (drivers/vfio/pci/vfio_pci.c)."""
+
+
+@dataclass
+class Process:
+    """A process and the files it has open, by descriptor."""
+
+    pid: int
+    command: str
+    cgroup: str
+    files: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class Vfio:
+    """What VFIO knows: its settings, who has what open, and which numbers its devices have."""
+
+    iommu: Iommu
+    has_cdevs: bool = False
+    noiommu: bool | None = None
+    processes: dict[int, Process] = field(default_factory=dict)
+    _devices: int = 0
+
+    def node(self, function: Function) -> str:
+        """The group's node of a bound function."""
+        assert function.group is not None
+        return f"/dev/vfio/{'noiommu-' if function.group.fake else ''}{function.group.number}"
+
+    def nodes(self, function: Function) -> set[str]:
+        """Every node through which a bound function can be opened."""
+        return {self.node(function), f"/dev/vfio/devices/vfio{function.vfio_device}"}
+
+    def holders(self, function: Function) -> list[Process]:
+        """Who has a bound function open."""
+        nodes = self.nodes(function)
+        return [process for process in self.processes.values() if not nodes.isdisjoint(process.files.values())]
+
+    def add(self, function: Function) -> None:
+        """A driver offers the function to users; raises EINVAL without an IOMMU group."""
+        if function.group is None:
+            if not self.noiommu:
+                raise failure(errno.EINVAL)
+            self.iommu.make_group(function, fake=True)
+        function.vfio_device = self._devices
+        self._devices += 1
+
+    def remove(self, function: Function) -> Working:
+        """Waits until nobody has the function open any more: for ever, if need be (vfio_unregister_group_dev)."""
+        if self.holders(function):
+            yield Released(self, function)
+        function.vfio_device = None
+        if function.group is not None and function.group.fake:
+            self.iommu.leave(function)
+
+
+class Released(Wait):
+    """Waits for the users of a function to close it."""
+
+    def __init__(self, vfio: Vfio, function: Function) -> None:
+        self._vfio = vfio
+        self._function = function
+
+    def over(self) -> bool:
+        return not self._vfio.holders(self._function)
+
+
+class VfioPci(Driver):
+    """The driver vfio-pci. Its denylist can be switched off only while it is loaded."""
+
+    def __init__(self, vfio: Vfio, disable_denylist: bool) -> None:
+        super().__init__("vfio-pci", "vfio_pci")
+        self._vfio = vfio
+        self._disable_denylist = disable_denylist
+
+    def probe(self, function: Function) -> None:
+        denied = function.vendor_id == 0x8086 and function.device_id in DENYLIST
+        if (denied and not self._disable_denylist) or function.refuses_vfio:
+            raise failure(errno.EINVAL)
+        if function.sriov is not None and function.sriov.count:
+            raise failure(errno.EBUSY)
+        self._vfio.add(function)
+
+    def remove(self, function: Function) -> Working:
+        yield from self._vfio.remove(function)
+
+
+class QatVfioPci(Driver):
+    """The variant driver for live migration: only VFs from Gen4 on, and only by override (drivers/vfio/pci/qat/main.c)."""
+
+    TAKES = frozenset({0x4941, 0x4943, 0x4945})
+
+    def __init__(self, vfio: Vfio) -> None:
+        super().__init__("qat_vfio_pci", "qat_vfio_pci")
+        self._vfio = vfio
+
+    def matches(self, function: Function) -> bool:
+        return function.override == self.name
+
+    def probe(self, function: Function) -> None:
+        if function.physfn is None or function.device_id not in self.TAKES:
+            raise failure(errno.ENODEV)
+        self._vfio.add(function)
+
+    def remove(self, function: Function) -> Working:
+        yield from self._vfio.remove(function)
