@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .kernel import Crash, FakeKernel, ReadHangs, Write
+from .kernel import Crash, FakeKernel, Write
 from .node import OWN, Nic, NodeSpec, Pf, Vf, nic, pf, vf
 
-__all__ = ["OWN", "Crash", "FakeKernel", "Nic", "NodeSpec", "Pf", "ReadHangs", "Vf", "Write", "nic", "pf", "vf"]
+__all__ = ["OWN", "Crash", "FakeKernel", "Nic", "NodeSpec", "Pf", "Vf", "Write", "nic", "pf", "vf"]

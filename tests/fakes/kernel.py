@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS
 
 from .boot import bring_up, machine_of
 from .files import root_of
@@ -25,10 +26,6 @@ if t.TYPE_CHECKING:
 
 class Crash(BaseException):
     """The process that wrote was killed before its next write. No handler for errors catches it."""
-
-
-class ReadHangs(BaseException):
-    """A read that would never return, since a write that hangs holds the lock it needs. The reader would hang with it."""
 
 
 class Write(t.NamedTuple):
@@ -75,6 +72,7 @@ class FakeKernel:
         kernel = cls(machine_of(spec))
         bring_up(kernel, spec)
         kernel.writes.clear()
+        kernel.machine.bus.messages.clear()
         return kernel
 
     @classmethod
@@ -91,7 +89,9 @@ class FakeKernel:
         if self.unprivileged and entry.secret:
             raise failure(errno.EACCES, path)
         if entry.locked:
-            raise ReadHangs(path)
+            # Waits as long as the engine would, who knows which files can make it wait.
+            self.machine.clock.pass_time(READ_SECONDS)
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), path)
         return _at(path, entry.read)
 
     def write(self, path: str, value: str, seconds: float) -> None:
@@ -130,6 +130,9 @@ class FakeKernel:
 
     def unload_module(self, name: str, seconds: float) -> None:
         self._change_module(name, "unload", lambda: self.machine.modules.unload(name), seconds)
+
+    def log(self, device: str) -> t.Sequence[str]:
+        return [line for line in self.machine.bus.messages if device in line]
 
     def sleep(self, seconds: float) -> None:
         self.slept += seconds

@@ -154,8 +154,14 @@ class Bus:
     def __init__(self, iommu: Iommu) -> None:
         self.functions: dict[str, Function] = {}
         self.drivers: dict[str, Driver] = {}
+        self.messages: list[str] = []
         self.new_vfs: t.Callable[[Function], None] = lambda _pf: None
         self._iommu = iommu
+
+    def say(self, function: Function, text: str) -> None:
+        """A warning or an error goes into the kernel's log."""
+        name = function.driver.name if function.driver else "pci"
+        self.messages.append(f"{name} {function.address}: {text}")
 
     # Functions and drivers come and go.
 
@@ -199,7 +205,12 @@ class Bus:
     def _probe(self, driver: Driver, function: Function) -> None:
         if not function.may_be_probed():
             raise failure(errno.ENODEV)
-        driver.probe(function)
+        try:
+            driver.probe(function)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                self.messages.append(f"{driver.name}: probe of {function.address} failed with error -{error.errno}")
+            raise
         function.driver = driver
         driver.bound[function.address] = function
 

@@ -74,11 +74,18 @@ class QatDevice:
         finally:
             self.locked = False
 
+    def _say(self, text: str) -> None:
+        self.node.bus.say(self.function, text)
+
     # Up, down, reset.
 
     def start(self) -> Working:
         """The device comes up; raises OSError."""
-        yield from self.hardware.do("up")
+        try:
+            yield from self.hardware.do("up")
+        except OSError:
+            self._say("Failed to load acceleration FW")
+            raise
         self.heartbeat.start()
         self.errors = dict.fromkeys(ERRORS, 0)
         self.up = True
@@ -140,8 +147,10 @@ class QatDevice:
 
     def configure_vfs(self, count: int) -> Working:
         """adf_sriov_configure: all VFs or none, whatever the number; raises OSError."""
-        if count and self.function.group is None and self.node.requires_iommu:
-            raise failure(errno.EINVAL)
+        if count and self.function.group is None:
+            self._say("IOMMU should be enabled for SR-IOV to work correctly")
+            if self.node.requires_iommu:
+                raise failure(errno.EINVAL)
         if self.locked:
             yield StateUnlocked(self)
         with self.lock():
@@ -152,6 +161,7 @@ class QatDevice:
     def _make_vfs(self) -> Working:
         if self.up:
             if self.busy:
+                self._say("Device busy")
                 raise failure(errno.EBUSY)
             yield from self.take_down()
         self.claimed = True
@@ -167,6 +177,7 @@ class QatDevice:
 
     def _make_no_vfs(self) -> Working:
         if self.busy:
+            self._say("Cannot disable SR-IOV, device in use")
             raise failure(errno.EBUSY)
         yield from self.hardware.do("disable_vfs")
         if self.up:
@@ -193,6 +204,7 @@ class QatDevice:
         try:
             yield from self.start()
         except OSError:
+            self._say(f"Failed to start device qat_dev{self.number}")
             yield from self.stop()
             raise
 

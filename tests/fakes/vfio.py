@@ -91,9 +91,13 @@ class VfioPci(Driver):
 
     def probe(self, function: Function) -> None:
         denied = function.vendor_id == 0x8086 and function.device_id in DENYLIST
+        if denied and not self._disable_denylist:
+            ids = f"{function.vendor_id:04x}:{function.device_id:04x}"
+            function.bus.say(function, f"{ids} is in the vfio-pci denylist")
         if (denied and not self._disable_denylist) or function.refuses_vfio:
             raise failure(errno.EINVAL)
         if function.sriov is not None and function.sriov.count:
+            function.bus.say(function, "Cannot bind to PF with SRIOV enabled")
             raise failure(errno.EBUSY)
         self._vfio.add(function)
 
