@@ -123,6 +123,10 @@ accel_qat:
           description: V(up), V(down), or none where the driver does not tell (before Gen4).
           type: str
           sample: up
+        blocked:
+          description: Whether the kernel is still at work on the PF or a VF, because a write to it has not returned.
+          type: bool
+          sample: false
         services:
           description: The services, or none where the driver does not tell (before Gen4).
           type: list

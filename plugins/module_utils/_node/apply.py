@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .errors import NodeError, RefusedError, WriteTimeout
-from .explain import explain
+from .explain import explain, unlike
 from .kernel import Kernel
 from .paths import device_file
-from .picture import Node, QatDevice
+from .picture import Node
 from .plan import Plan, Skip, plan_node
 from .services import parse_services
 from .step import NONE, Action, Step
 from .target import Binding, PfTarget
+from .usage import read_holders
 
 SECONDS = 60.0
 """How long one write may take. A PF that makes 16 VFs takes about a second; removing a VF somebody holds open takes forever."""
@@ -131,18 +132,44 @@ def _take(
 ) -> list[Failure]:
     """Take the steps; a failing VF is left out and returned, anything else ends in ApplyError."""
     failures: list[Failure] = []
+    refuse_new_users(kernel, steps, outcome.after)
     for step in steps:
         if any(failure.step.device == step.device for failure in failures):
             continue
         try:
             take(kernel, step, seconds)
         except NodeError as error:
-            failures.append(Failure(step, error))
+            failures.append(Failure(step, _with_holders(error, step, outcome.after)))
             if not step.of_vf or isinstance(error, WriteTimeout):
                 raise _roll_back(kernel, read, failures, outcome, seconds) from None
             continue
         outcome.steps.append(step)
     return failures
+
+
+def refuse_new_users(kernel: Kernel, steps: t.Iterable[Step], node: Node) -> None:
+    """Raises RefusedError when somebody has opened a VF that the steps take away since the node was read."""
+    taken = [node.functions[address] for step in steps for address in step.disrupts if address in node.functions]
+    if not taken:
+        return
+    holders = read_holders(kernel)
+    for vf in taken:
+        for holder in holders.of(vf.iommu_group, ()):
+            if holder not in vf.holders:
+                raise RefusedError(
+                    f"{holder} has just opened {vf.address}",
+                    where=vf.address,
+                    remedy="end or drain that user first, and try again",
+                )
+
+
+def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
+    """A write that does not return waits for those who have the VF open: name them."""
+    functions = (node.function(address) for address in step.disrupts)
+    held = [f"{holder} has {vf.address} open" for vf in functions if vf for holder in vf.holders]
+    if not held or not isinstance(error, WriteTimeout):
+        return error
+    return WriteTimeout(f"{error.problem}, since {' and '.join(held)}", error.where, error.remedy)
 
 
 def take(kernel: Kernel, step: Step, seconds: float) -> None:
@@ -157,13 +184,10 @@ def take(kernel: Kernel, step: Step, seconds: float) -> None:
         kernel.write(step.path, step.value, seconds)
         found = _read_back(kernel, step)
     except OSError as error:
-        raise explain(step, error) from None
+        has_group = kernel.exists(device_file(step.device, "iommu_group"))
+        raise explain(step, error, has_group, kernel.log(step.device)) from None
     if not _same(step, found):
-        raise NodeError(
-            f"wrote {step.value!r}, and the kernel accepted it, but {step.shows} is now {found}",
-            where=step.path,
-            remedy="see the kernel's log for the device's own message",
-        )
+        raise unlike(step, found, kernel.log(step.device))
 
 
 def _read_back(kernel: Kernel, step: Step) -> str:
@@ -190,42 +214,38 @@ def _roll_back(
     kernel: Kernel, read: t.Callable[[], Node], failures: t.Sequence[Failure], outcome: Outcome, seconds: float
 ) -> ApplyError:
     """Put the PF of the last failure back to what was found, and make the error that tells of it."""
-    last = failures[-1]
-    pf = last.step.pf
-    if isinstance(last.error, WriteTimeout):
-        return ApplyError(failures[-1:], outcome.steps, (), "nothing was put back, since the kernel still works on it")
+    failures = [failures[-1], *failures[:-1]]
+    pf = failures[0].step.pf
+    if isinstance(failures[0].error, WriteTimeout):
+        return ApplyError(failures, outcome.steps, (), "nothing was put back, since the kernel still works on it")
     if not pf or not any(step.pf == pf for step in outcome.steps):
-        return ApplyError(failures[-1:], outcome.steps, ())
+        return ApplyError(failures, outcome.steps, ())
     stands = [step for step in outcome.steps if step.pf != pf]
     try:
         back = _put_back(kernel, read, outcome.before, pf, seconds)
     except NodeError as error:
-        rest = f"putting {pf} back failed too: {error.sentence()}"
-        return ApplyError(failures[-1:], outcome.steps, (), rest)
-    return ApplyError(failures[-1:], stands, back, f"{pf} was put back as it was found")
+        return ApplyError(failures, outcome.steps, (), f"putting {pf} back failed too: {error.sentence()}")
+    return ApplyError(failures, stands, back, f"{pf} was put back as it was found")
 
 
 def _put_back(kernel: Kernel, read: t.Callable[[], Node], before: Node, pf: str, seconds: float) -> list[Step]:
-    original = before.qat_at(pf)
-    if original is None:
-        return []
-    target = replace(original_target(original), when_in_use="fail")
-    outcome = Outcome(before, before)
-    for step in plan_node([target], read()).steps:
+    steps = plan_node([original_target(before, pf)], read()).steps
+    for step in steps:
         take(kernel, step, seconds)
-        outcome.steps.append(step)
-    return outcome.steps
+    return list(steps)
 
 
-def original_target(device: QatDevice) -> PfTarget:
-    """The target that describes a PF exactly as it is."""
-    sriov = device.function.sriov
+def original_target(node: Node, pf: str) -> PfTarget:
+    """The target that describes a PF of this node exactly as it is."""
+    function = node.functions[pf]
+    device = node.qat_at(pf)
+    sriov = function.sriov
     return PfTarget(
-        address=device.address,
-        where=device.address,
-        services=device.services,
+        address=pf,
+        where=pf,
+        services=device.services if device else None,
         vf_count=sriov.count if sriov else None,
-        bindings={index: Binding(vf.driver, vf.override) for index, vf in enumerate(device.vfs)},
+        bindings={index: Binding(vf.driver, vf.override) for index, vf in enumerate(sriov.vfs if sriov else ())},
         autoprobe=sriov.autoprobe if sriov else None,
-        state=device.state,
+        state=device.state if device else None,
     )

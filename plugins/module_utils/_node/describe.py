@@ -51,6 +51,7 @@ def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
         "numa_node": function.numa_node,
         "iommu_group": function.iommu_group,
         "state": device.state,
+        "blocked": _blocked(device),
         "services": None if device.services is None else in_order(device.services),
         "auto_reset": device.auto_reset,
         "pm_idle_enabled": device.pm_idle_enabled,
@@ -97,7 +98,7 @@ def _row(device: QatDevice) -> tuple[str, ...]:
     return (
         device.address,
         device.family.name,
-        device.state or _UNKNOWN,
+        "blocked" if _blocked(device) else device.state or _UNKNOWN,
         ";".join(in_order(device.services)) if device.services else _UNKNOWN,
         f"{sriov.count}/{sriov.total}" if sriov else "0/0",
         _counted([vf.driver or "none" for vf in device.vfs]),
@@ -105,6 +106,10 @@ def _row(device: QatDevice) -> tuple[str, ...]:
         _ranges([int(vf.iommu_group) for vf in device.vfs if vf.iommu_group and vf.iommu_group.isdigit()]),
         ", ".join(holders) or _UNKNOWN,
     )
+
+
+def _blocked(device: QatDevice) -> bool:
+    return device.function.blocked or any(vf.blocked for vf in device.vfs)
 
 
 def _counted(names: t.Sequence[str]) -> str:

@@ -12,13 +12,14 @@ class NodeError(Exception):
     """Something about the node or its configuration is wrong.
 
     `where` is a file, a device address or a place in the configuration such as `devices[1].services[0]`; `problem` says what is
-    wrong there; `remedy` says what to do about it. Together they read as one sentence.
+    wrong there; `remedy` says what to do about it. Together they read as one sentence. `log` are lines of the kernel's own log.
     """
 
-    def __init__(self, problem: str, where: str = "", remedy: str = "") -> None:
+    def __init__(self, problem: str, where: str = "", remedy: str = "", log: t.Sequence[str] = ()) -> None:
         self.problem = problem
         self.where = where
         self.remedy = remedy
+        self.log = tuple(log)
         super().__init__(self.sentence())
 
     def sentence(self) -> str:
@@ -28,7 +29,8 @@ class NodeError(Exception):
 
     def as_dict(self) -> dict[str, t.Any]:
         """The same for machines, as the modules' `failure` and `qatctl --json` give it."""
-        return {"kind": self.kind, "where": self.where, "problem": self.problem, "remedy": self.remedy}
+        parts = {"kind": self.kind, "where": self.where, "problem": self.problem, "remedy": self.remedy}
+        return {**parts, "kernel_log": list(self.log)}
 
     kind = "node"
 

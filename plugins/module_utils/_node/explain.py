@@ -21,13 +21,26 @@ from .step import Action, Step
 
 @dataclass(frozen=True)
 class Explanation:
-    """What an errno of a step means. `driver` narrows a row to steps that bind to that driver."""
+    """What an errno of a step means.
+
+    `driver` narrows a row to steps that bind to that driver, `has_group` to devices with or without an IOMMU group.
+    """
 
     action: Action
     code: int
     problem: str
     remedy: str
     driver: str = ""
+    has_group: bool | None = None
+
+    def fits(self, step: Step, code: int, has_group: bool) -> bool:
+        """Whether this row explains the step's errno."""
+        return (
+            self.action is step.action
+            and self.code == code
+            and self.driver in ("", step.after)
+            and self.has_group in (None, has_group)
+        )
 
 
 EXPLANATIONS: tuple[Explanation, ...] = (
@@ -94,8 +107,16 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         Action.BIND,
         errno.EINVAL,
-        "vfio-pci refuses the device: it has no IOMMU group, or is on vfio-pci's denylist",
-        "boot with intel_iommu=on; for devices before Gen4 load vfio-pci with disable_denylist=1",
+        "the device has no IOMMU group, and vfio-pci takes none without",
+        "enable VT-d in the BIOS and boot with intel_iommu=on",
+        VFIO_PCI,
+        has_group=False,
+    ),
+    Explanation(
+        Action.BIND,
+        errno.EINVAL,
+        "vfio-pci refuses this device",
+        "before Gen4, load vfio-pci with disable_denylist=1; otherwise reset the PF, and see the kernel's log",
         VFIO_PCI,
     ),
     Explanation(Action.BIND, errno.EBUSY, "another driver has the device, or its PF has VFs", "unbind it there first"),
@@ -118,18 +139,33 @@ _GENERAL: t.Mapping[int, tuple[str, str]] = {
 }
 
 
-def explain(step: Step, error: OSError) -> NodeError:
-    """The sentence for a step that the kernel refused."""
+def explain(step: Step, error: OSError, has_group: bool, log: t.Sequence[str]) -> NodeError:
+    """The sentence for a step that the kernel refused. `log` are the kernel's own lines about the device."""
     code = error.errno or 0
-    problem, remedy = _meaning(step, code)
+    problem, remedy = _meaning(step, code, has_group)
     name = errno.errorcode.get(code, str(code))
     said = f"writing {step.value!r} failed with {name} ({os.strerror(code)}), {problem}"
-    return NodeError(said, where=step.path, remedy=remedy)
+    return NodeError(_with_log(said, log), where=step.path, remedy=remedy, log=log)
 
 
-def _meaning(step: Step, code: int) -> tuple[str, str]:
+def unlike(step: Step, found: str, log: t.Sequence[str]) -> NodeError:
+    """The sentence for a write that the kernel accepted and did not carry out."""
+    if step.action is Action.VF_COUNT:
+        problem = f"the kernel made {found} VFs instead of {step.after}"
+        remedy = "see the kernel's log, and the BIOS for memory and bus numbers for VFs"
+    else:
+        problem = f"the kernel accepted {step.value!r}, but {step.shows} is {found}"
+        remedy = "see whether another tool manages this device"
+    return NodeError(_with_log(problem, log), where=step.path, remedy=remedy, log=log)
+
+
+def _with_log(problem: str, log: t.Sequence[str]) -> str:
+    return f'{problem} (the kernel says "{log[-1]}")' if log else problem
+
+
+def _meaning(step: Step, code: int, has_group: bool) -> tuple[str, str]:
     for row in EXPLANATIONS:
-        if row.action is step.action and row.code == code and row.driver in ("", step.after):
+        if row.fits(step, code, has_group):
             return row.problem, row.remedy
     return _GENERAL.get(
         code, ("which this step is not known to give", "see the kernel's log for the device's own message")

@@ -24,12 +24,24 @@ import typing as t
 from .errors import NodeError, RefusedError, WriteTimeout
 from .paths import DEVICES
 
+READ_SECONDS = 5.0
+"""How long to wait for a file that is read under the device's lock. Creating or removing 16 VFs holds it for about a second."""
+
+_LOCKED_FILES = frozenset({"driver_override", "sriov_numvfs"})
+"""Files that the kernel reads under the device's lock (drivers/pci/pci-sysfs.c, iov.c), which a removal that blocks holds too.
+
+The files of a QAT driver's own group are treated alike, since what a driver locks is its own affair.
+"""
+
 
 class Kernel(t.Protocol):
     """What the engine may ask of a kernel. Paths are absolute and begin with /sys, /proc or /dev."""
 
     def read(self, path: str) -> str:
-        """The file's text, NUL bytes and surrounding white space removed. Raises OSError."""
+        """The file's text, NUL bytes and surrounding white space removed.
+
+        Raises OSError; TimeoutError where the kernel does not answer because it is still at work on the device.
+        """
         ...
 
     def write(self, path: str, value: str, seconds: float) -> None:
@@ -67,6 +79,10 @@ class Kernel(t.Protocol):
         """Unload a kernel module. Raises NodeError with what modprobe said, or WriteTimeout."""
         ...
 
+    def log(self, device: str) -> t.Sequence[str]:
+        """The kernel's warnings and errors that name this device and came since the first write."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         ...
@@ -77,7 +93,8 @@ class LiveKernel:
 
     def __init__(self, sysfs_root: str = "/sys", proc_root: str = "/proc", dev_root: str = "/dev") -> None:
         self._roots = (("/sys", sysfs_root), ("/proc", proc_root), ("/dev", dev_root))
-        self._writer: _Writer | None = None
+        self._proxy: _Proxy | None = None
+        self._log: _Log | None = None
 
     def _at(self, path: str) -> str:
         for prefix, root in self._roots:
@@ -86,23 +103,33 @@ class LiveKernel:
         raise ValueError(f"{path} is not below /sys, /proc or /dev")
 
     def read(self, path: str) -> str:
-        with open(self._at(path), encoding="utf-8", errors="replace") as stream:
-            return stream.read().replace("\0", "").strip()
+        if os.path.basename(path) in _LOCKED_FILES or os.path.dirname(path).endswith("/qat"):
+            return _clean(self._ask("read", path, "", READ_SECONDS))
+        return _clean(_read_once(self._at(path)))
 
     def write(self, path: str, value: str, seconds: float) -> None:
-        if self._writer is None:
-            self._writer = _Writer()
+        if self._log is None:
+            self._log = _Log(self._at("/dev/kmsg"))
         try:
-            code = self._writer.write(self._at(path), value + "\n", seconds)
+            self._ask("write", path, value + "\n", seconds)
         except _StillBlocked as blocked:
-            self._writer = None
             raise WriteTimeout(
                 f"writing {value!r} has not returned after {seconds:g} seconds",
                 where=path,
                 remedy=f"process {blocked.pid} stays in the kernel until the device lets go",
             ) from None
+
+    def _ask(self, operation: str, path: str, text: str, seconds: float) -> str:
+        if self._proxy is None:
+            self._proxy = _Proxy()
+        try:
+            code, answer = self._proxy.ask(operation, self._at(path), text, seconds)
+        except _StillBlocked:
+            self._proxy = None
+            raise
         if code:
             raise OSError(code, os.strerror(code), path)
+        return answer
 
     def list(self, path: str) -> t.Sequence[str]:
         return sorted(os.listdir(self._at(path)))
@@ -124,6 +151,9 @@ class LiveKernel:
 
     def unload_module(self, name: str, seconds: float) -> None:
         _modprobe(["--remove", name], seconds)
+
+    def log(self, device: str) -> t.Sequence[str]:
+        return self._log.lines(device) if self._log else ()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -150,10 +180,49 @@ class LiveKernel:
             os.close(descriptor)
 
     def close(self) -> None:
-        """End the process that writes, if one was started."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """End the child process, if one was started, and let go of the log."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        if self._proxy is not None:
+            self._proxy.close()
+            self._proxy = None
+
+
+_WARNING = 4
+
+
+class _Log:
+    """The kernel's warnings and errors from now on (Documentation/ABI/testing/dev-kmsg); none for those who may not read them."""
+
+    def __init__(self, path: str) -> None:
+        self._lines: list[str] = []
+        try:
+            self._descriptor: int | None = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+        except OSError:
+            self._descriptor = None
+
+    def lines(self, device: str) -> list[str]:
+        """The messages so far that name the device, without the kernel's record header."""
+        self._drain()
+        return [line for line in self._lines if device in line]
+
+    def _drain(self) -> None:
+        while self._descriptor is not None:
+            try:
+                record = os.read(self._descriptor, 8192)
+            except BrokenPipeError:
+                continue  # records were overwritten before they were read; the next read gives the oldest that is left
+            except OSError:
+                return  # nothing more yet
+            header, _semicolon, message = record.decode("utf-8", "replace").partition(";")
+            if int(header.partition(",")[0]) & 7 <= _WARNING:
+                self._lines.append(message.partition("\n")[0])
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -190,16 +259,16 @@ def _modprobe(arguments: t.Sequence[str], seconds: float) -> None:
             )
 
 
-class _StillBlocked(Exception):
+class _StillBlocked(TimeoutError):
     def __init__(self, pid: int) -> None:
-        super().__init__(pid)
+        super().__init__(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         self.pid = pid
 
 
-class _Writer:
-    """A child process that makes the writes, because a write to sysfs can block where no signal reaches it.
+class _Proxy:
+    """A child process that touches the files on which the kernel can block, where no signal reaches a process.
 
-    One child serves all writes, so a write costs no fork. A child that does not answer in time is left behind: it ends by
+    One child serves all requests, so a request costs no fork. A child that does not answer in time is left behind: it ends by
     itself when the kernel lets it go, and it holds none of the parent's pipes open meanwhile.
     """
 
@@ -208,36 +277,67 @@ class _Writer:
         self._pid = os.fork()
         if self._pid == 0:
             ours.close()
-            _serve_writes(theirs)
+            _serve(theirs)
         theirs.close()
         self._socket = ours
+        self._answers = ours.makefile("rb")
 
-    def write(self, path: str, text: str, seconds: float) -> int:
-        """Returns 0 or the errno; raises _StillBlocked after `seconds`."""
-        self._socket.sendall(json.dumps([path, text]).encode() + b"\n")
-        ready = select.select([self._socket], [], [], seconds)[0]
-        if not ready:
+    def ask(self, operation: str, path: str, text: str, seconds: float) -> tuple[int, str]:
+        """Returns 0 and what was read, or an errno; raises _StillBlocked after `seconds`."""
+        self._socket.sendall(json.dumps([operation, path, text]).encode() + b"\n")
+        if not select.select([self._socket], [], [], seconds)[0]:
+            self._answers.close()
             self._socket.close()
             raise _StillBlocked(self._pid)
-        answer = self._socket.recv(64)
-        return int(answer) if answer else errno.EIO
+        line = self._answers.readline()
+        if not line:
+            return errno.EIO, ""
+        code, answer = json.loads(line)
+        return int(code), str(answer)
 
     def close(self) -> None:
+        self._answers.close()
         self._socket.close()
         os.waitpid(self._pid, 0)
 
 
-def _serve_writes(requests: socket.socket) -> t.NoReturn:
-    """The child: one request a line, one number back, until the parent closes its end."""
+def _serve(requests: socket.socket) -> t.NoReturn:
+    """The child: one request a line, one answer back, until the parent closes its end."""
     try:
         os.setsid()
         _close_all_but(requests.fileno())
         with requests.makefile("rb") as lines:
             for line in lines:
-                path, text = json.loads(line)
-                requests.sendall(b"%d\n" % _write_once(path, text))
+                requests.sendall(json.dumps(_answer(*json.loads(line))).encode() + b"\n")
     finally:
         os._exit(0)
+
+
+def _answer(operation: str, path: str, text: str) -> tuple[int, str]:
+    try:
+        if operation == "read":
+            return 0, _read_once(path)
+        _write_once(path, text)
+    except OSError as error:
+        return error.errno or errno.EIO, ""
+    return 0, ""
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "").strip()
+
+
+def _read_once(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return stream.read()
+
+
+def _write_once(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
 
 
 def _close_all_but(kept: int) -> None:
@@ -251,15 +351,3 @@ def _close_all_but(kept: int) -> None:
             # The listing's own descriptor is gone by now.
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-
-
-def _write_once(path: str, text: str) -> int:
-    try:
-        descriptor = os.open(path, os.O_WRONLY)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        return error.errno or errno.EIO
-    return 0

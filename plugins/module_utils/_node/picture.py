@@ -53,7 +53,10 @@ class Holder:
 
 @dataclass(frozen=True)
 class PciFunction:
-    """One PCI function. `override` is its driver_override, None when not set; `iommu_group` is the group's number as text."""
+    """One PCI function. `override` is its driver_override, None when not set; `iommu_group` is the group's number as text.
+
+    `blocked` says that the kernel did not answer, because a write that somebody made to this device has not returned.
+    """
 
     address: str
     vendor_id: int
@@ -65,6 +68,7 @@ class PciFunction:
     pf_address: str | None = None
     holders: tuple[Holder, ...] = ()
     sriov: Sriov | None = None
+    blocked: bool = False
 
 
 @dataclass(frozen=True)

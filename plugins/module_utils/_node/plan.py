@@ -76,6 +76,7 @@ def plan_functions(bindings: t.Mapping[str, Binding], node: Node, when_in_use: s
             raise RefusedError(
                 "the node has no such PCI function", where=address, remedy="see lspci -D for those it has"
             )
+        _refuse_blocked(function, address)
         target = PfTarget(function.pf_address or address, address, when_in_use=when_in_use)
         part = _consider_users(target, node, _bind(function, binding, function.pf_address or ""))
         steps += part.steps
@@ -87,6 +88,7 @@ def _plan_pf(target: PfTarget, node: Node) -> list[Step]:
     function = node.function(target.address)
     if function is None:
         raise RefusedError(f"{target.address} has gone", where=target.where, remedy="see the kernel's log for why")
+    _refuse_blocked(function, target.where)
     draft = _Draft(function, node.qat_at(target.address), target, node)
     draft.bring_driver()
     draft.set_services()
@@ -95,6 +97,17 @@ def _plan_pf(target: PfTarget, node: Node) -> list[Step]:
     draft.set_state()
     draft.bind_vfs()
     return draft.steps
+
+
+def _refuse_blocked(function: PciFunction, where: str) -> None:
+    vfs = function.sriov.vfs if function.sriov else ()
+    for blocked in (function, *vfs):
+        if blocked.blocked:
+            raise RefusedError(
+                f"the kernel is still at work on {blocked.address}: an earlier write to it has not returned",
+                where=where,
+                remedy="end the process that has one of its VFs open (fuser -v /dev/vfio/*), and try again",
+            )
 
 
 class _Draft:

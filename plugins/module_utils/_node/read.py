@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from .errors import NodeError
 from .families import Family, family_of_pf, is_qat_vf
@@ -41,6 +42,7 @@ def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
         function = functions[address] = reader.function(address)
         if family is not None:
             qat.append(reader.qat_device(function, family, len(qat)))
+            functions[address] = qat[-1].function
     for function in tuple(functions.values()):
         for vf in function.sriov.vfs if function.sriov else ():
             functions[vf.address] = vf
@@ -59,11 +61,18 @@ class _Reader:
     def __init__(self, kernel: Kernel, holders: Holders) -> None:
         self._kernel = kernel
         self._holders = holders
+        self._silent: set[str] = set()
 
     def text(self, path: str) -> str | None:
-        """The file's text, or None where there is none to read."""
+        """The file's text, or None where there is none to read. A device that did not answer once is not asked again."""
+        directory = "/".join(path.split("/", 6)[:6])
+        if directory in self._silent:
+            return None
         try:
             return self._kernel.read(path)
+        except TimeoutError:
+            self._silent.add(directory)
+            return None
         except OSError:
             return None
 
@@ -96,6 +105,7 @@ class _Reader:
         override = self.text(device_file(address, "driver_override"))
         group = self._link(device_file(address, "iommu_group"))
         numa_node = self._number(device_file(address, "numa_node"))
+        sriov = self._sriov(address)
         return PciFunction(
             address=address,
             vendor_id=vendor_id,
@@ -106,8 +116,12 @@ class _Reader:
             numa_node=-1 if numa_node is None else numa_node,
             pf_address=self._link(device_file(address, "physfn")),
             holders=self._holders.of(group, self.names(device_file(address, "vfio-dev"))),
-            sriov=self._sriov(address),
+            sriov=sriov,
+            blocked=self._is_silent(address),
         )
+
+    def _is_silent(self, address: str) -> bool:
+        return f"{DEVICES}/{address}" in self._silent
 
     def _sriov(self, address: str) -> Sriov | None:
         total = self._number(device_file(address, "sriov_totalvfs"))
@@ -127,12 +141,13 @@ class _Reader:
     def qat_device(self, function: PciFunction, family: Family, index: int) -> QatDevice:
         address = function.address
         services = self.text(qat_file(address, "cfg_services"))
+        state = self.text(qat_file(address, "state"))
         ras = {name: self._number(device_file(address, "qat_ras/" + name)) for name in RAS_COUNTERS}
         return QatDevice(
-            function=function,
+            function=replace(function, blocked=self._is_silent(address)),
             family=family,
             index=index,
-            state=self.text(qat_file(address, "state")),
+            state=state,
             services=None if services is None else parse_services(services),
             services_text=services or "",
             auto_reset=_switch(self.text(qat_file(address, "auto_reset"))),
