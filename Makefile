@@ -1,6 +1,41 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-.PHONY: setup
+.DEFAULT_GOAL := help
+checks := .venv/bin/python -m tools.checks
+
+help:  ## show this list
+	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sed 's/^\([^\t]*\)\t/\1                /; s/^\(.\{14\}\) */\1  /'
+
 setup:  ## make .venv and install what development needs
 	@tools/setup
+
+test: setup  ## every check and every test
+	@$(checks) all
+
+lint types sanity unit build test-lab test-molecule: setup
+	@$(checks) $(@:test-%=%)
+
+lint:  ## style, documentation, changelog, licences
+types:  ## mypy --strict
+sanity:  ## ansible-test sanity, on each supported ansible-core that can run here
+unit:  ## fast tests, also on the oldest Python of a managed node
+build:  ## the collection's archive, in dist/, and that it can be installed and used
+test-lab:  ## the virtual QAT machine's own tests
+test-molecule:  ## the collection on the virtual QAT machine
+
+demo: setup  ## provision the virtual QAT machine and show the result
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
+
+format: setup  ## bring the Python code into the project's form
+	@.venv/bin/ruff check --fix --select I
+	@.venv/bin/ruff format
+
+lock:  ## resolve requirements/*.in anew
+	@tools/lock
+
+clean:  ## remove what the other targets made here, but not .venv
+	@rm -rf build dist .ansible
+	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+.PHONY: help setup test lint types sanity unit build test-lab test-molecule demo format lock clean

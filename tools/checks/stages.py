@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stages: what each one checks, in the order of `make test`. A new check goes into the stage it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from . import environments, interpreters
+from .sanity import sanity
+from .shell import BUILD, CHECKOUT, COLLECTION, Shell
+
+# Controller and tests are written for 3.11, what a managed node runs for 3.9.
+OLDEST_NODE_PYTHON = "3.9"
+
+
+def lint(shell: Shell) -> None:
+    """Style, documentation, changelog and licences."""
+    shell.run("ruff", "check")
+    shell.run("ruff", "format", "--check")
+    shell.run("yamllint", "--strict", ".")
+    shell.run("ansible-lint")
+    shell.run(
+        "antsibull-docs",
+        "lint-collection-docs",
+        "--plugin-docs",
+        "--validate-collection-refs=all",
+        "--check-extra-docs-refs",
+        COLLECTION,
+    )
+    shell.run("antsibull-changelog", "lint")
+    shell.run("reuse", "lint", "--quiet")
+
+
+def types(shell: Shell) -> None:
+    """Types, by mypy --strict."""
+    on_nodes = ("plugins", "tests/unit")
+    on_controller = ("molecule", "roles", "tests/artifact", "tests/lab", "tests/tools", "tools")
+    shell.run("mypy", *_with_python(on_nodes))
+    shell.run("mypy", "--python-version", "3.11", *_with_python(on_controller))
+
+
+def unit(shell: Shell) -> None:
+    """Tests that need neither root nor a virtual machine, also on the oldest Python of a managed node."""
+    shell.say(f"on {shell.read('python', '--version').strip()} (.venv)")
+    shell.run("pytest", "tests/unit", "tests/tools")
+    python = interpreters.find(OLDEST_NODE_PYTHON)
+    if python is None:
+        shell.say(f"no Python {OLDEST_NODE_PYTHON} found: not run on the oldest Python of a managed node")
+        return
+    shell.say(f"on Python {OLDEST_NODE_PYTHON} ({python}), with only what a managed node has")
+    node = environments.environment(shell, python, "node")
+    library = environments.node_library(shell)
+    shell.run(node, "-m", "pytest", "tests/unit", PYTHONPATH=f"{library}:{shell.environment['PYTHONPATH']}")
+
+
+def build(shell: Shell) -> None:
+    """Build the collection, install it into an empty path, and use it from there."""
+    shell.run("ansible-galaxy", "collection", "build", "--force", "--output-path", CHECKOUT / "dist")
+    shell.run("pytest", "tests/artifact")
+
+
+def lab(shell: Shell) -> None:
+    """Tests of the virtual QAT machine."""
+    shell.run("pytest", "tests/lab")
+
+
+def molecule(shell: Shell) -> None:
+    """The collection on the virtual QAT machine, from untouched to verified."""
+    shell.run("molecule", "test", "--all", MOLECULE_EPHEMERAL_DIRECTORY=BUILD / "molecule")
+
+
+STAGES: dict[str, Callable[[Shell], None]] = {
+    "lint": lint,
+    "types": types,
+    "sanity": sanity,
+    "unit": unit,
+    "build": build,
+    "lab": lab,
+    "molecule": molecule,
+}
+
+
+def describe(name: str) -> str:
+    """Return what a stage checks, in one line."""
+    return (STAGES[name].__doc__ or "").splitlines()[0].rstrip(".")
+
+
+def overview() -> str:
+    """Return all stages with what they check."""
+    return "; ".join(f"{name}: {describe(name)}" for name in STAGES)
+
+
+def _with_python(directories: tuple[str, ...]) -> list[Path]:
+    """Return those of the directories that hold Python files, as paths in the tree that gives them their full names."""
+    return [COLLECTION / name for name in directories if any((CHECKOUT / name).rglob("*.py"))]
