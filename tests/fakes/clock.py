@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import typing as t
 
 from .tree import Wait, Working
 
@@ -24,26 +25,26 @@ class Clock:
         """Run an operation for at most so long; False when it has not ended, and goes on in the background. Raises OSError."""
         end = self.now + seconds
         for wait in work:
-            if wait.over():
-                continue
-            left = wait.seconds()
-            if left is None or self.now + left > end:
+            self._wait(wait, end)
+            if not wait.over():
                 self._waiting.append((work, wait))
-                self.pass_time(end - self.now)
                 return False
-            self.pass_time(left)
         return True
+
+    def _wait(self, wait: Wait, end: float) -> None:
+        """Let time pass until the wait is over, at most until the end."""
+        while not wait.over() and self.now < end:
+            left = wait.seconds()
+            moment = min(self._moments(), default=end) if left is None else self.now + left
+            self.pass_time(min(moment, end) - self.now)
+
+    def _moments(self) -> t.Iterator[float]:
+        return (self.now + left for left in (wait.seconds() for _work, wait in self._waiting) if left is not None)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass; what waits for a moment in it goes on."""
         end = self.now + seconds
-        while True:
-            moments = [
-                self.now + left for left in (wait.seconds() for _work, wait in self._waiting) if left is not None
-            ]
-            moment = min(moments, default=end)
-            if moment >= end:
-                break
+        while (moment := min(self._moments(), default=end)) < end:
             self.now = max(self.now, moment)
             self.look()
         self.now = end

@@ -92,16 +92,18 @@ class Modules:
     def unload(self, name: str) -> Working:
         """modprobe --remove NAME: with it go the modules that only it needed. Raises ModprobeError."""
         name = name.replace("-", "_")
-        if name not in self.loaded:
-            if name not in KINDS or name in self.missing:
-                raise ModprobeError(f"modprobe: FATAL: Module {name} not found.")
-            return
+        if name not in KINDS or name in self.missing:
+            raise ModprobeError(f"modprobe: FATAL: Module {name} not found.")
+        for companion in self._companions(name):
+            if not self.uses(companion):
+                yield from self.unload(companion)
+        if name in self.loaded:
+            yield from self._remove(name)
+
+    def _remove(self, name: str) -> Working:
         module = self.loaded[name]
         if module.builtin:
             raise ModprobeError(f"modprobe: FATAL: Module {name} is builtin.")
-        for soft in (kind.name for kind in KINDS.values() if kind.softly_needed_by == name):
-            if soft in self.loaded and not self.uses(soft):
-                yield from self.unload(soft)
         if self.uses(name):
             raise ModprobeError(f"modprobe: FATAL: Module {name} is in use.")
         for driver in module.drivers:
@@ -111,9 +113,12 @@ class Modules:
             if needed in self.loaded and not self.loaded[needed].builtin and not self._wanted(needed):
                 yield from self.unload(needed)
 
+    def _companions(self, name: str) -> list[str]:
+        """The loaded modules that were loaded only because this one was."""
+        return [kind.name for kind in KINDS.values() if kind.softly_needed_by == name and kind.name in self.loaded]
+
     def _wanted(self, name: str) -> bool:
-        soft = [kind.name for kind in KINDS.values() if kind.softly_needed_by == name and kind.name in self.loaded]
-        return self.uses(name) > len(soft)
+        return self.uses(name) > len(self._companions(name))
 
 
 def _pf_driver(name: str) -> t.Callable[[Machine, Options], t.Sequence[Driver]]:

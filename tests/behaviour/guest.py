@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the table on the kernel of the machine that this runs on, as root: `guest.py GENERATION on|off`.
+
+Prints one line of JSON for each case, its name and its problems, as soon as it has run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import struct
+import sys
+import time
+import typing as t
+
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
+
+from .runner import Runner
+from .steps import DEVICES
+from .table import CASES
+
+# include/uapi/linux/vfio.h
+VFIO_SET_IOMMU = 0x3B66
+VFIO_GROUP_SET_CONTAINER = 0x3B68
+VFIO_GROUP_GET_DEVICE_FD = 0x3B6A
+VFIO_TYPE1_IOMMU = 1
+
+_READY = b"ready"
+
+
+class VfioHolders:
+    """Opens functions through VFIO in a child, as a virtual machine would. A group alone holds nothing, a device does."""
+
+    def __init__(self) -> None:
+        self._children: list[int] = []
+
+    def hold(self, address: str) -> None:
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _open_and_wait(address, theirs)
+        os.close(theirs)
+        with os.fdopen(ours, "rb") as pipe:
+            said = pipe.read()
+        self._children.append(child)
+        if said != _READY:
+            raise OSError(0, f"cannot open {address} through VFIO: {said.decode()}")
+
+    def let_go(self) -> None:
+        while self._children:
+            child = self._children.pop()
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _open_and_wait(address: str, ready: int) -> t.NoReturn:
+    """The child: tells through the pipe how it went, then holds the device until it is killed."""
+    try:
+        _open(address)
+        os.write(ready, _READY)
+    except OSError as error:
+        os.write(ready, str(error).encode())
+    os.close(ready)
+    while True:
+        time.sleep(60)
+
+
+def _open(address: str) -> None:
+    number = os.path.basename(os.readlink(f"{DEVICES}/{address}/iommu_group"))
+    container = os.open("/dev/vfio/vfio", os.O_RDWR)
+    group = os.open(f"/dev/vfio/{number}", os.O_RDWR)
+    fcntl.ioctl(group, VFIO_GROUP_SET_CONTAINER, struct.pack("i", container))
+    fcntl.ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU)
+    fcntl.ioctl(group, VFIO_GROUP_GET_DEVICE_FD, address.encode() + b"\0")
+
+
+def main(generation: str, iommu: str) -> None:
+    """Run every case of a generation."""
+    kernel = LiveKernel()
+    runner = Runner(kernel, VfioHolders())
+    for case in CASES:
+        if generation in case.generations and case.iommu == (iommu == "on"):
+            started = time.monotonic()
+            problems = runner.run(case, generation)
+            print(json.dumps([case.name, problems, round(time.monotonic() - started, 2)]), flush=True)
+    kernel.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs cases on any kernel. Needs the standard library only, since it also runs inside the virtual machine."""
+
+from __future__ import annotations
+
+import errno
+import re
+import typing as t
+
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.families import family_named
+
+from .steps import DEVICES, DRIVERS, HANGS, MISSING, NODE, OK, THERE, Case, Step
+
+if t.TYPE_CHECKING:
+    from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Kernel
+
+_PATIENT = 30.0
+_HANG = 1.5
+"""Seconds after which a write counts as hanging, when that is expected; removing VFs takes the PCI core a second."""
+
+_GROUP = re.compile(r"\{group of ([^}]+)\}")
+
+
+class Holders(t.Protocol):
+    """Who opens functions through VFIO on behalf of a case."""
+
+    def hold(self, address: str) -> None:
+        """Open a function in a process of its own."""
+        ...
+
+    def let_go(self) -> None:
+        """End that process, if there is one."""
+        ...
+
+
+class Runner:
+    """Runs cases one after the other, each from the untouched node."""
+
+    def __init__(self, kernel: Kernel, holders: Holders) -> None:
+        self._kernel = kernel
+        self._holders = holders
+
+    def run(self, case: Case, generation: str) -> list[str]:
+        """What came out otherwise than expected, empty when nothing did."""
+        self._start_anew(generation)
+        try:
+            return self._problems(case, generation)
+        finally:
+            self._holders.let_go()
+
+    def _problems(self, case: Case, generation: str) -> list[str]:
+        problems = []
+        for position, step in enumerate(case.steps, start=1):
+            wanted = step.at(generation)
+            found = self._observe(wanted)
+            if found != wanted.expected:
+                problems.append(f"step {position}, {wanted}: expected {wanted.expected!r}, found {found!r}")
+        return problems
+
+    def _observe(self, step: Step) -> str:
+        found = self._take(step)
+        left = step.patience
+        while found != step.expected and left > 0:
+            self._kernel.sleep(0.1)
+            left -= 0.1
+            found = self._take(step)
+        return found
+
+    def _take(self, step: Step) -> str:
+        try:
+            return self._actions[step.action](self, step)
+        except WriteTimeout:
+            return HANGS
+        except NodeError:
+            return "fails"
+        except TimeoutError:
+            return HANGS
+        except OSError as error:
+            return errno.errorcode.get(error.errno or 0, str(error.errno))
+
+    def _path(self, path: str) -> str:
+        """The path with the numbers of IOMMU groups filled in."""
+        return _GROUP.sub(lambda found: self._kernel.link(f"{DEVICES}/{found[1]}/iommu_group"), path)
+
+    def _write(self, step: Step) -> str:
+        seconds = _HANG if step.expected == HANGS else _PATIENT
+        self._kernel.write(self._path(step.path), step.value, seconds)
+        return OK
+
+    def _read(self, step: Step) -> str:
+        return self._kernel.read(self._path(step.path))
+
+    def _link(self, step: Step) -> str:
+        try:
+            return self._kernel.link(self._path(step.path))
+        except FileNotFoundError:
+            return MISSING
+
+    def _exists(self, step: Step) -> str:
+        return THERE if self._kernel.exists(self._path(step.path)) else MISSING
+
+    def _load(self, step: Step) -> str:
+        self._kernel.load_module(step.path, step.value.split(), _PATIENT)
+        return OK
+
+    def _unload(self, step: Step) -> str:
+        seconds = _HANG if step.expected == HANGS else _PATIENT
+        self._kernel.unload_module(step.path, seconds)
+        return OK
+
+    def _sleep(self, step: Step) -> str:
+        self._kernel.sleep(float(step.path))
+        return OK
+
+    def _hold(self, step: Step) -> str:
+        self._holders.hold(step.path)
+        return OK
+
+    def _let_go(self, _step: Step) -> str:
+        self._holders.let_go()
+        return OK
+
+    _actions: t.ClassVar[t.Mapping[str, t.Callable[[Runner, Step], str]]] = {
+        "write": _write,
+        "read": _read,
+        "link": _link,
+        "exists": _exists,
+        "load": _load,
+        "unload": _unload,
+        "sleep": _sleep,
+        "hold": _hold,
+        "let go": _let_go,
+    }
+
+    # The untouched node: every PF with its driver, no VF, no override, no fault, no vfio-pci.
+
+    def _start_anew(self, generation: str) -> None:
+        self._end_faults()
+        for _family, address in NODE:
+            self._set_free(address)
+        self._kernel.unload_module("vfio_pci", _PATIENT)
+        self._write_if_there("/sys/module/intel_qat/parameters/require_iommu", "N")
+        self._kernel.write("/sys/module/intel_qat/parameters/generation", generation, _PATIENT)
+        for family, address in NODE:
+            known = family_named(family)
+            self._kernel.load_module(known.pf_module, (), _PATIENT)
+            if known.vf_module:
+                self._kernel.load_module(known.vf_module, (), _PATIENT)
+            self._give_back(family, address)
+
+    def _end_faults(self) -> None:
+        for _family, address in NODE:
+            switches = f"/sys/kernel/debug/qat_sim/{address}"
+            for name in self._kernel.list(switches):
+                if name.startswith(("fail_", "delay_")) or name in ("missing_vfs", "kernel_users", "refuse_vfio"):
+                    self._kernel.write(f"{switches}/{name}", "0", _PATIENT)
+            self._kernel.write(f"{switches}/no_capabilities", "N", _PATIENT)
+            self._kernel.write(f"{switches}/heartbeat", "alive", _PATIENT)
+            self._kernel.write(f"{switches}/present", "1", _PATIENT)
+
+    def _set_free(self, address: str) -> None:
+        """Take a PF from its driver, which takes its VFs away."""
+        directory = f"{DEVICES}/{address}"
+        self._kernel.write(f"{directory}/driver_override", "", _PATIENT)
+        if self._kernel.exists(f"{directory}/driver"):
+            self._kernel.write(f"{DRIVERS}/{self._kernel.link(f'{directory}/driver')}/unbind", address, _PATIENT)
+        self._write_if_there(f"{directory}/sriov_drivers_autoprobe", "1")
+
+    def _give_back(self, family: str, address: str) -> None:
+        if not self._kernel.exists(f"{DEVICES}/{address}/driver"):
+            self._kernel.write(f"{DRIVERS}/{family_named(family).pf_driver}/bind", address, _PATIENT)
+
+    def _write_if_there(self, path: str, value: str) -> None:
+        if self._kernel.exists(path):
+            self._kernel.write(path, value, _PATIENT)

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""driver_override, bind, unbind, new_id, remove_id and drivers_probe (drivers/pci/pci-driver.c, pci-sysfs.c; drivers/base/bus.c)."""
+
+from __future__ import annotations
+
+from ..steps import (
+    GEN2,
+    GEN2_VF,
+    GEN4,
+    MISSING,
+    NEWEST,
+    OTHER_VF,
+    VF,
+    Step,
+    case,
+    device,
+    driver,
+    link,
+    load,
+    missing,
+    read,
+    write,
+)
+
+PROBE = "/sys/bus/pci/drivers_probe"
+OVERRIDE = device(VF, "driver_override")
+BIND = driver("vfio-pci", "bind")
+UNBIND = driver("vfio-pci", "unbind")
+NOWHERE = "0000:ff:1f.7"
+
+VFS: tuple[Step, ...] = (write(device(GEN4, "sriov_numvfs"), "16"), load("vfio_pci"))
+
+CASES = (
+    case(
+        "vfio-pci has no directory before it is loaded",
+        missing("/sys/bus/pci/drivers/vfio-pci"),
+        load("vfio_pci"),
+        link(device(GEN4, "driver"), "4xxx"),
+        read("/sys/module/vfio_pci/refcnt", "0"),
+        generations=NEWEST,
+    ),
+    case(
+        "an override is stored and does nothing else",
+        VFS,
+        write(OVERRIDE, "vfio-pci"),
+        read(OVERRIDE, "vfio-pci"),
+        link(device(VF, "driver"), MISSING),
+        write(OVERRIDE, "no-such-driver"),
+        read(OVERRIDE, "no-such-driver"),
+        write(OVERRIDE, ""),
+        read(OVERRIDE, "(null)"),
+        generations=NEWEST,
+    ),
+    case(
+        "an override of a bound function leaves it where it is",
+        write(device(GEN2, "sriov_numvfs"), "16"),
+        write(device(GEN2_VF, "driver_override"), "vfio-pci"),
+        link(device(GEN2_VF, "driver"), "c6xxvf"),
+        generations=NEWEST,
+    ),
+    case(
+        "an override longer than a page",
+        VFS,
+        write(OVERRIDE, "x" * 4094, "EINVAL"),
+        read(OVERRIDE, "(null)"),
+        write(OVERRIDE, "x" * 4093),
+        write(OVERRIDE, ""),
+        generations=NEWEST,
+    ),
+    case(
+        "the override none keeps every driver away",
+        write(device(GEN2, "sriov_drivers_autoprobe"), "0"),
+        write(device(GEN2, "sriov_numvfs"), "16"),
+        write(device(GEN2_VF, "driver_override"), "none"),
+        write(PROBE, GEN2_VF),
+        link(device(GEN2_VF, "driver"), MISSING),
+        write(driver("c6xxvf", "bind"), GEN2_VF, "ENODEV"),
+        generations=NEWEST,
+    ),
+    case(
+        "bind, and unbind again",
+        VFS,
+        write(OVERRIDE, "vfio-pci"),
+        write(BIND, VF),
+        link(device(VF, "driver"), "vfio-pci"),
+        link(driver("vfio-pci", VF), VF),
+        link(device(OTHER_VF, "driver"), MISSING),
+        write(UNBIND, VF),
+        link(device(VF, "driver"), MISSING),
+        missing(driver("vfio-pci", VF)),
+        read(OVERRIDE, "vfio-pci"),
+        generations=NEWEST,
+    ),
+    case(
+        "bind what the driver does not take, or what is not there",
+        VFS,
+        write(BIND, VF, "ENODEV"),
+        write(BIND, NOWHERE, "ENODEV"),
+        write(BIND, "", "ENODEV"),
+        write(BIND, VF[5:], "ENODEV"),
+        write(OVERRIDE, "4xxx"),
+        write(BIND, VF, "ENODEV"),
+        generations=NEWEST,
+    ),
+    case(
+        "bind what is bound",
+        VFS,
+        write(OVERRIDE, "vfio-pci"),
+        write(BIND, VF),
+        write(BIND, VF, "EBUSY"),
+        write(device(GEN4, "driver_override"), "vfio-pci"),
+        write(BIND, GEN4, "EBUSY"),
+        write(driver("4xxx", "bind"), GEN4, "ENODEV"),
+        link(device(GEN4, "driver"), "4xxx"),
+        generations=NEWEST,
+    ),
+    case(
+        "unbind what is not bound",
+        VFS,
+        write(UNBIND, VF, "ENODEV"),
+        write(UNBIND, GEN4, "ENODEV"),
+        write(UNBIND, NOWHERE, "ENODEV"),
+        generations=NEWEST,
+    ),
+    case(
+        "drivers_probe says yes to everything that exists",
+        VFS,
+        write(PROBE, VF),
+        link(device(VF, "driver"), MISSING),
+        write(PROBE, GEN4),
+        link(device(GEN4, "driver"), "4xxx"),
+        write(PROBE, NOWHERE, "ENODEV"),
+        write(OVERRIDE, "vfio-pci"),
+        write(PROBE, VF),
+        link(device(VF, "driver"), "vfio-pci"),
+        generations=NEWEST,
+    ),
+    case(
+        "drivers_probe says yes when the driver says no",
+        load("vfio_pci"),
+        write(device(GEN2, "sriov_drivers_autoprobe"), "0"),
+        write(device(GEN2, "sriov_numvfs"), "16"),
+        write(device(GEN2_VF, "driver_override"), "vfio-pci"),
+        write(PROBE, GEN2_VF),
+        link(device(GEN2_VF, "driver"), MISSING),
+        generations=NEWEST,
+    ),
+    case(
+        "a new id takes every free function that has it",
+        VFS,
+        write(device(OTHER_VF, "driver_override"), "none"),
+        write(driver("vfio-pci", "new_id"), "8086 4941"),
+        link(device(VF, "driver"), "vfio-pci"),
+        link(device(OTHER_VF, "driver"), MISSING),
+        link(device("0000:6b:02.0", "driver"), "vfio-pci"),
+        generations=NEWEST,
+    ),
+    case(
+        "new ids that are no good",
+        VFS,
+        write(driver("vfio-pci", "new_id"), "8086", "EINVAL"),
+        write(driver("vfio-pci", "new_id"), "nonsense", "EINVAL"),
+        write(driver("vfio-pci", "new_id"), "8086 4941"),
+        write(driver("vfio-pci", "new_id"), "8086 4941", "EEXIST"),
+        write(driver("4xxx", "new_id"), "8086 4940", "EEXIST"),
+        generations=NEWEST,
+    ),
+    case(
+        "an id that is removed leaves what is bound",
+        VFS,
+        write(driver("vfio-pci", "new_id"), "8086 4941"),
+        write(driver("vfio-pci", "remove_id"), "8086 4941"),
+        link(device(VF, "driver"), "vfio-pci"),
+        write(driver("vfio-pci", "remove_id"), "8086 4941", "ENODEV"),
+        write(driver("vfio-pci", "remove_id"), "8086", "EINVAL"),
+        write(UNBIND, VF),
+        write(BIND, VF, "ENODEV"),
+        generations=NEWEST,
+    ),
+    case(
+        "files of a driver cannot be read",
+        [read(driver("4xxx", name), "EACCES") for name in ("bind", "unbind", "new_id", "remove_id")],
+        read(PROBE, "EACCES"),
+        generations=NEWEST,
+    ),
+    case(
+        "files that say what a device is cannot be written",
+        [
+            write(device(GEN4, name), "1", "EACCES")
+            for name in ("vendor", "sriov_totalvfs", "sriov_offset", "qat/num_rps")
+        ],
+        generations=NEWEST,
+    ),
+)

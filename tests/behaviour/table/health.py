@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Error counters and the heartbeat (drivers/crypto/intel/qat/qat_common/adf_sysfs_ras_counters.c, adf_heartbeat.c,
+adf_heartbeat_dbgfs.c, adf_dbgfs.c)."""
+
+from __future__ import annotations
+
+from ..steps import FROM_6_12, GEN2, GEN4, case, device, missing, read, since, sleep, soon, switch, there, write
+
+STATE = device(GEN4, "qat/state")
+ERRORS = device(GEN4, "qat_ras/errors_")
+CLEAR = device(GEN4, "qat_ras/reset_error_counters")
+DEBUG = f"/sys/kernel/debug/qat_4xxx_{GEN4}"
+GEN2_DEBUG = f"/sys/kernel/debug/qat_c6xx_{GEN2}"
+STATUS = f"{DEBUG}/heartbeat/status"
+PERIOD = f"{DEBUG}/heartbeat/config"
+
+CASES = (
+    case(
+        "errors are counted by kind",
+        [read(ERRORS + kind, "0") for kind in ("correctable", "nonfatal", "fatal")],
+        switch(GEN4, "error", "correctable 3"),
+        switch(GEN4, "error", "nonfatal"),
+        read(ERRORS + "correctable", "3"),
+        read(ERRORS + "nonfatal", "1"),
+        read(ERRORS + "fatal", "0"),
+        write(CLEAR, "0", "EINVAL"),
+        read(ERRORS + "correctable", "3"),
+        write(CLEAR, "1"),
+        read(ERRORS + "correctable", "0"),
+        read(CLEAR, "EACCES"),
+        generations=FROM_6_12,
+    ),
+    case(
+        "a PF that is down counts no errors",
+        switch(GEN4, "error", "correctable"),
+        write(STATE, "down"),
+        missing(device(GEN4, "qat_ras")),
+        write(STATE, "up"),
+        read(ERRORS + "correctable", "0"),
+        missing(device(GEN2, "qat_ras")),
+        generations=FROM_6_12,
+    ),
+    case(
+        "a fatal error resets a PF that resets itself",
+        write(device(GEN4, "qat/auto_reset"), "on"),
+        switch(GEN4, "error", "fatal"),
+        write(STATE, "down", "EBUSY"),
+        soon(write(STATE, "up")),
+        generations=FROM_6_12,
+    ),
+    case(
+        "a fatal error alone resets nothing",
+        switch(GEN4, "error", "fatal"),
+        read(ERRORS + "fatal", "1"),
+        write(STATE, "down"),
+        generations=FROM_6_12,
+    ),
+    case(
+        "the heartbeat, asked too often, seems lost",
+        read(STATUS, "0"),
+        read(STATUS, "-1"),
+        sleep(0.3),
+        read(STATUS, "0"),
+        read(f"{DEBUG}/heartbeat/queries_sent", "2"),
+        read(f"{DEBUG}/heartbeat/queries_failed", "0"),
+        generations=FROM_6_12,
+    ),
+    case(
+        "the heartbeat is really lost",
+        switch(GEN4, "heartbeat", "lost"),
+        [step for _ in range(2) for step in (read(STATUS, "0"), sleep(0.3))],
+        read(STATUS, "-1"),
+        read(f"{DEBUG}/heartbeat/queries_failed", "1"),
+        switch(GEN4, "heartbeat", "alive"),
+        sleep(0.3),
+        read(STATUS, "0"),
+        generations=FROM_6_12,
+    ),
+    case(
+        "a lost heartbeat resets a PF that resets itself",
+        write(device(GEN4, "qat/auto_reset"), "on"),
+        switch(GEN4, "heartbeat", "lost"),
+        [step for _ in range(2) for step in (read(STATUS, "0"), sleep(0.3))],
+        read(STATUS, "-1"),
+        soon(write(STATE, "up")),
+        read(STATUS, "0"),
+        read(f"{DEBUG}/heartbeat/queries_failed", "0"),
+        generations=FROM_6_12,
+    ),
+    case(
+        "the period of the heartbeat is fixed from Gen4 on",
+        read(PERIOD, "200"),
+        write(PERIOD, "199", "EINVAL"),
+        write(PERIOD, "often", "EINVAL"),
+        write(PERIOD, "1000"),
+        read(PERIOD, "200"),
+        read(f"{GEN2_DEBUG}/heartbeat/config", "500"),
+        write(f"{GEN2_DEBUG}/heartbeat/config", "1000"),
+        read(f"{GEN2_DEBUG}/heartbeat/config", "1000"),
+        generations=FROM_6_12,
+    ),
+    case(
+        "health files of a PF that is down",
+        there(f"{DEBUG}/dev_cfg"),
+        there(f"{DEBUG}/fw_counters", since("6.12", "there", before="missing")),
+        there(STATUS, since("6.12", "there", before="missing")),
+        write(STATE, "down"),
+        there(f"{DEBUG}/dev_cfg"),
+        missing(f"{DEBUG}/fw_counters"),
+        missing(STATUS),
+        write(STATE, "up"),
+        there(STATUS, since("6.12", "there", before="missing")),
+    ),
+)

@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the PCI core makes of the files of a PF with SR-IOV (drivers/pci/iov.c, pci-driver.c)."""
+
+from __future__ import annotations
+
+from ..steps import (
+    GEN1,
+    GEN2,
+    GEN2_VF,
+    GEN4,
+    MISSING,
+    NEWEST,
+    NO_SRIOV,
+    VF,
+    case,
+    device,
+    driver,
+    link,
+    load,
+    missing,
+    read,
+    unload,
+    write,
+)
+
+VF_COUNT = device(GEN4, "sriov_numvfs")
+GEN2_VF_COUNT = device(GEN2, "sriov_numvfs")
+AUTOPROBE = device(GEN2, "sriov_drivers_autoprobe")
+_FILES = ("totalvfs", "numvfs", "offset", "stride", "vf_device", "drivers_autoprobe")
+
+CASES = (
+    case(
+        "what a PF says of itself",
+        read(device(GEN4, "vendor"), "0x8086"),
+        read(device(GEN4, "device"), "0x4940"),
+        read(device(GEN4, "class"), "0x0b4000"),
+        read(device(GEN4, "sriov_totalvfs"), "16"),
+        read(device(GEN4, "sriov_offset"), "1"),
+        read(device(GEN4, "sriov_stride"), "1"),
+        read(device(GEN4, "sriov_vf_device"), "4941"),
+        read(device(GEN4, "sriov_drivers_autoprobe"), "1"),
+        read(device(GEN4, "driver_override"), "(null)"),
+        read(device(GEN1, "sriov_totalvfs"), "32"),
+        read(device(GEN2, "sriov_offset"), "8"),
+        generations=NEWEST,
+    ),
+    case(
+        "a VF says whose it is",
+        write(VF_COUNT, "16"),
+        read(device(VF, "vendor"), "0x8086"),
+        read(device(VF, "device"), "0x4941"),
+        link(device(VF, "physfn"), GEN4),
+        missing(device(VF, "sriov_totalvfs")),
+        link(device(VF, "driver"), MISSING),
+        generations=NEWEST,
+    ),
+    case(
+        "SR-IOV off in the BIOS",
+        [missing(device(NO_SRIOV, f"sriov_{name}")) for name in _FILES],
+        link(device(NO_SRIOV, "driver"), "c6xx"),
+        generations=NEWEST,
+    ),
+    case(
+        "counts that are none",
+        [write(VF_COUNT, text, "EINVAL") for text in ("", "all", "-1", "16x", "16 16", "70000")],
+        read(VF_COUNT, "0"),
+        generations=NEWEST,
+    ),
+    case("a count in another notation", write(VF_COUNT, "0x10"), read(VF_COUNT, "16"), generations=NEWEST),
+    case("more VFs than there can be", write(VF_COUNT, "17", "ERANGE"), read(VF_COUNT, "0"), generations=NEWEST),
+    case(
+        "another count while there are VFs",
+        write(VF_COUNT, "16"),
+        write(VF_COUNT, "8", "EBUSY"),
+        read(VF_COUNT, "16"),
+        write(VF_COUNT, "16"),
+        read(VF_COUNT, "16"),
+    ),
+    case(
+        "VFs of a PF without a driver",
+        write(driver("4xxx", "unbind"), GEN4),
+        write(VF_COUNT, "16", "ENOENT"),
+        write(VF_COUNT, "0"),
+        write(VF_COUNT, "17", "ERANGE"),
+        generations=NEWEST,
+    ),
+    case(
+        "VFs of a PF that vfio-pci has",
+        load("vfio_pci"),
+        write(driver("4xxx", "unbind"), GEN4),
+        write(device(GEN4, "driver_override"), "vfio-pci"),
+        write(driver("vfio-pci", "bind"), GEN4),
+        link(device(GEN4, "driver"), "vfio-pci"),
+        write(VF_COUNT, "16", "ENOENT"),
+        generations=NEWEST,
+    ),
+    case(
+        "autoprobe is a switch",
+        write(AUTOPROBE, "perhaps", "EINVAL"),
+        read(AUTOPROBE, "1"),
+        write(AUTOPROBE, "n"),
+        read(AUTOPROBE, "0"),
+        write(AUTOPROBE, "Y"),
+        read(AUTOPROBE, "1"),
+        generations=NEWEST,
+    ),
+    case(
+        "the kernel's driver takes new VFs at once",
+        write(GEN2_VF_COUNT, "16"),
+        link(device(GEN2_VF, "driver"), "c6xxvf"),
+        link(device("0000:75:02.7", "driver"), "c6xxvf"),
+        generations=NEWEST,
+    ),
+    case(
+        "without autoprobe nobody takes new VFs",
+        write(AUTOPROBE, "0"),
+        write(GEN2_VF_COUNT, "16"),
+        link(device(GEN2_VF, "driver"), MISSING),
+        write(driver("c6xxvf", "bind"), GEN2_VF, "ENODEV"),
+        write("/sys/bus/pci/drivers_probe", GEN2_VF),
+        link(device(GEN2_VF, "driver"), MISSING),
+        write(device(GEN2_VF, "driver_override"), "c6xxvf"),
+        write("/sys/bus/pci/drivers_probe", GEN2_VF),
+        link(device(GEN2_VF, "driver"), "c6xxvf"),
+        generations=NEWEST,
+    ),
+    case(
+        "autoprobe counts when a driver is bound, not when the VF was made",
+        write(AUTOPROBE, "0"),
+        write(GEN2_VF_COUNT, "16"),
+        write(AUTOPROBE, "1"),
+        link(device(GEN2_VF, "driver"), MISSING),
+        write(driver("c6xxvf", "bind"), GEN2_VF),
+        link(device(GEN2_VF, "driver"), "c6xxvf"),
+        generations=NEWEST,
+    ),
+    case(
+        "a module that is loaded later takes the VFs without a driver",
+        write(AUTOPROBE, "0"),
+        write(GEN2_VF_COUNT, "16"),
+        unload("qat_c62xvf"),
+        write(AUTOPROBE, "1"),
+        # Where udev is slow, it has loaded the module again by now, while there was no autoprobe.
+        unload("qat_c62xvf"),
+        load("qat_c62xvf"),
+        link(device(GEN2_VF, "driver"), "c6xxvf"),
+        generations=NEWEST,
+    ),
+)

@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""qat/state, and what comes and goes with it (drivers/crypto/intel/qat/qat_common/adf_sysfs.c, adf_init.c, adf_dev_mgr.c)."""
+
+from __future__ import annotations
+
+from ..steps import (
+    FROM_6_12,
+    GEN1,
+    GEN2,
+    GEN4,
+    MISSING,
+    ODD_GEN4,
+    VF,
+    case,
+    device,
+    link,
+    missing,
+    read,
+    since,
+    soon,
+    switch,
+    there,
+    write,
+)
+
+STATE = device(GEN4, "qat/state")
+VF_COUNT = device(GEN4, "sriov_numvfs")
+
+CASES = (
+    case(
+        "only PFs from Gen4 on have a directory qat",
+        [there(device(one, "qat/state")) for one in (GEN4, ODD_GEN4)],
+        [missing(device(one, "qat")) for one in (GEN2, GEN1)],
+    ),
+    case("a bound PF is up", read(STATE, "up")),
+    case("down and up again", write(STATE, "down"), read(STATE, "down"), write(STATE, "up"), read(STATE, "up")),
+    case(
+        "down twice",
+        write(STATE, "down"),
+        write(STATE, "down", since("6.12", "ok", before="EINVAL")),
+        read(STATE, "down"),
+    ),
+    case("up twice", write(STATE, "up"), read(STATE, "up")),
+    case(
+        "an unknown state",
+        write(STATE, "sideways", "EINVAL"),
+        write(STATE, "", "EINVAL"),
+        write(STATE, "UP", "EINVAL"),
+        read(STATE, "up"),
+    ),
+    case(
+        "a PF that the kernel uses is busy, whatever is written",
+        switch(GEN4, "kernel_users", "1"),
+        write(STATE, "down", "EBUSY"),
+        write(STATE, "up", "EBUSY"),
+        write(STATE, "sideways", "EBUSY"),
+        read(STATE, "up"),
+        switch(GEN4, "kernel_users", "0"),
+        write(STATE, "down"),
+    ),
+    case(
+        "a PF in reset is busy until it is over",
+        switch(GEN4, "reset", "1"),
+        write(STATE, "down", "EBUSY"),
+        soon(write(STATE, "up")),
+        read(STATE, "up"),
+    ),
+    case(
+        "a PF that does not come up stays down",
+        write(STATE, "down"),
+        switch(GEN4, "fail_up", "14"),
+        write(STATE, "up", "EFAULT"),
+        read(STATE, "down"),
+        write(STATE, "up"),
+        read(STATE, "up"),
+    ),
+    case(
+        "a PF that does not go down stays up",
+        switch(GEN4, "fail_down", "5"),
+        write(STATE, "down", since("6.12", "EIO", before="EINVAL")),
+        read(STATE, "up"),
+        write(STATE, "down"),
+    ),
+    case(
+        "down removes the VFs, and up does not bring them back",
+        write(VF_COUNT, "16"),
+        read(VF_COUNT, "16"),
+        write(STATE, "down"),
+        read(VF_COUNT, "0"),
+        missing(device(VF, "vendor")),
+        missing(device(GEN4, "virtfn0")),
+        write(STATE, "up"),
+        read(VF_COUNT, "0"),
+    ),
+    case(
+        "VFs that are made again have lost their override",
+        write(VF_COUNT, "16"),
+        write(device(VF, "driver_override"), "vfio-pci"),
+        write(STATE, "down"),
+        write(VF_COUNT, "16"),
+        read(device(VF, "driver_override"), "(null)"),
+        link(device(VF, "driver"), MISSING),
+    ),
+    case(
+        "a reset makes the VFs anew, without their override",
+        write(VF_COUNT, "16"),
+        write(device(VF, "driver_override"), "vfio-pci"),
+        switch(GEN4, "reset", "1"),
+        soon(read(VF_COUNT, "16")),
+        soon(read(device(VF, "driver_override"), "(null)")),
+        soon(write(STATE, "up")),
+        generations=FROM_6_12,
+    ),
+    case(
+        "a reset on old kernels removes the VFs",
+        write(VF_COUNT, "16"),
+        switch(GEN4, "reset", "1"),
+        soon(write(STATE, "up")),
+        read(VF_COUNT, "0"),
+        generations=("6.1",),
+    ),
+    case(
+        "a PF whose reset fails stays busy until its driver is unbound",
+        switch(GEN4, "fail_up", "14"),
+        switch(GEN4, "reset", "1"),
+        soon(read(STATE, "down")),
+        write(STATE, "up", "EBUSY"),
+        write("/sys/bus/pci/drivers/4xxx/unbind", GEN4),
+        write("/sys/bus/pci/drivers/4xxx/bind", GEN4),
+        read(STATE, "up"),
+        write(STATE, "down"),
+    ),
+)

@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table on the fake kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.accel.qat.tests.behaviour.runner import Runner
+from ansible_collections.accel.qat.tests.behaviour.steps import NO_SRIOV, NODE, Case
+from ansible_collections.accel.qat.tests.behaviour.table import CASES
+from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
+
+RUNS = [
+    pytest.param(case, generation, id=f"{generation}: {case.name}") for case in CASES for generation in case.generations
+]
+
+
+class FakeHolders:
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+        self._pids: list[int] = []
+
+    def hold(self, address: str) -> None:
+        self._pids.append(self._kernel.open_vf(address))
+
+    def let_go(self) -> None:
+        while self._pids:
+            self._kernel.end(self._pids.pop())
+
+
+@pytest.mark.parametrize(("case", "generation"), RUNS)
+def test_case(case: Case, generation: str) -> None:
+    pfs = [pf(family, address, total_vfs=0 if address == NO_SRIOV else None) for family, address in NODE]
+    kernel = FakeKernel.with_pfs(*pfs, iommu=case.iommu)
+    assert Runner(kernel, FakeHolders(kernel)).run(case, generation) == []
+
+
+def test_names_tell_cases_apart() -> None:
+    names = [case.name for case in CASES]
+    assert sorted(set(names)) == sorted(names)
