@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._node.apply import ApplyError, Outcome, Planner, converge, rehearse
 from ._node.errors import NodeError
 from ._node.kernel import LiveKernel
+from ._node.ownership import RECORD, remember
 from ._node.picture import Node
 from ._node.plan import Plan
 from ._node.read import read_node
@@ -22,7 +23,10 @@ ROOTS: dict[str, dict[str, t.Any]] = {
     "dev_root": {"type": "path", "default": "/dev"},
 }
 
-TIME_LIMIT: dict[str, dict[str, t.Any]] = {"time_limit": {"type": "float", "default": 60.0}}
+CHANGES: dict[str, dict[str, t.Any]] = {
+    "time_limit": {"type": "float", "default": 60.0},
+    "record": {"type": "path", "default": RECORD},
+}
 
 _TYPES = {"string": "str", "integer": "int", "array": "list", "object": "dict"}
 
@@ -82,11 +86,14 @@ class NodeModule:
         if not self._module.check_mode:
             seconds: float = self._module.params["time_limit"]
             with self.kernel.locked(2 * seconds):
-                return converge(self.kernel, lambda: self.read(others), planner, seconds)
+                return converge(self.kernel, lambda: self.read(others), planner, seconds, self._remember)
         node = self.read(others)
         plan = planner(node)
         rehearse(plan, self.kernel)
         return Outcome(node, node, list(plan.steps), plan.skipped)
+
+    def _remember(self, plan: Plan, node: Node) -> None:
+        remember(self._module.params["record"], plan, node)
 
 
 def changes(plan: Plan) -> dict[str, t.Any]:

@@ -128,6 +128,18 @@ configured:
   type: list
   elements: str
   sample: [intel_iommu=on, iommu=pt, quiet]
+added:
+  description: The arguments that the next boot has now and would not have had before; in check mode those it would get.
+  returned: success
+  type: list
+  elements: str
+  sample: [intel_iommu=on]
+removed:
+  description: The arguments that the next boot would have had before and has no longer.
+  returned: success
+  type: list
+  elements: str
+  sample: [intel_iommu=off]
 running:
   description: The arguments that the running kernel was booted with.
   returned: success
@@ -262,6 +274,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         "changed": not outcome.plan.empty,
         "bootloader": outcome.bootloader,
         "configured": outcome.plan.after.texts(),
+        "added": _beyond(outcome.plan.after.texts(), outcome.plan.before.texts()),
+        "removed": _beyond(outcome.plan.before.texts(), outcome.plan.after.texts()),
         "running": running.line.texts(),
         "missing_now": [argument.text for argument in running.missing(request)],
         "lingering_now": [argument.text for argument in running.lingering(request)],
@@ -271,6 +285,10 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         "commands": [" ".join(command) for command in outcome.plan.commands],
         "diff": differences(outcome.plan),
     }
+
+
+def _beyond(items: t.Sequence[str], others: t.Sequence[str]) -> list[str]:
+    return [item for item in items if item not in others]
 
 
 def main() -> None:

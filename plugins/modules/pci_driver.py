@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux
   - accel.qat.attributes.actiongroup_qat
+  - accel.qat.changes
   - accel.qat.roots
 attributes:
   check_mode:
@@ -56,10 +57,6 @@ options:
     type: str
     choices: [fail, skip, force]
     default: fail
-  time_limit:
-    description: How many seconds one write to the kernel may take before the module gives up on it.
-    type: float
-    default: 60
 seealso:
   - module: accel.qat.qat_devices
   - module: accel.qat.sriov_vfs
@@ -109,7 +106,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, TIME_LIMIT, NodeModule, changes
+from ansible_collections.accel.qat.plugins.module_utils._module import CHANGES, ROOTS, NodeModule, changes
 from ansible_collections.accel.qat.plugins.module_utils._node.addressed import bindings_by_address
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import plan_functions
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import WHEN_IN_USE
@@ -126,7 +123,7 @@ def main() -> None:
         argument_spec={
             "devices": {"type": "list", "elements": "dict", "required": True, "options": device},
             "when_in_use": {"type": "str", "choices": list(WHEN_IN_USE), "default": "fail"},
-            **TIME_LIMIT,
+            **CHANGES,
             **ROOTS,
         },
         supports_check_mode=True,

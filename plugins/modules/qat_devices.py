@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux
   - accel.qat.attributes.actiongroup_qat
+  - accel.qat.changes
   - accel.qat.roots
 attributes:
   check_mode:
@@ -101,10 +102,6 @@ options:
         type: str
         choices: [fail, skip, force]
         default: fail
-  time_limit:
-    description: How many seconds one write to the kernel may take before the module gives up on it.
-    type: float
-    default: 60
 seealso:
   - module: accel.qat.qat_info
   - module: accel.qat.sriov_vfs
@@ -238,8 +235,8 @@ failure:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._module import (
+    CHANGES,
     ROOTS,
-    TIME_LIMIT,
     NodeModule,
     argument_of,
     changes,
@@ -255,7 +252,7 @@ def main() -> None:
     """Run the module."""
     rules_argument = argument_of(SCHEMA["properties"]["devices"])
     module = AnsibleModule(
-        argument_spec={"devices": {**rules_argument, "required": True}, **TIME_LIMIT, **ROOTS},
+        argument_spec={"devices": {**rules_argument, "required": True}, **CHANGES, **ROOTS},
         supports_check_mode=True,
     )
 

@@ -16,7 +16,7 @@ from .picture import Node
 from .plan import Plan, Skip, plan_node
 from .services import parse_services
 from .step import NONE, Action, Step
-from .target import Binding, PfTarget
+from .target import original_target
 from .usage import read_holders
 
 SECONDS = 60.0
@@ -90,11 +90,18 @@ def rehearse(plan: Plan, kernel: Kernel) -> None:
             )
 
 
-def converge(kernel: Kernel, read: t.Callable[[], Node], planner: Planner, seconds: float = SECONDS) -> Outcome:
+def converge(
+    kernel: Kernel,
+    read: t.Callable[[], Node],
+    planner: Planner,
+    seconds: float = SECONDS,
+    remember: t.Callable[[Plan, Node], None] | None = None,
+) -> Outcome:
     """Plan, rehearse and apply until nothing is left to do.
 
     Plans again where a step brings a driver in, since only then its device shows what it is, and at the end, to prove that the
-    node is as wanted. Raises NodeError; after an ApplyError the PF whose step failed is as it was found, as far as that can be.
+    node is as wanted. `remember` is told of a plan before its first write. Raises NodeError; after an ApplyError the PF whose
+    step failed is as it was found, as far as that can be.
     """
     before = read()
     outcome = Outcome(before, before)
@@ -107,6 +114,8 @@ def converge(kernel: Kernel, read: t.Callable[[], Node], planner: Planner, secon
         steps = [step for step in plan.steps if step.device not in failed]
         if not steps:
             break
+        if remember is not None:
+            remember(plan, outcome.after)
         failures += _take(kernel, read, _until_revealed(steps), outcome, seconds)
         outcome.after = read()
     else:
@@ -233,19 +242,3 @@ def _put_back(kernel: Kernel, read: t.Callable[[], Node], before: Node, pf: str,
     for step in steps:
         take(kernel, step, seconds)
     return list(steps)
-
-
-def original_target(node: Node, pf: str) -> PfTarget:
-    """The target that describes a PF of this node exactly as it is."""
-    function = node.functions[pf]
-    device = node.qat_at(pf)
-    sriov = function.sriov
-    return PfTarget(
-        address=pf,
-        where=pf,
-        services=device.services if device else None,
-        vf_count=sriov.count if sriov else None,
-        bindings={index: Binding(vf.driver, vf.override) for index, vf in enumerate(sriov.vfs if sriov else ())},
-        autoprobe=sriov.autoprobe if sriov else None,
-        state=device.state if device else None,
-    )

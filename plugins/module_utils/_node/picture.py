@@ -146,7 +146,8 @@ class Node:
     """Everything the planner knows of a machine.
 
     `iommu` tells whether the IOMMU isolates devices, `noiommu` whether VFIO was told to do without. `functions` are the QAT PFs and
-    VFs, and whatever else was asked for; `drivers` the PCI drivers that are present.
+    VFs, and whatever else was asked for; `drivers` the PCI drivers that are present. `rival` says what else manages the QAT
+    devices of this node, if anything does.
     """
 
     kernel_release: str = ""
@@ -156,6 +157,7 @@ class Node:
     functions: t.Mapping[str, PciFunction] = field(default_factory=dict)
     drivers: frozenset[str] = frozenset()
     vfio_pci: VfioPci = VfioPci()
+    rival: str = ""
 
     def function(self, address: str) -> PciFunction | None:
         """The PCI function at an address, or None."""

@@ -54,7 +54,19 @@ def plan_node(targets: t.Iterable[PfTarget], node: Node) -> Plan:
         part = _consider_users(target, node, _plan_pf(target, node))
         steps += part.steps
         skipped += part.skipped
+    _refuse_rival(steps, node)
     return Plan(_with_modules(steps, node), tuple(skipped))
+
+
+def _refuse_rival(steps: t.Sequence[Step], node: Node) -> None:
+    """Two that set up the same devices undo each other's work."""
+    for step in steps:
+        if node.rival and node.qat_at(step.pf) is not None:
+            raise RefusedError(
+                f"{node.rival} is active and manages the QAT devices of this node",
+                where=step.pf,
+                remedy="stop and disable it for good, or take this node out of the configuration",
+            )
 
 
 def module_options(targets: t.Iterable[PfTarget], node: Node) -> dict[str, str]:

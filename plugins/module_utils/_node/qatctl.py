@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import typing as t
 
-from .apply import SECONDS, converge, rehearse
+from .apply import SECONDS, Outcome, Planner, converge, rehearse
 from .describe import describe, plan_text, table
-from .errors import ConfigurationError, NodeError
+from .errors import ConfigurationError, NodeError, RefusedError
 from .kernel import LiveKernel
+from .ownership import plan_restoration, read_record, remember, remove_record
 from .picture import Node
 from .plan import Plan, plan_node
 from .read import read_node
@@ -24,11 +26,14 @@ NODE_JSON = "/etc/accel-qat/node.json"
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_DIFFERS = 3
 
 _COMMANDS = {
     "show": "print the node's QAT devices",
     "plan": "print what apply would write, and write nothing",
     "apply": "bring the node to its configuration",
+    "status": "tell whether the node is as configured; exit code 3 when it is not",
+    "teardown": "remove the configuration, and put the devices back as they were found before the first change",
     "validate": "check the configuration and the node's fitness for it",
     "schema": "print the JSON Schema of the configuration",
 }
@@ -131,14 +136,50 @@ class _Command:
 
     def _apply(self) -> int:
         rules = self._rules()
-        seconds = self._options.time_limit
-        with self._kernel.locked(2 * seconds):
-            outcome = converge(self._kernel, self._read, lambda node: plan_node(targets_of(rules, node), node), seconds)
+        outcome = self._converge(lambda node: plan_node(targets_of(rules, node), node), self._remember)
         self._print(
             dict(_plan_document(outcome.plan), node=describe(outcome.after, rules)),
             plan_text(outcome.plan) + "\n" + table(outcome.after),
         )
         return 0
+
+    def _converge(self, planner: Planner, remember: t.Callable[[Plan, Node], None] | None = None) -> Outcome:
+        seconds = self._options.time_limit
+        with self._kernel.locked(2 * seconds):
+            return converge(self._kernel, self._read, planner, seconds, remember)
+
+    def _remember(self, plan: Plan, node: Node) -> None:
+        remember(self._options.record, plan, node)
+
+    def _status(self) -> int:
+        rules, node = self._rules(), self._read()
+        plan = plan_node(targets_of(rules, node), node)
+        self._print(_plan_document(plan), plan_text(plan) if plan.steps else "The node is as configured.")
+        return EXIT_DIFFERS if plan.steps else 0
+
+    def _teardown(self) -> int:
+        found = read_record(self._options.record)
+        if not found.targets:
+            self._print(_plan_document(Plan()), "Nothing was recorded on this node, so there is nothing to put back.")
+            return 0
+        rehearse(plan_restoration(found, self._read()), self._kernel)
+        self._forget_configuration()
+        outcome = self._converge(lambda node: plan_restoration(found, node))
+        remove_record(self._options.record)
+        self._print(_plan_document(outcome.plan), plan_text(outcome.plan) + "\n" + table(outcome.after))
+        return 0
+
+    def _forget_configuration(self) -> None:
+        """Without it nothing brings the configuration back, neither udev while VFs change nor the next boot."""
+        path = self._options.config
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise RefusedError(
+                f"the configuration cannot be removed: {error.strerror}", where=path, remedy="run as root"
+            ) from None
 
     def _validate(self) -> int:
         rules, node = self._rules(), self._read()

@@ -16,6 +16,13 @@ from .picture import VFIO_PCI, Module, Node, PciFunction, QatDevice, Sriov, Vfio
 from .services import parse_services
 from .usage import Holders, read_holders
 
+_RIVALS = (
+    (MODULES + "/usdm_drv", "Intel's out-of-tree QAT package (module usdm_drv)"),
+    ("/sys/fs/cgroup/system.slice/qat.service", "qatlib's service qat.service"),
+    ("/sys/fs/cgroup/systemd/system.slice/qat.service", "qatlib's service qat.service"),
+)
+"""What runs where somebody else manages the devices: the package's memory driver, or the control group of the service."""
+
 RAS_COUNTERS = ("errors_correctable", "errors_nonfatal", "errors_fatal")
 
 
@@ -54,6 +61,7 @@ def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
         functions=functions,
         drivers=frozenset(reader.names(DRIVERS)),
         vfio_pci=reader.vfio_pci(),
+        rival=next((name for path, name in _RIVALS if kernel.exists(path)), ""),
     )
 
 

@@ -44,6 +44,22 @@ class PfTarget:
         return self.bindings.get(index, self.binding)
 
 
+def original_target(node: Node, pf: str) -> PfTarget:
+    """The target that describes a PF of this node exactly as it is."""
+    function = node.functions[pf]
+    device = node.qat_at(pf)
+    sriov = function.sriov
+    return PfTarget(
+        address=pf,
+        where=pf,
+        services=device.services if device else None,
+        vf_count=sriov.count if sriov else None,
+        bindings={index: Binding(vf.driver, vf.override) for index, vf in enumerate(sriov.vfs if sriov else ())},
+        autoprobe=sriov.autoprobe if sriov else None,
+        state=device.state if device else None,
+    )
+
+
 def matches(select: Select, device: QatDevice) -> bool:
     """Whether a rule's selection takes this PF."""
     pairs: tuple[tuple[frozenset[t.Any] | None, t.Any], ...] = (
