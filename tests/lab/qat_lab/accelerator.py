@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from .image import Image
 
 KVM = ("-accel", "kvm", "-cpu", "host")
-TCG = ("-accel", "tcg,thread=multi", "-cpu", "max")
+TCG = ("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max")
+"""tb-size, in MiB, is what translated code may take: by default it is as much as the guest's own memory."""
 PROBE_SECONDS = 10
 
 # The kernel alone, without a disk, gets this far and no further.
@@ -41,7 +43,7 @@ def _kvm_works(image: Image) -> bool:
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     # The answer holds until the host is booted again or the kernel to run is another one.
-    question = {"boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(), "image": image.key}
+    question = {"boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(), "kernel": _digest(image.kernel)}
     memory = cache_directory() / "kvm.json"
     try:
         known = json.loads(memory.read_text())
@@ -56,6 +58,10 @@ def _kvm_works(image: Image) -> bool:
         aside.rename(memory)
     host.say("KVM works" if works else "KVM does not run the guest here: using software emulation")
     return works
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _probe(image: Image) -> bool:

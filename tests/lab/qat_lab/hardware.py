@@ -87,8 +87,8 @@ class Hardware:
             raise LabError(f"two PFs cannot both be at {', '.join(twice)}.")
         if self.generation not in GENERATIONS:
             raise LabError(f"{self.generation!r} is no kernel generation: choose from {', '.join(GENERATIONS)}.")
-        if self.nodes > self.cpus:
-            raise LabError(f"{self.nodes} NUMA nodes need as many processors: use --cpus {self.nodes}.")
+        if self.cpus % self.nodes:
+            raise LabError(f"{self.cpus} processors cannot be shared evenly by {self.nodes} NUMA nodes: use --cpus.")
 
     @property
     def nodes(self) -> int:

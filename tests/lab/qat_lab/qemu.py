@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 BINARY = "qemu-system-x86_64"
 STOP_SECONDS = 10
 
+# The QEMUs that this process started, by their directory. They outlive it; it only has to collect those it ends itself.
+_children: dict[Path, subprocess.Popen[bytes]] = {}
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -37,11 +40,11 @@ class Launch:
 
 
 def _numa(hardware: Hardware) -> list[str]:
-    """Memory and processors shared evenly between the NUMA nodes."""
+    """Memory and processors shared evenly between the NUMA nodes, each of which is a socket."""
     options = []
     for node in range(hardware.nodes):
         size = hardware.memory // hardware.nodes
-        cpus = [f",cpus={cpu}" for cpu in range(hardware.cpus) if cpu % hardware.nodes == node]
+        cpus = [f",cpus={cpu}" for cpu in range(hardware.cpus) if cpu * hardware.nodes // hardware.cpus == node]
         options += ["-object", f"memory-backend-ram,id=memory{node},size={size}M"]
         options += ["-numa", f"node,nodeid={node},memdev=memory{node}{''.join(cpus)}"]
     return options
@@ -76,7 +79,7 @@ def command(launch: Launch) -> list[str]:
         BINARY,
         *("-nodefaults", "-no-user-config", "-display", "none", "-pidfile", "qemu.pid"),
         *("-M", "q35,kernel-irqchip=split", *launch.accelerator),
-        *("-m", str(memory), "-smp", str(hardware.cpus), *_numa(hardware)),
+        *("-m", str(memory), "-smp", f"{hardware.cpus},sockets={hardware.nodes}", *_numa(hardware)),
         *("-device", "intel-iommu,intremap=on,caching-mode=on", "-device", port),
         *("-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"),
         *("-device", "virtio-blk-pci,drive=disk,bus=pcie.0"),
@@ -103,13 +106,13 @@ def start(directory: Path, launch: Launch) -> None:
             )
         except FileNotFoundError as error:
             raise LabError(f"{BINARY} is not installed: install the packages in tests/lab/packages.txt.") from error
+    _children[directory] = process
     deadline = time.monotonic() + 10
     while not (directory / "qmp.sock").exists():
         if process.poll() is not None:
             words = (directory / "qemu.log").read_text(errors="replace").strip()
             raise LabError(f"QEMU did not start: {words or f'exit code {process.returncode}'}")
         if time.monotonic() > deadline:
-            process.kill()
             raise LabError("QEMU did not open its control socket within 10 s.")
         time.sleep(0.02)
 
@@ -129,27 +132,23 @@ def pid(directory: Path) -> int | None:
 
 def stop(directory: Path) -> None:
     """End the QEMU that runs in this directory, if one does, and wait until it is gone."""
-    number = pid(directory)
+    child = _children.pop(directory, None)
+    number = child.pid if child else pid(directory)
     if number is None:
         return
-    os.kill(number, signal.SIGTERM)
+    _signal(number, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while _alive(number):
+    while child.poll() is None if child else pid(directory) == number:
         if time.monotonic() > deadline:
-            os.kill(number, signal.SIGKILL)
+            _signal(number, signal.SIGKILL)
         time.sleep(0.02)
     for name in ("qemu.pid", "qmp.sock", "console.sock"):
         (directory / name).unlink(missing_ok=True)
 
 
-def _alive(number: int) -> bool:
-    """Whether a process still runs; a dead child of this process is collected on the way."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(number, os.WNOHANG)
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+def _signal(number: int, kind: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(number, kind)
 
 
 def ssh_port(qmp: Qmp) -> int:

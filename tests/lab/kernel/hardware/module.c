@@ -48,18 +48,24 @@ void qat_sim_set_present(struct qat_sim_pf *pf, bool present)
 	struct pci_dev *pdev;
 
 	pci_lock_rescan_remove();
-	WRITE_ONCE(pf->absent, !present);
-	pdev = pci_get_slot(pf->bus, 0);
-	if (!present && pdev)
-		pci_stop_and_remove_bus_device(pdev);
-	pci_dev_put(pdev);
+	if (pf->absent == !present)
+		goto unlock;
 	if (present) {
 		/* Power was lost meanwhile: nothing of the old configuration remains. */
 		memset(pf->pf_value, 0, sizeof(pf->pf_value));
 		memset(pf->vf_value, 0, sizeof(pf->vf_value));
 		qat_sim_config_space_init(pf);
-		pci_rescan_bus(pf->bus);
 	}
+	WRITE_ONCE(pf->absent, !present);
+	if (present) {
+		pci_rescan_bus(pf->bus);
+		goto unlock;
+	}
+	pdev = pci_get_slot(pf->bus, 0);
+	if (pdev)
+		pci_stop_and_remove_bus_device(pdev);
+	pci_dev_put(pdev);
+unlock:
 	pci_unlock_rescan_remove();
 }
 
