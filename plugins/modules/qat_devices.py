@@ -187,6 +187,12 @@ configuration:
   returned: success
   type: dict
   sample: {devices: [{services: [sym, asym], driver: vfio-pci, state: present, when_in_use: fail}]}
+unused_rules:
+  description: The rules that took no PF of this node.
+  returned: success
+  type: list
+  elements: str
+  sample: ["devices[1]"]
 module_options:
   description: The options that kernel modules need at the next boot for this configuration, by module.
   returned: success
@@ -245,7 +251,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
 from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import module_options, plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration
-from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of, unused_rules
 
 
 def main() -> None:
@@ -263,6 +269,7 @@ def main() -> None:
         return {
             **changes(outcome.plan),
             "configuration": configuration,
+            "unused_rules": list(unused_rules(rules, outcome.after)),
             "module_options": module_options(targets_of(rules, outcome.after), outcome.after),
             "accel_qat": describe(outcome.after, rules),
         }

@@ -77,6 +77,12 @@ def rule_for(rules: t.Sequence[Rule], device: QatDevice) -> Rule | None:
     return next((rule for rule in rules if matches(rule.select, device)), None)
 
 
+def unused_rules(rules: t.Sequence[Rule], node: Node) -> tuple[str, ...]:
+    """The places of the rules that take no PF of this node, as happens where one inventory serves different machines."""
+    used = {rule.where for rule in (rule_for(rules, device) for device in node.qat) if rule}
+    return tuple(rule.where for rule in rules if rule.where not in used)
+
+
 def targets_of(rules: t.Sequence[Rule], node: Node) -> tuple[PfTarget, ...]:
     """One target for each PF that a rule takes, in address order.
 
