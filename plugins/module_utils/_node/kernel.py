@@ -42,50 +42,39 @@ class Kernel(t.Protocol):
 
         Raises OSError; TimeoutError where the kernel does not answer because it is still at work on the device.
         """
-        ...
 
     def write(self, path: str, value: str, seconds: float) -> None:
         """Write `value` and a newline in one write call to an existing file.
 
         Raises OSError with the kernel's errno, or WriteTimeout when the call has not returned after `seconds`.
         """
-        ...
 
     def list(self, path: str) -> t.Sequence[str]:
         """The names in a directory, sorted. Raises OSError."""
-        ...
 
     def target(self, path: str) -> str:
         """What a symbolic link says, unresolved. Raises OSError."""
-        ...
 
     def link(self, path: str) -> str:
         """The last component of a symbolic link's target. Raises OSError."""
-        ...
 
     def exists(self, path: str) -> bool:
         """Whether the path exists, links followed."""
-        ...
 
     def writable(self, path: str) -> bool:
         """Whether this process may write the existing file."""
-        ...
 
     def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
         """Load a kernel module with what it depends on. Raises NodeError with what modprobe said, or WriteTimeout."""
-        ...
 
     def unload_module(self, name: str, seconds: float) -> None:
         """Unload a kernel module. Raises NodeError with what modprobe said, or WriteTimeout."""
-        ...
 
     def log(self, device: str) -> t.Sequence[str]:
         """The kernel's warnings and errors that name this device and came since the first write."""
-        ...
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
-        ...
 
 
 class LiveKernel:

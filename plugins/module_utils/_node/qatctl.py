@@ -46,7 +46,7 @@ def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") 
     try:
         return _Command(options, kernel).run()
     except NodeError as error:
-        print(_as_json(error.as_dict()) if options.json else f"qatctl: {error}", file=sys.stderr)
+        sys.stderr.write((_as_json(error.as_dict()) if options.json else f"qatctl: {error}") + "\n")
         return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED
     except BrokenPipeError:
         return EXIT_FAILED
@@ -94,7 +94,7 @@ class _Command:
         return handler()
 
     def _print(self, document: t.Mapping[str, t.Any], text: str) -> None:
-        print(_as_json(document) if self._options.json else text)
+        sys.stdout.write((_as_json(document) if self._options.json else text) + "\n")
 
     def _read(self) -> Node:
         return read_node(self._kernel)
@@ -190,7 +190,7 @@ class _Command:
         return 0
 
     def _schema(self) -> int:
-        print(_as_json(SCHEMA))
+        sys.stdout.write(_as_json(SCHEMA) + "\n")
         return 0
 
 
