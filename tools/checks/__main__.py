@@ -14,13 +14,15 @@ from collections.abc import Sequence
 from . import stages, tally
 from .shell import CommandFailed, Shell
 
+Result = t.Literal["passed", "FAILED", "not run"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What became of one stage: its result in a word, the seconds it took, and the tests that pytest ran in it."""
 
     stage: str
-    result: t.Literal["passed", "FAILED", "not run"]
+    result: Result
     seconds: float = 0.0
     tests: tally.Tally = tally.NOTHING
 
@@ -30,13 +32,14 @@ def run_stage(name: str, started: float) -> Outcome:
     begin = time.monotonic()
     print(f"\n==> {name}: {stages.describe(name)} ({begin - started:.0f} s since start)", flush=True)
     shell = Shell()
-    try:
-        with tally.counting(shell) as tests:
+    result: Result = "passed"
+    with tally.counting(shell) as count:
+        try:
             stages.STAGES[name](shell)
-    except CommandFailed as failure:
-        print(f"==> {name} failed: {failure}", flush=True)
-        return Outcome(name, "FAILED", time.monotonic() - begin, tests())
-    return Outcome(name, "passed", time.monotonic() - begin, tests())
+        except CommandFailed as failure:
+            print(f"==> {name} failed: {failure}", flush=True)
+            result = "FAILED"
+        return Outcome(name, result, time.monotonic() - begin, count())
 
 
 def run(names: Sequence[str]) -> list[Outcome]:

@@ -13,6 +13,8 @@ from .shell import BUILD, CHECKOUT, COLLECTION, Shell
 
 # Controller and tests are written for 3.11, what a managed node runs for 3.9.
 OLDEST_NODE_PYTHON = "3.9"
+# Tests of what runs on managed nodes. pyproject.toml lists them too, with those of the tools, for a plain `pytest`.
+NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py")
 
 
 def lint(shell: Shell) -> None:
@@ -35,16 +37,16 @@ def lint(shell: Shell) -> None:
 
 def types(shell: Shell) -> None:
     """Types, by mypy --strict."""
-    on_nodes = ("plugins", "tests/unit")
-    on_controller = ("molecule", "roles", "tests/artifact", "tests/lab", "tests/tools", "tools")
-    shell.run("mypy", *_with_python(on_nodes))
-    shell.run("mypy", "--python-version", "3.11", *_with_python(on_controller))
+    node_code = ("plugins", "tests/behaviour", "tests/fakes", "tests/unit")
+    all_code = ("plugins", "molecule", "roles", "tests", "tools")
+    shell.run("mypy", *_with_python(node_code))
+    shell.run("mypy", "--python-version", "3.11", *_with_python(all_code))
 
 
 def unit(shell: Shell) -> None:
     """Tests that need neither root nor a virtual machine, also on the oldest Python of a managed node."""
     shell.say(f"on {shell.read('python', '--version').strip()} (.venv)")
-    shell.run("pytest", "tests/unit", "tests/tools")
+    shell.run("pytest")
     python = interpreters.find(OLDEST_NODE_PYTHON)
     if python is None:
         shell.say(f"no Python {OLDEST_NODE_PYTHON} found: not run on the oldest Python of a managed node")
@@ -52,7 +54,7 @@ def unit(shell: Shell) -> None:
     shell.say(f"on Python {OLDEST_NODE_PYTHON} ({python}), with only what a managed node has")
     node = environments.environment(shell, python, "node")
     library = environments.node_library(shell)
-    shell.run(node, "-m", "pytest", "tests/unit", PYTHONPATH=f"{library}:{shell.environment['PYTHONPATH']}")
+    shell.run(node, "-m", "pytest", *NODE_TESTS, PYTHONPATH=f"{library}:{shell.environment['PYTHONPATH']}")
 
 
 def build(shell: Shell) -> None:
@@ -94,4 +96,5 @@ def overview() -> str:
 
 def _with_python(directories: tuple[str, ...]) -> list[Path]:
     """Return those of the directories that hold Python files, as paths in the tree that gives them their full names."""
-    return [COLLECTION / name for name in directories if any((CHECKOUT / name).rglob("*.py"))]
+    collection = COLLECTION.relative_to(CHECKOUT)
+    return [collection / name for name in directories if any((CHECKOUT / name).rglob("*.py"))]

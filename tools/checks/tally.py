@@ -36,24 +36,13 @@ NOTHING = Tally()
 
 @contextlib.contextmanager
 def counting(shell: Shell) -> Iterator[Callable[[], Tally]]:
-    """Make every pytest that `shell` starts report its numbers; yield a function that returns the sum so far.
-
-    The function may still be called after the block has ended, also by an exception.
-    """
+    """Make every pytest that `shell` starts report its numbers; yield a function that returns the sum so far."""
     with tempfile.TemporaryDirectory() as directory:
         record = Path(directory) / "tally"
         record.touch()
-        total = NOTHING
-
-        def read() -> Tally:
-            return sum((Tally(**json.loads(line)) for line in record.read_text().splitlines()), start=NOTHING)
-
         shell.environment |= {
             "ACCEL_QAT_TALLY": str(record),
             "PYTEST_ADDOPTS": f"{os.environ.get('PYTEST_ADDOPTS', '')} -p {PLUGIN}".strip(),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(PLUGIN_PATH), os.environ.get("PYTHONPATH")])),
         }
-        try:
-            yield lambda: total if not record.exists() else read()
-        finally:
-            total = read()
+        yield lambda: sum((Tally(**json.loads(line)) for line in record.read_text().splitlines()), start=NOTHING)

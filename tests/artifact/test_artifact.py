@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The archive holds what users need and nothing else, and works from where it is installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+
+from .conftest import Installed
+
+MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
+ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir() if path.is_dir())
+PLAYBOOKS = sorted(path.stem for path in (CHECKOUT / "playbooks").glob("*.yml"))
+SHIPPED = {"LICENSES", "README.md", "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles"}
+MADE_BY_THE_BUILD = {"FILES.json", "MANIFEST.json"}
+
+
+def known_to_git() -> set[str]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(listing.stdout.split("\0"))
+
+
+def test_the_archive_holds_only_what_users_need(names: set[str]) -> None:
+    assert {name.split("/")[0] for name in names} <= SHIPPED | MADE_BY_THE_BUILD
+
+
+def test_the_archive_holds_all_that_users_need(names: set[str]) -> None:
+    def is_shipped(name: str) -> bool:
+        return name.split("/", maxsplit=1)[0] in SHIPPED and (CHECKOUT / name).exists()
+
+    assert {name for name in known_to_git() if is_shipped(name)} <= names
+
+
+def test_the_archive_holds_nothing_that_git_does_not_know(names: set[str]) -> None:
+    assert names - MADE_BY_THE_BUILD <= known_to_git()
+
+
+def test_every_module_has_documentation(installed: Installed) -> None:
+    found = json.loads(installed.run("ansible-doc", "--json", *(f"accel.qat.{name}" for name in MODULES)))
+    assert sorted(found) == [f"accel.qat.{name}" for name in MODULES]
+    for name, parts in found.items():
+        assert parts["doc"]["short_description"], name
+        assert parts["examples"].strip(), name
+        assert parts["return"], name
+
+
+def test_every_role_has_documentation(installed: Installed) -> None:
+    found = json.loads(installed.run("ansible-doc", "--json", "-t", "role", "--list", "accel.qat"))
+    assert sorted(found) == [f"accel.qat.{name}" for name in ROLES]
+    for name, role in found.items():
+        assert role["entry_points"]["main"], name
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_a_playbook_is_found_by_its_name(installed: Installed, playbook: str) -> None:
+    installed.run("ansible-playbook", "--syntax-check", "-i", "localhost,", f"accel.qat.{playbook}")
+
+
+def test_a_module_runs(installed: Installed) -> None:
+    python = f"ansible_python_interpreter={sys.executable}"
+    output = installed.run("ansible", "localhost", "-c", "local", "-e", python, "-m", "accel.qat.qat_info")
+    assert output.startswith("localhost | SUCCESS")

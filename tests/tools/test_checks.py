@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner of the checks: what it counts, when it stops, and how it ends."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.tools.checks import __main__ as runner
+from ansible_collections.accel.qat.tools.checks import stages, tally
+from ansible_collections.accel.qat.tools.checks.shell import CommandFailed, Shell
+
+THREE_TESTS = """
+import pytest
+
+def test_right():
+    pass
+
+def test_wrong():
+    assert 1 == 2
+
+@pytest.mark.skipif(True, reason="to be counted")
+def test_left_out():
+    pass
+
+@pytest.fixture
+def broken():
+    raise RuntimeError
+
+def test_error(broken):
+    pass
+"""
+
+
+@pytest.fixture(name="three_tests")
+def _three_tests(tmp_path: Path) -> Path:
+    path = tmp_path / "test_three.py"
+    path.write_text(THREE_TESTS)
+    return path
+
+
+def run_pytest(shell: Shell, path: Path) -> None:
+    shell.run(sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", path.parent, path)
+
+
+def test_counts_the_tests_of_every_pytest_that_is_started(three_tests: Path) -> None:
+    shell = Shell()
+    with tally.counting(shell) as count:
+        for _run in range(2):
+            with pytest.raises(CommandFailed):
+                run_pytest(shell, three_tests)
+        assert count() == tally.Tally(passed=2, failed=4, skipped=2)
+
+
+def test_a_command_that_fails_is_named() -> None:
+    with pytest.raises(CommandFailed, match=re.escape("sh -c 'exit 3' returned 3")):
+        Shell().run("sh", "-c", "exit 3")
+
+
+def test_reads_what_a_command_prints() -> None:
+    assert Shell().read("sh", "-c", "echo $WORD", WORD="said") == "said\n"
+
+
+@pytest.fixture(name="three_stages")
+def _three_stages(monkeypatch: pytest.MonkeyPatch, three_tests: Path) -> list[str]:
+    """Three stages of which the second fails."""
+    ran: list[str] = []
+
+    def first(_shell: Shell) -> None:
+        """First."""
+        ran.append("first")
+
+    def second(shell: Shell) -> None:
+        """Second."""
+        ran.append("second")
+        run_pytest(shell, three_tests)
+
+    def third(_shell: Shell) -> None:
+        """Third."""
+        ran.append("third")
+
+    monkeypatch.setattr(stages, "STAGES", {"first": first, "second": second, "third": third})
+    return ran
+
+
+def test_stops_at_the_first_stage_that_fails(
+    three_stages: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["checks", "all"])
+    assert runner.main() == 1
+    assert three_stages == ["first", "second"]
+    table = capsys.readouterr().out.split("\nstage ")[1]
+    assert re.findall(r"^(\w+) +(passed|FAILED|not run) ", table, re.MULTILINE) == [
+        ("first", "passed"),
+        ("second", "FAILED"),
+        ("third", "not run"),
+    ]
+    assert table.splitlines()[-1] == "1 passed, 2 failed, 1 skipped"
+
+
+def test_returns_zero_when_all_stages_pass(
+    three_stages: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["checks", "third", "first"])
+    assert runner.main() == 0
+    assert three_stages == ["third", "first"]
+    assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 0 failed"
+
+
+def test_a_stage_that_runs_no_pytest_and_fails_counts_as_failed(
+    three_stages: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    del three_stages
+    runner.print_table([runner.Outcome("first", "FAILED", 1.0)])
+    assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
+
+
+def test_every_stage_says_in_one_line_what_it_checks() -> None:
+    for name in stages.STAGES:
+        assert stages.describe(name), name
