@@ -23,7 +23,7 @@ def payload() -> bytes:
     """A zip archive for `python3 FILE GENERATION on|off`."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        packages = set()
+        packages: set[Path] = set()
         for directory in PACKED:
             for file in sorted((COLLECTION / directory).rglob("*.py")):
                 name = PACKAGE / file.relative_to(COLLECTION)

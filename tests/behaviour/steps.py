@@ -17,6 +17,8 @@ OK = "ok"
 HANGS = "hangs"
 THERE = "there"
 MISSING = "missing"
+ANY = "anything"
+"""For what real kernels do now this way and now that."""
 
 # The devices of the node on which every case runs, by what is special about them.
 GEN4 = "0000:6b:00.0"

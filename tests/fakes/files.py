@@ -141,7 +141,7 @@ def _physfn(vf: Function) -> Entry | None:
 
 
 def _driver_link(function: Function) -> Entry | None:
-    driver = function.driver
+    driver = None if function.leaving else function.driver
     return Link(f"{_UP3}bus/pci/drivers/{driver.name}", DriverDirectory(function.bus, driver)) if driver else None
 
 
@@ -188,7 +188,8 @@ class DriverDirectory(Directory):
         self.driver = driver
 
     def names(self) -> t.Iterable[str]:
-        return [*_DRIVER_FILES, "module", *self.driver.bound]
+        bound = (address for address, function in self.driver.bound.items() if not function.leaving)
+        return [*_DRIVER_FILES, "module", *bound]
 
     def entry(self, name: str) -> Entry | None:
         if name in _DRIVER_FILES:
@@ -196,7 +197,8 @@ class DriverDirectory(Directory):
         if name == "module":
             return Link(f"../../../../module/{self.driver.module}", Fixed({}))
         function = self.driver.bound.get(name)
-        return Link(f"../../../../{_place(name)}", FunctionDirectory(function)) if function else None
+        shown = function is not None and not function.leaving
+        return Link(f"../../../../{_place(name)}", FunctionDirectory(function)) if function and shown else None
 
     def bind(self, text: str) -> Working:
         return self._bus.bind(self.driver, text)

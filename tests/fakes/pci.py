@@ -31,7 +31,11 @@ class Sriov:
 
 
 class Function:
-    """One PCI function. `locked` is the kernel's device lock, which writes to some of its files hold."""
+    """One PCI function.
+
+    `locked` is the kernel's device lock, which writes to some of its files hold. `leaving` says that its driver is letting go of it,
+    which the links between the two do not outlive.
+    """
 
     def __init__(self, bus: Bus, address: str, ids: Ids, numa_node: int = -1, device_class: int = 0x0B4000) -> None:
         self.bus = bus
@@ -45,6 +49,7 @@ class Function:
         self.physfn: Function | None = None
         self.sriov: Sriov | None = None
         self.locked = False
+        self.leaving = False
         self.refuses_vfio = False
         self.vfio_device: int | None = None
 
@@ -222,7 +227,9 @@ class Bus:
         if driver is None:
             return
         with device_lock(function):
+            function.leaving = True
             yield from driver.remove(function)
+            function.leaving = False
         function.driver = None
         del driver.bound[function.address]
 
