@@ -43,6 +43,9 @@ class Kernel(t.Protocol):
         Raises OSError; TimeoutError where the kernel does not answer because it is still at work on the device.
         """
 
+    def expect(self, paths: t.Sequence[str]) -> None:
+        """Say which files will be read next, each once, so that they can be fetched together."""
+
     def write(self, path: str, value: str, seconds: float) -> None:
         """Write `value` and a newline in one write call to an existing file.
 
@@ -83,6 +86,7 @@ class LiveKernel:
     def __init__(self, sysfs_root: str = "/sys", proc_root: str = "/proc", dev_root: str = "/dev") -> None:
         self._roots = (("/sys", sysfs_root), ("/proc", proc_root), ("/dev", dev_root))
         self._proxy: _Proxy | None = None
+        self._fetched: dict[str, tuple[int, str]] = {}
         self._log: _Log | None = None
 
     def _at(self, path: str) -> str:
@@ -92,15 +96,26 @@ class LiveKernel:
         raise ValueError(f"{path} is not below /sys, /proc or /dev")
 
     def read(self, path: str) -> str:
-        if os.path.basename(path) in _LOCKED_FILES or os.path.dirname(path).endswith("/qat"):
-            return _clean(self._ask("read", path, "", READ_SECONDS))
-        return _clean(_read_once(self._at(path)))
+        if not _may_block(path):
+            return _clean(_read_once(self._at(path)))
+        if path in self._fetched:
+            return _clean(_result(self._fetched.pop(path), path))
+        return _clean(_result(self._ask("read", [self._at(path)], READ_SECONDS)[0], path))
+
+    def expect(self, paths: t.Sequence[str]) -> None:
+        wanted = [path for path in paths if _may_block(path)]
+        try:
+            answers = self._ask("read", [self._at(path) for path in wanted], READ_SECONDS)
+        except _StillBlocked:
+            return  # reading them one by one will tell which device does not answer
+        self._fetched = dict(zip(wanted, answers))
 
     def write(self, path: str, value: str, seconds: float) -> None:
         if self._log is None:
             self._log = _Log(self._at("/dev/kmsg"))
+        self._fetched.clear()  # what was read before a write may no longer be so
         try:
-            self._ask("write", path, value + "\n", seconds)
+            _result(self._ask("write", [self._at(path), value + "\n"], seconds)[0], path)
         except _StillBlocked as blocked:
             raise WriteTimeout(
                 f"writing {value!r} has not returned after {seconds:g} seconds",
@@ -108,17 +123,14 @@ class LiveKernel:
                 remedy=f"process {blocked.pid} stays in the kernel until the device lets go",
             ) from None
 
-    def _ask(self, operation: str, path: str, text: str, seconds: float) -> str:
+    def _ask(self, operation: str, words: t.Sequence[str], seconds: float) -> list[tuple[int, str]]:
         if self._proxy is None:
             self._proxy = _Proxy()
         try:
-            code, answer = self._proxy.ask(operation, self._at(path), text, seconds)
+            return self._proxy.ask(operation, words, seconds)
         except _StillBlocked:
             self._proxy = None
             raise
-        if code:
-            raise OSError(code, os.strerror(code), path)
-        return answer
 
     def list(self, path: str) -> t.Sequence[str]:
         return sorted(os.listdir(self._at(path)))
@@ -271,18 +283,18 @@ class _Proxy:
         self._socket = ours
         self._answers = ours.makefile("rb")
 
-    def ask(self, operation: str, path: str, text: str, seconds: float) -> tuple[int, str]:
-        """Returns 0 and what was read, or an errno; raises _StillBlocked after `seconds`."""
-        self._socket.sendall(json.dumps([operation, path, text]).encode() + b"\n")
+    def ask(self, operation: str, words: t.Sequence[str], seconds: float) -> list[tuple[int, str]]:
+        """For each thing asked, 0 and what was read, or an errno; raises _StillBlocked after `seconds`.
+
+        `words` are the paths to read, or the path to write to and the text.
+        """
+        self._socket.sendall(json.dumps([operation, words]).encode() + b"\n")
         if not select.select([self._socket], [], [], seconds)[0]:
             self._answers.close()
             self._socket.close()
             raise _StillBlocked(self._pid)
         line = self._answers.readline()
-        if not line:
-            return errno.EIO, ""
-        code, answer = json.loads(line)
-        return int(code), str(answer)
+        return [(int(code), str(text)) for code, text in json.loads(line or f'[[{errno.EIO}, ""]]')]
 
     def close(self) -> None:
         self._answers.close()
@@ -302,14 +314,28 @@ def _serve(requests: socket.socket) -> t.NoReturn:
         os._exit(0)
 
 
-def _answer(operation: str, path: str, text: str) -> tuple[int, str]:
+def _answer(operation: str, words: t.Sequence[str]) -> list[tuple[int, str]]:
+    if operation == "read":
+        return [_attempt(_read_once, path) for path in words]
+    return [_attempt(_write_once, *words)]
+
+
+def _attempt(work: t.Callable[..., str], *words: str) -> tuple[int, str]:
     try:
-        if operation == "read":
-            return 0, _read_once(path)
-        _write_once(path, text)
+        return 0, work(*words)
     except OSError as error:
         return error.errno or errno.EIO, ""
-    return 0, ""
+
+
+def _result(answer: tuple[int, str], path: str) -> str:
+    code, text = answer
+    if code:
+        raise OSError(code, os.strerror(code), path)
+    return text
+
+
+def _may_block(path: str) -> bool:
+    return os.path.basename(path) in _LOCKED_FILES or os.path.dirname(path).endswith("/qat")
 
 
 def _clean(text: str) -> str:
@@ -321,12 +347,13 @@ def _read_once(path: str) -> str:
         return stream.read()
 
 
-def _write_once(path: str, text: str) -> None:
+def _write_once(path: str, text: str) -> str:
     descriptor = os.open(path, os.O_WRONLY)
     try:
         os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
+    return ""
 
 
 def _close_all_but(kept: int) -> None:

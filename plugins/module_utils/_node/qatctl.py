@@ -15,7 +15,7 @@ from .apply import SECONDS, Outcome, Planner, converge, rehearse
 from .describe import describe, plan_text, table
 from .errors import ConfigurationError, NodeError, RefusedError
 from .kernel import LiveKernel
-from .ownership import plan_restoration, read_record, remember, remove_record
+from .ownership import RECORD, plan_restoration, read_record, remember, remove_record
 from .picture import Node
 from .plan import Plan, plan_node
 from .read import read_node
@@ -62,6 +62,7 @@ def _parser(version: str) -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     common.add_argument("--config", default=NODE_JSON, metavar="FILE", help="the configuration (default: %(default)s)")
+    common.add_argument("--record", default=RECORD, metavar="FILE", help="what was found (default: %(default)s)")
     common.add_argument(
         "--sysfs-root", default="/sys", metavar="DIR", help="where sysfs is mounted (default: %(default)s)"
     )

@@ -23,6 +23,7 @@ _RIVALS = (
 )
 """What runs where somebody else manages the devices: the package's memory driver, or the control group of the service."""
 
+QAT_FILES = ("state", "cfg_services", "auto_reset", "pm_idle_enabled", "num_rps")
 RAS_COUNTERS = ("errors_correctable", "errors_nonfatal", "errors_fatal")
 
 
@@ -38,21 +39,19 @@ def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
             f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
         ) from None
     reader = _Reader(kernel, read_holders(kernel))
-    functions: dict[str, PciFunction] = {}
+    ids = {address: reader.ids(address) for address in addresses}
+    known = frozenset(others)
+    known |= {address for address in addresses if family_of_pf(*ids[address]) or is_qat_vf(*ids[address])}
+    kernel.expect(
+        [path for address in addresses if address in known for path in _files(address, family_of_pf(*ids[address]))]
+    )
+    functions = {address: reader.function(address) for address in addresses if address in known}
     qat: list[QatDevice] = []
-    wanted = frozenset(others)
-    for address in addresses:
-        vendor_id, device_id = reader.ids(address)
-        family = family_of_pf(vendor_id, device_id)
-        if family is None and not is_qat_vf(vendor_id, device_id) and address not in wanted:
-            continue
-        function = functions[address] = reader.function(address)
+    for function in functions.values():
+        family = family_of_pf(function.vendor_id, function.device_id)
         if family is not None:
             qat.append(reader.qat_device(function, family, len(qat)))
-            functions[address] = qat[-1].function
-    for function in tuple(functions.values()):
-        for vf in function.sriov.vfs if function.sriov else ():
-            functions[vf.address] = vf
+    functions.update({device.address: device.function for device in qat})
     return Node(
         kernel_release=reader.text(OSRELEASE) or "",
         iommu=bool(reader.names(IOMMU_GROUPS)),
@@ -65,11 +64,22 @@ def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
     )
 
 
+def _files(address: str, family: Family | None) -> list[str]:
+    """The files of a function that are read under its lock."""
+    names = ["driver_override"]
+    if family is not None:
+        names.append("sriov_numvfs")
+        if family.has_services:
+            names += ["qat/" + name for name in QAT_FILES]
+    return [device_file(address, name) for name in names]
+
+
 class _Reader:
     def __init__(self, kernel: Kernel, holders: Holders) -> None:
         self._kernel = kernel
         self._holders = holders
         self._silent: set[str] = set()
+        self._functions: dict[str, PciFunction] = {}
 
     def text(self, path: str) -> str | None:
         """The file's text, or None where there is none to read. A device that did not answer once is not asked again."""
@@ -109,6 +119,12 @@ class _Reader:
         return vendor or 0, device or 0
 
     def function(self, address: str) -> PciFunction:
+        """The function, read once: a VF is met both by itself and below its PF."""
+        if address not in self._functions:
+            self._functions[address] = self._read_function(address)
+        return self._functions[address]
+
+    def _read_function(self, address: str) -> PciFunction:
         vendor_id, device_id = self.ids(address)
         override = self.text(device_file(address, "driver_override"))
         group = self._link(device_file(address, "iommu_group"))
