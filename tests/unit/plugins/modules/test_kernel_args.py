@@ -125,6 +125,8 @@ def test_says_all_that_a_role_needs_before_and_after_the_reboot(start: t.Callabl
         "changed": True,
         "bootloader": "grub",
         "configured": ["intel_iommu=on", "iommu=pt", "quiet"],
+        "added": QAT,
+        "removed": [],
         "running": ["root=UUID=0d3b7c1e", "ro", "quiet"],
         "missing_now": QAT,
         "lingering_now": [],
@@ -144,6 +146,7 @@ def test_says_all_that_a_role_needs_before_and_after_the_reboot(start: t.Callabl
 
     result = run(disk, arguments=["intel_iommu"], state="absent")
     assert (result["changed"], result["reboot_required"]) == (True, True)
+    assert (result["added"], result["removed"]) == ([], ["intel_iommu=on"])
     assert result["lingering_now"] == ["intel_iommu=on"]
 
 
