@@ -27,6 +27,10 @@ test-molecule:  ## the collection on the virtual QAT machine
 demo: setup  ## provision the virtual QAT machine and show the result
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
+bench: setup  ## compare with the raw writes and with other tools, on the virtual machine
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/tree" PYTHONPATH="$(CURDIR)/build/tree" \
+		.venv/bin/python -m ansible_collections.accel.qat.tests.bench
+
 format: setup  ## bring the Python code into the project's form
 	@.venv/bin/ruff check --fix --select I
 	@.venv/bin/ruff format
@@ -38,4 +42,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help setup test lint types sanity unit build test-lab test-molecule demo format lock clean
+.PHONY: help setup test lint types sanity unit build test-lab test-molecule demo bench format lock clean
