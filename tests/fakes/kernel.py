@@ -60,6 +60,7 @@ class FakeKernel:
         self.writes: list[Write] = []
         self.slept = 0.0
         self._root = root_of(machine)
+        self._fetched: dict[str, str | OSError] = {}
         self._write_faults: list[_PathFault] = []
         self._denied: list[_PathFault] = []
         self._blocked: list[_PathFault] = []
@@ -83,6 +84,11 @@ class FakeKernel:
     # The port.
 
     def read(self, path: str) -> str:
+        if path in self._fetched:
+            text = self._fetched.pop(path)
+            if isinstance(text, OSError):
+                raise text
+            return text
         entry = self._find(path)
         if not isinstance(entry, File):
             raise failure(errno.EISDIR if isinstance(entry, Directory) else errno.EINVAL, path)
@@ -94,7 +100,20 @@ class FakeKernel:
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), path)
         return _at(path, entry.read)
 
+    def expect(self, paths: t.Sequence[str]) -> None:
+        """What is read later is what the files say now, as with the real port; nothing is fetched where one file blocks."""
+        fetched: dict[str, str | OSError] = {}
+        for path in paths:
+            try:
+                fetched[path] = self.read(path)
+            except TimeoutError:
+                return
+            except OSError as error:
+                fetched[path] = error
+        self._fetched = fetched
+
     def write(self, path: str, value: str, seconds: float) -> None:
+        self._fetched.clear()
         self._count_write()
         with _Logged(self.writes, path, value):
             self._write(path, value, seconds)
@@ -130,9 +149,6 @@ class FakeKernel:
 
     def unload_module(self, name: str, seconds: float) -> None:
         self._change_module(name, "unload", lambda: self.machine.modules.unload(name), seconds)
-
-    def expect(self, paths: t.Sequence[str]) -> None:
-        """Nothing is gained by fetching these together."""
 
     def log(self, device: str) -> t.Sequence[str]:
         return [line for line in self.machine.bus.messages if device in line]
