@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .errors import CommandFailed, LabError
 
@@ -53,17 +53,43 @@ def run(command: Sequence[str | Path], **options: Any) -> str:
     return output
 
 
+def _same_file(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 @contextlib.contextmanager
 def lock(path: Path, waiting_for: str) -> Iterator[None]:
-    """Hold an exclusive lock on a file; says so when another process has it."""
+    """Hold an exclusive lock on a file, which is gone afterwards; says so when another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with _locked(path, waiting_for):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another process: {waiting_for}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path, waiting_for: str) -> IO[str]:
+    told = False
+    while True:
+        file = path.open("w")
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    say(f"waiting for another process: {waiting_for}")
+                told = True
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Whoever held it before us has removed the file; then ours is not the one that others will find.
+            if _same_file(file, path):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 class Interrupted(BaseException):

@@ -167,7 +167,6 @@ class Machine:
             if self.directory.exists():
                 self.connection.close()
             _remove(self.directory)
-        self.directory.with_suffix(".lock").unlink(missing_ok=True)
 
     def _boot_id(self) -> str:
         return self.run("cat /proc/sys/kernel/random/boot_id").stdout
@@ -200,7 +199,6 @@ def remove(name: str) -> None:
     except LabError:
         with _lock(directory):
             _remove(directory)
-        directory.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _lock(directory: Path) -> Any:
@@ -221,7 +219,7 @@ def _console(directory: Path) -> str:
 
 def _tail(directory: Path) -> str:
     lines = _console(directory).splitlines()[-CONSOLE_LINES:]
-    return "\n".join(["The console's last lines:", *lines]) if lines else "The console says nothing."
+    return "\n".join(["The console's last lines:", *lines]) if lines else ""
 
 
 def _launch(directory: Path, record: Record, speed: Sequence[str], name: str) -> None:
@@ -237,7 +235,7 @@ def _launch(directory: Path, record: Record, speed: Sequence[str], name: str) ->
         tail = _tail(directory)
         shutil.rmtree(directory, ignore_errors=True)
         if isinstance(error, LabError):
-            raise LabError(f"{error}\n{tail}") from error
+            raise LabError(f"{error}\n{tail}".rstrip()) from error
         raise
 
 
@@ -247,8 +245,7 @@ def _power_on(directory: Path, launch: qemu.Launch, disk: Path) -> int:
     overlay.unlink(missing_ok=True)
     backing = "raw" if disk.suffix == ".raw" else "qcow2"
     host.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", backing, overlay])
-    qemu.start(directory, launch)
-    with Qmp(directory) as qmp:
+    with qemu.start(directory, launch) as qmp:
         if launch.state:
             qmp.load_state(LOAD_SECONDS)
         port = qemu.ssh_port(qmp)
@@ -312,7 +309,7 @@ def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None
         tail = _tail(aside)
         _remove(aside)
         if isinstance(error, LabError):
-            raise LabError(f"{error}\n{tail}") from error
+            raise LabError(f"{error}\n{tail}".rstrip()) from error
         raise
 
 
@@ -328,4 +325,3 @@ def _forget_old_states() -> None:
     for state in states[STATES_KEPT:]:
         if state.with_name("disk.qcow2") not in used:
             shutil.rmtree(state.parent, ignore_errors=True)
-            state.parent.with_suffix(".lock").unlink(missing_ok=True)

@@ -7,8 +7,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +19,14 @@ from typing import TYPE_CHECKING
 
 from .errors import LabError
 from .hardware import BUSES, Hardware
+from .paths import SOURCES
 from .qmp import Qmp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BINARY = "qemu-system-x86_64"
+START_SECONDS = 10
 STOP_SECONDS = 10
 
 # The QEMUs that this process started, by their directory. They outlive it; it only has to collect those it ends itself.
@@ -59,10 +64,20 @@ def _firmware(hardware: Hardware) -> list[str]:
     """What the guest reads from its firmware: the hardware to simulate, and kernel arguments of the platform."""
     options = []
     for name, value in (("pfs", hardware.pfs), ("generation", hardware.generation)):
-        options += ["-fw_cfg", f"name=opt/accel.qat/{name},string={_escape(value)}"]
+        # As the kernel modules' parameters, and so never empty, which QEMU would not take.
+        options += ["-fw_cfg", f"name=opt/accel.qat/{name},string={_escape(f'{name}={value}')}"]
     if not hardware.iommu:
         options += ["-smbios", "type=11,value=intel_iommu=off"]
     return options
+
+
+def _guest_forward(text: str) -> str:
+    """An address in the guest's network that leads to one of this host; QEMU starts a relay for each connection."""
+    match = re.fullmatch(r"(10\.0\.2\.\d+:\d+)=([\w.-]+):(\d+)", text)
+    if not match:
+        raise LabError(f"{text!r} is no forward: write ADDRESS:PORT=HOST:PORT, with an address in 10.0.2.0/24.")
+    relay = shlex.join([sys.executable, str(SOURCES / "lab"), "relay", match[2], match[3]])
+    return f",guestfwd=tcp:{match[1]}-cmd:{_escape(relay)}"
 
 
 def command(launch: Launch) -> list[str]:
@@ -72,9 +87,7 @@ def command(launch: Launch) -> list[str]:
     # A device is behind the IOMMU when its bus lies below a bridge the IOMMU lists: so one port reserves the buses on
     # which the guest's own kernel module will create the QAT devices.
     port = f"pcie-root-port,id=qat,bus=pcie.0,chassis=1,slot=1,bus-reserve={BUSES.stop}"
-    forwards = "".join(f",hostfwd=tcp:127.0.0.1:{launch.ssh_port}-:22") + "".join(
-        f",guestfwd={forward}" for forward in launch.forwards
-    )
+    forwards = f",hostfwd=tcp:127.0.0.1:{launch.ssh_port}-:22" + "".join(map(_guest_forward, launch.forwards))
     return [
         BINARY,
         *("-nodefaults", "-no-user-config", "-display", "none", "-pidfile", "qemu.pid"),
@@ -92,9 +105,9 @@ def command(launch: Launch) -> list[str]:
     ]
 
 
-def start(directory: Path, launch: Launch) -> None:
-    """Start QEMU in the background; LabError with QEMU's own words if it ends at once."""
-    with (directory / "qemu.log").open("ab") as log:
+def start(directory: Path, launch: Launch) -> Qmp:
+    """Start QEMU in the background and return a session with it; LabError with QEMU's own words if it ends."""
+    with (directory / "qemu.log").open("wb") as log:
         try:
             process = subprocess.Popen(
                 command(launch),
@@ -107,14 +120,17 @@ def start(directory: Path, launch: Launch) -> None:
         except FileNotFoundError as error:
             raise LabError(f"{BINARY} is not installed: install the packages in tests/lab/packages.txt.") from error
     _children[directory] = process
-    deadline = time.monotonic() + 10
-    while not (directory / "qmp.sock").exists():
-        if process.poll() is not None:
-            words = (directory / "qemu.log").read_text(errors="replace").strip()
-            raise LabError(f"QEMU did not start: {words or f'exit code {process.returncode}'}")
-        if time.monotonic() > deadline:
-            raise LabError("QEMU did not open its control socket within 10 s.")
-        time.sleep(0.02)
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return Qmp(directory)
+        except LabError:
+            if process.poll() is not None:
+                words = (directory / "qemu.log").read_text(errors="replace").strip()
+                raise LabError(f"QEMU did not start: {words or f'exit code {process.returncode}'}") from None
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def pid(directory: Path) -> int | None:

@@ -15,6 +15,8 @@ from .errors import LabError
 if TYPE_CHECKING:
     from pathlib import Path
 
+ANSWER_SECONDS = 60
+
 
 def connect(directory: Path, name: str) -> socket.socket:
     """Connect to a Unix socket in a directory whose path may be longer than an address can be."""
@@ -34,26 +36,29 @@ def connect(directory: Path, name: str) -> socket.socket:
 class Qmp:
     """A session with one QEMU process."""
 
-    def __init__(self, directory: Path, limit: float = 10) -> None:
-        """Connect to qmp.sock in the directory of a machine; LabError if that fails for `limit` seconds."""
-        deadline = time.monotonic() + limit
-        while True:
-            try:
-                self._socket = connect(directory, "qmp.sock")
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise LabError(f"QEMU does not answer in {directory}: {error.strerror}.") from error
-                time.sleep(0.05)
-        self._socket.settimeout(120)
+    def __init__(self, directory: Path) -> None:
+        """Connect to qmp.sock in the directory of a machine; LabError if nobody answers there."""
+        try:
+            self._socket = connect(directory, "qmp.sock")
+        except OSError as error:
+            raise LabError(f"QEMU does not answer in {directory}: {error.strerror}.") from error
+        self._socket.settimeout(ANSWER_SECONDS)
         self._lines = self._socket.makefile("r", encoding="utf-8")
-        self._next()
-        self.do("qmp_capabilities")
+        try:
+            self._next()
+            self.do("qmp_capabilities")
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Qmp:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session; QEMU goes on."""
         self._lines.close()
         self._socket.close()
 

@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting, resetting, rebooting and stopping machines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ansible_collections.accel.qat.tests.lab.qat_lab import machine as machines
+from ansible_collections.accel.qat.tests.lab.qat_lab.errors import CommandFailed, LabError
+from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
+from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
+from ansible_collections.accel.qat.tests.lab.qat_lab.paths import SOURCES, machine_directory, machines_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LAB = [sys.executable, str(SOURCES / "lab")]
+PF = "/sys/bus/pci/devices/0000:6b:00.0"
+
+
+def processes_in(directory: Path) -> list[int]:
+    """Processes whose working directory is that of a machine."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                if os.readlink(f"/proc/{entry}/cwd").startswith(str(directory)):
+                    found.append(int(entry))
+            except OSError:
+                continue
+    return found
+
+
+def assert_nothing_left(name: str) -> None:
+    assert processes_in(machine_directory(name)) == []
+    assert list(machines_directory().glob(f"{name}*")) == []
+
+
+class TestInUse:
+    """Things to do with a machine that runs."""
+
+    def test_command_that_succeeds(self, plain_machine: Machine) -> None:
+        result = plain_machine.run("echo out; echo err >&2")
+        assert (result.stdout, result.stderr, result.rc) == ("out\n", "err\n", 0)
+
+    def test_command_that_fails(self, plain_machine: Machine) -> None:
+        assert plain_machine.run("exit 3", check=False).rc == 3
+        with pytest.raises(CommandFailed, match="failed with exit code 3: reason"):
+            plain_machine.run("echo reason >&2; exit 3")
+
+    def test_command_that_does_not_end(self, plain_machine: Machine) -> None:
+        with pytest.raises(LabError, match="'sleep 60' did not end within 1 s"):
+            plain_machine.run("sleep 60", timeout=1)
+
+    def test_file(self, plain_machine: Machine) -> None:
+        data = bytes(range(256)) * 100
+        plain_machine.put(data, "/root/a file", mode=0o640)
+        assert plain_machine.run("stat -c '%a %s' '/root/a file'").stdout == f"640 {len(data)}\n"
+
+    def test_name_and_time(self, plain_machine: Machine) -> None:
+        assert plain_machine.run("hostname; getent hosts $(hostname)").stdout.split() == [
+            plain_machine.name,
+            "127.0.1.1",
+            plain_machine.name,
+        ]
+        assert abs(float(plain_machine.run("date +%s.%N").stdout) - time.time()) < 5
+
+    def test_no_way_out(self, plain_machine: Machine) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            reach = f"import socket; socket.create_connection(('10.0.2.2', {port}), timeout=3)"
+            assert plain_machine.run(f'python3 -c "{reach}"', check=False).rc != 0
+
+    def test_console(self, plain_machine: Machine) -> None:
+        plain_machine.run("echo hello from the guest > /dev/ttyS0")
+        assert "hello from the guest" in plain_machine.console
+
+    def test_inventory(self, plain_machine: Machine) -> None:
+        text = subprocess.run(
+            [*LAB, "inventory", plain_machine.name], capture_output=True, text=True, check=True
+        ).stdout
+        for part in (
+            f"{plain_machine.name}:",
+            f"ansible_port: {plain_machine.record.port}",
+            'ansible_host: "127.0.0.1"',
+        ):
+            assert part in text
+
+    def test_ansible_reaches_it(self, plain_machine: Machine, tmp_path: Path) -> None:
+        inventory = tmp_path / "inventory.yml"
+        made = subprocess.run([*LAB, "inventory", plain_machine.name], capture_output=True, check=True)
+        inventory.write_bytes(made.stdout)
+        command = [os.path.join(os.path.dirname(sys.executable), "ansible"), "-i", str(inventory), "all", "-m", "ping"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert f"{plain_machine.name} | SUCCESS" in done.stdout, done.stdout + done.stderr
+
+    def test_same_name_again(self, plain_machine: Machine) -> None:
+        with pytest.raises(LabError, match="runs already"):
+            Machine.start(plain_machine.name)
+        assert plain_machine.running
+
+    def test_list(self, plain_machine: Machine) -> None:
+        text = subprocess.run([*LAB, "list"], capture_output=True, text=True, check=True).stdout
+        assert f"{plain_machine.name}  running  port {plain_machine.record.port}" in text
+
+
+class TestReset:
+    """Back to the start in seconds."""
+
+    def test_everything_is_as_at_the_start(self, plain_machine: Machine) -> None:
+        boot = plain_machine.run("cat /proc/sys/kernel/random/boot_id").stdout
+        port = plain_machine.record.port
+        plain_machine.run(f"touch /root/mark; sync; echo 16 > {PF}/sriov_numvfs; echo down > {PF}/qat/state")
+        begin = time.monotonic()
+        plain_machine.reset()
+        seconds = time.monotonic() - begin
+        state = plain_machine.run(f"ls /root/mark; cat {PF}/sriov_numvfs {PF}/qat/state", check=False).stdout.split()
+        assert state == ["0", "up"]
+        assert plain_machine.run("cat /proc/sys/kernel/random/boot_id").stdout == boot
+        assert plain_machine.record.port == port
+        assert abs(float(plain_machine.run("date +%s.%N").stdout) - time.time()) < 5
+        # Far below the time of a boot, with room for a busy host.
+        assert seconds < 20
+
+    def test_a_dead_machine_comes_back(self, plain_machine: Machine) -> None:
+        (number,) = processes_in(plain_machine.directory)
+        os.kill(number, signal.SIGKILL)
+        plain_machine.reset()
+        assert plain_machine.run("hostname").stdout.strip() == plain_machine.name
+
+
+@pytest.fixture(scope="class")
+def iommu_off(own_name: str) -> Iterator[Machine]:
+    with Machine.start(f"{own_name}-off", Hardware(pfs="4xxx@6b:0,dh895xcc@75:0", iommu=False)) as machine:
+        yield machine
+
+
+class TestReboot:
+    """A machine whose kernel leaves the IOMMU off, as many distributions do; in this order."""
+
+    def test_iommu_is_off(self, iommu_off: Machine) -> None:
+        assert "intel_iommu=off" in iommu_off.run("cat /proc/cmdline").stdout
+        assert iommu_off.run("ls /sys/kernel/iommu_groups /sys/class/iommu").stdout.split() == [
+            "/sys/class/iommu:",
+            "/sys/kernel/iommu_groups:",
+        ]
+
+    def test_argument_takes_effect_with_a_reboot(self, iommu_off: Machine) -> None:
+        """The guest has its own boot loader and its own disk; its hardware stays."""
+        argument = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX intel_iommu=on"'
+        iommu_off.put(argument.encode(), "/etc/default/grub.d/90-test.cfg")
+        iommu_off.run("update-grub", timeout=180)
+        iommu_off.reboot()
+        assert iommu_off.run("ls /sys/class/iommu").stdout == "dmar0\n"
+        assert iommu_off.run("cat /sys/bus/pci/devices/*/sriov_totalvfs").stdout.split() == ["16", "32"]
+        assert iommu_off.run("hostname").stdout.strip() == iommu_off.name
+
+    def test_power_cut_keeps_what_was_synced(self, iommu_off: Machine) -> None:
+        iommu_off.run("echo kept > /root/kept && sync && echo 16 > /sys/bus/pci/devices/0000:6b:00.0/sriov_numvfs")
+        iommu_off.cut_power()
+        after = iommu_off.run(f"cat /root/kept {PF}/sriov_numvfs").stdout.split()
+        assert after == ["kept", "0"]
+
+    def test_reset_undoes_reboots(self, iommu_off: Machine) -> None:
+        iommu_off.reset()
+        assert iommu_off.run("ls /sys/class/iommu").stdout == ""
+
+
+class TestHardware:
+    """What differs from machine to machine."""
+
+    def test_none(self, own_name: str) -> None:
+        with Machine.start(f"{own_name}-none", Hardware(pfs="")) as machine:
+            assert machine.run("lspci -n -d 8086: | grep -c ' 0b40:'", check=False).stdout == "0\n"
+            assert machine.run("lsmod | grep -c qat", check=False).stdout == "0\n"
+
+    def test_pf_without_numa_node_is_refused_by_its_driver_on_a_machine_with_nodes(self, own_name: str) -> None:
+        with Machine.start(f"{own_name}-node", Hardware(pfs="4xxx@6b,4xxx@70:1,4xxx@0001:6b:0")) as machine:
+            assert machine.run(f"cat {PF}/numa_node; ls -d {PF}/driver", check=False).stdout == "-1\n"
+            other = "/sys/bus/pci/devices/0001:6b:00.0"
+            # Another PCI domain is not below the IOMMU's bridge.
+            assert machine.run(f"ls -d {other}/driver {other}/iommu_group", check=False).stdout == f"{other}/driver\n"
+
+    def test_eight_pfs_give_128_vfs(self, own_name: str) -> None:
+        pfs = ",".join(f"4xxx@{0x30 + 5 * i:02x}:{i % 2}" for i in range(8))
+        with Machine.start(f"{own_name}-many", Hardware(pfs=pfs, generation="6.16", memory=1536)) as machine:
+            machine.run("for pf in /sys/bus/pci/devices/*/sriov_numvfs; do echo 16 > $pf; done")
+            assert machine.run("ls -d /sys/bus/pci/devices/*/physfn | wc -l").stdout == "128\n"
+            groups = machine.run("readlink /sys/bus/pci/devices/*/physfn/../iommu_group; ls /sys/kernel/iommu_groups")
+            assert len(set(groups.stdout.split())) >= 128
+            assert machine.run("cat /sys/module/intel_qat/parameters/generation").stdout == "6.16\n"
+
+    def test_forward_reaches_a_server_of_the_host(self, own_name: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            answer = threading.Thread(target=_greet, args=(server, 2))
+            answer.start()
+            forward = f"10.0.2.100:80=127.0.0.1:{server.getsockname()[1]}"
+            with Machine.start(f"{own_name}-fwd", forwards=[forward]) as machine:
+                ask = "import socket; print(socket.create_connection(('10.0.2.100', 80), timeout=20).recv(9).decode())"
+                said = [machine.run(f'python3 -c "{ask}"').stdout for _ in range(2)]
+            answer.join()
+        assert said == ["hello\n", "hello\n"]
+
+
+def _greet(server: socket.socket, times: int) -> None:
+    for _ in range(times):
+        with server.accept()[0] as line:
+            line.sendall(b"hello")
+
+
+class TestEnd:
+    """Nothing stays behind."""
+
+    def test_two_machines_side_by_side(self, own_name: str) -> None:
+        one, two = f"{own_name}-one", f"{own_name}-two"
+        with Machine.start(one) as first:
+            with Machine.start(two) as second:
+                assert first.record.port != second.record.port
+                first.run(f"echo down > {PF}/qat/state; touch /root/mark")
+                assert second.run(f"cat {PF}/qat/state; ls /root").stdout == "up\n"
+            assert_nothing_left(two)
+            assert first.run("hostname").stdout.strip() == one
+        assert_nothing_left(one)
+
+    def test_stop_by_command(self, own_name: str) -> None:
+        name = f"{own_name}-cmd"
+        subprocess.run([*LAB, "start", name], check=True, capture_output=True)
+        subprocess.run([*LAB, "stop", name], check=True, capture_output=True)
+        assert_nothing_left(name)
+        again = subprocess.run([*LAB, "stop", name], check=False, capture_output=True, text=True)
+        assert (again.returncode, again.stderr) == (1, f"lab: there is no machine '{name}'.\n")
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_interrupted_start(self, own_name: str, number: signal.Signals) -> None:
+        name = f"{own_name}-cut"
+        with subprocess.Popen([*LAB, "start", "--cold", name], stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while not processes_in(machine_directory(name)):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(number)
+            assert process.wait(timeout=30) in (130, 143)
+        assert_nothing_left(name)
+
+    def test_start_killed_outright_is_cleaned_by_stop(self, own_name: str) -> None:
+        name = f"{own_name}-kill"
+        with subprocess.Popen([*LAB, "start", "--cold", name], stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while not processes_in(machine_directory(name)):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.kill()
+        assert name in machines.names()
+        subprocess.run([*LAB, "stop", name], check=True, capture_output=True)
+        assert_nothing_left(name)
+
+    def test_failed_start(self, own_name: str) -> None:
+        name = f"{own_name}-fail"
+        with pytest.raises(LabError, match="is no forward"):
+            Machine.start(name, forwards=["nonsense"])
+        with pytest.raises(LabError, match=r"QEMU did not start: .*memory"):
+            Machine.start(name, Hardware(memory=1 << 30), cold=True)
+        assert_nothing_left(name)
