@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hypothesis strategies: any node that can be, any configuration that somebody may want for it, and what can go wrong meanwhile."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES, Family, family_named
+from ansible_collections.accel.qat.plugins.module_utils._node.services import SERVICES
+
+from .generation import GENERATIONS
+from .hardware import shape_of
+from .kernel import FakeKernel
+from .node import OWN, Nic, NodeSpec, Pf, Vf
+
+Document = dict[str, t.Any]
+
+_FAMILIES = tuple(family.name for family in FAMILIES)
+_COMMON = ("4xxx", "4xxx", "420xx", "6xxx", "c6xx", "dh895xcc", "c3xxx")
+_BUSES = (0x6B, 0x70, 0x75, 0x7A)
+_COMMANDS = ("qemu-system-x86", "dpdk-testpmd", "openssl")
+_CONTAINER = "0123456789abcdef" * 4
+_VFIO_DRIVERS = ("vfio-pci", "qat_vfio_pci")
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What a PF can be depends on the rest of the node."""
+
+    generation: str
+    iommu: bool
+    vfio: bool
+    denylist: bool
+    makes_vfs: bool
+
+
+@st.composite
+def nodes(draw: st.DrawFn, max_pfs: int = 4) -> NodeSpec:
+    """Any node: PFs of any families, each with its driver or without, with VFs in any state or without, in use or not."""
+    count = draw(st.integers(1, max_pfs) | st.integers(0, max_pfs))
+    families = draw(st.lists(st.sampled_from((*_COMMON, *_COMMON, *_FAMILIES)), min_size=count, max_size=count))
+    iommu = draw(st.integers(0, 7)) > 0
+    requires_iommu = draw(st.booleans())
+    vfio = iommu and draw(st.booleans())
+    around = _Surroundings(
+        generation=draw(st.sampled_from(tuple(GENERATIONS))),
+        iommu=iommu,
+        vfio=vfio,
+        denylist=draw(st.booleans()),
+        makes_vfs=iommu or not requires_iommu,
+    )
+    loaded = _without_some(draw, sorted({family_named(name).pf_module for name in families if _in_tree(name)}))
+    return NodeSpec(
+        pfs=tuple(
+            draw(_pfs(family, f"0000:{bus:02x}:00.0", around, family_named(family).pf_module in loaded))
+            for family, bus in zip(families, _BUSES)
+        ),
+        nics=draw(st.just(()) | st.tuples(st.builds(Nic, st.just("0000:03:00.0"), vfs=st.sampled_from((0, 3, 7))))),
+        generation=around.generation,
+        iommu=iommu,
+        loaded=(*loaded, "igb", *(("vfio_pci",) if vfio else ())),
+        options={} if around.denylist else {"vfio_pci": ("disable_denylist=1",)},
+        udev=draw(st.booleans()),
+        cdevs=draw(st.booleans()),
+        requires_iommu=requires_iommu,
+    )
+
+
+def _in_tree(name: str) -> bool:
+    return family_named(name).in_tree
+
+
+def _without_some(draw: st.DrawFn, modules: t.Sequence[str]) -> tuple[str, ...]:
+    """Mostly all of them."""
+    return tuple(module for module in modules if draw(st.integers(0, 5)) > 0)
+
+
+@st.composite
+def _pfs(draw: st.DrawFn, name: str, address: str, around: _Surroundings, driven: bool) -> Pf:
+    family = family_named(name)
+    pf = Pf(
+        family=name,
+        address=address,
+        numa_node=draw(st.sampled_from((-1, 0, 1))),
+        device_id=draw(st.sampled_from([model.pf_id for model in family.models])),
+        total_vfs=draw(st.sampled_from((None, None, None, None, None, 4, 4, 0))),
+        driver=OWN if driven else None,
+    )
+    if not driven:
+        return pf
+    # total 0 has no SR-IOV, so no files for it either.
+    total = shape_of(name).total_vfs if pf.total_vfs is None else pf.total_vfs
+    if draw(st.integers(0, 7)) == 0:
+        return _replaced(pf, driver=None)
+    changes: dict[str, t.Any] = {}
+    if total:
+        changes["autoprobe"] = draw(st.booleans())
+    if total and around.makes_vfs and draw(st.booleans()):
+        changes["vfs"] = draw(_vfs(family, total, around, changes["autoprobe"]))
+    if family.has_services:
+        changes["services"] = draw(st.none() | _service_texts(family, around.generation))
+        if not changes.get("vfs"):
+            changes["state"] = draw(st.sampled_from((None, None, "down")))
+    return _replaced(pf, **changes)
+
+
+def _replaced(pf: Pf, **changes: t.Any) -> Pf:
+    return Pf(**{**pf.__dict__, **changes})
+
+
+def _service_texts(family: Family, generation: str) -> st.SearchStrategy[str]:
+    strings = GENERATIONS[generation].services
+    if strings:
+        return st.sampled_from(strings)
+    sets = st.lists(st.sampled_from(("sym", "asym", "dc")), min_size=1, max_size=family.max_services, unique=True)
+    return st.just("dcc") | sets.map(";".join)
+
+
+@st.composite
+def _vfs(draw: st.DrawFn, family: Family, total: int, around: _Surroundings, autoprobe: bool) -> tuple[Vf, ...]:
+    """Mostly alike, with a few that differ, as nodes are that several hands have worked on."""
+    one = _one_vf(family, around, autoprobe)
+    vfs = [draw(one)] * total
+    for index in draw(st.lists(st.integers(0, total - 1), max_size=3, unique=True)):
+        vfs[index] = draw(one)
+    # Who has one VF open need not have them all.
+    first = vfs[0]
+    return tuple(Vf(vf.driver, vf.override) if vf is first and position else vf for position, vf in enumerate(vfs))
+
+
+@st.composite
+def _one_vf(draw: st.DrawFn, family: Family, around: _Surroundings, autoprobe: bool) -> Vf:
+    driver = draw(st.sampled_from(_drivers(family, around)))
+    if driver in _VFIO_DRIVERS:
+        held_by = draw(st.sampled_from(("", "", "", *_COMMANDS)))
+        return Vf(driver, driver, held_by, draw(st.sampled_from(("", _CONTAINER))) if held_by else "")
+    if driver in (OWN, None):
+        return Vf(driver, draw(st.sampled_from((None, None, "vfio-pci", "none"))))
+    return Vf(driver, None if autoprobe else driver)
+
+
+def _drivers(family: Family, around: _Surroundings) -> tuple[str | None, ...]:
+    drivers: list[str | None] = [OWN, None]
+    if around.vfio and not (family.denylisted and around.denylist):
+        drivers += ["vfio-pci", "vfio-pci", "vfio-pci"]
+    if around.vfio and family.name == "4xxx":
+        drivers.append("qat_vfio_pci")
+    if family.in_tree and family.vf_driver:
+        drivers.append(family.vf_driver)
+    return tuple(drivers)
+
+
+def configurations(node: NodeSpec) -> st.SearchStrategy[Document]:
+    """Any configuration for a node: mostly one that somebody could want for it, now and then nonsense that fits the schema."""
+    wild = st.lists(_rules(node), max_size=4).map(lambda rules: {"devices": rules})
+    return st.integers(0, 5).flatmap(lambda chance: _sensible(node) if chance else wild)
+
+
+@st.composite
+def _sensible(draw: st.DrawFn, node: NodeSpec) -> Document:
+    """Rules for some of the PFs, and perhaps one for all others."""
+    rules: list[Document] = []
+    for pf in draw(st.permutations(node.pfs)):
+        if draw(st.integers(0, 3)):
+            rules.append(draw(_rule_for(pf, node)))
+    if not rules or draw(st.booleans()):
+        rules.append(draw(_common_rule(node)))
+    selections = [rule.get("select") for rule in rules]
+    return {"devices": [rule for position, rule in enumerate(rules) if rule.get("select") not in selections[:position]]}
+
+
+@st.composite
+def _rule_for(draw: st.DrawFn, pf: Pf, node: NodeSpec) -> Document:
+    family = family_named(pf.family)
+    index = sorted(one.address for one in node.pfs).index(pf.address)
+    same = (("address", pf.address), ("family", pf.family), ("index", index))
+    key, value = draw(st.sampled_from(same))
+    rule: Document = {"select": {key: value}, **draw(_wishes(pf, family))}
+    if family.has_services and draw(st.booleans()):
+        rule["services"] = draw(_service_texts(family, node.generation)).split(";")
+    return rule
+
+
+def _wishes(pf: Pf, family: Family) -> st.SearchStrategy[Document]:
+    total = shape_of(pf.family).total_vfs if pf.total_vfs is None else pf.total_vfs
+    drivers = ("vfio-pci", "vfio-pci", "vfio-pci", *((family.vf_driver,) if family.vf_driver else ("qat_vfio_pci",)))
+    present = st.fixed_dictionaries(
+        {},
+        optional={
+            "driver": st.sampled_from(drivers),
+            "vfs": st.just(total),
+            "advertise": st.integers(0, total),
+            "when_in_use": st.sampled_from(("fail", "skip", "force")),
+        },
+    )
+    absent = st.fixed_dictionaries(
+        {"state": st.just("absent")}, optional={"when_in_use": st.sampled_from(("fail", "skip", "force"))}
+    )
+    return st.integers(0, 3).flatmap(lambda chance: present if chance else absent)
+
+
+def _common_rule(node: NodeSpec) -> st.SearchStrategy[Document]:
+    wishes: dict[str, st.SearchStrategy[t.Any]] = {"when_in_use": st.sampled_from(("fail", "skip", "force"))}
+    if all(family_named(pf.family).has_services for pf in node.pfs):
+        wishes["services"] = st.sampled_from((["sym", "asym"], ["dc"]))
+    return st.fixed_dictionaries({}, optional=wishes)
+
+
+@st.composite
+def _rules(draw: st.DrawFn, node: NodeSpec) -> Document:
+    rule: Document = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "select": _selections(node),
+                "state": st.sampled_from(("present", "present", "absent")),
+                "services": st.lists(st.sampled_from(SERVICES), min_size=1, max_size=3, unique=True),
+                "driver": st.sampled_from(("vfio-pci", "vfio-pci", "qat_vfio_pci", "c6xxvf", "no-such-driver")),
+                "vfs": st.sampled_from((0, 4, 16, 16, 32)),
+                "advertise": st.sampled_from((0, 1, 4, 16, 32)),
+                "when_in_use": st.sampled_from(("fail", "skip", "force")),
+            },
+        )
+    )
+    return rule
+
+
+def _selections(node: NodeSpec) -> st.SearchStrategy[Document]:
+    addresses = tuple(pf.address for pf in node.pfs) * 4 + ("0000:6b:00.1", "0000:03:00.0", "0000:ff:00.0")
+    families = tuple(pf.family for pf in node.pfs) * 3 + _COMMON
+    ids = tuple(f"{model.pf_id:04x}" for family in FAMILIES for model in family.models)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "address": _one_or_more(addresses),
+            "family": _one_or_more(families),
+            "device_id": _one_or_more(ids),
+            "numa_node": _one_or_more((-1, 0, 1)),
+            "index": _one_or_more((0, 1, 2, 3)),
+        },
+    )
+
+
+def _one_or_more(values: t.Sequence[t.Any]) -> st.SearchStrategy[t.Any]:
+    return st.sampled_from(values) | st.lists(st.sampled_from(values), min_size=1, max_size=3)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, max_pfs: int = 4) -> tuple[NodeSpec, Document]:
+    """A node, and a configuration for it."""
+    node = draw(nodes(max_pfs))
+    return node, draw(configurations(node))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of a PF's hardware, as `FakeKernel.switch` takes it."""
+
+    address: str
+    name: str
+    value: str
+
+    def switch_on(self, kernel: FakeKernel) -> None:
+        """Have it."""
+        kernel.switch(self.address, self.name, self.value)
+
+
+_FAULTS = (
+    ("fail_up", "14"),
+    ("fail_down", "5"),
+    ("fail_services", "5"),
+    ("fail_enable_vfs", "12"),
+    ("fail_disable_vfs", "16"),
+    ("missing_vfs", "1"),
+    ("refuse_vfio", "0x5"),
+    ("kernel_users", "1"),
+    ("no_capabilities", "Y"),
+    ("delay_down", "100000"),
+)
+
+
+def faults(node: NodeSpec) -> st.SearchStrategy[list[Fault]]:
+    """Up to three faults of the node's hardware."""
+    if not node.pfs:
+        return st.just([])
+    addresses = st.sampled_from([pf.address for pf in node.pfs])
+    one = st.tuples(addresses, st.sampled_from(_FAULTS)).map(lambda pair: Fault(pair[0], *pair[1]))
+    return st.lists(one, max_size=3)
+
+
+def kernels(max_pfs: int = 4) -> st.SearchStrategy[FakeKernel]:
+    """The kernels of any nodes, where a test does not need the description."""
+    return nodes(max_pfs).map(FakeKernel.of)
