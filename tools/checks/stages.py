@@ -32,7 +32,7 @@ def lint(shell: Shell) -> None:
         COLLECTION,
     )
     shell.run("antsibull-changelog", "lint")
-    shell.run("reuse", "lint", "--quiet")
+    shell.run("reuse", "lint", "--lines")
 
 
 def types(shell: Shell) -> None:
