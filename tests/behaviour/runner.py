@@ -82,7 +82,7 @@ class Runner:
         except TimeoutError:
             return HANGS
         except OSError as error:
-            return errno.errorcode.get(error.errno or 0, str(error.errno))
+            return errno.errorcode.get(error.errno or 0, str(error))
 
     def _path(self, path: str) -> str:
         """The path with the numbers of IOMMU groups filled in."""

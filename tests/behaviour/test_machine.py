@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ansible_collections.accel.qat.tests.behaviour.payload import payload
-from ansible_collections.accel.qat.tests.behaviour.steps import Case
+from ansible_collections.accel.qat.tests.behaviour.steps import GENERATIONS, Case
 from ansible_collections.accel.qat.tests.behaviour.table import CASES
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
@@ -20,60 +20,42 @@ PFS = "4xxx@6b:0,420xx@70:1,c6xx@75:0,dh895xcc@7a:1,c6xx@80:0/0"
 """The devices of steps.NODE."""
 
 MINUTES_FOR_A_GENERATION = 15
+MACHINES = 3
 
 RUNS = [
-    pytest.param(case, generation, id=f"{generation}: {case.name}")
-    # Grouped as the machines run them.
-    for iommu in (True, False)
-    for generation in ("6.1", "6.12", "6.16")
-    for case in CASES
-    if generation in case.generations and case.iommu == iommu
+    pytest.param(case, generation, id=f"{generation}: {case.name}") for case in CASES for generation in case.generations
 ]
 
-Results = dict[str, list[str]]
+Results = dict[tuple[str, str], list[str]]
+"""The problems of each case, by generation and name."""
 
 
-class Machines:
-    """The machines that cases run on, one with an IOMMU and one without, and what came out."""
-
-    def __init__(self) -> None:
-        self._machines: dict[bool, Machine] = {}
-        self._results: dict[tuple[str, bool], Results] = {}
-
-    def results(self, generation: str, iommu: bool) -> Results:
-        """The problems of every case of a generation, by name; the first call runs them all."""
-        if (generation, iommu) not in self._results:
-            self._results[generation, iommu] = self._run(generation, iommu)
-        return self._results[generation, iommu]
-
-    def _run(self, generation: str, iommu: bool) -> Results:
-        command = f"python3 /root/behaviour.zip {generation} {'on' if iommu else 'off'}"
-        done = self._machine(iommu).run(command, timeout=60 * MINUTES_FOR_A_GENERATION)
-        return {name: problems for name, problems, _seconds in map(json.loads, done.stdout.splitlines())}
-
-    def _machine(self, iommu: bool) -> Machine:
-        if iommu not in self._machines:
-            name = f"behaviour-{os.getpid()}{'' if iommu else '-no-iommu'}"
-            machine = self._machines[iommu] = Machine.start(name, Hardware(pfs=PFS, iommu=iommu))
-            machine.put(payload(), "/root/behaviour.zip")
-        return self._machines[iommu]
-
-    def stop(self) -> None:
-        """Stop all of them."""
-        for machine in self._machines.values():
-            machine.stop()
+def run_on_a_machine(generations: tuple[str, ...], iommu: bool) -> Results:
+    """Run these generations' cases on a machine of their own."""
+    name = "-".join(("behaviour", str(os.getpid()), *generations, "on" if iommu else "off")).replace(".", "")
+    with Machine.start(name, Hardware(pfs=PFS, iommu=iommu)) as machine:
+        machine.put(payload(), "/root/behaviour.zip")
+        results: Results = {}
+        for generation in generations:
+            command = f"python3 /root/behaviour.zip {generation} {'on' if iommu else 'off'}"
+            done = machine.run(command, timeout=60 * MINUTES_FOR_A_GENERATION)
+            for name, problems, _seconds in map(json.loads, done.stdout.splitlines()):
+                results[generation, name] = problems
+        return results
 
 
 @pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    """Started when needed, stopped at the end."""
-    machines = Machines()
-    try:
-        yield machines
-    finally:
-        machines.stop()
+def results() -> Results:
+    """What came out of all of them; most of the time goes into waiting for the kernel, so machines run side by side."""
+    jobs: list[tuple[tuple[str, ...], bool]] = [((generation,), True) for generation in reversed(GENERATIONS)]
+    jobs.append((GENERATIONS, False))
+    together: Results = {}
+    with ThreadPoolExecutor(max_workers=MACHINES) as pool:
+        for part in pool.map(lambda job: run_on_a_machine(*job), jobs):
+            together.update(part)
+    return together
 
 
 @pytest.mark.parametrize(("case", "generation"), RUNS)
-def test_case(machines: Machines, case: Case, generation: str) -> None:
-    assert machines.results(generation, case.iommu)[case.name] == []
+def test_case(results: Results, case: Case, generation: str) -> None:
+    assert results[generation, case.name] == []

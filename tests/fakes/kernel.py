@@ -252,23 +252,26 @@ class FakeKernel:
             raise _timeout(path, value, seconds)
 
     def _change_module(self, name: str, what: str, change: t.Callable[[], Working | None], seconds: float) -> None:
+        self._fetched.clear()
         self._count_write()
         path = "/sys/module/" + name.replace("-", "_")
-        with _Logged(self.writes, path, what):
-            code = errno.EPERM if self.unprivileged else _next(self._write_faults, path)
-            if code:
-                raise _modprobe_failed(name, f"modprobe: ERROR: could not insert '{name}': {os.strerror(code)}")
-            try:
-                work = None if _next(self._blocked, path) else change() or iter(())
-                done = work is not None and self.machine.clock.work_off(work, seconds)
-            except ModprobeError as error:
-                raise _modprobe_failed(name, str(error)) from None
-            if not done:
-                raise WriteTimeout(
-                    f"modprobe has not returned after {seconds:g} seconds",
-                    where=name,
-                    remedy="process 3999 stays in the kernel; see the kernel's log",
-                )
+        try:
+            with _Logged(self.writes, path, what):
+                self._modprobe(name, path, change, seconds)
+        except ModprobeError as error:
+            raise _modprobe_failed(name, str(error)) from None
+
+    def _modprobe(self, name: str, path: str, change: t.Callable[[], Working | None], seconds: float) -> None:
+        code = errno.EPERM if self.unprivileged else _next(self._write_faults, path)
+        if code:
+            raise ModprobeError(code, f"modprobe: ERROR: could not insert '{name}': {os.strerror(code)}")
+        work = None if _next(self._blocked, path) else change() or iter(())
+        if work is None or not self.machine.clock.work_off(work, seconds):
+            raise WriteTimeout(
+                f"modprobe has not returned after {seconds:g} seconds",
+                where=name,
+                remedy="process 3999 stays in the kernel; see the kernel's log",
+            )
 
 
 def _modprobe_failed(name: str, said: str) -> NodeError:
@@ -291,13 +294,7 @@ class _Logged:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        code: int | None = None
-        if isinstance(error, WriteTimeout):
-            code = errno.ETIMEDOUT
-        elif isinstance(error, OSError):
-            code = error.errno
-        elif error is not None:
-            code = errno.EPERM
+        code = errno.ETIMEDOUT if isinstance(error, WriteTimeout) else getattr(error, "errno", None)
         self._writes.append(Write(self._path, self._value, code))
 
 

@@ -46,7 +46,11 @@ class Module:
 
 
 class ModprobeError(Exception):
-    """What modprobe says before it gives up."""
+    """What modprobe says before it gives up, and the errno behind it."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(said)
+        self.errno = code
 
 
 @dataclass
@@ -76,7 +80,7 @@ class Modules:
         kind = KINDS.get(name)
         if kind is None or name in self.missing:
             directory = f"/lib/modules/{self.machine.generation.release}"
-            raise ModprobeError(f"modprobe: FATAL: Module {name} not found in directory {directory}")
+            raise ModprobeError(errno.ENOENT, f"modprobe: FATAL: Module {name} not found in directory {directory}")
         for needed in kind.needs:
             self.load(needed, ())
         given = [option.partition("=") for option in (*self.options.get(name, ()), *options)]
@@ -93,7 +97,7 @@ class Modules:
         """modprobe --remove NAME: with it go the modules that only it needed. Raises ModprobeError."""
         name = name.replace("-", "_")
         if name not in KINDS or name in self.missing:
-            raise ModprobeError(f"modprobe: FATAL: Module {name} not found.")
+            raise ModprobeError(errno.ENOENT, f"modprobe: FATAL: Module {name} not found.")
         for companion in self._companions(name):
             if not self.uses(companion):
                 yield from self.unload(companion)
@@ -103,9 +107,9 @@ class Modules:
     def _remove(self, name: str) -> Working:
         module = self.loaded[name]
         if module.builtin:
-            raise ModprobeError(f"modprobe: FATAL: Module {name} is builtin.")
+            raise ModprobeError(errno.ENOENT, f"modprobe: FATAL: Module {name} is builtin.")
         if self.uses(name):
-            raise ModprobeError(f"modprobe: FATAL: Module {name} is in use.")
+            raise ModprobeError(errno.EAGAIN, f"modprobe: FATAL: Module {name} is in use.")
         for driver in module.drivers:
             yield from self.machine.bus.unregister(driver)
         del self.loaded[name]

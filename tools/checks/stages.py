@@ -65,7 +65,7 @@ def build(shell: Shell) -> None:
 
 def lab(shell: Shell) -> None:
     """Tests of the virtual QAT machine."""
-    shell.run("pytest", "tests/lab")
+    shell.run("pytest", "tests/lab", "tests/behaviour/test_machine.py")
 
 
 def molecule(shell: Shell) -> None:
