@@ -23,6 +23,7 @@ SECONDS = 60.0
 """How long one write may take. A PF that makes 16 VFs takes about a second; removing a VF somebody holds open takes forever."""
 
 _ROUNDS = 6
+"""How many plans a node may need besides one for each PF whose driver is brought in: that is planned anew each time."""
 
 Planner = t.Callable[[Node], Plan]
 
@@ -106,7 +107,7 @@ def converge(
     before = read()
     outcome = Outcome(before, before)
     failures: list[Failure] = []
-    for _round in range(_ROUNDS):
+    for _round in range(_ROUNDS + len(before.qat)):
         plan = planner(outcome.after)
         rehearse(plan, kernel)
         outcome.skipped = plan.skipped
