@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from .families import Family
 
 VFIO_PCI = "vfio-pci"
+VFIO_DRIVERS = frozenset({VFIO_PCI, "qat_vfio_pci"})
+"""The drivers that give VFs to user space, all of which need an IOMMU. The second one is for live migration (drivers/vfio/pci/qat)."""
+
 _ADDRESS = re.compile(r"^([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$")
 
 

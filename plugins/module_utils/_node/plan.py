@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .errors import RefusedError
 from .families import Family, family_of_pf
-from .picture import VFIO_PCI, Holder, Node, PciFunction, QatDevice
+from .picture import VFIO_DRIVERS, VFIO_PCI, Holder, Node, PciFunction, QatDevice
 from .services import written_services
 from .step import NONE, Action, Step, load_driver
 from .target import Binding, PfTarget
@@ -316,18 +316,19 @@ def _loaded_before(step: Step, earlier: t.Sequence[Step]) -> bool:
 
 def _load(driver: str, steps: t.Sequence[Step], node: Node) -> list[Step]:
     why = "it shall drive VFs"
+    if driver in VFIO_DRIVERS:
+        _refuse_without_iommu(driver, steps, node)
     if driver == VFIO_PCI:
-        _refuse_without_iommu(steps, node)
         return _load_vfio_pci(why, _denied(steps, node), node)
     return [] if driver in node.drivers else [load_driver(driver, "", why)]
 
 
-def _refuse_without_iommu(steps: t.Sequence[Step], node: Node) -> None:
+def _refuse_without_iommu(driver: str, steps: t.Sequence[Step], node: Node) -> None:
     if node.iommu or node.noiommu:
         return
-    first = next(step for step in steps if step.action is Action.BIND and step.after == VFIO_PCI)
+    first = next(step for step in steps if step.action is Action.BIND and step.after == driver)
     raise RefusedError(
-        "the IOMMU is off, and vfio-pci takes no device without it",
+        f"the IOMMU is off, and {driver} takes no device without it",
         where=first.device,
         remedy="enable VT-d in the BIOS, boot with intel_iommu=on (the role accel.qat.node sets it), and try again",
     )
