@@ -4,13 +4,34 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
 
 OWN = "own"
 
 
-@dataclass(frozen=True)
+def _shown(one: t.Any) -> str:
+    """Only what differs from the defaults, so that a failing example of a property test can be read, and pasted into a test."""
+    given = [f"{entry.name}={getattr(one, entry.name)!r}" for entry in fields(one) if _differs(one, entry)]
+    return f"{type(one).__name__}({', '.join(given)})"
+
+
+def _differs(one: t.Any, entry: Field[t.Any]) -> bool:
+    return bool(getattr(one, entry.name) != entry.default)
+
+
+class _Vfs(tuple["Vf", ...]):
+    """VFs that show themselves as (Vf(),) * 16 + (Vf(driver=None),)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        runs = [(one, len(list(group))) for one, group in itertools.groupby(self)]
+        return " + ".join(f"({one!r},) * {count}" if count > 1 else f"({one!r},)" for one, count in runs) or "()"
+
+
+@dataclass(frozen=True, repr=False)
 class Vf:
     """A VF: its driver (`OWN`: whichever the kernel gives it), its override, and the command that has it open."""
 
@@ -19,8 +40,10 @@ class Vf:
     held_by: str = ""
     container: str = ""
 
+    __repr__ = _shown
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Pf:
     """A QAT PF. None leaves to the kernel what it does; `vfs` are the VFs that exist, all of them or none."""
 
@@ -35,6 +58,11 @@ class Pf:
     autoprobe: bool = True
     vfs: tuple[Vf, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vfs", _Vfs(self.vfs))
+
+    __repr__ = _shown
+
 
 @dataclass(frozen=True)
 class Nic:
@@ -46,7 +74,7 @@ class Nic:
     vfs: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NodeSpec:
     """A whole node.
 
@@ -68,6 +96,8 @@ class NodeSpec:
     cdevs: bool = False
     noiommu: bool | None = None
     requires_iommu: bool = False
+
+    __repr__ = _shown
 
 
 def pf(

@@ -85,6 +85,7 @@ CASES = (
         # -1, or EIO when the file has gone before its end is read.
         read(STATUS, ANY),
         soon(write(STATE, "up")),
+        read(f"/sys/kernel/debug/qat_sim/{GEN4}/heartbeat", "alive"),
         read(STATUS, "0"),
         read(f"{DEBUG}/heartbeat/queries_failed", "0"),
         generations=FROM_6_12,
@@ -99,6 +100,8 @@ CASES = (
         read(f"{GEN2_DEBUG}/heartbeat/config", "500"),
         write(f"{GEN2_DEBUG}/heartbeat/config", "1000"),
         read(f"{GEN2_DEBUG}/heartbeat/config", "1000"),
+        write(f"{GEN2_DEBUG}/heartbeat/config", "200"),
+        read(f"{GEN2_DEBUG}/heartbeat/config", "200"),
         generations=FROM_6_12,
     ),
     case(

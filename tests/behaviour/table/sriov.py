@@ -67,7 +67,15 @@ CASES = (
         read(VF_COUNT, "0"),
         generations=NEWEST,
     ),
-    case("a count in another notation", write(VF_COUNT, "0x10"), read(VF_COUNT, "16"), generations=NEWEST),
+    case(
+        "counts in other notations",
+        write(VF_COUNT, "020"),
+        read(VF_COUNT, "16"),
+        write(VF_COUNT, "0x10"),
+        write(VF_COUNT, "0x11", "ERANGE"),
+        write(VF_COUNT, "09", "EINVAL"),
+        generations=NEWEST,
+    ),
     case("more VFs than there can be", write(VF_COUNT, "17", "ERANGE"), read(VF_COUNT, "0"), generations=NEWEST),
     case(
         "another count while there are VFs",
