@@ -21,6 +21,7 @@ Document = dict[str, t.Any]
 
 _FAMILIES = tuple(family.name for family in FAMILIES)
 _COMMON = ("4xxx", "4xxx", "420xx", "6xxx", "c6xx", "dh895xcc", "c3xxx")
+_FREQUENT = _COMMON * 5 + _FAMILIES
 _BUSES = (0x6B, 0x70, 0x75, 0x7A)
 _COMMANDS = ("qemu-system-x86", "dpdk-testpmd", "openssl")
 _CONTAINER = "0123456789abcdef" * 4
@@ -42,15 +43,15 @@ class _Surroundings:
 def nodes(draw: st.DrawFn, max_pfs: int = 4) -> NodeSpec:
     """Any node: PFs of any families, each with its driver or without, with VFs in any state or without, in use or not."""
     count = draw(st.integers(1, max_pfs) | st.integers(0, max_pfs))
-    families = draw(st.lists(st.sampled_from((*_COMMON, *_COMMON, *_FAMILIES)), min_size=count, max_size=count))
-    iommu = draw(st.integers(0, 7)) > 0
+    families = draw(st.lists(st.sampled_from(_FREQUENT), min_size=count, max_size=count))
+    iommu = not _once_in(draw, 8)
     requires_iommu = draw(st.booleans())
-    vfio = iommu and draw(st.booleans())
+    vfio = iommu and not _once_in(draw, 4)
     around = _Surroundings(
         generation=draw(st.sampled_from(tuple(GENERATIONS))),
         iommu=iommu,
         vfio=vfio,
-        denylist=draw(st.booleans()),
+        denylist=_once_in(draw, 3),
         makes_vfs=iommu or not requires_iommu,
     )
     loaded = _without_some(draw, sorted({family_named(name).pf_module for name in families if _in_tree(name)}))
@@ -70,13 +71,18 @@ def nodes(draw: st.DrawFn, max_pfs: int = 4) -> NodeSpec:
     )
 
 
+def _once_in(draw: st.DrawFn, times: int) -> bool:
+    """True once in so many times; False is the simpler one."""
+    return draw(st.sampled_from((False,) * (times - 1) + (True,)))
+
+
 def _in_tree(name: str) -> bool:
     return family_named(name).in_tree
 
 
 def _without_some(draw: st.DrawFn, modules: t.Sequence[str]) -> tuple[str, ...]:
     """Mostly all of them."""
-    return tuple(module for module in modules if draw(st.integers(0, 5)) > 0)
+    return tuple(module for module in modules if not _once_in(draw, 12))
 
 
 @st.composite
@@ -94,12 +100,12 @@ def _pfs(draw: st.DrawFn, name: str, address: str, around: _Surroundings, driven
         return pf
     # total 0 has no SR-IOV, so no files for it either.
     total = shape_of(name).total_vfs if pf.total_vfs is None else pf.total_vfs
-    if draw(st.integers(0, 7)) == 0:
+    if _once_in(draw, 16):
         return _replaced(pf, driver=None)
     changes: dict[str, t.Any] = {}
     if total:
         changes["autoprobe"] = draw(st.booleans())
-    if total and around.makes_vfs and draw(st.booleans()):
+    if total and around.makes_vfs and not _once_in(draw, 3):
         changes["vfs"] = draw(_vfs(family, total, around, changes["autoprobe"]))
     if family.has_services:
         changes["services"] = draw(st.none() | _service_texts(family, around.generation))
@@ -125,7 +131,8 @@ def _vfs(draw: st.DrawFn, family: Family, total: int, around: _Surroundings, aut
     """Mostly alike, with a few that differ, as nodes are that several hands have worked on."""
     one = _one_vf(family, around, autoprobe)
     vfs = [draw(one)] * total
-    for index in draw(st.lists(st.integers(0, total - 1), max_size=3, unique=True)):
+    others = st.lists(st.integers(0, total - 1), min_size=1, max_size=3, unique=True)
+    for index in draw(st.just([]) | others):
         vfs[index] = draw(one)
     # Who has one VF open need not have them all.
     first = vfs[0]

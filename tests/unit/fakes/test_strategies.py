@@ -50,7 +50,7 @@ KINDS: t.Mapping[str, t.Callable[[Node], bool]] = {
     "VFs before Gen4 at vfio-pci": lambda node: any(
         device.family.denylisted and "vfio-pci" in _drivers(device.vfs) for device in node.qat
     ),
-    "VFs that differ": lambda node: any(len(_drivers(device.vfs)) > 2 for device in node.qat),
+    "VFs that differ": lambda node: any(len(_drivers(device.vfs)) > 1 for device in node.qat),
     "a PF without a driver": lambda node: any(device.function.driver is None for device in node.qat),
     "a PF that is down": lambda node: any(device.state == "down" for device in node.qat),
     "no IOMMU": lambda node: bool(node.qat) and not node.iommu,
