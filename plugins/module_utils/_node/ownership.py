@@ -129,6 +129,7 @@ def _entry(target: PfTarget) -> dict[str, t.Any]:
     return {
         "services": None if target.services is None else sorted(target.services),
         "state": target.state,
+        "driven": target.driven,
         "drivers_autoprobe": target.autoprobe,
         "vfs": [
             {"driver": binding.driver, "driver_override": binding.override}
@@ -147,6 +148,7 @@ def _target(address: str, path: str, entry: t.Mapping[str, t.Any]) -> PfTarget:
         bindings={index: Binding(vf["driver"], vf["driver_override"]) for index, vf in enumerate(entry["vfs"])},
         autoprobe=entry["drivers_autoprobe"],
         state=entry["state"],
+        driven=entry["driven"],
     )
 
 

@@ -164,7 +164,7 @@ class _Draft:
 
     def _wants_anything(self) -> bool:
         target = self._target
-        return bool(target.services is not None or self._wanted_count or target.state is not None)
+        return bool(target.driven or target.services is not None or self._wanted_count or target.state is not None)
 
     def set_services(self) -> None:
         """Services can only be written while the PF is down, and taking it down removes its VFs (Linux adf_sysfs.c)."""
@@ -285,19 +285,27 @@ def _flag(value: bool) -> str:
 
 
 def _bind(vf: PciFunction, binding: Binding, pf: str) -> list[Step]:
-    """Override first: a VF that has it is safe from every other driver from then on."""
-    steps = []
-    if vf.override != binding.override:
-        why = "keeps other drivers away" if binding.override else "the kernel chooses the driver again"
-        steps.append(Step(Action.OVERRIDE, vf.address, vf.override or NONE, binding.override or NONE, why, pf))
+    """Override first: a VF that has it is safe from every other driver from then on.
+
+    Where the override that shall stay is not the driver's, the driver takes the VF by its own override before.
+    """
     if vf.driver == binding.driver:
-        return steps
+        return _override(vf, vf.override, binding.override, pf)
+    meanwhile = binding.driver or binding.override
+    steps = _override(vf, vf.override, meanwhile, pf)
     if vf.driver is not None:
         why = "%s shall have it" % (binding.driver or "no driver")
         steps.append(Step(Action.UNBIND, vf.address, vf.driver, NONE, why, pf, (vf.address,)))
     if binding.driver is not None:
         steps.append(Step(Action.BIND, vf.address, NONE, binding.driver, "the configured driver", pf))
-    return steps
+    return steps + _override(vf, meanwhile, binding.override, pf)
+
+
+def _override(vf: PciFunction, before: str | None, after: str | None, pf: str) -> list[Step]:
+    if before == after:
+        return []
+    why = "keeps other drivers away" if after else "the kernel chooses the driver again"
+    return [Step(Action.OVERRIDE, vf.address, before or NONE, after or NONE, why, pf)]
 
 
 def _with_modules(steps: t.Sequence[Step], node: Node) -> tuple[Step, ...]:

@@ -27,6 +27,7 @@ class PfTarget:
     """What a PF shall look like; None leaves a part as it is.
 
     `where` is what asked for it, for messages. `binding` is for every VF; `bindings` are for single VFs by index and go first.
+    `driven` says that a QAT PF shall have its driver, even where nothing else needs it.
     """
 
     address: str
@@ -37,6 +38,7 @@ class PfTarget:
     bindings: t.Mapping[int, Binding] = field(default_factory=dict)
     autoprobe: bool | None = None
     state: str | None = None
+    driven: bool = False
     when_in_use: str = "fail"
 
     def binding_of(self, index: int) -> Binding | None:
@@ -57,6 +59,7 @@ def original_target(node: Node, pf: str) -> PfTarget:
         bindings={index: Binding(vf.driver, vf.override) for index, vf in enumerate(sriov.vfs if sriov else ())},
         autoprobe=sriov.autoprobe if sriov else None,
         state=device.state if device else None,
+        driven=device is not None and function.driver == device.family.pf_driver,
     )
 
 
@@ -138,6 +141,8 @@ def _target(rule: Rule, device: QatDevice) -> PfTarget:
         # A VF that appears later, after a reset, waits for its override instead of going to its kernel driver.
         autoprobe=False if count else None,
         state="up" if device.family.has_services else None,
+        # Where the PF lets go of its driver to lose its VFs, a crash can leave it without.
+        driven=True,
         when_in_use=rule.when_in_use,
     )
 
