@@ -1,0 +1,20 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many nodes each property is tried on: a few hundred, or with --hypothesis-profile=nightly over 100 000 in all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+_DATABASE = DirectoryBasedExampleDatabase(Path(__file__).parents[2] / "build/hypothesis")
+# Making a node takes longer than hypothesis expects of an input; how long depends on who else uses the processor.
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+
+settings.register_profile(
+    "default", max_examples=300, deadline=None, database=_DATABASE, suppress_health_check=_SLOW, print_blob=True
+)
+settings.register_profile("nightly", settings.get_profile("default"), max_examples=10_000)
+settings.load_profile("default")
