@@ -13,7 +13,7 @@ setup:  ## make .venv and install what development needs
 test: setup  ## every check and every test
 	@$(checks) all
 
-lint types sanity unit build test-lab test-molecule: setup
+lint types sanity unit build test-lab test-machine test-molecule: setup
 	@$(checks) $(@:test-%=%)
 
 lint:  ## style, documentation, changelog, licences
@@ -22,6 +22,7 @@ sanity:  ## ansible-test sanity, on each supported ansible-core that can run her
 unit:  ## fast tests, also on the oldest Python of a managed node
 build:  ## the collection's archive, in dist/, and that it can be installed and used
 test-lab:  ## the virtual QAT machine's own tests
+test-machine:  ## the engine on the virtual QAT machine
 test-molecule:  ## the collection on the virtual QAT machine
 
 test-nightly: setup  ## the engine's properties on 100 000 nodes, an hour on two cores

@@ -68,6 +68,11 @@ def lab(shell: Shell) -> None:
     shell.run("pytest", "tests/lab", "tests/behaviour/test_machine.py")
 
 
+def machine(shell: Shell) -> None:
+    """The engine on the virtual QAT machine: generations, families, faults, users of VFs, bad input."""
+    shell.run("pytest", "tests/machine")
+
+
 def molecule(shell: Shell) -> None:
     """The collection on the virtual QAT machine, from untouched to verified."""
     shell.run("molecule", "test", "--all", MOLECULE_EPHEMERAL_DIRECTORY=BUILD / "molecule")
@@ -80,6 +85,7 @@ STAGES: dict[str, Callable[[Shell], None]] = {
     "unit": unit,
     "build": build,
     "lab": lab,
+    "machine": machine,
     "molecule": molecule,
 }
 
