@@ -58,7 +58,8 @@ class Holder:
 class PciFunction:
     """One PCI function. `override` is its driver_override, None when not set; `iommu_group` is the group's number as text.
 
-    `blocked` says that the kernel did not answer, because a write that somebody made to this device has not returned.
+    `blocked` says that the kernel did not answer, because a write that somebody made to this device, or to a VF of this
+    PF, has not returned.
     """
 
     address: str

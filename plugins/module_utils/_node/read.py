@@ -144,6 +144,11 @@ class _Reader:
             blocked=self._is_silent(address),
         )
 
+    def _is_at_work_on(self, pf: PciFunction) -> bool:
+        """Whether the PF or a VF is silent; while VFs are being removed, the links to them go first."""
+        vfs = pf.sriov.addresses(pf.address, pf.sriov.count) if pf.sriov else ()
+        return any(self._is_silent(address) for address in (pf.address, *vfs))
+
     def _is_silent(self, address: str) -> bool:
         return f"{DEVICES}/{address}" in self._silent
 
@@ -168,7 +173,7 @@ class _Reader:
         state = self.text(qat_file(address, "state"))
         ras = {name: self._number(device_file(address, "qat_ras/" + name)) for name in RAS_COUNTERS}
         return QatDevice(
-            function=replace(function, blocked=self._is_silent(address)),
+            function=replace(function, blocked=self._is_at_work_on(function)),
             family=family,
             index=index,
             state=state,
