@@ -86,13 +86,17 @@ WRONG: tuple[tuple[t.Any, str], ...] = (
     ),
     (
         {"devices": [{}, {"select": {"index": 0}}]},
-        "devices[1]: the rule is never used: devices[0] takes every PF that it selects; "
-        "put the narrower rule first, or remove one",
+        (
+            "devices[1]: the rule is never used: devices[0] takes every PF that it selects; "
+            "put the narrower rule first, or remove one"
+        ),
     ),
     (
         {"devices": [{"select": {"numa_node": [0, 1]}}, {}, {"select": {"numa_node": 1, "family": "4xxx"}}]},
-        "devices[2]: the rule is never used: devices[0] takes every PF that it selects; "
-        "put the narrower rule first, or remove one",
+        (
+            "devices[2]: the rule is never used: devices[0] takes every PF that it selects; "
+            "put the narrower rule first, or remove one"
+        ),
     ),
 )
 

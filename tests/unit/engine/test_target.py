@@ -107,8 +107,10 @@ def test_targets() -> None:
 WRONG = (
     (
         {"select": {"address": "0000:ff:00.0"}},
-        "devices[0].select.address: 0000:ff:00.0 is not a QAT PF of this node; "
-        f"the node's QAT PFs are: {GEN4}, {OTHER}, {GEN2}",
+        (
+            "devices[0].select.address: 0000:ff:00.0 is not a QAT PF of this node; "
+            f"the node's QAT PFs are: {GEN4}, {OTHER}, {GEN2}"
+        ),
     ),
     (
         {"select": {"address": VF0}},
@@ -116,13 +118,17 @@ WRONG = (
     ),
     (
         {"select": {"family": "c6xx"}, "services": ["sym"]},
-        f"devices[0].services: {GEN2} is a c6xx device, whose services cannot be set; "
-        "remove services, or select only PFs from Gen4 on",
+        (
+            f"devices[0].services: {GEN2} is a c6xx device, whose services cannot be set; "
+            "remove services, or select only PFs from Gen4 on"
+        ),
     ),
     (
         {"select": {"index": 0}, "services": ["decomp"]},
-        f"devices[0].services: {GEN4}: a 4xxx device does not offer decomp, only sym, asym, dc, dcc; "
-        "choose other services for this PF",
+        (
+            f"devices[0].services: {GEN4}: a 4xxx device does not offer decomp, only sym, asym, dc, dcc; "
+            "choose other services for this PF"
+        ),
     ),
     (
         {"select": {"index": 0}, "services": ["dcc", "sym"]},
@@ -130,18 +136,24 @@ WRONG = (
     ),
     (
         {"select": {"index": 0}, "services": ["dc", "sym", "asym"]},
-        f"devices[0].services: {GEN4}: a 4xxx device offers at most 2 services at once; "
-        "choose other services for this PF",
+        (
+            f"devices[0].services: {GEN4}: a 4xxx device offers at most 2 services at once; "
+            "choose other services for this PF"
+        ),
     ),
     (
         {"select": {"index": 0}, "vfs": 8},
-        f"devices[0].vfs: {GEN4} cannot have 8 VFs, the kernel's driver creates all 16 or none; "
-        "leave the count out, and use advertise to offer Kubernetes fewer VFs",
+        (
+            f"devices[0].vfs: {GEN4} cannot have 8 VFs, the kernel's driver creates all 16 or none; "
+            "leave the count out, and use advertise to offer Kubernetes fewer VFs"
+        ),
     ),
     (
         {"select": {"index": 0}, "vfs": 17},
-        f"devices[0].vfs: {GEN4} cannot have 17 VFs, the kernel's driver creates all 16 or none; "
-        "leave the count out, and use advertise to offer Kubernetes fewer VFs",
+        (
+            f"devices[0].vfs: {GEN4} cannot have 17 VFs, the kernel's driver creates all 16 or none; "
+            "leave the count out, and use advertise to offer Kubernetes fewer VFs"
+        ),
     ),
     (
         {"select": {"index": 0}, "advertise": 17},
