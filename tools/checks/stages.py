@@ -33,6 +33,7 @@ def lint(shell: Shell) -> None:
     )
     shell.run("antsibull-changelog", "lint")
     shell.run("reuse", "lint", "--lines")
+    shell.run("python", "tools/reference_pages", "--check")
 
 
 def types(shell: Shell) -> None:

@@ -130,13 +130,14 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(Action.OVERRIDE, errno.ENOENT, "the device has gone", "see the kernel's log for why"),
 )
 
-_GENERAL: t.Mapping[int, tuple[str, str]] = {
+GENERAL: t.Mapping[int, tuple[str, str]] = {
     errno.EACCES: ("permission denied", "run as root (become: true)"),
     errno.EPERM: ("the kernel does not allow it", "run as root on the host; kernel lockdown can also be the cause"),
     errno.EROFS: ("sysfs is mounted read-only", "run on the host, or in a container that mounts /sys writable"),
     errno.ENOENT: ("the file is missing", "see that the device is there and its driver bound"),
     errno.ENODEV: ("the device has gone", "see the kernel's log for why"),
 }
+"""What an errno means where no row above explains it: problem and remedy."""
 
 
 def explain(step: Step, error: OSError, has_group: bool, log: t.Sequence[str]) -> NodeError:
@@ -167,6 +168,6 @@ def _meaning(step: Step, code: int, has_group: bool) -> tuple[str, str]:
     for row in EXPLANATIONS:
         if row.fits(step, code, has_group):
             return row.problem, row.remedy
-    return _GENERAL.get(
+    return GENERAL.get(
         code, ("which this step is not known to give", "see the kernel's log for the device's own message")
     )
