@@ -707,4 +707,45 @@ DEBUGFS = (
     ),
 )
 
-ROWS = (*IDENTITY, *STATE, *SERVICES, *OTHER_ATTRIBUTES, *VFS, *BINDING, *RESET, *DEBUGFS)
+TELEMETRY = f"{DEBUG}/telemetry"
+
+TELEMETRY_ROWS = (
+    Row(
+        "telemetry is off at first, and gen 4 only",
+        (
+            Read(f"{TELEMETRY}/control", Since("6.12", "0", "ENOENT")),
+            Read(f"{TELEMETRY}/device_data", Since("6.12", "EPERM", "ENOENT")),
+            Count(f"kernel/debug/qat_c6xx_{OLD}/telemetry", "0"),
+        ),
+    ),
+    Row(
+        "telemetry is switched on by a number of samples up to 4",
+        (
+            Write(f"{TELEMETRY}/control", "5", "EINVAL"),
+            Write(f"{TELEMETRY}/control", "4"),
+            Read(f"{TELEMETRY}/control", "4"),
+            Read(f"{TELEMETRY}/rp_A_data", "EPERM"),
+            Write(f"{TELEMETRY}/control", "0"),
+            Read(f"{TELEMETRY}/device_data", "EPERM"),
+        ),
+        only=NEW,
+    ),
+    Row(
+        "a ring pair is watched in one slot at a time: a second one says yes and does nothing",
+        (
+            Write(f"{TELEMETRY}/control", "1"),
+            Write(f"{TELEMETRY}/rp_A_data", "64", "EINVAL"),
+            Write(f"{TELEMETRY}/rp_A_data", "7"),
+            Write(f"{TELEMETRY}/rp_B_data", "7"),
+            Read(f"{TELEMETRY}/rp_B_data", "EPERM"),
+            Write(f"{TELEMETRY}/rp_B_data", "8"),
+            Write(f"{PF}/qat/state", "down"),
+            Read(f"{TELEMETRY}/control", "ENOENT"),
+            Write(f"{PF}/qat/state", "up"),
+            Read(f"{TELEMETRY}/control", "0"),
+        ),
+        only=NEW,
+    ),
+)
+
+ROWS = (*IDENTITY, *STATE, *SERVICES, *OTHER_ATTRIBUTES, *VFS, *BINDING, *RESET, *DEBUGFS, *TELEMETRY_ROWS)

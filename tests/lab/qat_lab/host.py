@@ -48,7 +48,7 @@ def run(command: Sequence[str | Path], **options: Any) -> str:
     except FileNotFoundError as error:
         raise LabError(f"{words[0]} is not installed: install the packages in tests/lab/packages.txt.") from error
     if done.returncode:
-        raise CommandFailed(" ".join(words), done.returncode, "\n".join(done.stdout.splitlines()[-15:]))
+        raise CommandFailed(words[0], done.returncode, "\n".join(done.stdout.splitlines()[-15:]))
     output: str = done.stdout
     return output
 

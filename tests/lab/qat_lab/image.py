@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the disk image of the virtual machine, in layers that are cached by a hash of what goes into them.
 
-    base      root file system (root.tar) and compiler (toolchain.tar), by mmdebstrap
+    base      root file system (root.tar.zst) and compiler (toolchain.tar.zst), by mmdebstrap
     modules   our kernel modules, compiled against the headers of exactly that kernel
     disk      a bootable raw disk made of both
 
@@ -52,7 +52,14 @@ NEEDLESS_UNITS = (
     "e2scrub_reap.service",
     "fstrim.timer",
     "getty@tty1.service",
+    "modprobe@dm_mod.service",
+    "modprobe@drm.service",
+    "modprobe@loop.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "sys-fs-fuse-connections.mount",
+    "systemd-binfmt.service",
     "systemd-pstore.service",
+    "systemd-repart.service",
 )
 
 
@@ -93,6 +100,11 @@ def find() -> Image:
     return Image(_layer("disk", key), key)
 
 
+def layers() -> list[Path]:
+    """The layers of the image for the current sources."""
+    return [_layer("base", _base_key()), _layer("modules", _modules_key()), _layer("disk", _disk_key())]
+
+
 def ssh_key() -> Path:
     """Private key that the machines let in as root; made once for each cache."""
     path = cache_directory() / "ssh" / "id_ed25519"
@@ -126,8 +138,7 @@ def _build_as_root() -> None:
 
 
 def _build(image: Image) -> None:
-    base = _layer("base", _base_key())
-    modules = _layer("modules", _modules_key())
+    base, modules, _ = layers()
     _build_layer(base, _build_base, "the root file system and the compiler")
     _build_layer(modules, lambda target: _build_modules(base, target), "the kernel modules")
     _build_layer(image.directory, lambda target: _build_disk(base, modules, target), "the disk")
@@ -232,12 +243,11 @@ def _mirrors() -> list[str]:
 
 
 def _mmdebstrap(target: Path, variant: str, packages: list[str], hooks: list[str]) -> None:
-    """Make a file system with these packages as a tar file, and its log beside it."""
+    """Make a file system with these packages as a tar file."""
     options = [f"--dpkgopt=path-exclude={pattern}" for pattern in _words("not-installed.txt")]
     command = [
         "mmdebstrap",
         "--mode=root",
-        "--format=tar",
         f"--variant={variant}",
         "--aptopt=APT::Install-Recommends false",
         f"--include={','.join(packages)}",
@@ -257,8 +267,8 @@ def _build_base(target: Path) -> None:
         hooks.append(f"--essential-hook=upload {IMAGE_SOURCES / 'files' / name} /{name}")
     with ThreadPoolExecutor() as pool:
         jobs = [
-            pool.submit(_mmdebstrap, target / "root.tar", "minbase", _words("guest-packages.txt"), hooks),
-            pool.submit(_mmdebstrap, target / "toolchain.tar", "essential", _words("toolchain-packages.txt"), []),
+            pool.submit(_mmdebstrap, target / "root.tar.zst", "minbase", _words("guest-packages.txt"), hooks),
+            pool.submit(_mmdebstrap, target / "toolchain.tar.zst", "essential", _words("toolchain-packages.txt"), []),
         ]
         for job in jobs:
             job.result()
@@ -283,7 +293,7 @@ def _kernel_version(root: Path) -> str:
 def _build_modules(base: Path, target: Path) -> None:
     """Compile in a chroot, so that neither the host's compiler nor its headers matter."""
     chroot = target / "toolchain"
-    _unpack(base / "toolchain.tar", chroot)
+    _unpack(base / "toolchain.tar.zst", chroot)
     version = _kernel_version(chroot)
     shutil.copytree(KERNEL_SOURCES, chroot / "build")
     host.run(
@@ -301,7 +311,7 @@ def _build_modules(base: Path, target: Path) -> None:
 
 def _build_disk(base: Path, modules: Path, target: Path) -> None:
     root = target / "root"
-    _unpack(base / "root.tar", root)
+    _unpack(base / "root.tar.zst", root)
     version = _kernel_version(root)
     compiled = (modules / "version").read_text()
     if version != compiled:

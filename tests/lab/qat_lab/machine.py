@@ -9,6 +9,7 @@ rebooted, and its disk and hardware stay the same.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import accelerator, host, image, qemu
+from . import accelerator, host, image, prune, qemu
 from .errors import LabError
 from .hardware import Hardware
 from .paths import cache_directory, machine_directory, machines_directory
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 BOOT_SECONDS = 240
 LOAD_SECONDS = 60
 CONSOLE_LINES = 25
-STATES_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _saved_state(base: image.Image, speed: Sequence[str], hardware: Hardware) ->
     with host.lock(directory.with_suffix(".lock"), "saving the state of a booted machine"):
         if not directory.exists():
             _save_state(directory, base, qemu.Launch(hardware, speed))
-            _forget_old_states()
+            prune.prune(_disks_in_use())
     (directory / "state.zst").touch()
     return directory / "state.zst"
 
@@ -304,6 +304,7 @@ def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None
         with Qmp(aside) as qmp:
             qmp.save_state("zstd -q -1 -T0 -o state.zst", limit=120)
         qemu.stop(aside)
+        (aside / "image").symlink_to(base.directory)
         aside.rename(directory)
     except BaseException as error:
         tail = _tail(aside)
@@ -313,15 +314,10 @@ def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None
         raise
 
 
-def _forget_old_states() -> None:
-    """Keep the states used last, and every state and image that a machine or a kept state builds on."""
-    used = set()
+def _disks_in_use() -> set[Path]:
+    """The disks that a machine goes back to when it is reset."""
+    disks = set()
     for name in names():
-        try:
-            used.add(Record.load(machine_directory(name)).disk)
-        except OSError:
-            continue
-    states = sorted(cache_directory().glob("states/*/state.zst"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for state in states[STATES_KEPT:]:
-        if state.with_name("disk.qcow2") not in used:
-            shutil.rmtree(state.parent, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            disks.add(Record.load(machine_directory(name)).disk)
+    return disks

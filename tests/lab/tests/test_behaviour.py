@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.accel.qat.tests.lab.behaviour import in_guest
 from ansible_collections.accel.qat.tests.lab.behaviour.steps import GENERATIONS, Outcome, Row, Since
 from ansible_collections.accel.qat.tests.lab.behaviour.table import PFS, ROWS
+from ansible_collections.accel.qat.tests.lab.guest_programs import do_steps
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 
@@ -56,7 +56,7 @@ def task(row: Row, generation: str) -> dict[str, Any]:
 def play(machine: Machine, generation: str) -> Outcomes:
     """Do all rows of one generation on a machine of its own; most of the time goes into waiting for the PCI core."""
     rows = rows_of(generation)
-    machine.put(Path(in_guest.__file__).read_bytes(), PROGRAM)
+    machine.put(Path(do_steps.__file__).read_bytes(), PROGRAM)
     tasks = json.dumps([task(row, generation) for row in rows]).encode()
     lines = machine.run(f"python3 {PROGRAM}", stdin=tasks, timeout=900).stdout.splitlines()
     return {(generation, row.name): json.loads(line) for row, line in zip(rows, lines, strict=True)}

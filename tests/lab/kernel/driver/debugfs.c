@@ -179,26 +179,31 @@ static int fw_counters_show(struct seq_file *seq, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(fw_counters);
 
+static const char * const running[] = { "fw_counters", "heartbeat", "telemetry" };
+
 void qat_debugfs_add_running(struct qat_device *qat)
 {
 	struct dentry *dir;
 
 	debugfs_create_file("fw_counters", 0400, qat->debugfs, qat, &fw_counters_fops);
 	dir = debugfs_create_dir("heartbeat", qat->debugfs);
-	qat->debugfs_up = dir;
 	debugfs_create_file("status", 0400, dir, qat, &status_fops);
 	debugfs_create_file("queries_sent", 0400, dir, &qat->heartbeat.sent, &counter_fops);
 	debugfs_create_file("queries_failed", 0400, dir, &qat->heartbeat.failed, &counter_fops);
 	debugfs_create_file("config", 0600, dir, qat, &config_fops);
+	qat_telemetry_add(qat);
+	qat->debugfs_running = true;
 }
 
 void qat_debugfs_remove_running(struct qat_device *qat)
 {
-	if (!qat->debugfs_up)
+	size_t i;
+
+	if (!qat->debugfs_running)
 		return;
-	debugfs_lookup_and_remove("fw_counters", qat->debugfs);
-	debugfs_remove(qat->debugfs_up);
-	qat->debugfs_up = NULL;
+	for (i = 0; i < ARRAY_SIZE(running); i++)
+		debugfs_lookup_and_remove(running[i], qat->debugfs);
+	qat->debugfs_running = false;
 }
 
 void qat_debugfs_add(struct qat_device *qat)

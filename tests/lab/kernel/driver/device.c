@@ -46,6 +46,7 @@ int qat_up(struct qat_device *qat)
 		return err;
 	}
 	qat_heartbeat_start(qat);
+	qat_telemetry_reset(qat);
 	qat->up = true;
 	show_running(qat);
 	return 0;
@@ -143,6 +144,7 @@ static struct qat_device *new_device(struct pci_dev *pdev, const struct qat_fami
 	mutex_init(&qat->state_lock);
 	INIT_WORK(&qat->reset_work, reset_worker);
 	qat_heartbeat_init(qat);
+	qat_telemetry_init(qat);
 	return qat;
 }
 

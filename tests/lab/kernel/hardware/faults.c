@@ -24,6 +24,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include "hardware.h"
+#include "show_write.h"
 
 /* Not a header type that exists, so vfio-pci refuses the device and nothing else cares. */
 #define HEADER_TYPE_BROKEN	0x7f
@@ -175,19 +176,7 @@ static ssize_t fail_write(struct file *file, const char __user *from, size_t len
 	return length;
 }
 
-static int fail_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, fail_show, inode->i_private);
-}
-
-static const struct file_operations fail_fops = {
-	.owner = THIS_MODULE,
-	.open = fail_open,
-	.read = seq_read,
-	.write = fail_write,
-	.llseek = seq_lseek,
-	.release = single_release,
-};
+DEFINE_SHOW_WRITE_ATTRIBUTE(fail);
 
 static int heartbeat_show(struct seq_file *seq, void *unused)
 {
@@ -195,11 +184,6 @@ static int heartbeat_show(struct seq_file *seq, void *unused)
 
 	seq_printf(seq, "%s\n", pulse_names[READ_ONCE(pf->faults.pulse)]);
 	return 0;
-}
-
-static int heartbeat_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, heartbeat_show, inode->i_private);
 }
 
 static ssize_t heartbeat_write(struct file *file, const char __user *from, size_t length, loff_t *pos)
@@ -218,14 +202,7 @@ static ssize_t heartbeat_write(struct file *file, const char __user *from, size_
 	return length;
 }
 
-static const struct file_operations heartbeat_fops = {
-	.owner = THIS_MODULE,
-	.open = heartbeat_open,
-	.read = seq_read,
-	.write = heartbeat_write,
-	.llseek = seq_lseek,
-	.release = single_release,
-};
+DEFINE_SHOW_WRITE_ATTRIBUTE(heartbeat);
 
 static ssize_t error_write(struct file *file, const char __user *from, size_t length, loff_t *pos)
 {

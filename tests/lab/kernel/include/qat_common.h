@@ -9,6 +9,7 @@
 
 #include <linux/bits.h>
 #include <linux/debugfs.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -47,6 +48,19 @@ struct qat_heartbeat {
 	u32 failed;
 };
 
+#define QAT_TELEMETRY_SLOTS	4
+
+/*
+ * @samples: how many samples to average; 0 while telemetry is off
+ * @ring_pair: the ring pairs that are watched, or negative
+ */
+struct qat_telemetry {
+	struct mutex lock;
+	unsigned int samples;
+	ktime_t begin;
+	int ring_pair[QAT_TELEMETRY_SLOTS];
+};
+
 /*
  * One PF that a driver is bound to.
  * @restarting: a reset is under way
@@ -75,8 +89,9 @@ struct qat_device {
 	atomic_t errors[QAT_SIM_ERRORS];
 	bool errors_shown;
 	struct qat_heartbeat heartbeat;
+	struct qat_telemetry telemetry;
 	struct dentry *debugfs;
-	struct dentry *debugfs_up;
+	bool debugfs_running;
 };
 
 /* For the family modules. */
@@ -135,5 +150,10 @@ void qat_debugfs_remove_running(struct qat_device *qat);
 
 void qat_heartbeat_init(struct qat_device *qat);
 void qat_heartbeat_start(struct qat_device *qat);
+
+void qat_telemetry_init(struct qat_device *qat);
+/* Off, with no ring pair watched, as after each start of the device. */
+void qat_telemetry_reset(struct qat_device *qat);
+void qat_telemetry_add(struct qat_device *qat);
 
 #endif

@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs in the machine: opens a VF through VFIO, as a virtual machine or a DPDK program would, and keeps it open.
+
+    hold_vf.py ADDRESS [SECONDS]
+
+Prints "held" once the device is open, and ends after so many seconds (for ever if none are given) or by a signal.
+It takes no notice of the kernel's wish to get the device back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import sys
+import time
+
+# include/uapi/linux/vfio.h: _IO(';', 100 + n)
+GET_API_VERSION = 0x3B64
+SET_IOMMU = 0x3B66
+GROUP_GET_STATUS = 0x3B67
+GROUP_SET_CONTAINER = 0x3B68
+GROUP_GET_DEVICE_FD = 0x3B6A
+TYPE1_IOMMU = 1
+GROUP_FLAGS_VIABLE = 1
+
+
+def open_vf(address: str) -> list[int]:
+    """Open container, group and device; returns their handles, which must stay open. OSError if one step fails."""
+    group_name = os.path.basename(os.readlink(f"/sys/bus/pci/devices/{address}/iommu_group"))
+    container = os.open("/dev/vfio/vfio", os.O_RDWR)
+    group = os.open(f"/dev/vfio/{group_name}", os.O_RDWR)
+    status = bytearray(struct.pack("II", 8, 0))
+    fcntl.ioctl(group, GROUP_GET_STATUS, status)
+    if not struct.unpack("II", status)[1] & GROUP_FLAGS_VIABLE:
+        sys.exit(f"IOMMU group {group_name} is not viable: not all of its devices are bound to VFIO drivers.")
+    fcntl.ioctl(group, GROUP_SET_CONTAINER, struct.pack("i", container))
+    fcntl.ioctl(container, SET_IOMMU, TYPE1_IOMMU)
+    # Only with a buffer that can be changed does Python return what the kernel does: the handle.
+    device = fcntl.ioctl(group, GROUP_GET_DEVICE_FD, bytearray(address.encode() + b"\0"))
+    return [container, group, device]
+
+
+def main() -> None:
+    """Hold the VF named on the command line."""
+    handles = open_vf(sys.argv[1])
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 1e9)
+    for handle in reversed(handles):
+        os.close(handle)
+
+
+if __name__ == "__main__":
+    main()
