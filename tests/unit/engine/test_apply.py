@@ -1,0 +1,350 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import errno
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._node.apply import (
+    SECONDS,
+    ApplyError,
+    converge,
+    refuse_new_users,
+    rehearse,
+    take,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
+from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan
+from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.step import NONE, Action, Step
+from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
+from ansible_collections.accel.qat.tests.unit.engine.nodes import (
+    GEN2,
+    GEN4,
+    OTHER,
+    VF0,
+    VF1,
+    apply,
+    plan_of,
+    planner,
+    told,
+)
+
+DEVICES = "/sys/bus/pci/devices"
+DRIVERS = "/sys/bus/pci/drivers"
+
+
+def gen4(**others: t.Any) -> FakeKernel:
+    """One PF of two VFs, everything as wanted."""
+    return FakeKernel.with_pfs(pf("4xxx", GEN4, **{"total_vfs": 2, "autoprobe": False, "vfs": "vfio-pci", **others}))
+
+
+def snapshot(kernel: FakeKernel) -> t.Any:
+    """What decides how a PF can be used; not the IOMMU groups, which are new with each VF."""
+    return [
+        (
+            device.address,
+            device.function.driver,
+            device.state,
+            device.services,
+            device.function.sriov and (device.function.sriov.count, device.function.sriov.autoprobe),
+            [(one.address, one.driver, one.override) for one in device.vfs],
+        )
+        for device in read_node(kernel).qat
+    ]
+
+
+# The way it goes when all is well.
+
+
+def test_takes_all_steps_and_proves_it() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2), pf("c6xx", GEN2, total_vfs=2, vfs=vf()))
+    outcome = apply(kernel, {"select": {"index": 0}, "services": ["dc"]}, {})
+    assert [write.errno for write in kernel.writes] == [None] * len(kernel.writes)
+    assert {(one.driver, one.override) for device in outcome.after.qat for one in device.vfs} == {
+        ("vfio-pci", "vfio-pci")
+    }
+    assert outcome.plan.steps == tuple(outcome.steps)
+    assert apply(kernel, {"select": {"index": 0}, "services": ["dc"]}, {}).steps == []
+
+
+def test_plans_anew_when_a_driver_came_in() -> None:
+    kernel = FakeKernel.with_pfs(
+        pf("4xxx", GEN4, total_vfs=1, driver=None), pf("c6xx", GEN2, total_vfs=1), loaded=("qat_4xxx",)
+    )
+    plans: list[Plan] = []
+
+    def plan(node: Node) -> Plan:
+        plans.append(planner({})(node))
+        return plans[-1]
+
+    outcome = converge(kernel, lambda: read_node(kernel), plan, SECONDS)
+    assert [step.action for step in outcome.steps if step.reveals] == [
+        Action.LOAD_MODULE,
+        Action.BIND,
+        Action.LOAD_MODULE,
+    ]
+    assert [len(one.steps) for one in plans] == [11, 10, 9, 4, 0]
+
+
+def test_as_many_plans_as_pfs_without_their_driver() -> None:
+    addresses = [f"0000:{bus:02x}:00.0" for bus in range(0x10, 0x80, 0x10)]
+    kernel = FakeKernel.with_pfs(*(pf("4xxx", one, total_vfs=1, driver=None) for one in addresses))
+    assert all(device.vfs[0].driver == "vfio-pci" for device in apply(kernel, {}).after.qat)
+
+
+def test_remembers_before_the_first_write() -> None:
+    kernel = gen4()
+    remembered: list[tuple[int, list[str]]] = []
+    converge(
+        kernel,
+        lambda: read_node(kernel),
+        planner({"services": ["dc"], "vfs": 0}),
+        SECONDS,
+        lambda plan, _node: remembered.append((len(kernel.writes), told(plan.steps)[:1])),
+    )
+    assert remembered == [(0, [f"state {GEN4}: up -> down"])]
+
+
+# Before the first write.
+
+
+@pytest.mark.parametrize("state", ["read_only", "unprivileged"])
+def test_rehearsal_finds_files_that_cannot_be_written(state: str) -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, state="down"))
+    setattr(kernel, state, True)
+    with pytest.raises(RefusedError) as caught:
+        rehearse(plan_of(kernel, {"vfs": 0}), kernel)
+    assert str(caught.value) == (
+        f"{DEVICES}/{GEN4}/qat/state: no permission to write; run as root (become: true), with /sys writable"
+    )
+
+
+def test_rehearsal_does_not_mind_files_that_are_not_there_yet() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4))
+    rehearse(plan_of(kernel, {}), kernel)
+
+
+def test_a_user_who_comes_after_the_reading_is_not_cut_off() -> None:
+    kernel = gen4()
+
+    def meanwhile(_plan: Plan, _node: Node) -> None:
+        kernel.open_vf(VF1, "qemu-kvm")
+
+    with pytest.raises(RefusedError) as caught:
+        converge(kernel, lambda: read_node(kernel), planner({"services": ["dc"]}), SECONDS, meanwhile)
+    assert str(caught.value) == (
+        f"{VF1}: qemu-kvm (pid 4001) has just opened {VF1}; end or drain that user first, and try again"
+    )
+    assert kernel.writes == []
+
+
+def test_a_user_who_was_known_may_be_cut_off_by_force() -> None:
+    kernel = gen4(vfs=[vf("vfio-pci", held_by="qemu-kvm"), vf("vfio-pci")])
+    node = read_node(kernel)
+    plan = plan_of(kernel, {"services": ["dc"], "when_in_use": "force"})
+    refuse_new_users(kernel, plan.steps, node)
+    kernel.open_vf(VF0, "another")
+    with pytest.raises(RefusedError, match="another"):
+        refuse_new_users(kernel, plan.steps, node)
+
+
+# Single steps.
+
+
+def step(action: Action, device: str, before: str, after: str) -> Step:
+    return Step(action, device, before, after, "a test wants it", GEN4)
+
+
+def test_an_accepted_write_without_effect_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = gen4()
+    monkeypatch.setattr(kernel, "write", lambda *_arguments: None)
+    with pytest.raises(NodeError) as caught:
+        take(kernel, step(Action.OVERRIDE, VF0, "vfio-pci", "c6xxvf"), 1)
+    assert str(caught.value) == (
+        f"{DEVICES}/{VF0}/driver_override: the kernel accepted 'c6xxvf', but {DEVICES}/{VF0}/driver_override is vfio-pci; "
+        "see whether another tool manages this device"
+    )
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        step(Action.BIND, VF0, NONE, "vfio-pci"),
+        step(Action.OVERRIDE, VF0, NONE, "vfio-pci"),
+        step(Action.STATE, GEN4, "down", "up"),
+        step(Action.SERVICES, GEN4, "dc", "asym;sym"),
+        step(Action.VF_COUNT, GEN4, "0", "2"),
+        step(Action.AUTOPROBE, GEN4, "1", "0"),
+        step(Action.UNBIND, OTHER, "4xxx", NONE),
+    ],
+    ids=lambda one: one.action.value,
+)
+def test_what_somebody_else_has_done_meanwhile_is_no_error(done: Step) -> None:
+    kernel = gen4()
+    kernel.fail_writes("*", errno.EBUSY)
+    take(kernel, done, 1)
+
+
+def test_fewer_vfs_than_promised() -> None:
+    kernel = gen4(vfs=())
+    kernel.switch(GEN4, "missing_vfs", "1")
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {})
+    assert "the kernel made 1 VFs instead of 2; see the kernel's log, and the BIOS for" in str(caught.value)
+
+
+def test_the_kernels_own_words_are_passed_on() -> None:
+    kernel = gen4()
+    kernel.switch(GEN4, "fail_up", "14 -1")
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"], "vfs": 0})
+    failure = caught.value.as_dict()["failed_at"][0]
+    assert failure["kernel_log"][-1] == f"4xxx {GEN4}: Failed to start device qat_dev0"
+    assert f'(the kernel says "4xxx {GEN4}: Failed to start device qat_dev0")' in failure["problem"]
+
+
+# Failures.
+
+
+def test_a_failing_step_puts_the_pf_back() -> None:
+    kernel = gen4()
+    before = snapshot(kernel)
+    kernel.switch(GEN4, "fail_services", str(errno.EIO))
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"]})
+    error = caught.value
+    assert snapshot(kernel) == before
+    assert str(error) == (
+        f"{DEVICES}/{GEN4}/qat/cfg_services: writing 'dc' failed with EIO (Input/output error), "
+        "which this step is not known to give; see the kernel's log for the device's own message; "
+        f"{GEN4} was put back as it was found"
+    )
+    assert told(failure.step for failure in error.failures) == [f"services {GEN4}: sym;asym -> dc"]
+    assert error.done == ()
+    assert told(error.rolled_back)[0] == f"vf_count {GEN4}: 0 -> 2"
+    document = error.as_dict()
+    assert document["kind"] == "apply"
+    assert document["stands"] == []
+    assert document["failed_at"] == [failure.as_dict() for failure in error.failures]
+    assert document["failed_at"][0]["step"]["value"] == "dc"
+    assert document["rolled_back"][0]["action"] == "vf_count"
+
+
+def test_what_was_done_to_other_pfs_stands() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1), pf("4xxx", OTHER, total_vfs=1), loaded=None)
+    before = snapshot(kernel)
+    kernel.switch(OTHER, "fail_enable_vfs", str(errno.ENOMEM))
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {})
+    after = snapshot(kernel)
+    assert after[1] == before[1]
+    assert after[0][-1] == [(VF0, "vfio-pci", "vfio-pci")]
+    assert {one.pf for one in caught.value.done} == {"", GEN4}
+    assert told(caught.value.rolled_back) == [f"autoprobe {OTHER}: 0 -> 1", f"state {OTHER}: down -> up"]
+
+
+def test_a_failing_first_step_leaves_nothing_to_put_back() -> None:
+    kernel = gen4(vfs=())
+    kernel.switch(GEN4, "kernel_users", "1")
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"], "vfs": 0})
+    assert (caught.value.done, caught.value.rolled_back) == ((), ())
+    assert str(caught.value) == (
+        f"{DEVICES}/{GEN4}/qat/state: writing 'down' failed with EBUSY (Device or resource busy), "
+        "the PF is in reset, or the kernel itself uses it (IPsec, dm-crypt); "
+        "wait for the reset to end, or stop the kernel's user, which /proc/crypto names"
+    )
+
+
+def test_says_so_when_putting_back_fails_too() -> None:
+    kernel = gen4()
+    kernel.fail_writes(f"*/{GEN4}/qat/cfg_services", errno.EIO)
+    kernel.fail_writes(f"*/{GEN4}/sriov_numvfs", errno.ENOMEM)
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"]})
+    assert f"putting {GEN4} back failed too: {DEVICES}/{GEN4}/sriov_numvfs: writing '2' failed with ENOMEM" in str(
+        caught.value
+    )
+    assert told(caught.value.done) == [f"state {GEN4}: up -> down"]
+    assert caught.value.rolled_back == ()
+
+
+def test_one_bad_vf_does_not_cost_the_others() -> None:
+    kernel = gen4(total_vfs=3, vfs=())
+    kernel.switch(GEN4, "refuse_vfio", "0x2")
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {})
+    assert [one.driver for one in read_node(kernel).qat[0].vfs] == ["vfio-pci", None, "vfio-pci"]
+    assert [failure.step.device for failure in caught.value.failures] == [VF1]
+    assert str(caught.value) == (
+        f"{DRIVERS}/vfio-pci/bind: writing '{VF1}' failed with EINVAL (Invalid argument), vfio-pci refuses this device "
+        f'(the kernel says "vfio-pci: probe of {VF1} failed with error -22"); before Gen4, load vfio-pci with '
+        "disable_denylist=1; otherwise reset the PF, and see the kernel's log; the other VFs are as wanted"
+    )
+
+
+def test_counts_further_bad_vfs() -> None:
+    kernel = gen4(total_vfs=3, vfs=())
+    kernel.switch(GEN4, "refuse_vfio", "0x7")
+    with pytest.raises(ApplyError, match=rf"\(and 2 more: {VF1}, 0000:6b:00.3\)"):
+        apply(kernel, {})
+
+
+def test_a_write_that_does_not_return() -> None:
+    kernel = gen4()
+    kernel.block_writes(f"*/{GEN4}/qat/cfg_services")
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"]}, seconds=7)
+    assert isinstance(caught.value.failures[0].error, WriteTimeout)
+    assert str(caught.value) == (
+        f"{DEVICES}/{GEN4}/qat/cfg_services: writing 'dc' has not returned after 7 seconds; "
+        "process 3999 stays in the kernel until the device lets go; "
+        "nothing was put back, since the kernel still works on it"
+    )
+    assert told(caught.value.done) == [f"state {GEN4}: up -> down"]
+
+
+def test_names_those_whom_a_hanging_write_waits_for() -> None:
+    kernel = gen4(vfs=[vf("vfio-pci", held_by="qemu-kvm"), vf("vfio-pci")])
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"], "when_in_use": "force"}, seconds=7)
+    assert f"has not returned after 7 seconds, since qemu-kvm (pid 4001) has {VF0} open; process" in str(caught.value)
+    assert caught.value.failures[0].as_dict()["kind"] == "timeout"
+
+
+def test_a_node_that_does_not_keep_what_is_written() -> None:
+    kernel = gen4(autoprobe=True)
+
+    def read() -> Node:
+        sriov = kernel.machine.bus.functions[GEN4].sriov
+        assert sriov is not None
+        sriov.autoprobe = True
+        return read_node(kernel)
+
+    with pytest.raises(NodeError) as caught:
+        converge(kernel, read, planner({}), SECONDS)
+    assert str(caught.value) == (
+        f"{DEVICES}/{GEN4}/sriov_drivers_autoprobe: the node does not keep what is written to it: "
+        f"{DEVICES}/{GEN4}/sriov_drivers_autoprobe: 1 -> 0 (new VFs wait for the configured driver); "
+        "see whether another tool manages this device"
+    )
+
+
+def test_a_module_that_cannot_be_loaded() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4), missing=("vfio_pci",))
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {})
+    assert str(caught.value).startswith("vfio_pci: modprobe failed: modprobe: FATAL: Module vfio_pci not found")
+    assert caught.value.done == ()
+
+
+def test_what_users_keep_is_told() -> None:
+    kernel = gen4(vfs=[vf("vfio-pci", held_by="qemu-kvm"), vf("vfio-pci")])
+    outcome = apply(kernel, {"services": ["dc"], "when_in_use": "skip"})
+    assert outcome.steps == []
+    assert [skip.device for skip in outcome.skipped] == [GEN4]
+    assert outcome.plan.skipped == outcome.skipped
