@@ -1,0 +1,369 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live kernel, on files of a temporary directory; FIFOs block as sysfs files do whose device somebody holds."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._node import kernel as kernel_module
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
+
+DEVICE = "/sys/bus/pci/devices/0000:6b:00.0"
+
+
+class Tree:
+    """A host's files, mounted at other places."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.kernel = LiveKernel(f"{root}/host-sys/", f"{root}/host-proc", f"{root}/host-dev")
+        for directory in ("host-sys/bus/pci/devices/0000:6b:00.0/qat", "host-proc", "host-dev"):
+            (root / directory).mkdir(parents=True)
+
+    def at(self, path: str) -> Path:
+        return self.root / ("host-" + path.lstrip("/"))
+
+    def file(self, path: str, content: bytes = b"") -> Path:
+        place = self.at(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        return place
+
+    def fifo(self, path: str) -> Path:
+        os.mkfifo(self.at(path))
+        return self.at(path)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> t.Iterator[Tree]:
+    one = Tree(tmp_path)
+    yield one
+    one.kernel.close()
+
+
+# Files.
+
+
+def test_maps_the_roots(tree: Tree) -> None:
+    tree.file("/sys/module/vfio_pci/refcnt", b"0\n")
+    tree.file("/proc/sys/kernel/osrelease", b"6.12.0\n")
+    tree.file("/dev/vfio/7")
+    assert tree.kernel.read("/sys/module/vfio_pci/refcnt") == "0"
+    assert tree.kernel.read("/proc/sys/kernel/osrelease") == "6.12.0"
+    assert tree.kernel.list("/dev/vfio") == ["7"]
+    assert tree.kernel.list("/sys") == ["bus", "module"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "sys/module", "/system", "/process"])
+def test_touches_nothing_else(tree: Tree, path: str) -> None:
+    with pytest.raises(ValueError, match="is not below /sys, /proc or /dev"):
+        tree.kernel.read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"up\n", "up"), (b"(null)\n", "(null)"), (b"\0\0sym;asym\0\n", "sym;asym"), (b"\xff\n", "\ufffd"), (b"", "")],
+)
+@pytest.mark.parametrize("name", ["numa_node", "driver_override", "qat/state"])
+def test_cleans_what_it_reads(tree: Tree, name: str, content: bytes, text: str) -> None:
+    """Those that may block are read by another process, and no different."""
+    tree.file(f"{DEVICE}/{name}", content)
+    assert tree.kernel.read(f"{DEVICE}/{name}") == text
+
+
+@pytest.mark.parametrize("name", ["numa_node", "driver_override"])
+def test_passes_on_why_a_file_cannot_be_read(tree: Tree, name: str) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        tree.kernel.read(f"{DEVICE}/{name}")
+    assert caught.value.errno == errno.ENOENT
+
+
+def test_links(tree: Tree) -> None:
+    tree.at(f"{DEVICE}/driver").symlink_to("../../../../bus/pci/drivers/4xxx")
+    assert tree.kernel.target(f"{DEVICE}/driver") == "../../../../bus/pci/drivers/4xxx"
+    assert tree.kernel.link(f"{DEVICE}/driver") == "4xxx"
+    assert not tree.kernel.exists(f"{DEVICE}/driver")
+    assert tree.kernel.exists(DEVICE)
+    with pytest.raises(OSError, match="driver_override"):
+        tree.kernel.link(f"{DEVICE}/driver_override")
+
+
+def test_writable(tree: Tree) -> None:
+    tree.file(f"{DEVICE}/sriov_numvfs")
+    assert tree.kernel.writable(f"{DEVICE}/sriov_numvfs")
+    assert not tree.kernel.writable(f"{DEVICE}/gone")
+
+
+# Writes.
+
+
+def test_writes_value_and_newline(tree: Tree) -> None:
+    place = tree.file(f"{DEVICE}/driver_override", b"0123456789")
+    tree.kernel.write(f"{DEVICE}/driver_override", "vfio-pci", 5)
+    # Sysfs files are not truncated, and a longer text that was there before is none of the kernel's business.
+    assert place.read_bytes() == b"vfio-pci\n9"
+
+
+def test_creates_no_file(tree: Tree) -> None:
+    with pytest.raises(FileNotFoundError):
+        tree.kernel.write(f"{DEVICE}/sriov_numvfs", "16", 5)
+    assert not tree.at(f"{DEVICE}/sriov_numvfs").exists()
+
+
+def test_passes_on_the_errno_of_a_write(tree: Tree) -> None:
+    with pytest.raises(OSError, match="qat") as caught:
+        tree.kernel.write(f"{DEVICE}/qat", "16", 5)
+    assert caught.value.errno == errno.EISDIR
+
+
+@contextlib.contextmanager
+def released(*fifos: Path) -> t.Iterator[None]:
+    """Lets the children that these FIFOs hold up go on in the end."""
+    try:
+        yield
+    finally:
+        for fifo in fifos:
+            os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+
+
+def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
+    fifo = tree.fifo(f"{DEVICE}/sriov_numvfs")
+    other = tree.file(f"{DEVICE}/driver_override")
+    with released(fifo):
+        begin = time.monotonic()
+        with pytest.raises(WriteTimeout) as caught:
+            tree.kernel.write(f"{DEVICE}/sriov_numvfs", "0", 0.2)
+        assert time.monotonic() - begin < 2
+        assert re.fullmatch(
+            rf"{re.escape(DEVICE)}/sriov_numvfs: writing '0' has not returned after 0.2 seconds; "
+            r"process \d+ stays in the kernel until the device lets go",
+            str(caught.value),
+        )
+        tree.kernel.write(f"{DEVICE}/driver_override", "vfio-pci", 5)
+        assert other.read_text() == "vfio-pci\n"
+
+
+def test_a_process_left_behind_holds_nothing_open(tree: Tree) -> None:
+    """Neither the lock nor the output that somebody reads to its end."""
+    fifo = tree.fifo(f"{DEVICE}/sriov_numvfs")
+    reader, writer = os.pipe()
+    with released(fifo):
+        with tree.kernel.locked(1), pytest.raises(WriteTimeout) as caught:
+            tree.kernel.write(f"{DEVICE}/sriov_numvfs", "0", 0.2)
+        pid = re.search(r"process (\d+)", str(caught.value))
+        assert pid is not None
+        held = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid[1]}/fd")}
+        assert {name.partition(":")[0] for name in held} == {"/dev/null", "socket"}
+        with tree.kernel.locked(0.2):
+            pass
+    os.close(reader)
+    os.close(writer)
+
+
+# Reads that may block.
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_module, "READ_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("name", ["driver_override", "sriov_numvfs", "qat/state"])
+def test_a_read_that_blocks_is_given_up(tree: Tree, name: str) -> None:
+    with released(tree.fifo(f"{DEVICE}/{name}")), pytest.raises(TimeoutError):
+        tree.kernel.read(f"{DEVICE}/{name}")
+
+
+def test_fetches_together(tree: Tree) -> None:
+    names = [f"{DEVICE}/driver_override", f"{DEVICE}/numa_node", f"{DEVICE}/qat/state"]
+    places = [tree.file(name, b"first\n") for name in names]
+    tree.kernel.expect([*names, f"{DEVICE}/sriov_numvfs"])
+    for place in places:
+        place.write_text("second\n")
+    # What cannot block is not fetched ahead, and what was fetched is good for one reading.
+    assert [tree.kernel.read(name) for name in names] == ["first", "second", "first"]
+    assert [tree.kernel.read(name) for name in names] == ["second", "second", "second"]
+    with pytest.raises(FileNotFoundError):
+        tree.kernel.read(f"{DEVICE}/sriov_numvfs")
+
+
+def test_what_was_fetched_before_a_write_is_forgotten(tree: Tree) -> None:
+    tree.file(f"{DEVICE}/driver_override", b"old-one\n")
+    tree.kernel.expect([f"{DEVICE}/driver_override"])
+    tree.kernel.write(f"{DEVICE}/driver_override", "new-one", 5)
+    assert tree.kernel.read(f"{DEVICE}/driver_override") == "new-one"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_fetching_gives_way_where_one_file_blocks(tree: Tree) -> None:
+    with released(tree.fifo(f"{DEVICE}/sriov_numvfs")):
+        tree.file(f"{DEVICE}/driver_override", b"vfio-pci\n")
+        tree.kernel.expect([f"{DEVICE}/driver_override", f"{DEVICE}/sriov_numvfs"])
+        assert tree.kernel.read(f"{DEVICE}/driver_override") == "vfio-pci"
+        with pytest.raises(TimeoutError):
+            tree.kernel.read(f"{DEVICE}/sriov_numvfs")
+
+
+# The lock.
+
+HOLD = """
+import sys
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
+with LiveKernel(sys.argv[1]).locked(5):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_exclude_each_other(tree: Tree) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tree.root / "host-sys")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        begin = time.monotonic()
+        with pytest.raises(RefusedError) as caught, tree.kernel.locked(0.3):
+            pytest.fail("the lock was given twice")
+        assert 0.3 <= time.monotonic() - begin < 2
+        assert str(caught.value) == (
+            "/sys/bus/pci/devices: another change of this node's devices has been running for 0.3 seconds; "
+            "wait for it to end, or see which qatctl or Ansible process hangs"
+        )
+        other.stdin.close()
+        with tree.kernel.locked(5):
+            pass
+
+
+def test_the_lock_ends_with_an_error(tree: Tree) -> None:
+    with pytest.raises(KeyError), tree.kernel.locked(1):
+        raise KeyError
+    with tree.kernel.locked(0.2):
+        pass
+
+
+# Modules.
+
+
+@pytest.fixture
+def modprobe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Callable[[str], Path]:
+    """A modprobe that does what the script says; its arguments are in the file that is returned."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    called = tmp_path / "called"
+    monkeypatch.setenv("PATH", str(directory), prepend=os.pathsep)
+
+    def install(script: str) -> Path:
+        (directory / "modprobe").write_text(f'#!/bin/sh\necho "$@" >> {called}\n{script}\n')
+        (directory / "modprobe").chmod(0o755)
+        return called
+
+    return install
+
+
+def test_loads_and_unloads(modprobe: t.Callable[[str], Path]) -> None:
+    called = modprobe("exit 0")
+    LiveKernel().load_module("vfio_pci", ["disable_denylist=1"], 5)
+    LiveKernel().load_module("qat_4xxx", (), 5)
+    LiveKernel().unload_module("vfio_pci", 5)
+    assert called.read_text().splitlines() == ["vfio_pci disable_denylist=1", "qat_4xxx", "--remove vfio_pci"]
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'modprobe: FATAL: Module x' >&2; echo 'not found' >&2; exit 1", "modprobe: FATAL: Module x not found"),
+        ("exit 3", "exit code 3"),
+    ],
+)
+def test_a_module_that_cannot_be_loaded(modprobe: t.Callable[[str], Path], script: str, said: str) -> None:
+    modprobe(script)
+    with pytest.raises(NodeError) as caught:
+        LiveKernel().load_module("x", (), 5)
+    assert str(caught.value) == (
+        f"x: modprobe failed: {said}; see the kernel's log, and that the module belongs to the running kernel"
+    )
+
+
+def test_no_modprobe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NodeError) as caught:
+        LiveKernel().unload_module("vfio_pci", 5)
+    assert str(caught.value) == "vfio_pci: the command modprobe is missing; install kmod on the node"
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_modprobe_that_hangs(modprobe: t.Callable[[str], Path]) -> None:
+    modprobe("exec sleep 60")
+    begin = time.monotonic()
+    with pytest.raises(WriteTimeout) as caught:
+        LiveKernel().load_module("qat_4xxx", (), 0.2)
+    assert time.monotonic() - begin < 2
+    match = re.fullmatch(
+        r"qat_4xxx: modprobe has not returned after 0.2 seconds; "
+        r"process (\d+) stays in the kernel; see the kernel's log",
+        str(caught.value),
+    )
+    assert match is not None
+    os.kill(int(match[1]), signal.SIGKILL)
+    os.waitpid(int(match[1]), 0)
+    del caught
+    gc.collect()
+
+
+# The kernel's log.
+
+
+def test_the_log_since_the_first_write(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A FIFO gives one record a read as /dev/kmsg does, but has no end to seek to."""
+    log = tree.fifo("/dev/kmsg")
+    monkeypatch.setattr(os, "lseek", lambda *_arguments: 0)
+    tree.file(f"{DEVICE}/driver_override")
+    writer = os.open(log, os.O_RDWR)
+    assert tree.kernel.log("0000:6b:00.0") == ()
+    tree.kernel.write(f"{DEVICE}/driver_override", "vfio-pci", 5)
+    records = (
+        "3,1,10,-;4xxx 0000:6b:00.0: Device busy\n SUBSYSTEM=pci\n",
+        "6,2,11,-;4xxx 0000:6b:00.0: only for information\n",
+        "28,3,12,-;4xxx 0000:6b:00.0: a warning of another facility\n",
+        "4,4,13,-;4xxx 0000:70:00.0: another device\n",
+    )
+    for record in records:
+        os.write(writer, record.encode())
+        tree.kernel.log("nobody")
+    assert tree.kernel.log("0000:6b:00.0") == [
+        "4xxx 0000:6b:00.0: Device busy",
+        "4xxx 0000:6b:00.0: a warning of another facility",
+    ]
+    os.close(writer)
+
+
+def test_no_log_for_those_who_may_not_read_it(tree: Tree) -> None:
+    tree.file(f"{DEVICE}/driver_override")
+    tree.kernel.write(f"{DEVICE}/driver_override", "vfio-pci", 5)
+    assert tree.kernel.log("0000:6b:00.0") == []
+
+
+def test_time_passes() -> None:
+    begin = time.monotonic()
+    LiveKernel().sleep(0.05)
+    assert time.monotonic() - begin >= 0.05
