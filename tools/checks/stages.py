@@ -14,7 +14,10 @@ from .shell import BUILD, CHECKOUT, COLLECTION, Shell
 # Controller and tests are written for 3.11, what a managed node runs for 3.9.
 OLDEST_NODE_PYTHON = "3.9"
 # Tests of what runs on managed nodes. pyproject.toml lists them too, with those of the tools, for a plain `pytest`.
-NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py")
+NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py", "device_plugin/tests")
+# A package of its own, which is not part of the collection.
+PLUGIN_CODE = ("device_plugin/src/qat_device_plugin", "device_plugin/tests")
+PLUGIN_PATH = "device_plugin/src:device_plugin/tests"
 
 
 def lint(shell: Shell) -> None:
@@ -42,6 +45,7 @@ def types(shell: Shell) -> None:
     all_code = ("plugins", "molecule", "roles", "tests", "tools")
     shell.run("mypy", *_with_python(node_code))
     shell.run("mypy", "--python-version", "3.11", *_with_python(all_code))
+    shell.run("mypy", *PLUGIN_CODE, MYPYPATH=PLUGIN_PATH)
 
 
 def unit(shell: Shell) -> None:

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a container gets with its VFs: device nodes, environment and CDI names.
+
+Each consumer of the environment has a rule of its own for the variable's name, noted below with its source.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ._node.kernel import Kernel
+from ._node.paths import VFIO, device_file
+from .catalogue import OfferedVf
+
+CDI_KIND = "qat.intel.com/vf"
+
+
+class AllocationError(Exception):
+    """A VF that was asked for cannot be given; the message names it and says why."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer for one container: paths of device nodes, the same inside and outside; variables; CDI names."""
+
+    nodes: tuple[str, ...]
+    environment: t.Mapping[str, str]
+    cdi_names: tuple[str, ...] = ()
+
+
+def answer(
+    kernel: Kernel, resource: str, offer: t.Sequence[OfferedVf], addresses: t.Sequence[str], cdi: bool = False
+) -> Answer:
+    """What a container gets that asks for the VFs at `addresses`; raises AllocationError for one that it cannot have."""
+    known = {vf.address: vf for vf in offer}
+    nodes = [_node_of(kernel, resource, known.get(address), address) for address in addresses]
+    return Answer(
+        nodes=(*dict.fromkeys(nodes), VFIO + "/vfio"),
+        environment=environment(resource, addresses),
+        cdi_names=tuple(f"{CDI_KIND}={address}" for address in addresses) if cdi else (),
+    )
+
+
+def environment(resource: str, addresses: t.Sequence[str]) -> dict[str, str]:
+    """The variables that name the VFs, in the order in which they were asked for.
+
+    `QATn`: Intel's plugin (cmd/qat_plugin). `PCIDEVICE_...`: the SR-IOV network device plugin, whose form Kata's agent translates
+    to the guest's addresses (src/agent/src/device). `PCI_RESOURCE_...`: KubeVirt (pkg/util/util.go). The last two write the
+    resource in upper case with `_` for `/` and `.`, and keep dashes.
+    """
+    name = resource.replace("/", "_").replace(".", "_").upper()
+    together = ",".join(addresses)
+    numbered = {f"QAT{position}": address for position, address in enumerate(addresses)}
+    return {**numbered, f"PCIDEVICE_{name}": together, f"PCI_RESOURCE_{name}": together}
+
+
+def _node_of(kernel: Kernel, resource: str, vf: OfferedVf | None, address: str) -> str:
+    """The VFIO node of a VF as it is now, since a VF that was created anew can have another one."""
+    if vf is None:
+        raise AllocationError(f"{address} is not a VF of {resource} on this node")
+    if vf.reasons:
+        raise AllocationError(f"{address} cannot be used now: {'; '.join(reason.detail for reason in vf.reasons)}")
+    driver = _link(kernel, device_file(address, "driver"))
+    if driver != vf.driver:
+        raise AllocationError(
+            f"{address} cannot be used: it is bound to {driver or 'no driver'} instead of {vf.driver}"
+        )
+    node = vfio_node_of(kernel, address)
+    if node is None:
+        raise AllocationError(f"{address} cannot be used: it has no node in {VFIO}")
+    return node
+
+
+def vfio_node_of(kernel: Kernel, address: str) -> str | None:
+    """The VFIO group node of a function as it is now, or None.
+
+    Without an IOMMU its name has a prefix (Linux drivers/vfio/group.c, vfio_group_create).
+    """
+    group = _link(kernel, device_file(address, "iommu_group"))
+    candidates = (f"{VFIO}/{group}", f"{VFIO}/noiommu-{group}") if group else ()
+    return next((node for node in candidates if kernel.exists(node)), None)
+
+
+def _link(kernel: Kernel, path: str) -> str | None:
+    try:
+        return kernel.link(path)
+    except OSError:
+        return None

@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is offered to Kubernetes: the VFs of each resource with their health. Decisions only, from a picture of the node."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ._node.describe import RESOURCE_PREFIX
+from ._node.paths import vfio_node
+from ._node.picture import VFIO_DRIVERS, Node, PciFunction, QatDevice
+from ._node.schema import Rule
+from ._node.services import resource_name
+from ._node.target import advertised, rule_for
+
+
+class Reason(t.NamedTuple):
+    """Why a VF cannot be used: a code of a fixed set, for metrics, and words for people."""
+
+    code: str
+    detail: str
+
+
+REASONS = ("blocked", "driver", "vfio_node", "services", "pf_state", "heartbeat", "ras_fatal")
+"""Every code there is."""
+
+
+@dataclass(frozen=True)
+class OfferedVf:
+    """A VF that Kubernetes is told of. `driver` is the one it shall have; `reasons` are empty while it can be used."""
+
+    address: str
+    pf_address: str
+    numa_node: int
+    driver: str
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a container may get it."""
+        return not self.reasons
+
+
+Offers = t.Mapping[str, "tuple[OfferedVf, ...]"]
+"""The VFs by the full name of their resource."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one look at the node found: its picture, and the names in /dev/vfio."""
+
+    node: Node
+    vfio_names: frozenset[str]
+
+
+def resources_of(node: Node, known: t.Mapping[str, str]) -> dict[str, str]:
+    """The resource of each PF. `known` is what was found before: it holds while a PF's services cannot be read.
+
+    A PF that has services but has not told them yet is left out, rather than taken for one without.
+    """
+    found: dict[str, str] = {}
+    for device in node.qat:
+        if device.services or not device.family.has_services:
+            found[device.address] = RESOURCE_PREFIX + resource_name(device.services)
+        elif device.address in known:
+            found[device.address] = known[device.address]
+    return found
+
+
+def offers_of(
+    sight: Sight,
+    rules: t.Sequence[Rule],
+    resources: t.Mapping[str, str],
+    pf_reasons: t.Mapping[str, tuple[Reason, ...]],
+) -> dict[str, tuple[OfferedVf, ...]]:
+    """The VFs that the rules advertise, by resource. PFs whose VFs stay with a driver of the host are not offered."""
+    offers: dict[str, tuple[OfferedVf, ...]] = {}
+    for device in sight.node.qat:
+        rule = rule_for(rules, device)
+        resource = resources.get(device.address)
+        if rule is None or resource is None or rule.driver not in VFIO_DRIVERS:
+            continue
+        shared = _shared_reasons(device) + tuple(pf_reasons.get(device.address, ()))
+        chosen = frozenset(advertised(rules, device))
+        vfs = tuple(_offered(vf, device, rule, sight, shared) for vf in device.vfs if vf.address in chosen)
+        if vfs:
+            offers[resource] = offers.get(resource, ()) + vfs
+    return offers
+
+
+def _offered(vf: PciFunction, device: QatDevice, rule: Rule, sight: Sight, shared: tuple[Reason, ...]) -> OfferedVf:
+    numa_node = vf.numa_node if vf.numa_node >= 0 else device.function.numa_node
+    return OfferedVf(vf.address, device.address, numa_node, rule.driver, _own_reasons(vf, rule, sight) + shared)
+
+
+def _own_reasons(vf: PciFunction, rule: Rule, sight: Sight) -> tuple[Reason, ...]:
+    if vf.blocked:
+        return (Reason("blocked", "the kernel is still at work on it"),)
+    if vf.driver != rule.driver:
+        return (Reason("driver", f"it is bound to {vf.driver or 'no driver'} instead of {rule.driver}"),)
+    if vf.iommu_group is None:
+        return (Reason("vfio_node", "it has no IOMMU group"),)
+    if not sight.vfio_names & {vf.iommu_group, f"noiommu-{vf.iommu_group}"}:
+        return (Reason("vfio_node", f"{vfio_node(vf.iommu_group)} is missing"),)
+    return ()
+
+
+def _shared_reasons(device: QatDevice) -> tuple[Reason, ...]:
+    """What the picture says against all VFs of a PF."""
+    if device.function.blocked:
+        return (Reason("blocked", f"the kernel is still at work on its PF {device.address}"),)
+    if device.family.has_services and not device.services:
+        return (Reason("services", f"the services of its PF {device.address} cannot be read"),)
+    return ()

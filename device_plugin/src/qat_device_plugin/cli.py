@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `qat-device-plugin`. Exit codes: 0 stopped as asked or valid, 1 the node cannot be read, 2 wrong settings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import typing as t
+
+from ._node.errors import NodeError
+from .settings import SettingsError, parse_settings
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        settings = parse_settings(sys.argv[1:] if arguments is None else arguments, os.environ)
+    except SettingsError as error:
+        return _refuse(str(error))
+    # What the service needs takes time to import; the one who only asks for help or a check need not wait for it.
+    from .configuration import read_rules  # noqa: PLC0415
+
+    try:
+        rules = read_rules(settings.config)
+    except NodeError as error:
+        return _refuse(error.sentence())
+    if settings.validate:
+        print(f"{settings.config}: valid, {len(rules)} rules")
+        return 0
+    from .logs import set_up  # noqa: PLC0415
+    from .service import serve  # noqa: PLC0415
+
+    set_up(settings.log_level, settings.log_format, journal="JOURNAL_STREAM" in os.environ)
+    try:
+        asyncio.run(serve(settings, rules))
+    except NodeError as error:
+        print(f"qat-device-plugin: {error.sentence()}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"qat-device-plugin: {sentence}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

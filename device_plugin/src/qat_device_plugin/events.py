@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Events of the kernel: changes in directories, and the coming, going and binding of devices.
+
+No library is used for inotify: what it takes are two functions of the C library, and the packages on PyPI that wrap them have
+not been maintained for years or bring an event loop or threads of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import socket
+import typing as t
+from pathlib import Path
+
+_IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x40, 0x80, 0x100, 0x200
+_IN_DELETE_SELF, _IN_MOVE_SELF, _IN_ONLYDIR = 0x400, 0x800, 0x01000000
+_MASK = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
+_BUFFER = 65536
+
+_NETLINK_KOBJECT_UEVENT = 15
+_KERNEL_GROUP = 1
+_SUBSYSTEMS = frozenset({"pci", "vfio", "vfio-dev"})
+
+
+class DirectoryWatch:
+    """Calls back when something appears in a directory or vanishes from it, also where the directory itself does so.
+
+    Source: inotify(7). The directory above is watched too, and whenever anything happens both watches are set anew, which does
+    nothing where they still stand.
+    """
+
+    def __init__(self, path: Path, callback: t.Callable[[], None]) -> None:
+        self._path = path
+        self._callback = callback
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._descriptor < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        self._arm()
+        asyncio.get_running_loop().add_reader(self._descriptor, self._happened)
+
+    def close(self) -> None:
+        """Watch no longer."""
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+
+    def _happened(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._descriptor, _BUFFER):
+                pass
+        self._arm()
+        self._callback()
+
+    def _arm(self) -> None:
+        self._add(self._path)
+        for above in self._path.parents:
+            if self._add(above):
+                break
+        # It may have appeared between the two.
+        self._add(self._path)
+
+    def _add(self, path: Path) -> bool:
+        return bool(self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _MASK) >= 0)
+
+
+class DeviceWatch:
+    """Calls back when the kernel tells of a PCI or VFIO device (Documentation/ABI, lib/kobject_uevent.c)."""
+
+    def __init__(self, callback: t.Callable[[], None]) -> None:
+        self._callback = callback
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETLINK_KOBJECT_UEVENT
+        )
+        try:
+            self._socket.bind((0, _KERNEL_GROUP))
+        except OSError:
+            self._socket.close()
+            raise
+        asyncio.get_running_loop().add_reader(self._socket, self._happened)
+
+    def close(self) -> None:
+        """Listen no longer."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _happened(self) -> None:
+        try:
+            message, (sender, _groups) = self._socket.recvfrom(_BUFFER)
+        except BlockingIOError:
+            return
+        except OSError:  # the kernel had more to tell than the buffer holds: anything may have changed
+            self._callback()
+            return
+        if sender == 0 and concerns_us(message):
+            self._callback()
+
+
+def concerns_us(uevent: bytes) -> bool:
+    """Whether a message of the kernel tells of a device that could be one of ours: parts end with NUL, `KEY=value` each."""
+    fields = dict(part.partition("=")[::2] for part in uevent.decode("utf-8", "replace").split("\0") if "=" in part)
+    if fields.get("SUBSYSTEM") not in _SUBSYSTEMS:
+        return False
+    return fields.get("PCI_ID", "8086:").startswith("8086:")

@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The metrics, in Prometheus' form. docs/metrics.md has the table."""
+
+from __future__ import annotations
+
+import platform
+import time
+import typing as t
+from collections import Counter
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+
+from . import __version__
+from .statistics import LATENCY_BOUNDS, Statistics
+
+if t.TYPE_CHECKING:
+    from .service import Service
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PREFIX = "qat_device_plugin_"
+
+
+def exposition(service: Service) -> bytes:
+    """All metrics as they are now."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(_Collector(service))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> t.Iterator[Metric]:
+        """Every metric of the service."""
+        yield from _vfs(self._service)
+        yield from _registrars(self._service)
+        yield from _counters(self._service.statistics)
+        yield _latencies(self._service.statistics)
+        age = time.monotonic() - self._service.last_look
+        yield GaugeMetricFamily(_PREFIX + "scan_age_seconds", "Time since the last look at the node.", age)
+        build = InfoMetricFamily(_PREFIX + "build", "What runs.")
+        build.add_metric([], {"version": __version__, "python": platform.python_version()})
+        yield build
+
+
+def _vfs(service: Service) -> t.Iterator[Metric]:
+    vfs: Counter[tuple[str, ...]] = Counter()
+    unhealthy: Counter[tuple[str, ...]] = Counter()
+    for resource, offer in service.model.offers.items():
+        for vf in offer:
+            vfs[resource, vf.pf_address, str(vf.numa_node), "healthy" if vf.healthy else "unhealthy"] += 1
+            unhealthy.update((resource, vf.pf_address, reason.code) for reason in vf.reasons)
+    labels = ["resource", "pf", "numa_node", "health"]
+    yield _family(GaugeMetricFamily, "vfs", "VFs offered to Kubernetes.", labels, vfs)
+    text = "VFs that cannot be used, by reason; one VF can have several."
+    yield _family(GaugeMetricFamily, "unhealthy_vfs", text, ["resource", "pf", "reason"], unhealthy)
+
+
+def _registrars(service: Service) -> t.Iterator[Metric]:
+    registered = {(name,): float(one.registered) for name, one in service.registrars.items()}
+    streams = {(name,): float(one.streams) for name, one in service.registrars.items()}
+    text = "Whether kubelet has taken the registration."
+    yield _family(GaugeMetricFamily, "registered", text, ["resource"], registered)
+    yield _family(GaugeMetricFamily, "streams", "ListAndWatch streams that are open.", ["resource"], streams)
+
+
+def _counters(statistics: Statistics) -> t.Iterator[Metric]:
+    both = ["resource", "result"]
+    yield _family(
+        CounterMetricFamily,
+        "registrations",
+        "Registrations that succeeded, failed, or were lost later.",
+        both,
+        statistics.registrations,
+    )
+    yield _family(CounterMetricFamily, "allocations", "Allocations granted and refused.", both, statistics.allocations)
+    text = "Times kubelet asked which VFs to prefer."
+    yield _family(CounterMetricFamily, "preferred_allocations", text, both[:1], _tuples(statistics.preferences))
+    yield _family(CounterMetricFamily, "lists_sent", "Lists sent to kubelet.", both[:1], _tuples(statistics.lists))
+    yield _family(
+        CounterMetricFamily, "reloads", "Reloads of the configuration.", both[1:], _tuples(statistics.reloads)
+    )
+    yield _family(CounterMetricFamily, "errors", "Errors by kind.", ["kind"], _tuples(statistics.errors))
+
+
+def _latencies(statistics: Statistics) -> Metric:
+    family = HistogramMetricFamily(
+        _PREFIX + "allocation_duration_seconds", "Time to answer Allocate.", labels=["resource"]
+    )
+    for resource, latencies in statistics.latencies.items():
+        buckets: list[tuple[str, float]] = []
+        total = 0
+        for bound, count in zip((*map(str, LATENCY_BOUNDS), "+Inf"), latencies.counts):
+            total += count
+            buckets.append((bound, total))
+        family.add_metric([resource], buckets=buckets, sum_value=latencies.total)
+    return family
+
+
+def _family(kind: t.Any, name: str, text: str, labels: t.Sequence[str], values: t.Mapping[t.Any, float]) -> Metric:
+    """`values` are by a tuple of the labels' values."""
+    family: Metric = kind(_PREFIX + name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)  # type: ignore[attr-defined]
+    return family
+
+
+def _tuples(counter: Counter[str]) -> dict[tuple[str, ...], float]:
+    return {(key,): value for key, value in counter.items()}

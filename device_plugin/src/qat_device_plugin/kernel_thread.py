@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the engine's reads in a thread, since the kernel can take seconds to answer while it works on a device."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import typing as t
+
+Result = t.TypeVar("Result")
+
+
+class KernelThread:
+    """One thread, so that the engine is never entered twice. Being a daemon it cannot hold up the end of the process."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[t.Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, name="kernel", daemon=True).start()
+
+    async def run(self, function: t.Callable[[], Result]) -> Result:
+        """The function's result, or the exception it raised."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def work() -> None:
+            try:
+                result = function()
+            except BaseException as error:
+                _tell(loop, future, future.set_exception, error)
+            else:
+                _tell(loop, future, future.set_result, result)
+
+        self._work.put(work)
+        return await future
+
+    def _serve(self) -> None:
+        while True:
+            self._work.get()()
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[t.Any], setter: t.Callable[[t.Any], None], value: t.Any
+) -> None:
+    def tell() -> None:
+        if not future.done():  # it was cancelled meanwhile
+            setter(value)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(tell)

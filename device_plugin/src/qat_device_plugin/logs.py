@@ -1,0 +1,57 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Log lines on standard error: text for people and the journal, or JSON, with the same fields."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import typing as t
+
+_PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3}
+"""Levels of the journal (sd-daemon(3)), which reads them from the beginning of a line."""
+
+
+def set_up(level: str, form: str, journal: bool) -> None:
+    """Send this package's log to standard error; `journal` says that systemd reads it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text(journal))
+    logger = logging.getLogger(__package__)
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level.upper())
+
+
+def _fields(record: logging.LogRecord) -> dict[str, t.Any]:
+    fields: dict[str, t.Any] = getattr(record, "fields", {})
+    return fields
+
+
+class _Text(logging.Formatter):
+    def __init__(self, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line: the level, the message, the fields."""
+        start = f"<{_PRIORITIES.get(record.levelname, 6)}>" if self._journal else f"{record.levelname.lower()}: "
+        fields = "".join(f" {name}={_word(value)}" for name, value in _fields(record).items())
+        trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        return f"{start}{record.getMessage()}{fields}{trace}"
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """One object a line. Times are UTC."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        line = {"time": moment, "level": record.levelname.lower(), "message": record.getMessage(), **_fields(record)}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def _word(value: t.Any) -> str:
+    text = str(value)
+    return text if text and not set(text) & set(" =\"'\n") else json.dumps(text)

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the service knows of the node from one look to the next. Decisions only."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from . import health
+from ._node.schema import Rule
+from .catalogue import OfferedVf, Sight, offers_of, resources_of
+from .health import PfHealth, Reading
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look found. `sight` is None where only the PFs were looked at; `mute` are PFs without a heartbeat file."""
+
+    now: float
+    sight: Sight | None
+    readings: t.Mapping[str, Reading]
+    mute: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Model:
+    """The last sight, each PF's resource and health, and what follows from them.
+
+    `offers` holds every resource that was ever offered: one that has lost its VFs keeps an empty list, so that kubelet learns of it.
+    """
+
+    sight: Sight | None = None
+    resources: t.Mapping[str, str] = field(default_factory=dict)
+    health: t.Mapping[str, PfHealth] = field(default_factory=dict)
+    offers: t.Mapping[str, tuple[OfferedVf, ...]] = field(default_factory=dict)
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        """The PFs whose heartbeat should be read again soon."""
+        return frozenset(address for address, one in self.health.items() if one.undecided)
+
+
+def advance(model: Model, look: Look, rules: t.Sequence[Rule]) -> Model:
+    """The model after one more look."""
+    sight = look.sight or model.sight
+    if sight is None:
+        return model
+    present = frozenset(device.address for device in sight.node.qat)
+    return _with_offers(
+        replace(
+            model,
+            sight=sight,
+            resources=resources_of(sight.node, model.resources),
+            health={address: _health(model, look, address) for address in sorted(present)},
+        ),
+        rules,
+        look.now,
+    )
+
+
+def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
+    """The model under another configuration."""
+    return model if model.sight is None else _with_offers(model, rules, now)
+
+
+def _health(model: Model, look: Look, address: str) -> PfHealth:
+    known = model.health.get(address, PfHealth())
+    if address in look.readings:
+        known = health.observe(known, look.readings[address], look.now)
+    return health.forget_heartbeat(known) if address in look.mute else known
+
+
+def _with_offers(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
+    assert model.sight is not None
+    pf_reasons = {address: health.reasons(one, address, now) for address, one in model.health.items()}
+    offers = offers_of(model.sight, rules, model.resources, pf_reasons)
+    empty: dict[str, tuple[OfferedVf, ...]] = dict.fromkeys(model.offers, ())
+    return replace(model, offers={**empty, **offers})
+
+
+def changes(before: Model, after: Model) -> list[dict[str, str]]:
+    """What happened to single VFs, for the log: `event` is appeared, vanished, healthy or unhealthy.
+
+    At the first look those that are healthy are no news.
+    """
+    old, new = _by_address(before), _by_address(after)
+    found = []
+    for address in sorted({*old, *new}):
+        was, now = old.get(address), new.get(address)
+        if now is None:
+            found.append({"vf": address, "event": "vanished"})
+        elif (was is None and before.sight is not None) or (was.reasons if was else ()) != now.reasons:
+            event = ("appeared" if was is None else "healthy") if now.healthy else "unhealthy"
+            why = "; ".join(reason.detail for reason in now.reasons)
+            found.append({"vf": address, "event": event, **({"why": why} if why else {})})
+    return found
+
+
+def _by_address(model: Model) -> dict[str, OfferedVf]:
+    return {vf.address: vf for vfs in model.offers.values() for vf in vfs}

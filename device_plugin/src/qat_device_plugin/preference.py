@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which free VFs to prefer for a container: GetPreferredAllocation. Decisions only."""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+
+from .catalogue import OfferedVf
+
+POLICIES = ("balanced", "packed")
+_NO_NUMA_NODE = -1
+
+
+def prefer(
+    vfs: t.Sequence[OfferedVf], available: t.Sequence[str], must_include: t.Sequence[str], size: int, policy: str
+) -> list[str]:
+    """The ids of `size` VFs, the ones that must be included first; fewer where fewer are available.
+
+    Among the rest, those of as few NUMA nodes as possible, beginning with the nodes of the included ones. Within a node `balanced`
+    takes the next VF from the PF with the fewest VFs in use, `packed` from the one with the most. A VF is in use when it is
+    healthy and not available. Raises ValueError where more must be included than are asked for.
+    """
+    chosen = list(dict.fromkeys(must_include))
+    if len(chosen) > size:
+        raise ValueError(f"{len(chosen)} VFs must be included in an allocation of {size}")
+    place = {vf.address: position for position, vf in enumerate(vfs)}
+    known = {vf.address: vf for vf in vfs}
+    free = sorted(set(available) - set(chosen), key=lambda address: (place.get(address, len(place)), address))
+    used = Counter(vf.pf_address for vf in vfs if vf.healthy and vf.address not in free)
+    for group in _by_numa_node(free, chosen, known, size - len(chosen), policy):
+        chosen += _from_pfs(group, known, used, size - len(chosen), policy)
+    return chosen
+
+
+def _by_numa_node(
+    free: t.Sequence[str], chosen: t.Sequence[str], known: t.Mapping[str, OfferedVf], wanted: int, policy: str
+) -> list[list[str]]:
+    """The free VFs of each NUMA node, the best node first."""
+    groups: dict[int, list[str]] = {}
+    for address in free:
+        groups.setdefault(_numa_node(address, known), []).append(address)
+    included = Counter(_numa_node(address, known) for address in chosen)
+
+    def rank(node: int) -> tuple[bool, int, bool, int, int]:
+        room = len(groups[node])
+        suffices = room >= wanted
+        # Of the nodes that suffice, balanced takes the emptiest and packed the fullest; otherwise the largest share first.
+        size = room if suffices and policy == "packed" else -room
+        return node == _NO_NUMA_NODE, -included[node], not suffices, size, node
+
+    return [groups[node] for node in sorted(groups, key=rank)]
+
+
+def _from_pfs(
+    free: t.Sequence[str], known: t.Mapping[str, OfferedVf], used: Counter[str], wanted: int, policy: str
+) -> list[str]:
+    """Up to `wanted` of the free VFs, one after the other; counts them in `used`."""
+    left = list(free)
+    taken: list[str] = []
+    sign = -1 if policy == "packed" else 1
+    while left and len(taken) < wanted:
+        best = min(left, key=lambda address: (address not in known, sign * used[_pf(address, known)]))
+        left.remove(best)
+        taken.append(best)
+        used[_pf(best, known)] += 1
+    return taken
+
+
+def _numa_node(address: str, known: t.Mapping[str, OfferedVf]) -> int:
+    return known[address].numa_node if address in known else _NO_NUMA_NODE
+
+
+def _pf(address: str, known: t.Mapping[str, OfferedVf]) -> str:
+    return known[address].pf_address if address in known else address

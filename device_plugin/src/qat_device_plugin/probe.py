@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what changes without an event: each PF's state, error counters and heartbeat.
+
+Sources: Linux Documentation/ABI/testing/debugfs-driver-qat, sysfs-driver-qat and sysfs-driver-qat_ras.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._node.kernel import Kernel
+from ._node.paths import device_file, qat_file
+from ._node.picture import QatDevice
+from .health import Reading
+
+DEFAULT_INTERVAL = 0.5
+"""Seconds between two checks by the driver where it does not tell (adf_heartbeat.h)."""
+
+_MARGIN = 2
+"""Between two readings lie at least this many intervals of the driver: a reading too early says that the device is dead."""
+
+
+class Prober:
+    """Looks at PFs. The one reader of their heartbeat, since the driver takes a second one for a dead device."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._not_before: dict[str, float] = {}
+
+    def probe(self, devices: t.Sequence[QatDevice], now: float) -> tuple[dict[str, Reading], frozenset[str]]:
+        """A reading of each PF by its address, and the PFs that show no heartbeat at all."""
+        self._kernel.expect([qat_file(device.address, "state") for device in devices if device.family.has_services])
+        readings: dict[str, Reading] = {}
+        silent: set[str] = set()
+        for device in devices:
+            beats: bool | None = None
+            if now >= self._not_before.get(device.address, now):
+                beats = self._beats(device, now)
+                if beats is None:
+                    silent.add(device.address)
+            readings[device.address] = Reading(self._state(device), beats, self._fatal_errors(device))
+        return readings, frozenset(silent)
+
+    def next_heartbeat(self, address: str) -> float:
+        """When the heartbeat of a PF may be read again; a time in the past where it has not been read."""
+        return self._not_before.get(address, 0.0)
+
+    def _state(self, device: QatDevice) -> str | None:
+        return self._read(qat_file(device.address, "state")) if device.family.has_services else None
+
+    def _fatal_errors(self, device: QatDevice) -> int | None:
+        text = self._read(device_file(device.address, "qat_ras/errors_fatal"))
+        return int(text) if text and text.isdigit() else None
+
+    def _beats(self, device: QatDevice, now: float) -> bool | None:
+        directory = f"/sys/kernel/debug/qat_{device.family.name}_{device.address}/heartbeat"
+        status = self._read(directory + "/status")
+        if status not in ("0", "-1"):
+            return None
+        milliseconds = self._read(directory + "/config")
+        interval = int(milliseconds) / 1000 if milliseconds and milliseconds.isdigit() else DEFAULT_INTERVAL
+        self._not_before[device.address] = now + _MARGIN * interval
+        return status == "0"
+
+    def _read(self, path: str) -> str | None:
+        try:
+            return self._kernel.read(path)
+        except OSError:
+            return None

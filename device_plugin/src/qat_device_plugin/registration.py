@@ -1,0 +1,250 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps one resource known to kubelet, in one of the two ways that kubelet offers.
+
+Kubelet never tries again by itself: after its restart, a refusal or the end of the stream it waits for the plugin. So each
+registrar serves, makes itself known, watches for what ends that, and begins anew with a fresh server. Facts of kubelet are from
+k8s.io/kubernetes pkg/kubelet/cm/devicemanager and pkg/kubelet/pluginmanager.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import typing as t
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from .messages import KUBELET_SOCKET, REGISTRATION_SERVICE, VERSION
+from .messages import v1beta1 as api
+from .server import Offer, ResourceServer, options
+from .sockets import Identity, InstanceLock, identity
+from .statistics import Statistics
+from .waiting import Bell
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 30.0
+STREAM_SECONDS = 5.0
+"""How long kubelet may take to open ListAndWatch once it knows the plugin."""
+REOPEN_SECONDS = 0.5
+"""How long to be without a stream after one has ended; kubelet never opens it again."""
+SETTLED_SECONDS = 60.0
+"""A registration that held this long was a good one: after its end the delays start small again."""
+_LOOK_SECONDS = 2.0
+"""How often to look even if no event came."""
+_STANDBY_SECONDS = 0.5
+_REGISTER_SECONDS = 15.0
+"""Kubelet dials back before it answers, for which it allows itself 10 seconds."""
+_CHANNEL = (
+    ("grpc.enable_http_proxy", 0),
+    # Not to share, with an earlier try, a connection that waits after having failed.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+MakeServer = t.Callable[[str, Path, Offer, t.Callable[[], None]], ResourceServer]
+
+
+class _Lost(Exception):
+    """The registration is over; the message says why. `waits` tells whether to wait before the next one."""
+
+    def __init__(self, why: str, waits: bool) -> None:
+        super().__init__(why)
+        self.waits = waits
+
+
+class Registrar:
+    """Keeps one resource registered until it is cancelled. `directory` is where its sockets are.
+
+    `bell` has to be rung when something happens in the directory; `changed` is called when `registered` may have changed.
+    """
+
+    def __init__(
+        self,
+        resource: str,
+        directory: Path,
+        offer: Offer,
+        make_server: MakeServer,
+        lock: InstanceLock,
+        statistics: Statistics,
+        changed: t.Callable[[], None],
+    ) -> None:
+        self.resource = resource
+        self.bell = Bell()
+        self.registered = False
+        self._directory = directory
+        self._offer = offer
+        self._make_server = make_server
+        self._lock = lock
+        self._statistics = statistics
+        self._changed = changed
+        self._server: ResourceServer | None = None
+        self._delay = FIRST_DELAY
+
+    @property
+    def streams(self) -> int:
+        """How many streams kubelet has open."""
+        return self._server.streams if self._server else 0
+
+    def publish(self, offer: Offer) -> None:
+        """Serve this list from now on."""
+        self._offer = offer
+        if self._server:
+            self._server.publish(offer)
+
+    async def run(self) -> None:
+        """Serve and register, again and again."""
+        while True:
+            await self._alone()
+            try:
+                await self._once()
+            except _Lost as lost:
+                self._say(logging.WARNING, "registration lost", why=str(lost))
+                self._statistics.registrations[self.resource, "lost"] += 1
+                if lost.waits:
+                    await self._pause()
+            except OSError as error:
+                self._failed("cannot serve", str(error))
+                await self._pause()
+
+    async def _alone(self) -> None:
+        """Wait while another process serves from this directory, or while there is none."""
+        told = False
+        while not self._lock.held():
+            if not told and self._directory.is_dir():
+                self._say(
+                    logging.WARNING, "another instance serves here; waiting for its end", directory=self._directory
+                )
+                told = True
+            await self.bell.wait(_STANDBY_SECONDS)
+
+    async def _once(self) -> None:
+        server = self._make_server(self.resource, self._directory, self._offer, self.bell.ring)
+        try:
+            await server.start()
+            self._server = server
+            await self._keep(server)
+        finally:
+            self._server = None
+            self._set_registered(False)
+            await server.stop()
+
+    async def _keep(self, server: ResourceServer) -> None:
+        """Make the server known, and return or raise _Lost when that is over."""
+        raise NotImplementedError
+
+    async def _stays_registered(self, server: ResourceServer, lost: t.Callable[[], None]) -> None:
+        """Watch the stream; `lost` raises _Lost when something else ends the registration."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        without_stream = begin
+        while True:
+            lost()
+            if server.streams:
+                without_stream = loop.time()
+                if loop.time() - begin > SETTLED_SECONDS:
+                    self._delay = FIRST_DELAY
+            elif loop.time() - without_stream > (STREAM_SECONDS if not server.streams_opened else REOPEN_SECONDS):
+                raise _Lost("kubelet has no stream open", waits=True)
+            self._set_registered(True)
+            await self.bell.wait(_LOOK_SECONDS if server.streams else FIRST_DELAY)
+
+    def _set_registered(self, registered: bool) -> None:
+        if registered != self.registered:
+            self.registered = registered
+            self._changed()
+
+    async def _pause(self) -> None:
+        """Wait, each time longer, but not past the moment at which kubelet makes its socket anew."""
+        loop = asyncio.get_running_loop()
+        kubelet = self._kubelet()
+        end = loop.time() + self._delay
+        self._delay = min(self._delay * 2, LONGEST_DELAY)
+        while loop.time() < end and self._kubelet() == kubelet:
+            await self.bell.wait(end - loop.time())
+
+    def _kubelet(self) -> Identity | None:
+        """Which kubelet.sock there is."""
+        return identity(self._directory / KUBELET_SOCKET)
+
+    def _failed(self, what: str, problem: str) -> None:
+        self._statistics.registrations[self.resource, "failed"] += 1
+        self._say(logging.WARNING, what, problem=problem)
+
+    def _succeeded(self) -> None:
+        self._statistics.registrations[self.resource, "succeeded"] += 1
+        self._say(logging.INFO, "registered", vfs=len(self._offer))
+
+    def _say(self, level: int, message: str, **fields: t.Any) -> None:
+        log.log(level, message, extra={"fields": {"resource": self.resource, **fields}})
+
+
+class SocketRegistrar(Registrar):
+    """Calls Register on kubelet.sock, which is beside the sockets of the plugins."""
+
+    async def _keep(self, server: ResourceServer) -> None:
+        kubelet = await self._register(server)
+        if kubelet is None:
+            return  # kubelet has removed the socket: it starts, and will listen soon
+
+        def lost() -> None:
+            current = self._kubelet()
+            if current is not None and current != kubelet:
+                raise _Lost("kubelet.sock was made anew", waits=False)
+            if not server.socket_stands():
+                raise _Lost("the socket was removed", waits=False)
+
+        # While kubelet is away there is nobody to open a stream.
+        await self._stays_registered(server, lost)
+
+    async def _register(self, server: ResourceServer) -> Identity | None:
+        """Register as soon as kubelet listens and accepts; returns which kubelet it was, or None if our socket went."""
+        while server.socket_stands():
+            kubelet = self._kubelet()
+            if kubelet is None:
+                await self.bell.wait(_LOOK_SECONDS)
+                continue
+            try:
+                await self._call(server)
+            except grpc.aio.AioRpcError as error:
+                self._failed("kubelet did not take the registration", error.details() or error.code().name)
+                await self._pause()
+            else:
+                self._succeeded()
+                return kubelet
+        return None
+
+    async def _call(self, server: ResourceServer) -> None:
+        request = api.RegisterRequest(
+            version=VERSION, endpoint=server.path.name, resource_name=self.resource, options=options()
+        )
+        async with grpc.aio.insecure_channel(f"unix:{self._directory / KUBELET_SOCKET}", options=_CHANNEL) as channel:
+            register = channel.unary_unary(
+                f"/{REGISTRATION_SERVICE}/Register", lambda message: message.SerializeToString(), api.Empty.FromString
+            )
+            await register(request, timeout=_REGISTER_SECONDS)
+
+
+class WatcherRegistrar(Registrar):
+    """Waits for kubelet to find the socket in plugins_registry, as it does by itself after its own restart too."""
+
+    async def _keep(self, server: ResourceServer) -> None:
+        while server.notified is None and server.socket_stands():
+            await self.bell.wait(_LOOK_SECONDS)
+        if server.notified is None:
+            raise _Lost("the socket was removed", waits=True)
+
+        def lost() -> None:
+            accepted, problem = server.notified or (False, "")
+            if not accepted:
+                self._failed("kubelet did not take the registration", problem)
+                raise _Lost(f"kubelet refused it: {problem}", waits=True)
+            if not server.socket_stands():
+                raise _Lost("the socket was removed", waits=True)
+
+        lost()
+        self._succeeded()
+        await self._stays_registered(server, lost)

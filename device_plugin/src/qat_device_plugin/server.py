@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gRPC server of one resource: kubelet's interface DevicePlugin v1beta1, on a socket of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import typing as t
+from pathlib import Path
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # the engine's child process only touches files
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told by the callers
+
+import grpc
+import grpc.aio
+
+from ._node.kernel import Kernel
+from .allocation import AllocationError, Answer, answer
+from .catalogue import OfferedVf
+from .messages import DEVICE_PLUGIN_SERVICE, HEALTHY, PLUGIN_REGISTRATION_SERVICE, UNHEALTHY, VERSION
+from .messages import pluginregistration as registry
+from .messages import v1beta1 as api
+from .preference import prefer
+from .sockets import Identity, fresh_name, identity, remove_own
+from .statistics import Statistics
+from .waiting import Latest
+
+log = logging.getLogger(__name__)
+
+Offer = t.Tuple[OfferedVf, ...]  # noqa: UP006
+
+_STOP_SECONDS = 0.5
+
+
+class Behaviour(t.NamedTuple):
+    """What an operator may choose about the answers."""
+
+    policy: str = "balanced"
+    cdi: bool = False
+
+
+def options() -> t.Any:
+    """The options of this plugin, which kubelets before 1.25 read from the registration and newer ones ask for."""
+    return api.DevicePluginOptions(pre_start_required=False, get_preferred_allocation_available=True)
+
+
+def device_list(offer: Offer) -> t.Any:
+    """The whole list as kubelet wants it. A device without a NUMA node has no topology: kubelet would take -1 for a node."""
+    return api.ListAndWatchResponse(devices=[_device(vf) for vf in offer])
+
+
+def _device(vf: OfferedVf) -> t.Any:
+    topology = api.TopologyInfo(nodes=[api.NUMANode(ID=vf.numa_node)]) if vf.numa_node >= 0 else None
+    return api.Device(ID=vf.address, health=HEALTHY if vf.healthy else UNHEALTHY, topology=topology)
+
+
+def container_response(found: Answer) -> t.Any:
+    """The answer for one container as a message."""
+    return api.ContainerAllocateResponse(
+        envs=dict(found.environment),
+        devices=[api.DeviceSpec(container_path=node, host_path=node, permissions="rw") for node in found.nodes],
+        cdi_devices=[api.CDIDevice(name=name) for name in found.cdi_names],
+    )
+
+
+class ResourceServer:
+    """Serves one resource from `start` to `stop`; a new start is a new object, with a new socket.
+
+    `changed` is called when a stream opens or ends, or kubelet tells about a registration.
+    """
+
+    def __init__(
+        self,
+        resource: str,
+        directory: Path,
+        offer: Offer,
+        kernel: Kernel,
+        behaviour: Behaviour,
+        statistics: Statistics,
+        changed: t.Callable[[], None],
+    ) -> None:
+        self.resource = resource
+        self.path = directory / fresh_name(resource)
+        self.streams = 0
+        self.streams_opened = 0
+        self.notified: tuple[bool, str] | None = None
+        self._offer = Latest(offer)
+        self._kernel = kernel
+        self._behaviour = behaviour
+        self._statistics = statistics
+        self._changed = changed
+        self._own: Identity | None = None
+        self._server = grpc.aio.server()
+        self._server.add_generic_rpc_handlers((self._device_plugin(), self._registration()))
+
+    async def start(self) -> None:
+        """Serve. The socket gets its name when all is ready, so whoever sees it can use it; raises OSError."""
+        # gRPC removes at its end whatever has the name that it made: it gets one that nobody else has.
+        hidden = self.path.with_name("." + self.path.name)
+        try:
+            self._server.add_insecure_port(f"unix:{hidden}")
+        except RuntimeError:
+            raise OSError(f"cannot make a socket in {self.path.parent}: is the directory writable?") from None
+        await self._server.start()
+        hidden.chmod(0o600)
+        hidden.rename(self.path)
+        self._own = identity(self.path)
+
+    async def stop(self) -> None:
+        """End all streams and remove the socket, unless somebody else has taken its name."""
+        remove_own(self.path, self._own)
+        self._offer.close()
+        await self._server.stop(_STOP_SECONDS)
+
+    def publish(self, offer: Offer) -> None:
+        """Send the list to every stream, if it is another one."""
+        self._offer.set(offer)
+
+    def socket_stands(self) -> bool:
+        """Whether the socket still has its name: a kubelet that starts removes it."""
+        return self._own is not None and identity(self.path) == self._own
+
+    def _device_plugin(self) -> grpc.GenericRpcHandler:
+        methods = {
+            "GetDevicePluginOptions": _unary(self._options, api.Empty),
+            "ListAndWatch": grpc.unary_stream_rpc_method_handler(
+                self._list_and_watch, api.Empty.FromString, lambda message: message.SerializeToString()
+            ),
+            "GetPreferredAllocation": _unary(self._preferred_allocation, api.PreferredAllocationRequest),
+            "Allocate": _unary(self._allocate, api.AllocateRequest),
+            "PreStartContainer": _unary(self._pre_start_container, api.PreStartContainerRequest),
+        }
+        return grpc.method_handlers_generic_handler(DEVICE_PLUGIN_SERVICE, methods)
+
+    def _registration(self) -> grpc.GenericRpcHandler:
+        methods = {
+            "GetInfo": _unary(self._info, registry.InfoRequest),
+            "NotifyRegistrationStatus": _unary(self._notify, registry.RegistrationStatus),
+        }
+        return grpc.method_handlers_generic_handler(PLUGIN_REGISTRATION_SERVICE, methods)
+
+    async def _options(self, _request: t.Any, _context: t.Any) -> t.Any:
+        return options()
+
+    async def _list_and_watch(self, _request: t.Any, _context: t.Any) -> t.AsyncIterator[t.Any]:
+        self.streams += 1
+        self.streams_opened += 1
+        self._changed()
+        try:
+            async for offer in self._offer.values():
+                self._statistics.lists[self.resource] += 1
+                yield device_list(offer)
+        finally:
+            self.streams -= 1
+            self._changed()
+
+    async def _preferred_allocation(self, request: t.Any, context: t.Any) -> t.Any:
+        self._statistics.preferences[self.resource] += 1
+        response = api.PreferredAllocationResponse()
+        for one in request.container_requests:
+            try:
+                chosen = prefer(
+                    self._offer.value,
+                    one.available_deviceIDs,
+                    one.must_include_deviceIDs,
+                    one.allocation_size,
+                    self._behaviour.policy,
+                )
+            except ValueError as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            response.container_responses.add(deviceIDs=chosen)
+        return response
+
+    async def _allocate(self, request: t.Any, context: t.Any) -> t.Any:
+        begin = time.perf_counter()
+        asked = [list(one.devices_ids) for one in request.container_requests]
+        result = "refused"
+        try:
+            response = self._allocation(asked)
+            result = "granted"
+        except AllocationError as error:
+            log.warning("allocation refused", extra={"fields": {"resource": self.resource, "problem": str(error)}})
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        finally:
+            self._statistics.allocated(self.resource, result, time.perf_counter() - begin)
+        log.info("allocated", extra={"fields": {"resource": self.resource, "vfs": asked}})
+        return response
+
+    def _allocation(self, asked: t.Sequence[t.Sequence[str]]) -> t.Any:
+        """One response a container; containers share nothing."""
+        cdi = self._behaviour.cdi
+        return api.AllocateResponse(
+            container_responses=[
+                container_response(answer(self._kernel, self.resource, self._offer.value, addresses, cdi))
+                for addresses in asked
+            ]
+        )
+
+    async def _pre_start_container(self, _request: t.Any, _context: t.Any) -> t.Any:
+        """Nothing to do: the options say that kubelet need not call."""
+        return api.PreStartContainerResponse()
+
+    async def _info(self, _request: t.Any, _context: t.Any) -> t.Any:
+        return registry.PluginInfo(type="DevicePlugin", name=self.resource, supported_versions=[VERSION])
+
+    async def _notify(self, request: t.Any, _context: t.Any) -> t.Any:
+        self.notified = (request.plugin_registered, request.error)
+        self._changed()
+        return registry.RegistrationStatusResponse()
+
+
+def _unary(function: t.Callable[[t.Any, t.Any], t.Awaitable[t.Any]], request: t.Any) -> grpc.RpcMethodHandler:
+    return grpc.unary_unary_rpc_method_handler(
+        function, request.FromString, lambda message: message.SerializeToString()
+    )

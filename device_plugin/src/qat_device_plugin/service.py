@@ -1,0 +1,265 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service: one task for looking at the node, one for each resource, and what operators and systemd want."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+import typing as t
+from pathlib import Path
+
+from . import cdi
+from ._node.errors import NodeError
+from ._node.kernel import LiveKernel
+from ._node.read import read_node
+from ._node.schema import Rule
+from .catalogue import Sight
+from .configuration import read_rules
+from .events import DeviceWatch, DirectoryWatch
+from .kernel_thread import KernelThread
+from .model import Look, Model, advance, changes, with_rules
+from .probe import Prober
+from .registration import Registrar, SocketRegistrar, WatcherRegistrar
+from .server import Behaviour, Offer, ResourceServer
+from .settings import Settings
+from .sockets import InstanceLock, remove_dead
+from .statistics import Statistics
+from .status_page import StatusPage
+from .systemd import Systemd
+from .waiting import Bell, end, settle
+
+log = logging.getLogger(__name__)
+
+_QUIET = 0.05
+_QUIET_LIMIT = 0.3
+"""Events of one cause come in swarms; this long after the last, and after the first, the node is looked at."""
+
+_WHOLE_LOOK = 12
+"""Periods between two whole looks at the node where events tell of its changes. Without events each period has one."""
+
+_STALE = 30.0
+"""Seconds after which the last look is too old for readiness, besides three periods."""
+
+
+class Service:
+    """Runs until SIGTERM or SIGINT. `rules` are the configuration as it was at the start."""
+
+    def __init__(self, settings: Settings, rules: tuple[Rule, ...], environment: t.Mapping[str, str]) -> None:
+        self.statistics = Statistics()
+        self.registrars: dict[str, Registrar] = {}
+        self.model = Model()
+        self.last_look = time.monotonic()
+        self._settings = settings
+        self._rules = rules
+        self._kernel = LiveKernel(settings.sysfs_root, settings.proc_root, settings.dev_root)
+        self._prober = Prober(self._kernel)
+        self._thread = KernelThread()
+        self._systemd = Systemd(environment)
+        self._lock = InstanceLock(settings.socket_dir)
+        self._bell = Bell()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._has_events = False
+
+    @property
+    def stale_after(self) -> float:
+        """The age in seconds at which the last look no longer counts."""
+        return max(_STALE, 3 * self._settings.period)
+
+    def unready(self) -> list[str]:
+        """Why the service is not ready; empty when it is."""
+        problems = [] if self.registrars else ["there is no VF to offer"]
+        for resource, registrar in self.registrars.items():
+            if not registrar.registered:
+                problems.append(f"{resource} is not registered")
+            elif not registrar.streams:
+                problems.append(f"{resource} has no stream")
+        return problems + self.unhealthy()
+
+    def unhealthy(self) -> list[str]:
+        """Why the service should be restarted; empty when it need not."""
+        age = time.monotonic() - self.last_look
+        return [f"the last look at the node was {age:.0f} seconds ago"] if age > self.stale_after else []
+
+    async def run(self) -> None:
+        """Serve until told to stop; raises NodeError where the node cannot be read at all."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        with contextlib.ExitStack() as watches:
+            self._watch_node(watches)
+            await self._look(whole=True)
+            directory = DirectoryWatch(self._settings.socket_dir, self._socket_dir_changed)
+            watches.callback(directory.close)
+            self._start(self._look_loop())
+            self._start(self._watchdog())
+            if self._settings.metrics_address:
+                self._start(StatusPage(self, *self._settings.metrics_address).run())
+            await self._until_stopped()
+            log.info("stopping")
+            self._systemd.stopping()
+            await asyncio.gather(*(end(task) for task in self._tasks))
+            self._lock.release()
+
+    def _start(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def _until_stopped(self) -> None:
+        """Wait for the signal; an error of a task is one of the program, and ends it."""
+        stop = asyncio.ensure_future(self._stop.wait())
+        while not stop.done():
+            await asyncio.wait([stop, *self._tasks], return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+
+    def _watch_node(self, watches: contextlib.ExitStack) -> None:
+        nodes = DirectoryWatch(Path(self._settings.dev_root) / "vfio", self._bell.ring)
+        watches.callback(nodes.close)
+        try:
+            devices = DeviceWatch(self._bell.ring)
+        except OSError as error:
+            log.warning("the kernel's device events cannot be had", extra={"fields": {"problem": error.strerror}})
+            return
+        watches.callback(devices.close)
+        # The events are of this machine's kernel and network namespace, so they say nothing of another sysfs.
+        self._has_events = self._settings.sysfs_root == "/sys"
+
+    def _socket_dir_changed(self) -> None:
+        for registrar in self.registrars.values():
+            registrar.bell.ring()
+
+    async def _look_loop(self) -> None:
+        """Look when something happened, and each period at what gives no event."""
+        whole_every = self._settings.period * (_WHOLE_LOOK if self._has_events else 1)
+        next_whole = time.monotonic() + whole_every
+        while True:
+            rung = await self._bell.wait(self._pause())
+            if rung:
+                await settle(self._bell, _QUIET, _QUIET_LIMIT)
+            whole = rung or time.monotonic() >= next_whole
+            try:
+                await self._look(whole)
+            except NodeError as error:
+                self.statistics.errors["look"] += 1
+                log.error("cannot look at the node", extra={"fields": {"problem": error.sentence()}})
+            if whole:
+                next_whole = time.monotonic() + whole_every
+
+    def _pause(self) -> float:
+        """Seconds to the next look: a period, or less where a heartbeat needs to be confirmed."""
+        soonest = [self._prober.next_heartbeat(address) for address in self.model.undecided]
+        wait = min(soonest, default=float("inf")) - time.monotonic()
+        return min(self._settings.period, max(wait, 0.0) + 0.01)
+
+    async def _look(self, whole: bool) -> None:
+        """Look at the node and tell everybody what follows."""
+        sight = self.model.sight
+        look = await self._thread.run(lambda: self._see(whole, sight))
+        self.last_look = look.now
+        self._become(advance(self.model, look, self._rules))
+
+    def _see(self, whole: bool, known: Sight | None) -> Look:
+        """In the thread: read what there is to read."""
+        names: t.Sequence[str] = ()
+        with contextlib.suppress(OSError):
+            names = self._kernel.list("/dev/vfio")
+        node = read_node(self._kernel) if whole or known is None else known.node
+        now = time.monotonic()
+        readings, mute = self._prober.probe(node.qat, now)
+        return Look(now, Sight(node, frozenset(names)), readings, mute)
+
+    def _become(self, model: Model) -> None:
+        for change in changes(self.model, model):
+            log.log(logging.WARNING if change["event"] == "unhealthy" else logging.INFO, "VF", extra={"fields": change})
+        self.model = model
+        for resource, offer in model.offers.items():
+            if resource in self.registrars:
+                self.registrars[resource].publish(offer)
+            else:
+                self._add_registrar(resource, offer)
+        if self._settings.cdi:
+            self._write_cdi()
+        self._tell_systemd()
+
+    def _add_registrar(self, resource: str, offer: Offer) -> None:
+        if not self.registrars:
+            removed = remove_dead(self._settings.socket_dir)
+            if removed:
+                log.info("removed sockets of a dead instance", extra={"fields": {"names": removed}})
+        kind = SocketRegistrar if self._settings.registration == "socket" else WatcherRegistrar
+        registrar = kind(
+            resource,
+            self._settings.socket_dir,
+            offer,
+            self._make_server,
+            self._lock,
+            self.statistics,
+            self._tell_systemd,
+        )
+        self.registrars[resource] = registrar
+        self._start(registrar.run())
+
+    def _make_server(
+        self, resource: str, directory: Path, offer: Offer, changed: t.Callable[[], None]
+    ) -> ResourceServer:
+        behaviour = Behaviour(self._settings.allocation_policy, self._settings.cdi)
+        return ResourceServer(resource, directory, offer, self._kernel, behaviour, self.statistics, changed)
+
+    def _write_cdi(self) -> None:
+        addresses = [vf.address for offer in self.model.offers.values() for vf in offer]
+        try:
+            cdi.write(self._settings.cdi_dir, cdi.nodes_of(self._kernel, addresses))
+        except OSError as error:
+            self.statistics.errors["cdi"] += 1
+            fields = {"directory": self._settings.cdi_dir, "problem": error.strerror}
+            log.error("cannot write the CDI specification", extra={"fields": fields})
+
+    def _reload(self) -> None:
+        """Take the configuration anew, or keep the one there is and say why."""
+        self._systemd.reloading()
+        try:
+            self._rules = read_rules(self._settings.config)
+        except NodeError as error:
+            self.statistics.reloads["failed"] += 1
+            log.error("the old configuration stays", extra={"fields": {"problem": error.sentence()}})
+        else:
+            self.statistics.reloads["succeeded"] += 1
+            log.info("configuration reloaded", extra={"fields": {"rules": len(self._rules)}})
+            self._become(with_rules(self.model, self._rules, time.monotonic()))
+        self._systemd.reloaded()
+
+    def _tell_systemd(self) -> None:
+        registered = [registrar.registered for registrar in self.registrars.values()]
+        if registered and all(registered):
+            self._systemd.ready()
+        self._systemd.status(self.summary())
+
+    def summary(self) -> str:
+        """One line on what is offered."""
+        parts = []
+        for resource, offer in self.model.offers.items():
+            healthy = sum(vf.healthy for vf in offer)
+            registrar = self.registrars.get(resource)
+            state = "" if registrar and registrar.registered else ", not registered"
+            parts.append(f"{resource}: {healthy} of {len(offer)} VFs healthy{state}")
+        return "; ".join(parts) or "no VF to offer"
+
+    async def _watchdog(self) -> None:
+        """Feed systemd's watchdog while the service does its work."""
+        limit = self._systemd.watchdog_seconds
+        while limit:
+            if not self.unhealthy():
+                self._systemd.alive()
+            await asyncio.sleep(limit / 3)
+
+
+async def serve(settings: Settings, rules: tuple[Rule, ...]) -> None:
+    """Run a service in this process."""
+    await Service(settings, rules, os.environ).run()

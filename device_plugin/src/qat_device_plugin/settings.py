@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings of the service: flags, each with a twin in the environment."""
+
+from __future__ import annotations
+
+import argparse
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import __version__
+from .preference import POLICIES
+
+ENVIRONMENT_PREFIX = "QAT_DEVICE_PLUGIN_"
+_YES = ("1", "true", "yes", "on")
+_NO = ("", "0", "false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything an operator can set. `metrics_address` is None where nothing is served over HTTP."""
+
+    config: Path
+    sysfs_root: str
+    dev_root: str
+    proc_root: str
+    kubelet_dir: Path
+    registration: str
+    metrics_address: tuple[str, int] | None
+    allocation_policy: str
+    cdi: bool
+    cdi_dir: Path
+    period: float
+    log_level: str
+    log_format: str
+    validate: bool
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the sockets of the resources are: beside kubelet.sock, or where kubelet looks for plugins."""
+        return self.kubelet_dir if self.registration == "socket" else self.kubelet_dir.parent / "plugins_registry"
+
+
+class SettingsError(Exception):
+    """A flag or its twin in the environment has a value that it cannot have; the message says which."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> t.NoReturn:
+        raise SettingsError(message)
+
+
+def parse_settings(arguments: t.Sequence[str], environment: t.Mapping[str, str]) -> Settings:
+    """Flags go before the environment. Raises SettingsError."""
+    parser = _parser()
+    defaults: dict[str, t.Any] = {}
+    for action in parser._actions:
+        name = ENVIRONMENT_PREFIX + action.dest.upper()
+        if action.dest not in ("help", "version") and name in environment:
+            defaults[action.dest] = _from_environment(action, name, environment[name])
+    parser.set_defaults(**defaults)
+    return Settings(**vars(parser.parse_args(arguments)))
+
+
+def _from_environment(action: argparse.Action, name: str, text: str) -> t.Any:
+    if action.nargs == 0:
+        if text.lower() not in _YES + _NO:
+            raise SettingsError(f"{name}: {text!r} is neither true nor false")
+        return text.lower() in _YES
+    if action.choices is not None and text not in action.choices:
+        raise SettingsError(f"{name}: {text!r} is not one of {', '.join(action.choices)}")
+    convert = t.cast("t.Callable[[str], t.Any]", action.type or str)
+    try:
+        return convert(text)
+    except argparse.ArgumentTypeError as error:
+        raise SettingsError(f"{name}: {error}") from None
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    """`HOST:PORT`, `:PORT` for every address of the machine, nothing for none; IPv6 addresses stand in brackets."""
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9482")
+    return host.strip("[]"), int(port)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.05 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.05 and 3600")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="qat-device-plugin",
+        description="Offers the VFs of this machine's QAT devices to Kubernetes.",
+        epilog=f"Each flag can also be given in the environment, as {ENVIRONMENT_PREFIX}CONFIG and so on; flags go first.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", type=Path, default=Path("/etc/accel-qat/node.json"), metavar="FILE", help="what to offer")
+    add("--sysfs-root", default="/sys", metavar="DIR", help="where sysfs is mounted")
+    add("--dev-root", default="/dev", metavar="DIR", help="where the device nodes are")
+    add("--proc-root", default="/proc", metavar="DIR", help="where proc is mounted")
+    add(
+        "--kubelet-dir",
+        type=Path,
+        default=Path("/var/lib/kubelet/device-plugins"),
+        metavar="DIR",
+        help="has kubelet.sock",
+    )
+    add(
+        "--registration",
+        choices=("socket", "watcher"),
+        default="socket",
+        help="call kubelet.sock, or be found in plugins_registry, which is beside the directory of kubelet.sock",
+    )
+    add(
+        "--metrics-address",
+        type=_address,
+        default=None,
+        metavar="HOST:PORT",
+        help="serve /metrics, /healthz and /readyz",
+    )
+    add("--allocation-policy", choices=POLICIES, default=POLICIES[0], help="how the VFs of a pod spread over the PFs")
+    add("--cdi", action="store_true", help="name the VFs by CDI too, and write the specification for the runtime")
+    add("--cdi-dir", type=Path, default=Path("/var/run/cdi"), metavar="DIR", help="where the specification goes")
+    add("--period", type=_seconds, default=5.0, metavar="SECONDS", help="how often to look at what gives no event")
+    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
+    add("--log-format", choices=("text", "json"), default="text", help="how it is written")
+    add("--validate", action="store_true", help="check the configuration and exit")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser

@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tells systemd how the service is: sd_notify(3), a datagram to the socket named in the environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+import typing as t
+
+
+class Systemd:
+    """Says nothing where systemd does not listen."""
+
+    def __init__(self, environment: t.Mapping[str, str]) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        self._status = ""
+        self._ready = False
+        self.watchdog_seconds = _watchdog(environment)
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows."""
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={text}")
+
+    def ready(self) -> None:
+        """The service does its work; said once."""
+        if not self._ready:
+            self._ready = True
+            self._send("READY=1")
+
+    def reloading(self) -> None:
+        """A reload has begun; `reloaded` says that it is over."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def reloaded(self) -> None:
+        """The reload is over. A service that was not ready before is not made so."""
+        if self._ready:
+            self._send("READY=1")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._send("STOPPING=1")
+
+    def alive(self) -> None:
+        """Feed the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(text.encode(), address)
+
+
+def _watchdog(environment: t.Mapping[str, str]) -> float | None:
+    """The time limit of the watchdog in seconds, if it watches this process."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    if not microseconds.isdigit() or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(microseconds) / 1e6

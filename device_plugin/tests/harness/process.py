@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service as a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .node_files import NodeFiles
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+class Plugin:
+    """One process. What it says goes to a file; what it tells systemd comes to a socket."""
+
+    def __init__(self, files: NodeFiles, kubelet_dir: Path, *flags: str, watchdog: float | None = None) -> None:
+        self.log = files.root / f"plugin-{time.monotonic_ns()}.log"
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address = str(files.root / f"notify-{time.monotonic_ns()}")
+        self.notify.bind(address)
+        self.notify.setblocking(False)
+        environment = {**os.environ, "NOTIFY_SOCKET": address, "PYTHONPATH": str(SOURCE)}
+        if watchdog:
+            environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
+        self.started_at = time.monotonic()
+        with self.log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "qat_device_plugin", *self.flags(files, kubelet_dir), *flags],
+                stdout=output,
+                stderr=output,
+                env=environment,
+            )
+
+    @staticmethod
+    def flags(files: NodeFiles, kubelet_dir: Path) -> list[str]:
+        values = {
+            "--config": files.config,
+            "--sysfs-root": files.sys,
+            "--dev-root": files.dev,
+            "--proc-root": files.proc,
+            "--kubelet-dir": kubelet_dir,
+            "--period": 0.2,
+        }
+        return [f"{name}={value}" for name, value in values.items()]
+
+    def told(self) -> list[str]:
+        """What systemd was told since the last call."""
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                messages.append(self.notify.recv(4096).decode())
+        return messages
+
+    def hang_up(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> float:
+        """SIGTERM; returns the seconds it took."""
+        begin = time.monotonic()
+        self.process.terminate()
+        assert self.process.wait(10) == 0, self.log.read_text()
+        return time.monotonic() - begin
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.notify.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def status_value(process: t.Any, name: str) -> int:
+    """A number of /proc/PID/status, such as VmRSS in KiB."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1])
+    raise KeyError(name)

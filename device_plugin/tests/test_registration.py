@@ -1,0 +1,317 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import typing as t
+
+import pytest
+from harness.kubelet import FakeKubelet
+
+if t.TYPE_CHECKING:
+    from conftest import Bench, Scenario
+
+Run = t.Callable[["Scenario"], None]
+
+CY = "qat.intel.com/cy"
+PF = "0000:6b:00.0"
+
+
+@pytest.mark.parametrize("answers_first", [False, True], ids=["dials-back-first", "answers-first"])
+def test_the_first_list_is_complete(run: Run, answers_first: bool) -> None:
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        bench.kubelet.answers_first = answers_first
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        first = bench.kubelet.endpoints[CY].lists[0]
+        assert {device.ID: device.health for device in first.devices} == dict.fromkeys(vfs, "Healthy")
+        assert all([node.ID for node in device.topology.nodes] == [0] for device in first.devices)
+        assert [one.get_preferred_allocation_available for one in bench.kubelet.options][:1] == [True]
+        assert not any(one.pre_start_required for one in bench.kubelet.options)
+
+    run(scenario)
+
+
+def test_a_device_without_numa_node_has_no_topology(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF, numa_node=-1)
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        assert not any(device.HasField("topology") for device in bench.kubelet.endpoints[CY].lists[0].devices)
+
+    run(scenario)
+
+
+def test_waits_for_a_late_kubelet_and_says_ready_only_then(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        plugin = bench.start()
+        await asyncio.sleep(1.0)
+        assert not any("READY=1" in message for message in plugin.told())
+        await bench.kubelet.start()
+        await bench.ready(CY, 16)
+        assert bench.kubelet.registrations[0][0] - bench.kubelet.started_at < 0.7
+        told = plugin.told()
+        assert told.count("READY=1") == 1
+        assert told[-1] == f"STATUS={CY}: 16 of 16 VFs healthy"
+
+    run(scenario)
+
+
+def test_tries_again_after_refusals(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        bench.kubelet.refusals = 3
+        await bench.kubelet.start()
+        plugin = bench.start()
+        await bench.ready(CY, 16)
+        assert plugin.log.read_text().count("requested API version is not supported") == 3
+
+    run(scenario)
+
+
+def test_registers_again_with_a_fresh_socket_when_kubelet_restarts(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start()
+        for restart in range(4):
+            await bench.ready(CY, 16)
+            assert len(bench.kubelet.registrations) == restart + 1
+            await bench.kubelet.restart(away=0.2 * restart)
+        await bench.ready(CY, 16)
+        endpoints = [endpoint for _time, _resource, endpoint in bench.kubelet.registrations]
+        assert len(set(endpoints)) == 5
+        assert bench.kubelet.registrations[-1][0] - bench.kubelet.started_at < 0.7
+        assert [path.name for path in bench.kubelet_dir.glob("accel-qat-*")] == [endpoints[-1]]
+
+    run(scenario)
+
+
+def test_a_stale_stream_does_not_starve_the_next_one(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        bench.kubelet.keeps_stale_streams = True
+        await bench.kubelet.restart()
+        await bench.ready(CY, 16)
+        for number in range(3):
+            bench.files.bind(vfs[number], None)
+            await bench.kubelet.until(lambda: list(bench.kubelet.devices(CY).values()).count("Unhealthy") == number + 1)
+
+    run(scenario)
+
+
+def test_registers_again_when_no_stream_is_opened(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        bench.kubelet.opens_streams = False
+        await bench.kubelet.start()
+        plugin = bench.start()
+        await bench.kubelet.until(lambda: "registered" in plugin.log.read_text())
+        bench.kubelet.opens_streams = True
+        await bench.kubelet.until(lambda: len(bench.kubelet.devices(CY)) == 16, 8)
+        assert "kubelet has no stream open" in plugin.log.read_text()
+
+    run(scenario)
+
+
+def test_registers_again_when_kubelet_drops_the_stream(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        await bench.kubelet.endpoints.pop(CY).close()
+        await bench.ready(CY, 16)
+        assert len(bench.kubelet.registrations) == 2
+
+    run(scenario)
+
+
+def test_registers_again_when_only_its_socket_is_removed(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        (bench.kubelet_dir / bench.kubelet.registrations[0][2]).unlink()
+        await bench.kubelet.until(lambda: len(bench.kubelet.registrations) == 2)
+        await bench.ready(CY, 16)
+
+    run(scenario)
+
+
+def test_survives_that_the_directory_is_made_anew(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        await bench.kubelet.stop()
+        for path in bench.kubelet_dir.iterdir():
+            path.unlink()
+        bench.kubelet_dir.rmdir()
+        await asyncio.sleep(0.3)
+        await bench.kubelet.start()
+        await bench.ready(CY, 16)
+
+    run(scenario)
+
+
+def test_each_resource_has_a_server_of_its_own(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf("0000:6b:00.0", services="asym;sym")
+        bench.files.add_pf("0000:70:00.0", services="dc;sym")
+        bench.files.add_pf("0000:75:00.0", services=None, family="c6xx")
+        await bench.kubelet.start()
+        bench.start()
+        wanted = {CY: 16, "qat.intel.com/sym-dc": 16, "qat.intel.com/generic": 16}
+        await bench.kubelet.until(
+            lambda: {name: len(devices) for name, devices in bench.kubelet.resources().items()} == wanted
+        )
+        assert len({endpoint.path for endpoint in bench.kubelet.endpoints.values()}) == 3
+
+    run(scenario)
+
+
+def test_is_found_by_the_plugin_watcher(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        registry = bench.kubelet_dir.parent / "plugins_registry"
+        registry.mkdir()
+        watcher = asyncio.ensure_future(bench.kubelet.watch_registry(registry))
+        plugin = bench.start("--registration=watcher")
+        await bench.ready(CY, 16)
+        await bench.kubelet.until(lambda: "READY=1" in plugin.told())
+        # A kubelet that starts anew finds the same socket by itself.
+        watcher.cancel()
+        await bench.kubelet.stop()
+        later = FakeKubelet(bench.kubelet_dir)
+        watcher = asyncio.ensure_future(later.watch_registry(registry))
+        await later.until(lambda: len(later.devices(CY)) == 16)
+        watcher.cancel()
+        await later.close()
+        plugin.stop()
+        assert list(registry.iterdir()) == []
+
+    run(scenario)
+
+
+def test_comes_back_after_the_plugin_watcher_refused(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        registry = bench.kubelet_dir.parent / "plugins_registry"
+        registry.mkdir()
+        watcher = asyncio.ensure_future(bench.kubelet.watch_registry(registry, accept=False))
+        plugin = bench.start("--registration=watcher")
+        await bench.kubelet.until(lambda: len(bench.kubelet.registrations) == 2)
+        watcher.cancel()
+        assert "kubelet refused it: not now" in plugin.log.read_text()
+        assert "READY=1" not in plugin.told()
+        watcher = asyncio.ensure_future(bench.kubelet.watch_registry(registry))
+        await bench.ready(CY, 16)
+        watcher.cancel()
+
+    run(scenario)
+
+
+def test_two_instances_do_not_disturb_each_other(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        first = bench.start()
+        await bench.ready(CY, 16)
+        second = bench.start()
+        await bench.kubelet.until(lambda: "another instance serves here" in second.log.read_text())
+        await asyncio.sleep(1.0)
+        assert (len(bench.kubelet.registrations), bench.kubelet.drops[CY]) == (1, 0)
+        assert "READY=1" not in second.told()
+        first.stop()
+        await bench.kubelet.until(lambda: len(bench.kubelet.registrations) == 2)
+        await bench.ready(CY, 16)
+
+    run(scenario)
+
+
+def test_the_end_of_a_waiting_instance_harms_nobody(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        second = bench.start()
+        await bench.kubelet.until(lambda: "another instance serves here" in second.log.read_text())
+        second.stop()
+        await asyncio.sleep(0.3)
+        assert len(bench.kubelet.devices(CY)) == 16
+        assert (len(bench.kubelet.registrations), bench.kubelet.drops[CY]) == (1, 0)
+
+    run(scenario)
+
+
+def test_removes_only_its_own_sockets(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        plugin = bench.start()
+        await bench.ready(CY, 16)
+        name = bench.kubelet.registrations[0][2]
+        # Somebody else takes the very name while the service stops; nothing registers again meanwhile.
+        foreign = socket.socket(socket.AF_UNIX)
+        (bench.kubelet_dir / name).unlink()
+        foreign.bind(str(bench.kubelet_dir / name))
+        foreign.listen()
+        other = socket.socket(socket.AF_UNIX)
+        other.bind(str(bench.kubelet_dir / "other.sock"))
+        other.listen()
+        plugin.stop()
+        names = {path.name for path in bench.kubelet_dir.iterdir()}
+        foreign.close()
+        other.close()
+        assert names == {"kubelet.sock", "other.sock", name}
+
+    run(scenario)
+
+
+def test_removes_the_sockets_that_a_crash_left(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        crashed = bench.start()
+        await bench.ready(CY, 16)
+        crashed.process.kill()
+        crashed.process.wait()
+        left = bench.kubelet_dir / bench.kubelet.registrations[0][2]
+        assert left.exists()
+        bench.start()
+        await bench.kubelet.until(lambda: len(bench.kubelet.registrations) == 2)
+        assert not left.exists()
+
+    run(scenario)
+
+
+def test_ends_at_once_with_open_streams(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        for bus in range(3):
+            bench.files.add_pf(f"0000:{0x60 + bus:x}:00.0", services=("sym", "dc", "asym")[bus])
+        await bench.kubelet.start()
+        plugin = bench.start()
+        await bench.kubelet.until(lambda: len(bench.kubelet.resources()) == 3)
+        begin = time.monotonic()
+        plugin.process.terminate()
+        await bench.kubelet.until(lambda: plugin.process.poll() is not None, 2)
+        assert plugin.process.returncode == 0
+        assert time.monotonic() - begin < 2
+        await bench.kubelet.until(lambda: bench.kubelet.resources() == {})
+        assert [path.name for path in bench.kubelet_dir.iterdir()] == ["kubelet.sock"]
+        assert "STOPPING=1" in plugin.told()
+
+    run(scenario)
