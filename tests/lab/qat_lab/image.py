@@ -17,6 +17,7 @@ import inspect
 import os
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -124,16 +125,9 @@ def _build_as_root() -> None:
     """Run this build through sudo, then give its results to the user who asked."""
     host.say("building the image needs root, for mmdebstrap and file ownership: using sudo")
     ssh_key()
-    command = [
-        "sudo",
-        "--",
-        "env",
-        f"ACCEL_QAT_CACHE={cache_directory()}",
-        sys.executable,
-        str(SOURCES / "lab"),
-        "image",
-    ]
-    if code := os.spawnvp(os.P_WAIT, "sudo", command):
+    command = ["sudo", "--", "env", f"ACCEL_QAT_CACHE={cache_directory()}", sys.executable, SOURCES / "lab", "image"]
+    # Its progress goes where ours goes; only our own standard output is read by others.
+    if code := subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise LabError(f"building the image through sudo failed with exit code {code}; its messages stand above.")
 
 
@@ -157,16 +151,16 @@ def _build_layer(layer: Path, build: Callable[[Path], None], what: str) -> None:
         try:
             aside.chmod(0o755)
             build(aside)
-            _give_to_user(aside)
+            _give_to_user([layer.parent, aside, *aside.rglob("*")])
             aside.rename(layer)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _give_to_user(directory: Path) -> None:
+def _give_to_user(paths: Iterable[Path]) -> None:
     """Under sudo, what was built belongs to the user who called it."""
     if user := os.environ.get("SUDO_UID"):
-        for path in (directory, *directory.rglob("*")):
+        for path in paths:
             os.chown(path, int(user), int(os.environ["SUDO_GID"]), follow_symlinks=False)
 
 

@@ -28,7 +28,7 @@ from .ssh import Connection, Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BOOT_SECONDS = 240
+BOOT_SECONDS = 300
 LOAD_SECONDS = 60
 CONSOLE_LINES = 25
 
