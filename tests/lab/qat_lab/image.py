@@ -125,7 +125,15 @@ def _build_as_root() -> None:
     """Run this build through sudo, then give its results to the user who asked."""
     host.say("building the image needs root, for mmdebstrap and file ownership: using sudo")
     ssh_key()
-    command = ["sudo", "--", "env", f"ACCEL_QAT_CACHE={cache_directory()}", sys.executable, SOURCES / "lab", "image"]
+    command = [
+        "sudo",
+        "--",
+        "env",
+        f"ACCEL_QAT_CACHE={cache_directory()}",
+        sys.executable,
+        str(SOURCES / "lab"),
+        "image",
+    ]
     # Its progress goes where ours goes; only our own standard output is read by others.
     if code := subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise LabError(f"building the image through sudo failed with exit code {code}; its messages stand above.")
