@@ -224,6 +224,11 @@ failure:
       description: What to do.
       type: str
       sample: leave the count out, and use advertise to offer Kubernetes fewer VFs
+    kernel_log:
+      description: The kernel's own warnings and errors about the device since the first write.
+      type: list
+      elements: str
+      sample: ["4xxx 0000:6b:00.0: Device busy"]
     failed_at:
       description: For V(apply), each step that failed, with its own problem and remedy.
       type: list
