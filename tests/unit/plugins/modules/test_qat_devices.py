@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import errno
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._module import given
+from ansible_collections.accel.qat.plugins.modules import qat_devices, qat_info, qat_restore
+from ansible_collections.accel.qat.tests.fakes import pf, vf
+from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, OTHER, VF0
+from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
+from ansible_collections.accel.qat.tests.unit.plugins.modules.run import Player
+
+Play = t.Callable[[t.Any], Player]
+
+
+def kernel(**others: t.Any) -> t.Any:
+    return LiveFake.with_pfs(
+        pf("4xxx", GEN4, total_vfs=2, services="sym;asym", **others),
+        pf("c6xx", GEN2, total_vfs=1),
+        loaded=("qat_4xxx", "qat_c62x", "vfio_pci"),
+        options={"vfio_pci": ("disable_denylist=1",)},
+    )
+
+
+def test_the_whole_job(play: Play) -> None:
+    player = play(kernel())
+    rules = [
+        {"select": {"family": ["4xxx"]}, "services": ["dc"]},
+        {"advertise": 0},
+    ]
+    done = player.change(qat_devices, devices=rules, record=player.record)
+    assert [device["services"] for device in done["accel_qat"]["devices"]] == [["dc"], None]
+    assert {vf_["driver"] for device in done["accel_qat"]["devices"] for vf_ in device["vfs"]} == {"vfio-pci"}
+    assert done["module_options"] == {"vfio-pci": "disable_denylist=1"}
+    assert done["unused_rules"] == []
+    assert done["configuration"] == {
+        "devices": [
+            {
+                "select": {"family": ["4xxx"]},
+                "services": ["dc"],
+                "driver": "vfio-pci",
+                "state": "present",
+                "when_in_use": "fail",
+            },
+            {"advertise": 0, "driver": "vfio-pci", "state": "present", "when_in_use": "fail"},
+        ]
+    }
+    assert f"/sys/bus/pci/devices/{GEN4}/qat/cfg_services: sym;asym\n" in done["diff"]["before"]
+    assert f"/sys/bus/pci/devices/{GEN4}/qat/cfg_services: dc\n" in done["diff"]["after"]
+    assert player.kernel.locks == 2
+    assert Path(player.record).exists()
+
+
+def test_and_back(play: Play) -> None:
+    player = play(kernel())
+    before = player.run(qat_info)["accel_qat"]["devices"]
+    player.change(qat_devices, devices=[{"select": {"index": [0]}, "services": ["dc"]}], record=player.record)
+    back = player.change(qat_restore, record=player.record)
+    assert not Path(player.record).parent.exists()
+    assert back["accel_qat"]["devices"] == before
+
+
+def test_the_record_alone_is_a_change(play: Play) -> None:
+    """Somebody else has put the devices back."""
+    player = play(kernel())
+    player.run(qat_devices, devices=[{"select": {"index": [0]}, "vfs": 0, "services": ["dc"]}], record=player.record)
+    player.kernel.locks = 0
+    for path, value in (("state", "down"), ("cfg_services", "sym;asym"), ("state", "up")):
+        player.kernel.write(f"/sys/bus/pci/devices/{GEN4}/qat/{path}", value, 1.0)
+    restored = player.run(qat_restore, record=player.record)
+    assert (restored["changed"], restored["steps"]) == (True, [])
+    assert not player.run(qat_restore, record=player.record)["changed"]
+
+
+def test_restoration_that_leaves_somebody_keeps_the_record(play: Play) -> None:
+    player = play(kernel())
+    player.run(qat_devices, devices=[{"select": {"index": [0]}}], record=player.record)
+    player.kernel.open_vf(VF0, "qemu-kvm")
+    assert player.fail(qat_restore, record=player.record)["failure"]["kind"] == "refused"
+    skipped = player.run(qat_restore, record=player.record, when_in_use="skip")
+    assert (skipped["changed"], [one["device"] for one in skipped["skipped_devices"]]) == (False, [GEN4])
+    assert Path(player.record).exists()
+
+
+def test_rules_that_no_pf_uses_are_named(play: Play) -> None:
+    done = play(kernel()).run(qat_devices, check=True, devices=[{"select": {"numa_node": [3]}}, {"state": "absent"}])
+    assert done["unused_rules"] == ["devices[0]"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "message"),
+    [
+        ({"select": {"address": ["6b.0"]}}, "devices[0].select.address[0]", "'6b.0' is malformed"),
+        ({"services": ["dc", "dc"]}, "devices[0].services[1]", "'dc' stands twice"),
+        ({"vfs": -1}, "devices[0].vfs", "-1 is too small"),
+        ({"state": "absent", "vfs": 2}, "devices[0].vfs", "2 VFs contradict state absent"),
+        ({"vfs": 1}, "devices[0].vfs", f"{GEN4} cannot have 1 VFs"),
+        ({"services": ["dc"]}, "devices[0].services", f"{GEN2} is a c6xx device, whose services cannot be set"),
+        ({"select": {"address": ["0000:ff:00.0"]}}, "devices[0].select.address", "is not a QAT PF of this node"),
+    ],
+)
+def test_wrong_configurations(play: Play, rule: dict[str, t.Any], where: str, message: str) -> None:
+    failed = play(kernel()).fail(qat_devices, devices=[rule])
+    assert failed["failure"]["kind"] == "configuration"
+    assert failed["failure"]["where"] == where
+    assert message in failed["failure"]["problem"]
+    assert failed["msg"] == f"{where}: {failed['failure']['problem']}; {failed['failure']['remedy']}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"services": ["rsa"]}, "value of services must be one or more of: sym, asym, dc, dcc, decomp"),
+        ({"state": "gone"}, "value of state must be one of: present, absent"),
+        ({"service": ["dc"]}, "Unsupported parameters"),
+    ],
+)
+def test_what_ansible_itself_refuses(play: Play, rule: dict[str, t.Any], message: str) -> None:
+    player = play(kernel())
+    player.kernel.closed = True  # it is never made
+    assert message in player.run(qat_devices, devices=[rule])["msg"]
+
+
+def test_a_vf_in_use(play: Play) -> None:
+    user = vf("vfio-pci", held_by="qemu-kvm")
+    failed = play(kernel(vfs=[user, vf("vfio-pci")])).fail(
+        qat_devices, devices=[{"select": {"index": [0]}, "services": ["dc"]}]
+    )
+    assert failed["failure"]["kind"] == "refused"
+    assert f"qemu-kvm (pid 4001) has {VF0} open" in failed["msg"]
+
+
+def test_a_failure_on_the_way(play: Play) -> None:
+    player = play(kernel())
+    player.kernel.switch(GEN4, "fail_services", str(errno.EIO))
+    failed = player.run(qat_devices, devices=[{"select": {"index": [0]}, "services": ["dc"]}], record=player.record)
+    assert failed["failed"]
+    assert failed["failure"]["kind"] == "apply"
+    assert [one["step"]["action"] for one in failed["failure"]["failed_at"]] == ["services"]
+    assert [step["action"] for step in failed["failure"]["rolled_back"]] == ["state"]
+    assert failed["failure"]["stands"] == []
+    assert failed["changed"] is False
+    assert failed["msg"].endswith(f"{GEN4} was put back as it was found")
+
+
+def test_a_failure_that_leaves_something_is_a_change(play: Play) -> None:
+    player = play(LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=2), pf("4xxx", OTHER, total_vfs=2)))
+    player.kernel.switch(OTHER, "kernel_users", "1")
+    failed = player.run(qat_devices, devices=[{"services": ["sym"]}], record=player.record)
+    assert (failed["failed"], failed["changed"]) == (True, True)
+    assert {step["device"] for step in failed["failure"]["stands"]} >= {GEN4}
+
+
+def test_a_record_that_cannot_be_written_stops_everything(play: Play, tmp_path: Path) -> None:
+    player = play(kernel())
+    (tmp_path / "file").write_text("")
+    failed = player.run(qat_devices, devices=[{"select": {"index": [0]}}], record=str(tmp_path / "file/found.json"))
+    assert failed["failed"]
+    assert player.kernel.writes == []
+
+
+def test_roots_and_time_limit(play: Play) -> None:
+    player = play(kernel())
+    player.kernel.block_writes("*/qat/state")
+    failed = player.run(
+        qat_devices,
+        devices=[{"select": {"index": [0]}, "services": ["dc"]}],
+        record=player.record,
+        time_limit=7,
+        sysfs_root="/host/sys",
+        proc_root="/host/proc",
+    )
+    assert player.roots == [("/host/sys", "/host/proc", "/dev")]
+    assert "has not returned after 7 seconds" in failed["msg"]
+
+
+def test_leaves_out_what_was_not_given() -> None:
+    assert given({"a": None, "b": [{"c": None, "d": 0}], "e": False}) == {"b": [{"d": 0}], "e": False}
