@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role node: its arguments are the schema's, and what it writes onto a node is what the node's tools understand."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import typing as t
+
+import jinja2
+import pytest
+import yaml
+from ansible.plugins.filter.core import to_nice_json
+
+from ansible_collections.accel.qat.plugins.module_utils._module import argument_of
+from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES, INTEL
+from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration, parse_json
+from ansible_collections.accel.qat.plugins.modules import kernel_args
+from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+
+ROLE = CHECKOUT / "roles/node"
+
+
+def load(name: str) -> t.Any:
+    return yaml.safe_load((ROLE / name).read_text())
+
+
+ENTRY_POINTS = load("meta/argument_specs.yml")["argument_specs"]
+OPTIONS = ENTRY_POINTS["main"]["options"]
+
+
+# Arguments.
+
+
+def argument(option: dict[str, t.Any]) -> dict[str, t.Any]:
+    """An option as an argument spec says it."""
+    assert option["description"]
+    kept = {name: value for name, value in option.items() if name not in ("description", "options")}
+    if "options" in option:
+        kept["options"] = {name: argument(one) for name, one in option["options"].items()}
+    return kept
+
+
+def test_devices_are_the_schema() -> None:
+    assert argument(OPTIONS["node_devices"]) == {**argument_of(SCHEMA["properties"]["devices"]), "required": True}
+
+
+def test_boot_loaders_are_those_of_the_module() -> None:
+    module = yaml.safe_load(kernel_args.DOCUMENTATION)["options"]["bootloader"]
+    assert [OPTIONS["node_bootloader"][name] for name in ("choices", "default")] == [
+        module[name] for name in ("choices", "default")
+    ]
+
+
+def test_defaults_are_documented() -> None:
+    """At every entry point that takes the variable."""
+    defaults = load("defaults/main.yml")
+    options = [pair for entry in ENTRY_POINTS.values() for pair in entry["options"].items()]
+    documented = [(name, option["default"]) for name, option in options if "default" in option]
+    assert [(name, defaults[name]) for name, _default in documented] == documented
+    assert set(defaults) == {name for name, _default in documented}
+
+
+# Templates.
+
+
+def render(name: str, **variables: t.Any) -> str:
+    """A template as Ansible renders it."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROLE / "templates"),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    environment.filters["ansible.builtin.to_nice_json"] = to_nice_json
+    return environment.get_template(name).render(**load("defaults/main.yml"), **variables)
+
+
+def settings(text: str) -> list[str]:
+    """The lines that are no comments."""
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_node_json_is_what_qatctl_reads() -> None:
+    configuration = {
+        "devices": [
+            {"select": {"numa_node": [1]}, "services": ["sym", "asym"], "advertise": 4},
+            {"state": "absent", "when_in_use": "skip"},
+        ]
+    }
+    text = render("node.json.j2", __node_devices={"configuration": configuration})
+    assert parse_json(text, "node.json") == parse_configuration(configuration)
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"), [({}, []), ({"vfio-pci": "disable_denylist=1"}, ["options vfio-pci disable_denylist=1"])]
+)
+def test_module_options(options: dict[str, str], lines: list[str]) -> None:
+    text = render("modprobe.conf.j2", __node_devices={"module_options": options})
+    assert settings(text) == lines
+    assert text.startswith("# Managed by accel.qat.node\n")
+
+
+def test_modules_to_load() -> None:
+    assert settings(render("modules-load.conf.j2")) == ["vfio-pci"]
+
+
+def test_the_unit_comes_before_every_kubelet() -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(render("qat-node.service.j2"))
+    assert unit["Service"]["ExecStart"] == "/usr/local/sbin/qatctl apply"
+    assert unit["Service"]["Type"] == "oneshot"
+    kubelets = {"kubelet.service", "k3s.service", "k3s-agent.service", "rke2-server.service", "rke2-agent.service"}
+    assert kubelets <= set(unit["Unit"]["Before"].split())
+    # Longer than two writes that hang, so that qatctl itself says which one does.
+    assert int(unit["Service"]["TimeoutStartSec"]) > 2 * OPTIONS["node_time_limit"]["default"]
+
+
+def test_the_rule_for_udev_is_for_the_vfs_of_qat() -> None:
+    kernel = FakeKernel.with_pfs(*(pf(one.name, f"0000:{bus:02x}:00.0") for bus, one in enumerate(FAMILIES, 0x10)))
+    (rule,) = settings(render("udev.rules.j2"))
+    conditions = dict(re.findall(r"ATTR\{(\w+)\}==\"(\w+)\"", rule))
+    assert conditions["vendor"] == f"{INTEL:#06x}"
+    assert {one.device_class for one in kernel.machine.bus.functions.values()} == {int(conditions["class"], 16)}
+    assert 'TEST=="physfn"' in rule
+    assert 'ENV{SYSTEMD_WANTS}+="qat-node.service"' in rule
