@@ -176,7 +176,7 @@ def check(value: t.Any, schema: t.Mapping[str, t.Any], where: str) -> None:
             where=where,
             remedy=f"use one of {', '.join(str(one) for one in schema['enum'])}",
         )
-    elif "pattern" in schema and not re.search(schema["pattern"], value):
+    elif "pattern" in schema and not re.fullmatch(schema["pattern"], value):
         raise ConfigurationError(f"{value!r} is malformed", where=where, remedy=_example(schema))
 
 

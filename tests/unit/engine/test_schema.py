@@ -44,6 +44,7 @@ WRONG: tuple[tuple[t.Any, str], ...] = (
     (rule(state="gone"), "devices[0].state: 'gone' is not known; use one of present, absent"),
     (rule(when_in_use="ask"), "devices[0].when_in_use: 'ask' is not known; use one of fail, skip, force"),
     (rule(driver="../vfio"), "devices[0].driver: '../vfio' is malformed; use letters, digits, - and _"),
+    (rule(driver="vfio-pci\n"), "devices[0].driver: 'vfio-pci\\n' is malformed; use letters, digits, - and _"),
     (rule(vfs=-1), "devices[0].vfs: -1 is too small; use 0 or more"),
     (rule(vfs="16"), 'devices[0].vfs: "16" is not an integer; correct it'),
     (rule(vfs=True), "devices[0].vfs: true is not an integer; correct it"),
