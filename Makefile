@@ -25,8 +25,8 @@ test-lab:  ## the virtual QAT machine's own tests
 test-machine:  ## the engine on the virtual QAT machine
 test-molecule:  ## the collection on the virtual QAT machine
 
-test-nightly: setup  ## the engine's properties on 100 000 nodes, an hour on two cores
-	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly --numprocesses=auto
+test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour
+	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 
 demo: setup  ## provision the virtual QAT machine and show the result
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
