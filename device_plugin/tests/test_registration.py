@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import time
 import typing as t
@@ -95,6 +96,9 @@ def test_registers_again_with_a_fresh_socket_when_kubelet_restarts(run: Run) -> 
 
 def test_a_stale_stream_does_not_starve_the_next_one(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
+        def unhealthy(count: int) -> bool:
+            return list(bench.kubelet.devices(CY).values()).count("Unhealthy") == count
+
         vfs = bench.files.add_pf(PF)
         await bench.kubelet.start()
         bench.start()
@@ -104,7 +108,7 @@ def test_a_stale_stream_does_not_starve_the_next_one(run: Run) -> None:
         await bench.ready(CY, 16)
         for number in range(3):
             bench.files.bind(vfs[number], None)
-            await bench.kubelet.until(lambda: list(bench.kubelet.devices(CY).values()).count("Unhealthy") == number + 1)
+            await bench.kubelet.until(functools.partial(unhealthy, number + 1))
 
     run(scenario)
 

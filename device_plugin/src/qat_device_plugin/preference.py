@@ -59,9 +59,16 @@ def _from_pfs(
     """Up to `wanted` of the free VFs, one after the other; counts them in `used`."""
     left = list(free)
     taken: list[str] = []
-    sign = -1 if policy == "packed" else 1
+    room = Counter(_pf(address, known) for address in free)
+
+    def rank(address: str) -> tuple[bool, int, int]:
+        pf = _pf(address, known)
+        # Of the PFs that nobody uses, packed begins the one that can give most.
+        order = (-used[pf], -room[pf]) if policy == "packed" else (used[pf], 0)
+        return (address not in known, *order)
+
     while left and len(taken) < wanted:
-        best = min(left, key=lambda address: (address not in known, sign * used[_pf(address, known)]))
+        best = min(left, key=rank)
         left.remove(best)
         taken.append(best)
         used[_pf(best, known)] += 1

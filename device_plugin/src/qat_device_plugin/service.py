@@ -65,6 +65,7 @@ class Service:
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_events = False
+        self._failure: BaseException | None = None
 
     @property
     def stale_after(self) -> float:
@@ -98,26 +99,28 @@ class Service:
             directory = DirectoryWatch(self._settings.socket_dir, self._socket_dir_changed)
             watches.callback(directory.close)
             self._start(self._look_loop())
-            self._start(self._watchdog())
+            if self._systemd.watchdog_seconds:
+                self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
             if self._settings.metrics_address:
                 self._start(StatusPage(self, *self._settings.metrics_address).run())
-            await self._until_stopped()
+            await self._stop.wait()
             log.info("stopping")
             self._systemd.stopping()
             await asyncio.gather(*(end(task) for task in self._tasks))
             self._lock.release()
+        if self._failure:
+            raise self._failure
 
     def _start(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
-        self._tasks.append(asyncio.ensure_future(work))
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
 
-    async def _until_stopped(self) -> None:
-        """Wait for the signal; an error of a task is one of the program, and ends it."""
-        stop = asyncio.ensure_future(self._stop.wait())
-        while not stop.done():
-            await asyncio.wait([stop, *self._tasks], return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
-            for task in self._tasks:
-                if task.done():
-                    task.result()
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """No task ends by itself but by an error of the program, which shall end the service and be seen."""
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = self._failure or task.exception()
+            self._stop.set()
 
     def _watch_node(self, watches: contextlib.ExitStack) -> None:
         nodes = DirectoryWatch(Path(self._settings.dev_root) / "vfio", self._bell.ring)
@@ -251,13 +254,12 @@ class Service:
             parts.append(f"{resource}: {healthy} of {len(offer)} VFs healthy{state}")
         return "; ".join(parts) or "no VF to offer"
 
-    async def _watchdog(self) -> None:
+    async def _watchdog(self, pause: float) -> None:
         """Feed systemd's watchdog while the service does its work."""
-        limit = self._systemd.watchdog_seconds
-        while limit:
+        while True:
             if not self.unhealthy():
                 self._systemd.alive()
-            await asyncio.sleep(limit / 3)
+            await asyncio.sleep(pause)
 
 
 async def serve(settings: Settings, rules: tuple[Rule, ...]) -> None:

@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness.process import SOURCE
+
+
+def call(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "qat_device_plugin", *flags],
+        env={**os.environ, "PYTHONPATH": str(SOURCE), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_valid_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "node.json"
+    config.write_text('{"devices": [{"advertise": 2}]}')
+    result = call("--validate", f"--config={config}")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{config}: the configuration is valid\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "{",
+            "not valid JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1); correct the file",
+        ),
+        ("{}", "devices: the key is missing; add it"),
+        (
+            '{"devices": [{"services": ["sim"]}]}',
+            "devices[0].services[0]: 'sim' is not known; use one of sym, asym, dc, dcc, decomp",
+        ),
+        (None, "cannot be read: No such file or directory; name another file with --config"),
+    ],
+)
+@pytest.mark.parametrize("validate", [True, False], ids=["check", "start"])
+def test_a_bad_configuration_is_one_sentence(tmp_path: Path, text: str | None, problem: str, validate: bool) -> None:
+    config = tmp_path / "node.json"
+    if text is not None:
+        config.write_text(text)
+    result = call(f"--config={config}", QAT_DEVICE_PLUGIN_VALIDATE=str(validate))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"qat-device-plugin: {config}: {problem}\n"
+
+
+def test_a_wrong_flag_is_one_sentence() -> None:
+    result = call("--registration=carrier-pigeon")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("qat-device-plugin: argument --registration: invalid choice: 'carrier-pigeon'")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_node_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    config = tmp_path / "node.json"
+    config.write_text('{"devices": []}')
+    result = call(f"--config={config}", f"--sysfs-root={tmp_path}", f"--kubelet-dir={tmp_path}")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "qat-device-plugin: /sys/bus/pci/devices: cannot list the PCI devices: No such file or directory; "
+        "mount sysfs, or set sysfs_root\n"
+    )
+
+
+def test_help_names_the_twins() -> None:
+    assert "QAT_DEVICE_PLUGIN_CONFIG" in call("--help").stdout

@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+import pytest
+from qat_device_plugin.events import concerns_us
+from qat_device_plugin.messages import pluginregistration, v1beta1
+from qat_device_plugin.settings import Settings, SettingsError, parse_settings
+from qat_device_plugin.sockets import InstanceLock, fresh_name, identity, remove_dead, remove_own
+from qat_device_plugin.statistics import LATENCY_BOUNDS, Latencies
+from qat_device_plugin.systemd import Systemd
+
+
+def uevent(**fields: str) -> bytes:
+    return b"\0".join([b"bind@/devices/x", *(f"{name}={value}".encode() for name, value in fields.items()), b""])
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"ACTION": "bind", "SUBSYSTEM": "pci", "PCI_ID": "8086:4941"}, True),
+        ({"ACTION": "add", "SUBSYSTEM": "pci", "PCI_ID": "15B3:1018"}, False),
+        ({"ACTION": "add", "SUBSYSTEM": "vfio"}, True),
+        ({"ACTION": "add", "SUBSYSTEM": "vfio-dev"}, True),
+        ({"ACTION": "change", "SUBSYSTEM": "block"}, False),
+        ({}, False),
+    ],
+)
+def test_which_device_events_count(fields: dict[str, str], expected: bool) -> None:
+    assert concerns_us(uevent(**fields)) is expected
+
+
+def test_messages_have_the_wire_form_of_kubelet() -> None:
+    """The bytes are those of k8s.io/kubelet: field numbers and types as in api.proto."""
+    device = v1beta1.Device(ID="a", health="Healthy", topology=v1beta1.TopologyInfo(nodes=[v1beta1.NUMANode(ID=1)]))
+    assert device.SerializeToString() == b"\n\x01a\x12\x07Healthy\x1a\x04\n\x02\x08\x01"
+    response = v1beta1.ContainerAllocateResponse(envs={"k": "v"}, cdi_devices=[v1beta1.CDIDevice(name="n")])
+    assert response.SerializeToString() == b"\n\x06\n\x01k\x12\x01v*\x03\n\x01n"
+    request = v1beta1.ContainerPreferredAllocationRequest(
+        available_deviceIDs=["a"], must_include_deviceIDs=["b"], allocation_size=2
+    )
+    assert request.SerializeToString() == b"\n\x01a\x12\x01b\x18\x02"
+    info = pluginregistration.PluginInfo(type="DevicePlugin", name="r", supported_versions=["v1beta1"])
+    assert info.SerializeToString() == b'\n\x0cDevicePlugin\x12\x01r"\x07v1beta1'
+
+
+def settings(*flags: str, **environment: str) -> Settings:
+    return parse_settings(flags, {f"QAT_DEVICE_PLUGIN_{name}": value for name, value in environment.items()})
+
+
+def test_defaults() -> None:
+    found = settings()
+    assert found.config == Path("/etc/accel-qat/node.json")
+    assert found.kubelet_dir == Path("/var/lib/kubelet/device-plugins")
+    assert found.socket_dir == found.kubelet_dir
+    assert settings("--registration=watcher").socket_dir == Path("/var/lib/kubelet/plugins_registry")
+    assert found.metrics_address is None
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "field", "value"),
+    [
+        ("--config", "/x", "config", Path("/x")),
+        ("--sysfs-root", "/host/sys", "sysfs_root", "/host/sys"),
+        ("--dev-root", "/host/dev", "dev_root", "/host/dev"),
+        ("--proc-root", "/host/proc", "proc_root", "/host/proc"),
+        ("--kubelet-dir", "/k", "kubelet_dir", Path("/k")),
+        ("--registration", "watcher", "registration", "watcher"),
+        ("--metrics-address", "[::1]:80", "metrics_address", ("::1", 80)),
+        ("--allocation-policy", "packed", "allocation_policy", "packed"),
+        ("--cdi-dir", "/c", "cdi_dir", Path("/c")),
+        ("--period", "2.5", "period", 2.5),
+        ("--log-level", "debug", "log_level", "debug"),
+        ("--log-format", "json", "log_format", "json"),
+    ],
+)
+def test_each_flag_has_a_twin_and_goes_first(flag: str, text: str, field: str, value: object) -> None:
+    twin = {flag[2:].replace("-", "_").upper(): text}
+    assert getattr(settings(f"{flag}={text}"), field) == value
+    assert getattr(settings(**twin), field) == value
+    assert getattr(settings(), field) != value
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("no", False), ("", False)])
+def test_switches_in_the_environment(text: str, value: bool) -> None:
+    assert settings(CDI=text).cdi is value
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "message"),
+    [
+        (["--period=0"], {}, "argument --period: '0' is not a number of seconds between 0.05 and 3600"),
+        (["--metrics-address=80"], {}, "argument --metrics-address: '80' is not HOST:PORT, such as 127.0.0.1:9482"),
+        (["--frobnicate"], {}, "unrecognized arguments: --frobnicate"),
+        ([], {"PERIOD": "soon"}, "QAT_DEVICE_PLUGIN_PERIOD: 'soon' is not a number of seconds between 0.05 and 3600"),
+        ([], {"CDI": "perhaps"}, "QAT_DEVICE_PLUGIN_CDI: 'perhaps' is neither true nor false"),
+        ([], {"REGISTRATION": "x"}, "QAT_DEVICE_PLUGIN_REGISTRATION: 'x' is not one of socket, watcher"),
+    ],
+)
+def test_wrong_settings(flags: list[str], environment: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        settings(*flags, **environment)
+    assert str(error.value) == message
+
+
+def test_only_the_own_socket_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    path.touch()
+    own = identity(path)
+    path.unlink()
+    path.write_text("another")
+    remove_own(path, own)
+    assert path.exists()
+    remove_own(path, identity(path))
+    assert not path.exists()
+    remove_own(path, own)
+
+
+def test_dead_sockets_are_told_from_live_ones(tmp_path: Path) -> None:
+    names = ["accel-qat-cy-1-a.sock", "accel-qat-cy-2-b.sock", "other.sock"]
+    sockets = [socket.socket(socket.AF_UNIX) for _ in names]
+    for one, name in zip(sockets, names):
+        one.bind(str(tmp_path / name))
+    sockets[1].listen()
+    (tmp_path / "accel-qat-no.sock").touch()
+    sockets[0].close()
+    sockets[2].close()
+    assert remove_dead(tmp_path) == [names[0]]
+    sockets[1].close()
+    assert remove_dead(tmp_path / "absent") == []
+
+
+def test_names_of_sockets_differ_and_show_the_resource() -> None:
+    names = {fresh_name("qat.intel.com/sym-dc") for _ in range(10)}
+    assert len(names) == 10
+    assert all(name.startswith("accel-qat-sym-dc-") and name.endswith(".sock") for name in names)
+
+
+def test_one_instance_at_a_time(tmp_path: Path) -> None:
+    directory = tmp_path / "k"
+    first, second = InstanceLock(directory), InstanceLock(directory)
+    assert not first.held()
+    directory.mkdir()
+    assert first.held()
+    assert first.held()
+    assert not second.held()
+    first.release()
+    assert second.held()
+    # A directory made anew is another one.
+    directory.rmdir()
+    directory.mkdir()
+    assert first.held()
+    assert not second.held()
+    first.release()
+    second.release()
+
+
+def test_latencies_fall_into_their_class() -> None:
+    latencies = Latencies()
+    for seconds in (0.0001, 0.0005, 0.003, 99.0):
+        latencies.add(seconds)
+    counted = dict(zip((*LATENCY_BOUNDS, "more"), latencies.counts))
+    assert {bound: count for bound, count in counted.items() if count} == {0.0005: 2, 0.005: 1, "more": 1}
+    assert latencies.total == pytest.approx(99.0036)
+
+
+def test_systemd_is_told_each_thing_once(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
+        listener.bind(address)
+        systemd = Systemd({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "3000000"})
+        systemd.reloaded()
+        systemd.ready()
+        systemd.ready()
+        systemd.status("a")
+        systemd.status("a")
+        systemd.status("b")
+        systemd.reloaded()
+        systemd.alive()
+        systemd.stopping()
+        told = [listener.recv(100).decode() for _ in range(6)]
+    assert told == ["READY=1", "STATUS=a", "STATUS=b", "READY=1", "WATCHDOG=1", "STOPPING=1"]
+    assert systemd.watchdog_seconds == 3.0
+    assert Systemd({"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}).watchdog_seconds is None
+    Systemd({}).ready()

@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import asyncio
+import json
+import typing as t
+
+import grpc
+import pytest
+from harness.process import fetch, free_port
+
+if t.TYPE_CHECKING:
+    from conftest import Bench, Scenario
+
+Run = t.Callable[["Scenario"], None]
+
+CY = "qat.intel.com/cy"
+PF = "0000:6b:00.0"
+
+
+def unhealthy(bench: Bench, resource: str = CY) -> set[str]:
+    return {address for address, health in bench.kubelet.devices(resource).items() if health == "Unhealthy"}
+
+
+def test_health_follows_each_vf_and_recovers(run: Run) -> None:
+    """The period is long here: what gives an event is told without it."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start("--period=60")
+        await bench.ready(CY, 16)
+        bench.files.bind(vfs[2], None)
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2]}, 1.5)
+        bench.files.bind(vfs[5], "4xxxvf")
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2], vfs[5]}, 1.5)
+        bench.files.node(vfs[7]).unlink()
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2], vfs[5], vfs[7]}, 1.5)
+        for vf in (vfs[2], vfs[5], vfs[7]):
+            bench.files.bind(vf, "vfio-pci")
+        await bench.kubelet.until(lambda: unhealthy(bench) == set(), 1.5)
+        with pytest.raises(grpc.RpcError, match="is not a VF of"):
+            await bench.kubelet.allocate(CY, ["0000:00:00.0"])
+
+    run(scenario)
+
+
+def test_health_follows_what_gives_no_event(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        files, sick = bench.files, set(bench.files.add_pf(PF))
+        well = files.add_pf("0000:70:00.0", services="asym;sym")
+        await bench.kubelet.start()
+        plugin = bench.start("--period=0.1")
+        await bench.ready(CY, 32)
+        files.set_heartbeat(PF, "-1")
+        await bench.kubelet.until(lambda: unhealthy(bench) == sick)
+        files.set_heartbeat(PF, "0")
+        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        files.set_heartbeat(PF, None)
+        files.set_state(PF, "down")
+        await bench.kubelet.until(lambda: unhealthy(bench) == sick)
+        files.set_state(PF, "up")
+        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        files.set_fatal_errors(PF, 1)
+        await bench.kubelet.until(lambda: unhealthy(bench) == sick)
+        with pytest.raises(grpc.RpcError, match=f"its PF {PF} has had 1 fatal errors"):
+            await bench.kubelet.allocate(CY, [min(sick)])
+        await bench.kubelet.allocate(CY, [well[0]])
+        files.set_fatal_errors(PF, 0)
+        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        assert f"its PF {PF} has no heartbeat" in plugin.log.read_text()
+
+    run(scenario)
+
+
+def test_vfs_that_vanish_and_come_back_are_followed(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        bench.files.add_pf("0000:70:00.0", services="dc")
+        await bench.kubelet.start()
+        bench.start("--period=60")
+        await bench.ready(CY, 16)
+        bench.files.remove_vfs(PF)
+        await bench.ready(CY, 0)
+        await bench.ready("qat.intel.com/dc", 16)
+        bench.files.create_vfs(PF, 16)
+        await bench.ready(CY, 16)
+        assert unhealthy(bench) == set()
+        assert [name for _time, name, _endpoint in bench.kubelet.registrations].count(CY) == 1
+
+    run(scenario)
+
+
+def test_other_services_are_another_resource(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        # While the services cannot be read nothing moves.
+        bench.files.set_services(PF, "")
+        await bench.kubelet.until(lambda: len(unhealthy(bench)) == 16)
+        assert list(bench.kubelet.resources()) == [CY]
+        bench.files.set_services(PF, "dc")
+        await bench.ready("qat.intel.com/dc", 16)
+        await bench.ready(CY, 0)
+
+    run(scenario)
+
+
+def test_containers_of_one_request_share_nothing(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start("--cdi", f"--cdi-dir={bench.files.root / 'cdi'}")
+        await bench.ready(CY, 16)
+        first, second = (await bench.kubelet.allocate(CY, [vfs[1], vfs[0]], [vfs[2]])).container_responses
+        assert dict(first.envs) == {
+            "QAT0": vfs[1],
+            "QAT1": vfs[0],
+            "PCIDEVICE_QAT_INTEL_COM_CY": f"{vfs[1]},{vfs[0]}",
+            "PCI_RESOURCE_QAT_INTEL_COM_CY": f"{vfs[1]},{vfs[0]}",
+        }
+        assert [(node.host_path, node.container_path, node.permissions) for node in first.devices] == [
+            (path, path, "rw") for path in ("/dev/vfio/11", "/dev/vfio/10", "/dev/vfio/vfio")
+        ]
+        assert [name.name for name in first.cdi_devices] == [f"qat.intel.com/vf={vf}" for vf in (vfs[1], vfs[0])]
+        assert (dict(second.envs)["QAT0"], "QAT1" in second.envs, len(second.devices)) == (vfs[2], False, 2)
+        assert len(json.loads((bench.files.root / "cdi/qat.intel.com-vf.json").read_text())["devices"]) == 16
+
+    run(scenario)
+
+
+def test_preferences_keep_to_what_must_be_included_and_to_one_numa_node(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        near, far = bench.files.add_pf(PF, numa_node=0), bench.files.add_pf("0000:e8:00.0", numa_node=1)
+        await bench.kubelet.start()
+        bench.start("--allocation-policy=packed")
+        await bench.ready(CY, 32)
+        assert await bench.kubelet.prefer(CY, [*near[:3], *far], 4) == far[:4]
+        assert await bench.kubelet.prefer(CY, [*near[:3], *far], 3, [near[1]]) == [near[1], near[0], near[2]]
+        with pytest.raises(grpc.RpcError, match="2 VFs must be included in an allocation of 1"):
+            await bench.kubelet.prefer(CY, near, 1, near[:2])
+
+    run(scenario)
+
+
+def test_advertise_limits_and_a_reload_changes_it(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        bench.files.configure([{"advertise": 4}])
+        await bench.kubelet.start()
+        plugin = bench.start()
+        await bench.ready(CY, 4)
+        assert list(bench.kubelet.devices(CY)) == vfs[:4]
+        bench.files.configure([{"advertise": 6}])
+        plugin.hang_up()
+        await bench.ready(CY, 6)
+        bench.files.config.write_text('{"devices": [{"advertise": -1}]}')
+        plugin.hang_up()
+        await bench.kubelet.until(lambda: "the old configuration stays" in plugin.log.read_text())
+        assert "devices[0].advertise: -1 is too small" in plugin.log.read_text()
+        bench.files.bind(vfs[0], None)
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[0]})
+        assert len(bench.kubelet.devices(CY)) == 6
+        assert any(message.startswith("RELOADING=1\nMONOTONIC_USEC=") for message in plugin.told())
+
+    run(scenario)
+
+
+def test_pfs_without_a_rule_or_for_the_host_are_not_offered(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        bench.files.add_pf("0000:70:00.0", services="dc")
+        bench.files.add_pf("0000:75:00.0", services="asym")
+        host = {"select": {"address": "0000:70:00.0"}, "driver": "4xxxvf"}
+        bench.files.configure([host, {"select": {"address": PF}}])
+        await bench.kubelet.start()
+        bench.start()
+        await bench.ready(CY, 16)
+        assert list(bench.kubelet.endpoints) == [CY]
+
+    run(scenario)
+
+
+def test_starts_before_there_is_any_vf(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.kubelet.start()
+        plugin = bench.start("--period=60")
+        await asyncio.sleep(1.0)
+        assert plugin.told() == ["STATUS=no VF to offer"]
+        bench.files.add_pf(PF)
+        await bench.ready(CY, 16)
+        await bench.kubelet.until(lambda: "READY=1" in plugin.told())
+
+    run(scenario)
+
+
+def test_metrics_and_readiness(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+        port = free_port()
+
+        async def get(path: str) -> tuple[int, str]:
+            return await loop.run_in_executor(None, fetch, port, path)
+
+        vfs = bench.files.add_pf(PF)
+        bench.files.bind(vfs[0], None)
+        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}", watchdog=1.0)
+        await bench.kubelet.until(lambda: "WATCHDOG=1" in plugin.told())
+        assert await get("/healthz") == (200, "ok\n")
+        assert await get("/readyz") == (503, f"{CY} is not registered\n")
+        assert (await get("/"))[0] == 404
+        await bench.kubelet.start()
+        await bench.ready(CY, 16)
+        assert await get("/readyz") == (200, "ok\n")
+        await bench.kubelet.allocate(CY, [vfs[1]])
+        with pytest.raises(grpc.RpcError, match="bound to no driver"):
+            await bench.kubelet.allocate(CY, [vfs[0]])
+        plugin.hang_up()
+        lines = (await get("/metrics"))[1].splitlines()
+        for wanted in (
+            f'vfs{{health="healthy",numa_node="0",pf="{PF}",resource="{CY}"}} 15.0',
+            f'vfs{{health="unhealthy",numa_node="0",pf="{PF}",resource="{CY}"}} 1.0',
+            f'unhealthy_vfs{{pf="{PF}",reason="driver",resource="{CY}"}} 1.0',
+            f'registered{{resource="{CY}"}} 1.0',
+            f'streams{{resource="{CY}"}} 1.0',
+            f'registrations_total{{resource="{CY}",result="succeeded"}} 1.0',
+            f'allocations_total{{resource="{CY}",result="granted"}} 1.0',
+            f'allocations_total{{resource="{CY}",result="refused"}} 1.0',
+            f'allocation_duration_seconds_bucket{{le="+Inf",resource="{CY}"}} 2.0',
+            f'allocation_duration_seconds_count{{resource="{CY}"}} 2.0',
+            f'lists_sent_total{{resource="{CY}"}} 1.0',
+            'reloads_total{result="succeeded"} 1.0',
+        ):
+            assert f"qat_device_plugin_{wanted}" in lines
+        names = {line.split("{")[0].split(" ")[0] for line in lines}
+        assert {"qat_device_plugin_scan_age_seconds", "qat_device_plugin_build_info"} <= names
+        assert "process_resident_memory_bytes" in names
+
+    run(scenario)
+
+
+def test_an_address_in_use_does_not_end_the_service(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}")
+        await bench.ready(CY, 16)
+        await bench.kubelet.until(lambda: "cannot listen for HTTP" in plugin.log.read_text())
+        server.close()
+
+    run(scenario)
+
+
+def test_the_log_as_json(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        plugin = bench.start("--log-format=json")
+        await bench.ready(CY, 16)
+        await bench.kubelet.until(lambda: "registered" in plugin.log.read_text())
+        line = json.loads(plugin.log.read_text().splitlines()[-1])
+        assert {name: line[name] for name in ("level", "message", "resource", "vfs")} == {
+            "level": "info",
+            "message": "registered",
+            "resource": CY,
+            "vfs": 16,
+        }
+
+    run(scenario)
