@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages for users say what the code does: tables, examples and links."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.accel.qat.plugins.module_utils._node import qatctl
+from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
+    RULE,
+    SELECT,
+    WHEN_IN_USE,
+    parse_configuration,
+)
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+
+DOCS = sorted((CHECKOUT / "docs").glob("*.md"))
+ROLES = sorted((CHECKOUT / "roles").glob("*/README.md"))
+PAGES = [CHECKOUT / "README.md", *DOCS, *ROLES]
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+
+
+def text_of(name: str) -> str:
+    return (CHECKOUT / name).read_text()
+
+
+def table(name: str, heading: str) -> dict[str, list[str]]:
+    """The table whose first column has this heading: the other cells of each row by what its first cell has in backticks."""
+    lines = text_of(name).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows: dict[str, list[str]] = {}
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        first, *rest = (cell.strip() for cell in line.strip("|").split(" | "))
+        rows.update(dict.fromkeys(re.findall(r"`([^`]+)`", first), rest))
+    return rows
+
+
+def examples(page: Path) -> list[t.Any]:
+    return [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.M | re.S)]
+
+
+def anchors(page: Path) -> set[str]:
+    """What headings are called in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def rules_in(document: t.Any) -> t.Iterator[t.Any]:
+    """Every value of node_devices, however deep it stands."""
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if key == "node_devices":
+                yield value
+            else:
+                yield from rules_in(value)
+    elif isinstance(document, list):
+        for entry in document:
+            yield from rules_in(entry)
+
+
+# Links.
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_is_in_the_list_of_pages() -> None:
+    listed = set(re.findall(r"\(([\w.]+\.md)\)", text_of("docs/README.md")))
+    assert listed == {page.name for page in DOCS} - {"README.md"}
+
+
+# Examples.
+
+
+@each_page
+def test_examples_are_yaml_and_their_rules_are_sound(page: Path) -> None:
+    for example in examples(page):
+        for rules in rules_in(example):
+            assert parse_configuration({"devices": rules})
+
+
+def test_there_are_examples_of_rules() -> None:
+    assert sum(len(list(rules_in(example))) for page in PAGES for example in examples(page)) >= 3
+
+
+# Tables.
+
+
+def test_keys_of_a_rule() -> None:
+    keys = table("docs/provision.md", "key")
+    assert list(keys) == list(RULE["properties"])
+    for name, entry in RULE["properties"].items():
+        assert not entry.get("default") or keys[name][1] == f"`{entry['default']}`", name
+
+
+def test_values_of_a_rule() -> None:
+    keys = table("docs/provision.md", "key")
+    for name, entry in RULE["properties"].items():
+        values = entry.get("enum") or entry.get("items", {}).get("enum") or []
+        assert re.findall(r"`([^`]+)`", keys[name][0]) == values or not values, name
+
+
+def test_keys_of_a_selection() -> None:
+    assert list(table("docs/provision.md", "selected by")) == list(SELECT["properties"])
+
+
+def test_what_happens_in_use() -> None:
+    assert list(table("docs/in_use.md", "value")) == list(WHEN_IN_USE)
+
+
+def test_modules() -> None:
+    modules = {path.stem for path in (CHECKOUT / "plugins/modules").glob("*.py")}
+    assert set(table("docs/modules.md", "module")) == modules
+
+
+def test_playbooks() -> None:
+    playbooks = {f"accel.qat.{path.stem}" for path in (CHECKOUT / "playbooks").glob("*.yml")}
+    assert set(table("README.md", "playbook")) == playbooks
+
+
+def test_files_of_the_role() -> None:
+    written = {entry["dest"] for entry in yaml.safe_load(text_of("roles/node/vars/main.yml"))["__node_files"]}
+    expected = {name.replace("{{ __node_configuration_directory }}", "/etc/accel-qat") for name in written}
+    assert expected < set(table("docs/persistence.md", "file"))
+
+
+def help_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as end:
+        qatctl.main([*arguments, "--help"])
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_commands_of_qatctl(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = re.findall(r"^    (\w+)", help_of([], capsys), re.M)
+    assert [name.removeprefix("qatctl ") for name in table("docs/qatctl.md", "command")] == commands
+
+
+def test_options_of_qatctl(capsys: pytest.CaptureFixture[str]) -> None:
+    options = set(re.findall(r"--[\w-]+", help_of(["show"], capsys))) - {"--help"}
+    assert {name.split()[0] for name in table("docs/qatctl.md", "option")} == options
+
+
+@pytest.mark.parametrize("role", [page.parent for page in ROLES], ids=lambda role: role.name)
+def test_variables_of_a_role(role: Path) -> None:
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    options: dict[str, t.Any] = {}
+    for entry in specs.values():
+        options.update(entry.get("options", {}))
+    rows = table(str(role.relative_to(CHECKOUT) / "README.md"), "variable")
+    assert set(rows) == set(options)
+    for name, option in options.items():
+        stated = rows[name][0]
+        if option.get("required"):
+            assert stated == "required", name
+        elif stated.startswith("`"):
+            assert yaml.safe_load(stated.strip("`")) == option.get("default"), name
+        else:
+            assert len(option["default"]) > 2, f"{name}: write its default, only long lists are told in words"
