@@ -77,3 +77,15 @@ def test_qatctl_finds_nothing_to_do(host: Any) -> None:
 
 def test_numa_nodes_are_those_of_the_hardware(node: dict[str, Any]) -> None:
     assert [device["numa_node"] for device in node["devices"]] == [0, 1]
+
+
+def test_a_reset_of_the_device_is_repaired_without_a_daemon(host: Any) -> None:
+    host.check_output(f"echo 1 > /sys/kernel/debug/qat_sim/{CRYPTO}/reset")
+    host.check_output("for n in $(seq 60); do sleep 1; qatctl status > /dev/null && exit 0; done; exit 1")
+    assert len(vfs(host, CRYPTO)) == 16
+    # Once it is as configured nothing starts it again.
+    starts = "journalctl -b -o cat -u qat-node.service | grep -c ^Starting"
+    host.check_output("sleep 5")
+    settled = host.check_output(starts)
+    host.check_output("sleep 10")
+    assert host.check_output(starts) == settled
