@@ -147,7 +147,7 @@ def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
         begin = time.monotonic()
         with pytest.raises(WriteTimeout) as caught:
             tree.kernel.write(f"{DEVICE}/sriov_numvfs", "0", 0.2)
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 20
         assert re.fullmatch(
             rf"{re.escape(DEVICE)}/sriov_numvfs: writing '0' has not returned after 0.2 seconds; "
             r"process \d+ stays in the kernel until the device lets go",
@@ -179,7 +179,7 @@ def test_a_process_left_behind_holds_nothing_open(tree: Tree) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_module, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(kernel_module, "READ_SECONDS", 1.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -244,7 +244,7 @@ def test_two_processes_exclude_each_other(tree: Tree) -> None:
         begin = time.monotonic()
         with pytest.raises(RefusedError) as caught, tree.kernel.locked(0.3):
             pytest.fail("the lock was given twice")
-        assert 0.3 <= time.monotonic() - begin < 2
+        assert 0.3 <= time.monotonic() - begin < 20
         assert str(caught.value) == (
             "/sys/bus/pci/devices: another change of this node's devices has been running for 0.3 seconds; "
             "wait for it to end, or see which qatctl or Ansible process hangs"
@@ -317,7 +317,7 @@ def test_a_modprobe_that_hangs(modprobe: t.Callable[[str], Path]) -> None:
     begin = time.monotonic()
     with pytest.raises(WriteTimeout) as caught:
         LiveKernel().load_module("qat_4xxx", (), 0.2)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 20
     match = re.fullmatch(
         r"qat_4xxx: modprobe has not returned after 0.2 seconds; "
         r"process (\d+) stays in the kernel; see the kernel's log",
