@@ -19,6 +19,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
     parse_configuration,
 )
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+from ansible_collections.accel.qat.tools.checks.stages import STAGES
 
 DOCS = sorted((CHECKOUT / "docs").glob("*.md"))
 ROLES = sorted((CHECKOUT / "roles").glob("*/README.md"))
@@ -137,6 +138,20 @@ def test_files_of_the_role() -> None:
     written = {entry["dest"] for entry in yaml.safe_load(text_of("roles/node/vars/main.yml"))["__node_files"]}
     expected = {name.replace("{{ __node_configuration_directory }}", "/etc/accel-qat") for name in written}
     assert expected < set(table("docs/persistence.md", "file"))
+
+
+def test_targets() -> None:
+    targets = table("docs/developing.md", "target")
+    assert [name.removeprefix("test-") for name in targets] == list(STAGES)
+    assert set(targets) <= set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.M))
+
+
+def test_files_of_the_engine() -> None:
+    engine = CHECKOUT / "plugins/module_utils/_node"
+    pages = ("docs/architecture.md", "docs/developing.md")
+    named = {name for page in pages for name in re.findall(r"`(\w+\.py|kernel_args/\w*)`", text_of(page))}
+    assert len(named) > 10
+    assert [name for name in named if not (engine / name).exists()] == []
 
 
 def help_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
