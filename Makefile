@@ -35,6 +35,12 @@ bench: setup  ## compare with the raw writes and with other tools, on the virtua
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/tree" PYTHONPATH="$(CURDIR)/build/tree" \
 		.venv/bin/python -m ansible_collections.accel.qat.tests.bench
 
+bench-plugin: setup  ## how fast and how small the device plugin is, beside the goals
+	@PYTHONPATH=device_plugin/src:device_plugin/tests:device_plugin .venv/bin/python -m bench
+
+soak-plugin: setup  ## random trouble for the device plugin, for SOAK_SECONDS (300)
+	@SOAK_SECONDS=$${SOAK_SECONDS:-300} .venv/bin/pytest -s device_plugin/tests/test_soak.py
+
 format: setup  ## bring the Python code into the project's form
 	@.venv/bin/ruff check --fix --select I
 	@.venv/bin/ruff format
@@ -46,4 +52,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help setup test lint types sanity unit build test-lab test-molecule test-nightly demo bench format lock clean
+.PHONY: help setup test lint types sanity unit build test-lab test-molecule test-nightly demo bench bench-plugin soak-plugin format lock clean

@@ -38,17 +38,17 @@ class Bench:
 
 
 @pytest.fixture
-def run() -> t.Iterator[t.Callable[[Scenario], None]]:
+def run() -> t.Iterator[t.Callable[..., None]]:
     """Run a scenario, and end what it has started."""
     with tempfile.TemporaryDirectory(prefix="qdp") as directory:  # short: the path of a socket has at most 107 bytes
 
-        async def whole(scenario: Scenario) -> None:
+        async def whole(scenario: Scenario, seconds: float) -> None:
             bench = Bench(Path(directory))
             try:
-                await asyncio.wait_for(scenario(bench), 60)
+                await asyncio.wait_for(scenario(bench), seconds)
             except BaseException:
                 for plugin in bench.plugins:
-                    print(plugin.log.read_text())
+                    print(plugin.last_words())
                 raise
             finally:
                 for plugin in bench.plugins:
@@ -56,4 +56,7 @@ def run() -> t.Iterator[t.Callable[[Scenario], None]]:
                 with contextlib.suppress(asyncio.CancelledError):
                     await bench.kubelet.close()
 
-        yield lambda scenario: asyncio.run(whole(scenario))
+        def start(scenario: Scenario, seconds: float = 60.0) -> None:
+            asyncio.run(whole(scenario, seconds))
+
+        yield start

@@ -187,3 +187,26 @@ def test_systemd_is_told_each_thing_once(tmp_path: Path) -> None:
     assert systemd.watchdog_seconds == 3.0
     assert Systemd({"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}).watchdog_seconds is None
     Systemd({}).ready()
+
+
+def test_systemd_that_does_not_listen_for_a_while_is_told_later(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    systemd = Systemd({"NOTIFY_SOCKET": address})
+    systemd.ready()
+    systemd.status("a")
+    systemd.status("b")
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
+        listener.bind(address)
+        systemd.say_again()
+        assert [listener.recv(100).decode() for _ in range(2)] == ["READY=1", "STATUS=b"]
+        # One whose queue is full is not waited for.
+        for number in range(5000):
+            systemd.status(str(number))
+        listener.setblocking(False)
+        last = ""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                last = listener.recv(100).decode()
+        systemd.say_again()
+        assert last != "STATUS=4999"
+        assert listener.recv(100) == b"STATUS=4999"

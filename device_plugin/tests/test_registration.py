@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from harness.kubelet import FakeKubelet
+from harness.process import Plugin, status_text
 
 if t.TYPE_CHECKING:
     from conftest import Bench, Scenario
@@ -18,6 +19,10 @@ Run = t.Callable[["Scenario"], None]
 
 CY = "qat.intel.com/cy"
 PF = "0000:6b:00.0"
+
+
+def blocks_signals(plugin: Plugin) -> bool:
+    return int(status_text(plugin.process, "SigBlk"), 16) != 0
 
 
 @pytest.mark.parametrize("answers_first", [False, True], ids=["dials-back-first", "answers-first"])
@@ -317,5 +322,17 @@ def test_ends_at_once_with_open_streams(run: Run) -> None:
         await bench.kubelet.until(lambda: bench.kubelet.resources() == {})
         assert [path.name for path in bench.kubelet_dir.iterdir()] == ["kubelet.sock"]
         assert "STOPPING=1" in plugin.told()
+
+    run(scenario)
+
+
+def test_a_signal_while_it_starts_is_not_lost(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        for pause in (0.1, 0.15, 0.2, 0.25):
+            plugin = bench.start()
+            await bench.kubelet.until(functools.partial(blocks_signals, plugin))
+            await asyncio.sleep(pause - 0.1)
+            plugin.stop()
 
     run(scenario)

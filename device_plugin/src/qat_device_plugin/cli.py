@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import typing as t
 
@@ -15,6 +16,8 @@ from .settings import SettingsError, parse_settings
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    # Blocked until the service handles them, so that none of them ends it half started or is lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     try:
         settings = parse_settings(sys.argv[1:] if arguments is None else arguments, os.environ)
     except SettingsError as error:

@@ -27,12 +27,12 @@ from .waiting import Bell
 log = logging.getLogger(__name__)
 
 FIRST_DELAY = 0.1
-LONGEST_DELAY = 30.0
+LONGEST_DELAY = 8.0
 STREAM_SECONDS = 5.0
 """How long kubelet may take to open ListAndWatch once it knows the plugin."""
 REOPEN_SECONDS = 0.5
 """How long to be without a stream after one has ended; kubelet never opens it again."""
-SETTLED_SECONDS = 60.0
+SETTLED_SECONDS = 10.0
 """A registration that held this long was a good one: after its end the delays start small again."""
 _LOOK_SECONDS = 2.0
 """How often to look even if no event came."""

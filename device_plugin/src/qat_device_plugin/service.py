@@ -89,13 +89,11 @@ class Service:
 
     async def run(self) -> None:
         """Serve until told to stop; raises NodeError where the node cannot be read at all."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._handle_signals()
         with contextlib.ExitStack() as watches:
             self._watch_node(watches)
-            await self._look(whole=True)
+            if not await self._first_look():
+                return
             directory = DirectoryWatch(self._settings.socket_dir, self._socket_dir_changed)
             watches.callback(directory.close)
             self._start(self._look_loop())
@@ -110,6 +108,26 @@ class Service:
             self._lock.release()
         if self._failure:
             raise self._failure
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        # Those that came while the program was starting are handled now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+
+    async def _first_look(self) -> bool:
+        """Look, and return True; or False when told to stop before the kernel has answered."""
+        look = asyncio.ensure_future(self._look(whole=True))
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait([look, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not look.done():
+            await end(look)
+            return False
+        look.result()
+        return True
 
     def _start(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -166,6 +184,7 @@ class Service:
         sight = self.model.sight
         look = await self._thread.run(lambda: self._see(whole, sight))
         self.last_look = look.now
+        self._systemd.say_again()
         self._become(advance(self.model, look, self._rules))
 
     def _see(self, whole: bool, known: Sight | None) -> Look:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import time
@@ -12,49 +11,64 @@ import typing as t
 
 
 class Systemd:
-    """Says nothing where systemd does not listen."""
+    """Says nothing where systemd does not listen. Never waits for it: what it does not take now is said again later."""
 
     def __init__(self, environment: t.Mapping[str, str]) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._status = ""
         self._ready = False
+        self._unsaid: list[str] = []
         self.watchdog_seconds = _watchdog(environment)
 
     def status(self, text: str) -> None:
         """What `systemctl status` shows."""
         if text != self._status:
             self._status = text
-            self._send(f"STATUS={text}")
+            self._unsaid = [message for message in self._unsaid if not message.startswith("STATUS=")]
+            self._say(f"STATUS={text}")
 
     def ready(self) -> None:
         """The service does its work; said once."""
         if not self._ready:
             self._ready = True
-            self._send("READY=1")
+            self._say("READY=1")
 
     def reloading(self) -> None:
         """A reload has begun; `reloaded` says that it is over."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._say(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def reloaded(self) -> None:
         """The reload is over. A service that was not ready before is not made so."""
         if self._ready:
-            self._send("READY=1")
+            self._say("READY=1")
 
     def stopping(self) -> None:
         """The end has begun."""
-        self._send("STOPPING=1")
+        self._say("STOPPING=1")
 
     def alive(self) -> None:
         """Feed the watchdog."""
         self._send("WATCHDOG=1")
 
-    def _send(self, text: str) -> None:
+    def say_again(self) -> None:
+        """Try once more what systemd did not take; to be called now and then."""
+        while self._unsaid and self._send(self._unsaid[0]):
+            del self._unsaid[0]
+
+    def _say(self, text: str) -> None:
+        self._unsaid.append(text)
+        self.say_again()
+
+    def _send(self, text: str) -> bool:
         if not self._address:
-            return
+            return True
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.sendto(text.encode(), address)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.sendto(text.encode(), socket.MSG_DONTWAIT, address)
+        except OSError:
+            return False
+        return True
 
 
 def _watchdog(environment: t.Mapping[str, str]) -> float | None:

@@ -30,7 +30,7 @@ class Plugin:
         address = str(files.root / f"notify-{time.monotonic_ns()}")
         self.notify.bind(address)
         self.notify.setblocking(False)
-        environment = {**os.environ, "NOTIFY_SOCKET": address, "PYTHONPATH": str(SOURCE)}
+        environment = {**os.environ, "NOTIFY_SOCKET": address, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
         if watchdog:
             environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
         self.started_at = time.monotonic()
@@ -72,6 +72,13 @@ class Plugin:
         assert self.process.wait(10) == 0, self.log.read_text()
         return time.monotonic() - begin
 
+    def last_words(self) -> str:
+        """The log, with what each thread of a process that still runs was doing."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+        return self.log.read_text()
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
@@ -94,9 +101,14 @@ def fetch(port: int, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def status_value(process: t.Any, name: str) -> int:
-    """A number of /proc/PID/status, such as VmRSS in KiB."""
+def status_text(process: t.Any, name: str) -> str:
+    """A field of /proc/PID/status."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith(name + ":"):
-            return int(line.split()[1])
+            return line.split()[1]
     raise KeyError(name)
+
+
+def status_value(process: t.Any, name: str) -> int:
+    """A number there, such as VmRSS in KiB."""
+    return int(status_text(process, name))

@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How fast and how small the device plugin is: `make bench-plugin`. Each figure stands beside its goal.
+
+The node is a directory, the kubelet the one of the tests, in a process of its own event loop. Where other work loads the machine
+the times are longer; the least of several runs is what the plugin needs, the median what it took here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+from harness.kubelet import FakeKubelet
+from harness.node_files import NodeFiles
+from harness.process import Plugin, status_value
+
+CY = "qat.intel.com/cy"
+VFS = 16
+STARTS = 7
+ALLOCATIONS = 2000
+IDLE_SECONDS = 20.0
+
+
+class Figure(t.NamedTuple):
+    """One line: what, unit, the values of all runs, and the goal for the least, or None."""
+
+    name: str
+    unit: str
+    values: list[float]
+    goal: float | None = None
+
+
+async def measure(pfs: int) -> list[Figure]:
+    """All figures of a node with so many PFs."""
+    starts = [await start(pfs) for _ in range(STARTS)]
+    listed_goal = 0.4 if pfs * VFS == 128 else None
+    return [
+        Figure("exec to registered", "s", [one[0] for one in starts], 0.3),
+        Figure(f"exec to {pfs * VFS} VFs listed", "s", [one[1] for one in starts], listed_goal),
+        Figure("processor time until then", "s", [one[2] for one in starts]),
+        *await work(pfs),
+    ]
+
+
+async def start(pfs: int) -> tuple[float, float, float]:
+    """Seconds from exec to the registration, to the whole list, and of processor time."""
+    with tempfile.TemporaryDirectory(prefix="qdp") as root:
+        kubelet, plugin = await running(Path(root), pfs)
+        processor = processor_seconds(plugin)
+        try:
+            endpoint = kubelet.endpoints[CY]
+            return kubelet.registrations[0][0] - plugin.started_at, endpoint.times[0] - plugin.started_at, processor
+        finally:
+            plugin.close()
+            await kubelet.close()
+
+
+async def running(root: Path, pfs: int) -> tuple[FakeKubelet, Plugin]:
+    """A plugin as in production, with the usual period, whose whole list kubelet has."""
+    files = NodeFiles(root)
+    for number in range(pfs):
+        files.add_pf(f"0000:{0x10 + 4 * number:02x}:00.0", vfs=VFS, numa_node=number % 2)
+    kubelet = FakeKubelet(root / "k")
+    await kubelet.start()
+    plugin = Plugin(files, root / "k", "--period=5", "--log-level=warning")
+    await kubelet.until(lambda: len(kubelet.devices(CY)) == pfs * VFS, 20)
+    return kubelet, plugin
+
+
+async def work(pfs: int) -> list[Figure]:
+    """What one plugin does once it runs."""
+    with tempfile.TemporaryDirectory(prefix="qdp") as root:
+        kubelet, plugin = await running(Path(root), pfs)
+        try:
+            allocations = await allocate(kubelet)
+            changes = [await change(kubelet, plugin, Path(root)) for _ in range(10)]
+            again = [await restart(kubelet) for _ in range(10)]
+            memory = status_value(plugin.process, "VmRSS") * 1024 / 1e6
+            before = processor_seconds(plugin)
+            await asyncio.sleep(IDLE_SECONDS)
+            idle = (processor_seconds(plugin) - before) / IDLE_SECONDS * 100
+        finally:
+            plugin.close()
+            await kubelet.close()
+    ordered = sorted(allocations)
+    return [
+        Figure("Allocate, median", "ms", [statistics.median(ordered) * 1e3]),
+        Figure("Allocate, 99th percentile", "ms", [ordered[int(len(ordered) * 0.99)] * 1e3], 3.0),
+        Figure("health change to list", "s", changes, 1.0),
+        Figure("kubelet.sock to registered again", "s", again, 0.2),
+        Figure("resident memory", "MB", [memory], 42.0),
+        Figure("idle processor share", "%", [idle], 0.3),
+    ]
+
+
+async def allocate(kubelet: FakeKubelet) -> list[float]:
+    """Seconds of each of many allocations, as kubelet sees them, one after the other."""
+    addresses = list(kubelet.devices(CY))
+    taken = []
+    for number in range(ALLOCATIONS):
+        begin = time.perf_counter()
+        await kubelet.allocate(CY, [addresses[number % len(addresses)]])
+        taken.append(time.perf_counter() - begin)
+    return taken
+
+
+async def change(kubelet: FakeKubelet, plugin: Plugin, root: Path) -> float:
+    """Seconds until kubelet knows that the node of a VF has gone."""
+    plugin.told()
+    node = root / "dev/vfio/10"
+    begin = time.monotonic()
+    node.unlink()
+    await kubelet.until(lambda: "Unhealthy" in kubelet.devices(CY).values())
+    seconds = time.monotonic() - begin
+    node.touch()
+    await kubelet.until(lambda: "Unhealthy" not in kubelet.devices(CY).values())
+    return seconds
+
+
+async def restart(kubelet: FakeKubelet) -> float:
+    """Seconds from the new kubelet.sock to the registration."""
+    count = len(kubelet.registrations)
+    await kubelet.restart(away=0.3)
+    await kubelet.until(lambda: len(kubelet.registrations) > count and bool(kubelet.devices(CY)), 20)
+    return kubelet.registrations[count][0] - kubelet.started_at
+
+
+def processor_seconds(plugin: Plugin) -> float:
+    """What the process has used so far (proc(5), stat)."""
+    fields = Path(f"/proc/{plugin.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def report(pfs: int, figures: list[Figure]) -> bool:
+    """Print the table; returns whether each goal was met."""
+    print(f"\n{pfs} PFs x {VFS} VFs{'least':>32}{'median':>10}{'most':>10}{'goal':>10}")
+    met = True
+    for name, unit, values, goal in figures:
+        reached = goal is None or min(values) < goal
+        met = met and reached
+        numbers = "".join(f"{value:>10.3g}" for value in (min(values), statistics.median(values), max(values)))
+        wanted = "" if goal is None else f"{goal:>10g} {'met' if reached else 'MISSED'}"
+        print(f"{name + ', ' + unit:<38}{numbers}{wanted}")
+    return met
+
+
+def main() -> int:
+    """Measure both sizes; returns 1 where a goal was missed."""
+    print(f"Python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    met = [report(pfs, asyncio.run(measure(pfs))) for pfs in (2, 8)]
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
