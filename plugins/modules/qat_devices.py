@@ -102,6 +102,11 @@ options:
         type: str
         choices: [fail, skip, force]
         default: fail
+  assume_iommu:
+    description:
+      - Plan as if the IOMMU were on, for a check before the reboot that switches it on. Only check mode heeds it.
+    type: bool
+    default: false
 seealso:
   - module: accel.qat.qat_info
   - module: accel.qat.sriov_vfs
@@ -243,6 +248,8 @@ failure:
       elements: dict
 """
 
+from dataclasses import replace
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._module import (
@@ -263,14 +270,23 @@ def main() -> None:
     """Run the module."""
     rules_argument = argument_of(SCHEMA["properties"]["devices"])
     module = AnsibleModule(
-        argument_spec={"devices": {**rules_argument, "required": True}, **CHANGES, **ROOTS},
+        argument_spec={
+            "devices": {**rules_argument, "required": True},
+            "assume_iommu": {"type": "bool", "default": False},
+            **CHANGES,
+            **ROOTS,
+        },
         supports_check_mode=True,
     )
+
+    assume_iommu: bool = module.check_mode and module.params["assume_iommu"]
 
     def work(run: NodeModule) -> dict[str, object]:
         configuration = {"devices": given(module.params["devices"])}
         rules = parse_configuration(configuration)
-        outcome = run.converge(lambda node: plan_node(targets_of(rules, node), node))
+        outcome = run.converge(
+            lambda node: plan_node(targets_of(rules, node), replace(node, iommu=node.iommu or assume_iommu))
+        )
         return {
             **changes(outcome.plan),
             "configuration": configuration,

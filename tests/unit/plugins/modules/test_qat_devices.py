@@ -179,5 +179,16 @@ def test_roots_and_time_limit(play: Play) -> None:
     assert "has not returned after 7 seconds" in failed["msg"]
 
 
+def test_a_check_before_the_reboot_that_switches_the_iommu_on(play: Play) -> None:
+    player = play(LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=2), iommu=False))
+    wish = {"devices": [{}], "record": player.record}
+    planned = player.run(qat_devices, check=True, assume_iommu=True, **wish)
+    assert f"/sys/bus/pci/devices/{VF0}/driver: vfio-pci\n" in planned["diff"]["after"]
+    assert planned["accel_qat"]["iommu"] is False
+    for failed in (player.run(qat_devices, assume_iommu=True, **wish), player.fail(qat_devices, **wish)):
+        assert "the IOMMU is off" in failed["msg"]
+    assert player.kernel.writes == []
+
+
 def test_leaves_out_what_was_not_given() -> None:
     assert given({"a": None, "b": [{"c": None, "d": 0}], "e": False}) == {"b": [{"d": 0}], "e": False}
