@@ -57,7 +57,20 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return dict(copy.run(task_vars=task_vars))
+        result = dict(copy.run(task_vars=task_vars))
+        if self._task.diff and result.get("changed"):
+            result["diff"] = _difference(options["path"])
+        return result
+
+
+def _difference(path: str) -> dict[str, str]:
+    """What diff mode shows instead of a binary file, of which Ansible would not even tell the path."""
+    return {
+        "before_header": path,
+        "after_header": path,
+        "before": "(none, or other content)\n",
+        "after": f"(qatctl {version()})\n",
+    }
 
 
 def build(python: str) -> bytes:

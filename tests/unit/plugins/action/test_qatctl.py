@@ -41,9 +41,10 @@ class Copy:
         return {"changed": True, "dest": self._arguments["dest"]}
 
 
-def act(**arguments: t.Any) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+def act(diff: bool = False, **arguments: t.Any) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     """What the action returns, and what it asked the copy action for."""
     task = Task()
+    task.diff = diff
     task.args = arguments
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp/unused"))
     action = qatctl.ActionModule(task, connection, None, None, None, None)  # type: ignore[arg-type]
@@ -69,6 +70,13 @@ def test_copies_it_elsewhere_for_another_python() -> None:
     _result, asked = act(path="/opt/qatctl", python="/opt/python/bin/python3")
     assert asked["dest"] == "/opt/qatctl"
     assert asked["content"].startswith(b"#!/opt/python/bin/python3\n")
+
+
+def test_a_difference_names_the_file() -> None:
+    result, _asked = act(diff=True)
+    difference = result["diff"]
+    assert difference["before_header"] == difference["after_header"] == "/usr/local/sbin/qatctl"
+    assert difference["after"] == f"(qatctl {qatctl.version()})\n" != difference["before"]
 
 
 def test_refuses_other_options() -> None:
