@@ -22,7 +22,7 @@ from .messages import v1beta1 as api
 from .server import Offer, ResourceServer, options
 from .sockets import Identity, InstanceLock, identity
 from .statistics import Statistics
-from .waiting import Bell
+from .waiting import Bell, complete
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Registrar:
         finally:
             self._server = None
             self._set_registered(False)
-            await server.stop()
+            await complete(server.stop())
 
     async def _keep(self, server: ResourceServer) -> None:
         """Make the server known, and return or raise _Lost when that is over."""

@@ -9,6 +9,8 @@ import typing as t
 
 Value = t.TypeVar("Value")
 
+_ASK_AGAIN_SECONDS = 0.5
+
 
 class Latest(t.Generic[Value]):
     """A value that changes. Each reader sees the newest one; none takes anything away from another."""
@@ -86,7 +88,18 @@ async def settle(bell: Bell, quiet: float, limit: float) -> None:
         pass
 
 
+async def complete(work: t.Coroutine[t.Any, t.Any, None]) -> None:
+    """Do the work to its end, also when the task is cancelled meanwhile; then it is cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 async def end(task: asyncio.Task[t.Any]) -> None:
-    """Cancel a task and wait until it is over."""
-    task.cancel()
-    await asyncio.wait([task])
+    """Cancel a task and wait until it is over. Asks again, since a library in between can lose a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_ASK_AGAIN_SECONDS)
