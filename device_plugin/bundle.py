@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packs the device plugin with all it needs for one kind of node: `python bundle.py --python 3.11 --machine x86_64 DIRECTORY`.
+
+Runs on the controller, so that a node needs no network, pip or compiler. The dependencies are those of the lock, as wheels, with
+their hashes checked. Prints the name of the release and the path of the archive as JSON. What was packed once is not packed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import typing as t
+from pathlib import Path
+
+from packaging.markers import Marker
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE / "src" / "qat_device_plugin"
+LOCK = HERE.parent / "requirements" / "device_plugin.txt"
+_GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
+_COMMAND = """\
+#!/usr/bin/env -S python3 -I
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from qat_device_plugin.cli import main
+
+sys.exit(main())
+"""
+
+
+class BundleError(Exception):
+    """The bundle cannot be made; the message says why and what to do."""
+
+
+def bundle(python: str, machine: str, directory: Path) -> tuple[str, Path]:
+    """The release's name and its archive in `directory`, made where it is not there yet; raises BundleError."""
+    release = release_name(python, machine)
+    archive = directory / f"qat-device-plugin-{release}.tar.gz"
+    if not archive.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory) as work:
+            _fill(Path(work) / "release", python, machine)
+            draft = Path(work) / "archive"
+            _pack(Path(work) / "release", draft)
+            draft.replace(archive)
+    return release, archive
+
+
+def release_name(python: str, machine: str) -> str:
+    """The version and a hash of everything that goes in, so that other contents are another release."""
+    digest = hashlib.sha256(f"{python} {machine} {_COMMAND}".encode())
+    digest.update(LOCK.read_bytes())
+    for path in _sources():
+        digest.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())
+    version = re.search(r'^__version__ = "(.+)"$', (PACKAGE / "__init__.py").read_text(), re.MULTILINE)
+    if version is None:
+        raise BundleError(f"{PACKAGE / '__init__.py'} has no version")
+    return f"{version[1]}-{digest.hexdigest()[:10]}"
+
+
+def requirements(lock: str, python: str) -> str:
+    """The lines of a lock that are for this Python. pip would go by the Python that it runs on itself."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    kept = []
+    for entry in re.split(r"\n(?=[A-Za-z])", lock):
+        name, _semicolon, rest = entry.partition(" ; ")
+        marker, _continued, hashes = rest.partition(" \\\n")
+        if not rest:
+            kept.append(entry)
+        elif Marker(marker).evaluate(environment):
+            kept.append(f"{name} \\\n{hashes}")
+    return "\n".join(kept) + "\n"
+
+
+def _sources() -> list[Path]:
+    """The package with the engine, which is behind a symbolic link."""
+    engine = PACKAGE / "_node"
+    return sorted([*PACKAGE.glob("*.py"), *engine.glob("*.py")])
+
+
+def _fill(release: Path, python: str, machine: str) -> None:
+    library = release / "lib"
+    library.mkdir(parents=True)
+    _install(library, python, machine)
+    for path in _sources():
+        target = library / "qat_device_plugin" / path.relative_to(PACKAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    command = release / "bin" / "qat-device-plugin"
+    command.parent.mkdir()
+    command.write_text(_COMMAND)
+    command.chmod(0o755)
+
+
+def _install(library: Path, python: str, machine: str) -> None:
+    wanted = library.with_name("requirements.txt")
+    wanted.write_text(requirements(LOCK.read_text(), python))
+    platforms = [word for name in _GLIBC for word in ("--platform", f"{name}_{machine}")]
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "--require-hashes"]
+    target = ["--only-binary=:all:", "--implementation", "cp", "--python-version", python, "--target", str(library)]
+    result = subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options, *platforms, *target, "--requirement", str(wanted)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        said = " ".join(result.stderr.split())
+        raise BundleError(f"pip found no wheels for Python {python} on {machine}: {said}")
+    shutil.rmtree(library / "bin", ignore_errors=True)
+
+
+def _pack(release: Path, archive: Path) -> None:
+    with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
+        for path in sorted(release.rglob("*")):
+            tar.add(path, path.relative_to(release), recursive=False, filter=_anonymous)
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    entry.mtime = 0
+    entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+    return entry
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--python", required=True, help="the node's Python, such as 3.11")
+    parser.add_argument("--machine", required=True, help="the node's architecture, such as x86_64")
+    parser.add_argument("directory", type=Path, help="where archives are kept")
+    options = parser.parse_args(arguments)
+    try:
+        release, archive = bundle(options.python, options.machine, options.directory)
+    except BundleError as error:
+        print(f"bundle: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps({"release": release, "archive": str(archive)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
