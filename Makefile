@@ -31,6 +31,9 @@ test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an ho
 demo: setup  ## provision the virtual QAT machine and show the result
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
+test-plugin: setup  ## the device plugin, which is not finished yet, against a kubelet that makes trouble
+	@.venv/bin/pytest device_plugin/tests
+
 bench: setup  ## compare with the raw writes and with other tools, on the virtual machine
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/tree" PYTHONPATH="$(CURDIR)/build/tree" \
 		.venv/bin/python -m ansible_collections.accel.qat.tests.bench
@@ -52,4 +55,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: help setup test lint types sanity unit build test-lab test-molecule test-nightly demo bench bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit build test-lab test-molecule test-nightly demo bench bench-plugin soak-plugin format lock clean
