@@ -181,7 +181,7 @@ def test_roots_and_time_limit(play: Play) -> None:
 
 def test_a_check_before_the_reboot_that_switches_the_iommu_on(play: Play) -> None:
     player = play(LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=2), iommu=False))
-    wish = {"devices": [{}], "record": player.record}
+    wish: dict[str, t.Any] = {"devices": [{}], "record": player.record}
     planned = player.run(qat_devices, check=True, assume_iommu=True, **wish)
     assert f"/sys/bus/pci/devices/{VF0}/driver: vfio-pci\n" in planned["diff"]["after"]
     assert planned["accel_qat"]["iommu"] is False
