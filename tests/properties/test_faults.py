@@ -109,7 +109,7 @@ def test_one_refused_write_leaves_the_pf_as_found_or_says_what_stands(case: Case
 
 def _assert_as_told(bench: Bench, before: dict[str, PfState], error: ApplyError) -> None:
     """PFs of which nothing was written, or of which everything was undone, are as they were."""
-    changed = {step.pf for step in error.done}
+    changed = {step.pf for step in error.done} | {error.left}
     after = bench.pfs()
     for address, state in before.items():
         if address not in changed:

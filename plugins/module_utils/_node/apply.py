@@ -40,12 +40,20 @@ class Failure:
 
 
 class ApplyError(NodeError):
-    """Applying stopped. `failures` are the steps that failed, `done` what was written and stays, `rolled_back` what was undone."""
+    """Applying stopped. `failures` are the steps that failed, `done` what was written and stays, `rolled_back` what was undone.
+
+    `left` is the PF that could not be put back as it was found, or empty: a write that fails may still have done a part.
+    """
 
     kind = "apply"
 
     def __init__(
-        self, failures: t.Sequence[Failure], done: t.Sequence[Step], rolled_back: t.Sequence[Step], rest: str = ""
+        self,
+        failures: t.Sequence[Failure],
+        done: t.Sequence[Step],
+        rolled_back: t.Sequence[Step],
+        rest: str = "",
+        left: str = "",
     ) -> None:
         first = failures[0]
         problem = first.error.problem
@@ -57,6 +65,7 @@ class ApplyError(NodeError):
         self.failures = tuple(failures)
         self.done = tuple(done)
         self.rolled_back = tuple(rolled_back)
+        self.left = left
 
     def as_dict(self) -> dict[str, t.Any]:
         return dict(
@@ -240,15 +249,15 @@ def _roll_back(
     failures = [failures[-1], *failures[:-1]]
     pf = failures[0].step.pf
     if isinstance(failures[0].error, WriteTimeout):
-        return ApplyError(failures, outcome.steps, (), "nothing was put back, since the kernel still works on it")
-    if not pf or not any(step.pf == pf for step in outcome.steps):
+        return ApplyError(failures, outcome.steps, (), "nothing was put back, since the kernel still works on it", pf)
+    if not pf:
         return ApplyError(failures, outcome.steps, ())
-    stands = [step for step in outcome.steps if step.pf != pf]
     try:
         back = _put_back(kernel, read, outcome.before, pf, seconds)
     except NodeError as error:
-        return ApplyError(failures, outcome.steps, (), f"putting {pf} back failed too: {error.sentence()}")
-    return ApplyError(failures, stands, back, f"{pf} was put back as it was found")
+        return ApplyError(failures, outcome.steps, (), f"putting {pf} back failed too: {error.sentence()}", pf)
+    stands = [step for step in outcome.steps if step.pf != pf]
+    return ApplyError(failures, stands, back, f"{pf} was put back as it was found" if back else "")
 
 
 def _put_back(kernel: Kernel, read: t.Callable[[], Node], before: Node, pf: str, seconds: float) -> list[Step]:
