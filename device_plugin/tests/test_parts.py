@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import typing as t
 from pathlib import Path
 
 import pytest
-from qat_device_plugin.events import concerns_us
+from qat_device_plugin.events import DirectoryWatch, concerns_us
 from qat_device_plugin.messages import pluginregistration, v1beta1
 from qat_device_plugin.settings import Settings, SettingsError, parse_settings
 from qat_device_plugin.sockets import InstanceLock, fresh_name, identity, remove_dead, remove_own
@@ -32,6 +34,30 @@ def uevent(**fields: str) -> bytes:
 )
 def test_which_device_events_count(fields: dict[str, str], expected: bool) -> None:
     assert concerns_us(uevent(**fields)) is expected
+
+
+def test_a_directory_is_watched_through_its_end_and_new_beginning(tmp_path: Path) -> None:
+    directory = tmp_path / "above" / "watched"
+
+    async def scenario() -> None:
+        told = asyncio.Event()
+
+        async def hears_of(change: t.Callable[[], object]) -> None:
+            told.clear()
+            change()
+            await asyncio.wait_for(told.wait(), 30)
+            # So that the next one is not taken for what is left of this one.
+            await asyncio.sleep(0.05)
+
+        with contextlib.closing(DirectoryWatch(directory, told.set)):
+            await hears_of(directory.parent.mkdir)
+            for _ in range(2):
+                await hears_of(directory.mkdir)
+                await hears_of((directory / "kubelet.sock").touch)
+                await hears_of((directory / "kubelet.sock").unlink)
+                await hears_of(directory.rmdir)
+
+    asyncio.run(scenario())
 
 
 def test_messages_have_the_wire_form_of_kubelet() -> None:

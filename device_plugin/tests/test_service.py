@@ -32,14 +32,14 @@ def test_health_follows_each_vf_and_recovers(run: Run) -> None:
         bench.start("--period=60")
         await bench.ready(CY, 16)
         bench.files.bind(vfs[2], None)
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2]}, 1.5)
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2]})
         bench.files.bind(vfs[5], "4xxxvf")
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2], vfs[5]}, 1.5)
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2], vfs[5]})
         bench.files.node(vfs[7]).unlink()
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2], vfs[5], vfs[7]}, 1.5)
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2], vfs[5], vfs[7]})
         for vf in (vfs[2], vfs[5], vfs[7]):
             bench.files.bind(vf, "vfio-pci")
-        await bench.kubelet.until(lambda: unhealthy(bench) == set(), 1.5)
+        await bench.kubelet.until(lambda: unhealthy(bench) == set())
         with pytest.raises(grpc.RpcError, match="is not a VF of"):
             await bench.kubelet.allocate(CY, ["0000:00:00.0"])
 
@@ -188,8 +188,7 @@ def test_starts_before_there_is_any_vf(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.kubelet.start()
         plugin = bench.start("--period=60")
-        await asyncio.sleep(1.0)
-        assert plugin.told() == ["STATUS=no VF to offer"]
+        await bench.kubelet.until(lambda: plugin.told() == ["STATUS=no VF to offer"])
         bench.files.add_pf(PF)
         await bench.ready(CY, 16)
         await bench.kubelet.until(lambda: "READY=1" in plugin.told())
@@ -214,11 +213,13 @@ def test_metrics_and_readiness(run: Run) -> None:
         assert (await get("/"))[0] == 404
         await bench.kubelet.start()
         await bench.ready(CY, 16)
+        await bench.kubelet.until(lambda: "READY=1" in plugin.told())
         assert await get("/readyz") == (200, "ok\n")
         await bench.kubelet.allocate(CY, [vfs[1]])
         with pytest.raises(grpc.RpcError, match="bound to no driver"):
             await bench.kubelet.allocate(CY, [vfs[0]])
         plugin.hang_up()
+        await bench.kubelet.until(lambda: plugin.reloads() == 1)
         lines = (await get("/metrics"))[1].splitlines()
         for wanted in (
             f'vfs{{health="healthy",numa_node="0",pf="{PF}",resource="{CY}"}} 15.0',

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import stat
 import time
 import typing as t
 from collections import Counter
 from pathlib import Path
+
+# Without this, the fork for another process can break the server here.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import grpc.aio
@@ -45,7 +49,7 @@ class Endpoint:
 
     async def call(self, method: str, request: t.Any, answer: t.Any, service: str = DEVICE_PLUGIN_SERVICE) -> t.Any:
         call = self.channel.unary_unary(f"/{service}/{method}", lambda m: m.SerializeToString(), answer.FromString)
-        return await call(request, timeout=10)
+        return await call(request, timeout=30)
 
     def listen(self, ended: t.Callable[[Endpoint], None]) -> None:
         self.task = asyncio.ensure_future(self._listen(ended))
@@ -189,8 +193,8 @@ class FakeKubelet:
     def resources(self) -> dict[str, Devices]:
         return {name: endpoint.devices for name, endpoint in self.endpoints.items() if endpoint.devices}
 
-    async def until(self, condition: t.Callable[[], bool], seconds: float = 5.0) -> None:
-        """Wait for something to come true."""
+    async def until(self, condition: t.Callable[[], bool], seconds: float = 30.0) -> None:
+        """Wait for something to come true; on a loaded machine that can take long."""
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:

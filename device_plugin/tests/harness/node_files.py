@@ -26,7 +26,7 @@ class NodeFiles:
         self.configure([{}])
 
     def configure(self, devices: list[dict[str, t.Any]]) -> None:
-        self.config.write_text(json.dumps({"devices": devices}))
+        _write(self.config, json.dumps({"devices": devices}))
 
     def add_pf(
         self, address: str, services: str | None = "asym;sym", family: str = "4xxx", vfs: int = 16, numa_node: int = 0
@@ -60,6 +60,7 @@ class NodeFiles:
             (self.dev / f"vfio/{self._next_group}").touch()
             self._next_group += 1
         _write(directory / "sriov_numvfs", count)
+        self._event()
         return addresses
 
     @staticmethod
@@ -79,6 +80,7 @@ class NodeFiles:
                 path.unlink()
             vf.rmdir()
             (self.dev / f"vfio/{group}").unlink(missing_ok=True)
+        self._event()
 
     def bind(self, address: str, driver: str | None) -> None:
         """The function changes its driver; the node of its VFIO group follows."""
@@ -91,7 +93,10 @@ class NodeFiles:
             node.touch()
         else:
             node.unlink(missing_ok=True)
-        # A node that comes and goes is the event of the real one; a VF without a node gives one all the same.
+        self._event()
+
+    def _event(self) -> None:
+        """What the kernel tells when it is done. Nodes that come and go are events too, but not every change has one."""
         (self.dev / "vfio/.event").touch()
         (self.dev / "vfio/.event").unlink()
 
@@ -122,8 +127,8 @@ class NodeFiles:
                 path.unlink()
             return
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "status").write_text(status + "\n\0")
-        (directory / "config").write_text(f"{interval}\n\0")
+        _write(directory / "status", status, end="\n\0")
+        _write(directory / "config", interval, end="\n\0")
 
     def _function(self, address: str, device_id: str, driver: str, numa_node: int) -> Path:
         directory = self.devices / address
@@ -136,8 +141,8 @@ class NodeFiles:
         return directory
 
 
-def _write(path: Path, value: object) -> None:
-    """In one go, as the kernel shows no half of a file."""
+def _write(path: Path, value: object, end: str = "\n") -> None:
+    """In one go: the kernel shows no half of a file, and whoever writes node.json knows better, too."""
     draft = path.with_name(path.name + ".draft")
-    draft.write_text(f"{value}\n")
+    draft.write_text(f"{value}{end}")
     draft.replace(path)

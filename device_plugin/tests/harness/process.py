@@ -30,6 +30,7 @@ class Plugin:
         address = str(files.root / f"notify-{time.monotonic_ns()}")
         self.notify.bind(address)
         self.notify.setblocking(False)
+        self._told: list[str] = []
         environment = {**os.environ, "NOTIFY_SOCKET": address, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
         if watchdog:
             environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
@@ -55,12 +56,16 @@ class Plugin:
         return [f"{name}={value}" for name, value in values.items()]
 
     def told(self) -> list[str]:
-        """What systemd was told since the last call."""
-        messages = []
+        """All that systemd was told."""
         with contextlib.suppress(BlockingIOError):
             while True:
-                messages.append(self.notify.recv(4096).decode())
-        return messages
+                self._told.append(self.notify.recv(4096).decode())
+        return self._told
+
+    def reloads(self) -> int:
+        """How often it has read its configuration anew, to the good or not."""
+        log = self.log.read_text()
+        return log.count("configuration reloaded") + log.count("the old configuration stays")
 
     def hang_up(self) -> None:
         self.process.send_signal(signal.SIGHUP)
@@ -69,7 +74,7 @@ class Plugin:
         """SIGTERM; returns the seconds it took."""
         begin = time.monotonic()
         self.process.terminate()
-        assert self.process.wait(10) == 0, self.log.read_text()
+        assert self.process.wait(30) == 0, self.log.read_text()
         return time.monotonic() - begin
 
     def last_words(self) -> str:
@@ -94,7 +99,7 @@ def free_port() -> int:
 
 def fetch(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
