@@ -189,10 +189,11 @@ class Service:
 
     def _see(self, whole: bool, known: Sight | None) -> Look:
         """In the thread: read what there is to read."""
+        node = read_node(self._kernel) if whole or known is None else known.node
         names: t.Sequence[str] = ()
         with contextlib.suppress(OSError):
+            # After the drivers: what is bound by then has its node.
             names = self._kernel.list("/dev/vfio")
-        node = read_node(self._kernel) if whole or known is None else known.node
         now = time.monotonic()
         readings, mute = self._prober.probe(node.qat, now)
         return Look(now, Sight(node, frozenset(names)), readings, mute)
