@@ -31,7 +31,7 @@ test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an ho
 demo: setup  ## provision the virtual QAT machine and show the result
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
-test-plugin: setup  ## the device plugin, which is not finished yet, against a kubelet that makes trouble
+test-plugin: setup  ## of the fast tests those of the device plugin, against a kubelet that makes trouble
 	@.venv/bin/pytest device_plugin/tests
 
 bench: setup  ## compare with the raw writes and with other tools, on the virtual machine

@@ -7,7 +7,6 @@ SOAK_SECONDS and SOAK_SEED choose how long and which; `make soak-plugin` runs so
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import time

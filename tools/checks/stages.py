@@ -14,7 +14,7 @@ from .shell import BUILD, CHECKOUT, COLLECTION, Shell
 # Controller and tests are written for 3.11, what a managed node runs for 3.9.
 OLDEST_NODE_PYTHON = "3.9"
 # Tests of what runs on managed nodes. pyproject.toml lists them too, with those of the tools, for a plain `pytest`.
-NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py")
+NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py", "device_plugin/tests")
 # A package of its own, which is not part of the collection.
 PLUGIN_CODE = ("device_plugin/src/qat_device_plugin", "device_plugin/tests", "device_plugin/bench")
 PLUGIN_PATH = "device_plugin/src:device_plugin/tests"
