@@ -143,6 +143,9 @@ class FakeKernel:
         """Root may write to every file, as access(2) tells it, those without a write permission included."""
         return self.exists(path) and not self.read_only and not self.unprivileged
 
+    def has_module(self, name: str) -> bool:
+        return self.machine.modules.find(name) is not None
+
     def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
         modules = self.machine.modules
         self._change_module(name, " ".join(("load", *options)), lambda: modules.load(name, options), seconds)

@@ -72,13 +72,18 @@ class Modules:
             count += sum(len(vfio.holders(function)) for function in bound)
         return count
 
+    def find(self, name: str) -> Kind | None:
+        """The module of this name, if it is on the disk or in the kernel."""
+        name = name.replace("-", "_")
+        return None if name in self.missing else KINDS.get(name)
+
     def load(self, name: str, options: t.Sequence[str]) -> None:
         """modprobe NAME OPTIONS: what is loaded already stays as it is. Raises ModprobeError."""
         name = name.replace("-", "_")
         if name in self.loaded:
             return
-        kind = KINDS.get(name)
-        if kind is None or name in self.missing:
+        kind = self.find(name)
+        if kind is None:
             directory = f"/lib/modules/{self.machine.generation.release}"
             raise ModprobeError(errno.ENOENT, f"modprobe: FATAL: Module {name} not found in directory {directory}")
         for needed in kind.needs:

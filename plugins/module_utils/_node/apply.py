@@ -92,8 +92,14 @@ class Outcome:
 
 
 def rehearse(plan: Plan, kernel: Kernel) -> None:
-    """Raises RefusedError unless every file that the plan writes and that exists already may be written."""
+    """Raises RefusedError unless the files that the plan writes and that exist may be written, and its modules be loaded."""
     for step in plan.steps:
+        if step.action is Action.LOAD_MODULE and not kernel.has_module(step.device):
+            raise RefusedError(
+                "the running kernel has no module of this name",
+                where=step.device,
+                remedy="install the package that has it for this kernel, or name another driver",
+            )
         if not step.of_module and kernel.exists(step.path) and not kernel.writable(step.path):
             raise RefusedError(
                 "no permission to write", where=step.path, remedy="run as root (become: true), with /sys writable"

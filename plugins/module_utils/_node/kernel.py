@@ -67,6 +67,9 @@ class Kernel(t.Protocol):
     def writable(self, path: str) -> bool:
         """Whether this process may write the existing file."""
 
+    def has_module(self, name: str) -> bool:
+        """Whether a module of this name is there to be loaded. Raises NodeError where modprobe is missing."""
+
     def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
         """Load a kernel module with what it depends on. Raises NodeError with what modprobe said, or WriteTimeout."""
 
@@ -147,6 +150,13 @@ class LiveKernel:
     def writable(self, path: str) -> bool:
         return os.access(self._at(path), os.W_OK)
 
+    def has_module(self, name: str) -> bool:
+        try:
+            _modprobe(["--dry-run", name], READ_SECONDS)
+        except ModprobeFailed:
+            return False
+        return True
+
     def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
         _modprobe([name, *options], seconds)
 
@@ -188,6 +198,10 @@ class LiveKernel:
         if self._proxy is not None:
             self._proxy.close()
             self._proxy = None
+
+
+class ModprobeFailed(NodeError):
+    """What modprobe said."""
 
 
 _WARNING = 4
@@ -256,7 +270,7 @@ def _modprobe(arguments: t.Sequence[str], seconds: float) -> None:
         if code:
             output.seek(0)
             said = " ".join(output.read().decode("utf-8", "replace").split())
-            raise NodeError(
+            raise ModprobeFailed(
                 f"modprobe failed: {said or f'exit code {code}'}",
                 where=name,
                 remedy="see the kernel's log, and that the module belongs to the running kernel",

@@ -334,12 +334,15 @@ def test_a_node_that_does_not_keep_what_is_written() -> None:
     )
 
 
-def test_a_module_that_cannot_be_loaded() -> None:
+def test_a_module_that_is_not_there_is_refused_before_the_first_write() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4), missing=("vfio_pci",))
-    with pytest.raises(ApplyError) as caught:
+    with pytest.raises(RefusedError) as caught:
         apply(kernel, {})
-    assert str(caught.value).startswith("vfio_pci: modprobe failed: modprobe: FATAL: Module vfio_pci not found")
-    assert caught.value.done == ()
+    assert str(caught.value) == (
+        "vfio_pci: the running kernel has no module of this name; install the package that has it for this kernel, or "
+        "name another driver"
+    )
+    assert kernel.writes == []
 
 
 def test_what_users_keep_is_told() -> None:

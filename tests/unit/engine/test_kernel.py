@@ -288,6 +288,13 @@ def test_loads_and_unloads(modprobe: t.Callable[[str], Path]) -> None:
     assert called.read_text().splitlines() == ["vfio_pci disable_denylist=1", "qat_4xxx", "--remove vfio_pci"]
 
 
+@pytest.mark.parametrize(("code", "there"), [(0, True), (1, False)])
+def test_whether_a_module_is_there(modprobe: t.Callable[[str], Path], code: int, there: bool) -> None:
+    called = modprobe(f"exit {code}")
+    assert LiveKernel().has_module("vfio_pci") is there
+    assert called.read_text() == "--dry-run vfio_pci\n"
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [
