@@ -163,6 +163,10 @@ steps:
       description: What is written.
       type: str
       sample: dc
+    shows:
+      description: The file that C(before) and C(after) are the values of; a driver is bound by writing to another.
+      type: str
+      sample: /sys/bus/pci/devices/0000:6b:00.0/qat/cfg_services
     before:
       description: What was there.
       type: str

@@ -96,6 +96,7 @@ class Step:
             "device": self.device,
             "path": self.path,
             "value": self.value,
+            "shows": self.shows,
             "before": self.before,
             "after": self.after,
             "why": self.why,

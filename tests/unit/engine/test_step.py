@@ -58,6 +58,7 @@ def test_for_people_and_machines() -> None:
         "device": VF,
         "path": f"{DRIVERS}/c6xxvf/unbind",
         "value": VF,
+        "shows": f"{DEVICES}/{VF}/driver",
         "before": "c6xxvf",
         "after": NONE,
         "why": "vfio-pci shall have it",
