@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.accel.qat.plugins.action.qatctl import build
@@ -20,16 +21,17 @@ DEVICES = "/sys/bus/pci/devices"
 FAULTS = "/sys/kernel/debug/qat_sim"
 CONFIG = "/root/node.json"
 
-# Opens a VF as a virtual machine's emulator does: group, container and device.
-HOLD = """
-import fcntl, struct, sys, time
-group = open(sys.argv[1], "rb+", buffering=0)
-container = open("/dev/vfio/vfio", "rb+", buffering=0)
-fcntl.ioctl(group, 0x3B68, struct.pack("i", container.fileno()))
-fcntl.ioctl(container, 0x3B66, 1)
-fcntl.ioctl(group, 0x3B6A, sys.argv[2].encode() + b"\\0")
-time.sleep(600)
-"""
+# Everything in sysfs that a change could touch, and every file of the directories. Few processes, since an emulated
+# processor takes long to start one.
+_SYSFS_FILES = "driver_override sriov_numvfs sriov_drivers_autoprobe qat/state qat/cfg_services"
+STATE = (
+    f"cd {DEVICES}; grep -s . {' '.join(f'*/{name}' for name in _SYSFS_FILES.split())};"
+    " find */driver /sys/module/vfio_pci -maxdepth 0 -printf '%p %l\\n' 2>/dev/null;"
+    " find DIRECTORIES -printf '%p %m %u %l\\n' -type f -exec md5sum {} + 2>/dev/null | sort"
+)
+CONFIGURATION = ("/etc", "/var/lib/accel-qat")
+
+HOLD = Path(__file__).parents[1] / "lab/guest_programs/hold_vf.py"
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,9 @@ class Node:
         """The PFs by address."""
         return {device["address"]: device for device in self.ask("show").document["devices"]}
 
-    def state(self) -> str:
-        """Everything that a change could touch, as text: QAT files of sysfs, drivers, and the files below /etc."""
-        return self.run(
-            f"for d in {DEVICES}/*; do grep -q 0x8086 $d/vendor || continue; echo $d"
-            " $(cat $d/driver_override $d/sriov_numvfs $d/sriov_drivers_autoprobe $d/qat/state $d/qat/cfg_services 2>/dev/null)"
-            " $(readlink $d/driver); done; ls /sys/module/vfio_pci 2>/dev/null; find /etc /var/lib/accel-qat -type f 2>/dev/null"
-            " | sort | xargs md5sum"
-        )
+    def state(self, *directories: str) -> str:
+        """Everything that a change could touch, as text: QAT files of sysfs, drivers, and the files of the directories."""
+        return self.run(state_command(*(directories or CONFIGURATION)))
 
     def fault(self, pf: str, name: str, value: int | str = 1) -> None:
         """Switch a fault of the simulated hardware on."""
@@ -92,12 +89,28 @@ class Node:
 
     @contextlib.contextmanager
     def holding(self, vf: str) -> Iterator[int]:
-        """A process that has the VF open; gives its pid."""
-        self.machine.put(HOLD.encode(), "/root/hold.py")
+        """A process, python3, that has the VF open as a virtual machine's emulator has; gives its pid."""
+        self.machine.put(HOLD.read_bytes(), "/root/hold_vf.py")
+        with self._process(f"python3 /root/hold_vf.py {vf} > /root/held") as pid:
+            self.run("until grep -q held /root/held; do sleep 0.1; done")
+            yield pid
+
+    @contextlib.contextmanager
+    def holding_group(self, vf: str) -> Iterator[int]:
+        """A process, sleep, that has opened no more than the VF's node below /dev/vfio; gives its pid."""
         group = self.run(f"basename $(readlink {DEVICES}/{vf}/iommu_group)").strip()
-        pid = int(self.run(f"python3 /root/hold.py /dev/vfio/{group} {vf} > /dev/null 2>&1 & echo $!"))
-        self.run(f"until ls -l /proc/{pid}/fd | grep -q vfio-device; do sleep 0.1; done")
+        with self._process(f"sleep 600 3<> /dev/vfio/{group} > /dev/null") as pid:
+            yield pid
+
+    @contextlib.contextmanager
+    def _process(self, command: str) -> Iterator[int]:
+        pid = int(self.run(f"{command} 2> /dev/null & echo $!"))
         try:
             yield pid
         finally:
             self.run(f"kill {pid}", check=False)
+
+
+def state_command(*directories: str) -> str:
+    """A shell command that prints everything that a change could touch."""
+    return STATE.replace("DIRECTORIES", " ".join(directories))

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible as the controller of a machine: run a playbook, and know what each task said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.accel.qat.tests.lab.qat_lab.inventory import inventory
+from ansible_collections.accel.qat.tools.checks.shell import common_environment
+
+if TYPE_CHECKING:
+    from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
+
+CALLBACKS = Path(__file__).with_name("callback")
+SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Task:
+    """What became of one task. `outcome` is ok, skipped, failed, ignored (it failed and was to), or unreachable."""
+
+    name: str
+    outcome: str
+    result: dict[str, Any]
+
+    @property
+    def changed(self) -> bool:
+        """Whether it says that it changed something."""
+        return bool(self.result.get("changed"))
+
+    @property
+    def message(self) -> str:
+        """The one sentence of a task that failed."""
+        return str(self.result.get("msg"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a playbook: exit code, what it printed, and its tasks."""
+
+    code: int
+    output: str
+    tasks: list[Task]
+
+    def task(self, name: str) -> Task:
+        """The task of this name."""
+        (found,) = (task for task in self.tasks if task.name.removeprefix("accel.qat.node : ") == name)
+        return found
+
+
+class Controller:
+    """Runs Ansible on one machine, from a directory of its own."""
+
+    def __init__(self, machine: Machine, directory: Path) -> None:
+        self._machine = machine
+        self._directory = directory
+
+    def run(self, playbook: str, *options: str, **variables: Any) -> Run:
+        """Run a playbook, by its path or full name."""
+        hosts, record = self._directory / "hosts.yml", self._directory / "results"
+        hosts.write_text(inventory([self._machine]))
+        record.write_text("")
+        words = [
+            "ansible-playbook",
+            "--inventory",
+            str(hosts),
+            "--extra-vars",
+            json.dumps(variables),
+            *options,
+            playbook,
+        ]
+        environment = {
+            **common_environment(),
+            "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+            "ANSIBLE_NOCOLOR": "true",
+            "RECORDER_FILE": str(record),
+        }
+        done = subprocess.run(
+            words,
+            env=environment,
+            cwd=self._directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout, [Task(**json.loads(line)) for line in record.read_text().splitlines()])
+
+    def play(self, tasks: list[dict[str, Any]]) -> Run:
+        """Run these tasks, as root."""
+        path = self._directory / "play.yml"
+        # JSON is YAML.
+        path.write_text(json.dumps([{"hosts": "qat_nodes", "gather_facts": False, "become": True, "tasks": tasks}]))
+        return self.run(str(path))

@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks on a machine whose IOMMU is off until its kernel is told: from untouched, over a reboot, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
+from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
+from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
+
+FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
+VF = "0000:6b:00.1"
+RULES = [
+    {"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12},
+    {"services": ["sym", "asym"]},
+]
+PLACES = ("/etc", "/var/lib/accel-qat", "/usr/local")
+MOST_TASKS = 12
+
+# These tests are one story, in this order.
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with Machine.start(f"site-{os.getpid()}", Hardware(iommu=False)) as machine:
+        node = Node(machine)
+        node.run("rm /usr/local/sbin/qatctl")
+        yield node
+
+
+@pytest.fixture(scope="module")
+def untouched(node: Node) -> str:
+    return node.state(*PLACES)
+
+
+@pytest.fixture(scope="module")
+def controller(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    return Controller(node.machine, tmp_path_factory.mktemp("controller"))
+
+
+@pytest.fixture(scope="module")
+def checked(untouched: str, controller: Controller) -> Run:
+    """What check mode says of the untouched machine."""
+    assert untouched
+    return controller.run("accel.qat.site", "--check", "--diff", node_devices=RULES, node_reboot=True)
+
+
+@pytest.fixture(scope="module")
+def provisioned(checked: Run, controller: Controller) -> Run:
+    """What the run after it says."""
+    assert checked.code == 0
+    return controller.run("accel.qat.site", node_devices=RULES, node_reboot=True)
+
+
+def files_beyond(before: str, after: str) -> set[str]:
+    """Files of the second state that the first has not, or not like that."""
+    lines = set(after.splitlines()) - set(before.splitlines())
+    return {line.split()[-1] for line in lines if len(line.split()[0]) == 32}
+
+
+def test_wrong_rules_fail_before_the_kernel_arguments_are_written(
+    node: Node, untouched: str, controller: Controller
+) -> None:
+    run = controller.run("accel.qat.site", node_devices=[{"vfs": 8}], node_reboot=True)
+    assert run.code != 0
+    assert run.tasks[-1].message == (
+        f"devices[0].vfs: {FIRST} cannot have 8 VFs, the kernel's driver creates all 16 or none; leave the count out, "
+        "and use advertise to offer Kubernetes fewer VFs"
+    )
+    assert node.state(*PLACES) == untouched
+
+
+def test_check_mode_writes_nothing(node: Node, untouched: str, checked: Run) -> None:
+    assert checked.code == 0, checked.output
+    assert checked.task("Reboot into the new kernel arguments").changed
+    assert node.state(*PLACES) == untouched
+    assert "intel_iommu=on" not in node.run("cat /boot/grub/grub.cfg")
+
+
+def test_the_node_is_provisioned_and_rebooted_for_its_iommu(node: Node, provisioned: Run) -> None:
+    assert provisioned.code == 0, provisioned.output
+    assert "intel_iommu=on" in node.run("cat /proc/cmdline").split()
+    devices = node.devices()
+    assert [devices[pf]["services"] for pf in (FIRST, SECOND)] == [["sym", "asym"], ["dc"]]
+    assert {vf["driver"] for device in devices.values() for vf in device["vfs"]} == {"vfio-pci"}
+    assert len(provisioned.tasks) <= MOST_TASKS
+
+
+def test_check_mode_has_shown_every_write(node: Node, untouched: str, checked: Run, provisioned: Run) -> None:
+    made = provisioned.task("Bring the QAT devices to their configuration")
+    assert checked.task(made.name.removeprefix("accel.qat.node : ")).result["steps"] == made.result["steps"]
+    record = {"/var/lib/accel-qat/found.json"}
+    written = files_beyond(untouched, node.state(*PLACES)) - record
+    assert len(written) >= 8
+    assert {path for path in written if path not in checked.output} == set()
+
+
+def test_verify_finds_nothing(controller: Controller, provisioned: Run) -> None:
+    assert provisioned.code == 0
+    run = controller.run("accel.qat.verify", node_devices=RULES)
+    assert run.code == 0, run.output
+    assert not any(task.changed for task in run.tasks)
+
+
+def test_a_vf_in_use_fails_the_first_task_and_nothing_changes(
+    node: Node, controller: Controller, provisioned: Run
+) -> None:
+    assert provisioned.code == 0
+    others = [{"select": {"address": [FIRST]}, "services": ["dc"]}, *RULES[:1]]
+    before = node.state(*PLACES)
+    with node.holding(VF) as pid:
+        run = controller.run("accel.qat.site", node_devices=others)
+    assert run.code != 0
+    validation, failed = run.tasks
+    assert (validation.outcome, failed.outcome) == ("ok", "failed")
+    assert failed.message == (
+        f"devices[0]: python3 (pid {pid}) has {VF} open, and the step state down on {FIRST} would take it away; end or drain "
+        "that user first, or set when_in_use to skip or force"
+    )
+    assert node.state(*PLACES) == before
+
+
+def test_verify_fails_with_the_first_difference(node: Node, controller: Controller, provisioned: Run) -> None:
+    assert provisioned.code == 0
+    node.run(f"echo {VF} > {DEVICES}/{VF}/driver/unbind")
+    run = controller.run("accel.qat.verify", node_devices=RULES)
+    assert run.code != 0
+    assert run.tasks[-1].message == (
+        f"{DEVICES}/{VF}/driver: it is (none) and shall be vfio-pci; run accel.qat.site, which has 1 such step(s) to take."
+    )
+
+
+def test_teardown_gives_the_node_back(node: Node, untouched: str, controller: Controller, provisioned: Run) -> None:
+    assert provisioned.code == 0
+    run = controller.run("accel.qat.teardown")
+    assert run.code == 0, run.output
+    assert node.state(*PLACES) == untouched
