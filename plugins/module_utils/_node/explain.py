@@ -48,7 +48,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         Action.STATE,
         errno.EBUSY,
         "the PF is in reset, or the kernel itself uses it (IPsec, dm-crypt)",
-        "wait for the reset to end, or stop the kernel's user, which /proc/crypto names",
+        "wait for the reset to end, or stop the kernel's user, which /proc/crypto names; after a reset that failed, unbind the PF "
+        "from its driver and bind it again",
     ),
     Explanation(
         Action.STATE,
@@ -119,6 +120,9 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "before Gen4, load vfio-pci with disable_denylist=1; otherwise reset the PF, and see the kernel's log",
         VFIO_PCI,
     ),
+    Explanation(
+        Action.BIND, errno.EINVAL, "the driver refuses this device", "see the kernel's log for the driver's own message"
+    ),
     Explanation(Action.BIND, errno.EBUSY, "another driver has the device, or its PF has VFs", "unbind it there first"),
     Explanation(
         Action.BIND,
@@ -161,7 +165,12 @@ def unlike(step: Step, found: str, log: t.Sequence[str]) -> NodeError:
 
 
 def _with_log(problem: str, log: t.Sequence[str]) -> str:
-    return f'{problem} (the kernel says "{log[-1]}")' if log else problem
+    return f'{problem} (the kernel says "{_telling(log)}")' if log else problem
+
+
+def _telling(log: t.Sequence[str]) -> str:
+    """The first line, since what follows from it comes after; the driver core's own says no more than the errno does."""
+    return next((line for line in log if ": probe of " not in line), log[0])
 
 
 def _meaning(step: Step, code: int, has_group: bool) -> tuple[str, str]:

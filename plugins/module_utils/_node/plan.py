@@ -380,11 +380,13 @@ def _consider_users(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Pl
     if not held or target.when_in_use == "force":
         return Plan(tuple(steps))
     if target.when_in_use == "fail":
-        step, users = next(iter(held.items()))
+        users = dict.fromkeys(user for users in held.values() for user in users)
+        what, whom = ("it", "that user") if len(users) == 1 else ("them", "them")
+        has = " open and ".join(f"{holder} has {vf}" for vf, holder in users)
         raise RefusedError(
-            f"{users[0][1]} has {users[0][0]} open, and {_deed(step)} would take it away",
+            f"{has} open, and {_deed(next(iter(held)), what)} would take {what} away",
             where=target.where,
-            remedy="end or drain that user first, or set when_in_use to skip or force",
+            remedy=f"end or drain {whom} first, or set when_in_use to skip or force",
         )
     whole = any(not step.of_vf for step in held)
     devices = {target.address} if whole else {step.device for step in held}
@@ -398,7 +400,7 @@ def _users(step: Step, node: Node) -> list[tuple[str, Holder]]:
     return [(address, function.holders[0]) for address, function in functions if function and function.holders]
 
 
-def _deed(step: Step) -> str:
+def _deed(step: Step, what: str) -> str:
     if step.action is Action.UNBIND and step.of_vf:
-        return f"unbinding it from {step.before}"
+        return f"unbinding {what} from {step.before}"
     return f"the step {step.action.value} {step.after} on {step.device}"

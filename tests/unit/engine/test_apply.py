@@ -204,7 +204,7 @@ def test_the_kernels_own_words_are_passed_on() -> None:
         apply(kernel, {"services": ["dc"], "vfs": 0})
     failure = caught.value.as_dict()["failed_at"][0]
     assert failure["kernel_log"][-1] == f"4xxx {GEN4}: Failed to start device qat_dev0"
-    assert f'(the kernel says "4xxx {GEN4}: Failed to start device qat_dev0")' in failure["problem"]
+    assert f'(the kernel says "4xxx {GEN4}: Failed to load acceleration FW")' in failure["problem"]
 
 
 # Failures.
@@ -256,7 +256,8 @@ def test_a_failing_first_step_leaves_nothing_to_put_back() -> None:
     assert str(caught.value) == (
         f"{DEVICES}/{GEN4}/qat/state: writing 'down' failed with EBUSY (Device or resource busy), "
         "the PF is in reset, or the kernel itself uses it (IPsec, dm-crypt); "
-        "wait for the reset to end, or stop the kernel's user, which /proc/crypto names"
+        "wait for the reset to end, or stop the kernel's user, which /proc/crypto names; after a reset that failed, unbind the PF "
+        "from its driver and bind it again"
     )
 
 

@@ -66,10 +66,17 @@ def test_an_errno_without_a_name() -> None:
     assert "failed with 4000 (Unknown error 4000)" in error.problem
 
 
-def test_the_last_line_of_the_kernels_log() -> None:
+def test_the_first_line_of_the_kernels_log_which_is_nearest_to_the_cause() -> None:
     error = explain(step(Action.STATE, GEN4, "up"), OSError(errno.EBUSY, "refused"), True, ("first", "last"))
-    assert error.problem.endswith('(the kernel says "last")')
+    assert error.problem.endswith('(the kernel says "first")')
     assert error.as_dict()["kernel_log"] == ["first", "last"]
+
+
+def test_the_driver_cores_line_only_where_there_is_no_other() -> None:
+    core = f"4xxx: probe of {GEN4} failed with error -22"
+    binding = step(Action.BIND, GEN4, "4xxx")
+    for log, told in (((core, "no NUMA node"), "no NUMA node"), ((core,), core)):
+        assert f'(the kernel says "{told}")' in explain(binding, OSError(errno.EINVAL, "refused"), True, log).problem
 
 
 def test_accepted_without_effect() -> None:

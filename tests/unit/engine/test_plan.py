@@ -197,6 +197,18 @@ def test_in_use_fails() -> None:
     )
 
 
+def test_names_everybody_in_the_way() -> None:
+    other = vf("vfio-pci", held_by="testpmd")
+    with pytest.raises(RefusedError) as caught:
+        plan_of(held(other, QEMU), {"services": ["dc"]})
+    assert str(caught.value) == (
+        f"devices[0]: testpmd (pid 4001) has {VF0} open and qemu-system-x86 (pid 4002) has {VF1} open, and the step state down on "
+        f"{GEN4} would take them away; end or drain them first, or set when_in_use to skip or force"
+    )
+    with pytest.raises(RefusedError, match="and unbinding them from vfio-pci would take them away"):
+        plan_of(held(other, QEMU), {"driver": "qat_vfio_pci"})
+
+
 def test_names_the_container() -> None:
     user = vf("vfio-pci", held_by="testpmd", container=CONTAINER)
     with pytest.raises(RefusedError, match=r"testpmd \(pid 4001\) in container 0123456789ab has"):
