@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role device_plugin on a machine with VFs: shipped, registered, followed, upgraded, put back, removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
+from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
+
+FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
+CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
+RULES = ({"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12}, {"services": ["sym", "asym"]})
+PLACES = ("/etc", "/run/systemd/system", "/opt", "/var/lib/accel-qat", "/var/lib/kubelet")
+UNIT = "accel-qat-device-plugin.service"
+RELEASES = "/opt/accel-qat/device-plugin"
+PREVIOUS = "0.0.9-previous"
+PATIENCE = 120.0
+HARNESS = Path(__file__).parents[2] / "device_plugin/tests/harness"
+
+Advertised = dict[str, dict[str, str]]
+
+# These tests are one story, in this order.
+
+
+class Kubelet:
+    """A kubelet's registration socket in the machine; its libraries are those of the shipped release."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        node.run(f"mkdir -p /root/kubelet/harness; cp -r {RELEASES}/current/lib/. /root/kubelet")
+        for name in ("__init__.py", "kubelet.py", "serve.py"):
+            node.machine.put((HARNESS / name).read_bytes(), f"/root/kubelet/harness/{name}")
+        node.run(
+            "systemd-run --quiet --unit=kubelet-socket --setenv=PYTHONPATH=/root/kubelet"
+            " --property=StandardOutput=truncate:/root/advertised"
+            " python3 -m harness.serve --json /var/lib/kubelet/device-plugins"
+        )
+
+    def history(self) -> list[Advertised]:
+        """What was advertised from one change to the next."""
+        return [json.loads(line) for line in self._node.run("cat /root/advertised || true").splitlines()]
+
+    def has(self, wanted: Advertised, beyond: int = 0) -> int:
+        """Wait until this is advertised, after at least so many changes; returns how many there have been."""
+        end = time.monotonic() + PATIENCE
+        while (history := self.history())[beyond:][-1:] != [wanted]:
+            assert time.monotonic() < end, f"{history[-3:]}\n{self._node.run(f'journalctl -u {UNIT} -n 30')}"
+            time.sleep(0.5)
+        return len(history)
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with Machine.start(f"plugin-{os.getpid()}") as machine:
+        node = Node(machine)
+        assert node.apply(*RULES).code == 0
+        node.run("mkdir /etc/accel-qat; cp /root/node.json /etc/accel-qat")
+        yield node
+
+
+@pytest.fixture(scope="module")
+def untouched(node: Node) -> str:
+    return node.state(*PLACES)
+
+
+@pytest.fixture(scope="module")
+def role(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Runs the role with these variables."""
+    controller = Controller(node.machine, tmp_path_factory.mktemp("controller"))
+
+    def run(entry_point: str = "main", **variables: Any) -> Run:
+        task = {"name": "accel.qat.device_plugin", "tasks_from": entry_point}
+        return controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": variables}])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def shipped(untouched: str, role: Callable[..., Run]) -> Run:
+    """The first run, on a node whose kubelet comes later."""
+    assert untouched
+    return role(device_plugin_wait=False)
+
+
+@pytest.fixture(scope="module")
+def kubelet(node: Node, shipped: Run) -> Kubelet:
+    assert shipped.code == 0, shipped.output
+    return Kubelet(node)
+
+
+@pytest.fixture(scope="module")
+def truth(node: Node) -> Advertised:
+    """What the rules say shall be advertised of the VFs that there are."""
+    devices = node.devices()
+    vfs = {pf: [vf["address"] for vf in devices[pf]["vfs"]] for pf in (FIRST, SECOND)}
+    assert [len(vfs[pf]) for pf in (FIRST, SECOND)] == [16, 16]
+    return {CY: dict.fromkeys(vfs[FIRST], "Healthy"), DC: dict.fromkeys(vfs[SECOND][:12], "Healthy")}
+
+
+def changed(run: Run) -> list[str]:
+    assert run.code == 0, run.output
+    return [task.name.removeprefix("accel.qat.device_plugin : ") for task in run.tasks if task.changed]
+
+
+def state_of(node: Node) -> str:
+    return node.run(f"systemctl is-active {UNIT} || true").strip()
+
+
+def answer(node: Node, path: str) -> str:
+    """What the service says over HTTP."""
+    get = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:9482{path}').read().decode())"
+    return node.run(f'python3 -c "{get}"').strip()
+
+
+def test_the_service_waits_for_kubelet(node: Node, shipped: Run) -> None:
+    assert shipped.code == 0, shipped.output
+    assert state_of(node) == "activating"
+
+
+def test_kubelet_learns_the_truth(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
+    kubelet.has(truth)
+    node.run(f"timeout {PATIENCE} systemctl start {UNIT}")
+    assert answer(node, "/readyz") == "ok"
+    status = node.run(f"systemctl show --property=StatusText --value {UNIT}")
+    assert status.strip() == f"{CY}: 16 of 16 VFs healthy; {DC}: 12 of 12 VFs healthy"
+
+
+def test_the_unit_is_confined(node: Node, shipped: Run) -> None:
+    assert shipped.code == 0
+    exposure = re.search(r"exposure level for \S+: ([\d.]+)", node.run(f"systemd-analyze security {UNIT}"))
+    assert exposure
+    assert float(exposure[1]) <= 2.0
+
+
+def test_a_second_run_changes_nothing(role: Callable[..., Run], kubelet: Kubelet, truth: Advertised) -> None:
+    before = kubelet.has(truth)
+    assert changed(role()) == []
+    assert len(kubelet.history()) == before
+
+
+def test_a_restart_registers_again(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
+    before = kubelet.has(truth)
+    node.run(f"systemctl restart {UNIT}")
+    kubelet.has(truth, beyond=before)
+    assert state_of(node) == "active"
+
+
+def test_health_follows_the_hardware(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
+    node.fault(FIRST, "heartbeat", "dead")
+    kubelet.has({**truth, CY: dict.fromkeys(truth[CY], "Unhealthy")})
+    assert f'qat_device_plugin_unhealthy_vfs{{pf="{FIRST}",reason="heartbeat"' in answer(node, "/metrics")
+    node.fault(FIRST, "heartbeat", "alive")
+    kubelet.has(truth)
+    vf = min(truth[DC])
+    node.run(f"echo {vf} > {DEVICES}/{vf}/driver/unbind")
+    kubelet.has({**truth, DC: {**truth[DC], vf: "Unhealthy"}})
+    node.run(f"echo {vf} > /sys/bus/pci/drivers/vfio-pci/bind")
+    kubelet.has(truth)
+
+
+def test_a_release_that_is_not_there_is_refused(role: Callable[..., Run], shipped: Run) -> None:
+    assert shipped.code == 0
+    run = role(device_plugin_release="0.0.1-never")
+    assert run.code != 0
+    assert run.tasks[-1].message == (
+        f"device_plugin_release: the node has no release 0.0.1-never in {RELEASES}; "
+        "name one that is there, or leave the variable empty"
+    )
+
+
+def test_back_to_a_previous_release_and_forth(
+    node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
+) -> None:
+    newest = node.run(f"readlink {RELEASES}/current").strip()
+    node.run(f"cp -a {RELEASES}/{newest} {RELEASES}/{PREVIOUS}")
+    for options, release in (({"device_plugin_release": PREVIOUS}, PREVIOUS), ({}, newest)):
+        before = kubelet.has(truth)
+        assert changed(role(**options)) == ["Make it the current one", "Restart the device plugin"]
+        kubelet.has(truth, beyond=before)
+        assert node.run(f"readlink {RELEASES}/current").strip() == release
+
+
+def test_another_configuration_is_taken_up(
+    node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
+) -> None:
+    node.run("sed -i 's/12/10/' /etc/accel-qat/node.json")
+    run = role(device_plugin_mode="transient")
+    assert "Restart the device plugin" in changed(run)
+    fewer = {**truth, DC: dict(list(truth[DC].items())[:10])}
+    kubelet.has(fewer)
+    assert node.run(f"systemctl show --property=FragmentPath --value {UNIT}").strip() == f"/run/systemd/system/{UNIT}"
+    assert node.run(f"find /etc/systemd -name {UNIT}") == ""
+    node.run("cp /root/node.json /etc/accel-qat")
+
+
+def test_removal_leaves_no_trace(node: Node, untouched: str, role: Callable[..., Run], kubelet: Kubelet) -> None:
+    assert kubelet.history()
+    node.run("systemctl stop kubelet-socket")
+    assert "Stop the device plugin" in changed(role("teardown"))
+    assert node.state(*PLACES) == untouched
+    assert node.run(f"systemctl show --property=LoadState --value {UNIT}").strip() == "not-found"
+    assert changed(role("teardown")) == []

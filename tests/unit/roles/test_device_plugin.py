@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role device_plugin: its variables are the program's settings, and its unit runs the program with them."""
+
+from __future__ import annotations
+
+import configparser
+import typing as t
+from pathlib import Path
+
+import jinja2
+import pytest
+import yaml
+from ansible.plugins.filter.core import FilterModule
+from ansible.plugins.test.core import match
+from qat_device_plugin.settings import Settings, _parser, parse_settings
+
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+
+ROLE = CHECKOUT / "roles/device_plugin"
+UNIT = "accel-qat-device-plugin.service"
+
+
+def load(name: str) -> t.Any:
+    return yaml.safe_load((ROLE / name).read_text())
+
+
+DEFAULTS = load("defaults/main.yml")
+OPTIONS = load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+
+
+def test_defaults_are_documented() -> None:
+    """But for the cache, whose default the environment decides."""
+    documented = {name: option["default"] for name, option in OPTIONS.items()}
+    assert documented.pop("device_plugin_cache") == "~/.cache/accel-qat/bundles"
+    assert documented == {name: value for name, value in DEFAULTS.items() if name != "device_plugin_cache"}
+
+
+@pytest.mark.parametrize("name", ["registration", "allocation_policy", "log_level"])
+def test_choices_are_those_of_the_program(name: str) -> None:
+    (flag,) = (action for action in _parser()._actions if action.dest == name)
+    assert flag.choices is not None
+    assert sorted(OPTIONS[f"device_plugin_{name}"]["choices"]) == sorted(flag.choices)
+
+
+def unit(**variables: t.Any) -> configparser.ConfigParser:
+    """The unit as systemd reads it, but that of settings that stand twice the last one counts."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROLE / "templates"),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    environment.filters.update(FilterModule().filters())
+    environment.tests["match"] = match
+    values = {
+        **DEFAULTS,
+        "__device_plugin_current": "/opt/accel-qat/device-plugin/current",
+        "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
+        **variables,
+    }
+    text = environment.get_template(f"{UNIT}.j2").render(**values)
+    lines = []
+    for line in text.splitlines():
+        name, _equals, value = line.partition("=")
+        lines.append(f"Environment.{value}" if name == "Environment" else line)
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string("\n".join(lines))
+    return parser
+
+
+def settings(parser: configparser.ConfigParser) -> Settings:
+    """What the program understands of the unit's environment."""
+    prefix = "Environment."
+    service = parser["Service"]
+    return parse_settings([], {name[len(prefix) :]: service[name] for name in service if name.startswith(prefix)})
+
+
+def test_the_unit_gives_the_program_what_the_variables_say() -> None:
+    found = settings(
+        unit(
+            device_plugin_config="/c.json",
+            device_plugin_kubelet_dir="/k/d",
+            device_plugin_registration="watcher",
+            device_plugin_metrics_address="",
+            device_plugin_allocation_policy="packed",
+            device_plugin_cdi=True,
+            device_plugin_period=1.5,
+            device_plugin_log_level="debug",
+        )
+    )
+    assert (found.config, found.socket_dir) == (Path("/c.json"), Path("/k/plugins_registry"))
+    assert (found.metrics_address, found.allocation_policy, found.cdi) == (None, "packed", True)
+    assert (found.period, found.log_level) == (1.5, "debug")
+
+
+def test_the_defaults_are_those_of_the_program() -> None:
+    """But that metrics are served, to this machine alone."""
+    wanted = vars(parse_settings([], {}))
+    assert vars(settings(unit())) == {**wanted, "metrics_address": ("127.0.0.1", 9482)}
+
+
+def test_the_unit_comes_after_the_vfs_and_may_do_little() -> None:
+    found = unit()
+    assert found["Unit"]["After"] == "qat-node.service"
+    assert found["Service"]["Type"] == "notify"
+    assert found["Service"]["CapabilityBoundingSet"] == ""
+    assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet"
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"), [("127.0.0.1:9482", "localhost"), ("[::1]:1", "localhost"), (":9482", "any"), ("", None)]
+)
+def test_only_who_shall_reads_the_metrics(address: str, allowed: str | None) -> None:
+    found = unit(device_plugin_metrics_address=address)["Service"]
+    assert (found["IPAddressDeny"], found.get("IPAddressAllow")) == ("any", allowed)
+
+
+@pytest.mark.parametrize(
+    ("mode", "own", "other"),
+    [
+        ("unit", f"/etc/systemd/system/{UNIT}", [f"/run/systemd/system/{UNIT}"]),
+        (
+            "transient",
+            f"/run/systemd/system/{UNIT}",
+            [f"/etc/systemd/system/{UNIT}", f"/etc/systemd/system/multi-user.target.wants/{UNIT}"],
+        ),
+    ],
+)
+def test_each_mode_has_its_place_and_clears_the_other(mode: str, own: str, other: list[str]) -> None:
+    variables = load("vars/main.yml")
+    values: dict[str, t.Any] = {"device_plugin_mode": mode}
+    environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
+
+    def render(value: t.Any) -> t.Any:
+        if isinstance(value, dict):
+            return {name: render(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [render(one) for one in value]
+        return environment.from_string(value).render(values)
+
+    for name in ("__device_plugin_unit", "__device_plugin_unit_link", "__device_plugin_paths"):
+        values[name] = render(variables[name])
+    assert render(variables["__device_plugin_unit_path"]) == own
+    assert render(variables["__device_plugin_other_mode"]) == other
