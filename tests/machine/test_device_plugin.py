@@ -117,6 +117,10 @@ def state_of(node: Node) -> str:
     return node.run(f"systemctl is-active {UNIT} || true").strip()
 
 
+def unit_file(node: Node) -> str:
+    return node.run(f"systemctl show --property=FragmentPath --value {UNIT}").strip()
+
+
 def answer(node: Node, path: str) -> str:
     """What the service says over HTTP."""
     get = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:9482{path}').read().decode())"
@@ -179,29 +183,33 @@ def test_a_release_that_is_not_there_is_refused(role: Callable[..., Run], shippe
     )
 
 
-def test_back_to_a_previous_release_and_forth(
+def test_back_to_a_previous_release_on_a_node_whose_etc_shall_stay_as_it_is(
     node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
 ) -> None:
     newest = node.run(f"readlink {RELEASES}/current").strip()
-    node.run(f"cp -a {RELEASES}/{newest} {RELEASES}/{PREVIOUS}")
-    for options, release in (({"device_plugin_release": PREVIOUS}, PREVIOUS), ({}, newest)):
-        before = kubelet.has(truth)
-        assert changed(role(**options)) == ["Make it the current one", "Restart the device plugin"]
-        kubelet.has(truth, beyond=before)
-        assert node.run(f"readlink {RELEASES}/current").strip() == release
-
-
-def test_another_configuration_is_taken_up(
-    node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
-) -> None:
-    node.run("sed -i 's/12/10/' /etc/accel-qat/node.json")
-    run = role(device_plugin_mode="transient")
-    assert "Restart the device plugin" in changed(run)
-    fewer = {**truth, DC: dict(list(truth[DC].items())[:10])}
-    kubelet.has(fewer)
-    assert node.run(f"systemctl show --property=FragmentPath --value {UNIT}").strip() == f"/run/systemd/system/{UNIT}"
+    node.run(f"cp -a {RELEASES}/{newest} {RELEASES}/{PREVIOUS}; sed -i 's/12/10/' /etc/accel-qat/node.json")
+    made = changed(role(device_plugin_release=PREVIOUS, device_plugin_mode="transient"))
+    assert made == [
+        "Make it the current one",
+        "Write the unit",
+        "Remove the unit of the other mode",
+        "Restart the device plugin",
+    ]
+    # The rules have changed too.
+    kubelet.has({**truth, DC: dict(list(truth[DC].items())[:10])})
+    assert unit_file(node) == f"/run/systemd/system/{UNIT}"
     assert node.run(f"find /etc/systemd -name {UNIT}") == ""
+    assert node.run(f"readlink {RELEASES}/current").strip() == PREVIOUS
+
+
+def test_an_upgrade_is_another_link(node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised) -> None:
     node.run("cp /root/node.json /etc/accel-qat")
+    made = changed(role())
+    assert "Make it the current one" in made
+    assert "Unpack it" not in made
+    kubelet.has(truth)
+    assert unit_file(node) == f"/etc/systemd/system/{UNIT}"
+    assert node.run(f"readlink {RELEASES}/current").strip() != PREVIOUS
 
 
 def test_removal_leaves_no_trace(node: Node, untouched: str, role: Callable[..., Run], kubelet: Kubelet) -> None:
@@ -210,4 +218,3 @@ def test_removal_leaves_no_trace(node: Node, untouched: str, role: Callable[...,
     assert "Stop the device plugin" in changed(role("teardown"))
     assert node.state(*PLACES) == untouched
     assert node.run(f"systemctl show --property=LoadState --value {UNIT}").strip() == "not-found"
-    assert changed(role("teardown")) == []
