@@ -14,7 +14,9 @@ _DATABASE = DirectoryBasedExampleDatabase(Path(__file__).parents[2] / "build/hyp
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 settings.register_profile(
-    "default", max_examples=300, deadline=None, database=_DATABASE, suppress_health_check=_SLOW, print_blob=True
+    "base", max_examples=300, deadline=None, database=_DATABASE, suppress_health_check=_SLOW, print_blob=True
 )
-settings.register_profile("nightly", settings.get_profile("default"), max_examples=10_000)
+# The same examples each time: a change is judged by what it changes. The nightly run looks for new ones.
+settings.register_profile("default", settings.get_profile("base"), derandomize=True, database=None)
+settings.register_profile("nightly", settings.get_profile("base"), max_examples=10_000)
 settings.load_profile("default")

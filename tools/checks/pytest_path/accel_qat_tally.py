@@ -17,6 +17,8 @@ if t.TYPE_CHECKING:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write the numbers that pytest's own last line shows."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return  # one of several processes of pytest-xdist, whose numbers the first one sums up
 
     def count(*outcomes: str) -> int:
         return sum(len(terminalreporter.getreports(outcome)) for outcome in outcomes)

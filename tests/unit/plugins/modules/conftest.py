@@ -12,8 +12,12 @@ from ansible_collections.accel.qat.tests.unit.plugins.modules.run import Player
 
 @pytest.fixture(autouse=True)
 def on_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests import the controller's part of Ansible, which then takes the warnings that a module returns on a node."""
+    """Other tests import the controller's part of Ansible, which then takes the warnings that a module returns on a node.
+
+    A module runs in a process of its own there: it does not return what was warned of before.
+    """
     monkeypatch.setattr("ansible.module_utils._internal.is_controller", False)
+    monkeypatch.setattr("ansible.module_utils.common.warnings._global_warnings", {})
 
 
 @pytest.fixture
