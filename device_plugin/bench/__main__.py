@@ -25,7 +25,20 @@ CY = "qat.intel.com/cy"
 VFS = 16
 STARTS = 7
 ALLOCATIONS = 2000
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 30.0
+STARTED = ("-m", "qat_device_plugin")
+WITH_EVENTS = (
+    "-c",
+    """\
+import sys
+from qat_device_plugin import cli
+with cli._without_tls():
+    from qat_device_plugin import service
+service.events_tell_of = lambda root: True
+sys.exit(cli.main())
+""",
+)
+"""As on a node, where events tell of changes of /sys: it looks at everything once a minute, not each period."""
 
 
 class Figure(t.NamedTuple):
@@ -62,14 +75,14 @@ async def start(pfs: int) -> tuple[float, float, float]:
             await kubelet.close()
 
 
-async def running(root: Path, pfs: int) -> tuple[FakeKubelet, Plugin]:
+async def running(root: Path, pfs: int, program: tuple[str, str] = STARTED) -> tuple[FakeKubelet, Plugin]:
     """A plugin as in production, with the usual period, whose whole list kubelet has."""
     files = NodeFiles(root)
     for number in range(pfs):
         files.add_pf(f"0000:{0x10 + 4 * number:02x}:00.0", vfs=VFS, numa_node=number % 2)
     kubelet = FakeKubelet(root / "k")
     await kubelet.start()
-    plugin = Plugin(files, root / "k", "--period=5", "--log-level=warning")
+    plugin = Plugin(files, root / "k", "--period=5", "--log-level=warning", program=program)
     await kubelet.until(lambda: len(kubelet.devices(CY)) == pfs * VFS, 20)
     return kubelet, plugin
 
@@ -77,12 +90,13 @@ async def running(root: Path, pfs: int) -> tuple[FakeKubelet, Plugin]:
 async def work(pfs: int) -> list[Figure]:
     """What one plugin does once it runs."""
     with tempfile.TemporaryDirectory(prefix="qdp") as root:
-        kubelet, plugin = await running(Path(root), pfs)
+        kubelet, plugin = await running(Path(root), pfs, WITH_EVENTS)
         try:
             allocations = await allocate(kubelet)
             changes = [await change(kubelet, plugin, Path(root)) for _ in range(10)]
             again = [await restart(kubelet) for _ in range(10)]
             memory = status_value(plugin.process, "VmRSS") * 1024 / 1e6
+            whole = memory_bytes(plugin) / 1e6
             before = processor_seconds(plugin)
             await asyncio.sleep(IDLE_SECONDS)
             idle = (processor_seconds(plugin) - before) / IDLE_SECONDS * 100
@@ -96,6 +110,7 @@ async def work(pfs: int) -> list[Figure]:
         Figure("health change to list", "s", changes, 1.0),
         Figure("kubelet.sock to registered again", "s", again, 0.2),
         Figure("resident memory", "MB", [memory], 42.0),
+        Figure("memory with its child", "MB", [whole]),
         Figure("idle processor share", "%", [idle], 0.3),
     ]
 
@@ -133,9 +148,23 @@ async def restart(kubelet: FakeKubelet) -> float:
 
 
 def processor_seconds(plugin: Plugin) -> float:
-    """What the process has used so far (proc(5), stat)."""
-    fields = Path(f"/proc/{plugin.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """What the process and its child have used so far (Linux Documentation/scheduler/sched-stats.rst)."""
+    tasks = (path for pid in family(plugin) for path in Path(f"/proc/{pid}/task").iterdir())
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def memory_bytes(plugin: Plugin) -> int:
+    """What the process holds, and its child alone (proc(5), smaps_rollup)."""
+    texts = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in family(plugin)[1:])
+    alone = [int(line.split()[1]) * 1024 for text in texts for line in text.splitlines() if line.startswith("Private_")]
+    return status_value(plugin.process, "VmRSS") * 1024 + sum(alone)
+
+
+def family(plugin: Plugin) -> list[str]:
+    """The process, and the one that reads for it what can hang in the kernel."""
+    pid = str(plugin.process.pid)
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [pid, *(child for thread in threads for child in (thread / "children").read_text().split())]
 
 
 def report(pfs: int, figures: list[Figure]) -> bool:

@@ -149,8 +149,7 @@ class Service:
             log.warning("the kernel's device events cannot be had", extra={"fields": {"problem": error.strerror}})
             return
         watches.callback(devices.close)
-        # The events are of this machine's kernel and network namespace, so they say nothing of another sysfs.
-        self._has_events = self._settings.sysfs_root == "/sys"
+        self._has_events = events_tell_of(self._settings.sysfs_root)
 
     def _socket_dir_changed(self) -> None:
         for registrar in self.registrars.values():
@@ -280,6 +279,11 @@ class Service:
             if not self.unhealthy():
                 self._systemd.alive()
             await asyncio.sleep(pause)
+
+
+def events_tell_of(sysfs_root: str) -> bool:
+    """Whether the kernel's events are about this sysfs: they are of this machine and its network namespace."""
+    return sysfs_root == "/sys"
 
 
 async def serve(settings: Settings, rules: tuple[Rule, ...]) -> None:

@@ -24,7 +24,14 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 class Plugin:
     """One process. What it says goes to a file; what it tells systemd comes to a socket."""
 
-    def __init__(self, files: NodeFiles, kubelet_dir: Path, *flags: str, watchdog: float | None = None) -> None:
+    def __init__(
+        self,
+        files: NodeFiles,
+        kubelet_dir: Path,
+        *flags: str,
+        watchdog: float | None = None,
+        program: tuple[str, str] = ("-m", "qat_device_plugin"),
+    ) -> None:
         self.log = files.root / f"plugin-{time.monotonic_ns()}.log"
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address = str(files.root / f"notify-{time.monotonic_ns()}")
@@ -37,7 +44,7 @@ class Plugin:
         self.started_at = time.monotonic()
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "qat_device_plugin", *self.flags(files, kubelet_dir), *flags],
+                [sys.executable, *program, *self.flags(files, kubelet_dir), *flags],
                 stdout=output,
                 stderr=output,
                 env=environment,
