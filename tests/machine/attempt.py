@@ -48,6 +48,11 @@ _NO_AUTOPROBE = "echo 0 | tee " + " ".join(
 )
 
 
+def on(pf: str, **wanted: object) -> Rule:
+    """A rule for one PF."""
+    return {"select": {"address": pf}, **wanted}
+
+
 @dataclass(frozen=True)
 class State:
     """All that a change could touch, as `Node.state` tells it."""
@@ -68,7 +73,7 @@ class State:
         values = dict(line.rsplit(":", 1) for line in lines if "/driver " not in line)
         words = [values[name] for name in (f"{pf}/qat/state", f"{pf}/qat/cfg_services") if name in values]
         vfs = sum(name.endswith("/driver_override") for name in values) - 1
-        bound = sum(line.endswith("/vfio-pci") for line in lines)
+        bound = sum(line.endswith("/vfio-pci") and not line.startswith(f"{pf}/") for line in lines)
         return f"{' '.join(words) or 'no driver'}, {bound} of {vfs} VFs on vfio-pci"
 
 

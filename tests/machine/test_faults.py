@@ -25,6 +25,7 @@ from ansible_collections.accel.qat.tests.machine.attempt import (
     Rule,
     Stage,
     bus_of,
+    on,
 )
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, FAULTS, Node
 
@@ -59,11 +60,8 @@ REFUSED_BY_VFIO = (
 
 GENERATION = "/sys/module/intel_qat/parameters/generation"
 REQUIRE_IOMMU = "/sys/module/intel_qat/parameters/require_iommu"
+PROBE = "/sys/bus/pci/drivers_probe"
 REBIND = f"echo {BARE} > /sys/bus/pci/drivers/4xxx/unbind; echo {BARE} > /sys/bus/pci/drivers/4xxx/bind"
-
-
-def on(pf: str, **wanted: object) -> Rule:
-    return {"select": {"address": pf}, **wanted}
 
 
 VFS = on(BARE, services=["sym", "asym"])
@@ -282,6 +280,14 @@ CASES: dict[str, Case] = {
         setup=f"cd {DEVICES}/{BARE}; echo {BARE} > driver/unbind; echo pci-stub > driver_override",
         mend=f"cd {DEVICES}/{BARE}; echo > driver_override",
     ),
+    "the PF has another driver": Case(
+        VFS,
+        "",
+        "devices[0]: {pf} belongs to the driver vfio-pci; give it back to 4xxx, or take it out of the configuration",
+        "no driver, 0 of 0 VFs on vfio-pci",
+        setup=f"cd {DEVICES}/{BARE}; echo vfio-pci > driver_override; echo {BARE} > driver/unbind; echo {BARE} > {PROBE}",
+        mend=f"cd {DEVICES}/{BARE}; echo > driver_override; echo {BARE} > driver/unbind; echo {BARE} > {PROBE}",
+    ),
     "qatlib manages the devices": Case(
         CHANGE,
         "",
@@ -339,3 +345,29 @@ def test_fault(stage: Stage, name: str) -> None:
             assert attempt.after.of(case.pf) == stage.start.of(case.pf)
         else:
             assert attempt.after.summary(case.pf) == case.left
+
+
+NO_VF_BOUND: dict[str, tuple[Rule, Mapping[str, int | str], str]] = {
+    "vfio-pci refuses all VFs": (VFS, {f"{BARE}/refuse_vfio": "0xffff"}, "vfio-pci refuses this device"),
+    "the VFs have no IOMMU group": (
+        on(WITHOUT_IOMMU, services=["sym", "asym"]),
+        {},
+        "the device has no IOMMU group, and vfio-pci takes none without",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_VF_BOUND)
+def test_every_vf_is_refused(stage: Stage, name: str) -> None:
+    rule, faults, meaning = NO_VF_BOUND[name]
+    pf: str = rule["select"]["address"]
+    vfs = [f"{bus_of(pf)}{index // 8:02x}.{index % 8}" for index in range(1, 17)]
+    with stage.attempt(rule, faults=faults) as attempt:
+        assert attempt.answer.code == 1
+        assert attempt.sentence.startswith(
+            f"/sys/bus/pci/drivers/vfio-pci/bind: writing '{vfs[0]}' failed with EINVAL (Invalid argument), {meaning} (the kernel says "
+            f'"vfio-pci: probe of {vfs[0]} failed with error -22") (and 15 more: {", ".join(vfs[1:])}); '
+        )
+        assert [failure["step"]["device"] for failure in attempt.answer.document["failed_at"]] == vfs
+        assert attempt.after.summary(pf) == "up sym;asym, 0 of 16 VFs on vfio-pci"
+        assert attempt.after.but(pf) == stage.start.but(pf)

@@ -1,122 +1,227 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nothing is taken from those who use it, and no failure leaves a node unexplained."""
+"""Nothing is taken from those who use it; what is undone or interrupted is done again; two never work at once."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
 
-from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
+from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
+from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
+from ansible_collections.accel.qat.tests.machine.attempt import (
+    BARE,
+    FULL,
+    HARDWARE,
+    START,
+    Rule,
+    Stage,
+    bus_of,
+    on,
+)
+from ansible_collections.accel.qat.tests.machine.node import CONFIG, DEVICES, FAULTS, Node
 
-PF, OTHER = "0000:6b:00.0", "0000:70:00.0"
-VF = "0000:6b:00.1"
-CHANGE = {"select": {"address": PF}, "services": ["dc"]}
-CRYPTO = {"select": {"address": PF}, "services": ["sym", "asym"]}
-
-FAULTS = [
-    ("fail_enable_vfs", "12", "the BIOS left no memory or bus numbers for the VFs"),
-    ("fail_services", "22", "this kernel does not know this combination of services"),
-    ("fail_down", "16", "the PF is in reset, or the kernel itself uses it"),
-    ("kernel_users", "1", "the PF is in reset, or the kernel itself uses it"),
-]
-
-
-@pytest.fixture
-def provisioned(node: Node) -> Node:
-    """A node with crypto on both PFs."""
-    answer = node.apply(CRYPTO, {"services": ["sym", "asym"]})
-    assert answer.code == 0, answer.sentence
-    return node
+VF, ANOTHER_VF = "0000:6b:00.1", "0000:6b:01.0"
+CHANGE = on(FULL, services=["dc"])
+CHANGED = "up dc, 16 of 16 VFs on vfio-pci"
+STARTED = "up sym;asym, 16 of 16 VFs on vfio-pci"
 
 
-def test_a_vf_in_use_stops_the_change_before_any_write(provisioned: Node) -> None:
-    before = provisioned.state()
-    with provisioned.holding(VF) as pid:
-        answer = provisioned.apply(CHANGE)
+@pytest.fixture(scope="module")
+def hardware() -> Hardware:
+    return HARDWARE
+
+
+@pytest.fixture(scope="module")
+def stage(machine: Machine) -> Stage:
+    """A machine for all of these, since each leaves it as it was."""
+    return Stage(Node(machine))
+
+
+# In use.
+
+HELD: dict[str, tuple[Rule, list[str], str, str]] = {
+    "services": (CHANGE, [VF], "the step state down on {pf} would take it away", "that user"),
+    "two VFs": (CHANGE, [VF, ANOTHER_VF], "the step state down on {pf} would take them away", "them"),
+    "removal": (on(FULL, state="absent"), [VF], "the step state down on {pf} would take it away", "that user"),
+    "driver": (on(FULL, driver="pci-stub"), [VF], "unbinding it from vfio-pci would take it away", "that user"),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_vf_in_use_stops_the_change_before_any_write(stage: Stage, name: str) -> None:
+    rule, vfs, deed, whom = HELD[name]
+    with contextlib.ExitStack() as holders:
+        users = [f"python3 (pid {holders.enter_context(stage.node.holding(vf))}) has {vf} open" for vf in vfs]
+        with stage.attempt(rule) as attempt:
+            assert (attempt.answer.code, attempt.sentence) == (
+                1,
+                (
+                    f"devices[0]: {' and '.join(users)}, and {deed.format(pf=FULL)}; end or drain {whom} first, or set when_in_use to "
+                    "skip or force"
+                ),
+            )
+            assert attempt.after == stage.start
+
+
+def test_a_vf_whose_group_alone_is_open_is_in_use(stage: Stage) -> None:
+    with stage.node.holding_group(VF) as pid, stage.attempt(CHANGE) as attempt:
+        assert attempt.answer.code == 1
+        assert attempt.sentence.startswith(
+            f"devices[0]: sleep (pid {pid}) has {VF} open, and the step state down on {FULL}"
+        )
+        assert attempt.after == stage.start
+
+
+def test_skip_leaves_the_pf_of_two_vfs_in_use_and_does_the_other(stage: Stage) -> None:
+    with stage.node.holding(VF) as first, stage.node.holding(ANOTHER_VF) as second:
+        rules = ({**CHANGE, "when_in_use": "skip"}, on(BARE, services=["dc"], vfs=0))
+        with stage.attempt(*rules) as attempt:
+            assert attempt.answer.code == 0, attempt.sentence
+            reason = f"python3 (pid {first}) has {VF} open; python3 (pid {second}) has {ANOTHER_VF} open"
+            assert attempt.answer.document["skipped"] == [{"device": FULL, "reason": reason}]
+            assert attempt.after.of(FULL) == stage.start.of(FULL)
+            assert attempt.after.summary(BARE) == "up dc, 0 of 0 VFs on vfio-pci"
+            shown = {device["address"]: device for device in attempt.answer.document["node"]["devices"]}[FULL]
+            held = {vf["address"]: [(user["pid"], user["command"]) for user in vf["held_by"]] for vf in shown["vfs"]}
+            assert {vf: users for vf, users in held.items() if users} == {
+                VF: [(first, "python3")],
+                ANOTHER_VF: [(second, "python3")],
+            }
+
+
+def test_skip_leaves_one_vf_where_only_drivers_change(stage: Stage) -> None:
+    with stage.node.holding(VF), stage.attempt(on(FULL, driver="pci-stub", when_in_use="skip")) as attempt:
+        assert attempt.answer.code == 0, attempt.sentence
+        assert [skipped["device"] for skipped in attempt.answer.document["skipped"]] == [VF]
+        assert attempt.after.summary(FULL) == "up sym;asym, 1 of 16 VFs on vfio-pci"
+        assert attempt.after.but(FULL) == stage.start.but(FULL)
+
+
+def test_force_names_who_holds_the_write_up_and_nothing_hangs(stage: Stage) -> None:
+    with stage.node.holding(VF) as pid:
+        answer = stage.node.apply({**CHANGE, "when_in_use": "force"}, options="--time-limit 1")
         assert answer.code == 1
-        assert f"python3 (pid {pid}) has {VF} open" in answer.sentence
-        assert provisioned.state() == before
-        assert [(holder["pid"], holder["command"]) for holder in provisioned.devices()[PF]["vfs"][0]["held_by"]] == [
-            (pid, "python3")
-        ]
+        assert f"has not returned after 1 seconds, since python3 (pid {pid}) has {VF} open" in answer.sentence
+        assert "nothing was put back, since the kernel still works on it" in answer.sentence
+        assert f"the kernel is still at work on {FULL}" in stage.node.apply(CHANGE).sentence
+    stage.node.run(f"until grep -q down {DEVICES}/{FULL}/qat/state && [ ! -e {DEVICES}/{VF} ]; do sleep 0.1; done")
+    stage.bring_back()
 
 
-def test_skip_leaves_the_pf_of_a_vf_in_use_and_does_the_others(provisioned: Node) -> None:
-    with provisioned.holding(VF) as pid:
-        answer = provisioned.apply({"services": ["dc"], "when_in_use": "skip"})
-        assert answer.code == 0, answer.sentence
-        assert answer.document["skipped"] == [{"device": PF, "reason": f"python3 (pid {pid}) has {VF} open"}]
-        devices = provisioned.devices()
-        assert (devices[PF]["services"], devices[OTHER]["services"]) == (["sym", "asym"], ["dc"])
-
-
-def test_force_names_who_holds_the_write_up_and_nothing_hangs(provisioned: Node) -> None:
-    with provisioned.holding(VF) as pid:
-        answer = provisioned.apply({**CHANGE, "when_in_use": "force"}, options="--time-limit 3")
+def test_teardown_takes_nothing_from_a_user_and_forgets_nothing(stage: Stage) -> None:
+    with stage.node.holding(VF) as pid:
+        answer = stage.node.qatctl("teardown", *START)
         assert answer.code == 1
-        assert f"has not returned after 3 seconds, since python3 (pid {pid}) has {VF} open" in answer.sentence
-        assert provisioned.devices()[PF]["blocked"]
-        assert "the kernel is still at work on" in provisioned.apply(CHANGE).sentence
-    provisioned.run(f"until grep -q down {DEVICES}/{PF}/qat/state; do sleep 0.2; done")
-    answer = provisioned.apply(CHANGE)
-    assert answer.code == 0, answer.sentence
-    assert provisioned.devices()[PF]["services"] == ["dc"]
+        assert (
+            f"python3 (pid {pid}) has {VF} open, and the step state down on {FULL} would take it away"
+            in answer.sentence
+        )
+        assert stage.state() == stage.start
+        stage.node.run(f"test -s {CONFIG} && test -s /var/lib/accel-qat/found.json")
 
 
-@pytest.mark.parametrize(("fault", "value", "meaning"), FAULTS)
-def test_a_refused_write_is_explained_and_the_pf_put_back(
-    provisioned: Node, fault: str, value: str, meaning: str
-) -> None:
-    before = provisioned.devices()
-    provisioned.fault(PF, fault, value)
-    answer = provisioned.apply(CHANGE)
-    assert answer.code == 1
-    assert meaning in answer.sentence
-    provisioned.fault(PF, fault, 0)
-    after = provisioned.devices()
-    assert after[PF]["services"] == before[PF]["services"]
-    assert [vf["driver"] for vf in after[PF]["vfs"]] == ["vfio-pci"] * 16
-    assert after[OTHER] == before[OTHER]
-    assert not {step["device"] for step in answer.document["rolled_back"]} & {OTHER}
+# At once, and cut short.
 
 
-def test_one_bad_vf_does_not_cost_the_others(provisioned: Node) -> None:
-    provisioned.fault(PF, "refuse_vfio", 3)
-    answer = provisioned.apply(CHANGE)
-    assert answer.code == 1
-    assert "vfio-pci refuses this device" in answer.sentence
-    assert len(answer.document["failed_at"]) == 2
-    assert [vf["driver"] for vf in provisioned.devices()[PF]["vfs"]].count("vfio-pci") == 14
-
-
-def test_fewer_vfs_than_promised(provisioned: Node) -> None:
-    provisioned.fault(PF, "missing_vfs", 3)
-    answer = provisioned.apply(CHANGE)
-    assert answer.code == 1
-    assert "the kernel made 13 VFs instead of 16" in answer.sentence
-    provisioned.fault(PF, "missing_vfs", 0)
-    assert provisioned.apply(CRYPTO).code == 0
-    assert provisioned.devices()[PF]["vfs_count"] == 16
-
-
-def test_two_at_once_wait_for_each_other(provisioned: Node) -> None:
+def test_two_at_once_wait_for_each_other(stage: Stage) -> None:
     for service in ("dc", "asym"):
-        provisioned.machine.put(json.dumps({"devices": [{"services": [service]}]}).encode(), f"/root/{service}.json")
+        rules = {"devices": [on(FULL, services=[service])]}
+        stage.node.machine.put(json.dumps(rules).encode(), f"/root/{service}.json")
     both = " & ".join(f"qatctl apply --config /root/{service}.json > /dev/null" for service in ("dc", "asym"))
-    provisioned.run(f"{both} & wait -n && wait -n")
-    services = [device["services"] for device in provisioned.devices().values()]
-    assert services in ([["dc"]] * 2, [["asym"]] * 2)
+    stage.node.run(f"set -e; {both} & wait -n; wait -n")
+    state = stage.state()
+    assert state.summary(FULL) in (CHANGED, CHANGED.replace("dc", "asym"))
+    assert state.but(FULL) == stage.start.but(FULL)
+    stage.bring_back()
 
 
-def test_a_foreign_driver_of_the_pf_is_respected(node: Node) -> None:
-    node.run(
-        f"modprobe vfio-pci; echo vfio-pci > {DEVICES}/{PF}/driver_override; echo {PF} > {DEVICES}/{PF}/driver/unbind;"
-        f" echo {PF} > /sys/bus/pci/drivers_probe"
+MOMENTS = {
+    "while it writes the services": "[ $delay = 0 ]",
+    "before the first VF has its driver": f"[ $delay = 0 ] && [ -e {DEVICES}/{FULL}/virtfn0 ]",
+    "when half of the VFs have their driver": f"[ $delay = 0 ] && [ -e {DEVICES}/{ANOTHER_VF}/driver ]",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_a_killed_apply_leaves_the_next_one_completes(stage: Stage, moment: str) -> None:
+    stage.node.machine.put(json.dumps({"devices": [CHANGE]}).encode(), CONFIG)
+    stage.node.fault(FULL, "delay_services", 1000)
+    stage.node.run(
+        f"qatctl apply --config {CONFIG} > /dev/null & until read delay < {FAULTS}/{FULL}/delay_services; {MOMENTS[moment]};"
+        " do :; done; kill -9 $!; wait"
     )
-    answer = node.apply(CHANGE)
-    assert (answer.code, answer.sentence) == (
-        1,
-        f"devices[0]: {PF} belongs to the driver vfio-pci; give it back to 4xxx, or take it out of the configuration",
+    left = stage.state()
+    assert left.summary(FULL) not in (STARTED, CHANGED)
+    assert left.but(FULL) == stage.start.but(FULL)
+    answer = stage.node.apply(CHANGE)
+    assert answer.code == 0, answer.sentence
+    done = stage.state()
+    assert done.summary(FULL) == CHANGED
+    assert done.but(FULL) == stage.start.but(FULL)
+    stage.bring_back()
+
+
+# Undone by the kernel.
+
+RESETS = {
+    "a person or the driver resets it": f"echo 1 > {FAULTS}/{FULL}/reset",
+    "it has lost its heartbeat": (
+        f"echo lost > {FAULTS}/{FULL}/heartbeat; echo on > {DEVICES}/{FULL}/qat/auto_reset;"
+        f" for _ in 1 2 3; do cat /sys/kernel/debug/qat_4xxx_{FULL}/heartbeat/status; sleep 0.3; done"
+    ),
+}
+VFS_ARE_BACK = (
+    f"until [ ! -e {DEVICES}/{VF}/driver ] && [ -e {DEVICES}/{FULL}/virtfn15 ]; do sleep 0.05; done; udevadm settle"
+)
+
+
+@pytest.mark.parametrize("cause", RESETS)
+def test_a_reset_is_told_as_drift_and_repaired(stage: Stage, cause: str) -> None:
+    stage.node.run(f"{RESETS[cause]}; {VFS_ARE_BACK}; echo off > {DEVICES}/{FULL}/qat/auto_reset")
+    drift = stage.node.qatctl("status", *START)
+    assert drift.code == 3
+    assert [(step["action"], step["device"]) for step in drift.document["steps"][:2]] == [
+        ("override", VF),
+        ("bind", VF),
+    ]
+    assert len(drift.document["steps"]) == 32
+    assert stage.state().but(FULL) == stage.start.but(FULL)
+    stage.bring_back()
+    assert stage.node.qatctl("status", *START).code == 0
+
+
+def test_a_reset_while_vfs_get_their_driver_is_told_and_repaired(stage: Stage) -> None:
+    reset = (
+        f"(until [ -e {DEVICES}/0000:70:00.4/driver ]; do :; done; echo 1 > {FAULTS}/{BARE}/reset) > /dev/null 2>&1 &"
     )
+    with stage.attempt(on(BARE, services=["sym", "asym"]), setup=reset) as attempt:
+        assert attempt.answer.code == 1
+        # A VF that goes between two writes is refused by the kernel; one that goes right after its write has lost it.
+        assert any(words in attempt.sentence for words in ("the device has gone", "the kernel accepted '0000:70:0"))
+        assert {bus_of(device) for device in attempt.devices} == {bus_of(BARE)}
+        assert attempt.after.but(BARE) == stage.start.but(BARE)
+        assert stage.node.apply(on(BARE, services=["sym", "asym"])).code == 0
+        assert stage.state().summary(BARE) == STARTED
+
+
+def test_a_pf_that_vanishes_in_the_midst_and_returns(stage: Stage) -> None:
+    vanish = (
+        f"(until read delay < {FAULTS}/{FULL}/delay_services; [ $delay = 0 ]; do :; done; sleep 0.2;"
+        f" echo 0 > {FAULTS}/{FULL}/present) > /dev/null 2>&1 &"
+    )
+    with stage.attempt(CHANGE, setup=f"echo 1000 > {FAULTS}/{FULL}/delay_services; {vanish}") as attempt:
+        assert attempt.answer.code == 1
+        assert attempt.sentence.startswith(f"{DEVICES}/{FULL}/qat/cfg_services: ")
+        assert f"{FULL} has gone; see the kernel's log for why" in attempt.sentence
+        assert attempt.after.but(FULL) == stage.start.but(FULL)
+
+
+def test_a_pf_that_has_lost_its_heartbeat_is_configured_all_the_same(stage: Stage) -> None:
+    rule = on(BARE, services=["dc"], vfs=0)
+    with stage.attempt(rule, faults={f"{BARE}/heartbeat": "dead"}) as attempt:
+        assert attempt.answer.code == 0, attempt.sentence
+        assert attempt.after.summary(BARE) == "up dc, 0 of 0 VFs on vfio-pci"
+        assert attempt.after.but(BARE) == stage.start.but(BARE)

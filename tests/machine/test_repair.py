@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a reset undoes, the role's udev rule and unit do again, once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jinja2
+import pytest
+import yaml
+
+from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, FAULTS, Node
+
+ROLE = Path(__file__).parents[2] / "roles/node"
+PF, VF, LAST_VF = "0000:6b:00.0", "0000:6b:00.1", "0000:6b:02.0"
+CONFIGURATION = {"devices": [{"select": {"address": PF}, "services": ["sym", "asym"]}]}
+UNIT_IS_DONE = "while systemctl show --property=ActiveState qat-node.service | grep -q activating; do sleep 0.1; done"
+JOURNAL = "journalctl --output=cat --unit=qat-node.service"
+
+
+def rendered(name: str) -> bytes:
+    """A template of the role with the role's defaults."""
+    variables = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    text: str = jinja2.Template((ROLE / "templates" / name).read_text()).render(variables)
+    return text.encode()
+
+
+@pytest.fixture(scope="module")
+def node(machine: Machine) -> Node:
+    """A node as the role leaves it."""
+    node = Node(machine)
+    node.run("mkdir /etc/accel-qat")
+    machine.put(json.dumps(CONFIGURATION).encode(), "/etc/accel-qat/node.json")
+    machine.put(rendered("qat-node.service.j2"), "/etc/systemd/system/qat-node.service")
+    machine.put(rendered("udev.rules.j2"), "/etc/udev/rules.d/80-accel-qat.rules")
+    node.run(
+        f"systemctl daemon-reload; udevadm control --reload; systemctl start qat-node.service; udevadm settle; {UNIT_IS_DONE}"
+    )
+    return node
+
+
+def reset_and_repaired(node: Node) -> int:
+    """Reset the PF, wait until the unit has run, and say how often it has been started for that."""
+    started = starts(node)
+    node.run(
+        f"echo 1 > {FAULTS}/{PF}/reset; until [ ! -e {DEVICES}/{LAST_VF} ]; do sleep 0.05; done;"
+        f" until [ -e {DEVICES}/{LAST_VF}/driver ]; do sleep 0.1; done; {UNIT_IS_DONE}; udevadm settle; sleep 2"
+    )
+    return starts(node) - started
+
+
+def starts(node: Node) -> int:
+    """How often the unit has been started."""
+    return int(node.run(f"{JOURNAL} | grep -c '^Starting '"))
+
+
+def test_vfs_that_a_reset_has_made_anew_get_their_driver(node: Node) -> None:
+    before = node.state()
+    assert reset_and_repaired(node) == 1
+    assert node.state() == before
+
+
+def test_a_repair_that_fails_says_why_and_is_not_tried_for_ever(node: Node) -> None:
+    before = node.state()
+    node.fault(PF, "refuse_vfio", "0x1")
+    assert reset_and_repaired(node) == 1
+    assert node.run("systemctl is-failed qat-node.service").strip() == "failed"
+    assert f"writing '{VF}' failed with EINVAL (Invalid argument), vfio-pci refuses this device" in node.run(JOURNAL)
+    assert [vf["address"] for vf in node.devices()[PF]["vfs"] if vf["driver"] is None] == [VF]
+    node.fault(PF, "refuse_vfio", 0)
+    assert reset_and_repaired(node) == 1
+    assert node.state() == before
