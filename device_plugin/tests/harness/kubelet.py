@@ -167,8 +167,10 @@ class FakeKubelet:
         while True:
             for path in sorted(registry.glob("[!.]*.sock")) if registry.is_dir() else ():
                 if path.name not in known:
-                    known.add(path.name)
-                    await self._greet(path, accept)
+                    # A plugin that gives up takes its socket away, perhaps while it is greeted.
+                    with contextlib.suppress(grpc.aio.AioRpcError):
+                        await self._greet(path, accept)
+                        known.add(path.name)
             await asyncio.sleep(0.02)
 
     async def _greet(self, path: Path, accept: bool) -> None:
