@@ -255,8 +255,10 @@ class TestEnd:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_interrupted_start(self, own_name: str, number: signal.Signals) -> None:
-        name = f"{own_name}-cut"
-        with subprocess.Popen([*LAB, "start", "--cold", name], stderr=subprocess.DEVNULL) as process:
+        name = f"{own_name}-cut{number}"
+        # What a shell starts in the background ignores SIGINT, and so do its children.
+        command = ["env", "--default-signal=INT", *LAB, "start", "--cold", name]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 60
             while not processes_in(machine_directory(name)):
                 assert time.monotonic() < deadline
