@@ -80,13 +80,20 @@ class NodeModule:
         """The node as it is."""
         return read_node(self.kernel, others)
 
-    def converge(self, planner: Planner, others: t.Iterable[str] = ()) -> Outcome:
-        """The node as the planner wants it; in check mode, what that would take."""
+    def converge(
+        self, planner: Planner, others: t.Iterable[str] = (), then: t.Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """The node as the planner wants it; in check mode, what that would take.
+
+        `then` is what else has to be done before anybody else may change the devices.
+        """
         others = tuple(others)
         if not self._module.check_mode:
             seconds: float = self._module.params["time_limit"]
             with self.kernel.locked(2 * seconds):
-                return converge(self.kernel, lambda: self.read(others), planner, seconds, self._remember)
+                outcome = converge(self.kernel, lambda: self.read(others), planner, seconds, self._remember)
+                then()
+                return outcome
         node = self.read(others)
         plan = planner(node)
         rehearse(plan, self.kernel)

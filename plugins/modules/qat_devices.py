@@ -102,6 +102,13 @@ options:
         type: str
         choices: [fail, skip, force]
         default: fail
+  configuration_file:
+    description:
+      - File on the node that gets the rules, as C(qatctl) and the device plugin read them, when the devices are as they say.
+      - It is written before anybody else may change the devices, so that a repair which the change itself has set off, by the
+        events of new VFs, finds the new rules.
+      - Nothing is written when not given.
+    type: path
   assume_iommu:
     description:
       - Plan as if the IOMMU were on, for a check before the reboot that switches it on. Only check mode heeds it.
@@ -192,7 +199,7 @@ skipped_devices:
   sample:
     - {device: "0000:6b:00.0", reason: "qemu-system-x86 (pid 4711) has 0000:6b:00.1 open"}
 configuration:
-  description: The rules as C(/etc/accel-qat/node.json) holds them.
+  description: The rules as O(configuration_file) holds them.
   returned: success
   type: dict
   sample: {devices: [{services: [sym, asym], driver: vfio-pci, state: present, when_in_use: fail}]}
@@ -250,6 +257,10 @@ failure:
       description: For V(apply), the writes that were made and stay.
       type: list
       elements: dict
+    left:
+      description: For V(apply), the PF that could not be put back as it was found; empty when there is none.
+      type: str
+      sample: ""
 """
 
 from dataclasses import replace
@@ -265,9 +276,58 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
     given,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import module_options, plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.files import json_bytes, replace_file
+from ansible_collections.accel.qat.plugins.module_utils._node.ownership import read_record
+from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
+from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan, module_options, plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of, unused_rules
+
+
+class StoredConfiguration:
+    """The rules in a file; without a path, nowhere."""
+
+    def __init__(self, path: str | None, configuration: dict[str, object]) -> None:
+        self._path = path
+        self._content = json_bytes(configuration)
+        self._before = _content_of(path) if path else self._content
+
+    @property
+    def differs(self) -> bool:
+        """Whether the file was not like this."""
+        return self._before != self._content
+
+    def write(self) -> None:
+        """Replace the file unless it is like this. Raises NodeError."""
+        if not self.differs or not self._path:
+            return
+        try:
+            replace_file(self._path, self._content)
+        except OSError as error:
+            raise _cannot("written", self._path, error) from None
+
+    def diff(self) -> dict[str, str]:
+        """What diff mode shows of the file."""
+        path = str(self._path)
+        before, after = (content.decode("utf-8", "replace") for content in (self._before, self._content))
+        return {"before": before, "after": after, "before_header": path, "after_header": path}
+
+
+def _content_of(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise _cannot("read", path, error) from None
+
+
+def _cannot(done: str, path: str, error: OSError) -> NodeError:
+    return NodeError(
+        f"the configuration cannot be {done}: {error.strerror}", where=path, remedy="run as root, or name another file"
+    )
 
 
 def main() -> None:
@@ -276,6 +336,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "devices": {**rules_argument, "required": True},
+            "configuration_file": {"type": "path"},
             "assume_iommu": {"type": "bool", "default": False},
             **CHANGES,
             **ROOTS,
@@ -288,11 +349,18 @@ def main() -> None:
     def work(run: NodeModule) -> dict[str, object]:
         configuration = {"devices": given(module.params["devices"])}
         rules = parse_configuration(configuration)
-        outcome = run.converge(
-            lambda node: plan_node(targets_of(rules, node), replace(node, iommu=node.iommu or assume_iommu))
-        )
+        stored = StoredConfiguration(module.params["configuration_file"], configuration)
+
+        def plan(node: Node) -> Plan:
+            given = read_record(module.params["record"]).given
+            return plan_node(targets_of(rules, node), replace(node, iommu=node.iommu or assume_iommu), given)
+
+        outcome = run.converge(plan, then=stored.write)
+        made = changes(outcome.plan)
         return {
-            **changes(outcome.plan),
+            **made,
+            "changed": made["changed"] or stored.differs,
+            "diff": [made["diff"], stored.diff()] if stored.differs else made["diff"],
             "configuration": configuration,
             "unused_rules": list(unused_rules(rules, outcome.after)),
             "module_options": module_options(targets_of(rules, outcome.after), outcome.after),

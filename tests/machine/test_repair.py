@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a reset undoes, the role's udev rule and unit do again, once."""
+"""What a reset undoes, the role's udev rules and unit do again, once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ ROLE = Path(__file__).parents[2] / "roles/node"
 PF, VF, LAST_VF = "0000:6b:00.0", "0000:6b:00.1", "0000:6b:02.0"
 CONFIGURATION = {"devices": [{"select": {"address": PF}, "services": ["sym", "asym"]}]}
 UNIT_IS_DONE = "while systemctl show --property=ActiveState qat-node.service | grep -q activating; do sleep 0.1; done"
+REPAIRED = f"timeout 100 sh -c 'until [ -e {DEVICES}/{LAST_VF}/driver ]; do sleep 0.1; done'; {UNIT_IS_DONE}; udevadm settle; sleep 2"
 JOURNAL = "journalctl --output=cat --unit=qat-node.service"
 
 
@@ -45,10 +46,7 @@ def node(machine: Machine) -> Node:
 def reset_and_repaired(node: Node) -> int:
     """Reset the PF, wait until the unit has run, and say how often it has been started for that."""
     started = starts(node)
-    node.run(
-        f"echo 1 > {FAULTS}/{PF}/reset; until [ ! -e {DEVICES}/{LAST_VF} ]; do sleep 0.05; done;"
-        f" until [ -e {DEVICES}/{LAST_VF}/driver ]; do sleep 0.1; done; {UNIT_IS_DONE}; udevadm settle; sleep 2"
-    )
+    node.run(f"echo 1 > {FAULTS}/{PF}/reset; until [ ! -e {DEVICES}/{LAST_VF} ]; do sleep 0.05; done; {REPAIRED}")
     return starts(node) - started
 
 
@@ -73,3 +71,20 @@ def test_a_repair_that_fails_says_why_and_is_not_tried_for_ever(node: Node) -> N
     node.fault(PF, "refuse_vfio", 0)
     assert reset_and_repaired(node) == 1
     assert node.state() == before
+
+
+def test_a_reset_in_the_midst_of_the_repair_is_repaired_too(node: Node) -> None:
+    before = node.state()
+    reset = f"echo 1 > {FAULTS}/{PF}/reset; until [ ! -e {DEVICES}/{LAST_VF} ]; do sleep 0.05; done"
+    node.run(f"{reset}; until [ -e {DEVICES}/0000:6b:00.4/driver ]; do :; done; {reset}; {REPAIRED}")
+    assert node.state() == before
+
+
+def test_a_pf_whose_driver_was_loaded_anew_gets_its_vfs(node: Node) -> None:
+    before, started = node.state(), starts(node)
+    node.run(
+        f"cd /sys/bus/pci/drivers/4xxx; echo {PF} > unbind; until [ ! -e {DEVICES}/{LAST_VF} ]; do sleep 0.05; done;"
+        f" udevadm settle; echo {PF} > bind; {REPAIRED}"
+    )
+    assert node.state() == before
+    assert starts(node) == started + 1

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -16,10 +17,14 @@ from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
 VF = "0000:6b:00.1"
-RULES = [
+RULES: list[dict[str, object]] = [
     {"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12},
     {"services": ["sym", "asym"]},
 ]
+# The rules of a later day: other services for the second PF.
+LATER = [{**RULES[0], "services": ["sym"]}, RULES[1]]
+UNIT_IS_BUSY = "systemctl show --property=ActiveState qat-node.service | grep -q activating"
+EVENTS_ARE_OVER = f"udevadm settle; sleep 1; while {UNIT_IS_BUSY}; do sleep 0.1; done"
 PLACES = ("/etc", "/var/lib/accel-qat", "/usr/local")
 MOST_TASKS = 12
 
@@ -108,9 +113,23 @@ def test_a_second_run_changes_nothing_in_few_tasks(controller: Controller, provi
     assert len(run.tasks) <= MOST_TASKS
 
 
+def test_a_change_outlives_the_repair_that_its_new_vfs_set_off(
+    node: Node, controller: Controller, provisioned: Run
+) -> None:
+    assert provisioned.code == 0
+    run = controller.run("accel.qat.site", node_devices=LATER, node_reboot=True)
+    assert run.code == 0, run.output
+    node.run(EVENTS_ARE_OVER)
+    assert node.devices()[SECOND]["services"] == ["sym"]
+    assert json.loads(node.run("cat /etc/accel-qat/node.json"))["devices"][0]["services"] == ["sym"]
+    assert "Nothing to do: the node is as configured." in node.run(
+        "journalctl --boot --output=cat --unit=qat-node.service"
+    )
+
+
 def test_verify_finds_nothing(controller: Controller, provisioned: Run) -> None:
     assert provisioned.code == 0
-    run = controller.run("accel.qat.verify", node_devices=RULES)
+    run = controller.run("accel.qat.verify", node_devices=LATER)
     assert run.code == 0, run.output
     assert not any(task.changed for task in run.tasks)
 
@@ -119,7 +138,7 @@ def test_a_vf_in_use_fails_the_first_task_and_nothing_changes(
     node: Node, controller: Controller, provisioned: Run
 ) -> None:
     assert provisioned.code == 0
-    others = [{"select": {"address": [FIRST]}, "services": ["dc"]}, *RULES[:1]]
+    others = [{"select": {"address": [FIRST]}, "services": ["dc"]}, *LATER[:1]]
     before = node.state(*PLACES)
     with node.holding(VF) as pid:
         run = controller.run("accel.qat.site", node_devices=others)
@@ -136,7 +155,7 @@ def test_a_vf_in_use_fails_the_first_task_and_nothing_changes(
 def test_verify_fails_with_the_first_difference(node: Node, controller: Controller, provisioned: Run) -> None:
     assert provisioned.code == 0
     node.run(f"echo {VF} > {DEVICES}/{VF}/driver/unbind")
-    run = controller.run("accel.qat.verify", node_devices=RULES)
+    run = controller.run("accel.qat.verify", node_devices=LATER)
     assert run.code != 0
     assert run.tasks[-1].message == (
         f"{DEVICES}/{VF}/driver: it is (none) and shall be vfio-pci; run accel.qat.site, which has 1 such step(s) to take."

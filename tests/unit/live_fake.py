@@ -17,6 +17,7 @@ class LiveFake(FakeKernel):
 
     closed = False
     locks = 0
+    settled = 0
     _is_locked = False
 
     def write(self, path: str, value: str, seconds: float) -> None:
@@ -32,6 +33,11 @@ class LiveFake(FakeKernel):
             yield
         finally:
             self._is_locked = False
+
+    def settle(self, seconds: float) -> None:
+        assert seconds > 0
+        assert not self._is_locked, "waited under the lock for those who wait for the lock"
+        self.settled += 1
 
     def close(self) -> None:
         self.closed = True

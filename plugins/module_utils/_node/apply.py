@@ -8,10 +8,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from .errors import NodeError, RefusedError, WriteTimeout
-from .explain import explain, unlike
+from .errors import DeviceGone, NodeError, RefusedError, WriteTimeout
+from .explain import explain, gone, unlike
 from .kernel import Kernel
-from .paths import device_file
+from .paths import device_directory, device_file, qat_file
 from .picture import Node
 from .plan import Plan, Skip, plan_node
 from .services import parse_services
@@ -21,6 +21,11 @@ from .usage import read_holders
 
 SECONDS = 60.0
 """How long one write may take. A PF that makes 16 VFs takes about a second; removing a VF somebody holds open takes forever."""
+
+SETTLE_SECONDS = 10.0
+"""How long to wait for VFs that the kernel is making, or makes anew after a reset of their PF: Gen4 firmware starts in about a second."""
+
+_LOOK_SECONDS = 0.05
 
 _ROUNDS = 6
 """How many plans a node may need besides one for each PF whose driver is brought in: that is planned anew each time."""
@@ -73,6 +78,7 @@ class ApplyError(NodeError):
             failed_at=[failure.as_dict() for failure in self.failures],
             rolled_back=[step.as_dict() for step in self.rolled_back],
             stands=[step.as_dict() for step in self.done],
+            left=self.left,
         )
 
 
@@ -117,9 +123,9 @@ def converge(
 
     Plans again where a step brings a driver in, since only then its device shows what it is, and at the end, to prove that the
     node is as wanted. `remember` is told of a plan before its first write. Raises NodeError; after an ApplyError the PF whose
-    step failed is as it was found, as far as that can be.
+    step failed is as it was found, as far as that can be. A PF that is reset meanwhile gets a new plan when its VFs are back.
     """
-    before = read()
+    before = _read_settled(kernel, read)
     outcome = Outcome(before, before)
     failures: list[Failure] = []
     for _round in range(_ROUNDS + len(before.qat)):
@@ -132,8 +138,8 @@ def converge(
             break
         if remember is not None:
             remember(plan, outcome.after)
-        failures += _take(kernel, read, _until_revealed(steps), outcome, seconds)
-        outcome.after = read()
+        _take(kernel, read, _until_revealed(steps), outcome, failures, seconds)
+        outcome.after = _read_settled(kernel, read)
     else:
         raise NodeError(
             f"the node does not keep what is written to it: {steps[0]}",
@@ -141,8 +147,36 @@ def converge(
             remedy="see whether another tool manages this device",
         )
     if failures:
-        raise ApplyError(failures, outcome.steps, (), "the other VFs are as wanted")
+        raise ApplyError(failures, outcome.steps, (), _others(failures, outcome.after))
     return outcome
+
+
+def _others(failures: t.Sequence[Failure], node: Node) -> str:
+    failed = {failure.step.device for failure in failures}
+    pfs = [node.function(pf) for pf in {failure.step.pf for failure in failures}]
+    others = {vf.address for pf in pfs if pf and pf.sriov for vf in pf.sriov.vfs} - failed
+    return "the other VFs are as wanted" if others else ""
+
+
+def _read_settled(kernel: Kernel, read: t.Callable[[], Node]) -> Node:
+    """The node, once the kernel has made the VFs that it is making."""
+
+    def settled(node: Node) -> bool:
+        return not any(function.sriov and function.sriov.changing for function in node.functions.values())
+
+    node = read()
+    for _look in _looks(kernel):
+        if settled(node):
+            break
+        node = read()
+    return node
+
+
+def _looks(kernel: Kernel) -> t.Iterator[None]:
+    """Chances to look whether something has come, over SETTLE_SECONDS."""
+    for _look in range(round(SETTLE_SECONDS / _LOOK_SECONDS)):
+        yield
+        kernel.sleep(_LOOK_SECONDS)
 
 
 def _until_revealed(steps: t.Sequence[Step]) -> t.Sequence[Step]:
@@ -153,10 +187,18 @@ def _until_revealed(steps: t.Sequence[Step]) -> t.Sequence[Step]:
 
 
 def _take(
-    kernel: Kernel, read: t.Callable[[], Node], steps: t.Sequence[Step], outcome: Outcome, seconds: float
-) -> list[Failure]:
-    """Take the steps; a failing VF is left out and returned, anything else ends in ApplyError."""
-    failures: list[Failure] = []
+    kernel: Kernel,
+    read: t.Callable[[], Node],
+    steps: t.Sequence[Step],
+    outcome: Outcome,
+    failures: list[Failure],
+    seconds: float,
+) -> None:
+    """Take the steps; a failing VF is left out and added to `failures`, anything else ends in ApplyError.
+
+    Stops where a VF has gone and come again: what is left to do is then to be planned anew.
+    """
+    lost: set[str] = set()
     refuse_new_users(kernel, steps, outcome.after)
     for step in steps:
         if any(failure.step.device == step.device for failure in failures):
@@ -164,12 +206,20 @@ def _take(
         try:
             take(kernel, step, seconds)
         except NodeError as error:
+            if isinstance(error, DeviceGone) and step.of_vf and step.pf not in lost:
+                if _comes_back(kernel, step.device):
+                    break
+                lost.add(step.pf)
             failures.append(Failure(step, _with_holders(error, step, outcome.after)))
             if not step.of_vf or isinstance(error, WriteTimeout):
                 raise _roll_back(kernel, read, failures, outcome, seconds) from None
             continue
         outcome.steps.append(step)
-    return failures
+
+
+def _comes_back(kernel: Kernel, address: str) -> bool:
+    """Wait for a VF that a reset of its PF has taken away: the kernel makes it anew (adf_aer.c, adf_reenable_sriov)."""
+    return any(kernel.exists(device_directory(address)) for _look in _looks(kernel))
 
 
 def refuse_new_users(kernel: Kernel, steps: t.Iterable[Step], node: Node) -> None:
@@ -208,9 +258,11 @@ def take(kernel: Kernel, step: Step, seconds: float) -> None:
     refusal = _write(kernel, step, seconds)
     found = _read_back(kernel, step)
     # At boot udev binds the same drivers: what counts is the state, not who brought it about.
-    if _same(step, found):
+    if _same(step, found) and not (refusal and _is_in_vain(kernel, step)):
         return
     log = kernel.log(step.device)
+    if not kernel.exists(device_directory(step.device)):
+        raise gone(step, log)
     if refusal is None:
         raise unlike(step, found, log)
     raise explain(step, refusal, kernel.exists(device_file(step.device, "iommu_group")), log)
@@ -248,6 +300,11 @@ def _same(step: Step, found: str) -> bool:
     return found == step.after
 
 
+def _is_in_vain(kernel: Kernel, step: Step) -> bool:
+    """Whether refused services were stored all the same: a PF that is down keeps what it cannot do (adf_sysfs.c, cfg_services_store)."""
+    return step.action is Action.SERVICES and kernel.read(qat_file(step.device, "state")) == "down"
+
+
 def _roll_back(
     kernel: Kernel, read: t.Callable[[], Node], failures: t.Sequence[Failure], outcome: Outcome, seconds: float
 ) -> ApplyError:
@@ -258,16 +315,21 @@ def _roll_back(
         return ApplyError(failures, outcome.steps, (), "nothing was put back, since the kernel still works on it", pf)
     if not pf:
         return ApplyError(failures, outcome.steps, ())
+    back: list[Step] = []
+    rest, left = "", ""
+    given = {pf: {step.after for step in outcome.steps}}
     try:
-        back = _put_back(kernel, read, outcome.before, pf, seconds)
+        for step in plan_node([original_target(outcome.before, pf)], _read_settled(kernel, read), given).steps:
+            take(kernel, step, seconds)
+            back.append(step)
     except NodeError as error:
-        return ApplyError(failures, outcome.steps, (), f"putting {pf} back failed too: {error.sentence()}", pf)
-    stands = [step for step in outcome.steps if step.pf != pf]
-    return ApplyError(failures, stands, back, f"{pf} was put back as it was found" if back else "")
+        rest, left = f"putting {pf} back failed too: {error.sentence()}", pf
+    else:
+        rest = f"{pf} was put back as it was found" if back else ""
+    stands = [step for step in outcome.steps if step.pf != pf or (left and _stands(kernel, step))]
+    return ApplyError(failures, stands, back, rest, left)
 
 
-def _put_back(kernel: Kernel, read: t.Callable[[], Node], before: Node, pf: str, seconds: float) -> list[Step]:
-    steps = plan_node([original_target(before, pf)], read()).steps
-    for step in steps:
-        take(kernel, step, seconds)
-    return list(steps)
+def _stands(kernel: Kernel, step: Step) -> bool:
+    """Whether the node still is as the step made it."""
+    return kernel.exists(device_directory(step.device)) and _same(step, _read_back(kernel, step))

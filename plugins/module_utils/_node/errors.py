@@ -51,3 +51,9 @@ class WriteTimeout(NodeError):
     """A write did not return within its time limit; the kernel still holds the process that made it."""
 
     kind = "timeout"
+
+
+class DeviceGone(NodeError):
+    """The device of a step is no longer on the bus."""
+
+    kind = "gone"

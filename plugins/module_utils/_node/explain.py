@@ -14,7 +14,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from .errors import NodeError
+from .errors import DeviceGone, NodeError
 from .picture import VFIO_PCI
 from .step import Action, Step
 
@@ -97,7 +97,6 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "the BIOS left no memory or bus numbers for the VFs",
         "enable SR-IOV and ARI in the BIOS, or boot with pci=realloc or pci=assign-busses",
     ),
-    Explanation(Action.VF_COUNT, errno.ENODEV, "the PF has gone", "see the kernel's log for why"),
     Explanation(Action.VF_COUNT, errno.ERANGE, "the PF has fewer VFs than that", "ask for at most sriov_totalvfs"),
     Explanation(
         Action.VF_COUNT,
@@ -127,11 +126,10 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         Action.BIND,
         errno.ENODEV,
-        "the device has gone, or the driver does not take it",
+        "the driver does not take the device",
         "see that driver_override names the driver",
     ),
-    Explanation(Action.UNBIND, errno.ENODEV, "the device has gone, or is no longer bound to this driver", "try again"),
-    Explanation(Action.OVERRIDE, errno.ENOENT, "the device has gone", "see the kernel's log for why"),
+    Explanation(Action.UNBIND, errno.ENODEV, "the device is no longer bound to this driver", "try again"),
 )
 
 GENERAL: t.Mapping[int, tuple[str, str]] = {
@@ -139,7 +137,7 @@ GENERAL: t.Mapping[int, tuple[str, str]] = {
     errno.EPERM: ("the kernel does not allow it", "run as root on the host; kernel lockdown can also be the cause"),
     errno.EROFS: ("sysfs is mounted read-only", "run on the host, or in a container that mounts /sys writable"),
     errno.ENOENT: ("the file is missing", "see that the device is there and its driver bound"),
-    errno.ENODEV: ("the device has gone", "see the kernel's log for why"),
+    errno.ENODEV: ("the driver has no device here", "see the kernel's log, and that the PF is bound to its driver"),
 }
 """What an errno means where no row above explains it: problem and remedy."""
 
@@ -151,6 +149,16 @@ def explain(step: Step, error: OSError, has_group: bool, log: t.Sequence[str]) -
     name = errno.errorcode.get(code, str(code))
     said = f"writing {step.value!r} failed with {name} ({os.strerror(code)}), {problem}"
     return NodeError(_with_log(said, log), where=step.path, remedy=remedy, log=log)
+
+
+def gone(step: Step, log: t.Sequence[str]) -> DeviceGone:
+    """The sentence for a device that left the bus before or while the step was taken."""
+    remedy = (
+        "see the kernel's log for why; after a reset of its PF, a VF comes back, and so does this step at the next run"
+    )
+    if not step.of_vf:
+        remedy = "see the kernel's log for why"
+    return DeviceGone(_with_log(f"{step.device} has gone", log), where=step.path, remedy=remedy, log=log)
 
 
 def unlike(step: Step, found: str, log: t.Sequence[str]) -> NodeError:

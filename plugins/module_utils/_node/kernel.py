@@ -27,6 +27,9 @@ from .paths import DEVICES
 READ_SECONDS = 5.0
 """How long to wait for a file that is read under the device's lock. Creating or removing 16 VFs holds it for about a second."""
 
+_HEARING_SECONDS = 0.2
+"""How long systemd may take to hear of an event that udev has handled."""
+
 _LOCKED_FILES = frozenset({"driver_override", "sriov_numvfs"})
 """Files that the kernel reads under the device's lock (drivers/pci/pci-sysfs.c, iov.c), which a removal that blocks holds too.
 
@@ -77,7 +80,7 @@ class Kernel(t.Protocol):
         """Unload a kernel module. Raises NodeError with what modprobe said, or WriteTimeout."""
 
     def log(self, device: str) -> t.Sequence[str]:
-        """The kernel's warnings and errors that name this device and came since the first write."""
+        """The kernel's warnings and errors that name this device and came since the last write began."""
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -116,6 +119,7 @@ class LiveKernel:
     def write(self, path: str, value: str, seconds: float) -> None:
         if self._log is None:
             self._log = _Log(self._at("/dev/kmsg"))
+        self._log.forget()
         self._fetched.clear()  # what was read before a write may no longer be so
         try:
             _result(self._ask("write", [self._at(path), value + "\n"], seconds)[0], path)
@@ -190,6 +194,19 @@ class LiveKernel:
         finally:
             os.close(descriptor)
 
+    def settle(self, seconds: float) -> None:
+        """Wait until udev has handled the events so far, at most `seconds`; where there is no udev, go on at once."""
+        with contextlib.suppress(FileNotFoundError, subprocess.TimeoutExpired):
+            subprocess.run(  # pylint: disable=ansible-bad-function
+                ["udevadm", "settle", f"--timeout={seconds:.0f}"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=2 * seconds,
+                check=False,
+            )
+            time.sleep(_HEARING_SECONDS)
+
     def close(self) -> None:
         """End the child process, if one was started, and let go of the log."""
         if self._log is not None:
@@ -208,7 +225,7 @@ _WARNING = 4
 
 
 class _Log:
-    """The kernel's warnings and errors from now on (Documentation/ABI/testing/dev-kmsg); none for those who may not read them."""
+    """The kernel's warnings and errors (Documentation/ABI/testing/dev-kmsg); none for those who may not read them."""
 
     def __init__(self, path: str) -> None:
         self._lines: list[str] = []
@@ -218,8 +235,13 @@ class _Log:
         except OSError:
             self._descriptor = None
 
+    def forget(self) -> None:
+        """Begin anew with what comes from now on."""
+        self._drain()
+        self._lines.clear()
+
     def lines(self, device: str) -> list[str]:
-        """The messages so far that name the device, without the kernel's record header."""
+        """The messages that name the device, without the kernel's record header."""
         self._drain()
         return [line for line in self._lines if device in line]
 
@@ -270,11 +292,20 @@ def _modprobe(arguments: t.Sequence[str], seconds: float) -> None:
         if code:
             output.seek(0)
             said = " ".join(output.read().decode("utf-8", "replace").split())
-            raise ModprobeFailed(
-                f"modprobe failed: {said or f'exit code {code}'}",
-                where=name,
-                remedy="see the kernel's log, and that the module belongs to the running kernel",
-            )
+            raise ModprobeFailed(f"modprobe failed: {said or f'exit code {code}'}", where=name, remedy=_remedy(said))
+
+
+_UNSIGNED = ("Key was rejected", "Required key not available", os.strerror(errno.EPERM))
+"""What modprobe says of a module without the signature that Secure Boot or lockdown asks for (kernel/module/signing.c)."""
+
+
+def _remedy(said: str) -> str:
+    if any(words in said for words in _UNSIGNED):
+        return (
+            "the kernel takes only modules with a signature that it trusts (Secure Boot, lockdown): install the distribution's own "
+            "module, or sign this one"
+        )
+    return "see the kernel's log, and that the module belongs to the running kernel"
 
 
 class _StillBlocked(TimeoutError):

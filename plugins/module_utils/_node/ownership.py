@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .errors import ConfigurationError, NodeError
+from .files import json_bytes, replace_file
 from .plan import Plan, plan_node
-from .step import Action, Step
+from .step import NONE, Action, Step
 from .target import Binding, PfTarget, original_target
 
 if t.TYPE_CHECKING:
@@ -30,17 +30,32 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Found:
-    """The PFs as they were found, by address, and whether vfio-pci was loaded."""
+    """The PFs as they were found, by address, and whether vfio-pci was loaded.
+
+    `given` are the drivers that VFs have been given since, by PF.
+    """
 
     targets: t.Mapping[str, PfTarget]
     vfio_pci_loaded: bool = True
+    given: t.Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def with_pfs_of(self, plan: Plan, node: Node) -> Found:
         """The same and those PFs that the plan changes and that are not recorded yet."""
         changed = {step.pf for step in plan.steps if node.qat_at(step.pf) is not None}
         new = {pf: original_target(node, pf) for pf in sorted(changed) if pf not in self.targets}
         loaded = self.vfio_pci_loaded if self.targets else node.vfio_pci.module is not None
-        return Found({**self.targets, **new}, loaded)
+        given = {pf: self.given.get(pf, frozenset()) | _given_by(plan, pf) for pf in {*self.given, *changed}}
+        return Found({**self.targets, **new}, loaded, {pf: drivers for pf, drivers in given.items() if drivers})
+
+
+def _given_by(plan: Plan, pf: str) -> frozenset[str]:
+    """The drivers that the plan gives to VFs of a PF."""
+    naming = (Action.OVERRIDE, Action.BIND)
+    return frozenset(
+        step.after
+        for step in plan.steps
+        if step.pf == pf and step.of_vf and step.action in naming and step.after != NONE
+    )
 
 
 def read_record(path: str) -> Found:
@@ -51,7 +66,8 @@ def read_record(path: str) -> Found:
         if document["format"] != _FORMAT:
             raise ValueError(f"format {document['format']} is not known")
         targets = {address: _target(address, path, entry) for address, entry in document["devices"].items()}
-        return Found(targets, bool(document["vfio_pci_loaded"]))
+        given = {address: frozenset(entry["drivers_given"]) for address, entry in document["devices"].items()}
+        return Found(targets, bool(document["vfio_pci_loaded"]), given)
     except FileNotFoundError:
         return Found({})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -67,23 +83,13 @@ def write_record(path: str, found: Found) -> None:
     document = {
         "format": _FORMAT,
         "vfio_pci_loaded": found.vfio_pci_loaded,
-        "devices": {address: _entry(target) for address, target in found.targets.items()},
+        "devices": {
+            address: dict(_entry(target), drivers_given=sorted(found.given.get(address, ())))
+            for address, target in found.targets.items()
+        },
     }
-    directory = os.path.dirname(path)
     try:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=directory, prefix=".found-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(document, stream, indent=2)
-                stream.write("\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        _flush_directory(directory)
+        replace_file(path, json_bytes(document), 0o600)
     except OSError as error:
         raise NodeError(
             f"what was found on this node cannot be recorded: {error.strerror}",
@@ -114,7 +120,7 @@ def plan_restoration(found: Found, node: Node, when_in_use: str = "fail") -> Pla
     present = [
         replace(target, when_in_use=when_in_use) for target in found.targets.values() if node.qat_at(target.address)
     ]
-    plan = plan_node(present, node)
+    plan = plan_node(present, node, found.given)
     vfio = node.vfio_pci
     freed = {step.device for step in plan.steps if step.action is Action.UNBIND} | {
         address for step in plan.steps for address in step.disrupts
@@ -150,11 +156,3 @@ def _target(address: str, path: str, entry: t.Mapping[str, t.Any]) -> PfTarget:
         state=entry["state"],
         driven=entry["driven"],
     )
-
-
-def _flush_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,11 @@ VFIO = "/dev/vfio"
 VFIO_CDEVS = VFIO + "/devices"
 
 
+def device_directory(address: str) -> str:
+    """The directory of a PCI function, which is there as long as the function is."""
+    return f"{DEVICES}/{address}"
+
+
 def device_file(address: str, name: str) -> str:
     """A file of a PCI function, such as `sriov_numvfs`."""
     return f"{DEVICES}/{address}/{name}"

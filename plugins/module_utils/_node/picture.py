@@ -77,7 +77,10 @@ class PciFunction:
 
 @dataclass(frozen=True)
 class Sriov:
-    """The SR-IOV side of a PF: how many VFs it can have and has, where they appear, and whether drivers probe new ones."""
+    """The SR-IOV side of a PF: how many VFs it can have and has, where they appear, and whether drivers probe new ones.
+
+    `changing` says that the kernel is making or removing VFs at this moment.
+    """
 
     total: int
     count: int
@@ -85,6 +88,7 @@ class Sriov:
     stride: int
     autoprobe: bool
     vfs: tuple[PciFunction, ...] = ()
+    changing: bool = False
 
     def addresses(self, pf_address: str, count: int) -> tuple[str, ...]:
         """Where `count` VFs are or will be."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from .errors import RefusedError
 from .families import Family, family_of_pf
@@ -46,16 +47,60 @@ class Plan:
         }
 
 
-def plan_node(targets: t.Iterable[PfTarget], node: Node) -> Plan:
-    """The plan for several PFs; their order does not matter. Raises RefusedError when a target cannot or must not be reached now."""
+def plan_node(
+    targets: t.Iterable[PfTarget], node: Node, given: t.Mapping[str, t.Collection[str]] = MappingProxyType({})
+) -> Plan:
+    """The plan for several PFs; their order does not matter. Raises RefusedError when a target cannot or must not be reached now.
+
+    `given` are the drivers that earlier plans gave to VFs, by PF: those are nobody else's.
+    """
     steps: list[Step] = []
     skipped: list[Skip] = []
     for target in sorted(targets, key=lambda target: target.address):
-        part = _consider_users(target, node, _plan_pf(target, node))
-        steps += part.steps
-        skipped += part.skipped
+        ours = _respect_foreign_vfs(target, node, _plan_pf(target, node), given.get(target.address, ()))
+        free = _consider_users(target, node, ours.steps)
+        steps += free.steps
+        skipped += ours.skipped + free.skipped
     _refuse_rival(steps, node)
     return Plan(_with_modules(steps, node), tuple(skipped))
+
+
+def _respect_foreign_vfs(target: PfTarget, node: Node, steps: t.Sequence[Step], given: t.Collection[str]) -> Plan:
+    """Refuses, skips or keeps the steps that would take a VF from a driver which somebody else gave it."""
+    foreign = _foreign_drivers(target, node, given)
+    concerned = [step for step in steps if foreign.keys() & {step.device, *step.disrupts}]
+    if not concerned or target.when_in_use == "force":
+        return Plan(tuple(steps))
+    names = [name for name in foreign if any(name in (step.device, *step.disrupts) for step in concerned)]
+    if target.when_in_use == "fail":
+        raise RefusedError(
+            f"{names[0]} belongs to the driver {foreign[names[0]]}, which somebody else gave it",
+            where=target.where,
+            remedy="free it (unbind it and empty its driver_override), name that driver in the rule, or set when_in_use to force",
+        )
+    reason = "; ".join(f"{name} belongs to the driver {foreign[name]}" for name in names)
+    return _without(steps, concerned, target.address, reason)
+
+
+def _foreign_drivers(target: PfTarget, node: Node, given: t.Collection[str]) -> dict[str, str]:
+    """The target's VFs with a driver, or an override, that neither QAT nor VFIO nor a rule brings, by address."""
+    device = node.qat_at(target.address)
+    found: dict[str, str] = {}
+    for index, vf in enumerate(device.vfs if device else ()):
+        wanted = target.binding_of(index) or Binding(None, None)
+        known = {*VFIO_DRIVERS, *given, device and device.family.vf_driver, wanted.driver, wanted.override}
+        for driver in (vf.driver, vf.override):
+            if driver is not None and driver not in known:
+                found[vf.address] = driver
+    return found
+
+
+def _without(steps: t.Sequence[Step], left_out: t.Sequence[Step], pf: str, reason: str) -> Plan:
+    """The plan without these steps: without all of a VF's, or of a PF's where a step of the PF is among them."""
+    whole = any(not step.of_vf for step in left_out)
+    devices = {pf} if whole else {step.device for step in left_out}
+    kept = () if whole else tuple(step for step in steps if step.device not in devices)
+    return Plan(kept, tuple(Skip(device, reason) for device in sorted(devices)))
 
 
 def _refuse_rival(steps: t.Sequence[Step], node: Node) -> None:
@@ -388,11 +433,8 @@ def _consider_users(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Pl
             where=target.where,
             remedy=f"end or drain {whom} first, or set when_in_use to skip or force",
         )
-    whole = any(not step.of_vf for step in held)
-    devices = {target.address} if whole else {step.device for step in held}
-    kept = () if whole else tuple(step for step in steps if step.device not in devices)
     reason = "; ".join(sorted(f"{holder} has {vf} open" for users in held.values() for vf, holder in users))
-    return Plan(kept, tuple(Skip(device, reason) for device in sorted(devices)))
+    return _without(steps, list(held), target.address, reason)
 
 
 def _users(step: Step, node: Node) -> list[tuple[str, Holder]]:

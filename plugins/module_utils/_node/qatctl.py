@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import typing as t
+from dataclasses import replace
 
 from .apply import SECONDS, Outcome, Planner, converge, rehearse
 from .describe import describe, plan_text, table
@@ -20,9 +21,14 @@ from .picture import Node
 from .plan import Plan, plan_node
 from .read import read_node
 from .schema import SCHEMA, Rule, parse_json
+from .step import Step
 from .target import targets_of
 
 NODE_JSON = "/etc/accel-qat/node.json"
+
+_SETTLE = "go on until udev has handled every event of the change, and what the kernel undid meanwhile is done again"
+_TIMES = 4
+_EVENT_SECONDS = 10.0
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -81,7 +87,9 @@ def _parser(version: str) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():
-        commands.add_parser(name, parents=[common], help=text, description=text[0].upper() + text[1:] + ".")
+        command = commands.add_parser(name, parents=[common], help=text, description=text[0].upper() + text[1:] + ".")
+        if name == "apply":
+            command.add_argument("--settle", action="store_true", help=_SETTLE)
     return parser
 
 
@@ -130,31 +138,53 @@ class _Command:
 
     def _plan(self) -> int:
         rules, node = self._rules(), self._read()
-        plan = plan_node(targets_of(rules, node), node)
+        plan = self._plan_for(rules, node)
         rehearse(plan, self._kernel)
         self._print(_plan_document(plan), plan_text(plan))
         return 0
 
+    def _plan_for(self, rules: t.Sequence[Rule], node: Node) -> Plan:
+        return plan_node(targets_of(rules, node), node, read_record(self._options.record).given)
+
     def _apply(self) -> int:
-        rules = self._rules()
-        outcome = self._converge(lambda node: plan_node(targets_of(rules, node), node), self._remember)
+        outcome, rules = self._apply_until_quiet() if self._options.settle else self._apply_once()
         self._print(
             dict(_plan_document(outcome.plan), node=describe(outcome.after, rules)),
             plan_text(outcome.plan) + "\n" + table(outcome.after),
         )
         return 0
 
+    def _apply_until_quiet(self) -> tuple[Outcome, tuple[Rule, ...]]:
+        """Apply, wait for udev, and look again, until nothing was left to do."""
+        steps: list[Step] = []
+        for _time in range(_TIMES):
+            try:
+                outcome, rules = self._apply_once()
+            finally:
+                self._kernel.settle(_EVENT_SECONDS)
+            steps += outcome.steps
+            if not outcome.steps:
+                break
+        return replace(outcome, steps=steps), rules
+
+    def _apply_once(self) -> tuple[Outcome, tuple[Rule, ...]]:
+        """The rules are read under the lock: whoever had it may have changed them with the devices."""
+        with self._locked():
+            rules = self._rules()
+            return self._converge(lambda node: self._plan_for(rules, node), self._remember), rules
+
+    def _locked(self) -> t.ContextManager[None]:
+        return self._kernel.locked(2 * self._options.time_limit)
+
     def _converge(self, planner: Planner, remember: t.Callable[[Plan, Node], None] | None = None) -> Outcome:
-        seconds = self._options.time_limit
-        with self._kernel.locked(2 * seconds):
-            return converge(self._kernel, self._read, planner, seconds, remember)
+        return converge(self._kernel, self._read, planner, self._options.time_limit, remember)
 
     def _remember(self, plan: Plan, node: Node) -> None:
         remember(self._options.record, plan, node)
 
     def _status(self) -> int:
         rules, node = self._rules(), self._read()
-        plan = plan_node(targets_of(rules, node), node)
+        plan = self._plan_for(rules, node)
         self._print(_plan_document(plan), plan_text(plan) if plan.steps else "The node is as configured.")
         return EXIT_DIFFERS if plan.steps else 0
 
@@ -165,8 +195,9 @@ class _Command:
             return 0
         rehearse(plan_restoration(found, self._read()), self._kernel)
         self._forget_configuration()
-        outcome = self._converge(lambda node: plan_restoration(found, node))
-        remove_record(self._options.record)
+        with self._locked():
+            outcome = self._converge(lambda node: plan_restoration(found, node))
+            remove_record(self._options.record)
         self._print(_plan_document(outcome.plan), plan_text(outcome.plan) + "\n" + table(outcome.after))
         return 0
 

@@ -165,6 +165,8 @@ class _Reader:
             stride=self._number(device_file(address, "sriov_stride")) or 0,
             autoprobe=self.text(device_file(address, "sriov_drivers_autoprobe")) != "0",
             vfs=tuple(self.function(link) for link in links if link is not None),
+            # The kernel counts VFs when it has added the last one (drivers/pci/iov.c, sriov_enable).
+            changing=not count and self._kernel.exists(device_file(address, "virtfn0")),
         )
 
     def qat_device(self, function: PciFunction, family: Family, index: int) -> QatDevice:

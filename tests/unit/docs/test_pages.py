@@ -135,7 +135,8 @@ def test_playbooks() -> None:
 
 
 def test_files_of_the_role() -> None:
-    written = {entry["dest"] for entry in yaml.safe_load(text_of("roles/node/vars/main.yml"))["__node_files"]}
+    variables = yaml.safe_load(text_of("roles/node/vars/main.yml"))
+    written = {entry["dest"] for entry in variables["__node_files"]} | {variables["__node_configuration_file"]}
     expected = {name.replace("{{ __node_configuration_directory }}", "/etc/accel-qat") for name in written}
     assert expected < set(table("docs/persistence.md", "file"))
 

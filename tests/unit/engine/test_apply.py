@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.apply import (
     SECONDS,
+    SETTLE_SECONDS,
     ApplyError,
     converge,
     refuse_new_users,
@@ -272,6 +273,66 @@ def test_says_so_when_putting_back_fails_too() -> None:
     )
     assert told(caught.value.done) == [f"state {GEN4}: up -> down"]
     assert caught.value.rolled_back == ()
+    assert caught.value.as_dict()["left"] == GEN4
+
+
+def test_tells_what_stands_when_putting_back_fails_half_way() -> None:
+    kernel = gen4()
+    kernel.switch(GEN4, "fail_enable_vfs", f"{errno.ENOMEM} 2")
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"]})
+    assert told(caught.value.rolled_back) == [f"services {GEN4}: dc -> sym;asym"]
+    assert told(caught.value.done) == [f"state {GEN4}: up -> down"]
+    assert read_node(kernel).qat[0].state == "down"
+
+
+def test_services_that_are_stored_and_then_refused() -> None:
+    kernel = gen4()
+    before = snapshot(kernel)
+    kernel.switch(GEN4, "no_capabilities", "Y")
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"]})
+    assert "writing 'dc' failed with EINVAL (Invalid argument), this kernel does not know this combination" in str(
+        caught.value
+    )
+    assert caught.value.as_dict()["left"] == GEN4
+    kernel.switch(GEN4, "no_capabilities", "N")
+    apply(kernel, {"services": ["sym", "asym"]})
+    assert snapshot(kernel) == before
+
+
+def resets_before(kernel: FakeKernel, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reset the PF right before this value is written for the first time."""
+    write, resets = kernel.write, [GEN4]
+
+    def interrupted(path: str, written: str, seconds: float) -> None:
+        if written == value and resets:
+            kernel.switch(resets.pop(), "reset", "1")
+        write(path, written, seconds)
+
+    monkeypatch.setattr(kernel, "write", interrupted)
+
+
+def test_a_reset_in_the_midst_of_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = gen4(total_vfs=3, vfs=())
+    resets_before(kernel, VF1, monkeypatch)
+    outcome = apply(kernel, {})
+    assert {one.driver for one in outcome.after.qat[0].vfs} == {"vfio-pci"}
+    assert told(outcome.steps).count(f"bind {VF0}: (none) -> vfio-pci") == 2
+
+
+def test_vfs_that_do_not_come_back_after_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = gen4(total_vfs=3, vfs=vf())
+    kernel.switch(GEN4, "fail_up", "14 -1")
+    resets_before(kernel, VF1, monkeypatch)
+    waited_from = kernel.machine.clock.now
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {})
+    first, *others = caught.value.failures
+    assert f"{DEVICES}/{GEN4}/sriov_numvfs: writing '3' failed with EFAULT" in str(first.error)
+    assert [(other.step.device, other.error.kind) for other in others] == [(VF1, "gone"), ("0000:6b:00.3", "gone")]
+    assert f"{VF1} has gone" in str(others[0].error)
+    assert kernel.machine.clock.now < waited_from + 2 * SETTLE_SECONDS
 
 
 def test_one_bad_vf_does_not_cost_the_others() -> None:
@@ -291,8 +352,9 @@ def test_one_bad_vf_does_not_cost_the_others() -> None:
 def test_counts_further_bad_vfs() -> None:
     kernel = gen4(total_vfs=3, vfs=())
     kernel.switch(GEN4, "refuse_vfio", "0x7")
-    with pytest.raises(ApplyError, match=rf"\(and 2 more: {VF1}, 0000:6b:00.3\)"):
+    with pytest.raises(ApplyError, match=rf"\(and 2 more: {VF1}, 0000:6b:00.3\)") as caught:
         apply(kernel, {})
+    assert "the other VFs" not in str(caught.value)
 
 
 def test_a_write_that_does_not_return() -> None:

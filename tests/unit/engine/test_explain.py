@@ -51,7 +51,11 @@ def test_every_row_can_be_reached(row: Explanation) -> None:
         ),
         (errno.EROFS, "sysfs is mounted read-only", "run on the host, or in a container that mounts /sys writable"),
         (errno.ENOENT, "the file is missing", "see that the device is there and its driver bound"),
-        (errno.ENODEV, "the device has gone", "see the kernel's log for why"),
+        (
+            errno.ENODEV,
+            "the driver has no device here",
+            "see the kernel's log, and that the PF is bound to its driver",
+        ),
         (errno.EDOM, "which this step is not known to give", "see the kernel's log for the device's own message"),
     ],
 )
@@ -153,7 +157,7 @@ MET: t.Mapping[str, Met] = {
     "no override": (
         lambda: FakeKernel.with_pfs(pf("4xxx", GEN4, vfs=vf()), loaded=("qat_4xxx", "vfio_pci")),
         step(Action.BIND, VF0, "vfio-pci"),
-        "or the driver does not take it",
+        "the driver does not take the device",
     ),
     "another driver": (
         lambda: FakeKernel.with_pfs(pf("c6xx", GEN2, vfs=vf("c6xxvf")), loaded=("qat_c62x", "qat_c62xvf", "vfio_pci")),
@@ -169,10 +173,3 @@ def test_met(name: str) -> None:
     with pytest.raises(NodeError) as caught:
         take(make(), one, 1)
     assert problem in str(caught.value)
-
-
-def test_what_comes_about_in_spite_of_an_errno_is_no_error() -> None:
-    """The driver sets the services before it finds that the device lacks what they need."""
-    kernel = with_switch("no_capabilities", "Y", state="down")
-    take(kernel, step(Action.SERVICES, GEN4, "dcc", "dc"), 1)
-    assert kernel.writes[-1].errno == errno.EINVAL

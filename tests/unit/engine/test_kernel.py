@@ -311,6 +311,35 @@ def test_a_module_that_cannot_be_loaded(modprobe: t.Callable[[str], Path], scrip
     )
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "modprobe: ERROR: could not insert 'x': Key was rejected by service",
+        "modprobe: ERROR: could not insert 'x': Required key not available",
+        "modprobe: ERROR: could not insert 'x': Operation not permitted",
+    ],
+)
+def test_a_module_without_a_signature(modprobe: t.Callable[[str], Path], said: str) -> None:
+    modprobe(f'echo "{said}" >&2; exit 1')
+    with pytest.raises(NodeError) as caught:
+        LiveKernel().load_module("x", (), 5)
+    assert str(caught.value) == (
+        f"x: modprobe failed: {said}; the kernel takes only modules with a signature that it trusts (Secure Boot, lockdown): "
+        "install the distribution's own module, or sign this one"
+    )
+
+
+def test_waits_for_udev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called, command = tmp_path / "called", tmp_path / "udevadm"
+    command.write_text(f'#!/bin/sh\necho "$@" >> {called}\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    LiveKernel().settle(7)
+    assert called.read_text() == "settle --timeout=7\n"
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    LiveKernel().settle(7)
+
+
 def test_no_modprobe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NodeError) as caught:
@@ -340,7 +369,7 @@ def test_a_modprobe_that_hangs(modprobe: t.Callable[[str], Path]) -> None:
 # The kernel's log.
 
 
-def test_the_log_since_the_first_write(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_since_the_last_write_began(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """A FIFO gives one record a read as /dev/kmsg does, but has no end to seek to."""
     log = tree.fifo("/dev/kmsg")
     monkeypatch.setattr(os, "lseek", lambda *_arguments: 0)
@@ -361,6 +390,8 @@ def test_the_log_since_the_first_write(tree: Tree, monkeypatch: pytest.MonkeyPat
         "4xxx 0000:6b:00.0: Device busy",
         "4xxx 0000:6b:00.0: a warning of another facility",
     ]
+    tree.kernel.write(f"{DEVICE}/driver_override", "vfio-pci", 5)
+    assert tree.kernel.log("0000:6b:00.0") == []
     os.close(writer)
 
 

@@ -70,6 +70,13 @@ def test_remembers_a_pf_once(record: str) -> None:
     assert read_record(record).vfio_pci_loaded is False
 
 
+def test_remembers_which_drivers_vfs_were_given(record: str) -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=vf()))
+    for driver in ("pci-stub", "vfio-pci"):
+        remember(record, plan_of(fake, {"driver": driver}), read_node(fake))
+    assert read_record(record).given == {GEN4: {"pci-stub", "vfio-pci"}}
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -179,7 +186,8 @@ def test_a_pf_that_has_gone_is_left_out() -> None:
 
 
 def test_the_record_is_readable(record: str) -> None:
-    write_record(record, Found({GEN4: original_target(read_node(kernel()), GEN4)}))
+    found = {GEN4: original_target(read_node(kernel()), GEN4)}
+    write_record(record, Found(found, given={GEN4: frozenset({"vfio-pci", "pci-stub"})}))
     document = json.loads(Path(record).read_text())
     assert document["devices"][GEN4] == {
         "services": ["dc"],
@@ -190,4 +198,5 @@ def test_the_record_is_readable(record: str) -> None:
             {"driver": "vfio-pci", "driver_override": "vfio-pci"},
             {"driver": None, "driver_override": None},
         ],
+        "drivers_given": ["pci-stub", "vfio-pci"],
     }

@@ -272,6 +272,41 @@ def test_foreign_driver() -> None:
     )
 
 
+@pytest.mark.parametrize("rule", [{"services": ["dc"]}, {"state": "absent"}, {}])
+def test_a_vf_of_somebody_else(rule: dict[str, t.Any]) -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=[vf("vfio-pci"), vf()]))
+    kernel.machine.bus.functions[VF1].override = "pci-stub"
+    assert refusal(kernel, **rule) == (
+        f"devices[0]: {VF1} belongs to the driver pci-stub, which somebody else gave it; free it (unbind it and empty its "
+        "driver_override), name that driver in the rule, or set when_in_use to force"
+    )
+    assert plan_of(kernel, {**rule, "when_in_use": "force"}).steps
+
+
+def test_a_vf_of_somebody_else_is_skipped() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=[vf(), vf()], autoprobe=False), **WITH_VFIO)
+    kernel.machine.bus.functions[VF1].override = "pci-stub"
+    reason = f"{VF1} belongs to the driver pci-stub"
+    plan = plan_of(kernel, {"when_in_use": "skip"})
+    assert ({step.device for step in plan.steps}, plan.skipped) == ({VF0}, (Skip(VF1, reason),))
+    assert plan_of(kernel, {"services": ["dc"], "when_in_use": "skip"}) == Plan((), (Skip(GEN4, reason),))
+
+
+def test_a_driver_that_was_given_before_is_not_somebody_elses() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=[vf(), vf()], autoprobe=False), **WITH_VFIO)
+    kernel.machine.bus.functions[VF1].override = "pci-stub"
+    node, rules = read_node(kernel), parse_configuration({"devices": [{}]})
+    assert {step.device for step in plan_node(targets_of(rules, node), node, {GEN4: {"pci-stub"}}).steps} == {VF0, VF1}
+    with pytest.raises(RefusedError):
+        plan_node(targets_of(rules, node), node, {OTHER: {"pci-stub"}})
+
+
+def test_a_driver_that_the_rule_names_is_not_somebody_elses() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, autoprobe=False, vfs="vfio-pci"))
+    kernel.machine.bus.functions[VF1].override = "pci-stub"
+    assert {step.device for step in plan_of(kernel, {"driver": "pci-stub"}).steps} >= {VF0, VF1}
+
+
 def test_foreign_override() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, driver=None))
     kernel.write(f"/sys/bus/pci/devices/{GEN4}/driver_override", "vfio-pci", 1)

@@ -94,6 +94,45 @@ def test_apply(shell: Shell) -> None:
     assert shell.run("apply")[1].startswith("Nothing to do: the node is as configured.\n")
 
 
+def test_apply_reads_the_configuration_that_the_last_one_left(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repair that waits for the lock must not bring back what was configured when it began to wait."""
+    shell.configure(DC)
+    locked = shell.kernel.locked
+
+    def after_another(seconds: float) -> t.ContextManager[None]:
+        shell.configure({"devices": [{"services": ["sym"]}]})
+        return locked(seconds)
+
+    monkeypatch.setattr(shell.kernel, "locked", after_another)
+    assert shell.json("apply")["node"]["devices"][0]["services"] == ["sym"]
+
+
+def test_apply_until_nothing_is_left_to_do(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.configure(DC)
+    undone = [VF0]
+
+    def settle(_seconds: float) -> None:
+        for address in undone:
+            shell.kernel.machine.bus.functions[address].override = None
+        undone.clear()
+
+    monkeypatch.setattr(shell.kernel, "settle", settle)
+    code, out, err = shell.run("apply", "--settle")
+    assert (code, err) == (0, "")
+    assert out.count(f"{VF0}/driver_override") == 2
+    assert shell.kernel.machine.bus.functions[VF0].override == "vfio-pci"
+    assert shell.run("status")[0] == 0
+
+
+def test_apply_waits_for_udev_when_it_fails_too(shell: Shell) -> None:
+    shell.configure(DC)
+    shell.kernel.switch(GEN4, "fail_services", "5 -1")
+    assert shell.run("apply", "--settle")[0] == 1
+    assert (shell.kernel.settled, shell.kernel.locks) == (1, 1)
+    assert shell.run("apply")[0] == 1
+    assert shell.kernel.settled == 1
+
+
 def test_status(shell: Shell) -> None:
     shell.configure(DC)
     code, out, _err = shell.run("status")

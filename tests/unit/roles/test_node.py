@@ -11,11 +11,10 @@ import typing as t
 import jinja2
 import pytest
 import yaml
-from ansible.plugins.filter.core import to_nice_json
 
 from ansible_collections.accel.qat.plugins.module_utils._module import argument_of
 from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES, INTEL
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration, parse_json
+from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
 from ansible_collections.accel.qat.plugins.modules import kernel_args
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
@@ -75,24 +74,12 @@ def render(name: str, **variables: t.Any) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    environment.filters["ansible.builtin.to_nice_json"] = to_nice_json
     return environment.get_template(name).render(**load("defaults/main.yml"), **variables)
 
 
 def settings(text: str) -> list[str]:
     """The lines that are no comments."""
     return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-
-def test_node_json_is_what_qatctl_reads() -> None:
-    configuration = {
-        "devices": [
-            {"select": {"numa_node": [1]}, "services": ["sym", "asym"], "advertise": 4},
-            {"state": "absent", "when_in_use": "skip"},
-        ]
-    }
-    text = render("node.json.j2", __node_devices={"configuration": configuration})
-    assert parse_json(text, "node.json") == parse_configuration(configuration)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +99,7 @@ def test_the_unit_comes_before_every_kubelet() -> None:
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read_string(render("qat-node.service.j2"))
-    assert unit["Service"]["ExecStart"] == "/usr/local/sbin/qatctl apply"
+    assert unit["Service"]["ExecStart"] == "/usr/local/sbin/qatctl apply --settle"
     assert unit["Service"]["Type"] == "oneshot"
     kubelets = {"kubelet.service", "k3s.service", "k3s-agent.service", "rke2-server.service", "rke2-agent.service"}
     assert kubelets <= set(unit["Unit"]["Before"].split())
@@ -120,11 +107,17 @@ def test_the_unit_comes_before_every_kubelet() -> None:
     assert int(unit["Service"]["TimeoutStartSec"]) > 2 * OPTIONS["node_time_limit"]["default"]
 
 
-def test_the_rule_for_udev_is_for_the_vfs_of_qat() -> None:
+def test_the_rules_for_udev_are_for_qat() -> None:
     kernel = FakeKernel.with_pfs(*(pf(one.name, f"0000:{bus:02x}:00.0") for bus, one in enumerate(FAMILIES, 0x10)))
-    (rule,) = settings(render("udev.rules.j2"))
-    conditions = dict(re.findall(r"ATTR\{(\w+)\}==\"(\w+)\"", rule))
-    assert conditions["vendor"] == f"{INTEL:#06x}"
-    assert {one.device_class for one in kernel.machine.bus.functions.values()} == {int(conditions["class"], 16)}
-    assert 'TEST=="physfn"' in rule
-    assert 'ENV{SYSTEMD_WANTS}+="qat-node.service"' in rule
+    rules = settings(render("udev.rules.j2"))
+    for rule in rules:
+        conditions = dict(re.findall(r"ATTR\{(\w+)\}==\"(\w+)\"", rule))
+        assert conditions["vendor"] == f"{INTEL:#06x}"
+        assert {one.device_class for one in kernel.machine.bus.functions.values()} == {int(conditions["class"], 16)}
+    starting = 'TAG+="systemd", ENV{SYSTEMD_WANTS}+="qat-node.service"'
+    vfs, pfs, without_driver = rules
+    assert vfs.startswith('ACTION=="add"')
+    assert vfs.endswith(f'TEST=="physfn", {starting}')
+    assert pfs.startswith('ACTION=="bind"')
+    assert pfs.endswith(f'TEST=="sriov_numvfs", {starting}')
+    assert without_driver.endswith('TEST=="sriov_numvfs", TAG+="systemd", ENV{SYSTEMD_READY}="0"')

@@ -9,16 +9,15 @@ import errno
 import glob
 import os
 import shutil
-import tempfile
 import typing as t
 from dataclasses import dataclass
 
 from ..errors import NodeError, RefusedError
+from ..files import replace_file
 
 # Looked at in this order, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories.
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
-_SELINUX_LABEL = "security.selinux"
 _MOST_LINKS = 40
 # coreutils chroot(1): 125 when chroot itself fails, before the command is started.
 _CHROOT_FAILED = 125
@@ -97,7 +96,7 @@ class LiveMachine:
 
     def write(self, path: str, text: str) -> None:
         try:
-            _write_whole(self._at(path), text.encode("utf-8", "surrogateescape"))
+            replace_file(self._at(path), text.encode("utf-8", "surrogateescape"))
         except OSError as error:
             raise _cannot("written", path, error) from None
 
@@ -152,50 +151,3 @@ def _cannot(done: str, path: str, error: OSError) -> NodeError:
     }
     remedy = remedies.get(error.errno or 0, "")
     return NodeError(f"cannot be {done}: {error.strerror or error}", path, remedy)
-
-
-def _write_whole(path: str, content: bytes) -> None:
-    """Replace a file by rename, so that a crash leaves the old one or the new one."""
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    # The name ends in no suffix that a boot loader reads, should a crash leave it behind.
-    descriptor, temporary = tempfile.mkstemp(prefix=".accel-qat-", dir=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            _look_like(path, stream.fileno())
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    _sync_directory(directory)
-
-
-def _look_like(path: str, descriptor: int) -> None:
-    """Give the new file mode, owner and SELinux label of the one it replaces."""
-    try:
-        old = os.stat(path)
-    except FileNotFoundError:
-        os.fchmod(descriptor, 0o644)
-        return
-    new = os.fstat(descriptor)
-    os.fchmod(descriptor, old.st_mode & 0o7777)
-    # FAT (an EFI system partition) has no owners and refuses the call.
-    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        os.fchown(descriptor, old.st_uid, old.st_gid)
-    try:
-        os.setxattr(descriptor, _SELINUX_LABEL, os.getxattr(path, _SELINUX_LABEL))
-    except OSError as error:
-        # No label, or a file system without labels.
-        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
-            raise
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,6 +24,8 @@ class Player:
         self.kernel = kernel
         self.record = record
         self.roots = put_in_place(monkeypatch, _module, kernel)
+        # Not the machine's own.
+        monkeypatch.setitem(_module.CHANGES["record"], "default", record)
         self._output = output
 
     def run(self, module: ModuleType, check: bool = False, **arguments: t.Any) -> t.Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._module import given
+from ansible_collections.accel.qat.plugins.module_utils._node import files
 from ansible_collections.accel.qat.plugins.modules import qat_devices, qat_info, qat_restore
 from ansible_collections.accel.qat.tests.fakes import pf, vf
 from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, OTHER, VF0
@@ -54,6 +56,57 @@ def test_the_whole_job(play: Play) -> None:
     assert f"/sys/bus/pci/devices/{GEN4}/qat/cfg_services: dc\n" in done["diff"]["after"]
     assert player.kernel.locks == 2
     assert Path(player.record).exists()
+
+
+def test_the_rules_are_stored_under_the_lock_when_the_devices_are_so(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player, path = play(kernel()), tmp_path / "etc/node.json"
+    stored_with: list[object] = []
+
+    def replace_file(place: str, content: bytes) -> None:
+        stored_with.extend([place, player.kernel._is_locked, services_of(player)])
+        files.replace_file(place, content)
+
+    def services_of(player: Player) -> object:
+        return player.kernel.read(f"/sys/bus/pci/devices/{GEN4}/qat/cfg_services")
+
+    monkeypatch.setattr(qat_devices, "replace_file", replace_file)
+    rules = [{"select": {"family": ["4xxx"]}, "services": ["dc"]}]
+    done = player.change(qat_devices, devices=rules, record=player.record, configuration_file=str(path))
+    assert stored_with == [str(path), True, "dc"]
+    assert json.loads(path.read_text()) == done["configuration"]
+    assert done["diff"][1] == {
+        "before": "",
+        "after": path.read_text(),
+        "before_header": str(path),
+        "after_header": str(path),
+    }
+    path.write_text("{}")
+    only_the_file = player.change(qat_devices, devices=rules, record=player.record, configuration_file=str(path))
+    assert (only_the_file["steps"], only_the_file["diff"][1]["before"]) == ([], "{}")
+
+
+def test_rules_that_failed_are_not_stored(play: Play, tmp_path: Path) -> None:
+    player, path = play(kernel()), tmp_path / "node.json"
+    player.kernel.switch(GEN4, "fail_services", "5 -1")
+    failed = player.run(
+        qat_devices, devices=[{"services": ["dc"], "select": {"index": [0]}}], configuration_file=str(path)
+    )
+    assert failed["failed"]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("done", ["read", "written"])
+def test_rules_that_cannot_be_stored(play: Play, tmp_path: Path, done: str) -> None:
+    player = play(kernel())
+    (tmp_path / "file").write_text("")
+    path = tmp_path if done == "read" else tmp_path / "new/node.json"
+    if done == "written":
+        (tmp_path / "new").symlink_to("/proc/self")
+    failed = player.run(qat_devices, devices=[{"vfs": 0}], configuration_file=str(path), record=player.record)
+    assert failed["msg"].startswith(f"{path}: the configuration cannot be {done}: ")
+    assert failed["msg"].endswith("; run as root, or name another file")
 
 
 def test_and_back(play: Play) -> None:

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Files that are replaced as a whole: a power cut leaves the old one or the new one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+import typing as t
+
+_SELINUX_LABEL = "security.selinux"
+
+
+def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:
+    """The document as a file's content, for people to read too."""
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def replace_file(path: str, content: bytes, mode: int = 0o644) -> None:
+    """Put a new file in the place of the old one when all of it is on the disk. Raises OSError; then nothing has changed.
+
+    It keeps mode, owner and label of the old one; `mode` is for a file that was not there.
+    """
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    # The name ends in no suffix that a boot loader reads, should a crash leave it behind.
+    descriptor, temporary = tempfile.mkstemp(prefix=".accel-qat-", dir=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            _look_like(path, stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    _sync_directory(directory)
+
+
+def _look_like(path: str, descriptor: int, mode: int) -> None:
+    """Give the new file mode, owner and SELinux label of the one it replaces."""
+    try:
+        old = os.stat(path)
+    except FileNotFoundError:
+        os.fchmod(descriptor, mode)
+        return
+    new = os.fstat(descriptor)
+    os.fchmod(descriptor, old.st_mode & 0o7777)
+    # FAT (an EFI system partition) has no owners and refuses the call.
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+    try:
+        os.setxattr(descriptor, _SELINUX_LABEL, os.getxattr(path, _SELINUX_LABEL))
+    except OSError as error:
+        # No label, or a file system without labels.
+        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
+            raise
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
