@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("name", metavar="NAME", nargs=machines if machines != "1" else None)
         return sub
 
-    command("image", _image, "build the disk image, if it is not there yet")
+    command("image", _image, "build the disk image, if it is not there yet").add_argument(
+        "--node", action="store_true", help="that of a node of a cluster, with Kubernetes, which is compiled first"
+    )
     _add_start_options(command("start", _start, "start a machine and wait until it answers", machines="1"))
     command("stop", _stop, "stop machines and remove all of them", machines="*").add_argument(
         "--all", action="store_true", help="every machine there is"
@@ -81,8 +83,8 @@ def _add_start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cold", action="store_true", help="boot, instead of continuing from a saved state")
 
 
-def _image(_: argparse.Namespace) -> None:
-    print(image.ensure().disk)
+def _image(options: argparse.Namespace) -> None:
+    print(image.ensure(image.Flavour.NODE if options.node else image.Flavour.PLAIN).disk)
 
 
 def _start(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,12 +20,52 @@ from .errors import CommandFailed, LabError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+MARK = "==> "
+SILENCE_SECONDS = 30
+
 _begin = time.monotonic()
 
 
 def say(text: str) -> None:
     """Print a line of progress with the seconds since the start."""
     print(f"[lab {time.monotonic() - _begin:6.1f}s] {text}", file=sys.stderr, flush=True)
+
+
+def follow(command: Sequence[str | Path], what: str) -> None:
+    """Run a command of the host that takes minutes, and say how it goes.
+
+    Lines it prints that begin with MARK are said; of all others only the number is, every half minute. CommandFailed with
+    its last lines if it fails; if this process is interrupted, so is the command.
+    """
+    tail: deque[str] = deque(maxlen=15)
+    lines, told = 0, time.monotonic()
+    words = [str(word) for word in command]
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                tail.append(line.rstrip())
+                lines += 1
+                if line.startswith(MARK):
+                    say(line.removeprefix(MARK).strip())
+                    told = time.monotonic()
+                elif time.monotonic() > told + SILENCE_SECONDS:
+                    say(f"{what}: {lines} lines so far")
+                    told = time.monotonic()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            raise
+    if process.returncode:
+        raise CommandFailed(words[0], process.returncode, "\n".join(tail))
 
 
 def run(command: Sequence[str | Path], **options: Any) -> str:

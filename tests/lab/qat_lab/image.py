@@ -2,37 +2,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the disk image of the virtual machine, in layers that are cached by a hash of what goes into them.
 
-    base      root file system (root.tar.zst) and compiler (toolchain.tar.zst), by mmdebstrap
-    modules   our kernel modules, compiled against the headers of exactly that kernel
-    disk      a bootable raw disk made of both
+    base        root file system (root.tar.zst) and compiler (toolchain.tar.zst), by mmdebstrap
+    modules     our kernel modules, compiled against the headers of exactly that kernel
+    disk        a bootable raw disk made of both
 
-A change of the kernel sources rebuilds only the last two. Everything is built aside and renamed into place, under a
-lock, so any number of processes may ask for the image at once.
+The flavour for a node of a cluster has two layers more, and a disk of its own:
+
+    kubernetes  kubelet, and what the test host runs: see cluster/programs.py
+    node        the base with a container runtime
+
+A change of the kernel sources rebuilds only modules and disks.
 """
 
 from __future__ import annotations
 
-import hashlib
+import enum
 import inspect
 import os
+import shlex
 import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from . import host
+from . import debian, host, layers, pod_image
+from .cluster import programs
 from .errors import LabError
-from .paths import IMAGE_SOURCES, KERNEL_SOURCES, SOURCES, cache_directory
+from .paths import IMAGE_SOURCES, KERNEL_SOURCES, KUBERNETES_SOURCES, SOURCES, cache_directory
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-RELEASE = "bookworm"
 DISK_BYTES = 8 << 30
 PARTITION_OFFSET = 1 << 20
 SECTOR = 512
@@ -64,6 +64,14 @@ NEEDLESS_UNITS = (
 )
 
 
+class Flavour(enum.Enum):
+    """What is installed in a machine."""
+
+    PLAIN = "plain"
+    NODE = "node"
+    """With kubelet, containerd and what they need, to be a node of a cluster; kubelet does not run yet."""
+
+
 @dataclass(frozen=True)
 class Image:
     """A finished image: its directory and what identifies it."""
@@ -82,28 +90,34 @@ class Image:
         return self.directory / "vmlinuz"
 
 
-def ensure() -> Image:
+def ensure(flavour: Flavour = Flavour.PLAIN) -> Image:
     """Return the image for the current sources, building what is missing; asks for root by sudo if it has to."""
-    image = find()
+    image = find(flavour)
     if image.disk.exists():
         os.utime(image.directory)
         return image
     if os.geteuid() != 0:
-        _build_as_root()
+        _build_as_root(flavour)
     else:
-        _build(image)
+        _build(flavour)
     return image
 
 
-def find() -> Image:
+def find(flavour: Flavour = Flavour.PLAIN) -> Image:
     """Tell where the image for the current sources is, or will be once built."""
-    key = _disk_key()
-    return Image(_layer("disk", key), key)
+    key = _disk_key(flavour)
+    return Image(layers.directory("disk", key), key)
 
 
-def layers() -> list[Path]:
-    """The layers of the image for the current sources."""
-    return [_layer("base", _base_key()), _layer("modules", _modules_key()), _layer("disk", _disk_key())]
+def etcd() -> Path:
+    """The store of a control plane: a program that came with the node layer."""
+    return _node_layer() / "etcd"
+
+
+def current_layers() -> list[Path]:
+    """The layers of the images for the current sources."""
+    disks = [find(flavour).directory for flavour in Flavour]
+    return [_base_layer(), _modules_layer(), _node_layer(), programs.layer(), *disks]
 
 
 def ssh_key() -> Path:
@@ -121,7 +135,7 @@ def ssh_key() -> Path:
     return path
 
 
-def _build_as_root() -> None:
+def _build_as_root(flavour: Flavour) -> None:
     """Run this build through sudo, then give its results to the user who asked."""
     host.say("building the image needs root, for mmdebstrap and file ownership: using sudo")
     ssh_key()
@@ -130,96 +144,69 @@ def _build_as_root() -> None:
         "--",
         "env",
         f"ACCEL_QAT_CACHE={cache_directory()}",
+        *((f"{programs.VARIABLE}={programs.given()}",) if programs.given() else ()),
         sys.executable,
         str(SOURCES / "lab"),
         "image",
+        *(("--node",) if flavour is Flavour.NODE else ()),
     ]
     # Its progress goes where ours goes; only our own standard output is read by others.
     if code := subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise LabError(f"building the image through sudo failed with exit code {code}; its messages stand above.")
 
 
-def _build(image: Image) -> None:
-    base, modules, _ = layers()
-    _build_layer(base, _build_base, "the root file system and the compiler")
-    _build_layer(modules, lambda target: _build_modules(base, target), "the kernel modules")
-    _build_layer(image.directory, lambda target: _build_disk(base, modules, target), "the disk")
-
-
-def _build_layer(layer: Path, build: Callable[[Path], None], what: str) -> None:
-    """Build one layer aside and rename it into place, unless it is there by now."""
-    with host.lock(layer.with_suffix(".lock"), f"building {what}"):
-        if layer.exists():
-            return
-        for left in layer.parent.glob(f"{layer.name}.building-*"):
-            shutil.rmtree(left)
-        host.say(f"building {what}")
-        # Readable by all, since mmdebstrap may change its user.
-        aside = Path(tempfile.mkdtemp(prefix=f"{layer.name}.building-", dir=layer.parent))
-        try:
-            aside.chmod(0o755)
-            build(aside)
-            _give_to_user([layer.parent, aside, *aside.rglob("*")])
-            aside.rename(layer)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _give_to_user(paths: Iterable[Path]) -> None:
-    """Under sudo, what was built belongs to the user who called it."""
-    if user := os.environ.get("SUDO_UID"):
-        for path in paths:
-            os.chown(path, int(user), int(os.environ["SUDO_GID"]), follow_symlinks=False)
+def _build(flavour: Flavour) -> None:
+    base, modules = _base_layer(), _modules_layer()
+    layers.build(base, _build_base, "the root file system and the compiler")
+    layers.build(modules, lambda target: _build_modules(base, target), "the kernel modules")
+    if flavour is Flavour.NODE:
+        programs.ensure()
+        layers.build(_node_layer(), lambda target: _build_node(base, target), "the root file system of a node")
+    layers.build(find(flavour).directory, lambda target: _build_disk(flavour, target), "the disk")
 
 
 # The keys of the layers.
 
 
-def _hash(parts: Iterable[str | bytes]) -> str:
-    total = hashlib.sha256()
-    for part in parts:
-        data = part if isinstance(part, bytes) else part.encode()
-        total.update(struct.pack("<Q", len(data)) + data)
-    return total.hexdigest()[:16]
-
-
-def _tree(directory: Path) -> list[str | bytes]:
-    """Names, modes and contents of all files below a directory, in a fixed order."""
-    parts: list[str | bytes] = []
-    for path in sorted(directory.rglob("*")):
-        if path.is_file():
-            parts += [str(path.relative_to(directory)), str(path.stat().st_mode & 0o111 != 0), path.read_bytes()]
-    return parts
-
-
 def _base_key() -> str:
     """Of the base layer; the part of this file that builds it counts, the rest does not, for it is slow to build."""
-    recipe = [inspect.getsource(part) for part in (_mmdebstrap, _build_base, _words, _first_files)]
+    recipe = [inspect.getsource(part) for part in (debian.mmdebstrap, _build_base, _first_files)]
     lists = [path.read_bytes() for path in sorted(IMAGE_SOURCES.glob("*.txt"))]
     first = [(IMAGE_SOURCES / "files" / name).read_bytes() for name in _first_files()]
-    return _hash([RELEASE, *recipe, *lists, *_first_files(), *first])
+    return layers.key([debian.RELEASE, *recipe, *lists, *_first_files(), *first])
 
 
 def _modules_key() -> str:
-    return _hash([_base_key(), Path(__file__).read_bytes(), *_tree(KERNEL_SOURCES)])
+    return layers.key([_base_key(), inspect.getsource(_build_modules), *layers.tree(KERNEL_SOURCES)])
 
 
-def _disk_key() -> str:
+def _node_key() -> str:
+    packages = (KUBERNETES_SOURCES / "node-packages.txt").read_bytes()
+    return layers.key([_base_key(), inspect.getsource(_build_node), packages])
+
+
+def _disk_key(flavour: Flavour) -> str:
     public = ssh_key().with_suffix(".pub").read_bytes()
-    return _hash([_modules_key(), public, *_tree(IMAGE_SOURCES / "files")])
+    parts = [Path(__file__).read_bytes(), _modules_key(), public, *layers.tree(IMAGE_SOURCES / "files")]
+    if flavour is Flavour.NODE:
+        parts += [_node_key(), programs.key(), *layers.tree(KUBERNETES_SOURCES / "files")]
+        parts += [Path(pod_image.__file__).read_bytes()]
+    return layers.key(parts)
 
 
-def _layer(kind: str, key: str) -> Path:
-    return cache_directory() / "image" / f"{kind}-{key}"
+def _base_layer() -> Path:
+    return layers.directory("base", _base_key())
+
+
+def _modules_layer() -> Path:
+    return layers.directory("modules", _modules_key())
+
+
+def _node_layer() -> Path:
+    return layers.directory("node", _node_key())
 
 
 # The base layer.
-
-
-def _words(list_name: str) -> list[str]:
-    """Lines of one of the lists beside the image, without comments."""
-    lines = (IMAGE_SOURCES / list_name).read_text().splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _first_files() -> list[str]:
@@ -229,74 +216,51 @@ def _first_files() -> list[str]:
     return sorted(str(path.relative_to(files)) for path in found if path.is_file())
 
 
-def _mirrors() -> list[str]:
-    """Where Debian 12 comes from: this host's own sources if it is Debian 12 itself, else mmdebstrap's default."""
-    system = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    if system.get("ID") != "debian" or system.get("VERSION_CODENAME") != RELEASE:
-        return []
-    fields = "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"
-    suites = (RELEASE, f"{RELEASE}-updates", f"{RELEASE}-security")
-    sources: dict[str, None] = {}
-    for line in host.run(["apt-get", "indextargets", "--format", fields]).splitlines():
-        kind, address, suite, component = line.split()
-        if kind == "Packages" and suite in suites and component == "main":
-            sources[f"deb {address} {suite} {component}"] = None
-    return list(sources)
-
-
-def _mmdebstrap(target: Path, variant: str, packages: list[str], hooks: list[str]) -> None:
-    """Make a file system with these packages as a tar file."""
-    options = [f"--dpkgopt=path-exclude={pattern}" for pattern in _words("not-installed.txt")]
-    command = [
-        "mmdebstrap",
-        "--mode=root",
-        f"--variant={variant}",
-        "--aptopt=APT::Install-Recommends false",
-        f"--include={','.join(packages)}",
-        *options,
-        *hooks,
-        RELEASE,
-        str(target),
-        *_mirrors(),
-    ]
-    host.run(command)
-
-
 def _build_base(target: Path) -> None:
     hooks = []
     for name in _first_files():
         hooks.append(f'--essential-hook=mkdir -p "$1/{Path(name).parent}"')
         hooks.append(f"--essential-hook=upload {IMAGE_SOURCES / 'files' / name} /{name}")
+    leave_out = debian.words(IMAGE_SOURCES / "not-installed.txt")
     with ThreadPoolExecutor() as pool:
         jobs = [
-            pool.submit(_mmdebstrap, target / "root.tar.zst", "minbase", _words("guest-packages.txt"), hooks),
-            pool.submit(_mmdebstrap, target / "toolchain.tar.zst", "essential", _words("toolchain-packages.txt"), []),
+            pool.submit(
+                debian.mmdebstrap, target / tar, variant, debian.words(IMAGE_SOURCES / packages), leave_out, more
+            )
+            for tar, variant, packages, more in (
+                ("root.tar.zst", "minbase", "guest-packages.txt", hooks),
+                ("toolchain.tar.zst", "essential", "toolchain-packages.txt", []),
+            )
         ]
         for job in jobs:
             job.result()
 
 
+# The node layer.
+
+
+def _build_node(base: Path, target: Path) -> None:
+    """Install into the root file system that is there, so that its kernel stays the one our modules are for."""
+    into = f'--setup-hook=tar --extract --file {shlex.quote(str(base / "root.tar.zst"))} --directory "$1"'
+    # The store runs on the test host, so only the program is wanted.
+    etcd_server = (
+        '--customize-hook=cd "$1/root" && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download etcd-server &&'
+        f" dpkg-deb --extract etcd-server_*.deb etcd && cp etcd/usr/bin/etcd {shlex.quote(str(target))} &&"
+        " rm -r etcd etcd-server_*.deb"
+    )
+    packages = debian.words(KUBERNETES_SOURCES / "node-packages.txt")
+    leave_out = debian.words(IMAGE_SOURCES / "not-installed.txt")
+    debian.mmdebstrap(target / "root.tar.zst", "custom", packages, leave_out, [into, etcd_server])
+
+
 # The modules layer.
-
-
-def _unpack(tar: Path, target: Path) -> None:
-    target.mkdir()
-    host.run(["tar", "--extract", "--file", tar, "--directory", target, "--numeric-owner", "--xattrs"])
-
-
-def _kernel_version(root: Path) -> str:
-    """The one kernel version below a root file system's lib/modules."""
-    versions = sorted(path.name for path in (root / "usr/lib/modules").iterdir())
-    if len(versions) != 1:
-        raise LabError(f"expected one kernel in the image, found {', '.join(versions) or 'none'}.")
-    return versions[0]
 
 
 def _build_modules(base: Path, target: Path) -> None:
     """Compile in a chroot, so that neither the host's compiler nor its headers matter."""
     chroot = target / "toolchain"
-    _unpack(base / "toolchain.tar.zst", chroot)
-    version = _kernel_version(chroot)
+    debian.unpack(base / "toolchain.tar.zst", chroot)
+    version = debian.kernel_version(chroot)
     shutil.copytree(KERNEL_SOURCES, chroot / "build")
     host.run(
         ["chroot", chroot, "make", "-C", f"/lib/modules/{version}/build", "M=/build", f"-j{os.cpu_count()}", "modules"]
@@ -311,17 +275,21 @@ def _build_modules(base: Path, target: Path) -> None:
 # The disk layer.
 
 
-def _build_disk(base: Path, modules: Path, target: Path) -> None:
-    root = target / "root"
-    _unpack(base / "root.tar.zst", root)
-    version = _kernel_version(root)
+def _build_disk(flavour: Flavour, target: Path) -> None:
+    root, modules = target / "root", _modules_layer()
+    origin = _node_layer() if flavour is Flavour.NODE else _base_layer()
+    debian.unpack(origin / "root.tar.zst", root)
+    version = debian.kernel_version(root)
     compiled = (modules / "version").read_text()
     if version != compiled:
         raise LabError(
-            f"the mirror changed between two downloads: kernel {version}, headers {compiled}. Remove {base} and try again."
+            f"the mirror changed between two downloads: kernel {version}, headers {compiled}. "
+            f"Remove {_base_layer()} and try again."
         )
     _install_modules(root, modules, version)
     _install_files(root)
+    if flavour is Flavour.NODE:
+        _install_kubelet(root)
     _install_boot_loader(root, version, target)
     shutil.copy(root / "boot" / f"vmlinuz-{version}", target / "vmlinuz")
     _write_disk(root, target)
@@ -350,6 +318,14 @@ def _install_files(root: Path) -> None:
     systemctl = ["systemctl", "--root", str(root)]
     host.run([*systemctl, "enable", "qat-hardware.service", "systemd-networkd.service"])
     host.run([*systemctl, "mask", *NEEDLESS_UNITS])
+
+
+def _install_kubelet(root: Path) -> None:
+    shutil.copytree(KUBERNETES_SOURCES / "files", root, dirs_exist_ok=True, copy_function=_copy_for_root)
+    shutil.copy(programs.directory() / "kubelet", root / "usr/bin")
+    applets = host.run(["chroot", root, "busybox", "--list"]).split()
+    pod_image.write(root / "usr/local/share/pod-image.tar", root / "bin/busybox", applets)
+    host.run(["systemctl", "--root", root, "enable", "containerd.service", "pod-image.service"])
 
 
 def _copy_for_root(source: str, target: str) -> None:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from . import accelerator, host, image, prune, qemu
 from .errors import LabError
 from .hardware import Hardware
-from .paths import cache_directory, machine_directory, machines_directory
+from .image import Flavour
+from .paths import cache_directory, machine_directory, machine_names
 from .qmp import Qmp
 from .ssh import Connection, Result
 
@@ -83,13 +84,18 @@ class Machine:
 
     @classmethod
     def start(
-        cls, name: str, hardware: Hardware | None = None, forwards: Sequence[str] = (), cold: bool = False
+        cls,
+        name: str,
+        hardware: Hardware | None = None,
+        forwards: Sequence[str] = (),
+        cold: bool = False,
+        flavour: Flavour = Flavour.PLAIN,
     ) -> Machine:
         """Start a new machine and wait until it answers.
 
         Each forward is ADDRESS:PORT=HOST:PORT, an address of the guest's network (10.0.2.0/24) that leads to one of
-        this host. cold boots instead of continuing from a saved state. LabError if it cannot be started; nothing of
-        it is left then.
+        this host. cold boots instead of continuing from a saved state; flavour is what is installed. LabError if it cannot
+        be started; nothing of it is left then.
         """
         directory = machine_directory(name)
         hardware = hardware or Hardware()
@@ -97,7 +103,7 @@ class Machine:
             if qemu.pid(directory) is not None:
                 raise LabError(f"machine {name!r} runs already: stop it with `lab stop {name}`.")
             _remove(directory)
-            base = image.ensure()
+            base = image.ensure(flavour)
             speed = accelerator.choose(base)
             state = None if cold else _saved_state(base, speed, hardware)
             disk = state.with_name("disk.qcow2") if state else base.disk
@@ -187,8 +193,7 @@ class Machine:
 
 def names() -> list[str]:
     """Names of all machines that exist, running or not."""
-    directory = machines_directory()
-    return sorted(path.name for path in directory.iterdir() if path.is_dir()) if directory.exists() else []
+    return machine_names()
 
 
 def remove(name: str) -> None:

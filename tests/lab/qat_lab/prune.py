@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATES_KEPT = 12
-LAYERS_KEPT = {"disk": 3, "modules": 3, "base": 2}
+LAYERS_KEPT = {"disk": 6, "modules": 3, "base": 2, "node": 2, "kubernetes": 2}
 """Layers of each kind that stay although no state builds on them: other checkouts may be at work on theirs."""
 
 
@@ -28,7 +28,7 @@ def prune(disks_in_use: Iterable[Path]) -> None:
         if state not in kept:
             shutil.rmtree(state.parent, ignore_errors=True)
     needed = {(state.parent / "image").resolve() for state in kept} | {disk.parent for disk in used}
-    needed.update(image.layers())
+    needed.update(image.current_layers())
     for kind, number in LAYERS_KEPT.items():
         layers = _newest_first(path for path in cache_directory().glob(f"image/{kind}-*") if "." not in path.name)
         for layer in layers[number:]:
