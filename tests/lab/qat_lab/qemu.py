@@ -4,19 +4,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import shlex
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import processes
 from .errors import LabError
 from .hardware import BUSES, Hardware
 from .paths import SOURCES
@@ -26,11 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BINARY = "qemu-system-x86_64"
+NAME = "qemu"
 START_SECONDS = 10
-STOP_SECONDS = 10
-
-# The QEMUs that this process started, by their directory. They outlive it; it only has to collect those it ends itself.
-_children: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ def command(launch: Launch) -> list[str]:
     forwards = f",hostfwd=tcp:127.0.0.1:{launch.ssh_port}-:22" + "".join(map(_guest_forward, launch.forwards))
     return [
         BINARY,
-        *("-nodefaults", "-no-user-config", "-display", "none", "-pidfile", "qemu.pid"),
+        *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-M", "q35,kernel-irqchip=split", *launch.accelerator),
         *("-m", str(memory), "-smp", f"{hardware.cpus},sockets={hardware.nodes}", *_numa(hardware)),
         *("-device", "intel-iommu,intremap=on,caching-mode=on", "-device", port),
@@ -107,27 +101,15 @@ def command(launch: Launch) -> list[str]:
 
 def start(directory: Path, launch: Launch) -> Qmp:
     """Start QEMU in the background and return a session with it; LabError with QEMU's own words if it ends."""
-    with (directory / "qemu.log").open("wb") as log:
-        try:
-            process = subprocess.Popen(
-                command(launch),
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise LabError(f"{BINARY} is not installed: install the packages in tests/lab/packages.txt.") from error
-    _children[directory] = process
+    process = processes.start(directory, NAME, command(launch))
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             return Qmp(directory)
         except LabError:
             if process.poll() is not None:
-                words = (directory / "qemu.log").read_text(errors="replace").strip()
-                raise LabError(f"QEMU did not start: {words or f'exit code {process.returncode}'}") from None
+                said = processes.words(directory, NAME)
+                raise LabError(f"QEMU did not start: {said or f'exit code {process.returncode}'}") from None
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
@@ -135,36 +117,14 @@ def start(directory: Path, launch: Launch) -> Qmp:
 
 def pid(directory: Path) -> int | None:
     """Process id of the QEMU that runs in this directory, or None."""
-    try:
-        number = int((directory / "qemu.pid").read_text())
-        # The file may outlive the process, and the number then belong to another one.
-        if os.readlink(f"/proc/{number}/cwd") != str(directory):
-            return None
-        words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return None
-    return number if words[0] == BINARY.encode() else None
+    return processes.pid(directory, NAME)
 
 
 def stop(directory: Path) -> None:
     """End the QEMU that runs in this directory, if one does, and wait until it is gone."""
-    child = _children.pop(directory, None)
-    number = child.pid if child else pid(directory)
-    if number is None:
-        return
-    _signal(number, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while child.poll() is None if child else pid(directory) == number:
-        if time.monotonic() > deadline:
-            _signal(number, signal.SIGKILL)
-        time.sleep(0.02)
-    for name in ("qemu.pid", "qmp.sock", "console.sock"):
+    processes.stop(directory, NAME)
+    for name in ("qmp.sock", "console.sock"):
         (directory / name).unlink(missing_ok=True)
-
-
-def _signal(number: int, kind: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(number, kind)
 
 
 def ssh_port(qmp: Qmp) -> int:

@@ -1,0 +1,282 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster from up to down, and what tests ask of it: nodes, what they offer, and pods."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from .. import host, image, machine, pod_image
+from ..errors import LabError
+from ..hardware import Hardware
+from ..machine import Machine
+from ..paths import cluster_directory, cluster_names
+from . import control_plane
+from .api import ApiError, Document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NODE_MEMORY = 2048
+"""MiB of a machine that runs kubelet, containerd and some dozens of pods of ours."""
+PATIENCE = 180.0
+PODS = "/api/v1/namespaces/default/pods"
+FINAL = ("Succeeded", "Failed")
+
+
+class Cluster:
+    """A running cluster, by its name. As a context manager it is taken down at the end."""
+
+    def __init__(self, name: str) -> None:
+        """Take up a cluster that was started before; LabError if there is none of that name."""
+        self.name = name
+        self.directory = cluster_directory(name)
+        try:
+            self.nodes: list[str] = json.loads((self.directory / "nodes.json").read_text())
+        except OSError as error:
+            raise LabError(f"there is no cluster {name!r}: start it with `lab cluster up {name}`.") from error
+        self.api = control_plane.api(self.directory)
+
+    @classmethod
+    def up(cls, name: str, hardware: Hardware | None = None, nodes: int = 1) -> Cluster:
+        """Start a cluster of machines with this hardware, and wait until all nodes are ready.
+
+        The machines are NAME-1, NAME-2 and so on. LabError if it cannot be started; nothing of it is left then.
+        """
+        directory = cluster_directory(name)
+        names = [f"{name}-{number}" for number in range(1, nodes + 1)]
+        hardware = hardware or Hardware(memory=NODE_MEMORY)
+        with _lock(directory):
+            if directory.exists():
+                raise LabError(f"cluster {name!r} is there already: remove it with `lab cluster down {name}`.")
+            if taken := [node for node in names if node in machine.names()]:
+                raise LabError(f"the nodes would be {', '.join(names)}, but there is a machine {taken[0]!r} already.")
+            try:
+                _up(directory, names, hardware)
+                cluster = cls(name)
+                cluster.wait_until_ready()
+            except BaseException:
+                _down(directory, names)
+                raise
+        return cluster
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    def down(self) -> None:
+        """Take the cluster down and remove everything of it; it is no error if that has been done."""
+        down(self.name)
+
+    @property
+    def running(self) -> bool:
+        """Whether the control plane and all machines run."""
+        known = machine.names()
+        return control_plane.running(self.directory) and all(
+            node in known and Machine(node).running for node in self.nodes
+        )
+
+    @property
+    def kubeconfig(self) -> Path:
+        """File with which kubectl and other clients on this host have every right in the cluster."""
+        return control_plane.kubeconfig(self.directory)
+
+    def machine(self, node: str = "") -> Machine:
+        """The machine of a node, by default of the first."""
+        return Machine(node or self.nodes[0])
+
+    def wait_for(
+        self, what: str, get: Callable[[], Any], wanted: Callable[[Any], bool], limit: float = PATIENCE
+    ) -> Any:
+        """Ask again until the answer is as wanted, and return it; LabError with the last answer after limit seconds."""
+        deadline = time.monotonic() + limit
+        while not wanted(value := get()):
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"{what} did not come true within {limit:.0f} s: {json.dumps(value, default=str)[:2000]}"
+                )
+            time.sleep(0.2)
+        return value
+
+    # Nodes.
+
+    def node(self, node: str = "") -> Document:
+        """A node as the API describes it, by default the first."""
+        return self.api.get(f"/api/v1/nodes/{node or self.nodes[0]}")
+
+    def ready(self, node: str = "") -> bool:
+        """Whether kubelet has said lately that the node can run pods."""
+        try:
+            conditions = self.node(node)["status"].get("conditions", ())
+        except ApiError as error:
+            if error.code == 404:
+                return False
+            raise
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+    def wait_until_ready(self) -> None:
+        """Wait until all nodes are ready."""
+        for node in self.nodes:
+            self._wait_until_ready(node)
+
+    def _wait_until_ready(self, node: str) -> None:
+        try:
+            self.wait_for(f"that node {node} is ready", lambda: self.ready(node), bool)
+        except LabError as error:
+            said = self.machine(node).run("journalctl -u kubelet -n 10 --no-pager -o cat", check=False).stdout
+            raise LabError(f"{error}\nkubelet's last lines:\n{said}") from error
+
+    def offered(self, resource: str, node: str = "") -> tuple[int, int]:
+        """How many units of an extended resource a node has (capacity), and how many pods can be given (allocatable)."""
+        status = self.node(node)["status"]
+        return int(status["capacity"].get(resource, "0")), int(status["allocatable"].get(resource, "0"))
+
+    def wait_for_offer(self, resource: str, capacity: int, allocatable: int | None = None, node: str = "") -> None:
+        """Wait until a node offers so many units; allocatable is the same number unless it is given."""
+        wanted = (capacity, capacity if allocatable is None else allocatable)
+        self.wait_for(f"{wanted} of {resource}", lambda: self.offered(resource, node), lambda offer: offer == wanted)
+
+    # Pods.
+
+    def create_pod(self, name: str, resources: dict[str, int] | None = None, **specification: Any) -> Document:
+        """Make a pod of one container that does nothing, with so many units of extended resources.
+
+        The specification is what else its spec shall have, such as nodeName.
+        """
+        limits = {resource: str(number) for resource, number in (resources or {}).items()}
+        container = {
+            "name": "main",
+            "image": pod_image.NAME,
+            "imagePullPolicy": "Never",
+            "resources": {"limits": limits},
+        }
+        return self.api.post(
+            PODS,
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name},
+                "spec": {
+                    "containers": [container],
+                    "restartPolicy": "Never",
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 5,
+                    **specification,
+                },
+            },
+        )
+
+    def pod(self, name: str) -> Document:
+        """A pod as the API describes it."""
+        return self.api.get(f"{PODS}/{name}")
+
+    def wait_for_phase(self, name: str, phase: str = "Running") -> Document:
+        """Wait until a pod is in a phase, and return it; LabError if it ends in another one."""
+        pod: Document = self.wait_for(
+            f"phase {phase} of pod {name}",
+            lambda: self.pod(name),
+            lambda pod: pod["status"]["phase"] in (phase, *FINAL),
+        )
+        status = pod["status"]
+        if status["phase"] != phase:
+            raise LabError(f"pod {name} is {status['phase']}: {status.get('reason', '')} {status.get('message', '')}")
+        return pod
+
+    def wait_until_unschedulable(self, name: str) -> str:
+        """Wait until the scheduler has found no node for a pod, and return its words."""
+
+        def words() -> str:
+            for condition in self.pod(name)["status"].get("conditions", ()):
+                if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+                    return str(condition["message"])
+            return ""
+
+        return str(self.wait_for(f"that pod {name} is unschedulable", words, bool))
+
+    def delete_pod(self, name: str) -> None:
+        """Remove a pod, and wait until kubelet has ended it and it is gone; it is no error if there is none."""
+        with contextlib.suppress(ApiError):
+            self.api.delete(f"{PODS}/{name}")
+        self.wait_for(f"that pod {name} is gone", self.pods, lambda names: name not in names)
+
+    def pods(self) -> list[str]:
+        """Names of all pods."""
+        return [pod["metadata"]["name"] for pod in self.api.get(PODS)["items"]]
+
+    def execute(self, name: str, command: str) -> str:
+        """What a shell command in the container of a running pod prints, without kube-apiserver; CommandFailed if it fails."""
+        pod = self.pod(name)
+        container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        words = [
+            "ctr",
+            "--namespace",
+            "k8s.io",
+            "tasks",
+            "exec",
+            "--exec-id",
+            "lab",
+            container,
+            "/bin/sh",
+            "-c",
+            command,
+        ]
+        return self.machine(pod["spec"]["nodeName"]).run(shlex.join(words)).stdout
+
+
+def names() -> list[str]:
+    """Names of all clusters that exist, running or not."""
+    return cluster_names()
+
+
+def down(name: str) -> None:
+    """Take a cluster down and remove it, even one whose start was cut short."""
+    directory = cluster_directory(name)
+    with _lock(directory):
+        try:
+            nodes: list[str] = json.loads((directory / "nodes.json").read_text())
+        except OSError:
+            nodes = []
+        _down(directory, nodes)
+
+
+def _lock(directory: Path) -> Any:
+    return host.lock(directory.with_suffix(".lock"), f"it works on cluster {directory.name}")
+
+
+def _up(directory: Path, nodes: list[str], hardware: Hardware) -> None:
+    # Before anything else: it may compile for minutes, and has the control plane's programs too.
+    image.ensure(image.Flavour.NODE)
+    host.say(f"starting the control plane of {directory.name}")
+    control_plane.start(directory, nodes)
+    aside = directory / "nodes.json.new"
+    aside.write_text(json.dumps(nodes))
+    aside.rename(directory / "nodes.json")
+    forward = f"{control_plane.GUEST_ADDRESS}:{control_plane.GUEST_PORT}=127.0.0.1:{control_plane.port(directory)}"
+    with ThreadPoolExecutor() as pool:
+        for started in [pool.submit(_start_node, directory, node, hardware, forward) for node in nodes]:
+            started.result()
+    control_plane.wait(directory)
+    host.say("waiting until kubelet says that the node is ready")
+
+
+def _start_node(directory: Path, node: str, hardware: Hardware, forward: str) -> None:
+    """Start a machine and let its kubelet join, now and after every reboot."""
+    started = Machine.start(node, hardware, [forward], flavour=image.Flavour.NODE)
+    started.put(control_plane.kubeconfig_of_node(directory, node), "/etc/kubernetes/kubelet.conf", 0o600)
+    started.run("systemctl enable --quiet --now kubelet")
+
+
+def _down(directory: Path, nodes: list[str]) -> None:
+    for node in nodes:
+        machine.remove(node)
+    control_plane.stop(directory)
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,230 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control plane of a cluster, on this host: etcd, kube-apiserver and kube-scheduler.
+
+kube-apiserver listens on 127.0.0.1; etcd on Unix sockets in the directory of the cluster; the scheduler on nothing.
+There is no controller manager: nodes get no taints, pods need no service account, and a namespace is never cleared away.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from .. import host, image, processes
+from ..errors import LabError
+from . import programs
+from .api import Api, ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+HOST = "127.0.0.1"
+GUEST_ADDRESS = "10.0.2.100"
+"""Where a machine finds kube-apiserver: an address of QEMU's own network."""
+GUEST_PORT = 6443
+
+ADMIN = "admin"
+SCHEDULER = "system:kube-scheduler"
+
+# In this order they are started, and in the other stopped.
+PROGRAMS = ("etcd", "kube-apiserver", "kube-scheduler")
+START_SECONDS = 120
+TRIES = 3
+
+# etcd wants an address with a port, and takes the whole of it as the name of a socket in its directory.
+_CLIENTS, _PEERS = "unix://etcd.sock:1", "unix://peer.sock:1"
+
+
+def start(directory: Path, nodes: Sequence[str]) -> None:
+    """Start a control plane that lets these nodes in, in a new directory; returns before it answers.
+
+    LabError if one of its programs ends at once.
+    """
+    directory.mkdir(parents=True, mode=0o700)
+    _make_certificate(directory)
+    _make_tokens(directory, nodes)
+    processes.start(directory, "etcd", _etcd())
+    # kube-apiserver waits 20 s before it tries a second time.
+    _wait_for_etcd(directory)
+    _start_api_server(directory)
+    for user in (ADMIN, SCHEDULER):
+        kubeconfig(directory, user).write_bytes(_kubeconfig(f"https://{HOST}:{port(directory)}", directory, user))
+    processes.start(directory, "kube-scheduler", _scheduler())
+
+
+def stop(directory: Path) -> None:
+    """End all programs of a control plane; it is no error if they have ended."""
+    for name in reversed(PROGRAMS):
+        processes.stop(directory, name)
+
+
+def running(directory: Path) -> bool:
+    """Whether all of its programs run."""
+    return all(processes.pid(directory, name) is not None for name in PROGRAMS)
+
+
+def api(directory: Path) -> Api:
+    """A client with every right."""
+    return Api(HOST, port(directory), directory / "server.crt", _tokens(directory)[ADMIN])
+
+
+def kubeconfig(directory: Path, user: str = ADMIN) -> Path:
+    """The file by which a client on this host, such as kubectl, knows kube-apiserver, and is known by it."""
+    return directory / f"{user.removeprefix('system:')}.conf"
+
+
+def port(directory: Path) -> int:
+    """The port of kube-apiserver on 127.0.0.1."""
+    return int((directory / "port").read_text())
+
+
+def wait(directory: Path) -> None:
+    """Wait until kube-apiserver is ready; LabError with the last lines of a program that ended, or after two minutes."""
+    deadline = time.monotonic() + START_SECONDS
+    client = api(directory)
+    while True:
+        for name in PROGRAMS:
+            _check(directory, name)
+        with contextlib.suppress(ApiError, OSError):
+            client.text("/readyz")
+            return
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"kube-apiserver was not ready within {START_SECONDS} s: see {directory}/kube-apiserver.log."
+            )
+        time.sleep(0.2)
+
+
+def kubeconfig_of_node(directory: Path, node: str) -> bytes:
+    """The file by which a kubelet in a machine knows kube-apiserver, and is known by it."""
+    return _kubeconfig(f"https://{GUEST_ADDRESS}:{GUEST_PORT}", directory, _node_user(node))
+
+
+# Certificates, tokens and files.
+
+
+def _make_certificate(directory: Path) -> None:
+    """A certificate of the server that is its own authority; its key also signs what little the API wants signed."""
+    names = f"subjectAltName=IP:{HOST},IP:{GUEST_ADDRESS}"
+    # Python 3.13 and newer wants the use of an authority's key said.
+    use = "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=kube-apiserver"]
+    words += ["-addext", names, "-addext", use, "-keyout", "server.key", "-out", "server.crt"]
+    host.run(words, cwd=directory)
+
+
+def _make_tokens(directory: Path, nodes: Iterable[str]) -> None:
+    users = {ADMIN: "system:masters", SCHEDULER: "", **dict.fromkeys(map(_node_user, nodes), "system:nodes")}
+    tokens = {user: secrets.token_hex(16) for user in users}
+    (directory / "tokens.json").write_text(json.dumps(tokens))
+    lines = [f'{tokens[user]},{user},{user},"{group}"' for user, group in users.items()]
+    (directory / "tokens.csv").write_text("\n".join(lines) + "\n")
+
+
+def _tokens(directory: Path) -> dict[str, str]:
+    tokens: dict[str, str] = json.loads((directory / "tokens.json").read_text())
+    return tokens
+
+
+def _node_user(node: str) -> str:
+    return f"system:node:{node}"
+
+
+def _kubeconfig(server: str, directory: Path, user: str) -> bytes:
+    encoded = base64.b64encode((directory / "server.crt").read_bytes()).decode()
+    token = _tokens(directory)[user]
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority-data": encoded}}],
+        "users": [{"name": "lab", "user": {"token": token}}],
+        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
+        "current-context": "lab",
+    }
+    # JSON is YAML.
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+# Programs.
+
+
+def _etcd() -> list[str]:
+    clients = ["--listen-client-urls", _CLIENTS, "--advertise-client-urls", _CLIENTS]
+    peers = [
+        "--listen-peer-urls",
+        _PEERS,
+        "--initial-advertise-peer-urls",
+        _PEERS,
+        "--initial-cluster",
+        f"default={_PEERS}",
+    ]
+    return [str(image.etcd()), "--data-dir", "etcd", *clients, *peers]
+
+
+def _api_server(number: int) -> list[str]:
+    return [
+        str(programs.directory() / "kube-apiserver"),
+        f"--etcd-servers={_CLIENTS}",
+        f"--bind-address={HOST}",
+        f"--advertise-address={HOST}",
+        f"--secure-port={number}",
+        "--tls-cert-file=server.crt",
+        "--tls-private-key-file=server.key",
+        "--token-auth-file=tokens.csv",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        # Both rely on the controller manager: it makes the accounts, and takes the taint of a new node away.
+        "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+        "--allow-privileged=true",
+        f"--service-account-issuer=https://{HOST}",
+        "--service-account-signing-key-file=server.key",
+        "--service-account-key-file=server.key",
+        "--service-cluster-ip-range=10.89.0.0/16",
+        "--endpoint-reconciler-type=none",
+    ]
+
+
+def _scheduler() -> list[str]:
+    nothing = ["--port=0", "--secure-port=0", "--leader-elect=false"]
+    return [str(programs.directory() / "kube-scheduler"), "--kubeconfig=kube-scheduler.conf", *nothing]
+
+
+def _start_api_server(directory: Path) -> None:
+    """Start kube-apiserver on a free port, and see that it gets it: another program may be quicker."""
+    for _ in range(TRIES):
+        with socket.create_server((HOST, 0)) as probe:
+            number = probe.getsockname()[1]
+        (directory / "port").write_text(f"{number}\n")
+        process = processes.start(directory, "kube-apiserver", _api_server(number))
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection((HOST, number)):
+                return
+            time.sleep(0.05)
+        processes.stop(directory, "kube-apiserver")
+    raise LabError(f"kube-apiserver does not listen: {_last_words(directory, 'kube-apiserver')}")
+
+
+def _wait_for_etcd(directory: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not (directory / _CLIENTS.removeprefix("unix://")).exists():
+        _check(directory, "etcd")
+        if time.monotonic() > deadline:
+            raise LabError(f"etcd did not listen within {START_SECONDS} s: {_last_words(directory, 'etcd')}")
+        time.sleep(0.05)
+
+
+def _check(directory: Path, name: str) -> None:
+    if processes.pid(directory, name) is None:
+        raise LabError(f"{name} ended: {_last_words(directory, name)}")
+
+
+def _last_words(directory: Path, name: str) -> str:
+    return "\n".join(processes.words(directory, name).splitlines()[-5:]) or "it said nothing."
