@@ -80,6 +80,11 @@ def machine(shell: Shell) -> None:
     shell.run("pytest", *SIDE_BY_SIDE, "tests/machine")
 
 
+def cluster(shell: Shell) -> None:
+    """The collection on a node of a real Kubernetes, which is compiled the first time."""
+    shell.run("pytest", "tests/cluster")
+
+
 def molecule(shell: Shell) -> None:
     """The collection on the virtual QAT machine, from untouched to verified."""
     shell.run("molecule", "test", "--all", MOLECULE_EPHEMERAL_DIRECTORY=BUILD / "molecule")
@@ -93,6 +98,7 @@ STAGES: dict[str, Callable[[Shell], None]] = {
     "build": build,
     "lab": lab,
     "machine": machine,
+    "cluster": cluster,
     "molecule": molecule,
 }
 

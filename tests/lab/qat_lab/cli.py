@@ -9,6 +9,8 @@ import os
 import sys
 
 from . import console, host, image, machine, relay
+from .cluster import cluster
+from .cluster.cluster import Cluster
 from .errors import LabError
 from .hardware import DEFAULT_PFS, GENERATIONS, Hardware
 from .inventory import inventory
@@ -47,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     command("image", _image, "build the disk image, if it is not there yet").add_argument(
         "--node", action="store_true", help="that of a node of a cluster, with Kubernetes, which is compiled first"
     )
-    _add_start_options(command("start", _start, "start a machine and wait until it answers", machines="1"))
+    start = command("start", _start, "start a machine and wait until it answers", machines="1")
+    _add_hardware_options(start, memory=1024)
+    _add_start_options(start)
     command("stop", _stop, "stop machines and remove all of them", machines="*").add_argument(
         "--all", action="store_true", help="every machine there is"
     )
@@ -61,13 +65,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("list", _list, "list all machines")
     command("inventory", _inventory, "print an Ansible inventory of machines", machines="+")
+    _add_cluster_commands(commands.add_parser("cluster", help="Kubernetes whose nodes are machines"))
     pipe = command("relay", _relay, "connect standard input and output to a port (used by QEMU)")
     pipe.add_argument("host")
     pipe.add_argument("port", type=int)
     return parser
 
 
-def _add_start_options(parser: argparse.ArgumentParser) -> None:
+def _add_cluster_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, do: object, text: str, clusters: str | None = None) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(do=do)
+        if clusters is not None:
+            sub.add_argument("name", metavar="NAME", nargs=clusters or None)
+        return sub
+
+    up = command("up", _cluster_up, "start a cluster and wait until its nodes are ready", "")
+    up.add_argument("--nodes", type=int, default=1, metavar="N", help="machines NAME-1, ... (default %(default)s)")
+    _add_hardware_options(up, memory=cluster.NODE_MEMORY)
+    command("down", _cluster_down, "stop clusters and remove all of them", "*").add_argument(
+        "--all", action="store_true", help="every cluster there is"
+    )
+    command("list", _cluster_list, "list all clusters")
+    command("kubeconfig", _cluster_kubeconfig, "print the name of the file with which kubectl reaches a cluster", "")
+
+
+def _add_hardware_options(parser: argparse.ArgumentParser, memory: int) -> None:
     pfs = "FAMILY@[DOMAIN:]BUS[:NODE][/VFS],...: the simulated PFs (default %(default)s); empty for none"
     parser.add_argument("--pfs", default=DEFAULT_PFS, metavar="SPEC", help=pfs)
     parser.add_argument(
@@ -76,8 +101,11 @@ def _add_start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-iommu", action="store_true", help="the kernel leaves the IOMMU off unless its arguments ask for it"
     )
-    parser.add_argument("--memory", type=int, default=1024, metavar="MB", help="default %(default)s")
+    parser.add_argument("--memory", type=int, default=memory, metavar="MB", help="default %(default)s")
     parser.add_argument("--cpus", type=int, default=2, metavar="N", help="default %(default)s")
+
+
+def _add_start_options(parser: argparse.ArgumentParser) -> None:
     forward = "an address of the guest's network that leads to one of this host, e.g. 10.0.2.100:6443=127.0.0.1:6443"
     parser.add_argument("--guestfwd", action="append", default=[], metavar="ADDRESS:PORT=HOST:PORT", help=forward)
     parser.add_argument("--cold", action="store_true", help="boot, instead of continuing from a saved state")
@@ -87,27 +115,36 @@ def _image(options: argparse.Namespace) -> None:
     print(image.ensure(image.Flavour.NODE if options.node else image.Flavour.PLAIN).disk)
 
 
-def _start(options: argparse.Namespace) -> None:
-    hardware = Hardware(
+def _hardware(options: argparse.Namespace) -> Hardware:
+    return Hardware(
         pfs=options.pfs,
         generation=options.generation,
         iommu=not options.no_iommu,
         memory=options.memory,
         cpus=options.cpus,
     )
-    started = Machine.start(options.name, hardware, options.guestfwd, options.cold)
+
+
+def _start(options: argparse.Namespace) -> None:
+    started = Machine.start(options.name, _hardware(options), options.guestfwd, options.cold)
     host.say(f"{started.name} answers on port {started.record.port}")
 
 
 def _stop(options: argparse.Namespace) -> None:
-    known = machine.names()
-    wanted = known if options.all else options.name
-    if not wanted and not options.all:
-        raise LabError("name the machines to stop, or use --all.")
-    if unknown := [name for name in wanted if name not in known]:
-        raise LabError(f"there is no machine {', '.join(map(repr, unknown))}.")
-    for name in wanted:
+    for name in _wanted(options, machine.names(), "machine"):
         machine.remove(name)
+
+
+def _wanted(options: argparse.Namespace, known: list[str], what: str) -> list[str]:
+    """The names on the command line, or all; LabError without a name, or with one that is not known."""
+    if options.all:
+        return known
+    wanted: list[str] = options.name
+    if not wanted:
+        raise LabError(f"name the {what}s to stop, or use --all.")
+    if unknown := [name for name in wanted if name not in known]:
+        raise LabError(f"there is no {what} {', '.join(map(repr, unknown))}.")
+    return wanted
 
 
 def _reset(options: argparse.Namespace) -> None:
@@ -147,6 +184,31 @@ def _list(_: argparse.Namespace) -> None:
 
 def _inventory(options: argparse.Namespace) -> None:
     sys.stdout.write(inventory([Machine(name) for name in options.name]))
+
+
+def _cluster_up(options: argparse.Namespace) -> None:
+    started = Cluster.up(options.name, _hardware(options), options.nodes)
+    host.say(f"{started.name} is up: export KUBECONFIG={started.kubeconfig}")
+
+
+def _cluster_down(options: argparse.Namespace) -> None:
+    for name in _wanted(options, cluster.names(), "cluster"):
+        cluster.down(name)
+
+
+def _cluster_list(_: argparse.Namespace) -> None:
+    for name in cluster.names():
+        try:
+            chosen = Cluster(name)
+        except LabError:
+            print(f"{name}  (starting, or left over: `lab cluster down {name}` removes it)")
+            continue
+        state = "running" if chosen.running else "dead"
+        print(f"{name}  {state}  port {chosen.port}  nodes {' '.join(chosen.nodes)}")
+
+
+def _cluster_kubeconfig(options: argparse.Namespace) -> None:
+    print(Cluster(options.name).kubeconfig)
 
 
 def _relay(options: argparse.Namespace) -> None:

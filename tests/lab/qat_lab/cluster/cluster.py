@@ -86,6 +86,11 @@ class Cluster:
         )
 
     @property
+    def port(self) -> int:
+        """The port of kube-apiserver on 127.0.0.1."""
+        return control_plane.port(self.directory)
+
+    @property
     def kubeconfig(self) -> Path:
         """File with which kubectl and other clients on this host have every right in the cluster."""
         return control_plane.kubeconfig(self.directory)
@@ -134,6 +139,17 @@ class Cluster:
         except LabError as error:
             said = self.machine(node).run("journalctl -u kubelet -n 10 --no-pager -o cat", check=False).stdout
             raise LabError(f"{error}\nkubelet's last lines:\n{said}") from error
+
+    def restart_kubelet(self, before: str = "", node: str = "") -> None:
+        """Restart kubelet, with shell commands while it is stopped, and wait until it has said again that the node is ready."""
+        script = f"systemctl stop kubelet && {{ {before or ':'}; }} && date --utc +%FT%TZ && systemctl start kubelet"
+        since = self.machine(node).run(script).stdout.split()[-1]
+
+        def lately() -> bool:
+            conditions = self.node(node)["status"]["conditions"]
+            return self.ready(node) and all(condition["lastHeartbeatTime"] > since for condition in conditions)
+
+        self.wait_for("that the restarted kubelet is ready", lately, bool)
 
     def offered(self, resource: str, node: str = "") -> tuple[int, int]:
         """How many units of an extended resource a node has (capacity), and how many pods can be given (allocatable)."""
@@ -202,11 +218,22 @@ class Cluster:
 
         return str(self.wait_for(f"that pod {name} is unschedulable", words, bool))
 
+    def environment(self, name: str) -> dict[str, str]:
+        """The environment of the container of a running pod."""
+        return dict(line.split("=", 1) for line in self.execute(name, "env").splitlines() if "=" in line)
+
     def delete_pod(self, name: str) -> None:
         """Remove a pod, and wait until kubelet has ended it and it is gone; it is no error if there is none."""
         with contextlib.suppress(ApiError):
             self.api.delete(f"{PODS}/{name}")
         self.wait_for(f"that pod {name} is gone", self.pods, lambda names: name not in names)
+
+    def delete_pods(self) -> None:
+        """Remove all pods as `delete_pod` does, at once."""
+        for name in self.pods():
+            with contextlib.suppress(ApiError):
+                self.api.delete(f"{PODS}/{name}")
+        self.wait_for("that all pods are gone", self.pods, lambda names: not names)
 
     def pods(self) -> list[str]:
         """Names of all pods."""

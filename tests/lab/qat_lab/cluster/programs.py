@@ -58,7 +58,7 @@ def key() -> str:
 def ensure() -> None:
     """Compile the programs if they are not there; needs root."""
     if given() is None:
-        layers.build(layer(), _build, "Kubernetes, which takes about five minutes on two cores, and is done once")
+        layers.build(layer(), _build, "Kubernetes, which takes two to four minutes on two cores, and is done once")
 
 
 def _build(target: Path) -> None:

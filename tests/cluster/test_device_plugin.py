@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VFs as a resource of a real node: offered, given to pods one by one, refused when there are none left, given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
+from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
+
+FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
+CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
+RULES = ({"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12}, {"services": ["sym", "asym"]})
+
+
+def include(controller: Controller, entry_point: str, **variables: Any) -> Run:
+    task = {"name": "accel.qat.device_plugin", "tasks_from": entry_point}
+    run = controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": variables}])
+    assert run.code == 0, run.output
+    return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugin(cluster: Cluster, node: Node, controller: Controller) -> Iterator[None]:
+    """The role's work on a node with VFs; all of it is taken back."""
+    assert node.apply(*RULES).code == 0
+    node.run("mkdir /etc/accel-qat; cp /root/node.json /etc/accel-qat")
+    include(controller, "main")
+    yield
+    include(controller, "teardown")
+    node.run("rm -r /etc/accel-qat")
+    assert node.apply({"vfs": 0}).code == 0
+    cluster.wait_for_offer(CY, 16, 0)
+
+
+@pytest.fixture(scope="module")
+def vfs(node: Node) -> dict[str, str]:
+    """The VFs that do cryptography, each with the number of its VFIO group."""
+    addresses = [vf["address"] for vf in node.devices()[FIRST]["vfs"]]
+    groups = node.run("; ".join(f"basename $(readlink {DEVICES}/{vf}/iommu_group)" for vf in addresses)).split()
+    return dict(zip(addresses, groups, strict=True))
+
+
+@pytest.fixture(autouse=True)
+def tidy(no_pods: None) -> None:
+    """No test leaves a pod."""
+
+
+def given(cluster: Cluster, pod: str) -> list[str]:
+    """The VFs that a running pod was given, by its environment."""
+    environment = cluster.environment(pod)
+    return [value for name, value in sorted(environment.items()) if name.startswith("QAT")]
+
+
+def test_the_node_offers_its_vfs(cluster: Cluster) -> None:
+    cluster.wait_for_offer(CY, 16)
+    cluster.wait_for_offer(DC, 12)
+
+
+def test_a_pod_gets_one_vf_that_it_can_open(cluster: Cluster, vfs: dict[str, str]) -> None:
+    cluster.create_pod("one", {CY: 1})
+    cluster.wait_for_phase("one")
+    (vf,) = given(cluster, "one")
+    assert cluster.execute("one", "ls /dev/vfio").split() == [vfs[vf], "vfio"]
+    opened = cluster.execute("one", f"exec 3<> /dev/vfio/{vfs[vf]} 4<> /dev/vfio/vfio && echo opened")
+    assert opened.strip() == "opened"
+
+
+def test_a_pod_that_asks_for_none_gets_none(cluster: Cluster, vfs: dict[str, str]) -> None:
+    assert vfs
+    cluster.create_pod("none")
+    cluster.wait_for_phase("none")
+    assert given(cluster, "none") == []
+    assert cluster.execute("none", "ls /dev").split().count("vfio") == 0
+
+
+def test_a_pod_waits_until_another_gives_its_vf_back(cluster: Cluster, vfs: dict[str, str]) -> None:
+    cluster.create_pod("one", {CY: 1})
+    cluster.create_pod("others", {CY: 15})
+    for name in ("one", "others"):
+        cluster.wait_for_phase(name)
+    one = given(cluster, "one")
+    assert sorted(one + given(cluster, "others")) == sorted(vfs)
+
+    cluster.create_pod("late", {CY: 1})
+    assert f"Insufficient {CY}" in cluster.wait_until_unschedulable("late")
+    assert cluster.pod("late")["status"]["phase"] == "Pending"
+
+    cluster.delete_pod("one")
+    cluster.wait_for_phase("late")
+    assert given(cluster, "late") == one
+
+
+def test_a_sick_pf_is_not_offered(cluster: Cluster, node: Node) -> None:
+    node.fault(FIRST, "heartbeat", "dead")
+    cluster.wait_for_offer(CY, 16, 0)
+    node.fault(FIRST, "heartbeat", "alive")
+    cluster.wait_for_offer(CY, 16)
+
+
+def test_a_restart_of_kubelet_costs_no_pod_its_vf(cluster: Cluster) -> None:
+    cluster.create_pod("one", {CY: 1})
+    started = cluster.wait_for_phase("one")["status"]["containerStatuses"]
+    before = given(cluster, "one")
+    cluster.restart_kubelet()
+    cluster.wait_for_offer(CY, 16)
+    cluster.create_pod("others", {CY: 15})
+    cluster.wait_for_phase("others")
+    assert before[0] not in given(cluster, "others")
+    assert cluster.pod("one")["status"]["containerStatuses"] == started
