@@ -35,7 +35,8 @@ def plugin(cluster: Cluster, node: Node, controller: Controller) -> Iterator[Non
     include(controller, "teardown")
     node.run("rm -r /etc/accel-qat")
     assert node.apply({"vfs": 0}).code == 0
-    cluster.wait_for_offer(CY, 16, 0)
+    # Five minutes later the capacity goes too.
+    cluster.wait_for("that no VF is offered", lambda: cluster.offered(CY)[1], lambda number: number == 0)
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,11 @@ def test_a_directory_that_lacks_a_program_is_refused(monkeypatch: pytest.MonkeyP
     )
 
 
+def test_a_cluster_without_nodes_is_refused() -> None:
+    with pytest.raises(LabError, match="a cluster of 0 nodes cannot be: ask for one or more"):
+        Cluster.up("empty", nodes=0)
+
+
 def test_an_unknown_cluster_is_refused() -> None:
     with pytest.raises(LabError, match="there is no cluster 'never': start it with `lab cluster up never`"):
         Cluster("never")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NODE_MEMORY = 2048
 """MiB of a machine that runs kubelet, containerd and some dozens of pods of ours."""
-PATIENCE = 180.0
+PATIENCE = 300.0
 PODS = "/api/v1/namespaces/default/pods"
 FINAL = ("Succeeded", "Failed")
 
@@ -50,6 +50,8 @@ class Cluster:
 
         The machines are NAME-1, NAME-2 and so on. LabError if it cannot be started; nothing of it is left then.
         """
+        if nodes < 1:
+            raise LabError(f"a cluster of {nodes} nodes cannot be: ask for one or more.")
         directory = cluster_directory(name)
         names = [f"{name}-{number}" for number in range(1, nodes + 1)]
         hardware = hardware or Hardware(memory=NODE_MEMORY)
