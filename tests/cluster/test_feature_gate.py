@@ -15,7 +15,7 @@ ARGUMENTS = "/etc/default/kubelet"
 SOCKET = "/var/lib/kubelet/device-plugins/kubelet.sock"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
 def arguments(cluster: Cluster, node: Node) -> Iterator[None]:
     """kubelet's arguments are put back."""
     node.run(f"cp {ARGUMENTS} /root/arguments")
@@ -23,7 +23,6 @@ def arguments(cluster: Cluster, node: Node) -> Iterator[None]:
     cluster.restart_kubelet(f"cp /root/arguments {ARGUMENTS}")
 
 
-@pytest.mark.usefixtures("arguments")
 @pytest.mark.parametrize(("gate", "socket"), [("false", False), ("true", True)])
 def test_the_socket_is_there_when_the_gate_is_on(cluster: Cluster, node: Node, gate: str, socket: bool) -> None:
     # A kubelet that was stopped leaves its socket behind.

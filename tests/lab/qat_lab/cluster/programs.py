@@ -51,8 +51,7 @@ def key() -> str:
     named = given()
     if named is None:
         return layer().name
-    with (named / "kubelet").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256((named / "kubelet").read_bytes()).hexdigest()
 
 
 def ensure() -> None:
