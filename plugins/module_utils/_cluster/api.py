@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The Kubernetes API through the client `kubernetes`, with each failure told in one sentence.
+
+Objects come as their JSON says them, not as the client's classes: those drop what they do not know.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.parameters import env_fallback
+
+from .._node.errors import ConfigurationError, NodeError
+from .extended import FIELD_MANAGER, Object
+
+try:
+    import kubernetes
+    import urllib3.exceptions
+    import yaml
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.config.config_exception import ConfigException
+except ImportError:
+    HAS_KUBERNETES = False
+    IMPORT_ERROR: str | None = traceback.format_exc()
+else:
+    HAS_KUBERNETES = True
+    IMPORT_ERROR = None
+
+REQUEST_SECONDS = 30.0
+"""How long one request may take."""
+
+
+def _from_environment(name: str, **option: t.Any) -> dict[str, t.Any]:
+    return {**option, "fallback": (env_fallback, [f"K8S_AUTH_{name}"])}
+
+
+ACCESS: dict[str, dict[str, t.Any]] = {
+    "kubeconfig": _from_environment("KUBECONFIG", type="path"),
+    "context": _from_environment("CONTEXT", type="str"),
+    "host": _from_environment("HOST", type="str"),
+    "api_key": _from_environment("API_KEY", type="str", no_log=True),
+    "ca_cert": _from_environment("SSL_CA_CERT", type="path"),
+    "validate_certs": _from_environment("VERIFY_SSL", type="bool"),
+}
+"""The arguments by which a module reaches the API server: the names and variables of kubernetes.core."""
+
+
+class ClusterError(NodeError):
+    """The API server cannot be reached, or refuses. `status` is the HTTP status of a refusal."""
+
+    kind = "cluster"
+
+    def __init__(self, problem: str, where: str = "", remedy: str = "", status: int | None = None) -> None:
+        super().__init__(problem, where, remedy)
+        self.status = status
+
+
+class Cluster:
+    """The few calls that the modules make."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        if not HAS_KUBERNETES:
+            module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
+        self._core = kubernetes.client.CoreV1Api(_client(module.params))
+
+    def node(self, name: str) -> Object:
+        """A Node; raises ClusterError."""
+        return self._call(f"node {name}", self._core.read_node, name)
+
+    def patch_node_status(self, name: str, patch: t.Sequence[Object]) -> Object:
+        """Patch a Node's status, which is a resource of its own: a patch of the Node leaves its status alone."""
+        return self._call(
+            f"node {name}",
+            self._core.patch_node_status,
+            name,
+            list(patch),
+            field_manager=FIELD_MANAGER,
+            _content_type="application/json-patch+json",
+        )
+
+    def create_pod(self, namespace: str, pod: Object) -> Object:
+        """Create a pod."""
+        return self._call(f"namespace {namespace}", self._core.create_namespaced_pod, namespace, pod)
+
+    def pod(self, namespace: str, name: str) -> Object | None:
+        """A pod, or None where there is none of this name."""
+        try:
+            return self._call(f"pod {namespace}/{name}", self._core.read_namespaced_pod, name, namespace)
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def delete_pod(self, namespace: str, name: str, grace_seconds: int) -> None:
+        """Delete a pod; it may be gone already."""
+        try:
+            self._call(
+                f"pod {namespace}/{name}",
+                self._core.delete_namespaced_pod,
+                name,
+                namespace,
+                grace_period_seconds=grace_seconds,
+            )
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+
+    def pod_log(self, namespace: str, name: str, container: str) -> str:
+        """What a container of a pod has printed."""
+        read = self._core.read_namespaced_pod_log
+        return self._text(f"pod {namespace}/{name}", read, name, namespace, container=container)
+
+    def pod_events(self, namespace: str, name: str) -> list[Object]:
+        """The events of a pod, the oldest first."""
+        selector = f"involvedObject.kind=Pod,involvedObject.name={name}"
+        where = f"events of pod {namespace}/{name}"
+        found = self._call(where, self._core.list_namespaced_event, namespace, field_selector=selector)
+        return list(found.get("items") or ())
+
+    def _call(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> Object:
+        try:
+            answer = json.loads(self._text(where, method, *arguments, **options))
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise ClusterError("the API server's answer is not JSON", where, "see what else listens at its address")
+        return answer
+
+    def _text(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
+        try:
+            answer = method(*arguments, **options, _preload_content=False, _request_timeout=REQUEST_SECONDS)
+            # Before release 36 of the client a refusal of an answer that is not taken apart is not raised.
+            if not 200 <= answer.status < 300:
+                raise ClusterError(*_refusal(answer.status, answer.data, where), status=answer.status)
+            return bytes(answer.data).decode("utf-8", "replace")
+        except ApiException as error:
+            raise ClusterError(*_refusal(error.status, error.body, where), status=error.status) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            host = self._core.api_client.configuration.host
+            raise ClusterError(
+                f"the API server cannot be reached: {_reason(error)}",
+                where=str(host),
+                remedy="see that the address is right and that the controller may connect to it",
+            ) from None
+
+
+_REMEDIES = {
+    401: "see that the credentials of the kubeconfig or api_key are valid",
+    403: "give these credentials the right to do that, see docs/extended_resources.md and docs/verify.md",
+    404: "see that the name is right",
+}
+
+
+def _refusal(status: int | None, body: t.Any, where: str) -> tuple[str, str, str]:
+    """Problem, place and remedy of an answer that is not a success."""
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+    try:
+        message = str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        message = " ".join(text.split())[:200]
+    remedy = _REMEDIES.get(status or 0, "correct what it names, or try again later")
+    return f"the API server answers {status}: {message or 'without a reason'}", where, remedy
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, which says most."""
+    reason = getattr(error, "reason", None)
+    while isinstance(reason, BaseException) and getattr(reason, "reason", None):
+        reason = reason.reason  # type: ignore[attr-defined]
+    cause = reason or error
+    text = str(getattr(cause, "strerror", None) or cause)
+    return re.sub(r"^.*: (\[Errno -?\d+\] )?", "", text) or type(cause).__name__
+
+
+def _client(params: Object) -> t.Any:
+    """A client by a kubeconfig, by an address and a token, or as a pod of the cluster itself; raises ConfigurationError."""
+    configuration = kubernetes.client.Configuration()
+    if not params["host"] or params["kubeconfig"]:
+        _load(configuration, params)
+    if params["host"]:
+        configuration.host = params["host"]
+    if params["api_key"]:
+        configuration.api_key = {"authorization": f"Bearer {params['api_key']}"}
+    if params["ca_cert"]:
+        configuration.ssl_ca_cert = params["ca_cert"]
+    if params["validate_certs"] is not None:
+        configuration.verify_ssl = params["validate_certs"]
+    # Nothing that is asked here becomes right by asking again at once, and each try may take the whole time.
+    configuration.retries = False
+    return kubernetes.client.ApiClient(configuration)
+
+
+def _load(configuration: t.Any, params: Object) -> None:
+    config: t.Any = kubernetes.config
+    try:
+        config.load_kube_config(params["kubeconfig"], params["context"], configuration)
+    except ConfigException as error:
+        if not params["kubeconfig"] and not params["context"]:
+            try:
+                config.load_incluster_config(configuration)
+            except ConfigException:
+                pass
+            else:
+                return
+        raise ConfigurationError(
+            f"cannot be used: {error}",
+            where=f"kubeconfig {params['kubeconfig'] or '~/.kube/config'}",
+            remedy="name the file of this cluster with kubeconfig, or give host and api_key",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ConfigurationError(
+            f"cannot be used: {' '.join(str(error).split())}",
+            where=f"kubeconfig {params['kubeconfig'] or '~/.kube/config'}",
+            remedy="correct the file",
+        ) from None

@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster, and modules that run against it with their real main() and the real client."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from types import ModuleType
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster
+
+
+class Controller:
+    """Runs modules with what reaches the cluster."""
+
+    def __init__(self, access: dict[str, t.Any], output: pytest.CaptureFixture[str]) -> None:
+        self.access = access
+        self._output = output
+
+    def run(self, module: ModuleType, check: bool = False, **arguments: t.Any) -> t.Any:
+        """The module's result."""
+        given = {**self.access, **arguments, "_ansible_check_mode": check}
+        with patch_module_args(given), pytest.raises(SystemExit) as caught:
+            module.main()
+        result = json.loads(self._output.readouterr().out)
+        assert bool(caught.value.code) == bool(result.get("failed"))
+        return result
+
+    def change(self, module: ModuleType, **arguments: t.Any) -> t.Any:
+        """Check, do, check again, do again; returns what the doing said."""
+        checked = self.run(module, check=True, **arguments)
+        done = self.run(module, **arguments)
+        assert (checked["changed"], checked["diff"]) == (True, done["diff"])
+        assert done["changed"]
+        for check in (True, False):
+            again = self.run(module, check=check, **arguments)
+            assert not again["changed"]
+            assert again["diff"]["before"] == again["diff"]["after"]
+        return done
+
+
+@pytest.fixture(autouse=True)
+def on_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for the other modules: the controller's part of Ansible would take the warnings."""
+    monkeypatch.setattr("ansible.module_utils._internal.is_controller", False)
+    monkeypatch.setattr("ansible.module_utils.common.warnings._global_warnings", {})
+    for name in [name for name in os.environ if name.startswith("K8S_AUTH_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def cluster() -> t.Iterator[FakeCluster]:
+    made = FakeCluster()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def controller(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> Controller:
+    return Controller({"host": cluster.url, "api_key": TOKEN}, capsys)
