@@ -24,4 +24,9 @@ options:
     description: Directory where the node's device files are mounted.
     type: path
     default: /dev
+  kubelet_root:
+    description:
+      - Kubelet's root directory, by which the pods are found that VFs were given to.
+      - When not given, those of the usual distributions are looked for, C(/var/lib/kubelet) first.
+    type: path
 """

@@ -13,14 +13,17 @@ from ._node.apply import ApplyError, Outcome, Planner, converge, rehearse
 from ._node.errors import NodeError
 from ._node.kernel import LiveKernel
 from ._node.ownership import RECORD, remember
+from ._node.paths import KUBELET_ROOTS
 from ._node.picture import Node
 from ._node.plan import Plan
+from ._node.pods import Pods
 from ._node.read import read_node
 
 ROOTS: dict[str, dict[str, t.Any]] = {
     "sysfs_root": {"type": "path", "default": "/sys"},
     "proc_root": {"type": "path", "default": "/proc"},
     "dev_root": {"type": "path", "default": "/dev"},
+    "kubelet_root": {"type": "path"},
 }
 
 CHANGES: dict[str, dict[str, t.Any]] = {
@@ -62,8 +65,9 @@ class NodeModule:
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
-        roots = (module.params[name] for name in ROOTS)
-        self.kernel = LiveKernel(*roots)
+        sysfs_root, proc_root, dev_root, kubelet_root = (module.params[name] for name in ROOTS)
+        pods = Pods([kubelet_root] if kubelet_root else KUBELET_ROOTS)
+        self.kernel = LiveKernel(sysfs_root, proc_root, dev_root, pods)
 
     def run(self, work: t.Callable[[NodeModule], dict[str, t.Any]]) -> t.NoReturn:
         """Ends the module with what `work` returns, or with the one sentence of the NodeError that it raises."""

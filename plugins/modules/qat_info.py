@@ -207,10 +207,17 @@ accel_qat:
               type: int
               sample: 0
             held_by:
-              description: The processes that have the VF open.
+              description:
+                - The pods that Kubernetes has given the VF to, and the processes that have it open.
+                - Of a process, C(pid), C(command) and the id of its C(container). Of a pod, its namespace and name as C(pod), and
+                  the name of the C(container).
+                - C(note) says how a pod is known when kubelet does not answer; with C(note) alone it is not known whether
+                  a pod has the VF.
               type: list
               elements: dict
-              sample: [{pid: 4711, command: qemu-system-x86, container: ""}]
+              sample:
+                - {pid: null, command: "", container: app, pod: default/web-0, note: ""}
+                - {pid: 4711, command: qemu-system-x86, container: "", pod: "", note: ""}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS
+from ansible_collections.accel.qat.plugins.module_utils._node.pods import NO_PODS, Assignments
 
 from .boot import bring_up, machine_of
 from .files import root_of
@@ -59,6 +60,7 @@ class FakeKernel:
         self.unprivileged = unprivileged
         self.writes: list[Write] = []
         self.slept = 0.0
+        self.assignments = NO_PODS
         self._root = root_of(machine)
         self._fetched: dict[str, str | OSError] = {}
         self._write_faults: list[_PathFault] = []
@@ -159,6 +161,9 @@ class FakeKernel:
     def sleep(self, seconds: float) -> None:
         self.slept += seconds
         self.machine.clock.pass_time(seconds)
+
+    def pods(self) -> Assignments:
+        return self.assignments
 
     # What a test does to it.
 

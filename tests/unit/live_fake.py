@@ -43,11 +43,11 @@ class LiveFake(FakeKernel):
         self.closed = True
 
 
-def put_in_place(monkeypatch: pytest.MonkeyPatch, where: object, kernel: FakeKernel) -> list[tuple[str, ...]]:
+def put_in_place(monkeypatch: pytest.MonkeyPatch, where: object, kernel: FakeKernel) -> list[tuple[t.Any, ...]]:
     """Have the module `where` get this kernel; returns the roots that it asks for."""
-    roots: list[tuple[str, ...]] = []
+    roots: list[tuple[t.Any, ...]] = []
 
-    def make(*asked: str) -> FakeKernel:
+    def make(*asked: t.Any) -> FakeKernel:
         roots.append(asked)
         return kernel
 

@@ -229,7 +229,7 @@ def refuse_new_users(kernel: Kernel, steps: t.Iterable[Step], node: Node) -> Non
         return
     holders = read_holders(kernel)
     for vf in taken:
-        for holder in holders.of(vf.iommu_group, ()):
+        for holder in holders.of_pods(vf.address, vf.driver) + holders.of(vf.iommu_group, ()):
             if holder not in vf.holders:
                 raise RefusedError(
                     f"{holder} has just opened {vf.address}",

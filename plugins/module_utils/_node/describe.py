@@ -77,7 +77,14 @@ def _vf(vf: PciFunction) -> dict[str, t.Any]:
         "vfio_node": vfio_node(vf.iommu_group) if vf.iommu_group and vf.driver else None,
         "numa_node": vf.numa_node,
         "held_by": [
-            {"pid": holder.pid, "command": holder.command, "container": holder.container} for holder in vf.holders
+            {
+                "pid": holder.pid or None,
+                "command": holder.command,
+                "container": holder.container,
+                "pod": holder.pod,
+                "note": holder.note,
+            }
+            for holder in vf.holders
         ],
     }
 

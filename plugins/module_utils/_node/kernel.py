@@ -23,6 +23,7 @@ import typing as t
 
 from .errors import NodeError, RefusedError, WriteTimeout
 from .paths import DEVICES
+from .pods import NO_PODS, Assignments, Pods
 
 READ_SECONDS = 5.0
 """How long to wait for a file that is read under the device's lock. Creating or removing 16 VFs holds it for about a second."""
@@ -85,11 +86,18 @@ class Kernel(t.Protocol):
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
 
+    def pods(self) -> Assignments:
+        """Which devices Kubernetes has given to pods."""
+
 
 class LiveKernel:
     """The kernel of the machine this process runs on, or of the host whose files are mounted at other places."""
 
-    def __init__(self, sysfs_root: str = "/sys", proc_root: str = "/proc", dev_root: str = "/dev") -> None:
+    def __init__(
+        self, sysfs_root: str = "/sys", proc_root: str = "/proc", dev_root: str = "/dev", pods: Pods | None = None
+    ) -> None:
+        """Without `pods` nobody is asked for them: kubelet's own device plugin must not wait for kubelet."""
+        self._pods = pods
         self._roots = (("/sys", sysfs_root), ("/proc", proc_root), ("/dev", dev_root))
         self._proxy: _Proxy | None = None
         self._fetched: dict[str, tuple[int, str]] = {}
@@ -172,6 +180,9 @@ class LiveKernel:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def pods(self) -> Assignments:
+        return self._pods.assignments() if self._pods else NO_PODS
 
     @contextlib.contextmanager
     def locked(self, seconds: float) -> t.Iterator[None]:

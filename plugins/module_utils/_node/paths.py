@@ -13,6 +13,9 @@ OSRELEASE = "/proc/sys/kernel/osrelease"
 VFIO = "/dev/vfio"
 VFIO_CDEVS = VFIO + "/devices"
 
+KUBELET_ROOTS = ("/var/lib/kubelet", "/var/snap/microk8s/common/var/lib/kubelet", "/var/lib/k0s/kubelet")
+"""Where kubelet has its root directory: nearly everywhere (k3s and RKE2 too), in microk8s, and in k0s."""
+
 
 def device_directory(address: str) -> str:
     """The directory of a PCI function, which is there as long as the function is."""

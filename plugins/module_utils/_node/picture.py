@@ -43,13 +43,24 @@ def address_after(address: str, distance: int) -> str:
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that has a device open. `container` is the container id its cgroup names, or an empty string."""
+    """A process that has a device open, or a pod that Kubernetes has given it to.
+
+    Of a process, `container` is the container id its cgroup names, or an empty string. Of a pod, `pid` is 0, `pod` its
+    namespace and name, and `container` the name of the container. `note` says how that is known where kubelet did not say it; with
+    `note` alone nobody could say whether a pod has the device.
+    """
 
     pid: int
     command: str
     container: str = ""
+    pod: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
+        if self.pod:
+            return f"pod {self.pod} (container {self.container}{', ' if self.note else ''}{self.note})"
+        if not self.pid:
+            return f"perhaps a pod ({self.note})"
         inside = f" in container {self.container[:12]}" if self.container else ""
         return f"{self.command} (pid {self.pid}){inside}"
 

@@ -17,8 +17,10 @@ from .describe import describe, plan_text, table
 from .errors import ConfigurationError, NodeError, RefusedError
 from .kernel import LiveKernel
 from .ownership import RECORD, plan_restoration, read_record, remember, remove_record
+from .paths import KUBELET_ROOTS
 from .picture import Node
 from .plan import Plan, plan_node
+from .pods import Pods
 from .read import read_node
 from .schema import SCHEMA, Rule, parse_json
 from .step import Step
@@ -48,7 +50,8 @@ _COMMANDS = {
 def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") -> int:
     """Runs one command; returns 0, 1 when it failed, or 2 when the call or the configuration is wrong."""
     options = _parser(version).parse_args(arguments)
-    kernel = LiveKernel(options.sysfs_root, options.proc_root, options.dev_root)
+    pods = Pods(options.kubelet_root or KUBELET_ROOTS)
+    kernel = LiveKernel(options.sysfs_root, options.proc_root, options.dev_root, pods)
     try:
         return _Command(options, kernel).run()
     except NodeError as error:
@@ -77,6 +80,12 @@ def _parser(version: str) -> argparse.ArgumentParser:
     )
     common.add_argument(
         "--dev-root", default="/dev", metavar="DIR", help="where the device nodes are (default: %(default)s)"
+    )
+    common.add_argument(
+        "--kubelet-root",
+        action="append",
+        metavar="DIR",
+        help=f"kubelet's root directory (default: {', '.join(KUBELET_ROOTS)}, where there is one)",
     )
     common.add_argument(
         "--time-limit",

@@ -130,16 +130,18 @@ class _Reader:
         group = self._link(device_file(address, "iommu_group"))
         numa_node = self._number(device_file(address, "numa_node"))
         sriov = self._sriov(address)
+        driver = self._link(device_file(address, "driver"))
+        holders = self._holders.of(group, self.names(device_file(address, "vfio-dev")))
         return PciFunction(
             address=address,
             vendor_id=vendor_id,
             device_id=device_id,
-            driver=self._link(device_file(address, "driver")),
+            driver=driver,
             override=None if override in (None, "", "(null)") else override,
             iommu_group=group,
             numa_node=-1 if numa_node is None else numa_node,
             pf_address=self._link(device_file(address, "physfn")),
-            holders=self._holders.of(group, self.names(device_file(address, "vfio-dev"))),
+            holders=self._holders.of_pods(address, driver) + holders,
             sriov=sriov,
             blocked=self._is_silent(address),
         )

@@ -1,28 +1,41 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who has a VF open: every process whose file descriptors point at a VFIO group or a VFIO device."""
+"""Who uses a VF: every process whose file descriptors point at a VFIO group or a VFIO device, and every pod that it was given to."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
+from .families import FAMILIES
 from .kernel import Kernel
 from .paths import VFIO, VFIO_CDEVS
-from .picture import Holder
+from .picture import VFIO_DRIVERS, Holder
+from .pods import NO_PODS, Assignments
 
 _CONTAINER_ID = re.compile(r"([0-9a-f]{64})")
 
 
-class Holders:
-    """Processes by the VFIO node they hold open."""
+_HOST_DRIVERS = frozenset(f"{family.name}vf" for family in FAMILIES) | {None}
+"""What a VF has when the host uses it itself: the kernel's driver for VFs, or that of Intel's package."""
 
-    def __init__(self, by_node: t.Mapping[str, tuple[Holder, ...]]) -> None:
+
+class Holders:
+    """Processes by the VFIO node they hold open, and pods by the address of the device they were given."""
+
+    def __init__(self, by_node: t.Mapping[str, tuple[Holder, ...]], pods: Assignments = NO_PODS) -> None:
         self._by_node = by_node
+        self._pods = pods
+
+    def of_pods(self, address: str, driver: str | None) -> tuple[Holder, ...]:
+        """The pods that have a function. Without a driver, or with the host's own, it is no longer what they were given."""
+        if driver in _HOST_DRIVERS or (self._pods.unknown and driver not in VFIO_DRIVERS):
+            return ()
+        return self._pods.of(address)
 
     def of(self, iommu_group: str | None, cdevs: t.Iterable[str]) -> tuple[Holder, ...]:
-        """The holders of a function, by its IOMMU group and by the names of its VFIO character devices (`vfio3`)."""
+        """The processes that hold a function, by its IOMMU group and by the names of its VFIO character devices (`vfio3`)."""
         nodes = [f"{VFIO_CDEVS}/{name}" for name in cdevs]
         if iommu_group is not None:
             nodes += [f"{VFIO}/{iommu_group}", f"{VFIO}/noiommu-{iommu_group}"]
@@ -31,14 +44,14 @@ class Holders:
 
 
 def read_holders(kernel: Kernel) -> Holders:
-    """Looks through the descriptors of every process; those of other users are seen by root only."""
+    """Looks through the descriptors of every process, those of other users being seen by root only, and asks for the pods."""
     by_node: dict[str, list[Holder]] = {}
     for name in _names(kernel, "/proc"):
         if not name.isdigit():
             continue
         for node in _open_nodes(kernel, name):
             by_node.setdefault(node, []).append(_holder(kernel, int(name)))
-    return Holders({node: tuple(holders) for node, holders in by_node.items()})
+    return Holders({node: tuple(holders) for node, holders in by_node.items()}, kernel.pods())
 
 
 def _open_nodes(kernel: Kernel, pid: str) -> set[str]:

@@ -61,7 +61,7 @@ def test_everything_that_is_known() -> None:
                         "iommu_group": "1",
                         "vfio_node": "/dev/vfio/1",
                         "numa_node": 1,
-                        "held_by": [{"pid": 4001, "command": "qemu-kvm", "container": ""}],
+                        "held_by": [{"pid": 4001, "command": "qemu-kvm", "container": "", "pod": "", "note": ""}],
                     },
                     {
                         "address": VF1,

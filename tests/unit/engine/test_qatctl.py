@@ -192,7 +192,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_roots_and_time_limit(shell: Shell) -> None:
     shell.configure(DC)
     shell.run("show", "--sysfs-root", "/host/sys", "--proc-root", "/host/proc", "--dev-root", "/host/dev")
-    assert shell.roots == [("/host/sys", "/host/proc", "/host/dev")]
+    assert [asked[:3] for asked in shell.roots] == [("/host/sys", "/host/proc", "/host/dev")]
     shell.kernel.block_writes("*/qat/state")
     code, _out, err = shell.run("apply", "--time-limit", "7")
     assert code == 1

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kubelet's PodResources socket: which devices the pods have, in the versions that kubelets had, with their ways to refuse.
+
+Sources: k8s.io/kubelet pkg/apis/podresources/{v1,v1alpha1}/api.proto, k8s.io/kubernetes pkg/kubelet/apis/podresources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import typing as t
+from pathlib import Path
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+import grpc
+import grpc.aio
+from qat_device_plugin.messages import _messages
+
+_MESSAGES = """
+NUMANode: ID int64 = 1
+TopologyInfo: nodes NUMANode* = 1
+ContainerDevices: resource_name string = 1, device_ids string* = 2, topology TopologyInfo = 3
+ContainerResources: name string = 1, devices ContainerDevices* = 2, cpu_ids int64* = 3
+PodResources: name string = 1, namespace string = 2, containers ContainerResources* = 3
+ListPodResourcesResponse: pod_resources PodResources* = 1
+AllocatableResourcesResponse: devices ContainerDevices* = 1, cpu_ids int64* = 2
+"""
+
+v1: t.Any = _messages("v1", _MESSAGES)
+
+Containers = t.Dict[str, t.Dict[str, t.List[str]]]  # noqa: UP006
+"""Device ids by resource by container."""
+
+
+class FakePodResources:
+    """Listens on pod-resources/kubelet.sock below `root`. `versions` are those it has: none before 1.13, v1 since 1.20.
+
+    `limits` is how many calls are refused as too many first; `refusal` is what every call is refused with; `silent` never answers.
+    """
+
+    def __init__(self, root: Path, versions: t.Sequence[str] = ("v1", "v1alpha1")) -> None:
+        self.path = root / "pod-resources/kubelet.sock"
+        self.versions = versions
+        self.pods: dict[tuple[str, str], Containers] = {}
+        self.allocatable: dict[str, list[str]] | None = {}
+        self.limits = 0
+        self.refusal: tuple[grpc.StatusCode, str] | None = None
+        self.silent = False
+        self.calls: list[str] = []
+        self._server: t.Any = None
+
+    async def start(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        for version in self.versions:
+            methods = {"List": self._list}
+            if version == "v1":
+                methods["GetAllocatableResources"] = self._get_allocatable
+            handlers = {
+                name: grpc.unary_unary_rpc_method_handler(self._guarded(f"{version}.{name}", method))
+                for name, method in methods.items()
+            }
+            service = f"{version}.PodResourcesLister"
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        self._server.add_insecure_port(f"unix:{self.path}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Go away, and leave the socket as a kubelet does that was killed."""
+        await self._server.stop(0)
+
+    def _guarded(self, name: str, method: t.Callable[[], bytes]) -> t.Any:
+        async def answer(_request: bytes, context: t.Any) -> bytes:
+            self.calls.append(name)
+            while self.silent:
+                await asyncio.sleep(0.05)
+            if self.limits:
+                self.limits -= 1
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "rejected by rate limit")
+            if self.refusal:
+                await context.abort(*self.refusal)
+            if name.endswith("GetAllocatableResources") and self.allocatable is None:
+                await context.abort(grpc.StatusCode.UNKNOWN, "Pod Resources API GetAllocatableResources disabled")
+            return method()
+
+        return answer
+
+    def _list(self) -> bytes:
+        pods = [
+            v1.PodResources(
+                name=name,
+                namespace=namespace,
+                containers=[
+                    v1.ContainerResources(name=container, devices=_devices(resources), cpu_ids=[1, 300])
+                    for container, resources in containers.items()
+                ],
+            )
+            for (namespace, name), containers in self.pods.items()
+        ]
+        return bytes(v1.ListPodResourcesResponse(pod_resources=pods).SerializeToString())
+
+    def _get_allocatable(self) -> bytes:
+        message = v1.AllocatableResourcesResponse(devices=_devices(self.allocatable or {}), cpu_ids=list(range(64)))
+        return bytes(message.SerializeToString())
+
+
+def _devices(resources: t.Mapping[str, t.Sequence[str]]) -> list[t.Any]:
+    """Each device in an entry of its own, as kubelet has one for each NUMA node."""
+    topology = v1.TopologyInfo(nodes=[v1.NUMANode(ID=0), v1.NUMANode(ID=1)])
+    return [
+        v1.ContainerDevices(resource_name=resource, device_ids=[device], topology=topology)
+        for resource, devices in resources.items()
+        for device in devices
+    ]

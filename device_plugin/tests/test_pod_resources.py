@@ -1,0 +1,276 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's own gRPC client against a real gRPC server that answers as kubelet does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import grpc
+import pytest
+from harness.pod_resources import FakePodResources
+from qat_device_plugin._node import pods
+from qat_device_plugin._node.grpc_call import RpcError
+from qat_device_plugin._node.picture import Holder
+from qat_device_plugin._node.podresources import Given, ask_all, list_given
+from qat_device_plugin._node.pods import Pods
+
+CY = "qat.intel.com/cy"
+VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
+
+
+class Kubelet:
+    """The server in a thread of its own, since the client blocks."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.fake = FakePodResources(root)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.listens = False
+
+    @property
+    def socket(self) -> str:
+        return str(self.fake.path)
+
+    def start(self) -> None:
+        self._do(self.fake.start())
+        self.listens = True
+
+    def stop(self) -> None:
+        self._do(self.fake.stop())
+        self.listens = False
+
+    def _do(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def checkpoint(self, entries: list[dict[str, t.Any]], alive: list[str] | None = None) -> Path:
+        data = {"PodDeviceEntries": entries, "RegisteredDevices": {CY: [VF1, VF0]}}
+        path = self.root / "device-plugins/kubelet_internal_checkpoint"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"Data": data, "Checksum": 1}))
+        for uid in alive or ():
+            (self.root / "pods" / uid).mkdir(parents=True)
+        return path
+
+    def close(self) -> None:
+        self.fake.silent = False
+        if self.listens:
+            self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture
+def kubelet() -> t.Iterator[Kubelet]:
+    with tempfile.TemporaryDirectory(prefix="qpr") as directory:
+        made = Kubelet(Path(directory))
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "ASK_SECONDS", 0.5)
+
+
+# The calls.
+
+
+def test_v1(kubelet: Kubelet) -> None:
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0, VF1]}, "sidecar": {}}
+    kubelet.fake.pods["kube-system", "proxy"] = {"proxy": {}}
+    kubelet.fake.allocatable = {CY: [VF1, VF0], "example.com/x": ["1"]}
+    kubelet.start()
+    answer = ask_all(kubelet.socket, 10)
+    assert answer.version == "v1"
+    assert answer.given == tuple(Given("default", "web-0", "app", CY, vf) for vf in (VF0, VF1))
+    assert answer.allocatable == {CY: (VF0, VF1), "example.com/x": ("1",)}
+
+
+def test_v1alpha1(kubelet: Kubelet) -> None:
+    kubelet.fake.versions = ("v1alpha1",)
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
+    kubelet.start()
+    answer = ask_all(kubelet.socket, 10)
+    assert answer == ("v1alpha1", (Given("default", "web-0", "app", CY, VF0),), None, "this kubelet has no call for it")
+
+
+def test_the_gate_of_allocatable_is_off(kubelet: Kubelet) -> None:
+    kubelet.fake.allocatable = None
+    kubelet.start()
+    answer = ask_all(kubelet.socket, 10)
+    assert (answer.allocatable, answer.why_not) == (None, "Pod Resources API GetAllocatableResources disabled")
+
+
+def test_many_pods(kubelet: Kubelet) -> None:
+    """More than any window or frame of HTTP/2 holds at first."""
+    ids = [f"0000:{bus:02x}:00.{function}" for bus in range(256) for function in range(8)]
+    for number in range(50):
+        kubelet.fake.pods["default", f"pod-{number}"] = {"app": {CY: ids}}
+    kubelet.start()
+    given = list_given(kubelet.socket, 60).given
+    assert len(given) == 50 * len(ids)
+    assert {one.device for one in given} == set(ids)
+
+
+def test_too_many_calls_are_made_again(kubelet: Kubelet) -> None:
+    kubelet.fake.limits = 2
+    kubelet.start()
+    assert list_given(kubelet.socket, 10).given == ()
+    assert kubelet.fake.calls == ["v1.List"] * 3
+
+
+def test_too_many_calls_for_too_long(kubelet: Kubelet) -> None:
+    kubelet.fake.limits = 1000
+    kubelet.start()
+    with pytest.raises(RpcError, match=r"^rejected by rate limit$") as caught:
+        list_given(kubelet.socket, 0.5)
+    assert caught.value.code == 8
+
+
+def test_a_refusal_in_other_letters(kubelet: Kubelet) -> None:
+    kubelet.fake.refusal = (grpc.StatusCode.PERMISSION_DENIED, "nicht für dich: 100%")
+    kubelet.start()
+    with pytest.raises(RpcError, match=r"^nicht für dich: 100%$") as caught:
+        list_given(kubelet.socket, 10)
+    assert caught.value.code == 7
+
+
+def test_no_answer(kubelet: Kubelet) -> None:
+    kubelet.fake.silent = True
+    kubelet.start()
+    begin = time.monotonic()
+    with pytest.raises(TimeoutError):
+        list_given(kubelet.socket, 0.3)
+    assert time.monotonic() - begin < 5
+
+
+def test_a_path_longer_than_a_socket_may_have(kubelet: Kubelet) -> None:
+    """The client reaches it by its directory; the server here could not even be there."""
+    kubelet.start()
+    deep = kubelet.root / ("d" * 120)
+    deep.symlink_to(kubelet.root)
+    assert list_given(str(deep / "pod-resources/kubelet.sock"), 10).given == ()
+
+
+# What counts as in use.
+
+
+def entry(uid: str, ids: t.Any) -> dict[str, t.Any]:
+    return {"PodUID": uid, "ContainerName": "app", "ResourceName": CY, "DeviceIDs": ids, "AllocResp": "Cg=="}
+
+
+def of(kubelet: Kubelet, address: str) -> list[str]:
+    return [str(holder) for holder in Pods([str(kubelet.root)]).assignments().of(address)]
+
+
+def test_a_pod_has_a_vf(kubelet: Kubelet) -> None:
+    kubelet.checkpoint([entry("gone", [VF1])])
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0.upper()]}, "b": {CY: [VF0]}, "c": {"x.y/z": ["7"]}}
+    kubelet.start()
+    assert of(kubelet, VF0) == ["pod default/web-0 (container app)", "pod default/web-0 (container b)"]
+    assert of(kubelet, VF1) == []
+
+
+def test_no_kubelet(kubelet: Kubelet) -> None:
+    assert of(kubelet, VF0) == []
+    assert Pods(["/dev/null", "/nonexistent"]).assignments().of(VF0) == ()
+
+
+@pytest.mark.parametrize("ids", [[VF0], {"0": [VF0]}, {"-1": [], "1": [VF0]}], ids=["before 1.20", "one", "two nodes"])
+def test_kubelet_is_down(kubelet: Kubelet, ids: t.Any) -> None:
+    kubelet.checkpoint([entry("11-22", ids)], alive=["11-22"])
+    kubelet.start()
+    kubelet.stop()
+    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert of(kubelet, VF1) == []
+
+
+def test_a_kubelet_without_pod_resources(kubelet: Kubelet) -> None:
+    kubelet.checkpoint([entry("11-22", [VF0]), entry("33-44", [VF1])], alive=["11-22"])
+    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert of(kubelet, VF1) == []
+
+
+def test_without_the_directory_of_pods_each_counts(kubelet: Kubelet) -> None:
+    kubelet.checkpoint([entry("11-22", [VF0])])
+    assert len(of(kubelet, VF0)) == 1
+
+
+def test_a_kubelet_that_gave_no_device_yet(kubelet: Kubelet) -> None:
+    kubelet.start()
+    kubelet.stop()
+    kubelet.fake.path.unlink(missing_ok=True)
+    assert of(kubelet, VF0) == []
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_kubelet_that_hangs_is_asked_once(kubelet: Kubelet) -> None:
+    kubelet.checkpoint([entry("11-22", [VF0])])
+    kubelet.fake.silent = True
+    kubelet.start()
+    asked = Pods([str(kubelet.root)])
+    begin = time.monotonic()
+    for _ in range(10):
+        assert asked.assignments().of(VF0) == (Holder(0, "", "app", "with uid 11-22", "by kubelet's checkpoint"),)
+    assert time.monotonic() - begin < 4
+    assert len(kubelet.fake.calls) <= 1
+
+
+@pytest.mark.usefixtures("soon")
+def test_kubelet_refuses(kubelet: Kubelet) -> None:
+    kubelet.checkpoint([entry("11-22", [VF0])])
+    kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "no")
+    kubelet.start()
+    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("{}", "it has another form than expected, at 'Data'"),
+        ("[]", "it has another form than expected, at list indices must be integers or slices, not str"),
+        (
+            '{"Data": {"PodDeviceEntries": [{}], "RegisteredDevices": {}}}',
+            "it has another form than expected, at 'DeviceIDs'",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("soon")
+def test_what_nobody_tells_counts_as_given(kubelet: Kubelet, text: str, reason: str) -> None:
+    path = kubelet.checkpoint([])
+    path.write_text(text)
+    kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "not now")
+    kubelet.start()
+    assert of(kubelet, VF0) == [
+        f"perhaps a pod (kubelet does not answer: not now, and {os.path.realpath(path)} cannot be read: {reason})"
+    ]
+
+
+def test_a_checkpoint_that_may_not_be_read(kubelet: Kubelet) -> None:
+    """A directory in its place, since root may read any file."""
+    path = kubelet.checkpoint([])
+    path.unlink()
+    path.mkdir()
+    assert of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: Is a directory)"]
+
+
+def test_two_roots_that_are_one(kubelet: Kubelet) -> None:
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
+    kubelet.start()
+    other = kubelet.root / "snap"
+    other.symlink_to(kubelet.root)
+    holders = Pods([str(kubelet.root), str(other)]).assignments().of(VF0)
+    assert [str(holder) for holder in holders] == ["pod default/web-0 (container app)"]
+    assert kubelet.fake.calls == ["v1.List"]

@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What kubelet says of the devices it has given to pods: by its PodResources socket, and in the device manager's checkpoint.
+
+Sources: k8s.io/kubelet pkg/apis/podresources/{v1,v1alpha1}/api.proto; k8s.io/kubernetes pkg/kubelet/cm/devicemanager/checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import typing as t
+
+from .grpc_call import RESOURCE_EXHAUSTED, UNIMPLEMENTED, RpcError, call, fields_of
+
+SOCKET = "pod-resources/kubelet.sock"
+CHECKPOINT = "device-plugins/kubelet_internal_checkpoint"
+"""Below kubelet's root directory, /var/lib/kubelet."""
+
+V1, V1ALPHA1 = "v1", "v1alpha1"
+"""v1 is in kubelet since 1.20, v1alpha1 since 1.13 (behind a gate that is on since 1.15)."""
+
+_PAUSE = 0.1
+
+
+class Given(t.NamedTuple):
+    """A device that a container has. `pod` is its name, or its uid where the checkpoint told it, which knows no namespace."""
+
+    namespace: str
+    pod: str
+    container: str
+    resource: str
+    device: str
+
+
+class Answer(t.NamedTuple):
+    """Everything the socket told. `allocatable` are devices by resource; None where this kubelet does not tell, for `why_not`."""
+
+    version: str
+    given: tuple[Given, ...]
+    allocatable: dict[str, tuple[str, ...]] | None = None
+    why_not: str = ""
+
+
+def list_given(path: str, seconds: float) -> Answer:
+    """Ask the socket at `path` which devices pods have. Raises RpcError or OSError, TimeoutError among them."""
+    deadline = time.monotonic() + seconds
+    try:
+        return Answer(V1, tuple(_given(_ask(path, V1, "List", deadline))))
+    except RpcError as error:
+        if error.code != UNIMPLEMENTED:
+            raise
+    return Answer(V1ALPHA1, tuple(_given(_ask(path, V1ALPHA1, "List", deadline))))
+
+
+def ask_all(path: str, seconds: float) -> Answer:
+    """The same with what is allocatable, which kubelet tells since 1.23."""
+    deadline = time.monotonic() + seconds
+    answer = list_given(path, seconds)
+    if answer.version != V1:
+        return answer._replace(why_not="this kubelet has no call for it")
+    try:
+        devices = _ask(path, V1, "GetAllocatableResources", deadline)
+    except RpcError as error:
+        return answer._replace(why_not=str(error))
+    found: dict[str, set[str]] = {}
+    for resource, device in _devices(devices, 1):
+        found.setdefault(resource, set()).add(device)
+    return answer._replace(allocatable={resource: tuple(sorted(ids)) for resource, ids in sorted(found.items())})
+
+
+def _ask(path: str, version: str, method: str, deadline: float) -> bytes:
+    """One call. Kubelet lets 100 calls a second through, which all its clients share, and refuses the others."""
+    while True:
+        try:
+            return call(path, f"/{version}.PodResourcesLister/{method}", b"", deadline - time.monotonic())
+        except RpcError as error:
+            if error.code != RESOURCE_EXHAUSTED or time.monotonic() + _PAUSE > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _given(message: bytes) -> t.Iterator[Given]:
+    """The devices of a ListPodResourcesResponse, of either version. One resource may be in several entries, one a NUMA node."""
+    for pod in _messages(message, 1):
+        name, namespace = _text(pod, 1), _text(pod, 2)
+        for container in _messages(pod, 3):
+            for resource, device in _devices(container, 2):
+                yield Given(namespace, name, _text(container, 1), resource, device)
+
+
+def _devices(message: bytes, field: int) -> t.Iterator[tuple[str, str]]:
+    """Resource and id of each device in the ContainerDevices of a field."""
+    for devices in _messages(message, field):
+        for device in _messages(devices, 2):
+            yield _text(devices, 1), device.decode("utf-8", "replace")
+
+
+def _messages(message: bytes, field: int) -> t.Iterator[bytes]:
+    return (value for number, value in fields_of(message) if number == field and isinstance(value, bytes))
+
+
+def _text(message: bytes, field: int) -> str:
+    return next((value.decode("utf-8", "replace") for value in _messages(message, field)), "")
+
+
+class Checkpoint(t.NamedTuple):
+    """What the device manager keeps over a restart of kubelet. `registered` are the healthy devices by resource."""
+
+    given: tuple[Given, ...]
+    registered: dict[str, tuple[str, ...]]
+
+
+def read_checkpoint(root: str) -> Checkpoint:
+    """The checkpoint below kubelet's root directory, without the pods that are gone. Raises OSError, or ValueError where it is not one.
+
+    Kubelet writes it before a container starts. It forgets a pod only when it admits another one, but removes the pod's
+    directory as soon as nothing of the pod runs.
+    """
+    with open(os.path.join(root, CHECKPOINT), encoding="utf-8") as stream:
+        document = json.load(stream)
+    try:
+        data = document["Data"]
+        given = [one for entry in data["PodDeviceEntries"] or () for one in _given_by(entry)]
+        registered = {str(name): tuple(sorted(ids or ())) for name, ids in (data["RegisteredDevices"] or {}).items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it has another form than expected, at {error}") from None
+    alive = _alive(root)
+    return Checkpoint(tuple(one for one in given if alive is None or one.pod in alive), registered)
+
+
+def _given_by(entry: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
+    """The devices of an entry: a list, or since 1.20 lists by NUMA node."""
+    ids = entry["DeviceIDs"] or ()
+    devices = (device for node in ids.values() for device in node) if isinstance(ids, dict) else iter(ids)
+    for device in devices:
+        yield Given("", str(entry["PodUID"]), str(entry["ContainerName"]), str(entry["ResourceName"]), str(device))
+
+
+def _alive(root: str) -> frozenset[str] | None:
+    """The uids of the pods that have a directory; None where that cannot be told."""
+    try:
+        return frozenset(os.listdir(os.path.join(root, "pods")))
+    except OSError:
+        return None
