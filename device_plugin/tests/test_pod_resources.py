@@ -4,18 +4,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import tempfile
-import threading
 import time
 import typing as t
 from pathlib import Path
 
 import grpc
 import pytest
-from harness.pod_resources import FakePodResources
+from harness.pod_resources import KubeletThread
 from qat_device_plugin._node import pods
 from qat_device_plugin._node.grpc_call import RpcError
 from qat_device_plugin._node.picture import Holder
@@ -26,54 +23,10 @@ CY = "qat.intel.com/cy"
 VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
 
 
-class Kubelet:
-    """The server in a thread of its own, since the client blocks."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.fake = FakePodResources(root)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self.listens = False
-
-    @property
-    def socket(self) -> str:
-        return str(self.fake.path)
-
-    def start(self) -> None:
-        self._do(self.fake.start())
-        self.listens = True
-
-    def stop(self) -> None:
-        self._do(self.fake.stop())
-        self.listens = False
-
-    def _do(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
-
-    def checkpoint(self, entries: list[dict[str, t.Any]], alive: list[str] | None = None) -> Path:
-        data = {"PodDeviceEntries": entries, "RegisteredDevices": {CY: [VF1, VF0]}}
-        path = self.root / "device-plugins/kubelet_internal_checkpoint"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"Data": data, "Checksum": 1}))
-        for uid in alive or ():
-            (self.root / "pods" / uid).mkdir(parents=True)
-        return path
-
-    def close(self) -> None:
-        self.fake.silent = False
-        if self.listens:
-            self.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
 @pytest.fixture
-def kubelet() -> t.Iterator[Kubelet]:
+def kubelet() -> t.Iterator[KubeletThread]:
     with tempfile.TemporaryDirectory(prefix="qpr") as directory:
-        made = Kubelet(Path(directory))
+        made = KubeletThread(Path(directory))
         yield made
         made.close()
 
@@ -86,7 +39,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 # The calls.
 
 
-def test_v1(kubelet: Kubelet) -> None:
+def test_v1(kubelet: KubeletThread) -> None:
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0, VF1]}, "sidecar": {}}
     kubelet.fake.pods["kube-system", "proxy"] = {"proxy": {}}
     kubelet.fake.allocatable = {CY: [VF1, VF0], "example.com/x": ["1"]}
@@ -97,7 +50,7 @@ def test_v1(kubelet: Kubelet) -> None:
     assert answer.allocatable == {CY: (VF0, VF1), "example.com/x": ("1",)}
 
 
-def test_v1alpha1(kubelet: Kubelet) -> None:
+def test_v1alpha1(kubelet: KubeletThread) -> None:
     kubelet.fake.versions = ("v1alpha1",)
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
     kubelet.start()
@@ -105,14 +58,14 @@ def test_v1alpha1(kubelet: Kubelet) -> None:
     assert answer == ("v1alpha1", (Given("default", "web-0", "app", CY, VF0),), None, "this kubelet has no call for it")
 
 
-def test_the_gate_of_allocatable_is_off(kubelet: Kubelet) -> None:
+def test_the_gate_of_allocatable_is_off(kubelet: KubeletThread) -> None:
     kubelet.fake.allocatable = None
     kubelet.start()
     answer = ask_all(kubelet.socket, 10)
     assert (answer.allocatable, answer.why_not) == (None, "Pod Resources API GetAllocatableResources disabled")
 
 
-def test_many_pods(kubelet: Kubelet) -> None:
+def test_many_pods(kubelet: KubeletThread) -> None:
     """More than any window or frame of HTTP/2 holds at first."""
     ids = [f"0000:{bus:02x}:00.{function}" for bus in range(256) for function in range(8)]
     for number in range(50):
@@ -123,14 +76,14 @@ def test_many_pods(kubelet: Kubelet) -> None:
     assert {one.device for one in given} == set(ids)
 
 
-def test_too_many_calls_are_made_again(kubelet: Kubelet) -> None:
+def test_too_many_calls_are_made_again(kubelet: KubeletThread) -> None:
     kubelet.fake.limits = 2
     kubelet.start()
     assert list_given(kubelet.socket, 10).given == ()
     assert kubelet.fake.calls == ["v1.List"] * 3
 
 
-def test_too_many_calls_for_too_long(kubelet: Kubelet) -> None:
+def test_too_many_calls_for_too_long(kubelet: KubeletThread) -> None:
     kubelet.fake.limits = 1000
     kubelet.start()
     with pytest.raises(RpcError, match=r"^rejected by rate limit$") as caught:
@@ -138,7 +91,7 @@ def test_too_many_calls_for_too_long(kubelet: Kubelet) -> None:
     assert caught.value.code == 8
 
 
-def test_a_refusal_in_other_letters(kubelet: Kubelet) -> None:
+def test_a_refusal_in_other_letters(kubelet: KubeletThread) -> None:
     kubelet.fake.refusal = (grpc.StatusCode.PERMISSION_DENIED, "nicht für dich: 100%")
     kubelet.start()
     with pytest.raises(RpcError, match=r"^nicht für dich: 100%$") as caught:
@@ -146,7 +99,7 @@ def test_a_refusal_in_other_letters(kubelet: Kubelet) -> None:
     assert caught.value.code == 7
 
 
-def test_no_answer(kubelet: Kubelet) -> None:
+def test_no_answer(kubelet: KubeletThread) -> None:
     kubelet.fake.silent = True
     kubelet.start()
     begin = time.monotonic()
@@ -155,7 +108,7 @@ def test_no_answer(kubelet: Kubelet) -> None:
     assert time.monotonic() - begin < 5
 
 
-def test_a_path_longer_than_a_socket_may_have(kubelet: Kubelet) -> None:
+def test_a_path_longer_than_a_socket_may_have(kubelet: KubeletThread) -> None:
     """The client reaches it by its directory; the server here could not even be there."""
     kubelet.start()
     deep = kubelet.root / ("d" * 120)
@@ -170,11 +123,11 @@ def entry(uid: str, ids: t.Any) -> dict[str, t.Any]:
     return {"PodUID": uid, "ContainerName": "app", "ResourceName": CY, "DeviceIDs": ids, "AllocResp": "Cg=="}
 
 
-def of(kubelet: Kubelet, address: str) -> list[str]:
+def of(kubelet: KubeletThread, address: str) -> list[str]:
     return [str(holder) for holder in Pods([str(kubelet.root)]).assignments().of(address)]
 
 
-def test_a_pod_has_a_vf(kubelet: Kubelet) -> None:
+def test_a_pod_has_a_vf(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("gone", [VF1])])
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0.upper()]}, "b": {CY: [VF0]}, "c": {"x.y/z": ["7"]}}
     kubelet.start()
@@ -182,13 +135,13 @@ def test_a_pod_has_a_vf(kubelet: Kubelet) -> None:
     assert of(kubelet, VF1) == []
 
 
-def test_no_kubelet(kubelet: Kubelet) -> None:
+def test_no_kubelet(kubelet: KubeletThread) -> None:
     assert of(kubelet, VF0) == []
     assert Pods(["/dev/null", "/nonexistent"]).assignments().of(VF0) == ()
 
 
 @pytest.mark.parametrize("ids", [[VF0], {"0": [VF0]}, {"-1": [], "1": [VF0]}], ids=["before 1.20", "one", "two nodes"])
-def test_kubelet_is_down(kubelet: Kubelet, ids: t.Any) -> None:
+def test_kubelet_is_down(kubelet: KubeletThread, ids: t.Any) -> None:
     kubelet.checkpoint([entry("11-22", ids)], alive=["11-22"])
     kubelet.start()
     kubelet.stop()
@@ -196,18 +149,18 @@ def test_kubelet_is_down(kubelet: Kubelet, ids: t.Any) -> None:
     assert of(kubelet, VF1) == []
 
 
-def test_a_kubelet_without_pod_resources(kubelet: Kubelet) -> None:
+def test_a_kubelet_without_pod_resources(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("11-22", [VF0]), entry("33-44", [VF1])], alive=["11-22"])
     assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
     assert of(kubelet, VF1) == []
 
 
-def test_without_the_directory_of_pods_each_counts(kubelet: Kubelet) -> None:
+def test_without_the_directory_of_pods_each_counts(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("11-22", [VF0])])
     assert len(of(kubelet, VF0)) == 1
 
 
-def test_a_kubelet_that_gave_no_device_yet(kubelet: Kubelet) -> None:
+def test_a_kubelet_that_gave_no_device_yet(kubelet: KubeletThread) -> None:
     kubelet.start()
     kubelet.stop()
     kubelet.fake.path.unlink(missing_ok=True)
@@ -215,7 +168,7 @@ def test_a_kubelet_that_gave_no_device_yet(kubelet: Kubelet) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-def test_a_kubelet_that_hangs_is_asked_once(kubelet: Kubelet) -> None:
+def test_a_kubelet_that_hangs_is_asked_once(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("11-22", [VF0])])
     kubelet.fake.silent = True
     kubelet.start()
@@ -228,7 +181,7 @@ def test_a_kubelet_that_hangs_is_asked_once(kubelet: Kubelet) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-def test_kubelet_refuses(kubelet: Kubelet) -> None:
+def test_kubelet_refuses(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("11-22", [VF0])])
     kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "no")
     kubelet.start()
@@ -248,7 +201,7 @@ def test_kubelet_refuses(kubelet: Kubelet) -> None:
     ],
 )
 @pytest.mark.usefixtures("soon")
-def test_what_nobody_tells_counts_as_given(kubelet: Kubelet, text: str, reason: str) -> None:
+def test_what_nobody_tells_counts_as_given(kubelet: KubeletThread, text: str, reason: str) -> None:
     path = kubelet.checkpoint([])
     path.write_text(text)
     kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "not now")
@@ -258,7 +211,7 @@ def test_what_nobody_tells_counts_as_given(kubelet: Kubelet, text: str, reason: 
     ]
 
 
-def test_a_checkpoint_that_may_not_be_read(kubelet: Kubelet) -> None:
+def test_a_checkpoint_that_may_not_be_read(kubelet: KubeletThread) -> None:
     """A directory in its place, since root may read any file."""
     path = kubelet.checkpoint([])
     path.unlink()
@@ -266,7 +219,7 @@ def test_a_checkpoint_that_may_not_be_read(kubelet: Kubelet) -> None:
     assert of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: Is a directory)"]
 
 
-def test_two_roots_that_are_one(kubelet: Kubelet) -> None:
+def test_two_roots_that_are_one(kubelet: KubeletThread) -> None:
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
     kubelet.start()
     other = kubelet.root / "snap"

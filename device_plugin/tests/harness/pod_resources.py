@@ -8,7 +8,9 @@ Sources: k8s.io/kubelet pkg/apis/podresources/{v1,v1alpha1}/api.proto, k8s.io/ku
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import threading
 import typing as t
 from pathlib import Path
 
@@ -114,3 +116,49 @@ def _devices(resources: t.Mapping[str, t.Sequence[str]]) -> list[t.Any]:
         for resource, devices in resources.items()
         for device in devices
     ]
+
+
+class KubeletThread:
+    """The socket, served by a thread of its own since the client blocks, and the checkpoint beside it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.fake = FakePodResources(root)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.listens = False
+
+    @property
+    def socket(self) -> str:
+        return str(self.fake.path)
+
+    def start(self) -> None:
+        self._do(self.fake.start())
+        self.listens = True
+
+    def stop(self) -> None:
+        self._do(self.fake.stop())
+        self.listens = False
+
+    def _do(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def checkpoint(
+        self, entries: list[dict[str, t.Any]], alive: t.Sequence[str] = (), registered: t.Any = None
+    ) -> Path:
+        data = {"PodDeviceEntries": entries, "RegisteredDevices": registered or {}}
+        path = self.root / "device-plugins/kubelet_internal_checkpoint"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"Data": data, "Checksum": 1}))
+        for uid in alive:
+            (self.root / "pods" / uid).mkdir(parents=True)
+        return path
+
+    def close(self) -> None:
+        self.fake.silent = False
+        if self.listens:
+            self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

@@ -53,7 +53,7 @@ class Pods:
         for root in {os.path.realpath(root): None for root in self._roots}:
             try:
                 for one, note in self._given_by(root):
-                    found.setdefault(_address(one.device), set()).add(_holder(one, note))
+                    found.setdefault(address_of(one.device), set()).add(holder_of(one, note))
             except _Unknown as unknown:
                 return Assignments({}, str(unknown))
         return Assignments({address: tuple(sorted(holders, key=str)) for address, holders in found.items()})
@@ -88,7 +88,7 @@ class _Unknown(Exception):
     """Neither kubelet nor its checkpoint tells; the message says why."""
 
 
-def _address(device: str) -> str:
+def address_of(device: str) -> str:
     """The PCI address that a device's id is, as it is for QAT and SR-IOV; what is no address is the address of nothing."""
     try:
         return normal_address(device)
@@ -96,6 +96,7 @@ def _address(device: str) -> str:
         return device
 
 
-def _holder(given: Given, note: str) -> Holder:
+def holder_of(given: Given, note: str = "") -> Holder:
+    """The container that has a device."""
     pod = f"{given.namespace}/{given.pod}" if given.namespace else f"with uid {given.pod}"
     return Holder(0, "", given.container, pod, note)

@@ -1,0 +1,298 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module device_plugin_info, on a node of files, with kubelet's sockets and with the device plugin as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from harness.node_files import NodeFiles
+from harness.pod_resources import KubeletThread
+from harness.process import fetch, free_port
+
+from ansible_collections.accel.qat.plugins.modules import device_plugin_info
+
+if t.TYPE_CHECKING:
+    from conftest import Bench, Scenario
+
+CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
+PF = "0000:6b:00.0"
+VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
+
+
+class Node:
+    """Files, kubelet's sockets, and the module."""
+
+    def __init__(self, root: Path, output: pytest.CaptureFixture[str]) -> None:
+        self.files = NodeFiles(root / "n")
+        self.kubelet = KubeletThread(root)
+        self._output = output
+
+    def ask(self, **arguments: t.Any) -> t.Any:
+        """What the module returns."""
+        roots = {"sysfs_root": self.files.sys, "proc_root": self.files.proc, "dev_root": self.files.dev}
+        given: dict[str, t.Any] = {"devices": [{}], "plugin_address": "", "kubelet_root": str(self.kubelet.root)}
+        given.update({name: str(root) for name, root in roots.items()}, **arguments)
+        with patch_module_args(given), pytest.raises(SystemExit) as caught:
+            device_plugin_info.main()
+        result = json.loads(self._output.readouterr().out)
+        assert bool(caught.value.code) == bool(result.get("failed"))
+        return result
+
+    def told(self, **arguments: t.Any) -> list[tuple[str, str]]:
+        """Kind and sentence of each mismatch."""
+        return [(one["kind"], one["problem"]) for one in self.ask(**arguments)["mismatches"]]
+
+    def give(self, pod: str, *devices: str, resource: str = CY) -> None:
+        self.kubelet.fake.pods["default", pod] = {"app": {resource: list(devices)}}
+
+
+@pytest.fixture
+def node(capsys: pytest.CaptureFixture[str]) -> t.Iterator[Node]:
+    with tempfile.TemporaryDirectory(prefix="qdi") as directory:
+        made = Node(Path(directory), capsys)
+        made.files.add_pf(PF, vfs=2)
+        yield made
+        made.kubelet.close()
+
+
+@pytest.fixture
+def served(node: Node) -> Node:
+    """With a kubelet that lists both VFs."""
+    node.kubelet.fake.allocatable = {CY: [VF0, VF1]}
+    node.kubelet.start()
+    return node
+
+
+def test_all_is_well(served: Node) -> None:
+    served.give("web-0", VF0)
+    result = served.ask()
+    assert result["mismatches"] == []
+    assert not result["changed"]
+    assert result["kubelet"] == {"root": str(served.kubelet.root), "answers": True, "version": "v1", "problem": ""}
+    assert result["pods"] == [
+        {"namespace": "default", "pod": "web-0", "container": "app", "resource": CY, "device": VF0}
+    ]
+    assert result["promised"] == result["allocatable"] == {CY: [VF0, VF1]}
+    assert result["free"] == {CY: [VF1]}
+    assert (result["registered"], result["plugin"]) == (None, None)
+
+
+def test_a_node_without_kubernetes(node: Node) -> None:
+    result = node.ask(devices=[])
+    assert result["mismatches"] == []
+    assert result["kubelet"]["problem"] == f"{node.kubelet.root}/pod-resources/kubelet.sock is not there"
+    assert (result["allocatable"], result["free"], result["sockets"]) == (None, {}, [])
+
+
+def test_kubelet_is_down(node: Node) -> None:
+    given = {"PodUID": "11-22", "ContainerName": "app", "ResourceName": CY, "DeviceIDs": {"0": [VF0]}}
+    node.kubelet.checkpoint([given], registered={CY: [VF1, VF0]})
+    result = node.ask()
+    why = f"{node.kubelet.root}/pod-resources/kubelet.sock is not there"
+    assert [one["problem"] for one in result["mismatches"]] == [f"kubelet does not tell what pods have: {why}"]
+    assert result["registered"] == result["allocatable"] == {CY: [VF0, VF1]}
+    assert [(one["pod"], one["device"]) for one in result["pods"]] == [("11-22", VF0)]
+    assert result["free"] == {CY: [VF1]}
+
+
+def test_an_old_kubelet(node: Node) -> None:
+    node.kubelet.fake.versions = ("v1alpha1",)
+    node.kubelet.checkpoint([], registered={CY: [VF0, VF1]})
+    node.give("web-0", VF0)
+    node.kubelet.start()
+    result = node.ask()
+    assert result["mismatches"] == []
+    assert (result["kubelet"]["version"], result["free"]) == ("v1alpha1", {CY: [VF1]})
+
+
+# What contradicts.
+
+
+def test_a_vf_that_kubelet_does_not_have(served: Node) -> None:
+    served.kubelet.fake.allocatable = {CY: [VF0]}
+    text = f"{VF1} shall be offered as {CY}, and kubelet has no healthy device of that id"
+    assert served.told() == [("missing", text)]
+    assert served.told(devices=[{"advertise": 1}]) == []
+
+
+def test_what_is_offered_and_not_configured(served: Node) -> None:
+    text = f"kubelet offers {VF1} as {CY}, which the configuration does not say"
+    assert served.told(devices=[{"advertise": 1}]) == [("surplus", text)]
+
+
+def test_resources_of_others_are_not_judged(served: Node) -> None:
+    served.kubelet.fake.allocatable = {CY: [VF0, VF1], "example.com/x": ["0000:01:00.0"]}
+    served.give("nic", "0000:01:00.0", resource="example.com/x")
+    result = served.ask()
+    assert result["mismatches"] == []
+    assert result["free"]["example.com/x"] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "promised"),
+    [
+        ({}, {CY: [VF0, VF1]}),
+        ({"services": ["dc"]}, {DC: [VF0, VF1]}),
+        ({"advertise": 1}, {CY: [VF0]}),
+        ({"vfs": 0}, {}),
+        ({"state": "absent"}, {}),
+        ({"driver": "4xxxvf"}, {}),
+    ],
+)
+def test_what_the_rules_promise(served: Node, rule: dict[str, t.Any], promised: t.Any) -> None:
+    assert served.ask(devices=[rule])["promised"] == promised
+
+
+def test_vfs_are_promised_before_they_exist(served: Node) -> None:
+    served.files.remove_vfs(PF)
+    assert served.ask()["promised"] == {CY: [VF0, VF1]}
+
+
+def test_a_pod_whose_vf_is_gone(served: Node) -> None:
+    served.give("web-0", VF0)
+    served.files.remove_vfs(PF)
+    pod = "pod default/web-0 (container app)"
+    assert served.told() == [("vanished", f"{pod} has {VF0} of {CY}, which is not on this node any more")]
+
+
+@pytest.mark.parametrize(("driver", "bound"), [("4xxxvf", "bound to 4xxxvf"), (None, "bound to no driver")])
+def test_a_pod_whose_vf_has_another_driver(served: Node, driver: str | None, bound: str) -> None:
+    served.give("web-0", VF0)
+    served.files.bind(VF0, driver)
+    assert served.told() == [("driver", f"pod default/web-0 (container app) has {VF0} of {CY}, which is {bound}")]
+
+
+def test_a_pod_whose_vf_has_other_services(served: Node) -> None:
+    served.give("web-0", VF0)
+    served.files.set_services(PF, "dc")
+    served.kubelet.fake.allocatable = {DC: [VF0, VF1]}
+    text = f"pod default/web-0 (container app) has {VF0} of {CY}, which is {DC} by now"
+    assert served.told() == [("services", text)]
+
+
+def test_a_vf_that_two_have(served: Node) -> None:
+    served.give("web-0", VF0)
+    served.give("web-1", VF0)
+    one, other = (f"pod default/web-{number} (container app)" for number in (0, 1))
+    assert served.told() == [("shared", f"{VF0} is given to {one} and to {other}")]
+
+
+def test_a_process_that_has_what_pods_may_get(served: Node) -> None:
+    process = served.files.proc / "4711"
+    (process / "fd").mkdir(parents=True)
+    (process / "comm").write_text("testpmd\n")
+    (process / "fd/3").symlink_to(f"/dev/vfio/{served.files.node(VF0).name}")
+    text = f"testpmd (pid 4711) has {VF0} open, which kubelet may give to a pod as {CY} at any time"
+    assert served.told() == [("taken", text)]
+    served.give("web-0", VF0)
+    assert served.told() == []
+
+
+def test_sockets(served: Node) -> None:
+    plugins = served.kubelet.root / "device-plugins"
+    plugins.mkdir()
+    (plugins / "DEPRECATION").touch()
+    with (
+        socket.socket(socket.AF_UNIX) as alive,
+        socket.socket(socket.AF_UNIX) as dead,
+        socket.socket(socket.AF_UNIX) as own,
+    ):
+        for one, name in ((alive, "kubelet.sock"), (dead, "other.sock"), (own, "accel-qat-cy-1-ab.sock")):
+            one.bind(str(plugins / name))
+        alive.listen(0)
+        result = served.ask()
+    found = {os.path.basename(one["path"]): (one["listening"], one["resource"]) for one in result["sockets"]}
+    dead_too = (False, "")
+    assert found == {"kubelet.sock": (True, ""), "other.sock": dead_too, "accel-qat-cy-1-ab.sock": dead_too}
+    path = plugins / "accel-qat-cy-1-ab.sock"
+    assert [one["problem"] for one in result["mismatches"]] == [
+        f"nobody listens on {path}, which a device plugin has left"
+    ]
+
+
+# The device plugin.
+
+
+def test_a_plugin_that_is_not_there(served: Node) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    assert served.told(plugin_address=address) == [("plugin", "the device plugin does not answer over HTTP")]
+    assert served.told(plugin_address=address, devices=[{"state": "absent"}])[0][0] == "surplus"
+
+
+@pytest.mark.parametrize("way", ["socket", "watcher"])
+def test_the_plugin_itself(run: t.Callable[[Scenario], None], capsys: pytest.CaptureFixture[str], way: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        root = bench.files.root / "r"
+        root.mkdir()
+        node = Node(root, capsys)
+        node.kubelet.fake.allocatable = {CY: [VF0, VF1]}
+        node.kubelet.start()
+        try:
+            await with_plugin(bench, node)
+        finally:
+            node.kubelet.close()
+
+    async def with_plugin(bench: Bench, node: Node) -> None:
+        node.files.add_pf(PF, vfs=2)
+        bench.files, bench.kubelet_dir = node.files, node.kubelet.root / "device-plugins"
+        bench.kubelet.directory = bench.kubelet_dir
+        port = free_port()
+        watch = asyncio.ensure_future(bench.kubelet.watch_registry(node.kubelet.root / "plugins_registry"))
+        bench.start(f"--metrics-address=127.0.0.1:{port}", f"--registration={way}")
+        arguments = {"plugin_address": f"127.0.0.1:{port}"}
+        if way == "socket":
+            await bench.kubelet.until(lambda: answers(port))
+            told = await asyncio.to_thread(lambda: node.told(**arguments))
+            assert ("plugin", f"the device plugin is not ready: {CY} is not registered") in told
+            assert ("plugin", f"the device plugin has not registered {CY} with kubelet") in told
+            await bench.kubelet.start()
+        (node.kubelet.root / "plugins_registry").mkdir(exist_ok=True)
+        await bench.ready(CY, 2)
+        result = await asyncio.to_thread(lambda: node.ask(**arguments))
+        watch.cancel()
+        assert result["mismatches"] == []
+        assert result["plugin"] == {
+            "answers": True,
+            "ready": True,
+            "problems": [],
+            "registered": {CY: True},
+            "unhealthy": {},
+        }
+        assert [one["resource"] for one in result["sockets"] if "accel-qat" in one["path"]] == [
+            CY if way == "watcher" else ""
+        ]
+
+    run(scenario)
+
+
+def answers(port: int) -> bool:
+    try:
+        return bool(fetch(port, "/healthz"))
+    except OSError:
+        return False
+
+
+# Bad input.
+
+
+def test_a_malformed_rule(node: Node) -> None:
+    assert node.ask(devices=[{"vfs": "many"}])["msg"] == 'devices[0].vfs: "many" is not an integer; correct it'
+
+
+@pytest.mark.parametrize(("text", "problem"), [("{", "not valid JSON"), ("{}", "devices: the key is missing")])
+def test_the_configuration_of_the_node(node: Node, monkeypatch: pytest.MonkeyPatch, text: str, problem: str) -> None:
+    monkeypatch.setattr(device_plugin_info, "NODE_JSON", str(node.files.config))
+    assert node.ask(devices=None)["promised"] == {CY: [VF0, VF1]}
+    node.files.config.write_text(text)
+    assert problem in node.ask(devices=None)["msg"]
+    node.files.config.unlink()
+    assert node.ask(devices=None)["promised"] == {}

@@ -1,0 +1,337 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What kubelet and the device plugins say of the devices of a node, and where they contradict the node or each other.
+
+`survey` asks, `mismatches` compares: a pure function of what was found.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import typing as t
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+
+from .describe import RESOURCE_PREFIX
+from .grpc_call import RpcError, call, fields_of
+from .picture import VFIO_DRIVERS, Node
+from .podresources import SOCKET, V1, Answer, Checkpoint, Given, ask_all, read_checkpoint
+from .pods import address_of, holder_of
+from .schema import Rule
+from .services import resource_name
+from .target import rule_for
+
+ASK_SECONDS = 5.0
+_GREETING_SECONDS = 1.0
+"""How long kubelet itself gives a plugin to tell its name (pkg/kubelet/pluginmanager)."""
+
+PLUGINS, REGISTRY = "device-plugins", "plugins_registry"
+KUBELET_SOCKET = "kubelet.sock"
+_OWN_PREFIX = "accel-qat-"
+
+Devices = t.Mapping[str, "tuple[str, ...]"]
+"""Device ids by resource."""
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A socket in a directory of kubelet. `resource` is what a plugin in plugins_registry says its resource is, else empty."""
+
+    path: str
+    listening: bool
+    resource: str = ""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What the device plugin of this collection says over HTTP.
+
+    `problems` are why it is not ready; `resources` tell whether each is registered, `unhealthy` how many VFs of it cannot be used.
+    """
+
+    answers: bool
+    problems: tuple[str, ...] = ()
+    resources: t.Mapping[str, bool] = field(default_factory=dict)
+    unhealthy: t.Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything that was found. `kubelet` is None where it did not answer, for `problem`; `plugin` is None where it was not asked."""
+
+    root: str
+    sockets: tuple[Socket, ...] = ()
+    kubelet: Answer | None = None
+    problem: str = ""
+    checkpoint: Checkpoint | None = None
+    plugin: Plugin | None = None
+
+    @property
+    def given(self) -> tuple[Given, ...]:
+        """The devices that pods have, by kubelet itself or else by its checkpoint."""
+        if self.kubelet:
+            return self.kubelet.given
+        return self.checkpoint.given if self.checkpoint else ()
+
+    @property
+    def allocatable(self) -> Devices | None:
+        """The healthy devices that kubelet knows, by itself or else by its checkpoint; None where neither tells."""
+        if self.kubelet and self.kubelet.allocatable is not None:
+            return self.kubelet.allocatable
+        return self.checkpoint.registered if self.checkpoint else None
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A contradiction: what kind it is, what it is about, and a sentence."""
+
+    kind: str
+    resource: str
+    device: str
+    problem: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The same for machines."""
+        return {"kind": self.kind, "resource": self.resource, "device": self.device, "problem": self.problem}
+
+
+def survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
+    """Ask kubelet, whichever of the root directories it has, and the plugin at `HOST:PORT`; empty for not to ask it."""
+    root = next((one for one in roots if _is_kubelets(one)), roots[0])
+    kubelet, problem = _ask_kubelet(os.path.join(root, SOCKET))
+    try:
+        checkpoint: Checkpoint | None = read_checkpoint(root)
+    except (OSError, ValueError):
+        checkpoint = None
+    sockets = (*_sockets(os.path.join(root, PLUGINS), False), *_sockets(os.path.join(root, REGISTRY), True))
+    return Survey(root, sockets, kubelet, problem, checkpoint, _ask_plugin(plugin_address) if plugin_address else None)
+
+
+def _is_kubelets(root: str) -> bool:
+    return any(os.path.isdir(os.path.join(root, name)) for name in (PLUGINS, os.path.dirname(SOCKET)))
+
+
+def _ask_kubelet(path: str) -> tuple[Answer | None, str]:
+    try:
+        return ask_all(path, ASK_SECONDS), ""
+    except (FileNotFoundError, NotADirectoryError):
+        return None, f"{path} is not there"
+    except (OSError, RpcError, ValueError) as error:
+        return None, f"{path}: {getattr(error, 'strerror', None) or error}"
+
+
+def _sockets(directory: str, greets: bool) -> t.Iterator[Socket]:
+    for parent, _directories, names in os.walk(directory):
+        for name in sorted(names):
+            path = os.path.join(parent, name)
+            try:
+                if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                    continue
+            except FileNotFoundError:
+                continue  # gone since the directory was listed
+            listening = _listens(path)
+            yield Socket(path, listening, _resource(path) if listening and greets else "")
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            return True  # its queue is full
+        except OSError:
+            return False
+    return True
+
+
+def _resource(path: str) -> str:
+    """What a plugin of plugins_registry tells kubelet too: message PluginInfo, type = 1, name = 2 (pluginregistration/v1)."""
+    try:
+        answer = call(path, "/pluginregistration.Registration/GetInfo", b"", _GREETING_SECONDS)
+        info = {
+            number: value.decode("utf-8", "replace") for number, value in fields_of(answer) if isinstance(value, bytes)
+        }
+    except (OSError, RpcError, ValueError):
+        return ""
+    return info.get(2, "") if info.get(1) == "DevicePlugin" else ""
+
+
+def _ask_plugin(address: str) -> Plugin:
+    try:
+        status, said = _fetch(address, "/readyz")
+        metrics = _fetch(address, "/metrics")[1]
+    except (OSError, ValueError):
+        return Plugin(answers=False)
+    resources = {labels["resource"]: value > 0 for labels, value in _samples(metrics, "qat_device_plugin_registered")}
+    unhealthy: dict[str, int] = {}
+    for labels, value in _samples(metrics, "qat_device_plugin_vfs"):
+        if labels["health"] == "unhealthy":
+            unhealthy[labels["resource"]] = unhealthy.get(labels["resource"], 0) + int(value)
+    return Plugin(True, () if status == 200 else tuple(said.splitlines()), resources, unhealthy)
+
+
+def _fetch(address: str, path: str) -> tuple[int, str]:
+    # A proxy of the environment is not meant for this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{address}{path}", timeout=ASK_SECONDS) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def _samples(text: str, name: str) -> t.Iterator[tuple[dict[str, str], float]]:
+    """The samples of a metric in Prometheus' text form. No label of the plugin has a comma or a quote in its value."""
+    for line in text.splitlines():
+        if line.startswith(name + "{"):
+            labels, _brace, value = line[len(name) + 1 :].rpartition("} ")
+            pairs = (pair.partition("=") for pair in labels.split(","))
+            yield {key: quoted.strip('"') for key, _equals, quoted in pairs}, float(value)
+
+
+def promised(rules: t.Sequence[Rule], node: Node) -> dict[str, tuple[str, ...]]:
+    """The VFs that the rules offer to Kubernetes, by resource, whether they exist as yet or not."""
+    found: dict[str, tuple[str, ...]] = {}
+    for device in node.qat:
+        rule, sriov = rule_for(rules, device), device.function.sriov
+        if rule is None or rule.state == "absent" or rule.driver not in VFIO_DRIVERS or sriov is None:
+            continue
+        count = sriov.total if rule.vfs is None else rule.vfs
+        vfs = sriov.addresses(device.address, count)[: rule.advertise]
+        if vfs:
+            resource = RESOURCE_PREFIX + resource_name(rule.services or device.services)
+            found[resource] = found.get(resource, ()) + vfs
+    return found
+
+
+def free(found: Survey) -> dict[str, tuple[str, ...]]:
+    """The healthy devices that no pod has, by resource."""
+    taken = {one.device for one in found.given}
+    devices = (found.allocatable or {}).items()
+    return {resource: tuple(one for one in ids if one not in taken) for resource, ids in devices}
+
+
+def mismatches(found: Survey, wanted: Devices, node: Node) -> list[Mismatch]:
+    """What contradicts, the worst first. Only resources of QAT are judged."""
+    return [
+        *_of_kubelet(found, wanted),
+        *_of_plugin(found, wanted),
+        *_of_lists(found, wanted),
+        *_of_pods(found, node),
+        *_of_processes(found, wanted, node),
+        *_of_sockets(found),
+    ]
+
+
+def _of_kubelet(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
+    if found.kubelet is None and (wanted or found.sockets):
+        yield Mismatch("kubelet", "", "", f"kubelet does not tell what pods have: {found.problem}")
+
+
+def _of_plugin(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
+    if found.plugin is None or not wanted:
+        return
+    if not found.plugin.answers:
+        yield Mismatch("plugin", "", "", "the device plugin does not answer over HTTP")
+    for problem in found.plugin.problems:
+        yield Mismatch("plugin", "", "", f"the device plugin is not ready: {problem}")
+    if found.plugin.answers:
+        for resource in wanted:
+            if not found.plugin.resources.get(resource):
+                yield Mismatch("plugin", resource, "", f"the device plugin has not registered {resource} with kubelet")
+
+
+def _of_lists(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
+    if found.allocatable is None:
+        return
+    listed = {resource: set(ids) for resource, ids in found.allocatable.items() if resource.startswith(RESOURCE_PREFIX)}
+    for resource, vfs in wanted.items():
+        for vf in vfs:
+            if vf not in listed.get(resource, ()):
+                text = f"{vf} shall be offered as {resource}, and kubelet has no healthy device of that id"
+                yield Mismatch("missing", resource, vf, text)
+    for resource, ids in listed.items():
+        for device in sorted(ids - set(wanted.get(resource, ()))):
+            text = f"kubelet offers {device} as {resource}, which the configuration does not say"
+            yield Mismatch("surplus", resource, device, text)
+
+
+def _of_pods(found: Survey, node: Node) -> t.Iterator[Mismatch]:
+    owners: dict[str, list[str]] = {}
+    resources = {
+        vf.address: RESOURCE_PREFIX + resource_name(device.services) for device in node.qat for vf in device.vfs
+    }
+    for one in found.given:
+        if not one.resource.startswith(RESOURCE_PREFIX):
+            continue
+        owners.setdefault(one.device, []).append(str(holder_of(one)))
+        function = node.function(address_of(one.device))
+        if function is None:
+            text = f"{holder_of(one)} has {one.device} of {one.resource}, which is not on this node any more"
+            yield Mismatch("vanished", one.resource, one.device, text)
+        elif function.driver not in VFIO_DRIVERS:
+            bound = f"bound to {function.driver}" if function.driver else "bound to no driver"
+            text = f"{holder_of(one)} has {one.device} of {one.resource}, which is {bound}"
+            yield Mismatch("driver", one.resource, one.device, text)
+        elif resources.get(function.address, one.resource) != one.resource:
+            text = f"{holder_of(one)} has {one.device} of {one.resource}, which is {resources[function.address]} by now"
+            yield Mismatch("services", one.resource, one.device, text)
+    for device, pods in sorted(owners.items()):
+        if len(set(pods)) > 1:
+            yield Mismatch("shared", "", device, f"{device} is given to {' and to '.join(sorted(set(pods)))}")
+
+
+def _of_processes(found: Survey, wanted: Devices, node: Node) -> t.Iterator[Mismatch]:
+    taken = {address_of(one.device) for one in found.given}
+    for resource, vfs in wanted.items():
+        for vf in vfs:
+            function = node.function(vf)
+            processes = [holder for holder in function.holders if holder.pid] if function else []
+            if processes and vf not in taken:
+                text = f"{processes[0]} has {vf} open, which kubelet may give to a pod as {resource} at any time"
+                yield Mismatch("taken", resource, vf, text)
+
+
+def _of_sockets(found: Survey) -> t.Iterator[Mismatch]:
+    for one in found.sockets:
+        if not one.listening and os.path.basename(one.path).startswith(_OWN_PREFIX):
+            yield Mismatch("socket", "", "", f"nobody listens on {one.path}, which a device plugin has left")
+
+
+def as_dict(found: Survey, wanted: Devices, node: Node) -> dict[str, t.Any]:
+    """Everything as plain values."""
+    kubelet, plugin = found.kubelet, found.plugin
+    return {
+        "kubelet": {
+            "root": found.root,
+            "answers": kubelet is not None,
+            "version": kubelet.version if kubelet else None,
+            "problem": found.problem or (kubelet.why_not if kubelet and kubelet.version == V1 else ""),
+        },
+        "sockets": [{"path": one.path, "listening": one.listening, "resource": one.resource} for one in found.sockets],
+        "registered": _lists(found.checkpoint.registered) if found.checkpoint else None,
+        "allocatable": None if found.allocatable is None else _lists(found.allocatable),
+        "pods": [one._asdict() for one in found.given],
+        "plugin": None
+        if plugin is None
+        else {
+            "answers": plugin.answers,
+            "ready": plugin.answers and not plugin.problems,
+            "problems": list(plugin.problems),
+            "registered": dict(plugin.resources),
+            "unhealthy": dict(plugin.unhealthy),
+        },
+        "promised": _lists(wanted),
+        "free": _lists(free(found)),
+        "mismatches": [one.as_dict() for one in mismatches(found, wanted, node)],
+    }
+
+
+def _lists(devices: Devices) -> dict[str, list[str]]:
+    return {resource: list(ids) for resource, ids in devices.items()}
