@@ -42,6 +42,8 @@ class RpcError(Exception):
 def call(path: str, method: str, request: bytes, seconds: float) -> bytes:
     """The answer to one request, both as their bytes; `method` is such as `/v1.PodResourcesLister/List`.
 
+    The request goes out in one frame, so it has at most 16 379 bytes; those to kubelet have none.
+
     Raises RpcError, TimeoutError when the whole takes longer than `seconds`, or another OSError.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

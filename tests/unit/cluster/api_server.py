@@ -38,7 +38,8 @@ class FakeCluster:
     """The server with one node. `sync_seconds` is the time between two looks of kubelet; None for a kubelet that is down.
 
     `plugins` are the resources of device plugins, of which kubelet writes the capacity at each look. `run_pod` is what a container
-    does: it gets the pod and returns the status and the log.
+    does: it gets the pod and returns its status and its log; `pod_gone` is told when kubelet has cleaned up after it.
+    `delete_takes` is how many seconds that takes, None for ever.
     """
 
     def __init__(self, name: str = "node1", sync_seconds: float | None = 0.05, has_managed_fields: bool = True) -> None:
@@ -51,7 +52,8 @@ class FakeCluster:
         self.logs: dict[tuple[str, str], str] = {}
         self.events: list[JsonObject] = []
         self.run_pod: t.Callable[[JsonObject], tuple[JsonObject, str]] = lambda _pod: ({"phase": "Running"}, "")
-        self.delete_takes = 0.1
+        self.pod_gone: t.Callable[[JsonObject], None] = lambda _pod: None
+        self.delete_takes: float | None = 0.1
         self._has_managed_fields = has_managed_fields
         self._lock = threading.RLock()
         self._node: JsonObject = {
@@ -223,13 +225,11 @@ class FakeCluster:
         now = time.monotonic()
         for key, pod in list(self.pods.items()):
             deleted = pod["metadata"].get("deletedAt")
-            if deleted is not None and now - deleted >= self.delete_takes:
-                del self.pods[key]
+            if deleted is not None and self.delete_takes is not None and now - deleted >= self.delete_takes:
+                self.pod_gone(self.pods.pop(key))
             elif pod["status"] == {"phase": "Pending"}:
                 status, self.logs[key] = self.run_pod(pod)
-                pod["status"] = {"phase": "Pending", **status}
-                if "unscheduled" not in status:
-                    pod["spec"]["nodeName"] = self.name
+                pod["status"] = status
 
     def _route_pod(
         self, method: str, namespace: str, kind: str, rest: list[str], query: dict[str, str], body: t.Any

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The report of a verification: from what the modules found to checks, and from checks to a table. Decisions only."""
+
+from __future__ import annotations
+
+import typing as t
+
+Found = t.Mapping[str, t.Any]
+"""What a module returned."""
+
+Check = t.Dict[str, t.Any]  # noqa: UP006
+"""`check`, `expected`, `found`, `ok`, and a `reason` where it is not."""
+
+_COLUMNS = ("", "CHECK", "EXPECTED", "FOUND")
+_WIDEST = 60
+
+
+def _check(name: str, expected: t.Any, found: t.Any, ok: bool, reason: str = "") -> Check:
+    return {"check": name, "expected": str(expected), "found": str(found), "ok": ok, "reason": "" if ok else reason}
+
+
+def checks_of(
+    devices: Found,
+    node: Found | None = None,
+    before: Found | None = None,
+    pod: Found | None = None,
+    during: Found | None = None,
+    after: Found | None = None,
+    qat: Found | None = None,
+) -> list[Check]:
+    """Every check. Each argument is what one task found, None for a task that was left out.
+
+    `devices` has `problem`, why the node is not as configured, or an empty one. `node` is of the module cluster_node_info; `before`,
+    `during` and `after` of device_plugin_info; `pod` of probe_pod, with the `resources` it asked for; `qat` is the fact of qat_info.
+    That cluster_node_info or probe_pod failed is seen by what their results lack.
+    """
+    checks = [_of_devices(devices)]
+    if before is not None:
+        checks += _of_mismatches(before)
+    if node is not None:
+        checks += _of_node(node)
+    if pod is not None:
+        checks += _of_pod(pod, during or {}, after or {}, qat or {})
+    return checks
+
+
+def promises(before: Found) -> list[Check]:
+    """Expectations of the Node object by what the rules promise: so much of each resource, and nothing of QAT besides."""
+    counts = {resource: len(vfs) for resource, vfs in before["promised"].items()}
+    for resource in before.get("allocatable") or {}:
+        if resource.startswith("qat.intel.com/"):
+            counts.setdefault(resource, 0)
+    return [
+        {
+            "name": f"allocatable {resource}",
+            "query": f'status.allocatable."{resource}"' + ("" if count else " || '0'"),
+            "equals": count,
+        }
+        for resource, count in sorted(counts.items())
+    ]
+
+
+def _of_devices(devices: Found) -> Check:
+    problem = str(devices.get("problem") or "")
+    return _check("the QAT devices", "as configured", "another" if problem else "as configured", not problem, problem)
+
+
+def _of_mismatches(info: Found) -> list[Check]:
+    name, expected = "kubelet and the device plugin", "agree with the node"
+    found = info["mismatches"]
+    if not found:
+        return [_check(name, expected, expected, True)]
+    return [_check(name, expected, one["kind"], False, one["problem"]) for one in found]
+
+
+def _of_node(node: Found) -> list[Check]:
+    if "checks" not in node:
+        return [_check("the Node object", "readable", "not", False, node.get("msg", "it cannot be read"))]
+    return [
+        _check(
+            one["name"],
+            one["expected"],
+            "not there" if one["found"] is None else one["found"],
+            one["ok"],
+            one["reason"],
+        )
+        for one in node["checks"]
+    ]
+
+
+def _of_pod(pod: Found, during: Found, after: Found, qat: Found) -> list[Check]:
+    if "device_nodes" not in pod:
+        return [_check("the test pod", "runs", "does not", False, pod.get("msg", "it does not run"))]
+    checks = [_check("the test pod", "runs", "runs", True)]
+    nodes = _nodes_of_vfs(qat)
+    own: set[str] = set()
+    for resource in pod["resources"]:
+        vfs = _of_this_pod(during.get("pods") or (), pod["pod"], resource)
+        own |= {nodes.get(vf, "no node") for vf in vfs}
+        checks += _of_resource(resource, vfs, pod, nodes)
+        checks.append(_is_free(resource, vfs, after))
+    strange = sorted(set(pod["device_nodes"]) - own - {"/dev/vfio/vfio"})
+    text = f"the test pod also sees {', '.join(strange)}"
+    checks.append(_check("device nodes of others", "none", ", ".join(strange) or "none", not strange, text))
+    return checks
+
+
+def _of_this_pod(given: t.Iterable[Found], pod: Found, resource: str) -> list[str]:
+    wanted = (pod["namespace"], pod["name"], resource)
+    return [str(one["device"]) for one in given if (one["namespace"], one["pod"], one["resource"]) == wanted]
+
+
+def _of_resource(resource: str, vfs: t.Sequence[str], pod: Found, nodes: t.Mapping[str, str]) -> t.Iterator[Check]:
+    text = f"kubelet says that the test pod has {len(vfs)} devices of {resource}"
+    yield _check(f"VF of {resource}", "one", ", ".join(vfs) or "none", len(vfs) == 1, text)
+    for vf in vfs:
+        node = nodes.get(vf, "no node")
+        has_node = node in pod["device_nodes"] and "/dev/vfio/vfio" in pod["device_nodes"]
+        seen = ", ".join(pod["device_nodes"]) or "none"
+        text = f"the test pod has {vf}, and of {node} and /dev/vfio/vfio it sees {seen}"
+        yield _check(f"device node of {vf}", node, node if has_node else seen, has_node, text)
+        names = sorted(name for name, value in pod["environment"].items() if vf in str(value).split(","))
+        text = f"no variable in the test pod names {vf}"
+        yield _check(f"variable that names {vf}", "at least one", ", ".join(names) or "none", bool(names), text)
+
+
+def _is_free(resource: str, vfs: t.Sequence[str], after: Found) -> Check:
+    free = (after.get("free") or {}).get(resource) or ()
+    kept = [vf for vf in vfs if vf not in free]
+    text = f"{', '.join(kept)} of {resource} is not free again after the test pod was deleted"
+    return _check(f"{resource} after the pod", "free again", "not free" if kept else "free again", not kept, text)
+
+
+def _nodes_of_vfs(qat: Found) -> dict[str, str]:
+    vfs = (vf for device in qat.get("devices") or () for vf in device["vfs"])
+    return {vf["address"]: vf["vfio_node"] for vf in vfs if vf["vfio_node"]}
+
+
+def table(checks: t.Sequence[Check]) -> str:
+    """The checks for a person: a line each, and below them why those failed that did."""
+    rows = [_COLUMNS, *(_row(check) for check in checks)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    failed = [check for check in checks if not check["ok"]]
+    lines += ["", *(f"- {check['reason']}" for check in failed)] if failed else []
+    return "\n".join(lines)
+
+
+def _row(check: Check) -> tuple[str, ...]:
+    cells = (" ".join(check[name].split()) for name in ("check", "expected", "found"))
+    shortened = (cell if len(cell) <= _WIDEST else cell[: _WIDEST - 3] + "..." for cell in cells)
+    return ("ok" if check["ok"] else "FAILED", *shortened)

@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import checks_of, promises, table
+
+CY = "qat.intel.com/cy"
+VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
+POD = {"namespace": "default", "name": "p", "node": "node1", "container": "test"}
+
+
+def good() -> dict[str, t.Any]:
+    """What the tasks find where all is well."""
+    given = {"namespace": "default", "pod": "p", "container": "test", "resource": CY, "device": VF0}
+    nodes = [{"address": VF0, "vfio_node": "/dev/vfio/8"}, {"address": VF1, "vfio_node": "/dev/vfio/9"}]
+    met = {"name": "allocatable", "expected": 2, "found": "2", "ok": True, "reason": ""}
+    return {
+        "devices": {"problem": ""},
+        "before": {"mismatches": []},
+        "node": {"checks": [met]},
+        "pod": {
+            "pod": POD,
+            "resources": [CY],
+            "environment": {"QAT0": VF0},
+            "device_nodes": ["/dev/vfio/8", "/dev/vfio/vfio"],
+        },
+        "during": {"pods": [given]},
+        "after": {"free": {CY: [VF0, VF1]}},
+        "qat": {"devices": [{"vfs": nodes}]},
+    }
+
+
+def reasons(**found: t.Any) -> list[str]:
+    return [check["reason"] for check in checks_of(**found) if not check["ok"]]
+
+
+def test_all_is_well() -> None:
+    assert reasons(**good()) == []
+    assert table(checks_of(**good())).splitlines() == [
+        "    CHECK                             EXPECTED             FOUND",
+        "ok  the QAT devices                   as configured        as configured",
+        "ok  kubelet and the device plugin     agree with the node  agree with the node",
+        "ok  allocatable                       2                    2",
+        "ok  the test pod                      runs                 runs",
+        f"ok  VF of {CY}            one                  {VF0}",
+        f"ok  device node of {VF0}       /dev/vfio/8          /dev/vfio/8",
+        f"ok  variable that names {VF0}  at least one         QAT0",
+        f"ok  {CY} after the pod    free again           free again",
+        "ok  device nodes of others            none                 none",
+    ]
+
+
+def test_a_node_without_kubernetes() -> None:
+    assert [check["check"] for check in checks_of({"problem": ""})] == ["the QAT devices"]
+
+
+@pytest.mark.parametrize(
+    ("where", "found", "expected"),
+    [
+        ("devices", {"problem": "it is down"}, ["it is down"]),
+        ("before", {"mismatches": [{"kind": "a", "problem": "x"}, {"kind": "b", "problem": "y"}]}, ["x", "y"]),
+        ("node", {"msg": "the API server answers 404"}, ["the API server answers 404"]),
+        (
+            "node",
+            {"checks": [{"name": "n", "expected": 1, "found": None, "ok": False, "reason": "n is not there"}]},
+            ["n is not there"],
+        ),
+        ("pod", {"msg": "pod default/p: it does not run"}, ["pod default/p: it does not run"]),
+        (
+            "during",
+            {"pods": []},
+            [f"kubelet says that the test pod has 0 devices of {CY}", "the test pod also sees /dev/vfio/8"],
+        ),
+        ("after", {"free": {CY: [VF1]}}, [f"{VF0} of {CY} is not free again after the test pod was deleted"]),
+        ("after", {"free": {}}, [f"{VF0} of {CY} is not free again after the test pod was deleted"]),
+    ],
+)
+def test_what_differs(where: str, found: t.Any, expected: list[str]) -> None:
+    assert reasons(**{**good(), where: found}) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("environment", {"QAT0": VF1}, [f"no variable in the test pod names {VF0}"]),
+        ("environment", {"PCIDEVICE_X": f"{VF1},{VF0}"}, []),
+        (
+            "device_nodes",
+            ["/dev/vfio/9", "/dev/vfio/vfio"],
+            [
+                f"the test pod has {VF0}, and of /dev/vfio/8 and /dev/vfio/vfio it sees /dev/vfio/9, /dev/vfio/vfio",
+                "the test pod also sees /dev/vfio/9",
+            ],
+        ),
+        (
+            "device_nodes",
+            ["/dev/vfio/8"],
+            [f"the test pod has {VF0}, and of /dev/vfio/8 and /dev/vfio/vfio it sees /dev/vfio/8"],
+        ),
+        ("device_nodes", [], [f"the test pod has {VF0}, and of /dev/vfio/8 and /dev/vfio/vfio it sees none"]),
+    ],
+)
+def test_what_the_pod_sees(key: str, value: t.Any, expected: list[str]) -> None:
+    found = good()
+    found["pod"][key] = value
+    assert reasons(**found) == expected
+
+
+def test_the_table_tells_why() -> None:
+    long = "x" * 80
+    lines = table(checks_of({"problem": long})).splitlines()
+    assert lines[1].startswith("FAILED  the QAT devices")
+    assert lines[2:] == ["", f"- {long}"]
+    long_check = {"check": long, "expected": "a\nb", "found": "", "ok": True, "reason": ""}
+    assert table([long_check]).splitlines()[1] == f"ok  {'x' * 57}...  a b"
+
+
+def test_what_is_promised_is_expected() -> None:
+    before = {"promised": {CY: [VF0, VF1]}, "allocatable": {CY: [VF0], "qat.intel.com/dc": [], "example.com/x": ["1"]}}
+    assert promises(before) == [
+        {"name": f"allocatable {CY}", "query": f'status.allocatable."{CY}"', "equals": 2},
+        {
+            "name": "allocatable qat.intel.com/dc",
+            "query": "status.allocatable.\"qat.intel.com/dc\" || '0'",
+            "equals": 0,
+        },
+    ]
+    assert promises({"promised": {}, "allocatable": None}) == []

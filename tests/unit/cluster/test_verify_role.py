@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook verify on a node of files: kubelet's sockets, the API server over HTTP, and what a pod would see."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from harness.node_files import NodeFiles
+from harness.pod_resources import KubeletThread
+
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, JsonObject
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+
+CY = "qat.intel.com/cy"
+PF, VF0, VF1 = "0000:6b:00.0", "0000:6b:00.1", "0000:6b:00.2"
+
+PLAYBOOK = """
+- name: Verify
+  hosts: node1
+  gather_facts: false
+  module_defaults:
+    accel.qat.qat_devices: &roots
+      sysfs_root: "{{ root }}/n/sys"
+      proc_root: "{{ root }}/n/proc"
+      dev_root: "{{ root }}/n/dev"
+      kubelet_root: "{{ root }}"
+    accel.qat.qat_info: *roots
+    accel.qat.device_plugin_info: *roots
+  environment:
+    PATH: "{{ root }}/bin:{{ lookup('env', 'PATH') }}"
+    K8S_AUTH_HOST: "{{ api }}"
+    K8S_AUTH_API_KEY: "{{ token }}"
+  tasks:
+    - name: Verify it
+      ansible.builtin.include_role:
+        name: accel.qat.verify
+"""
+
+
+class Site:
+    """A node with two VFs, and a cluster that it is of. `gets` are the VFs that a pod is given, `sees` what it tells."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files = NodeFiles(root / "n")
+        self.files.add_pf(PF, vfs=2)
+        for vf in (VF0, VF1):
+            (self.files.devices / vf / "driver_override").write_text("vfio-pci\n")
+        # What the engine reads besides: drivers that are there, and an IOMMU.
+        (self.files.sys / "bus/pci/drivers/vfio-pci").mkdir(parents=True, exist_ok=True)
+        (self.files.sys / "module/vfio_pci/parameters").mkdir(parents=True)
+        self.kubelet = KubeletThread(root)
+        self.kubelet.fake.allocatable = {CY: [VF0, VF1]}
+        self.kubelet.start()
+        self.cluster = FakeCluster()
+        self.cluster.plugins[CY] = 2
+        self.cluster.run_pod = self.run_pod
+        self.cluster.pod_gone = self.gone
+        self.gets = [VF0]
+        self.variable = "PCIDEVICE_QAT_INTEL_COM_CY"
+        for name, does in (("qatctl", "exit 0"), ("systemctl", "echo enabled")):
+            path = root / "bin" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"#!/bin/sh\n{does}\n")
+            path.chmod(0o755)
+
+    def run_pod(self, pod: JsonObject) -> tuple[JsonObject, str]:
+        metadata = pod["metadata"]
+        self.kubelet.fake.pods[metadata["namespace"], metadata["name"]] = {"test": {CY: self.gets}}
+        nodes = "".join(f"/dev/vfio/{self.files.node(vf).name}\n" for vf in self.gets)
+        named = f"{self.variable}={','.join(self.gets)}\n" if self.variable else ""
+        log = f"-- environment\n{named}-- device nodes\n{nodes}/dev/vfio/vfio\n-- end\n"
+        return {"phase": "Running"}, log
+
+    def gone(self, pod: JsonObject) -> None:
+        del self.kubelet.fake.pods[pod["metadata"]["namespace"], pod["metadata"]["name"]]
+
+    def verify(self, *flags: str, **variables: t.Any) -> subprocess.CompletedProcess[str]:
+        given = {
+            "root": str(self.root),
+            "api": self.cluster.url,
+            "token": TOKEN,
+            "node_devices": [{}],
+            "node_qatctl_path": f"{self.root}/bin/qatctl",
+            "verify_plugin_address": "",
+            "verify_timeout": 5,
+            "verify_report": f"{self.root}/report.json",
+            **variables,
+        }
+        playbook = self.root / "playbook.yml"
+        playbook.write_text(PLAYBOOK)
+        inventory = {
+            "all": {"hosts": {"node1": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}}
+        }
+        (self.root / "inventory.yml").write_text(yaml.safe_dump(inventory))
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / "build/tree"),
+            "ANSIBLE_INJECT_FACT_VARS": "false",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_HOME": str(self.root / "ansible"),
+        }
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            str(self.root / "inventory.yml"),
+            "-e",
+            json.dumps(given),
+            *flags,
+        ]
+        return subprocess.run(
+            [*command, str(playbook)], env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    def report(self) -> t.Any:
+        return json.loads((self.root / "report.json").read_text())
+
+    def close(self) -> None:
+        self.cluster.close()
+        self.kubelet.close()
+
+
+@pytest.fixture
+def site() -> t.Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="qvr") as directory:
+        made = Site(Path(directory))
+        yield made
+        made.close()
+
+
+def failed(site: Site) -> list[str]:
+    report = site.report()
+    assert report["ok"] is False
+    return [check["reason"] for check in report["checks"] if not check["ok"]]
+
+
+def test_all_is_well(site: Site) -> None:
+    expectation = {"name": "node name", "query": "metadata.name", "equals": "node1"}
+    result = site.verify(verify_expectations=[expectation])
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "changed=0" in result.stdout
+    report = site.report()
+    assert (report["node"], report["ok"]) == ("node1", True)
+    assert [check["check"] for check in report["checks"]] == [
+        "the QAT devices",
+        "kubelet and the device plugin",
+        f"allocatable {CY}",
+        "node name",
+        "the test pod",
+        f"VF of {CY}",
+        f"device node of {VF0}",
+        f"variable that names {VF0}",
+        f"{CY} after the pod",
+        "device nodes of others",
+    ]
+    assert f"ok  allocatable {CY} " in result.stdout
+    assert site.cluster.pods == {}
+
+
+def test_every_difference_is_told_at_once(site: Site) -> None:
+    site.cluster.plugins[CY] = 1
+    site.kubelet.fake.allocatable = {CY: [VF0]}
+    site.files.bind(VF1, None)
+    site.variable = ""
+    site.cluster.pod_gone = lambda _pod: None
+    wanted = {"query": "spec.unschedulable == null", "equals": False, "name": "cordoned"}
+    result = site.verify(verify_expectations=[wanted])
+    assert result.returncode != 0
+    reasons = failed(site)
+    assert len(reasons) == 6
+    assert reasons[0].endswith("run accel.qat.site, which has 1 such step(s) to take.")
+    assert reasons[1:] == [
+        f"{VF1} shall be offered as {CY}, and kubelet has no healthy device of that id",
+        f"allocatable {CY} is 1 and shall be 2",
+        "cordoned is True and shall be False",
+        f"no variable in the test pod names {VF0}",
+        f"{VF0} of {CY} is not free again after the test pod was deleted",
+    ]
+    assert all(f"- {reason}" in result.stdout for reason in reasons)
+    assert site.cluster.pods == {}
+
+
+def test_a_pod_that_does_not_run(site: Site) -> None:
+    site.cluster.run_pod = lambda _pod: ({"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "x"}, "")
+    site.cluster.pod_gone = lambda _pod: None
+    assert site.verify().returncode != 0
+    (reason,) = failed(site)
+    assert reason.startswith(
+        "pod default/accel-qat-verify-node1: it does not run: UnexpectedAdmissionError: x; see the journals"
+    )
+
+
+def test_no_vf_is_free(site: Site) -> None:
+    site.kubelet.fake.pods["default", "busy"] = {"app": {CY: [VF0, VF1]}}
+    assert site.verify().returncode != 0
+    assert failed(site) == [f"no VF of {CY} is free for a test pod; free one, or set verify_pod to false"]
+    assert not any(method == "POST" for method, _path, _body in site.cluster.requests)
+
+
+def test_no_such_node_and_no_pod(site: Site) -> None:
+    assert site.verify(verify_node_name="node9", verify_pod=False).returncode != 0
+    assert failed(site) == [
+        'node node9: the API server answers 404: nodes "node9" not found; see that the name is right'
+    ]
+
+
+def test_without_kubernetes(site: Site) -> None:
+    site.files.bind(VF1, None)
+    assert site.verify(verify_kubernetes=False).returncode != 0
+    assert len(failed(site)) == 1
+    assert [check["check"] for check in site.report()["checks"]] == ["the QAT devices"]
+    assert site.cluster.requests == []
+
+
+def test_check_mode_makes_no_pod(site: Site) -> None:
+    result = site.verify("--check", verify_report="")
+    assert result.returncode == 0, result.stdout
+    assert not any(method == "POST" for method, _path, _body in site.cluster.requests)
