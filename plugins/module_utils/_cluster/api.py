@@ -21,6 +21,7 @@ from .extended import FIELD_MANAGER, Object
 
 try:
     import kubernetes
+    import urllib3
     import urllib3.exceptions
     import yaml
     from kubernetes.client.exceptions import ApiException
@@ -191,6 +192,8 @@ def _client(params: Object) -> t.Any:
         configuration.ssl_ca_cert = params["ca_cert"]
     if params["validate_certs"] is not None:
         configuration.verify_ssl = params["validate_certs"]
+        if not configuration.verify_ssl:  # asked for, so no news
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     # Nothing that is asked here becomes right by asking again at once, and each try may take the whole time.
     configuration.retries = False
     return kubernetes.client.ApiClient(configuration)

@@ -10,6 +10,7 @@ import typing as t
 
 from .._node.errors import ConfigurationError
 from .extended import Object
+from .quantity import parse_quantity
 
 try:
     import jmespath
@@ -71,8 +72,16 @@ def _alike(found: t.Any, expected: t.Any) -> bool:
     if isinstance(found, bool) or isinstance(expected, bool):
         return str(found).lower() == str(expected).lower()
     if isinstance(found, (int, str)) and isinstance(expected, (int, str)):
-        return str(found) == str(expected)
+        return str(found) == str(expected) or _same_quantity(found, expected)
     return bool(found == expected)
+
+
+def _same_quantity(found: int | str, expected: int | str) -> bool:
+    """The API server writes 1000 as 1k."""
+    try:
+        return parse_quantity(found) == parse_quantity(expected)
+    except ValueError:
+        return False
 
 
 def shown(value: t.Any) -> str:

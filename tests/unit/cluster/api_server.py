@@ -176,6 +176,7 @@ class FakeCluster:
             if "/" in name and not value.isdigit():
                 message = f'Node "{self.name}" is invalid: status.capacity.{name}: Invalid value: "{value}": must be an integer'
                 raise Refusal(422, "Invalid", message)
+            capacity[name] = _canonical(value)
         before = self._node["status"].get("capacity", {})
         self._node = node
         for name in {*before, *capacity}:
@@ -255,6 +256,14 @@ class FakeCluster:
         if method == "DELETE":
             self.pods[key]["metadata"].setdefault("deletedAt", time.monotonic())
         return self.pods[key]
+
+
+def _canonical(quantity: str) -> str:
+    """As the API server writes it: with the largest suffix that needs no fraction."""
+    for suffix, zeros in (("M", 6), ("k", 3)):
+        if quantity.isdigit() and int(quantity) and quantity.endswith("0" * zeros):
+            return quantity[:-zeros] + suffix
+    return quantity
 
 
 def _apply(document: JsonObject, operation: JsonObject) -> None:

@@ -13,6 +13,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster
+from ansible_collections.accel.qat.tests.unit.cluster.real_api_server import RealCluster
 
 
 class Controller:
@@ -63,3 +64,18 @@ def cluster() -> t.Iterator[FakeCluster]:
 @pytest.fixture
 def controller(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> Controller:
     return Controller({"host": cluster.url, "api_key": TOKEN}, capsys)
+
+
+@pytest.fixture
+def any_cluster() -> t.Iterator[FakeCluster | RealCluster]:
+    """The API server that the environment names, or the fake one."""
+    url = os.environ.get("ACCEL_QAT_API_SERVER")
+    made = RealCluster(url, os.environ["ACCEL_QAT_API_TOKEN"]) if url else FakeCluster()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def any_controller(any_cluster: FakeCluster | RealCluster, capsys: pytest.CaptureFixture[str]) -> Controller:
+    token = os.environ["ACCEL_QAT_API_TOKEN"] if isinstance(any_cluster, RealCluster) else TOKEN
+    return Controller({"host": any_cluster.url, "api_key": token, "validate_certs": False}, capsys)

@@ -33,6 +33,8 @@ def checks(controller: Controller, *expectations: dict[str, t.Any]) -> list[dict
     [
         (CY, 16),
         (CY, "16"),
+        ("'2k'", 2000),
+        ("'8Gi'", "8192Mi"),
         (f"to_number({CY}) >= `12`", None),
         (f"to_number({CY}) >= `12`", True),
         ("status.conditions[?type == 'Ready'].status | [0]", "True"),
@@ -53,6 +55,7 @@ def test_met(controller: Controller, query: str, equals: t.Any) -> None:
         (CY, 32, "VFs is 16 and shall be 32"),
         (CY.replace("cy", "dc"), 32, "VFs is not there and shall be 32"),
         (f"to_number({CY}) >= `17`", None, "VFs is False and shall be True"),
+        ("metadata.name", 16, "VFs is node1 and shall be 16"),
         ("metadata.nothing", None, "VFs is not there and shall be True"),
         (
             "contains(metadata.nothing, 'x')",

@@ -16,6 +16,7 @@ import yaml
 from ansible_collections.accel.qat.plugins.modules import extended_resource
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, Refusal
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
+from ansible_collections.accel.qat.tests.unit.cluster.real_api_server import RealCluster
 
 DONGLE = "example.com/dongle"
 OTHER = "example.com/other"
@@ -42,45 +43,46 @@ def resources(*entries: dict[str, t.Any], **others: t.Any) -> dict[str, t.Any]:
 # What it does.
 
 
-def test_adds(cluster: FakeCluster, controller: Controller) -> None:
-    done = controller.change(extended_resource, **resources(present()))
+def test_adds(any_cluster: FakeCluster | RealCluster, any_controller: Controller) -> None:
+    done = any_controller.change(extended_resource, **resources(present()))
     assert done["diff"] == {"before": {"capacity": {}}, "after": {"capacity": {DONGLE: "4"}}}
     assert done["resources"] == [{"name": DONGLE, "before": None, "capacity": 4, "allocatable": 4}]
-    assert cluster.allocatable() == {DONGLE: "4"}
-    assert cluster.patches() == [[{"op": "add", "path": "/status/capacity/example.com~1dongle", "value": "4"}]]
+    assert any_cluster.allocatable() == {DONGLE: "4"}
 
 
-def test_changes_and_removes_and_leaves_others_alone(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.give(DONGLE, 2)
-    cluster.give(OTHER, 1)
-    cluster.give("example.com/third", 3)
-    done = controller.change(extended_resource, **resources(present(quantity="1k"), absent(OTHER)))
+def test_changes_and_removes_and_leaves_others_alone(
+    any_cluster: FakeCluster | RealCluster, any_controller: Controller
+) -> None:
+    any_cluster.give(DONGLE, 2)
+    any_cluster.give(OTHER, 1)
+    any_cluster.give("example.com/third", 3)
+    done = any_controller.change(extended_resource, **resources(present(quantity="1k"), absent(OTHER)))
     assert done["diff"] == {"before": {"capacity": {DONGLE: "2", OTHER: "1"}}, "after": {"capacity": {DONGLE: "1000"}}}
-    assert cluster.allocatable() == cluster.capacity() == {DONGLE: "1000", "example.com/third": "3"}
+    assert any_cluster.allocatable() == any_cluster.capacity() == {DONGLE: "1k", "example.com/third": "3"}
 
 
-def test_nothing_to_do(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.give(DONGLE, 4)
-    done = controller.run(extended_resource, **resources(present(quantity="4000m"), absent(OTHER)))
+def test_nothing_to_do(any_cluster: FakeCluster | RealCluster, any_controller: Controller) -> None:
+    any_cluster.give(DONGLE, 4)
+    done = any_controller.run(extended_resource, **resources(present(quantity="4000m"), absent(OTHER)))
     assert not done["changed"]
     assert "warnings" not in done
-    assert cluster.patches() == []
+    assert any_cluster.patches() == []
 
 
-def test_a_node_without_any_capacity(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.sync_seconds = None
-    cluster.remove_status()
-    assert controller.run(extended_resource, **resources(present(), wait=False))["changed"]
-    assert cluster.capacity() == {DONGLE: "4"}
+def test_a_node_without_any_capacity(any_cluster: FakeCluster | RealCluster, any_controller: Controller) -> None:
+    any_cluster.sync_seconds = None
+    any_cluster.remove_status()
+    assert any_controller.run(extended_resource, **resources(present(), wait=False))["changed"]
+    assert any_cluster.capacity() == {DONGLE: "4"}
 
 
-def test_a_quantity_of_none(cluster: FakeCluster, controller: Controller) -> None:
-    controller.change(extended_resource, **resources(present(quantity=0)))
-    assert cluster.allocatable() == {DONGLE: "0"}
+def test_a_quantity_of_none(any_cluster: FakeCluster | RealCluster, any_controller: Controller) -> None:
+    any_controller.change(extended_resource, **resources(present(quantity=0)))
+    assert any_cluster.allocatable() == {DONGLE: "0"}
 
 
-def test_tells_what_a_restart_of_kubelet_does(controller: Controller) -> None:
-    done = controller.run(extended_resource, **resources(present(), absent(OTHER)))
+def test_tells_what_a_restart_of_kubelet_does(any_controller: Controller) -> None:
+    done = any_controller.run(extended_resource, **resources(present(), absent(OTHER)))
     (warning,) = done["warnings"]
     assert warning["event"]["msg"] == (
         f"node1: kubelet keeps {DONGLE} over its restarts as long as it has its device-manager checkpoint; where that is gone, "
@@ -88,28 +90,43 @@ def test_tells_what_a_restart_of_kubelet_does(controller: Controller) -> None:
     )
 
 
-def test_comes_back_after_kubelet_lost_its_checkpoint(cluster: FakeCluster, controller: Controller) -> None:
-    controller.run(extended_resource, **resources(present()))
-    cluster.forget_resources()
-    assert cluster.capacity() == {DONGLE: "0"}
-    controller.change(extended_resource, **resources(present()))
-    assert cluster.allocatable() == {DONGLE: "4"}
+def test_comes_back_after_kubelet_lost_its_checkpoint(
+    any_cluster: FakeCluster | RealCluster, any_controller: Controller
+) -> None:
+    any_controller.run(extended_resource, **resources(present()))
+    any_cluster.forget_resources()
+    assert any_cluster.capacity() == {DONGLE: "0"}
+    any_controller.change(extended_resource, **resources(present()))
+    assert any_cluster.allocatable() == {DONGLE: "4"}
+
+
+def test_one_patch_with_escaped_names(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.give(OTHER, 1)
+    controller.run(extended_resource, **resources(present(), absent(OTHER)))
+    assert cluster.patches() == [
+        [
+            {"op": "add", "path": "/status/capacity/example.com~1dongle", "value": "4"},
+            {"op": "remove", "path": "/status/capacity/example.com~1other"},
+        ]
+    ]
 
 
 # Waiting.
 
 
-def test_does_not_wait_when_told_so(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.sync_seconds = None
-    done = controller.run(extended_resource, **resources(present(), wait=False))
+def test_does_not_wait_when_told_so(any_cluster: FakeCluster | RealCluster, any_controller: Controller) -> None:
+    any_cluster.sync_seconds = None
+    done = any_controller.run(extended_resource, **resources(present(), wait=False))
     assert done["resources"][0]["allocatable"] is None
-    assert cluster.capacity() == {DONGLE: "4"}
+    assert any_cluster.capacity() == {DONGLE: "4"}
 
 
-def test_waits_even_when_only_kubelet_is_late(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.sync_seconds = None
-    controller.run(extended_resource, **resources(present(), wait=False))
-    failed = controller.run(extended_resource, **resources(present(), wait_timeout=0.1))
+def test_waits_even_when_only_kubelet_is_late(
+    any_cluster: FakeCluster | RealCluster, any_controller: Controller
+) -> None:
+    any_cluster.sync_seconds = None
+    any_controller.run(extended_resource, **resources(present(), wait=False))
+    failed = any_controller.run(extended_resource, **resources(present(), wait_timeout=0.1))
     assert not failed["changed"]
     assert failed["msg"].startswith("node1: what is allocatable has not followed")
 
@@ -121,12 +138,14 @@ def test_waits_even_when_only_kubelet_is_late(cluster: FakeCluster, controller: 
         (False, "the node is not Ready: Kubelet stopped posting node status."),
     ],
 )
-def test_kubelet_does_not_follow(cluster: FakeCluster, controller: Controller, ready: bool, remedy: str) -> None:
-    cluster.give(OTHER, 1)
-    assert controller.run(extended_resource, **resources(present(OTHER, 1)))["changed"] is False
-    cluster.sync_seconds = None
-    cluster.set_ready(ready, "Kubelet stopped posting node status.")
-    failed = controller.run(extended_resource, **resources(present(), absent(OTHER), wait_timeout=0.2))
+def test_kubelet_does_not_follow(
+    any_cluster: FakeCluster | RealCluster, any_controller: Controller, ready: bool, remedy: str
+) -> None:
+    any_cluster.give(OTHER, 1)
+    assert any_controller.run(extended_resource, **resources(present(OTHER, 1)))["changed"] is False
+    any_cluster.sync_seconds = None
+    any_cluster.set_ready(ready, "Kubelet stopped posting node status.")
+    failed = any_controller.run(extended_resource, **resources(present(), absent(OTHER), wait_timeout=0.2))
     assert failed["changed"]
     assert failed["msg"] == (
         f"node1: what is allocatable has not followed after 0.2 seconds: {DONGLE} is not there and shall be 4; "
@@ -139,32 +158,36 @@ def test_kubelet_does_not_follow(cluster: FakeCluster, controller: Controller, r
 
 @pytest.mark.parametrize("entry", [present(PLUGIN, 4), absent(PLUGIN)])
 def test_refuses_what_a_device_plugin_has(
-    cluster: FakeCluster, controller: Controller, entry: dict[str, t.Any]
+    any_cluster: FakeCluster | RealCluster, any_controller: Controller, entry: dict[str, t.Any]
 ) -> None:
-    cluster.plugins[PLUGIN] = 16
-    until_allocatable(cluster, PLUGIN)
+    any_cluster.plugins[PLUGIN] = 16
+    until_allocatable(any_cluster, PLUGIN)
     for check in (True, False):
-        failed = controller.run(extended_resource, check=check, **resources(present(), entry))
+        failed = any_controller.run(extended_resource, check=check, **resources(present(), entry))
         assert failed["failure"]["kind"] == "refused"
         assert failed["msg"] == (
             f"resources[1]: a device plugin on node1 has {PLUGIN}, kubelet itself wrote its capacity of 16 and would write it "
             "again; choose another name, or stop that device plugin and wait until the capacity is 0"
         )
-    assert cluster.patches() == []
+    assert any_cluster.patches() == []
 
 
-def test_the_same_number_as_the_device_plugin_has_is_no_change(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.plugins[PLUGIN] = 16
-    until_allocatable(cluster, PLUGIN)
-    assert not controller.run(extended_resource, **resources(present(PLUGIN, 16)))["changed"]
+def test_the_same_number_as_the_device_plugin_has_is_no_change(
+    any_cluster: FakeCluster | RealCluster, any_controller: Controller
+) -> None:
+    any_cluster.plugins[PLUGIN] = 16
+    until_allocatable(any_cluster, PLUGIN)
+    assert not any_controller.run(extended_resource, **resources(present(PLUGIN, 16)))["changed"]
 
 
-def test_takes_over_what_a_device_plugin_left(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.plugins[PLUGIN] = 0
-    until_allocatable(cluster, PLUGIN)
-    cluster.plugins.clear()
-    controller.change(extended_resource, **resources(absent(PLUGIN)))
-    assert cluster.allocatable() == {}
+def test_takes_over_what_a_device_plugin_left(
+    any_cluster: FakeCluster | RealCluster, any_controller: Controller
+) -> None:
+    any_cluster.plugins[PLUGIN] = 0
+    until_allocatable(any_cluster, PLUGIN)
+    any_cluster.plugins.clear()
+    any_controller.change(extended_resource, **resources(absent(PLUGIN)))
+    assert any_cluster.allocatable() == {}
 
 
 def test_a_device_plugin_that_the_api_does_not_show(capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,7 +206,7 @@ def test_a_device_plugin_that_the_api_does_not_show(capsys: pytest.CaptureFixtur
     )
 
 
-def until_allocatable(cluster: FakeCluster, name: str) -> None:
+def until_allocatable(cluster: FakeCluster | RealCluster, name: str) -> None:
     end = time.monotonic() + 10
     while name not in cluster.allocatable():
         assert time.monotonic() < end

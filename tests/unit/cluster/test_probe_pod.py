@@ -39,7 +39,7 @@ def present(**others: t.Any) -> dict[str, t.Any]:
     return {"name": "p", "node": "node1", "image": "busybox", "resources": [CY], **others}
 
 
-ABSENT = {"name": "p", "state": "absent"}
+ABSENT: dict[str, t.Any] = {"name": "p", "state": "absent"}
 
 
 def test_runs_and_is_deleted(cluster: FakeCluster, controller: Controller) -> None:

@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role verify: its arguments are those of the role node and of the modules it calls."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+import yaml
+
+from ansible_collections.accel.qat.plugins.modules import cluster_node_info, device_plugin_info, probe_pod
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+
+ROLE = CHECKOUT / "roles/verify"
+
+
+def options(role: str, entry: str = "main") -> t.Any:
+    specs = yaml.safe_load((CHECKOUT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]
+    return specs[entry]["options"]
+
+
+OPTIONS = options("verify")
+
+
+def test_defaults_are_documented() -> None:
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    own = {name: option for name, option in OPTIONS.items() if name.startswith("verify_")}
+    assert {name: option["default"] for name, option in own.items()} == defaults
+
+
+def test_what_the_role_node_is_given_is_documented_alike() -> None:
+    wanted = options("node", "verify")
+    assert {name: OPTIONS[name] for name in wanted} == wanted
+
+
+def documented(module: t.Any) -> t.Any:
+    return yaml.safe_load(module.DOCUMENTATION)["options"]
+
+
+def test_expectations_are_those_of_the_module() -> None:
+    module = documented(cluster_node_info)["expectations"]["suboptions"]
+    own = OPTIONS["verify_expectations"]["options"]
+    keys = ("type", "required")
+    assert {name: [option.get(key) for key in keys] for name, option in own.items()} == {
+        name: [option.get(key) for key in keys] for name, option in module.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("option", "module", "its"),
+    [
+        ("verify_image_pull_policy", probe_pod, "image_pull_policy"),
+        ("verify_image_pull_secrets", probe_pod, "image_pull_secrets"),
+        ("verify_namespace", probe_pod, "namespace"),
+        ("verify_timeout", probe_pod, "wait_timeout"),
+        ("verify_plugin_address", device_plugin_info, "plugin_address"),
+    ],
+)
+def test_options_are_those_of_the_modules(option: str, module: t.Any, its: str) -> None:
+    keys = ("type", "choices", "default", "elements")
+    of_module = documented(module)[its]
+    assert [OPTIONS[option].get(key) for key in keys] == [of_module.get(key) for key in keys]
