@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 
 from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError, Failure
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.picture import VFIO_PCI, Holder
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
 from ansible_collections.accel.qat.plugins.module_utils._node.step import Action
 from ansible_collections.accel.qat.plugins.module_utils._node.target import rule_for, targets_of
 from ansible_collections.accel.qat.tests.fakes.modules import KINDS
+from ansible_collections.accel.qat.tests.fakes.pci import Function
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases
 from ansible_collections.accel.qat.tests.properties.node import Bench, as_left
 
@@ -115,6 +118,31 @@ def test_touches_nothing_that_is_in_use_or_not_named(case: Case) -> None:
             assert bench.kernel.machine.bus.functions.get(address) is function
             assert (function.driver, function.override) == drivers[address]
             assert address in bench.held()
+
+
+def _driver(function: Function) -> str | None:
+    return function.driver.name if function.driver else None
+
+
+@given(cases(), st.randoms(use_true_random=False))
+def test_touches_nothing_that_a_pod_has(case: Case, random: t.Any) -> None:
+    """As above for VFs on vfio-pci that no process has open, but Kubernetes has given away."""
+    bench = Bench.of(*case)
+    functions = bench.kernel.machine.bus.functions
+    vfs = sorted(address for address, one in functions.items() if one.physfn is not None and _driver(one) == VFIO_PCI)
+    given_away = random.sample(vfs, random.randint(0, min(4, len(vfs))))
+    pod = Holder(0, "", "app", "default/web-0")
+    bench.kernel.assignments = Assignments(dict.fromkeys(given_away, (pod,)))
+    rules = {device.address: rule_for(bench.rules, device) for device in bench.read().qat}
+    before = {address: (functions[address], functions[address].override) for address in given_away}
+    with contextlib.suppress(NodeError):
+        bench.converge()
+    for address, (function, override) in before.items():
+        assert function.physfn is not None
+        rule = rules.get(function.physfn.address)
+        if rule is None or rule.when_in_use != "force":
+            assert functions.get(address) is function
+            assert (_driver(function), function.override) == (VFIO_PCI, override)
 
 
 @given(cases(), st.randoms(use_true_random=False))
