@@ -1,0 +1,248 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The feature gates around device plugins, by kubelet version, and what to do with one on a given kubelet.
+
+A kubelet does not start with a gate that it does not know, be it too new or removed since, nor with one that is locked to the
+other value (component-base/featuregate). Sources of the table: pkg/features/kube_features.go of the releases, and the pages
+"Feature Gates" and "Feature Gates (removed)" of the Kubernetes documentation.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from enum import Enum
+
+ALPHA, BETA, GA, DEPRECATED = "alpha", "beta", "GA", "deprecated"
+
+# The kubelets that the table was written for, and is tested for.
+OLDEST_MINOR, NEWEST_MINOR = 8, 36
+
+
+@dataclass(frozen=True)
+class Stage:
+    """From Kubernetes 1.`since` on. `locked` means that a kubelet refuses the other value."""
+
+    since: int
+    name: str
+    default: bool
+    locked: bool = False
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate's life. A kubelet from 1.`removed` on does not know it any more; its behaviour stays that of the last stage.
+
+    Where the source leaves two releases possible, `removed` is the earlier one: to leave a gate out that is locked to its
+    default does no harm.
+    """
+
+    name: str
+    about: str
+    stages: tuple[Stage, ...]
+    removed: int | None = None
+
+    @property
+    def since(self) -> int:
+        """The first minor version that knows it."""
+        return self.stages[0].since
+
+    def known_to(self, minor: int) -> bool:
+        """Whether such a kubelet takes it."""
+        return self.since <= minor and (self.removed is None or minor < self.removed)
+
+    def stage(self, minor: int) -> Stage:
+        """The stage of a version that has come to it."""
+        return [stage for stage in self.stages if stage.since <= minor][-1]
+
+
+def _graduated(alpha: int | None, beta: int, ga: int | None = None, *, locked: bool = True) -> tuple[Stage, ...]:
+    """Off in alpha, on in beta, GA: the usual life."""
+    first = () if alpha is None else (Stage(alpha, ALPHA, False),)
+    last = () if ga is None else (Stage(ga, GA, True, locked),)
+    return (*first, Stage(beta, BETA, True), *last)
+
+
+GATES = (
+    Gate("DevicePlugins", "kubelet.sock, where device plugins register", _graduated(8, 10, 26), 28),
+    Gate("KubeletPodResources", "which pod has which device, on a socket of kubelet", _graduated(13, 15, 28), 30),
+    Gate("KubeletPodResourcesGetAllocatable", "the devices that can be allocated, there", _graduated(21, 23, 28), 30),
+    Gate("KubeletPodResourcesGet", "the devices of one pod, there", _graduated(27, 34, 36, locked=False)),
+    Gate(
+        "KubeletPodResourcesDynamicResources",
+        "devices of resource claims, there",
+        _graduated(27, 34, 36, locked=False),
+    ),
+    Gate(
+        "KubeletPodResourcesListUseActivePods",
+        "only active pods, there",
+        (Stage(34, DEPRECATED, True),),
+    ),
+    Gate("TopologyManager", "devices and CPUs of one NUMA node", _graduated(16, 18, 27), 29),
+    Gate("TopologyManagerPolicyOptions", "topologyManagerPolicyOptions", _graduated(26, 28, 32, locked=False)),
+    Gate("TopologyManagerPolicyAlphaOptions", "those that are alpha", (Stage(26, ALPHA, False),)),
+    Gate("TopologyManagerPolicyBetaOptions", "those that are beta", (Stage(26, BETA, False), Stage(28, BETA, True))),
+    Gate("CPUManager", "exclusive CPUs", _graduated(8, 10, 26), 33),
+    Gate("CPUManagerPolicyOptions", "cpuManagerPolicyOptions", _graduated(22, 23, 33), 36),
+    Gate("CPUManagerPolicyAlphaOptions", "those that are alpha", (Stage(23, ALPHA, False),)),
+    Gate("CPUManagerPolicyBetaOptions", "those that are beta", (Stage(23, BETA, True),)),
+    Gate("MemoryManager", "memory of one NUMA node", _graduated(21, 22, 32)),
+    Gate("DevicePluginCDIDevices", "CDI names from device plugins", _graduated(28, 29, 31), 34),
+    Gate(
+        "DynamicResourceAllocation",
+        "resource claims",
+        (
+            Stage(26, ALPHA, False),
+            Stage(32, BETA, False),
+            Stage(34, GA, True),
+            Stage(35, GA, True, locked=True),
+        ),
+    ),
+    Gate("ResourceHealthStatus", "the health of devices in a pod's status", _graduated(31, 36)),
+    Gate("KubeletPluginsWatcher", "the directory plugins_registry", _graduated(11, 12, 13, locked=False), 17),
+    Gate(
+        "DynamicKubeletConfig",
+        "kubelet's configuration from the API server",
+        (Stage(4, ALPHA, False), Stage(11, BETA, True), Stage(22, DEPRECATED, False)),
+        24,
+    ),
+)
+
+# What QAT needs on every kubelet that knows it: where pods get VFs from, and where to see which pod has which.
+NEEDED = ("DevicePlugins", "KubeletPodResources")
+
+_BY_NAME = {gate.name: gate for gate in GATES}
+
+
+class Verdict(str, Enum):
+    """What becomes of a gate in the configuration."""
+
+    SET = "set"
+    LEAVE_OUT = "leave out"
+    REMOVE = "remove"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one gate, and why, in one sentence without a full stop."""
+
+    gate: str
+    wanted: bool | None
+    found: bool | None
+    verdict: Verdict
+    reason: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the configuration has to change for it."""
+        if self.verdict is Verdict.SET:
+            return self.found is not self.wanted
+        return self.verdict is Verdict.REMOVE
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For a module's result."""
+        return {"gate": self.gate, "verdict": self.verdict.value, "reason": self.reason}
+
+
+def find_gate(name: str) -> Gate | None:
+    """The table's entry."""
+    return _BY_NAME.get(name)
+
+
+def decide(
+    name: str,
+    wanted: bool,
+    minor: int,
+    found: bool | None = None,
+    offered: t.Mapping[str, bool] | None = None,
+    needed_only: bool = False,
+) -> Decision:
+    """What to do on a kubelet 1.`minor` so that the gate is `wanted`.
+
+    `found` is what the node's configuration says, None where it says nothing. `offered` are the gates that the kubelet itself
+    lists in its help, with their defaults, for those that are not in the table. With `needed_only`, a gate that this kubelet does
+    not have yet is no error: there is nothing to switch on.
+    """
+    gate = find_gate(name)
+    if gate is None:
+        default = (offered or {}).get(name)
+        if default is None:
+            verdict, why = (
+                Verdict.REFUSE,
+                f"kubelet 1.{minor} is not known to have a gate {name}, and with it would not start",
+            )
+        else:
+            verdict, why = _by_default(name, wanted, minor, found, default, "")
+    elif minor < gate.since:
+        verdict, why = _too_early(gate, minor, found, needed_only)
+    elif not gate.known_to(minor):
+        verdict, why = _removed(gate, wanted, minor, found)
+    else:
+        stage = gate.stage(minor)
+        if stage.locked and wanted is not stage.default:
+            verdict, why = (
+                Verdict.REFUSE,
+                f"kubelet 1.{minor} has {name} locked to {_yaml(stage.default)}, and would not start",
+            )
+        else:
+            verdict, why = _by_default(name, wanted, minor, found, stage.default, f" ({stage.name})")
+    return Decision(name, wanted, found, verdict, why)
+
+
+def decide_unasked(name: str, found: bool, minor: int) -> Decision | None:
+    """What to do with a gate that stands in the configuration and that nobody asked for: None to leave it alone.
+
+    It goes when this kubelet would not start with it. Of gates that are not in the table nothing is known.
+    """
+    gate = find_gate(name)
+    if gate is None:
+        return None
+    if minor < gate.since:
+        why = f"kubelet 1.{minor} does not know {name} before 1.{gate.since}, and would not start with it"
+    elif not gate.known_to(minor):
+        why = f"kubelet 1.{minor} does not know {name} since 1.{gate.removed}, and would not start with it"
+    elif gate.stage(minor).locked and found is not gate.stage(minor).default:
+        why = f"kubelet 1.{minor} has {name} locked to {_yaml(gate.stage(minor).default)}, and would not start with {_yaml(found)}"
+    else:
+        return None
+    return Decision(name, None, found, Verdict.REMOVE, why)
+
+
+def _by_default(
+    name: str, wanted: bool, minor: int, found: bool | None, default: bool, stage: str
+) -> tuple[Verdict, str]:
+    said = f"kubelet 1.{minor} has {name} {_state(default)} by default{stage}"
+    if wanted is not default:
+        return Verdict.SET, said
+    if found is None or found is wanted:
+        return Verdict.LEAVE_OUT, said
+    return Verdict.REMOVE, f"{said}, and the configuration says otherwise"
+
+
+def _too_early(gate: Gate, minor: int, found: bool | None, needed_only: bool) -> tuple[Verdict, str]:
+    said = f"kubelet 1.{minor} does not know {gate.name} before 1.{gate.since}"
+    if found is not None and needed_only:
+        return Verdict.REMOVE, f"{said}, and would not start with it"
+    if needed_only:
+        return Verdict.LEAVE_OUT, said
+    return Verdict.REFUSE, f"{said}, and would not start with it"
+
+
+def _removed(gate: Gate, wanted: bool, minor: int, found: bool | None) -> tuple[Verdict, str]:
+    last = gate.stages[-1].default
+    said = f"kubelet 1.{minor} does not know {gate.name} since 1.{gate.removed}: it is always {_state(last)}"
+    if wanted is not last:
+        return Verdict.REFUSE, said
+    if found is None:
+        return Verdict.LEAVE_OUT, said
+    return Verdict.REMOVE, f"{said}, and would not start with the gate"
+
+
+def _state(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def _yaml(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of a gate, on every kubelet from 1.8 to 1.36."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
+    GATES,
+    NEEDED,
+    NEWEST_MINOR,
+    OLDEST_MINOR,
+    Verdict,
+    decide,
+    decide_unasked,
+)
+
+MINORS = range(OLDEST_MINOR, NEWEST_MINOR + 1)
+
+# Told a second time, in another form, from the documentation's pages of gates: for each kubelet whether it does not know the gate
+# (-), has it off (0), on (1), locked on (L). From 1.8 to 1.36, ten to a word from 1.10 on.
+STATES = {
+    #                                     8  10          20         30
+    "DevicePlugins":                     "00 1111111111 111111LL-- -------",
+    "KubeletPodResources":               "-- ---0011111 11111111LL -------",
+    "KubeletPodResourcesGetAllocatable": "-- ---------- -0011111LL -------",
+    "KubeletPodResourcesGet":            "-- ---------- -------000 0000111",
+    "TopologyManager":                   "-- ------0011 1111111LL- -------",
+    "CPUManager":                        "00 1111111111 111111LLLL LLL----",
+    "CPUManagerPolicyOptions":           "-- ---------- --01111111 111LLL-",
+    "MemoryManager":                     "-- ---------- -011111111 11LLLLL",
+    "TopologyManagerPolicyOptions":      "-- ---------- ------0011 1111111",
+    "DevicePluginCDIDevices":            "-- ---------- --------01 1LLL---",
+    "DynamicResourceAllocation":         "-- ---------- ------0000 00001LL",
+    "ResourceHealthStatus":              "-- ---------- ---------- -000001",
+    "KubeletPluginsWatcher":             "-- -011111--- ---------- -------",
+    "DynamicKubeletConfig":              "00 0111111111 1100------ -------",
+}  # fmt: skip
+
+EACH = [
+    pytest.param(name, minor, state, id=f"{name} on 1.{minor}")
+    for name, states in STATES.items()
+    for minor, state in zip(MINORS, states.replace(" ", ""))
+]
+
+
+def test_the_second_table_is_whole() -> None:
+    assert {len(states.replace(" ", "")) for states in STATES.values()} == {len(MINORS)}
+    assert set(NEEDED) <= set(STATES) <= {gate.name for gate in GATES}
+
+
+@pytest.mark.parametrize(("name", "minor", "state"), EACH)
+def test_every_gate_on_every_kubelet(name: str, minor: int, state: str) -> None:
+    on, off = decide(name, True, minor), decide(name, False, minor)
+    if state == "-":
+        assert {on.verdict, off.verdict} <= {Verdict.REFUSE, Verdict.LEAVE_OUT}
+        # What is always as wanted needs no gate; what is not there yet, or is wanted otherwise, cannot be had.
+        assert off.verdict is Verdict.REFUSE or name == "DynamicKubeletConfig"
+    elif state == "L":
+        assert (on.verdict, off.verdict) == (Verdict.LEAVE_OUT, Verdict.REFUSE)
+    else:
+        expected = (Verdict.LEAVE_OUT, Verdict.SET) if state == "1" else (Verdict.SET, Verdict.LEAVE_OUT)
+        assert (on.verdict, off.verdict) == expected
+    assert on.changes == (on.verdict is Verdict.SET)
+
+
+@pytest.mark.parametrize(("name", "minor", "state"), EACH)
+def test_a_gate_that_stops_the_kubelet_goes_unasked(name: str, minor: int, state: str) -> None:
+    for found in (True, False):
+        stops = state == "-" or (state == "L" and not found)
+        decision = decide_unasked(name, found, minor)
+        assert (decision is not None) == stops
+        if decision is not None:
+            assert decision.verdict is Verdict.REMOVE
+            assert decision.changes
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_what_qat_needs_is_never_refused_and_never_stops_the_kubelet(minor: int) -> None:
+    for name in NEEDED:
+        state = STATES[name].replace(" ", "")[minor - OLDEST_MINOR]
+        for found in (None, True, False):
+            decision = decide(name, True, minor, found, needed_only=True)
+            assert decision.verdict is not Verdict.REFUSE
+            after = True if decision.verdict is Verdict.SET else None if decision.verdict is Verdict.REMOVE else found
+            if after is not None:
+                assert decide_unasked(name, after, minor) is None
+            assert (decision.verdict is Verdict.SET) == (state == "0")
+            # Where there is such a gate, it is on in the end.
+            assert state == "-" or after is True or (after is None and state in "1L")
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "minor", "found", "verdict", "reason"),
+    [
+        ("DevicePlugins", True, 9, None, "set", "kubelet 1.9 has DevicePlugins off by default (alpha)"),
+        ("DevicePlugins", True, 20, None, "leave out", "kubelet 1.20 has DevicePlugins on by default (beta)"),
+        (
+            "DevicePlugins",
+            True,
+            20,
+            False,
+            "remove",
+            "kubelet 1.20 has DevicePlugins on by default (beta), and the configuration says otherwise",
+        ),
+        (
+            "DevicePlugins",
+            True,
+            28,
+            True,
+            "remove",
+            "kubelet 1.28 does not know DevicePlugins since 1.28: it is always on, and would not start with the gate",
+        ),
+        (
+            "DevicePlugins",
+            False,
+            28,
+            None,
+            "refuse",
+            "kubelet 1.28 does not know DevicePlugins since 1.28: it is always on",
+        ),
+        (
+            "DevicePlugins",
+            False,
+            27,
+            None,
+            "refuse",
+            "kubelet 1.27 has DevicePlugins locked to true, and would not start",
+        ),
+        (
+            "TopologyManager",
+            True,
+            15,
+            None,
+            "refuse",
+            "kubelet 1.15 does not know TopologyManager before 1.16, and would not start with it",
+        ),
+        (
+            "Bogus",
+            True,
+            30,
+            None,
+            "refuse",
+            "kubelet 1.30 is not known to have a gate Bogus, and with it would not start",
+        ),
+    ],
+)
+def test_the_reason_is_one_sentence(
+    name: str, wanted: bool, minor: int, found: bool | None, verdict: str, reason: str
+) -> None:
+    decision = decide(name, wanted, minor, found)
+    assert decision.as_dict() == {"gate": name, "verdict": verdict, "reason": reason}
+
+
+def test_a_gate_that_only_the_kubelet_knows() -> None:
+    offered = {"NodeSwap": False}
+    assert decide("NodeSwap", True, 28, None, offered).verdict is Verdict.SET
+    assert decide("NodeSwap", False, 28, None, offered).verdict is Verdict.LEAVE_OUT
+    assert decide("NodeSwap", True, 28, None, {}).verdict is Verdict.REFUSE
+    assert decide_unasked("NodeSwap", True, 28) is None
+
+
+def test_a_gate_that_stands_as_wanted_changes_nothing() -> None:
+    decision = decide("DevicePlugins", True, 9, True)
+    assert (decision.verdict, decision.changes) == (Verdict.SET, False)
+
+
+def test_the_table_is_in_order() -> None:
+    for gate in GATES:
+        since = [stage.since for stage in gate.stages]
+        assert since == sorted(set(since)), gate.name
+        assert gate.removed is None or gate.removed > since[-1], gate.name
+        # Out of a kubelet's sight it is what it was last, so it must have been settled by then.
+        assert gate.removed is None or gate.stages[-1].name in ("GA", "deprecated"), gate.name
