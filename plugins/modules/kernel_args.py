@@ -213,39 +213,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, runner
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import read_request
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import read_firmware
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import CHOICES, ensure
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import (
-    CommandResult,
-    LiveMachine,
-    Runner,
-)
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import LiveMachine
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import read_running
 
 if t.TYPE_CHECKING:
     from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.plan import Plan
-
-
-def runner(module: AnsibleModule) -> Runner:
-    """The port's way to run commands, through the module. They speak English, so that messages can be searched for."""
-
-    def run_command(command: t.Sequence[str]) -> CommandResult:
-        try:
-            code, out, err = module.run_command(
-                list(command),
-                environ_update={"LANG": "C", "LC_ALL": "C"},
-                # A dollar in a command is the node's business.
-                expand_user_and_vars=False,
-                handle_exceptions=False,
-            )
-        except OSError as error:
-            raise NodeError(f"cannot be run: {error.strerror}", command[0], "see that it is installed") from error
-        return CommandResult(code, out, err)
-
-    return run_command
 
 
 def differences(plan: Plan) -> list[dict[str, str]]:

@@ -63,9 +63,10 @@ class Machine(t.Protocol):
 class LiveMachine:
     """The machine this process runs on, or one whose file system is mounted at `root`; commands then run by chroot."""
 
-    def __init__(self, runner: Runner, root: str = "/") -> None:
+    def __init__(self, runner: Runner, root: str = "/", directories: t.Sequence[str] = COMMAND_DIRECTORIES) -> None:
         self._runner = runner
         self._root = root.rstrip("/")
+        self._directories = directories
 
     def _at(self, path: str) -> str:
         """Where the path is for this process; a link is followed inside the node's file system."""
@@ -109,7 +110,7 @@ class LiveMachine:
             raise _cannot("removed", path, error) from None
 
     def command(self, name: str) -> str | None:
-        for directory in COMMAND_DIRECTORIES:
+        for directory in self._directories:
             path = f"{directory}/{name}"
             if os.access(self._at(path), os.X_OK):
                 return path
@@ -118,7 +119,7 @@ class LiveMachine:
     def run(self, command: t.Sequence[str]) -> CommandResult:
         if not self._root:
             return self._runner(command)
-        chroot = shutil.which("chroot", path=":".join(COMMAND_DIRECTORIES))
+        chroot = shutil.which("chroot", path=":".join(self._directories))
         if chroot is None:
             raise RefusedError(
                 f"the node's command {command[0]} cannot be run from here, because there is no chroot",

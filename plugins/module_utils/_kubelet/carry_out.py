@@ -1,0 +1,314 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Carries a plan out on the node: proves the files with kubelet itself, writes, restarts, waits, and puts back on failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+import typing as t
+from dataclasses import dataclass
+
+from .._node.errors import NodeError, RefusedError
+from .._node.kernel_args.machine import CommandResult, Machine, last_lines
+
+# kubelet says this right after it has taken its whole configuration as valid, before it touches anything of the node: --lock-file
+# is missing (cmd/kubelet/app/server.go, run(); the same from 1.10 to 1.36).
+_STOPS_AT = "--exit-on-lock-contention"
+_STOPPED = "cannot exit on lock file contention"
+_UNKNOWN_FLAG = "unknown flag: --exit-on-lock-contention"
+# A kubelet that stops there needs a tenth of a second.
+_PROOF_SECONDS = 30
+
+_PAUSE = 0.2
+_LOG_LINES = 200
+# Of kubelet's log, the lines that tell why it ended.
+_TELLING = re.compile(r"^(?:\S+ \S+: )?[FE]\d{4} [\d:.]+\s+\d+ \S+\] (.*)|^(?:Error|error): ?(.*)")
+
+
+@dataclass(frozen=True)
+class Write:
+    """One file: what must stand there still, and what shall; None for no file. A `private` one is for root alone."""
+
+    path: str
+    before: str | None
+    after: str | None
+    private: bool = False
+
+    def reversed(self) -> Write:
+        """The way back."""
+        return Write(self.path, self.after, self.before, self.private)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How kubelet can be asked whether it takes the files. Flags are those of its own command line that stand over them."""
+
+    program: str
+    config: str
+    config_dir: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Order:
+    """All of it, for one node."""
+
+    writes: tuple[Write, ...]
+    unit: str
+    restart: bool
+    state_files: tuple[str, ...] = ()
+    kubelet_dir: str = ""
+    serves_device_plugins: bool = True
+    seconds: float = 120.0
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of it. `proven` means that kubelet itself has taken the files as valid before they were written."""
+
+    proven: bool
+    restarted: bool = False
+    at: float = 0.0
+
+
+class PutBackError(NodeError):
+    """kubelet did not come back with the new configuration, and the one before stands again."""
+
+    kind = "apply"
+
+
+def carry_out(machine: Machine, order: Order, root: str = "/", rehearse: bool = False) -> Done:
+    """Do it; with `rehearse`, only all that can be found out without a change. Raises NodeError."""
+    _see_that_unchanged(machine, order)
+    proven = order.proof is not None and prove(machine, order.proof, order.writes, root)
+    if rehearse:
+        return Done(proven)
+    systemctl = machine.command("systemctl")
+    if order.restart and (systemctl is None or not order.unit):
+        raise RefusedError(
+            "the node has no systemd unit for kubelet",
+            "service",
+            "set service to the unit's name, or restart to false and restart kubelet by other means",
+        )
+    aside: dict[str, str] = {}
+    try:
+        if order.restart and order.state_files:
+            _systemctl(machine, "stop", order.unit)
+            aside = {path: text for path in order.state_files if (text := machine.read(path)) is not None}
+            for path in aside:
+                machine.remove(path)
+        for write in order.writes:
+            _write(machine, write, root)
+        if not order.restart:
+            return Done(proven)
+        at = time.time()
+        _systemctl(machine, "restart", order.unit)
+        _wait(machine, order, root)
+    except NodeError as error:
+        raise _put_back(machine, order, aside, error, root) from error
+    return Done(proven, True, at)
+
+
+def put_back(machine: Machine, order: Order, why: str, root: str) -> NodeError:
+    """Undo an order that was carried out, for a reason found later; the error tells how that went."""
+    return _put_back(machine, order, {}, NodeError(why), root)
+
+
+def prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], root: str = "/") -> bool:
+    """Let the node's kubelet read the files as they would be. Raises RefusedError with its words where it would not start.
+
+    False where this kubelet cannot be asked.
+    """
+    place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
+    inside = place[len(root.rstrip("/")) :]
+    try:
+        arguments = _files_to_prove(machine, proof, writes, place, inside)
+        result = machine.run(
+            _limited(
+                machine,
+                [proof.program, *arguments, *proof.flags, _STOPS_AT, f"--cert-dir={inside}", f"--root-dir={inside}"],
+            )
+        )
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    said = result.out + result.err
+    if _STOPPED in said:
+        return True
+    if _UNKNOWN_FLAG in said or result.code in (124, 137):
+        return False
+    raise RefusedError(
+        f"kubelet would not start: {why_it_ended(said) or last_lines(result)}",
+        proof.config,
+        "correct the configuration; nothing was written",
+    )
+
+
+def why_it_ended(log: str) -> str:
+    """The line of kubelet's log that tells why it ended, empty where none does."""
+    telling = ""
+    for line in log.splitlines():
+        match = _TELLING.match(line.strip())
+        if match:
+            telling = (match.group(1) or match.group(2) or "").strip()
+    return telling.strip('"')
+
+
+def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], place: str, inside: str) -> list[str]:
+    after = {write.path: write.after for write in writes}
+    arguments = []
+    if proof.config:
+        text = after.get(proof.config, machine.read(proof.config))
+        if text is not None:
+            _put(f"{place}/config.yaml", text)
+            arguments.append(f"--config={inside}/config.yaml")
+    if proof.config_dir:
+        os.mkdir(f"{place}/conf.d")
+        there = [*machine.glob(f"{proof.config_dir}/*.conf"), *machine.glob(f"{proof.config_dir}/*/*.conf")]
+        for path in {*there, *(path for path in after if path.startswith(f"{proof.config_dir}/"))}:
+            text = after[path] if path in after else machine.read(path)
+            if text is not None:
+                name = path[len(proof.config_dir) + 1 :]
+                os.makedirs(os.path.dirname(f"{place}/conf.d/{name}"), exist_ok=True)
+                _put(f"{place}/conf.d/{name}", text)
+        arguments.append(f"--config-dir={inside}/conf.d")
+    return arguments
+
+
+def _put(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        stream.write(text)
+
+
+def _limited(machine: Machine, command: list[str]) -> list[str]:
+    """Should some kubelet not stop there after all, it is ended."""
+    timeout = machine.command("timeout")
+    return [timeout, "--kill-after=5", str(_PROOF_SECONDS), *command] if timeout else command
+
+
+def _see_that_unchanged(machine: Machine, order: Order) -> None:
+    for write in order.writes:
+        if machine.read(write.path) != write.before:
+            raise RefusedError(
+                "somebody else has changed the file in this moment", write.path, "run again; nothing was written"
+            )
+
+
+def _write(machine: Machine, write: Write, root: str) -> None:
+    if write.after is not None:
+        machine.write(write.path, write.after)
+        if write.private:
+            os.chmod(_in(root, write.path), 0o600)
+        return
+    machine.remove(write.path)
+    if write.private:
+        # Its directory is the collection's own, and goes with the last record in it.
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(_in(root, write.path)))
+
+
+def _systemctl(machine: Machine, verb: str, unit: str) -> None:
+    systemctl = machine.command("systemctl") or "systemctl"
+    # A unit that has failed too often does not start before that is forgotten.
+    if verb != "stop":
+        machine.run([systemctl, "reset-failed", unit])
+    result = machine.run([systemctl, verb, unit])
+    if result.code != 0:
+        raise NodeError(f"systemctl {verb} fails: {last_lines(result)}", unit)
+
+
+def _wait(machine: Machine, order: Order, root: str) -> None:
+    """Until kubelet answers on kubelet.sock, or where it serves no device plugins, until its unit has been active for a while."""
+    end = time.monotonic() + order.seconds
+    path = f"{order.kubelet_dir}/device-plugins/kubelet.sock"
+    steady = 0
+    while time.monotonic() < end:
+        if order.serves_device_plugins:
+            if _answers(_in(root, path)):
+                return
+        else:
+            steady = steady + 1 if _active(machine, order.unit) else 0
+            if steady * _PAUSE >= min(order.seconds / 2, 10):
+                return
+        time.sleep(_PAUSE)
+    what = f"{path} does not answer" if order.serves_device_plugins else "it does not stay active"
+    why = _log(machine, order.unit)
+    raise NodeError(
+        f"kubelet does not come back in {order.seconds:g} seconds, {what}" + (f": {why}" if why else ""), order.unit
+    )
+
+
+def _answers(path: str) -> bool:
+    """Whether somebody listens. By way of the directory, since a socket's path may only have 108 bytes."""
+    try:
+        directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(1)
+            client.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+    except OSError:
+        return False
+    finally:
+        os.close(directory)
+    return True
+
+
+def _active(machine: Machine, unit: str) -> bool:
+    systemctl = machine.command("systemctl")
+    return systemctl is not None and machine.run([systemctl, "is-active", unit]).code == 0
+
+
+def _log(machine: Machine, unit: str) -> str:
+    journalctl = machine.command("journalctl")
+    if journalctl is None:
+        return ""
+    result = machine.run([journalctl, "--no-pager", "--output=cat", f"--lines={_LOG_LINES}", f"--unit={unit}"])
+    return why_it_ended(result.out) or ("" if result.code else last_lines(CommandResult(0, result.out), 1))
+
+
+def _put_back(machine: Machine, order: Order, aside: t.Mapping[str, str], error: NodeError, root: str) -> NodeError:
+    """Put the files back, let kubelet run with them, and say how that went."""
+    try:
+        for write in order.writes:
+            if machine.read(write.path) != write.before:
+                _write(machine, write.reversed(), root)
+        if not order.restart:
+            return PutBackError(error.problem, error.where, "the files are as they were")
+        if order.state_files:
+            _systemctl(machine, "stop", order.unit)
+            for path in order.state_files:
+                machine.remove(path)
+            for path, text in aside.items():
+                machine.write(path, text)
+        _systemctl(machine, "restart", order.unit)
+        _wait_back(machine, order, root)
+    except NodeError as second:
+        return PutBackError(
+            f"{error.problem}; and with the configuration that was there before: {second.problem}",
+            error.where,
+            f"the files are as they were; see journalctl -u {order.unit}",
+        )
+    return PutBackError(
+        error.problem, error.where, "the configuration is as it was and kubelet runs again; correct what was wanted"
+    )
+
+
+def _wait_back(machine: Machine, order: Order, root: str) -> None:
+    """As before the change, when there may have been no kubelet.sock."""
+    back = Order(
+        (), order.unit, True, kubelet_dir=order.kubelet_dir, serves_device_plugins=False, seconds=order.seconds
+    )
+    _wait(machine, back, root)
+
+
+def _in(root: str, path: str) -> str:
+    return root.rstrip("/") + path

@@ -1,0 +1,330 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The fields of KubeletConfiguration that the collection sets: their values, their flags, and what a change of them takes.
+
+Source: kubelet.config.k8s.io/v1beta1, and cmd/kubelet/app/options of the releases for the flags.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+from enum import Enum
+
+from .._node.errors import ConfigurationError
+from .version import Version
+
+GATES_FIELD = "featureGates"
+
+_QUANTITY = re.compile(r"^\d+(\.\d+)?([eE]\d+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+_PERCENTAGE = re.compile(r"^\d+(\.\d+)?%$")
+_CPUS = re.compile(r"^\d+(-\d+)?(,\d+(-\d+)?)*$")
+_GATE = re.compile(r"^[A-Z]\w*$")
+
+
+class Kind(Enum):
+    """What a field's value is."""
+
+    CHOICE = "one of its choices"
+    CPUS = "a list of CPUs such as 0-1,8"
+    GATES = "names of gates, each true or false"
+    QUANTITIES = "resources and quantities"
+    OPTIONS = "names and values"
+    NUMA_MEMORY = "a list of numaNode and limits"
+
+
+MAPS = (Kind.GATES, Kind.QUANTITIES, Kind.OPTIONS)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field. `managers` are those whose state file does not survive a change of it."""
+
+    name: str
+    kind: Kind
+    flag: str
+    since: int
+    about: str
+    choices: tuple[str, ...] = ()
+    managers: tuple[str, ...] = ()
+    # What stands between a name and its value in the flag.
+    separator: str = "="
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the value has entries of its own, each of which is set alone."""
+        return self.kind in MAPS
+
+
+CPU, MEMORY = "cpu", "memory"
+
+FIELDS = (
+    Field(GATES_FIELD, Kind.GATES, "feature-gates", 8, "Feature gates, each V(true) or V(false)."),
+    Field(
+        "cpuManagerPolicy",
+        Kind.CHOICE,
+        "cpu-manager-policy",
+        8,
+        "Whether containers of guaranteed pods get CPUs of their own. V(static) needs CPUs reserved for the system.",
+        ("none", "static"),
+        (CPU,),
+    ),
+    Field(
+        "cpuManagerPolicyOptions",
+        Kind.OPTIONS,
+        "cpu-manager-policy-options",
+        22,
+        "Options of the policy V(static), such as C(full-pcpus-only).",
+        (),
+        (CPU,),
+    ),
+    Field(
+        "topologyManagerPolicy",
+        Kind.CHOICE,
+        "topology-manager-policy",
+        16,
+        "Whether devices, CPUs and memory of a container come from one NUMA node.",
+        ("none", "best-effort", "restricted", "single-numa-node"),
+    ),
+    Field(
+        "topologyManagerScope",
+        Kind.CHOICE,
+        "topology-manager-scope",
+        20,
+        "Whether that holds for each container or for the pod as a whole.",
+        ("container", "pod"),
+    ),
+    Field(
+        "topologyManagerPolicyOptions",
+        Kind.OPTIONS,
+        "topology-manager-policy-options",
+        26,
+        "Options of the policy, such as C(prefer-closest-numa-nodes).",
+    ),
+    Field(
+        "reservedSystemCPUs",
+        Kind.CPUS,
+        "reserved-cpus",
+        17,
+        "CPUs for the system and Kubernetes alone, such as V(0-1,8). They come before the C(cpu) of the two below.",
+        (),
+        (CPU,),
+    ),
+    Field(
+        "kubeReserved",
+        Kind.QUANTITIES,
+        "kube-reserved",
+        8,
+        "What is kept for Kubernetes, as C(cpu), C(memory), C(ephemeral-storage), C(pid).",
+        (),
+        (CPU, MEMORY),
+    ),
+    Field(
+        "systemReserved",
+        Kind.QUANTITIES,
+        "system-reserved",
+        8,
+        "What is kept for the system, with the same names.",
+        (),
+        (CPU, MEMORY),
+    ),
+    Field(
+        "evictionHard",
+        Kind.QUANTITIES,
+        "eviction-hard",
+        8,
+        "Thresholds such as C(memory.available); kubelet evicts pods below them.",
+        (),
+        (MEMORY,),
+        "<",
+    ),
+    Field(
+        "memoryManagerPolicy",
+        Kind.CHOICE,
+        "memory-manager-policy",
+        21,
+        "Whether containers of guaranteed pods get memory of one NUMA node. V(Static) needs C(reservedMemory).",
+        ("None", "Static"),
+        (MEMORY,),
+    ),
+    Field(
+        "reservedMemory",
+        Kind.NUMA_MEMORY,
+        "reserved-memory",
+        21,
+        "What each NUMA node keeps, a list of C(numaNode) and C(limits). The sum is that of the reservations and the hard eviction "
+        "threshold of memory.",
+        (),
+        (MEMORY,),
+    ),
+)
+
+BY_NAME = {field.name: field for field in FIELDS}
+BY_FLAG = {field.flag: field for field in FIELDS}
+
+# What kubelet does where the field is left out.
+DEFAULTS = {"cpuManagerPolicy": "none", "memoryManagerPolicy": "None"}
+
+
+def argument_spec() -> dict[str, dict[str, t.Any]]:
+    """The fields as options of an Ansible argument."""
+    return {field.name: _argument(field) for field in FIELDS}
+
+
+def normal(given: t.Mapping[str, t.Any], where: str = "configuration") -> dict[str, t.Any]:
+    """Wanted fields in the form in which they are compared and written. Raises ConfigurationError.
+
+    Quantities and values of options are text, gates are bool.
+    """
+    wanted: dict[str, t.Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name not in BY_NAME:
+            known = ", ".join(BY_NAME)
+            raise ConfigurationError("the field is not known here", f"{where}.{name}", f"write one of {known}")
+        wanted[name] = _normal(BY_NAME[name], value, f"{where}.{name}")
+    return wanted
+
+
+def see_that_known(wanted: t.Mapping[str, t.Any], version: Version, where: str = "configuration") -> None:
+    """Refuse fields that this kubelet does not have yet. Raises ConfigurationError."""
+    for name in wanted:
+        since = BY_NAME[name].since
+        if version.minor < since:
+            raise ConfigurationError(
+                f"kubelet {version.short} does not have the field, it comes with 1.{since}",
+                f"{where}.{name}",
+                "leave it out, or upgrade kubelet",
+            )
+
+
+def see_that_complete(effective: t.Mapping[str, t.Any], where: str = "configuration") -> None:
+    """Refuse static policies without what kubelet needs to start with them. Raises ConfigurationError."""
+    reserved = [effective.get(name, {}).get("cpu") for name in ("kubeReserved", "systemReserved")]
+    if effective.get("cpuManagerPolicy") == "static" and not effective.get("reservedSystemCPUs") and not any(reserved):
+        raise ConfigurationError(
+            "kubelet does not start with static and no CPU reserved",
+            f"{where}.cpuManagerPolicy",
+            "set reservedSystemCPUs, or cpu in kubeReserved or systemReserved",
+        )
+    if effective.get("memoryManagerPolicy") == "Static" and not effective.get("reservedMemory"):
+        raise ConfigurationError(
+            "kubelet does not start with Static and no memory reserved",
+            f"{where}.memoryManagerPolicy",
+            "set reservedMemory",
+        )
+
+
+def to_flag(field: Field, value: t.Any) -> str:
+    """A field's value as its flag has it."""
+    if field.is_map:
+        return ",".join(f"{name}{field.separator}{_text(entry)}" for name, entry in value.items())
+    if field.kind is Kind.NUMA_MEMORY:
+        return ";".join(
+            f"{entry['numaNode']}:" + ",".join(f"{name}={limit}" for name, limit in entry["limits"].items())
+            for entry in value
+        )
+    return str(value)
+
+
+def from_flag(field: Field, text: str) -> t.Any:
+    """The value that a flag's text means. What cannot be understood is left out of it."""
+    if field.is_map:
+        pairs = (part.split(field.separator, 1) for part in text.split(",") if field.separator in part)
+        entries = {pair[0].strip(): pair[1].strip() for pair in pairs}
+        if field.kind is Kind.GATES:
+            return {name: value.lower() in ("true", "t", "1") for name, value in entries.items()}
+        return entries
+    if field.kind is Kind.NUMA_MEMORY:
+        nodes = (part.split(":", 1) for part in text.split(";") if ":" in part)
+        return [
+            {"numaNode": int(node), "limits": dict(limit.split("=", 1) for limit in limits.split(",") if "=" in limit)}
+            for node, limits in nodes
+            if node.strip().isdigit()
+        ]
+    return text
+
+
+def read(field: Field, value: t.Any) -> t.Any:
+    """A value as it stands in a file, in the normal form where it has one, else as it is."""
+    try:
+        return _normal(field, value, "")
+    except ConfigurationError:
+        return value
+
+
+def merge(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Fields with others laid over them: entries of maps one by one, anything else whole."""
+    merged = dict(base)
+    for name, value in over.items():
+        below = merged.get(name)
+        merged[name] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _argument(field: Field) -> dict[str, t.Any]:
+    if field.is_map:
+        return {"type": "dict"}
+    if field.kind is Kind.NUMA_MEMORY:
+        return {"type": "list", "elements": "dict"}
+    spec: dict[str, t.Any] = {"type": "str"}
+    if field.choices:
+        spec["choices"] = list(field.choices)
+    return spec
+
+
+def _normal(field: Field, value: t.Any, where: str) -> t.Any:
+    if field.kind is Kind.CHOICE:
+        if value not in field.choices:
+            raise ConfigurationError(f"{value!r} is no such policy", where, f"write one of {', '.join(field.choices)}")
+        return str(value)
+    if field.kind is Kind.CPUS:
+        return _matching(_CPUS, str(value), where, "write CPUs such as 0-1,8")
+    if field.kind is Kind.NUMA_MEMORY:
+        return _numa_memory(value, where)
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{value!r} is no mapping", where, "write names and values")
+    return {str(name): _entry(field, str(name), entry, f"{where}.{name}") for name, entry in value.items()}
+
+
+def _entry(field: Field, name: str, value: t.Any, where: str) -> t.Any:
+    if field.kind is Kind.GATES:
+        _matching(_GATE, name, where, "write a gate's name such as DevicePlugins")
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"{value!r} is neither true nor false", where, "write true or false")
+        return value
+    text = _text(value)
+    if field.kind is Kind.QUANTITIES and not (field.separator == "<" and _PERCENTAGE.match(text)):
+        return _matching(_QUANTITY, text, where, "write a quantity such as 500m or 1Gi")
+    return text
+
+
+def _numa_memory(value: t.Any, where: str) -> list[dict[str, t.Any]]:
+    remedy = "write a list such as [{numaNode: 0, limits: {memory: 1Gi}}]"
+    if not isinstance(value, list):
+        raise ConfigurationError(f"{value!r} is no list", where, remedy)
+    nodes = []
+    for position, entry in enumerate(value):
+        place = f"{where}[{position}]"
+        if not isinstance(entry, dict) or set(entry) != {"numaNode", "limits"} or not isinstance(entry["limits"], dict):
+            raise ConfigurationError(f"{entry!r} is not numaNode and limits", place, remedy)
+        number = _matching(re.compile(r"^\d+$"), str(entry["numaNode"]), f"{place}.numaNode", "write a number")
+        limits = {
+            str(name): _matching(_QUANTITY, _text(limit), f"{place}.limits.{name}", "write a quantity such as 1Gi")
+            for name, limit in entry["limits"].items()
+        }
+        nodes.append({"numaNode": int(number), "limits": limits})
+    return nodes
+
+
+def _matching(pattern: re.Pattern[str], text: str, where: str, remedy: str) -> str:
+    if not pattern.match(text):
+        raise ConfigurationError(f"{text!r} cannot be understood", where, remedy)
+    return text
+
+
+def _text(value: t.Any) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)

@@ -1,0 +1,290 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One picture of a node's kubelet: flavour, version, command line, files. Runs on the node, changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import typing as t
+from dataclasses import asdict, dataclass, field
+
+from .._node.errors import ConfigurationError, NodeError
+from .._node.kernel_args.machine import Machine, last_lines
+from .fields import CPU, MEMORY
+from .flavours import (
+    AUTO,
+    BY_NAME,
+    FLAVOURS,
+    K3S,
+    KUBEADM,
+    MICROK8S,
+    MICROK8S_SNAP,
+    OPENSHIFT4,
+    RKE2,
+    Flavour,
+    Process,
+    detect,
+)
+
+_PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
+_SHOWN = ("Id", "LoadState", "ActiveState", "ExecStart", "Environment", "EnvironmentFiles")
+# "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
+_OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
+_ARGUMENTS = re.compile(r"^(kubelet-arg\+?)\s*:")
+
+
+@dataclass
+class Request:
+    """What the caller says instead of having it found out; empty where it does not."""
+
+    flavour: str = AUTO
+    config: str = ""
+    config_dir: str = ""
+    kubelet: str = ""
+    version: str = ""
+    service: str = ""
+    record: str = ""
+
+
+@dataclass
+class Observed:
+    """What the node has. Travels to the controller as JSON."""
+
+    flavour: str
+    version: str
+    program: str = ""
+    running: bool = False
+    words: list[str] = field(default_factory=list)
+    unit: str = ""
+    config: str = ""
+    config_dir: str = ""
+    kubelet_dir: str = ""
+    # Every configuration file there is, by its path.
+    files: dict[str, str] = field(default_factory=dict)
+    # The policy in the state file of each resource manager that has one.
+    states: dict[str, str] = field(default_factory=dict)
+    # The gates that kubelet lists in its help, with their defaults.
+    offered: dict[str, bool] = field(default_factory=dict)
+    record: str | None = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For the module's result."""
+        return asdict(self)
+
+
+STATE_FILES = {CPU: "cpu_manager_state", MEMORY: "memory_manager_state"}
+
+
+def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
+    """Take the picture. Raises ConfigurationError where there is no kubelet, or no telling which."""
+    processes = read_processes(proc_root)
+    flavour = BY_NAME[request.flavour] if request.flavour != AUTO else _detected(machine, processes, request)
+    units = _units(machine, flavour, request.service)
+    unit = _chosen(units, flavour, request.service)
+    process = _kubelet_of(flavour, processes)
+    words = list(process.words) if process else _started_words(machine, units.get(unit, {}))
+    program = _program(machine, flavour, process, words, request.kubelet)
+    options = _options(words)
+    observed = Observed(
+        flavour=flavour.name,
+        version=request.version or _version(machine, flavour, program),
+        program=program,
+        running=process is not None,
+        words=words,
+        unit=unit,
+        config=request.config or (options.get("config", "") if flavour.name == KUBEADM else "") or flavour.config,
+        config_dir=request.config_dir or (options.get("config-dir", "") if flavour.name == KUBEADM else ""),
+        kubelet_dir=options.get("root-dir", "") or flavour.kubelet_dir,
+        record=machine.read(request.record) if request.record else None,
+    )
+    observed.files = _files(machine, flavour, observed)
+    for manager, name in STATE_FILES.items():
+        state = machine.read(f"{observed.kubelet_dir}/{name}")
+        if state is not None:
+            observed.states[manager] = _policy(state)
+    if program.rpartition("/")[2] == "kubelet" and flavour.name != OPENSHIFT4:
+        result = machine.run([program, "--help"])
+        observed.offered = {name: default == "true" for name, default in _OFFERED.findall(result.out + result.err)}
+    return observed
+
+
+def read_processes(proc_root: str) -> list[Process]:
+    """The processes that are, or may contain, a kubelet."""
+    found = []
+    for entry in sorted(os.listdir(proc_root)) if os.path.isdir(proc_root) else []:
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"{proc_root}/{entry}/cmdline", encoding="utf-8", errors="replace") as stream:
+                words = tuple(stream.read().rstrip("\0").split("\0"))
+        except OSError:
+            continue
+        program = _program_of(f"{proc_root}/{entry}/exe", words)
+        # K3s writes its own name and command into one word.
+        if program.rpartition("/")[2] in _PROGRAMS:
+            found.append(Process(int(entry), program, words))
+    return found
+
+
+def _program_of(link: str, words: tuple[str, ...]) -> str:
+    called = (words[0].split() or [""])[0]
+    if called.rpartition("/")[2] in _PROGRAMS and called.startswith("/"):
+        return called
+    try:
+        return os.readlink(link).replace(" (deleted)", "")
+    except OSError:
+        return called
+
+
+def _detected(machine: Machine, processes: t.Sequence[Process], request: Request) -> Flavour:
+    marked = [flavour.name for flavour in FLAVOURS if any(machine.exists(path) for path in flavour.markers)]
+    programs = [KUBEADM] if request.kubelet or machine.command("kubelet") else []
+    return BY_NAME[detect(marked, processes, programs)]
+
+
+def _kubelet_of(flavour: Flavour, processes: t.Sequence[Process]) -> Process | None:
+    """The process with kubelet's command line: its own one, also below RKE2, else the one that contains it."""
+    kubelets = [process for process in processes if process.program.rpartition("/")[2] == "kubelet"]
+    contain = [process for process in processes if process.program.rpartition("/")[2] in flavour.programs]
+    return (kubelets if flavour.name in (KUBEADM, RKE2, OPENSHIFT4) and kubelets else contain or [None])[0]  # type: ignore[list-item]
+
+
+def _program(machine: Machine, flavour: Flavour, process: Process | None, words: t.Sequence[str], given: str) -> str:
+    if given:
+        if not machine.exists(given):
+            raise ConfigurationError(f"there is no {given}", "kubelet", "name the kubelet program of this node")
+        return given
+    if process is not None:
+        return process.program
+    if words:
+        return words[0]
+    for name in flavour.programs:
+        path = machine.command(name)
+        if path is not None:
+            return path
+    return ""
+
+
+def _version(machine: Machine, flavour: Flavour, program: str) -> str:
+    if flavour.name == MICROK8S:
+        snap = re.search(r"^version:\s*(\S+)", machine.read(MICROK8S_SNAP) or "", re.M)
+        said = snap.group(1).strip("'\"") if snap else ""
+        source = MICROK8S_SNAP
+    elif not program:
+        raise ConfigurationError(
+            f"no {' or '.join(flavour.programs)} is found on this node",
+            "kubelet",
+            f"install {flavour.title} first, or set kubelet to the path of the program",
+        )
+    else:
+        kubelet = program.rpartition("/")[2] == "kubelet"
+        result = machine.run([program, *(("--version",) if kubelet else flavour.asks)])
+        if result.code != 0:
+            raise NodeError(f"does not tell its version: {last_lines(result)}", program, "set kubelet_version")
+        said, source = f"{result.out} {result.err}", program
+    if not said:
+        raise NodeError("does not tell the version of Kubernetes", source, "set kubelet_version")
+    return said.strip()
+
+
+def _units(machine: Machine, flavour: Flavour, service: str) -> dict[str, dict[str, str]]:
+    """What systemd says of the units; nothing where there is no systemd."""
+    systemctl = machine.command("systemctl")
+    if systemctl is None:
+        return {}
+    names = (service,) if service else flavour.units
+    result = machine.run([systemctl, "show", f"--property={','.join(_SHOWN)}", *names])
+    units = {}
+    for block in result.out.split("\n\n"):
+        shown: dict[str, str] = {}
+        for line in block.splitlines():
+            name, equals, value = line.partition("=")
+            if equals:
+                shown[name] = f"{shown[name]}\n{value}" if name in shown else value
+        if shown.get("LoadState") == "loaded":
+            units[shown["Id"]] = shown
+    return units
+
+
+def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, service: str) -> str:
+    if service:
+        return service
+    there = [name for name in flavour.units if name in units]
+    active = [name for name in there if units[name].get("ActiveState") in ("active", "activating")]
+    return (active or there or [""])[0]
+
+
+def _started_words(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
+    """The command line that systemd would start the unit with, for a kubelet that does not run."""
+    match = re.search(r"argv\[\]=(.*?) ; ", unit.get("ExecStart", ""))
+    if match is None:
+        return []
+    variables = _assignments(shlex.split(unit.get("Environment", "")))
+    for line in unit.get("EnvironmentFiles", "").splitlines():
+        variables.update(_assignments((machine.read(line.split(" (")[0].strip()) or "").splitlines()))
+    words: list[str] = []
+    for word in match.group(1).split():
+        name = re.fullmatch(r"\$\{?(\w+)\}?", word)
+        words += variables.get(name.group(1), "").split() if name else [word]
+    return words
+
+
+def _assignments(lines: t.Iterable[str]) -> dict[str, str]:
+    """NAME=value, in each line one."""
+    found: dict[str, str] = {}
+    for line in lines:
+        match = re.match(r"\s*([A-Za-z_]\w*)=(.*)", line)
+        if match:
+            found[match.group(1)] = match.group(2).strip().strip("\"'")
+    return found
+
+
+def _options(words: t.Sequence[str]) -> dict[str, str]:
+    """Flags with a value, as `--name=value` or in two words."""
+    found: dict[str, str] = {}
+    for number, word in enumerate(words):
+        if not word.startswith("--"):
+            continue
+        name, equals, value = word[2:].partition("=")
+        following = words[number + 1] if number + 1 < len(words) else ""
+        found[name] = value if equals else "" if following.startswith("--") else following
+    return found
+
+
+def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, str]:
+    paths = [observed.config]
+    directory = observed.config_dir or flavour.drop_ins
+    if directory:
+        paths += [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
+    rancher = flavour.name in (K3S, RKE2)
+    if rancher:
+        paths += [*machine.glob(f"{flavour.arguments_dir}/*.yaml"), *machine.glob(f"{flavour.arguments_dir}/*.yml")]
+    files = {}
+    for path in sorted(set(paths)):
+        text = machine.read(path)
+        if text is not None:
+            # These have secrets such as the cluster's token, which nobody needs to see.
+            files[path] = kubelet_arguments(text) if rancher and path.startswith("/etc/rancher/") else text
+    return files
+
+
+def kubelet_arguments(text: str) -> str:
+    """Only what a configuration of K3s or RKE2 says of kubelet's arguments, each line where it was, the others empty."""
+    lines = []
+    inside = False
+    for line in text.splitlines():
+        if line and not line[0].isspace() and line[0] not in "-#":
+            inside = bool(_ARGUMENTS.match(line.replace('"', "").replace("'", "")))
+        lines.append(line if inside else "")
+    return "".join(f"{line}\n" for line in lines).rstrip("\n") + "\n" if any(lines) else ""
+
+
+def _policy(state: str) -> str:
+    try:
+        return str(json.loads(state)["policyName"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The options of the modules around kubelet, one table for each; the documentation is compared with it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .fields import argument_spec
+from .flavours import AUTO, CHOICES
+
+Spec = dict[str, dict[str, t.Any]]
+
+RECORD = "/var/lib/accel-qat/kubelet.json"
+
+# What says which kubelet is meant, where that is not found out.
+READ: Spec = {
+    "flavour": {"type": "str", "choices": list(CHOICES), "default": AUTO},
+    "config": {"type": "path"},
+    "config_dir": {"type": "path"},
+    "kubelet": {"type": "path"},
+    "kubelet_version": {"type": "str"},
+    "service": {"type": "str"},
+    "record": {"type": "path", "default": RECORD},
+    "root": {"type": "path", "default": "/"},
+}
+
+# What the controller alone needs.
+CONFIG: Spec = {
+    "configuration": {"type": "dict", "default": {}, "options": argument_spec()},
+    "device_plugin_gates": {"type": "bool", "default": True},
+    "state": {"type": "str", "choices": ["present", "found"], "default": "present"},
+    "drained": {"type": "bool", "default": False},
+    "restart": {"type": "bool", "default": True},
+    "prove": {"type": "bool", "default": True},
+    "backup": {"type": "bool", "default": False},
+    "timeout": {"type": "float", "default": 120.0},
+    "kubeconfig": {"type": "path"},
+    "node_name": {"type": "str"},
+    "machine_config_pool": {"type": "str", "default": "worker"},
+}
+
+# What the controller tells the node to do.
+APPLY: Spec = {
+    "writes": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "path": {"type": "str", "required": True},
+            "before": {"type": "str"},
+            "after": {"type": "str"},
+            "private": {"type": "bool", "default": False},
+        },
+    },
+    "put_back": {"type": "str"},
+    "unit": {"type": "str", "default": ""},
+    "restart": {"type": "bool", "default": True},
+    "state_files": {"type": "list", "elements": "path", "default": []},
+    "kubelet_dir": {"type": "path", "default": "/var/lib/kubelet"},
+    "serves_device_plugins": {"type": "bool", "default": True},
+    "timeout": {"type": "float", "default": 120.0},
+    "proof": {
+        "type": "dict",
+        "options": {
+            "program": {"type": "str", "required": True},
+            "config": {"type": "str", "default": ""},
+            "config_dir": {"type": "str", "default": ""},
+            "flags": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "backup": {"type": "bool", "default": False},
+    "root": {"type": "path", "default": "/"},
+}

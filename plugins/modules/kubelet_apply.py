@@ -1,0 +1,231 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Replaces files of a kubelet's configuration and restarts it, or puts them back."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubelet_apply
+short_description: Replace files of a kubelet's configuration and restart it
+version_added: 0.2.0
+author:
+  - accel.qat contributors (@accel-qat)
+description:
+  - Writes files as they are given, restarts kubelet and waits until it is back. When it does not come back, the files are put back as
+    they were and kubelet is started with them.
+  - M(accel.qat.kubelet_config) decides what to write and runs this module by itself. Use that one.
+extends_documentation_fragment:
+  - accel.qat.attributes
+  - accel.qat.attributes.platform_linux
+  - accel.qat.attributes.actiongroup_qat
+  - accel.qat.roots
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Sees that the files are as O(writes[].before) says, and asks kubelet for O(proof).
+  diff_mode:
+    support: none
+    details:
+      - M(accel.qat.kubelet_config) shows the differences.
+  idempotent:
+    support: none
+    details:
+      - Refuses a file that is not as O(writes[].before) says.
+options:
+  writes:
+    description: The files.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: The file.
+        type: str
+        required: true
+      before:
+        description: What must stand in it still; left out when there must be no file.
+        type: str
+      after:
+        description: What shall stand in it; left out when the file shall go.
+        type: str
+      private:
+        description: Whether a new file is for root alone.
+        type: bool
+        default: false
+  put_back:
+    description:
+      - Put the files from O(writes[].after) back to O(writes[].before), for the reason given here, and fail with it.
+    type: str
+  unit:
+    description: The systemd unit of kubelet.
+    type: str
+    default: ""
+  restart:
+    description: Whether to restart it.
+    type: bool
+    default: true
+  state_files:
+    description: Files to remove between stop and start.
+    type: list
+    elements: path
+    default: []
+  kubelet_dir:
+    description: Where kubelet has C(device-plugins/kubelet.sock).
+    type: path
+    default: /var/lib/kubelet
+  serves_device_plugins:
+    description: Whether to wait for that socket. Without, the unit has to stay active for a while.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds to wait for kubelet.
+    type: float
+    default: 120
+  proof:
+    description: How kubelet is asked whether it takes the files, before any is written. Left out where it cannot be.
+    type: dict
+    suboptions:
+      program:
+        description: The kubelet.
+        type: str
+        required: true
+      config:
+        description: Its configuration file.
+        type: str
+        default: ""
+      config_dir:
+        description: Its directory of drop-ins.
+        type: str
+        default: ""
+      flags:
+        description: Flags that it is started with besides.
+        type: list
+        elements: str
+        default: []
+  backup:
+    description: Whether to keep a copy of each file that is replaced, beside it, with the time in its name.
+    type: bool
+    default: false
+  root:
+    description: Directory where the node's root file system is mounted, when Ansible runs in a container on the node.
+    type: path
+    default: /
+notes:
+  - O(sysfs_root), O(proc_root) and O(dev_root) are accepted as by the other modules of the action group, and not used.
+seealso:
+  - module: accel.qat.kubelet_config
+"""
+
+EXAMPLES = r"""
+- name: Replace a drop-in of kubelet
+  become: true
+  accel.qat.kubelet_apply:
+    writes:
+      - path: /etc/kubernetes/kubelet.conf.d/50-reserved.conf
+        after: |
+          apiVersion: kubelet.config.k8s.io/v1beta1
+          kind: KubeletConfiguration
+          reservedSystemCPUs: 0-1
+    unit: kubelet.service
+"""
+
+RETURN = r"""
+proven:
+  description: Whether kubelet itself has taken the files as valid before they were written.
+  returned: success
+  type: bool
+  sample: true
+restarted:
+  description: Whether kubelet was restarted.
+  returned: success
+  type: bool
+  sample: true
+at:
+  description: When, in seconds since 1970 by the node's clock; 0 when it was not.
+  returned: success
+  type: float
+  sample: 1764590400.5
+backups:
+  description: The copies that were made, by file.
+  returned: success
+  type: dict
+  sample: {/var/lib/kubelet/config.yaml: /var/lib/kubelet/config.yaml.4242.2026-12-01@12:00:00~}
+failure:
+  description: The same as RV(ignore:msg) for machines.
+  returned: failure
+  type: dict
+  sample:
+    kind: refused
+    where: /var/lib/kubelet/config.yaml
+    problem: "kubelet would not start: unrecognized feature gate: Bogus"
+    remedy: correct the configuration; nothing was written
+    kernel_log: []
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import (
+    Order,
+    Proof,
+    Write,
+    carry_out,
+    put_back,
+)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.node_side import run
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import APPLY
+from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
+
+if t.TYPE_CHECKING:
+    from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import LiveMachine
+
+
+def order_of(parameters: dict[str, t.Any]) -> Order:
+    """What the parameters ask for."""
+    proof = parameters["proof"]
+    return Order(
+        writes=tuple(Write(**write) for write in parameters["writes"]),
+        unit=parameters["unit"],
+        restart=parameters["restart"],
+        state_files=tuple(parameters["state_files"]),
+        kubelet_dir=parameters["kubelet_dir"],
+        serves_device_plugins=parameters["serves_device_plugins"],
+        seconds=parameters["timeout"],
+        proof=Proof(proof["program"], proof["config"], proof["config_dir"], tuple(proof["flags"])) if proof else None,
+    )
+
+
+def apply(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
+    """Do it; returns what the module returns. Raises NodeError."""
+    order, root = order_of(module.params), module.params["root"]
+    if module.params["put_back"] and not module.check_mode:
+        raise put_back(machine, order, module.params["put_back"], root)
+    backups = {}
+    if module.params["backup"] and not module.check_mode:
+        for write in order.writes:
+            path = root.rstrip("/") + write.path
+            if write.before is not None and not write.private and os.path.exists(path):
+                backups[write.path] = module.backup_local(path)
+    done = carry_out(machine, order, root, rehearse=module.check_mode)
+    return {
+        "changed": bool(order.writes),
+        "proven": done.proven,
+        "restarted": done.restarted,
+        "at": done.at,
+        "backups": backups,
+    }
+
+
+def main() -> None:
+    """Read the parameters, and run."""
+    module = AnsibleModule(argument_spec={**APPLY, **ROOTS}, supports_check_mode=True)
+    run(module, lambda machine: apply(module, machine))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reads what decides on a node's kubelet configuration."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubelet_read
+short_description: Read what decides on a node's kubelet configuration
+version_added: 0.2.0
+author:
+  - accel.qat contributors (@accel-qat)
+description:
+  - Tells the flavour of the node's kubelet, its version, command line, unit and configuration files, in one call.
+  - M(accel.qat.kubelet_config) runs it by itself. It is of use alone to see what that module sees.
+  - Of the configuration of K3s and RKE2 only kubelet's arguments are returned, since the rest has secrets. Other files are returned
+    whole.
+extends_documentation_fragment:
+  - accel.qat.attributes
+  - accel.qat.attributes.platform_linux
+  - accel.qat.attributes.info_module
+  - accel.qat.attributes.actiongroup_qat
+  - accel.qat.kubelet
+  - accel.qat.roots
+options: {}
+notes:
+  - O(sysfs_root) and O(dev_root) are accepted as by the other modules of the action group, and not used.
+seealso:
+  - module: accel.qat.kubelet_config
+"""
+
+EXAMPLES = r"""
+- name: See which kubelet a node has
+  become: true
+  accel.qat.kubelet_read:
+  register: kubelet
+"""
+
+RETURN = r"""
+observed:
+  description: What the node has.
+  returned: success
+  type: dict
+  contains:
+    flavour:
+      description: As in O(flavour), and never V(auto).
+      type: str
+    version:
+      description: What the kubelet says of its version.
+      type: str
+    program:
+      description: The kubelet, or the program that contains it.
+      type: str
+    running:
+      description: Whether it runs.
+      type: bool
+    words:
+      description: Its command line, or the one that systemd would start it with.
+      type: list
+      elements: str
+    unit:
+      description: Its systemd unit, empty when there is none.
+      type: str
+    config:
+      description: Its configuration file.
+      type: str
+    config_dir:
+      description: Its directory of drop-ins, empty when it is started without one.
+      type: str
+    kubelet_dir:
+      description: Where it has its state and C(device-plugins/kubelet.sock).
+      type: str
+    files:
+      description: Its configuration files, by path.
+      type: dict
+    states:
+      description: The policy in the state file of each resource manager, V(cpu) and V(memory), that has one.
+      type: dict
+    offered:
+      description: The feature gates in the kubelet's help, with their defaults.
+      type: dict
+    record:
+      description: The record of what was found before the first change.
+      type: str
+  sample:
+    flavour: kubeadm
+    version: Kubernetes v1.31.4
+    program: /usr/bin/kubelet
+    running: true
+    words: [/usr/bin/kubelet, --config=/var/lib/kubelet/config.yaml]
+    unit: kubelet.service
+    config: /var/lib/kubelet/config.yaml
+    config_dir: ""
+    kubelet_dir: /var/lib/kubelet
+    files:
+      /var/lib/kubelet/config.yaml: |
+        apiVersion: kubelet.config.k8s.io/v1beta1
+        kind: KubeletConfiguration
+    states: {cpu: none}
+    offered: {KubeletPodResourcesGet: false}
+    record: null
+failure:
+  description: The same as RV(ignore:msg) for machines.
+  returned: failure
+  type: dict
+  sample:
+    kind: configuration
+    where: flavour
+    problem: no kubelet is found on this node
+    remedy: install Kubernetes first, or set flavour, and kubelet to the path of the program
+    kernel_log: []
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.node_side import run
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request, observe
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import READ
+from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
+
+if t.TYPE_CHECKING:
+    from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import LiveMachine
+
+
+def read(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
+    """The picture, as the module returns it."""
+    parameters = module.params
+    request = Request(
+        flavour=parameters["flavour"],
+        config=parameters["config"] or "",
+        config_dir=parameters["config_dir"] or "",
+        kubelet=parameters["kubelet"] or "",
+        version=parameters["kubelet_version"] or "",
+        service=parameters["service"] or "",
+        record=parameters["record"],
+    )
+    return {"changed": False, "observed": observe(machine, parameters["proc_root"], request).as_dict()}
+
+
+def main() -> None:
+    """Read the parameters, and run."""
+    module = AnsibleModule(argument_spec={**READ, **ROOTS}, supports_check_mode=True)
+    run(module, lambda machine: read(module, machine))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The files in which kubelets find their configuration, all read and changed alike: by field, and by entry of a field.
+
+A path is a field's name, or that of a map and of one entry: `("cpuManagerPolicy",)`, `("featureGates", "DevicePlugins")`.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
+    BY_FLAG,
+    BY_NAME,
+    Field,
+    from_flag,
+    merge,
+    read,
+    to_flag,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+
+from .yaml_text import Path, YamlText
+
+MANAGED = "# Managed by accel.qat.kubelet_config\n"
+API_VERSION = "kubelet.config.k8s.io/v1beta1"
+KIND = "KubeletConfiguration"
+DROP_IN = f"{MANAGED}apiVersion: {API_VERSION}\nkind: {KIND}\n"
+K3S_KEY = "kubelet-arg"
+
+
+class Document(t.Protocol):
+    """One file's text. Not changed itself: each change gives a new one."""
+
+    where: str
+
+    @property
+    def text(self) -> str:
+        """The whole file."""
+
+    def fields(self) -> dict[str, t.Any]:
+        """The fields of the table that stand in it, in their normal form."""
+
+    def with_value(self, path: Path, value: t.Any) -> Document:
+        """The same with this value there."""
+
+    def without(self, path: Path) -> Document:
+        """The same without that entry."""
+
+
+class ConfigurationFile:
+    """A KubeletConfiguration in YAML or JSON."""
+
+    def __init__(self, text: str, where: str) -> None:
+        """Raises ConfigurationError where it is malformed or something else."""
+        self._yaml = YamlText(text, where)
+        self.where = where
+        kind = self._yaml.get(("kind",))
+        if kind != KIND or self._yaml.get(("apiVersion",)) != API_VERSION:
+            raise ConfigurationError(
+                f"it is no {KIND} of {API_VERSION}", where, "name kubelet's own configuration file, or repair it"
+            )
+
+    @property
+    def text(self) -> str:
+        return self._yaml.text
+
+    def fields(self) -> dict[str, t.Any]:
+        found = ((field, self._yaml.get((field.name,))) for field in BY_NAME.values())
+        return {field.name: read(field, value) for field, value in found if value is not None}
+
+    def with_value(self, path: Path, value: t.Any) -> Document:
+        return ConfigurationFile(self._yaml.with_value(path, value).text, self.where)
+
+    def without(self, path: Path) -> Document:
+        return ConfigurationFile(self._yaml.without(path).text, self.where)
+
+
+class _Flags:
+    """Arguments `--flag=value`, in their order. Of a flag that stands several times the last one counts; maps add up."""
+
+    def __init__(self, arguments: t.Sequence[tuple[str, str]]) -> None:
+        self._arguments = tuple(arguments)
+
+    def fields(self) -> dict[str, t.Any]:
+        found: dict[str, t.Any] = {}
+        for flag, text in self._arguments:
+            field = BY_FLAG.get(flag)
+            if field is not None:
+                found = merge(found, {field.name: read(field, from_flag(field, text))})
+        return found
+
+    def changed(self, path: Path, value: t.Any) -> list[tuple[int | None, str, str | None]]:
+        """What to do to the arguments: position (None to add), flag, and text (None to remove)."""
+        field = BY_NAME[path[0]]
+        places = [number for number, (flag, _text) in enumerate(self._arguments) if flag == field.flag]
+        if len(path) == 1:
+            if value is None:
+                return [(number, field.flag, None) for number in places]
+            last = places[-1] if places else None
+            earlier: list[tuple[int | None, str, str | None]] = [(number, field.flag, None) for number in places[:-1]]
+            return [*earlier, (last, field.flag, to_flag(field, value))]
+        return self._changed_entry(field, path[1], value, places)
+
+    def _changed_entry(
+        self, field: Field, name: str, value: t.Any, places: list[int]
+    ) -> list[tuple[int | None, str, str | None]]:
+        todo: list[tuple[int | None, str, str | None]] = []
+        done = value is None
+        for number in reversed(places):
+            entries = from_flag(field, self._arguments[number][1])
+            if name not in entries:
+                continue
+            if done:
+                del entries[name]
+            else:
+                entries[name], done = value, True
+            todo.append((number, field.flag, to_flag(field, entries) if entries else None))
+        if done:
+            return todo
+        if places:
+            entries = {**from_flag(field, self._arguments[places[-1]][1]), name: value}
+            return [*todo, (places[-1], field.flag, to_flag(field, entries))]
+        return [*todo, (None, field.flag, to_flag(field, {name: value}))]
+
+
+def parse_argument(text: str) -> tuple[str, str] | None:
+    """Flag and value of one argument, None where it is none. A flag alone is true."""
+    text = text.strip()
+    if not text or text.startswith("#"):
+        return None
+    name, equals, value = text.lstrip("-").partition("=")
+    if not equals and " " in name:
+        name, _space, value = name.partition(" ")
+        equals = "="
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1]
+    return name.strip(), value if equals else "true"
+
+
+def join_arguments(words: t.Sequence[str]) -> list[tuple[str, str]]:
+    """Flags and values of a command line, where a value may be a word of its own."""
+    found: list[tuple[str, str]] = []
+    for word in words:
+        if word.startswith("--"):
+            argument = parse_argument(word)
+            if argument is not None:
+                found.append(argument)
+        elif found and found[-1][1] == "true":
+            found[-1] = (found[-1][0], word)
+    return found
+
+
+def fields_of_arguments(arguments: t.Sequence[tuple[str, str]]) -> dict[str, t.Any]:
+    """The fields that these flags set."""
+    return _Flags(arguments).fields()
+
+
+class ArgumentLines:
+    """A file with one flag a line, as MicroK8s has it."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.text = text
+        self.where = where
+
+    def fields(self) -> dict[str, t.Any]:
+        return _Flags([argument for _line, argument in self._arguments()]).fields()
+
+    def with_value(self, path: Path, value: t.Any) -> Document:
+        return self._changed(path, value)
+
+    def without(self, path: Path) -> Document:
+        return self._changed(path, None)
+
+    def _arguments(self) -> list[tuple[int, tuple[str, str]]]:
+        parsed = ((number, parse_argument(line)) for number, line in enumerate(self.text.splitlines()))
+        return [(number, argument) for number, argument in parsed if argument is not None]
+
+    def _changed(self, path: Path, value: t.Any) -> ArgumentLines:
+        lines: list[str | None] = list(self.text.splitlines(keepends=True))
+        numbers = [number for number, _argument in self._arguments()]
+        flags = _Flags([argument for _number, argument in self._arguments()])
+        for position, flag, text in flags.changed(path, value):
+            line = None if text is None else f"--{flag}={_quoted(text)}\n"
+            if position is not None:
+                lines[numbers[position]] = line
+                continue
+            if lines and lines[-1] is not None and not lines[-1].endswith("\n"):
+                lines[-1] += "\n"
+            lines.append(line)
+        return ArgumentLines("".join(line for line in lines if line is not None), self.where)
+
+
+def _quoted(text: str) -> str:
+    """MicroK8s gives the lines to a shell."""
+    return f'"{text}"' if set("<;") & set(text) else text
+
+
+class NodeConfig:
+    """node-config.yaml of OpenShift 3.x, where `kubeletArguments` has a list of texts for each flag."""
+
+    _KEY = "kubeletArguments"
+
+    def __init__(self, text: str, where: str) -> None:
+        self._yaml = YamlText(text, where)
+        self.where = where
+
+    @property
+    def text(self) -> str:
+        return self._yaml.text
+
+    def fields(self) -> dict[str, t.Any]:
+        return _Flags(self._arguments()).fields()
+
+    def with_value(self, path: Path, value: t.Any) -> Document:
+        return self._changed(path, value)
+
+    def without(self, path: Path) -> Document:
+        return self._changed(path, None)
+
+    def _arguments(self) -> list[tuple[str, str]]:
+        found = self._yaml.get((self._KEY,))
+        if found is None:
+            return []
+        if not isinstance(found, dict) or not all(isinstance(texts, list) for texts in found.values()):
+            raise ConfigurationError("it is no mapping of flags to lists", f"{self.where}: {self._KEY}", "repair it")
+        return [(str(flag), str(text)) for flag, texts in found.items() for text in texts]
+
+    def _changed(self, path: Path, value: t.Any) -> NodeConfig:
+        flag = BY_NAME[path[0]].flag
+        texts: list[str | None] = [text for name, text in self._arguments() if name == flag]
+        for position, _flag, text in _Flags([(flag, str(text)) for text in texts]).changed(path, value):
+            if position is None:
+                texts.append(text)
+            else:
+                texts[position] = text
+        kept = [text for text in texts if text is not None]
+        place = (self._KEY, flag)
+        changed = self._yaml.with_value(place, kept) if kept else self._yaml.without(place)
+        return NodeConfig(changed.text, self.where)
+
+
+class K3sArguments:
+    """A file of config.yaml.d of K3s or RKE2 that is all our own; its `kubelet-arg+` adds to what the files before it say."""
+
+    def __init__(self, text: str, where: str, extends_defaults: bool = True) -> None:
+        self.text = text
+        self.where = where
+        self._extends_defaults = extends_defaults
+        self._arguments = k3s_arguments(text, where)
+
+    def fields(self) -> dict[str, t.Any]:
+        return _Flags(self._arguments).fields()
+
+    def with_value(self, path: Path, value: t.Any) -> Document:
+        return self._changed(path, value)
+
+    def without(self, path: Path) -> Document:
+        return self._changed(path, None)
+
+    def _changed(self, path: Path, value: t.Any) -> K3sArguments:
+        arguments: list[tuple[str, str] | None] = list(self._arguments)
+        for position, flag, text in _Flags(self._arguments).changed(path, value):
+            argument = None if text is None else (flag, text)
+            if position is None:
+                arguments.append(argument)
+            else:
+                arguments[position] = argument
+        kept = [self._written(*argument) for argument in arguments if argument is not None]
+        empty = YamlText(MANAGED, self.where)
+        text = empty.with_value((f"{K3S_KEY}+",), kept).text if kept else MANAGED
+        return K3sArguments(text, self.where, self._extends_defaults)
+
+    def _written(self, flag: str, text: str) -> str:
+        # A plain feature-gates would drop those that K3s gives kubelet itself; its plus adds (pkg/util/args.go).
+        plus = "+" if self._extends_defaults and flag == "feature-gates" else ""
+        return f"{flag}{plus}={text}"
+
+
+def k3s_arguments(text: str, where: str) -> list[tuple[str, str]]:
+    """The kubelet's flags in one file of K3s or RKE2."""
+    document = YamlText(text, where)
+    found: list[tuple[str, str]] = []
+    for key in (K3S_KEY, f"{K3S_KEY}+"):
+        values = document.get((key,))
+        for value in values if isinstance(values, list) else [] if values is None else [values]:
+            argument = parse_argument(str(value))
+            if argument is not None:
+                found.append((argument[0].rstrip("+-"), argument[1]))
+    return found
+
+
+def k3s_replaces(text: str, where: str) -> bool:
+    """Whether the file has kubelet-arg without a plus, which drops what the files before it say."""
+    return YamlText(text, where).get((K3S_KEY,)) is not None

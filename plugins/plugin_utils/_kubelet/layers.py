@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The files of a node's kubelet as layers, of which a later one wins, and in which of them the wanted fields go."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import BY_NAME, GATES_FIELD, merge
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+    BY_NAME as FLAVOURS,
+)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+    K3S,
+    MICROK8S,
+    OPENSHIFT3,
+    RANCHER_DROP_INS_SINCE,
+    RKE2,
+)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+
+from .documents import (
+    DROP_IN,
+    MANAGED,
+    ArgumentLines,
+    ConfigurationFile,
+    Document,
+    K3sArguments,
+    NodeConfig,
+    fields_of_arguments,
+    join_arguments,
+    k3s_arguments,
+    k3s_replaces,
+)
+from .yaml_text import Path
+
+# Read after what others number from 00 to 98.
+DROP_IN_NAME = "99-accel-qat.conf"
+ARGUMENTS_NAME = "99-accel-qat.yaml"
+
+# K3s and RKE2 take feature-gates+ at the latest from this Kubernetes on.
+_PLUS_SINCE = 24
+
+COMMAND_LINE = "kubelet's command line"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One source of fields. What has no document cannot be changed here; flags come over files and replace their maps."""
+
+    where: str
+    fields: t.Mapping[str, t.Any]
+    document: Document | None = None
+    flags: bool = False
+    ours: bool = False
+
+    def value(self, path: Path) -> t.Any:
+        """What stands there, None where nothing does."""
+        value = self.fields.get(path[0])
+        return value if len(path) == 1 or value is None else value.get(path[1]) if isinstance(value, dict) else None
+
+
+@dataclass(frozen=True)
+class Layers:
+    """All layers, the one that counts least first, and the number of the one that is written."""
+
+    layers: tuple[Layer, ...]
+    target: int
+
+    def effective(self) -> dict[str, t.Any]:
+        """The fields as kubelet understands them."""
+        merged: dict[str, t.Any] = {}
+        for below, layer in zip((None, *self.layers), self.layers):
+            fields = dict(layer.fields)
+            if layer.flags and below is not None and not below.flags:
+                # A map's flag replaces the file's map, but that of the gates adds to it (cmd/kubelet/app/server.go).
+                merged = {name: value for name, value in merged.items() if name not in fields or name == GATES_FIELD}
+            merged = merge(merged, fields)
+        return merged
+
+    def above_target(self, path: Path) -> t.Iterator[tuple[int, Layer]]:
+        """The layers that say something about the path after the one that is written."""
+        for number in range(self.target + 1, len(self.layers)):
+            layer = self.layers[number]
+            hides = layer.flags and not self.layers[self.target].flags and path[0] != GATES_FIELD
+            if layer.value(path) is not None or (hides and layer.value(path[:1]) is not None):
+                yield number, layer
+
+    def with_document(self, number: int, document: Document) -> Layers:
+        """The same with another text in one layer."""
+        layer = replace(self.layers[number], document=document, fields=document.fields())
+        return Layers((*self.layers[:number], layer, *self.layers[number + 1 :]), self.target)
+
+
+def layers_of(observed: Observed, version: Version) -> Layers:
+    """The layers of a node. Raises ConfigurationError where a file is malformed, or there is none to write to."""
+    if observed.flavour in (K3S, RKE2):
+        return _rancher(observed, version)
+    if observed.flavour in (MICROK8S, OPENSHIFT3):
+        kind: t.Callable[[str, str], Document] = ArgumentLines if observed.flavour == MICROK8S else NodeConfig
+        layer = _file(kind, observed, observed.config)
+        return Layers((replace(layer, flags=True),), 0)
+    return _plain(observed)
+
+
+def document_of(path: str, text: str, flavour: str, version: Version) -> Document:
+    """The document that such a file is, whichever layer it was."""
+    if path.startswith(FLAVOURS[flavour].arguments_dir or "\0"):
+        return K3sArguments(text, path, version.minor >= _PLUS_SINCE)
+    if flavour == MICROK8S:
+        return ArgumentLines(text, path)
+    if flavour == OPENSHIFT3:
+        return NodeConfig(text, path)
+    return ConfigurationFile(text, path)
+
+
+def _plain(observed: Observed) -> Layers:
+    if observed.config not in observed.files and not observed.config_dir:
+        raise ConfigurationError(
+            "kubelet has no such configuration file",
+            observed.config,
+            "let the node join its cluster first, or set config to the file that kubelet is started with (--config)",
+        )
+    if observed.running and not ({"config", "config-dir"} & {flag for flag, _text in join_arguments(observed.words)}):
+        raise ConfigurationError(
+            "kubelet runs without --config, so no file has its configuration",
+            COMMAND_LINE,
+            f"start it with --config={observed.config}",
+        )
+    base = [_file(ConfigurationFile, observed, observed.config)] if observed.config in observed.files else []
+    flags = _flags(observed.words)
+    if not observed.config_dir:
+        return Layers((*base, *flags), 0)
+    return _with_drop_ins(observed, observed.config_dir, base, flags)
+
+
+def _rancher(observed: Observed, version: Version) -> Layers:
+    flavour = FLAVOURS[observed.flavour]
+    arguments = _rancher_arguments(observed, version)
+    if version.minor >= RANCHER_DROP_INS_SINCE:
+        return _with_drop_ins(observed, flavour.drop_ins, [], arguments)
+    ours = f"{flavour.arguments_dir}/{ARGUMENTS_NAME}"
+    position = sum(layer.where < ours for layer in arguments if layer.where != observed.config)
+    position += any(layer.where == observed.config for layer in arguments)
+    if not any(layer.ours for layer in arguments):
+        empty = Layer(ours, {}, K3sArguments(MANAGED, ours, version.minor >= _PLUS_SINCE), True, True)
+        arguments.insert(position, empty)
+    target = next(number for number, layer in enumerate(arguments) if layer.ours)
+    return Layers(tuple(arguments), target)
+
+
+def _rancher_arguments(observed: Observed, version: Version) -> list[Layer]:
+    """The kubelet arguments in config.yaml and config.yaml.d, where one without a plus drops what comes before it."""
+    flavour = FLAVOURS[observed.flavour]
+    ours = f"{flavour.arguments_dir}/{ARGUMENTS_NAME}"
+    paths = sorted(path for path in observed.files if path.startswith(f"{flavour.arguments_dir}/"))
+    layers: list[Layer] = []
+    for path in [observed.config, *paths]:
+        text = observed.files.get(path)
+        if text is None:
+            continue
+        if k3s_replaces(text, path):
+            if any(layer.ours for layer in layers):
+                raise ConfigurationError(
+                    f"kubelet-arg replaces what {ours} says before it", path, "write kubelet-arg+ there"
+                )
+            layers = []
+        if path == ours:
+            document = K3sArguments(text, path, version.minor >= _PLUS_SINCE)
+            layers.append(Layer(path, document.fields(), document, True, True))
+        else:
+            layers.append(Layer(path, fields_of_arguments(k3s_arguments(text, path)), None, True))
+    return layers
+
+
+def _with_drop_ins(observed: Observed, directory: str, base: t.Sequence[Layer], flags: t.Sequence[Layer]) -> Layers:
+    ours = f"{directory}/{DROP_IN_NAME}"
+    paths = sorted(path for path in observed.files if path.startswith(f"{directory}/"))
+    drop_ins = [replace(_file(ConfigurationFile, observed, path), ours=path == ours) for path in paths]
+    if ours not in paths:
+        position = sum(path < ours for path in paths)
+        drop_ins.insert(position, Layer(ours, {}, ConfigurationFile(DROP_IN, ours), False, True))
+    layers = (*base, *drop_ins, *flags)
+    return Layers(layers, next(number for number, layer in enumerate(layers) if layer.where == ours))
+
+
+def _file(kind: t.Callable[[str, str], Document], observed: Observed, path: str) -> Layer:
+    if path not in observed.files:
+        raise ConfigurationError("there is no such file", path, "set config to kubelet's configuration file")
+    document = kind(observed.files[path], path)
+    return Layer(path, document.fields(), document)
+
+
+def _flags(words: t.Sequence[str]) -> list[Layer]:
+    fields = fields_of_arguments(join_arguments(words))
+    return [Layer(COMMAND_LINE, fields, None, True)] if fields else []
+
+
+def describe(path: Path) -> str:
+    """How a path is written for people."""
+    return ".".join(path)
+
+
+def leaves(wanted: t.Mapping[str, t.Any]) -> t.Iterator[tuple[Path, t.Any]]:
+    """What is set one by one: fields, and the entries of maps but for the gates, which are decided on first."""
+    for name, value in wanted.items():
+        if name == GATES_FIELD:
+            continue
+        if BY_NAME[name].is_map:
+            for key, entry in value.items():
+                yield (name, key), entry
+        else:
+            yield (name,), value

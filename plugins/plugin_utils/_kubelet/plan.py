@@ -1,0 +1,313 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Decides what to change for the wanted kubelet configuration: a pure function of the node's picture and the wishes."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import CPU, GATES_FIELD, MEMORY
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import BY_NAME as FLAVOURS
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import OPENSHIFT3, OPENSHIFT4
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
+    NEEDED,
+    Decision,
+    Verdict,
+    decide,
+    decide_unasked,
+    find_gate,
+)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
+
+from .documents import DROP_IN, MANAGED, Document
+from .layers import Layers, describe, document_of, layers_of, leaves
+from .record import Record
+from .yaml_text import Path
+
+# From this Kubernetes (OpenShift 3.10) on pods overwrite node-config.yaml from a configmap.
+_OPENSHIFT_CONFIGMAPS_SINCE = 10
+
+# A file of ours with nothing in it goes.
+_EMPTY = (MANAGED, DROP_IN)
+
+_POLICIES = {CPU: ("cpuManagerPolicy", "static"), MEMORY: ("memoryManagerPolicy", "Static")}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the caller wants; `configuration` in its normal form."""
+
+    configuration: t.Mapping[str, t.Any] = field(default_factory=dict)
+    device_plugin_gates: bool = True
+    restore: bool = False
+    drained: bool = False
+    machine_config_pool: str = "worker"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A file as it is and as it shall be; None where there is none."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do. No edits means that nothing changes."""
+
+    flavour: str
+    version: Version
+    edits: tuple[Edit, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    state_files: tuple[str, ...] = ()
+    record: str | None = None
+    effective: t.Mapping[str, t.Any] = field(default_factory=dict)
+    manifest: t.Mapping[str, t.Any] | None = None
+
+    @property
+    def serves_device_plugins(self) -> bool:
+        """Whether kubelet.sock is there once kubelet runs."""
+        gate = find_gate("DevicePlugins")
+        assert gate is not None
+        found = self.effective.get(GATES_FIELD, {}).get(gate.name)
+        if not gate.known_to(self.version.minor):
+            return self.version.minor >= gate.since
+        return bool(gate.stage(self.version.minor).default if found is None else found)
+
+
+def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
+    """The plan. Raises ConfigurationError or RefusedError; then nothing may be written."""
+    version = parse_version(observed.version)
+    if wishes.restore:
+        return _restoration(observed, wishes, version)
+    known.see_that_known(wishes.configuration, version)
+    if observed.flavour == OPENSHIFT4:
+        return _manifest(wishes, version)
+    before = layers_of(observed, version)
+    layers, decisions = _with_gates(before, wishes, version, observed.offered)
+    for path, value in leaves(wishes.configuration):
+        layers = _with_leaf(layers, path, value)
+    effective = layers.effective()
+    edits = _edits(observed, layers)
+    if edits:
+        known.see_that_complete(effective)
+        _see_that_not_overwritten(observed, wishes, version)
+    record = Record.parse(observed.record).with_edits(edits, before, layers) if edits else None
+    return Plan(
+        observed.flavour,
+        version,
+        edits,
+        decisions,
+        _state_files(observed, wishes, before.effective(), effective) if edits else (),
+        record.text() if record else observed.record,
+        effective,
+    )
+
+
+def _with_gates(
+    layers: Layers, wishes: Wishes, version: Version, offered: t.Mapping[str, bool]
+) -> tuple[Layers, tuple[Decision, ...]]:
+    found = layers.effective().get(GATES_FIELD, {})
+    wanted = wishes.configuration.get(GATES_FIELD, {})
+    decisions = [decide(name, value, version.minor, found.get(name), offered) for name, value in wanted.items()]
+    if wishes.device_plugin_gates:
+        needed = [name for name in NEEDED if name not in wanted]
+        decisions += [decide(name, True, version.minor, found.get(name), needed_only=True) for name in needed]
+    asked = {decision.gate for decision in decisions}
+    unasked = [decide_unasked(name, value, version.minor) for name, value in found.items() if name not in asked]
+    decisions += [decision for decision in unasked if decision is not None]
+    for decision in decisions:
+        if decision.verdict is Verdict.REFUSE:
+            raise RefusedError(
+                decision.reason, f"configuration.{GATES_FIELD}.{decision.gate}", "leave it out; nothing was written"
+            )
+        if decision.changes:
+            path = (GATES_FIELD, decision.gate)
+            value = decision.wanted if decision.verdict is Verdict.SET else None
+            layers = _with_leaf(layers, path, value, decision.reason)
+    return layers, tuple(decisions)
+
+
+def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layers:
+    """The layers with this value in force, or with none for None."""
+    name, *key = path
+    effective = layers.effective().get(name)
+    if key:
+        effective = effective.get(key[0]) if isinstance(effective, dict) else None
+    if effective == value:
+        return layers
+    for number, layer in list(layers.above_target(path)):
+        if layer.document is None or (value is not None and not layer.ours):
+            raise RefusedError(
+                f"{describe(path)} is set here and comes over {layers.layers[layers.target].where}"
+                + (f"; {why}" if why and value is None else ""),
+                layer.where,
+                "change it here, or remove it",
+            )
+        layers = layers.with_document(number, layer.document.without(path))
+    if value is not None:
+        return layers.with_document(layers.target, _document(layers, layers.target).with_value(path, value))
+    for number, layer in enumerate(layers.layers):
+        if layer.value(path) is None:
+            continue
+        if layer.document is None:
+            raise RefusedError(
+                f"{describe(path)} is set here{f'; {why}' if why else ''}", layer.where, "remove it here"
+            )
+        layers = layers.with_document(number, layer.document.without(path))
+    return layers
+
+
+def _document(layers: Layers, number: int) -> Document:
+    document = layers.layers[number].document
+    assert document is not None
+    return document
+
+
+def _edits(observed: Observed, layers: Layers) -> tuple[Edit, ...]:
+    edits = []
+    for layer in layers.layers:
+        if layer.document is None:
+            continue
+        before = observed.files.get(layer.where)
+        after: str | None = layer.document.text
+        if layer.ours and after in _EMPTY:
+            after = None
+        if after != before:
+            edits.append(Edit(layer.where, before, after))
+    return tuple(edits)
+
+
+def _see_that_not_overwritten(observed: Observed, wishes: Wishes, version: Version) -> None:
+    if observed.flavour == OPENSHIFT3 and version.minor >= _OPENSHIFT_CONFIGMAPS_SINCE:
+        arguments = {
+            known.BY_NAME[name].flag: [known.to_flag(known.BY_NAME[name], value)]
+            for name, value in wishes.configuration.items()
+        }
+        raise RefusedError(
+            f"OpenShift 3.{version.minor} overwrites this file from the configmap of the node's group",
+            observed.config,
+            f"put kubeletArguments {arguments} into that configmap in the namespace openshift-node",
+        )
+
+
+def _state_files(
+    observed: Observed, wishes: Wishes, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]
+) -> tuple[str, ...]:
+    """The resource managers' state files with which kubelet would not start again. Raises RefusedError unless drained."""
+    stale = []
+    for manager, policy in observed.states.items():
+        name, static = _POLICIES[manager]
+        wanted = after.get(name, known.DEFAULTS[name])
+        changed = _managed(before, manager) != _managed(after, manager)
+        if policy != wanted or (wanted == static and changed):
+            stale.append(manager)
+    if stale and not wishes.drained:
+        manager = stale[0]
+        raise RefusedError(
+            f"the change makes kubelet give up {STATE_FILES[manager]}, and with it what running pods were given",
+            f"{observed.kubelet_dir}/{STATE_FILES[manager]}",
+            "drain the node and set drained to true",
+        )
+    return tuple(f"{observed.kubelet_dir}/{STATE_FILES[manager]}" for manager in stale)
+
+
+def _managed(effective: t.Mapping[str, t.Any], manager: str) -> dict[str, t.Any]:
+    """The fields that a manager's state depends on; of maps only its own resource."""
+    managed = {}
+    for name, value in effective.items():
+        if manager not in known.BY_NAME[name].managers:
+            continue
+        if known.BY_NAME[name].kind is known.Kind.QUANTITIES and isinstance(value, dict):
+            managed[name] = {key: entry for key, entry in value.items() if key.split(".")[0] == manager}
+        else:
+            managed[name] = value
+    return {name: value for name, value in managed.items() if value}
+
+
+def _manifest(wishes: Wishes, version: Version) -> Plan:
+    """On OpenShift 4 the Machine Config Operator writes; what it is to be told."""
+    decisions = []
+    for name, value in wishes.configuration.get(GATES_FIELD, {}).items():
+        decisions.append(decide(name, value, version.minor))
+    if wishes.device_plugin_gates:
+        decisions += [decide(name, True, version.minor, needed_only=True) for name in NEEDED]
+    for decision in decisions:
+        if decision.verdict in (Verdict.SET, Verdict.REFUSE):
+            raise RefusedError(
+                f"{decision.reason}, and a KubeletConfig of OpenShift 4 takes no gates",
+                f"configuration.{GATES_FIELD}.{decision.gate}",
+                "set it in the FeatureGate named cluster, which ends upgrades of the cluster, or leave it out",
+            )
+    settings = {name: value for name, value in wishes.configuration.items() if name != GATES_FIELD}
+    known.see_that_complete(settings)
+    pool = wishes.machine_config_pool
+    manifest = {
+        "apiVersion": "machineconfiguration.openshift.io/v1",
+        "kind": "KubeletConfig",
+        "metadata": {"name": f"accel-qat-{pool}"},
+        "spec": {
+            "machineConfigPoolSelector": {
+                "matchLabels": {f"pools.operator.machineconfiguration.openshift.io/{pool}": ""}
+            },
+            "kubeletConfig": settings,
+        },
+    }
+    return Plan(
+        OPENSHIFT4, version, decisions=tuple(decisions), effective=settings, manifest=manifest if settings else None
+    )
+
+
+def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
+    """Back to what was found: whole files where nobody else has changed them since, else entry by entry."""
+    record = Record.parse(observed.record)
+    if observed.flavour == OPENSHIFT4 or not record.files:
+        return Plan(observed.flavour, version, record=observed.record)
+    before = layers_of(observed, version)
+    files = dict(observed.files)
+    edits = []
+    for path, found in record.files.items():
+        text = observed.files.get(path)
+        if text is None:
+            continue
+        after = found.restored(text, lambda text, path=path: document_of(path, text, observed.flavour, version))  # type: ignore[misc]
+        if after in _EMPTY:
+            after = None
+        if after is not None:
+            after = _startable(document_of(path, after, observed.flavour, version), version).text
+        if after != text:
+            edits.append(Edit(path, text, after))
+            if after is None:
+                del files[path]
+            else:
+                files[path] = after
+    effective = layers_of(_with_files(observed, files), version).effective()
+    states = _state_files(observed, wishes, before.effective(), effective) if edits else ()
+    return Plan(observed.flavour, version, tuple(edits), (), states, None, effective)
+
+
+def _startable(document: Document, version: Version) -> Document:
+    """Without the gates that were found, and with which a kubelet that is newer by now would not start."""
+    for name, value in document.fields().get(GATES_FIELD, {}).items():
+        if decide_unasked(name, value, version.minor) is not None:
+            document = document.without((GATES_FIELD, name))
+    return document
+
+
+def _with_files(observed: Observed, files: dict[str, str]) -> Observed:
+    return Observed(**{**observed.as_dict(), "files": files})
+
+
+def see_that_flavour_known(name: str) -> None:
+    """Raises ConfigurationError."""
+    if name != "auto" and name not in FLAVOURS:
+        raise ConfigurationError(
+            f"{name!r} is no flavour of kubelet", "flavour", f"write one of auto, {', '.join(FLAVOURS)}"
+        )

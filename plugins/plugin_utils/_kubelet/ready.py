@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Waits until the API server has a node as Ready."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
+
+try:
+    from kubernetes import client, config
+    from kubernetes.config import ConfigException
+except ImportError:  # told where it is needed
+    HAS_KUBERNETES = False
+else:
+    HAS_KUBERNETES = True
+
+_PAUSE = 1.0
+# The API server keeps whole seconds.
+_ROUNDING = 1.0
+
+
+def wait_until_ready(kubeconfig: str, node: str, since: float, seconds: float) -> None:
+    """Until the node is Ready by a heartbeat that is not older than `since`. Raises NodeError, ConfigurationError.
+
+    Without that look at the heartbeat the node would count as Ready for as long as nobody has missed its kubelet.
+    """
+    api = _api(kubeconfig)
+    end = time.monotonic() + seconds
+    said = "the API server does not answer"
+    while time.monotonic() < end:
+        try:
+            ready, said = _state(api.read_node(node, _request_timeout=10).to_dict(), since)
+        except Exception as error:  # any of several libraries'
+            status = getattr(error, "status", None)
+            if status in (401, 403, 404):
+                raise NodeError(
+                    f"the API server says {status} {getattr(error, 'reason', '')} of the node".rstrip(),
+                    node,
+                    "set node_name to the node's name in the cluster, and kubeconfig to one that may read nodes",
+                ) from None
+            said = f"the API server does not answer: {' '.join(str(error).split())[:200]}"
+            ready = False
+        if ready:
+            return
+        time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
+    raise NodeError(f"the node is not Ready within {seconds:g} seconds: {said}", node)
+
+
+def _api(kubeconfig: str) -> t.Any:
+    if not HAS_KUBERNETES:
+        raise ConfigurationError(
+            "the Python package kubernetes is missing on the controller",
+            "kubeconfig",
+            "install it, or leave kubeconfig out",
+        )
+    try:
+        return client.CoreV1Api(config.new_client_from_config(kubeconfig))  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError) as error:
+        raise ConfigurationError(
+            f"it cannot be used: {' '.join(str(error).split())}",
+            f"kubeconfig {kubeconfig}",
+            "name a kubeconfig of the controller",
+        ) from None
+
+
+def _state(node: t.Mapping[str, t.Any], since: float) -> tuple[bool, str]:
+    for condition in (node.get("status") or {}).get("conditions") or ():
+        if condition["type"] != "Ready":
+            continue
+        if condition["status"] != "True":
+            return False, str(condition.get("message") or condition.get("reason") or condition["status"])
+        heard = condition["last_heartbeat_time"]
+        if heard is None or heard.timestamp() + _ROUNDING < since:
+            return False, "kubelet has not reported since it was started"
+        return True, ""
+    return False, "it has no condition Ready"

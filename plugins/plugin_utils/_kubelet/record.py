@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a node's kubelet configuration was before this collection changed it, and the way back there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+
+from .documents import Document
+from .layers import Layer, Layers
+from .yaml_text import Path
+
+RECORD = "/var/lib/accel-qat/kubelet.json"
+
+_FORMAT = 1
+
+
+class Edit(t.Protocol):
+    """A file as it is and as it shall be."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def before(self) -> str | None: ...
+    @property
+    def after(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a file: what was found, and what was written; None for nothing."""
+
+    path: Path
+    found: t.Any
+    written: t.Any
+
+
+@dataclass(frozen=True)
+class File:
+    """One file. `whole` as long as nobody else has changed it between two changes of ours: then `text` is what was found."""
+
+    text: str | None
+    whole: bool
+    written: str
+    entries: tuple[Entry, ...] = ()
+
+    def restored(self, text: str, document_of: t.Callable[[str], Document]) -> str | None:
+        """The file as it was found, None for none. What somebody else has changed since stays."""
+        if self.whole and _digest(text) == self.written:
+            return self.text
+        document = document_of(text)
+        for entry in self.entries:
+            present = Layer("", document.fields()).value(entry.path)
+            if present == entry.written:
+                changed = (
+                    document.without(entry.path)
+                    if entry.found is None
+                    else document.with_value(entry.path, entry.found)
+                )
+                document = changed
+        return document.text
+
+
+@dataclass(frozen=True)
+class Record:
+    """The files that were changed, by path."""
+
+    files: t.Mapping[str, File] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Record:
+        """Read a record, empty for None. Raises ConfigurationError."""
+        if text is None:
+            return cls()
+        try:
+            document = json.loads(text)
+            if document["format"] != _FORMAT:
+                raise ValueError(f"format {document['format']} is not known")
+            return cls({path: _file(entry) for path, entry in document["files"].items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"the record of what was found cannot be read: {error!r}",
+                "record",
+                "restore the file from a backup, or remove it to let the present configuration count as the one found",
+            ) from None
+
+    def text(self) -> str:
+        """The record as a file."""
+        files = {
+            path: {
+                "text": file.text,
+                "whole": file.whole,
+                "written": file.written,
+                "entries": [
+                    {"path": list(entry.path), "found": entry.found, "written": entry.written} for entry in file.entries
+                ],
+            }
+            for path, file in self.files.items()
+        }
+        return json.dumps({"format": _FORMAT, "files": files}, indent=2) + "\n"
+
+    def with_edits(self, edits: t.Sequence[Edit], before: Layers, after: Layers) -> Record:
+        """The same with these changes; of each entry what was found first is kept."""
+        files = dict(self.files)
+        for edit in edits:
+            old = _layer(before, edit.path)
+            new = _layer(after, edit.path)
+            changes = [
+                Entry(path, old.value(path), new.value(path))
+                for path in sorted({*_paths(old), *_paths(new)})
+                if old.value(path) != new.value(path)
+            ]
+            digest = _digest(edit.after)
+            earlier = files.get(edit.path)
+            if earlier is None:
+                files[edit.path] = File(edit.before, True, digest, tuple(changes))
+                continue
+            whole = earlier.whole and _digest(edit.before) == earlier.written
+            files[edit.path] = replace(earlier, whole=whole, written=digest, entries=_joined(earlier.entries, changes))
+        return Record(files)
+
+
+def _put_back(document: Document, entry: Entry) -> Document:
+    if entry.found is None:
+        return document.without(entry.path)
+    return document.with_value(entry.path, entry.found)
+
+
+def _joined(earlier: t.Sequence[Entry], later: t.Sequence[Entry]) -> tuple[Entry, ...]:
+    entries = {entry.path: entry for entry in earlier}
+    for entry in later:
+        known = entries.get(entry.path)
+        # Somebody else's value in between is what was found.
+        found = known.found if known is not None and known.written == entry.found else entry.found
+        entries[entry.path] = Entry(entry.path, found, entry.written)
+    return tuple(entry for entry in entries.values() if entry.found != entry.written)
+
+
+def _paths(layer: Layer) -> t.Iterator[Path]:
+    for name, value in layer.fields.items():
+        if isinstance(value, dict):
+            yield from ((name, key) for key in value)
+        else:
+            yield (name,)
+
+
+def _layer(layers: Layers, path: str) -> Layer:
+    return next(layer for layer in layers.layers if layer.where == path)
+
+
+def _digest(text: str | None) -> str:
+    return hashlib.sha256((text or "").encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _file(entry: t.Mapping[str, t.Any]) -> File:
+    entries = tuple(Entry(tuple(one["path"]), one["found"], one["written"]) for one in entry["entries"])
+    return File(entry["text"], entry["whole"], entry["written"], entries)
