@@ -9,7 +9,7 @@ import sys
 OLDEST_CONTROLLER = (3, 11)
 
 collect_ignore = (
-    ["cluster", "plugins/action", "plugins/modules/test_documentation.py", "roles"]
+    ["cluster", "plugins/action", "plugins/plugin_utils", "plugins/modules/test_documentation.py", "roles"]
     if sys.version_info < OLDEST_CONTROLLER
     else []
 )

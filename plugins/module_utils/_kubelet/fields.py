@@ -248,11 +248,16 @@ def from_flag(field: Field, text: str) -> t.Any:
     return text
 
 
-def read(field: Field, value: t.Any) -> t.Any:
-    """A value as it stands in a file, in the normal form where it has one, else as it is."""
+def read(field: Field, value: t.Any, where: str) -> t.Any:
+    """A value as it stands in a file, in the normal form where it has one, else as it is.
+
+    Raises ConfigurationError for what has no entries and should have, and for gates that are neither true nor false.
+    """
     try:
-        return _normal(field, value, "")
+        return _normal(field, value, where)
     except ConfigurationError:
+        if field.kind is Kind.GATES or (field.is_map and not isinstance(value, dict)):
+            raise
         return value
 
 

@@ -68,7 +68,11 @@ class ConfigurationFile:
 
     def fields(self) -> dict[str, t.Any]:
         found = ((field, self._yaml.get((field.name,))) for field in BY_NAME.values())
-        return {field.name: read(field, value) for field, value in found if value is not None}
+        return {
+            field.name: read(field, value, f"{self.where}:{self._yaml.line((field.name,))}: {field.name}")
+            for field, value in found
+            if value is not None
+        }
 
     def with_value(self, path: Path, value: t.Any) -> Document:
         return ConfigurationFile(self._yaml.with_value(path, value).text, self.where)
@@ -88,7 +92,7 @@ class _Flags:
         for flag, text in self._arguments:
             field = BY_FLAG.get(flag)
             if field is not None:
-                found = merge(found, {field.name: read(field, from_flag(field, text))})
+                found = merge(found, {field.name: read(field, from_flag(field, text), field.flag)})
         return found
 
     def changed(self, path: Path, value: t.Any) -> list[tuple[int | None, str, str | None]]:

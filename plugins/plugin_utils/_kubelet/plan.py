@@ -276,6 +276,9 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     for path, found in record.files.items():
         text = observed.files.get(path)
         if text is None:
+            if found.was_removed and found.text is not None:
+                edits.append(Edit(path, None, found.text))
+                files[path] = found.text
             continue
         after = found.restored(text, lambda text, path=path: document_of(path, text, observed.flavour, version))  # type: ignore[misc]
         if after in _EMPTY:

@@ -50,6 +50,11 @@ class File:
     written: str
     entries: tuple[Entry, ...] = ()
 
+    @property
+    def was_removed(self) -> bool:
+        """Whether the last change took the file away."""
+        return self.written == _digest(None)
+
     def restored(self, text: str, document_of: t.Callable[[str], Document]) -> str | None:
         """The file as it was found, None for none. What somebody else has changed since stays."""
         if self.whole and _digest(text) == self.written:

@@ -93,6 +93,9 @@ class YamlText:
     def _with_value(self, path: Path, value: t.Any) -> YamlText:
         parent = self._mapping(path[:-1])
         if parent is None and len(path) > 1:
+            if self.get(path[:-1]) is not None:
+                name = ".".join(path[:-1])
+                raise RefusedError(f"{name} has no entries", f"{self.where}:{self.line(path[:-1])}", "repair it")
             return self._with_value(path[:-1], {path[-1]: value})
         flow = self._flow(path[:-1])
         if flow is not None:

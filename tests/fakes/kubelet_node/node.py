@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the directory that stands for a node, and looks at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_PROGRAMS = Path(__file__).with_name("programs.py")
+_CALL = """#!/bin/sh
+export ACCEL_QAT_FAKE_ROOT={root}
+exec {python} -S {programs} "$0" "$@"
+"""
+# The node's programs know where they are, so nothing has to be changed for them.
+_CHROOT = """#!/bin/sh
+root=$1 command=$2
+shift 2
+exec "$root$command" "$@"
+"""
+
+# A kubelet of 1.27: DevicePlugins can still be named, and is locked.
+GATES = {"DevicePlugins": (True, True), "KubeletPodResources": (True, False), "NodeSwap": (False, False)}
+
+
+@dataclass
+class Service:
+    """A unit: what it starts, and how systemd writes that."""
+
+    command: t.Sequence[str]
+    argv: str = ""
+    environment: str = ""
+    environment_files: t.Sequence[str] = ()
+
+    def as_dict(self) -> dict[str, t.Any]:
+        return {
+            "command": list(self.command),
+            "argv": self.argv or " ".join(self.command),
+            "environment": self.environment,
+            "environment_files": list(self.environment_files),
+        }
+
+
+@dataclass
+class KubeletNode:
+    """A node in a directory. Its files are given and looked at by their paths on the node."""
+
+    directory: Path
+    files: t.Mapping[str, str]
+    services: t.Mapping[str, Service] = field(default_factory=dict)
+    version: str = "1.27.4"
+    gates: t.Mapping[str, tuple[bool, bool]] = field(default_factory=lambda: dict(GATES))
+    programs: t.Mapping[str, str] = field(default_factory=lambda: {"kubelet": "/usr/bin/kubelet"})
+    said: str = ""
+    kubelet_dir: str = "/var/lib/kubelet"
+    serves: bool = True
+    fails_with: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        for path, text in self.files.items():
+            self.write(path, text)
+        for name, path in {**_TOOLS, **self.programs}.items():
+            self._program(self.root / path.lstrip("/"), _CALL, name)
+        self._program(self.directory / "bin/chroot", _CHROOT, "chroot")
+        for name in ("run", "proc", "tmp"):
+            (self.root / name).mkdir(exist_ok=True)
+        self.settle()
+
+    @property
+    def root(self) -> Path:
+        """Where the node's file system is."""
+        return self.directory / "root"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With the chroot that needs no root."""
+        return {"PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}"}
+
+    def settle(self) -> None:
+        """Tell the programs how this node is."""
+        settings = {
+            "version": self.version,
+            "gates": {name: list(gate) for name, gate in self.gates.items()},
+            "units": {name: service.as_dict() for name, service in self.services.items()},
+            "programs": dict(self.programs),
+            "said": self.said,
+            "kubelet_dir": self.kubelet_dir,
+            "serves": self.serves,
+            "fails_with": self.fails_with,
+        }
+        (self.root / "fake.json").write_text(json.dumps(settings))
+
+    def _program(self, path: Path, text: str, _name: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.format(root=self.root, python=sys.executable, programs=_PROGRAMS))
+        path.chmod(0o755)
+
+    def write(self, path: str, text: str) -> None:
+        """Put a file there."""
+        place = self.root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+    def read(self, path: str) -> str | None:
+        """A file's text, None where there is none."""
+        place = self.root / path.lstrip("/")
+        return place.read_text() if place.exists() else None
+
+    def remove(self, path: str) -> None:
+        """Take a file away."""
+        (self.root / path.lstrip("/")).unlink()
+
+    def systemctl(self, *words: str) -> int:
+        """As an administrator would."""
+        return subprocess.run([self.root / "usr/bin/systemctl", *words], check=False).returncode
+
+    def start(self, unit: str = "kubelet.service") -> None:
+        """Start a unit, and wait until its process shows in proc."""
+        self.systemctl("restart", unit)
+        end = time.monotonic() + 20
+        while not list((self.root / "proc").iterdir()):
+            assert time.monotonic() < end, self.read(f"/run/{unit}.log")
+            time.sleep(0.02)
+
+    def asked(self) -> list[str]:
+        """What systemctl was asked to change, in its order."""
+        said = (self.read("/run/systemctl") or "").splitlines()
+        return [line for line in said if line.split()[0] in ("stop", "restart")]
+
+    def is_active(self, unit: str = "kubelet.service") -> bool:
+        """Whether its process runs."""
+        return self.systemctl("is-active", unit) == 0
+
+    def end(self) -> None:
+        """End what runs."""
+        for unit in self.services:
+            self.systemctl("stop", unit)
+
+    def state(self) -> dict[str, str]:
+        """Every file of the node's configuration: what a change would show in."""
+        places = ("etc", "var/lib", "var/snap")
+        found = (path for place in places for path in (self.root / place).rglob("*") if path.is_file())
+        return {
+            str(path.relative_to(self.root)): path.read_text() for path in found if path.name != "cpu_manager_state"
+        }
+
+
+_TOOLS = {"systemctl": "/usr/bin/systemctl", "journalctl": "/usr/bin/journalctl", "timeout": "/usr/bin/timeout"}

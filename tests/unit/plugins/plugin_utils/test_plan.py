@@ -1,0 +1,477 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What changes in which file, for each flavour of kubelet, and what is refused."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import Verdict
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan
+from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils.nodes import (
+    ARGS,
+    CONFIG,
+    CONFIG_DIR,
+    DROP_IN,
+    K3S_CONFIG,
+    KUBEADM_CONFIG,
+    MICROK8S_ARGS,
+    NODE_CONFIG,
+    NODE_CONFIG_PATH,
+    OURS,
+    WITH_GATES,
+    after,
+    kubeadm,
+    microk8s,
+    openshift3,
+    openshift4,
+    plan,
+    rancher,
+    with_drop_ins,
+)
+
+TOPOLOGY = {"topologyManagerPolicy": "single-numa-node", "topologyManagerScope": "pod"}
+STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
+
+
+def lines(made: Plan) -> dict[str, list[str]]:
+    """The lines that change, by file."""
+    found = {}
+    for edit in made.edits:
+        both = [(text or "").splitlines() for text in (edit.before, edit.after)]
+        shown = list(difflib.unified_diff(*both, lineterm="", n=0))[2:]
+        found[edit.path] = [line for line in shown if line[0] in "+-"]
+    return found
+
+
+def settled(observed: Observed, made: Plan, **wishes: t.Any) -> None:
+    """Carried out, nothing is left to do; and undone, everything is as it was."""
+    there = after(observed, made)
+    assert plan(there, **wishes).edits == ()
+    back = plan(there, restore=True, drained=True)
+    assert after(there, back).files == observed.files
+    assert back.record is None
+
+
+def refusal(observed: Observed, **wishes: t.Any) -> str:
+    with pytest.raises(NodeError) as caught:
+        plan(observed, **wishes)
+    return caught.value.sentence()
+
+
+MANAGED = "+# Managed by accel.qat.kubelet_config"
+DROP_IN_HEAD = [MANAGED, "+apiVersion: kubelet.config.k8s.io/v1beta1", "+kind: KubeletConfiguration"]
+K3S_OURS = "/etc/rancher/k3s/config.yaml.d/99-accel-qat.yaml"
+RKE2_DROP_IN = "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d/99-accel-qat.conf"
+K3S_DROP_IN = "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d/99-accel-qat.conf"
+
+CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
+    "kubeadm, nothing wanted": (kubeadm(), {}, {}),
+    "kubeadm, devices": (kubeadm("1.9.11"), {}, {CONFIG: ["+featureGates:", "+  DevicePlugins: true"]}),
+    "kubeadm, pod resources": (kubeadm("1.14.10"), {}, {CONFIG: ["+featureGates:", "+  KubeletPodResources: true"]}),
+    "kubeadm, a gate of a newer kubelet": (kubeadm("1.28.1", WITH_GATES), {}, {CONFIG: ["-  DevicePlugins: true"]}),
+    "kubeadm, a gate that may stand": (kubeadm("1.27.1", WITH_GATES), {}, {}),
+    "kubeadm, topology": (
+        kubeadm(),
+        TOPOLOGY,
+        {CONFIG: ["+topologyManagerPolicy: single-numa-node", "+topologyManagerScope: pod"]},
+    ),
+    "kubeadm, reservations": (
+        kubeadm(),
+        {"kubeReserved": {"cpu": 1, "memory": "1Gi"}},
+        {CONFIG: ["+kubeReserved:", '+  cpu: "1"', "+  memory: 1Gi"]},
+    ),
+    "kubeadm, set by a flag as wanted": (
+        kubeadm(flags=["--topology-manager-policy=single-numa-node"]),
+        {"topologyManagerPolicy": "single-numa-node"},
+        {},
+    ),
+    "kubeadm, drop-in": (with_drop_ins(), TOPOLOGY, {OURS: [
+        *DROP_IN_HEAD, "+topologyManagerPolicy: single-numa-node", "+topologyManagerScope: pod",
+    ]}),
+    "kubeadm, an earlier drop-in is overruled": (
+        with_drop_ins(site=DROP_IN),
+        {"topologyManagerPolicy": "restricted"},
+        {OURS: [*DROP_IN_HEAD, "+topologyManagerPolicy: restricted"]},
+    ),
+    "kubeadm, an earlier drop-in suffices": (with_drop_ins(site=DROP_IN), {"topologyManagerPolicy": "best-effort"}, {}),
+    "K3s before 1.32": (
+        rancher("k3s", "1.30.5", config=K3S_CONFIG),
+        {"topologyManagerPolicy": "restricted", "kubeReserved": {"cpu": "1"}},
+        {K3S_OURS: [MANAGED, "+kubelet-arg+:", "+- topology-manager-policy=restricted", "+- kube-reserved=cpu=1"]},
+    ),
+    "K3s before 1.32, a gate": (
+        rancher("k3s", "1.30.5", config=K3S_CONFIG),
+        {"featureGates": {"KubeletPodResourcesGet": True}},
+        {K3S_OURS: [MANAGED, "+kubelet-arg+:", "+- feature-gates+=KubeletPodResourcesGet=true"]},
+    ),
+    "K3s from 1.32 on": (
+        rancher("k3s", "1.32.1", drop_in=DROP_IN),
+        {"topologyManagerPolicy": "restricted"},
+        {K3S_DROP_IN: [*DROP_IN_HEAD, "+topologyManagerPolicy: restricted"]},
+    ),
+    "K3s upgraded to 1.32": (
+        rancher("k3s", "1.32.1", drop_in=DROP_IN, ours="kubelet-arg+:\n- topology-manager-policy=restricted\n"),
+        {"topologyManagerPolicy": "single-numa-node"},
+        {
+            K3S_DROP_IN: [*DROP_IN_HEAD, "+topologyManagerPolicy: single-numa-node"],
+            K3S_OURS: ["-kubelet-arg+:", "-- topology-manager-policy=restricted"],
+        },
+    ),
+    "RKE2 from 1.32 on": (
+        rancher("rke2", "1.33.4", config="token: (hidden)\n"),
+        {"topologyManagerScope": "pod"},
+        {RKE2_DROP_IN: [*DROP_IN_HEAD, "+topologyManagerScope: pod"]},
+    ),
+    "MicroK8s": (
+        microk8s(),
+        {"topologyManagerPolicy": "restricted", "featureGates": {"KubeletPodResourcesGet": True}},
+        {
+            ARGS: [
+                "---feature-gates=NodeSwap=true",
+                "+--feature-gates=NodeSwap=true,KubeletPodResourcesGet=true",
+                "+--topology-manager-policy=restricted",
+            ]
+        },
+    ),
+    "MicroK8s, a value in quotes": (
+        microk8s(),
+        {"evictionHard": {"memory.available": "200Mi"}},
+        {
+            ARGS: [
+                '---eviction-hard="memory.available<100Mi,nodefs.available<1Gi"',
+                '+--eviction-hard="memory.available<200Mi,nodefs.available<1Gi"',
+            ]
+        },
+    ),
+    "OpenShift 3.9": (
+        openshift3(),
+        {},
+        {
+            NODE_CONFIG_PATH: [
+                "-  - RotateKubeletClientCertificate=true",
+                "+  - RotateKubeletClientCertificate=true,DevicePlugins=true",
+            ]
+        },
+    ),
+    "OpenShift 3.9, another flag": (
+        openshift3(),
+        {"kubeReserved": {"cpu": "1"}},
+        {
+            NODE_CONFIG_PATH: [
+                "-  - RotateKubeletClientCertificate=true",
+                "+  - RotateKubeletClientCertificate=true,DevicePlugins=true",
+                "+  kube-reserved:",
+                "+  - cpu=1",
+            ]
+        },
+    ),
+    "OpenShift 3.11, as the configmap has it": (openshift3("1.11.0"), {}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("observed", "wanted", "expected"), CASES.values(), ids=list(CASES))
+def test_what_changes(observed: Observed, wanted: dict[str, t.Any], expected: dict[str, list[str]]) -> None:
+    made = plan(observed, **wanted)
+    shown = lines(made)
+    if K3S_OURS in shown and K3S_DROP_IN in shown:
+        # Of its own file nothing is left.
+        assert next(edit.after for edit in made.edits if edit.path == K3S_OURS) is None
+    assert shown == expected
+    assert set(wanted) <= set(made.effective) | {"featureGates"}
+    # A gate that stops this kubelet does not come back either.
+    if made.edits and not any(decision.verdict is Verdict.REMOVE for decision in made.decisions):
+        settled(observed, made, **wanted)
+
+
+REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
+    "an unknown gate": (
+        kubeadm(),
+        {"featureGates": {"Bogus": True}},
+        ("configuration.featureGates.Bogus: kubelet 1.31 is not known to have a gate Bogus, and with it would not start; leave it out; "
+        "nothing was written"),
+    ),
+    "a locked gate": (
+        kubeadm("1.26.3"),
+        {"featureGates": {"DevicePlugins": False}},
+        ("configuration.featureGates.DevicePlugins: kubelet 1.26 has DevicePlugins locked to true, and would not start; leave it out; "
+        "nothing was written"),
+    ),
+    "a gate that is no bool": (
+        kubeadm(),
+        {"featureGates": {"DevicePlugins": "yes"}},
+        "configuration.featureGates.DevicePlugins: 'yes' is neither true nor false; write true or false",
+    ),
+    "no such policy": (
+        kubeadm(),
+        {"topologyManagerPolicy": "strict"},
+        "configuration.topologyManagerPolicy: 'strict' is no such policy; write one of none, best-effort, restricted, single-numa-node",
+    ),
+    "no such field": (
+        kubeadm(),
+        {"maxPods": 10},
+        ("configuration.maxPods: the field is not known here; write one of featureGates, cpuManagerPolicy, cpuManagerPolicyOptions, "
+        "topologyManagerPolicy, topologyManagerScope, topologyManagerPolicyOptions, reservedSystemCPUs, kubeReserved, systemReserved, "
+        "evictionHard, memoryManagerPolicy, reservedMemory"),
+    ),
+    "a quantity": (
+        kubeadm(),
+        {"kubeReserved": {"memory": "1 GB"}},
+        "configuration.kubeReserved.memory: '1 GB' cannot be understood; write a quantity such as 500m or 1Gi",
+    ),
+    "CPUs": (
+        kubeadm(),
+        {"reservedSystemCPUs": "0..1"},
+        "configuration.reservedSystemCPUs: '0..1' cannot be understood; write CPUs such as 0-1,8",
+    ),
+    "memory of NUMA nodes": (
+        kubeadm(),
+        {"reservedMemory": [{"numaNode": 0}]},
+        ("configuration.reservedMemory[0]: {'numaNode': 0} is not numaNode and limits; write a list such as "
+        "[{numaNode: 0, limits: {memory: 1Gi}}]"),
+    ),
+    "a field of newer kubelets": (
+        kubeadm("1.19.3"),
+        {"topologyManagerScope": "pod"},
+        "configuration.topologyManagerScope: kubelet 1.19 does not have the field, it comes with 1.20; leave it out, or upgrade kubelet",
+    ),
+    "static without a reservation": (
+        kubeadm(),
+        {"cpuManagerPolicy": "static"},
+        ("configuration.cpuManagerPolicy: kubelet does not start with static and no CPU reserved; set reservedSystemCPUs, or cpu in "
+        "kubeReserved or systemReserved"),
+    ),
+    "Static memory without a reservation": (
+        kubeadm(),
+        {"memoryManagerPolicy": "Static"},
+        "configuration.memoryManagerPolicy: kubelet does not start with Static and no memory reserved; set reservedMemory",
+    ),
+    "a flag that comes over the file": (
+        kubeadm(flags=["--topology-manager-policy", "none"]),
+        {"topologyManagerPolicy": "restricted"},
+        f"kubelet's command line: topologyManagerPolicy is set here and comes over {CONFIG}; change it here, or remove it",
+    ),
+    "a map's flag that hides the file's": (
+        kubeadm(flags=["--kube-reserved=memory=1Gi"]),
+        {"kubeReserved": {"cpu": "1"}},
+        f"kubelet's command line: kubeReserved.cpu is set here and comes over {CONFIG}; change it here, or remove it",
+    ),
+    "a later drop-in": (
+        with_drop_ins(late=DROP_IN),
+        {"topologyManagerPolicy": "restricted"},
+        f"{CONFIG_DIR}/99-late.conf: topologyManagerPolicy is set here and comes over {OURS}; change it here, or remove it",
+    ),
+    "a gate on the command line that stops the kubelet": (
+        kubeadm("1.28.1", flags=["--feature-gates=DevicePlugins=true"]),
+        {},
+        ("kubelet's command line: featureGates.DevicePlugins is set here and comes over "
+        f"{CONFIG}; kubelet 1.28 does not know DevicePlugins since 1.28: it is always on, and would not start with the gate; "
+        "change it here, or remove it"),
+    ),
+    "a gate in a file of K3s that stops the kubelet": (
+        rancher("k3s", "1.28.1", config="kubelet-arg:\n- feature-gates=DevicePlugins=true\n"),
+        {},
+        ("/etc/rancher/k3s/config.yaml: featureGates.DevicePlugins is set here; kubelet 1.28 does not know DevicePlugins since 1.28: "
+        "it is always on, and would not start with the gate; remove it here"),
+    ),
+    "a file of K3s that drops ours": (
+        rancher("k3s", "1.30.1", ours="kubelet-arg+: [max-pods=9]\n", late="kubelet-arg: [max-pods=3]\n"),
+        {},
+        f"/etc/rancher/k3s/config.yaml.d/zz-late.yaml: kubelet-arg replaces what {K3S_OURS} says before it; write kubelet-arg+ there",
+    ),
+    "no configuration file": (
+        Observed("kubeadm", "Kubernetes v1.31.0", config=CONFIG, words=[f"--config={CONFIG}"]),
+        {},
+        (f"{CONFIG}: kubelet has no such configuration file; let the node join its cluster first, or set config to the file that "
+        "kubelet is started with (--config)"),
+    ),
+    "a kubelet without a file": (
+        Observed("kubeadm", "Kubernetes v1.9.1", running=True, words=["/usr/bin/kubelet"], config=CONFIG, files={CONFIG: KUBEADM_CONFIG}),
+        {},
+        f"kubelet's command line: kubelet runs without --config, so no file has its configuration; start it with --config={CONFIG}",
+    ),
+    "another file": (
+        kubeadm(config="apiVersion: v1\nkind: Config\n"),
+        {},
+        f"{CONFIG}: it is no KubeletConfiguration of kubelet.config.k8s.io/v1beta1; name kubelet's own configuration file, or repair it",
+    ),
+    "malformed YAML": (
+        kubeadm(config=KUBEADM_CONFIG.replace("rotateCertificates: true", "rotateCertificates: [true")),
+        {},
+        f"{CONFIG}:18: the YAML is malformed: expected ',' or ']', but got ':'; repair it",
+    ),
+    "malformed YAML of a drop-in": (
+        with_drop_ins(site="kind: {"),
+        {},
+        f"{CONFIG_DIR}/20-site.conf:1: the YAML is malformed: expected the node content, but found '<stream end>'; repair it",
+    ),
+    "gates that are no mapping": (
+        kubeadm(config=KUBEADM_CONFIG + "featureGates: [DevicePlugins]\n"),
+        {},
+        f"{CONFIG}:19: featureGates: ['DevicePlugins'] is no mapping; write names and values",
+    ),
+    "a gate in the file that is no bool": (
+        kubeadm(config=KUBEADM_CONFIG + "featureGates:\n  NodeSwap: 'true'\n"),
+        {},
+        f"{CONFIG}:19: featureGates.NodeSwap: 'true' is neither true nor false; write true or false",
+    ),
+    "OpenShift 3.11": (
+        openshift3("1.11.0"),
+        {"kubeReserved": {"cpu": "1"}},
+        (f"{NODE_CONFIG_PATH}: OpenShift 3.11 overwrites this file from the configmap of the node's group; put kubeletArguments "
+        "{'kube-reserved': ['cpu=1']} into that configmap in the namespace openshift-node"),
+    ),
+    "OpenShift 4, a gate": (
+        openshift4("1.27.1"),
+        {"featureGates": {"KubeletPodResourcesGet": True}},
+        ("configuration.featureGates.KubeletPodResourcesGet: kubelet 1.27 has KubeletPodResourcesGet off by default (alpha), and a "
+        "KubeletConfig of OpenShift 4 takes no gates; set it in the FeatureGate named cluster, which ends upgrades of the cluster, "
+        "or leave it out"),
+    ),
+    "no version": (
+        Observed("kubeadm", "none at all"),
+        {},
+        "kubelet_version: no Kubernetes version is in 'none at all'; write one such as 1.31.4, or set kubelet_version",
+    ),
+    "a record that is broken": (
+        kubeadm("1.9.1", record="{"),
+        {},
+        ("record: the record of what was found cannot be read: JSONDecodeError('Expecting property name enclosed in double quotes: "
+        "line 1 column 2 (char 1)'); restore the file from a backup, or remove it to let the present configuration count as the "
+        "one found"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("observed", "wanted", "message"), REFUSED.values(), ids=list(REFUSED))
+def test_what_is_refused(observed: Observed, wanted: dict[str, t.Any], message: str) -> None:
+    assert refusal(observed, **wanted) == message
+
+
+def test_openshift_4_is_told_by_an_object() -> None:
+    made = plan(openshift4(), **TOPOLOGY)
+    assert made.edits == ()
+    assert made.manifest == {
+        "apiVersion": "machineconfiguration.openshift.io/v1",
+        "kind": "KubeletConfig",
+        "metadata": {"name": "accel-qat-worker"},
+        "spec": {
+            "machineConfigPoolSelector": {
+                "matchLabels": {"pools.operator.machineconfiguration.openshift.io/worker": ""}
+            },
+            "kubeletConfig": TOPOLOGY,
+        },
+    }
+    assert plan(openshift4()).manifest is None
+
+
+def test_a_gate_that_the_kubelet_lists_itself() -> None:
+    observed = kubeadm(offered={"NodeSwap": False, "AppArmor": True})
+    made = plan(observed, featureGates={"NodeSwap": True, "AppArmor": True})
+    assert lines(made) == {CONFIG: ["+featureGates:", "+  NodeSwap: true"]}
+
+
+class TestStateFiles:
+    """The trap: kubelet does not start with a state file of another policy."""
+
+    NODE = kubeadm(states={"cpu": "none", "memory": "None"})
+
+    def test_another_policy_needs_a_drained_node(self) -> None:
+        assert refusal(self.NODE, **STATIC) == (
+            "/var/lib/kubelet/cpu_manager_state: the change makes kubelet give up cpu_manager_state, and with it what running pods "
+            "were given; drain the node and set drained to true"
+        )
+        assert plan(self.NODE, drained=True, **STATIC).state_files == ("/var/lib/kubelet/cpu_manager_state",)
+
+    @pytest.mark.parametrize(
+        ("states", "wanted", "gone"),
+        [
+            ({"cpu": "static"}, {"reservedSystemCPUs": "0-3"}, ["cpu_manager_state"]),
+            ({"cpu": "static"}, {"kubeReserved": {"cpu": "2"}}, ["cpu_manager_state"]),
+            ({"cpu": "static"}, {"cpuManagerPolicyOptions": {"full-pcpus-only": True}}, ["cpu_manager_state"]),
+            ({"cpu": "static"}, {"kubeReserved": {"memory": "2Gi"}}, []),
+            ({"cpu": "static"}, TOPOLOGY, []),
+            ({}, {"reservedSystemCPUs": "0-3"}, []),
+            (
+                {"cpu": "static", "memory": "None"},
+                {"memoryManagerPolicy": "Static", "reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi"}}]},
+                ["memory_manager_state"],
+            ),
+            # A state that is of another policy already stops the next start, whatever is changed.
+            ({"cpu": "none"}, TOPOLOGY, ["cpu_manager_state"]),
+        ],
+    )
+    def test_which_go(self, states: dict[str, str], wanted: dict[str, t.Any], gone: list[str]) -> None:
+        config = KUBEADM_CONFIG + "cpuManagerPolicy: static\nreservedSystemCPUs: 0-1\n"
+        made = plan(kubeadm(config=config, states=states), drained=True, **wanted)
+        assert [path.rpartition("/")[2] for path in made.state_files] == gone
+
+    def test_without_a_change_they_stay(self) -> None:
+        assert plan(self.NODE).state_files == ()
+
+
+class TestTheWayBack:
+    """What was found stands again; what somebody else did since stays."""
+
+    def provisioned(self) -> Observed:
+        observed = kubeadm("1.9.1", config=KUBEADM_CONFIG + "kubeReserved:\n  memory: 1Gi\n")
+        return after(observed, plan(observed, kubeReserved={"memory": "2Gi", "cpu": "1"}))
+
+    def test_to_the_byte(self) -> None:
+        there = self.provisioned()
+        assert json.loads(there.record or "")["files"][CONFIG]["whole"]
+        back = plan(there, restore=True)
+        assert after(there, back).files == {CONFIG: KUBEADM_CONFIG + "kubeReserved:\n  memory: 1Gi\n"}
+
+    def test_over_two_changes(self) -> None:
+        there = self.provisioned()
+        there = after(there, plan(there, kubeReserved={"memory": "3Gi"}))
+        assert after(there, plan(there, restore=True)).files == {
+            CONFIG: KUBEADM_CONFIG + "kubeReserved:\n  memory: 1Gi\n"
+        }
+
+    def test_past_the_work_of_others(self) -> None:
+        there = self.provisioned()
+        there.files[CONFIG] += "maxPods: 99 # for the batch jobs\n"
+        there = after(there, plan(there, kubeReserved={"memory": "3Gi"}))
+        there.files[CONFIG] = there.files[CONFIG].replace('cpu: "1"', 'cpu: "7"')
+        found = after(there, plan(there, restore=True)).files[CONFIG]
+        assert found == KUBEADM_CONFIG + 'kubeReserved:\n  memory: 1Gi\n  cpu: "7"\nmaxPods: 99 # for the batch jobs\n'
+
+    def test_a_gate_that_was_found_does_not_stop_a_newer_kubelet(self) -> None:
+        observed = kubeadm("1.27.1", WITH_GATES)
+        there = after(observed, plan(observed, **TOPOLOGY))
+        there.version = "Kubernetes v1.28.1"
+        assert "DevicePlugins" not in (plan(there, restore=True).edits[0].after or "")
+
+    def test_where_nothing_was_changed(self) -> None:
+        assert plan(kubeadm(), restore=True).edits == ()
+
+    def test_a_file_that_is_gone(self) -> None:
+        observed = with_drop_ins()
+        there = after(observed, plan(observed, **TOPOLOGY))
+        del there.files[OURS]
+        assert plan(there, restore=True).edits == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "gates", "serves"), [("1.9.1", False, False), ("1.9.1", True, True), ("1.31.0", True, True)]
+)
+def test_whether_there_will_be_a_socket(version: str, gates: bool, serves: bool) -> None:
+    assert plan(kubeadm(version), gates=gates).serves_device_plugins == serves
+
+
+def test_comments_and_order_of_arguments_stay() -> None:
+    (edit,) = plan(microk8s(), **TOPOLOGY).edits
+    assert (edit.after or "").startswith(MICROK8S_ARGS)
+
+
+def test_the_rest_of_a_node_config_stays() -> None:
+    (edit,) = plan(openshift3()).edits
+    assert (edit.after or "").replace(",DevicePlugins=true", "") == NODE_CONFIG
