@@ -60,10 +60,14 @@ class Controller:
         self._machine = machine
         self._directory = directory
 
+    def inventory(self) -> str:
+        """The inventory of each run, as YAML."""
+        return inventory([self._machine])
+
     def run(self, playbook: str, *options: str, **variables: Any) -> Run:
         """Run a playbook, by its path or full name."""
         hosts, record = self._directory / "hosts.yml", self._directory / "results"
-        hosts.write_text(inventory([self._machine]))
+        hosts.write_text(self.inventory())
         record.write_text("")
         words = [
             "ansible-playbook",

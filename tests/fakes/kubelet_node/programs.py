@@ -29,9 +29,8 @@ def at(path: str) -> Path:
 
 
 def flags_of(words: list[str]) -> dict[str, str]:
-    return dict(
-        word[2:].split("=", 1) if "=" in word else (word[2:], "true") for word in words if word.startswith("--")
-    )
+    parts = (word[2:].partition("=") for word in words if word.startswith("--"))
+    return {name: value if equals else "true" for name, equals, value in parts}
 
 
 def configuration_of(path: Path) -> dict[str, t.Any]:

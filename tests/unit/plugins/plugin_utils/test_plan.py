@@ -36,16 +36,16 @@ from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils.nodes import 
     with_drop_ins,
 )
 
-TOPOLOGY = {"topologyManagerPolicy": "single-numa-node", "topologyManagerScope": "pod"}
-STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
+TOPOLOGY: dict[str, t.Any] = {"topologyManagerPolicy": "single-numa-node", "topologyManagerScope": "pod"}
+STATIC: dict[str, t.Any] = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
 
 
 def lines(made: Plan) -> dict[str, list[str]]:
     """The lines that change, by file."""
     found = {}
     for edit in made.edits:
-        both = [(text or "").splitlines() for text in (edit.before, edit.after)]
-        shown = list(difflib.unified_diff(*both, lineterm="", n=0))[2:]
+        old, new = ((text or "").splitlines() for text in (edit.before, edit.after))
+        shown = list(difflib.unified_diff(old, new, lineterm="", n=0))[2:]
         found[edit.path] = [line for line in shown if line[0] in "+-"]
     return found
 

@@ -213,7 +213,7 @@ def _quoted(value: str) -> str:
 @given(texts(), st.one_of(st.tuples(NAMES), st.tuples(NAMES, NAMES)), SCALARS)
 def test_any_text_any_entry(text: str, path: tuple[str, ...], value: t.Any) -> None:
     before = meaning(text) or {}
-    inner = before.get(path[0])
+    inner: t.Any = before.get(path[0])
     if len(path) == 2 and not isinstance(inner, dict):
         expected = {**before, path[0]: {path[1]: value}}
     elif len(path) == 2:

@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the node's side finds on a node of each flavour."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import Process, detect
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import (
+    Observed,
+    Request,
+    kubelet_arguments,
+    observe,
+)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
+
+Make = t.Callable[..., KubeletNode]
+
+
+def look(node: KubeletNode, **request: t.Any) -> Observed:
+    return observe(machine_of(node), str(node.root / "proc"), Request(**request))
+
+
+def test_a_running_kubelet_tells_by_its_command_line(make_node: Make) -> None:
+    site = {f"{examples.CONFIG_DIR}/20-site.conf": examples.CONFIGURATION, f"{examples.CONFIG_DIR}/notes.txt": "no"}
+    node = make_node(**examples.kubeadm(flags=[f"--config-dir={examples.CONFIG_DIR}"], files=site))
+    node.start()
+    found = look(node)
+    assert (found.flavour, found.version, found.program) == ("kubeadm", "Kubernetes v1.27.4", "/usr/bin/kubelet")
+    assert (found.running, found.unit, found.kubelet_dir) == (True, "kubelet.service", "/var/lib/kubelet")
+    assert (found.config, found.config_dir) == (examples.CONFIG, examples.CONFIG_DIR)
+    assert set(found.files) == {examples.CONFIG, f"{examples.CONFIG_DIR}/20-site.conf"}
+    assert found.states == {"cpu": "none"}
+    assert found.offered == {"KubeletPodResources": True, "NodeSwap": False}
+
+
+def test_one_that_does_not_run_by_its_unit(make_node: Make) -> None:
+    node = make_node(**examples.kubeadm(flags=[f"--config-dir={examples.CONFIG_DIR}", "--root-dir=/data/kubelet"]))
+    found = look(node)
+    assert (found.running, found.config, found.config_dir) == (False, examples.CONFIG, examples.CONFIG_DIR)
+    assert found.kubelet_dir == "/data/kubelet"
+    assert "--v=2" in found.words
+
+
+def test_one_that_does_not_run_and_has_no_unit(make_node: Make) -> None:
+    node = make_node(**{**examples.kubeadm(), "services": {}})
+    found = look(node)
+    assert (found.unit, found.config, found.program) == ("", examples.CONFIG, "/usr/bin/kubelet")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "version", "unit", "config"),
+    [
+        ("k3s", examples.rancher("k3s", "1.30.5"), 30, "k3s.service", "/etc/rancher/k3s/config.yaml"),
+        ("rke2", examples.rancher("rke2", "1.33.4"), 33, "rke2-server.service", "/etc/rancher/rke2/config.yaml"),
+        (
+            "microk8s",
+            examples.microk8s(),
+            28,
+            "snap.microk8s.daemon-kubelite.service",
+            "/var/snap/microk8s/current/args/kubelet",
+        ),
+        ("openshift3", examples.openshift3(), 9, "atomic-openshift-node.service", "/etc/origin/node/node-config.yaml"),
+    ],
+)
+@pytest.mark.parametrize("running", [True, False])
+def test_each_flavour(
+    make_node: Make, name: str, settings: dict[str, t.Any], version: int, unit: str, config: str, running: bool
+) -> None:
+    node = make_node(**settings)
+    if running:
+        node.start(unit)
+    elif name == "microk8s":
+        assert not node.is_active(unit)
+    found = look(node, kubelet="" if running else next(iter(node.programs.values())))
+    assert (found.flavour, found.unit, found.config) == (name, unit, config)
+    assert parse_version(found.version).minor == version
+    assert found.running == running
+    assert config in found.files
+    assert found.kubelet_dir == node.kubelet_dir
+    assert "secret" not in str(found.as_dict())
+
+
+def test_openshift_4(make_node: Make) -> None:
+    assert look(make_node(**examples.openshift4())).flavour == "openshift4"
+
+
+def test_secrets_stay_on_the_node() -> None:
+    text = "token: s1\nkubelet-arg:\n- a=1\n\n  # why\n- b=2\nagent-token: s2\n'kubelet-arg+': [c=3]\nother:\n  kubelet-arg: s3\n"
+    assert kubelet_arguments(text) == "\nkubelet-arg:\n- a=1\n\n  # why\n- b=2\n\n'kubelet-arg+': [c=3]\n"
+
+
+def test_what_the_caller_says_counts(make_node: Make) -> None:
+    node = make_node(**examples.kubeadm(files={"/srv/kubelet.yaml": examples.CONFIGURATION}))
+    found = look(
+        node, config="/srv/kubelet.yaml", version="1.30.1", service="my-kubelet.service", record="/etc/default/kubelet"
+    )
+    assert (found.config, found.version, found.unit) == ("/srv/kubelet.yaml", "1.30.1", "my-kubelet.service")
+    assert (found.record or "").startswith("# For people.")
+
+
+def test_a_node_without_kubelet(make_node: Make) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        look(make_node(files={}, programs={}))
+    assert caught.value.sentence() == (
+        "flavour: no kubelet is found on this node; install Kubernetes first, or set flavour, and kubelet to the path of the program"
+    )
+
+
+def test_a_flavour_that_is_not_there(make_node: Make) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        look(make_node(files={}, programs={}), flavour="k3s")
+    assert caught.value.sentence() == (
+        "kubelet: no k3s is found on this node; install K3s first, or set kubelet to the path of the program"
+    )
+
+
+def test_a_program_that_is_not_there(make_node: Make) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        look(make_node(**examples.kubeadm()), kubelet="/opt/kubelet")
+    assert caught.value.sentence() == "kubelet: there is no /opt/kubelet; name the kubelet program of this node"
+
+
+def test_a_program_that_does_not_tell(make_node: Make) -> None:
+    node = make_node(**examples.kubeadm())
+    node.write("/usr/bin/kubelet", "#!/bin/sh\necho broken >&2\nexit 3\n")
+    with pytest.raises(NodeError) as caught:
+        look(node)
+    assert caught.value.sentence() == "/usr/bin/kubelet: does not tell its version: broken; set kubelet_version"
+
+
+KUBELET = Process(1, "/usr/bin/kubelet", ("/usr/bin/kubelet",))
+RKE2_KUBELET = Process(2, "/var/lib/rancher/rke2/data/v1.33.4/bin/kubelet", ("kubelet",))
+K3S = Process(3, "/usr/local/bin/k3s", ("/usr/local/bin/k3s server",))
+
+
+@pytest.mark.parametrize(
+    ("marked", "processes", "programs", "expected"),
+    [
+        (["kubeadm"], [], [], "kubeadm"),
+        ([], [], ["kubeadm"], "kubeadm"),
+        ([], [KUBELET], [], "kubeadm"),
+        (["kubeadm", "k3s"], [], [], "k3s"),
+        (["kubeadm", "k3s"], [KUBELET], [], "kubeadm"),
+        (["k3s", "rke2"], [RKE2_KUBELET], [], "rke2"),
+        (["k3s", "rke2"], [K3S], [], "k3s"),
+        (["openshift4", "kubeadm"], [KUBELET], [], "openshift4"),
+        (["openshift3"], [KUBELET], [], "openshift3"),
+    ],
+)
+def test_detection(marked: list[str], processes: list[Process], programs: list[str], expected: str) -> None:
+    assert detect(marked, processes, programs) == expected
+
+
+@pytest.mark.parametrize("processes", [[], [KUBELET, K3S]])
+def test_two_flavours(processes: list[Process]) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^flavour: the node has .* and .*; set it to the one that runs here$"
+    ):
+        detect(["k3s", "rke2"], processes, [])
+
+
+@pytest.mark.parametrize(
+    ("said", "minor", "text"),
+    [
+        ("Kubernetes v1.20.2", 20, "1.20.2"),
+        ("1.30", 30, "1.30"),
+        ("k3s version v1.31.4+k3s1 (a1b2c3d4)\ngo version go1.22.9", 31, "1.31.4+k3s1"),
+        ("openshift v3.9.0\nkubernetes v1.9.1+a0ce1bc657\netcd 3.2.16", 9, "1.9.1+a0ce1bc657"),
+        ("v1.36.0-rc.1", 36, "1.36.0-rc.1"),
+    ],
+)
+def test_versions(said: str, minor: int, text: str) -> None:
+    assert parse_version(said) == (minor, text)
