@@ -27,9 +27,12 @@ _UNKNOWN_FLAG = "unknown flag: --exit-on-lock-contention"
 _PROOF_SECONDS = 30
 
 _PAUSE = 0.2
+# A kubelet that does not start ends within a few seconds, and systemd starts it again after ten.
+_STEADY = 10.0
 _LOG_LINES = 200
 # Of kubelet's log, the lines that tell why it ended.
 _TELLING = re.compile(r"^(?:\S+ \S+: )?[FE]\d{4} [\d:.]+\s+\d+ \S+\] (.*)|^(?:Error|error): ?(.*)")
+_ERROR = re.compile(r' err="(.*?)"(?: \w+=|$)')
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,10 @@ def why_it_ended(log: str) -> str:
     for line in log.splitlines():
         match = _TELLING.match(line.strip())
         if match:
-            telling = (match.group(1) or match.group(2) or "").strip()
-    return telling.strip('"')
+            said = (match.group(1) or match.group(2) or "").strip()
+            error = _ERROR.search(said)
+            telling = error.group(1) if error else said
+    return telling
 
 
 def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], place: str, inside: str) -> list[str]:
@@ -228,14 +233,14 @@ def _wait(machine: Machine, order: Order, root: str) -> None:
     """Until kubelet answers on kubelet.sock, or where it serves no device plugins, until its unit has been active for a while."""
     end = time.monotonic() + order.seconds
     path = f"{order.kubelet_dir}/device-plugins/kubelet.sock"
-    steady = 0
+    active_since: float | None = None
     while time.monotonic() < end:
-        if order.serves_device_plugins:
-            if _answers(_in(root, path)):
-                return
-        else:
-            steady = steady + 1 if _active(machine, order.unit) else 0
-            if steady * _PAUSE >= min(order.seconds / 2, 10):
+        if _answers(_in(root, path)):
+            return
+        if not order.serves_device_plugins:
+            now = time.monotonic()
+            active_since = (active_since or now) if _active(machine, order.unit) else None
+            if active_since is not None and now - active_since >= min(order.seconds / 2, _STEADY):
                 return
         time.sleep(_PAUSE)
     what = f"{path} does not answer" if order.serves_device_plugins else "it does not stay active"

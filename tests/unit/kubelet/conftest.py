@@ -30,11 +30,13 @@ def make_node(tmp_path: Path) -> t.Iterator[t.Callable[..., KubeletNode]]:
 def machine_of(node: KubeletNode) -> LiveMachine:
     """The node as the modules on it see it."""
 
-    def runner(command: t.Sequence[str]) -> CommandResult:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env={**os.environ, **node.environment}, timeout=60
-        )
-        return CommandResult(done.returncode, done.stdout, done.stderr)
-
     directories = [str(node.directory / "bin"), "/usr/local/bin", "/usr/bin", "/opt/bin"]
-    return LiveMachine(runner, str(node.root), directories)
+    return LiveMachine(lambda command: call(command, **node.environment), str(node.root), directories)
+
+
+def call(command: t.Sequence[str], **environment: str) -> CommandResult:
+    """Run a command of this machine."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environment}, timeout=60
+    )
+    return CommandResult(done.returncode, done.stdout, done.stderr)
