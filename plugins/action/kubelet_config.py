@@ -17,7 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.documents import join_arguments
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import wait_until_ready
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import Api
 
 _READ = "accel.qat.kubelet_read"
 _APPLY = "accel.qat.kubelet_apply"
@@ -68,9 +68,11 @@ class ActionModule(ActionBase):
         if not plan.edits and not record_stale:
             return {**result, "changed": False}
         arguments = _order(observed, plan, options)
+        name = options["node_name"] or variables.get("inventory_hostname", "")
+        api = Api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
         done = self._on_node(_APPLY, arguments, variables)
-        if options["kubeconfig"] and done["restarted"]:
-            self._see_that_ready(options, arguments, done["at"], variables)
+        if api is not None and done["restarted"]:
+            self._see_that_ready(api, arguments, done["at"], variables)
         return {
             **result,
             "changed": True,
@@ -79,12 +81,9 @@ class ActionModule(ActionBase):
             "backups": done["backups"],
         }
 
-    def _see_that_ready(
-        self, options: dict[str, t.Any], arguments: dict[str, t.Any], since: float, variables: dict[str, t.Any]
-    ) -> None:
-        name = options["node_name"] or variables.get("inventory_hostname", "")
+    def _see_that_ready(self, api: Api, arguments: dict[str, t.Any], since: float, variables: dict[str, t.Any]) -> None:
         try:
-            wait_until_ready(options["kubeconfig"], name, since, options["timeout"])
+            api.wait_until_ready(since, arguments["timeout"])
         except NodeError as error:
             self._on_node(_APPLY, {**arguments, "put_back": error.sentence(), "backup": False}, variables)
             raise

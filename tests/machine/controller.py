@@ -64,6 +64,10 @@ class Controller:
         """The inventory of each run, as YAML."""
         return inventory([self._machine])
 
+    def environment(self) -> dict[str, str]:
+        """What the controller has in its environment besides."""
+        return {}
+
     def run(self, playbook: str, *options: str, **variables: Any) -> Run:
         """Run a playbook, by its path or full name."""
         hosts, record = self._directory / "hosts.yml", self._directory / "results"
@@ -80,6 +84,7 @@ class Controller:
         ]
         environment = {
             **common_environment(),
+            **self.environment(),
             "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
             "ANSIBLE_NOCOLOR": "true",
             "RECORDER_FILE": str(record),

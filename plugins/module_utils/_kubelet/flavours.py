@@ -13,6 +13,10 @@ from .._node.errors import ConfigurationError
 KUBEADM, K3S, RKE2, MICROK8S = "kubeadm", "k3s", "rke2", "microk8s"
 OPENSHIFT3, OPENSHIFT4 = "openshift3", "openshift4"
 
+# The files of our own. Read after what others number from 00 to 98.
+DROP_IN_NAME = "99-accel-qat.conf"
+ARGUMENTS_NAME = "99-accel-qat.yaml"
+
 # From this Kubernetes on K3s and RKE2 start kubelet with a --config-dir of their own.
 RANCHER_DROP_INS_SINCE = 32
 

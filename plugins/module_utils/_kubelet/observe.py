@@ -16,6 +16,7 @@ from .._node.errors import ConfigurationError, NodeError
 from .._node.kernel_args.machine import Machine, last_lines
 from .fields import CPU, MEMORY
 from .flavours import (
+    ARGUMENTS_NAME,
     AUTO,
     BY_NAME,
     FLAVOURS,
@@ -267,8 +268,9 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
     for path in sorted(set(paths)):
         text = machine.read(path)
         if text is not None:
-            # These have secrets such as the cluster's token, which nobody needs to see.
-            files[path] = kubelet_arguments(text) if rancher and path.startswith("/etc/rancher/") else text
+            # Those of others have secrets such as the cluster's token, which nobody needs to see.
+            others = rancher and path.startswith("/etc/rancher/") and not path.endswith(f"/{ARGUMENTS_NAME}")
+            files[path] = kubelet_arguments(text) if others else text
     return files
 
 

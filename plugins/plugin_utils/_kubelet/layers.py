@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import BY_NAME, GATES_FIELD, merge
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
-    BY_NAME as FLAVOURS,
-)
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+    ARGUMENTS_NAME,
+    DROP_IN_NAME,
     K3S,
     MICROK8S,
     OPENSHIFT3,
     RANCHER_DROP_INS_SINCE,
     RKE2,
+)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+    BY_NAME as FLAVOURS,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version
@@ -37,10 +39,6 @@ from .documents import (
     k3s_replaces,
 )
 from .yaml_text import Path
-
-# Read after what others number from 00 to 98.
-DROP_IN_NAME = "99-accel-qat.conf"
-ARGUMENTS_NAME = "99-accel-qat.yaml"
 
 # K3s and RKE2 take feature-gates+ at the latest from this Kubernetes on.
 _PLUS_SINCE = 24

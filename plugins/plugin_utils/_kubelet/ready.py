@@ -23,48 +23,63 @@ _PAUSE = 1.0
 _ROUNDING = 1.0
 
 
-def wait_until_ready(kubeconfig: str, node: str, since: float, seconds: float) -> None:
-    """Until the node is Ready by a heartbeat that is not older than `since`. Raises NodeError, ConfigurationError.
+class Api:
+    """The API server, as far as one node's condition goes."""
 
-    Without that look at the heartbeat the node would count as Ready for as long as nobody has missed its kubelet.
-    """
-    api = _api(kubeconfig)
-    end = time.monotonic() + seconds
-    said = "the API server does not answer"
-    while time.monotonic() < end:
+    def __init__(self, kubeconfig: str, node: str) -> None:
+        """Sees that the server tells of the node. Raises ConfigurationError, NodeError."""
+        if not HAS_KUBERNETES:
+            raise ConfigurationError(
+                "the Python package kubernetes is missing on the controller",
+                "kubeconfig",
+                "install it, or leave kubeconfig out",
+            )
+        self._node = node
         try:
-            ready, said = _state(api.read_node(node, _request_timeout=10).to_dict(), since)
+            self._client = client.CoreV1Api(config.new_client_from_config(kubeconfig))  # type: ignore[no-untyped-call]
+        except (ConfigException, OSError) as error:
+            raise ConfigurationError(
+                f"it cannot be used: {' '.join(str(error).split())}",
+                f"kubeconfig {kubeconfig}",
+                "name a kubeconfig of the controller",
+            ) from None
+        try:
+            self._read()
         except Exception as error:  # any of several libraries'
             status = getattr(error, "status", None)
-            if status in (401, 403, 404):
-                raise NodeError(
-                    f"the API server says {status} {getattr(error, 'reason', '')} of the node".rstrip(),
-                    node,
-                    "set node_name to the node's name in the cluster, and kubeconfig to one that may read nodes",
-                ) from None
-            said = f"the API server does not answer: {' '.join(str(error).split())[:200]}"
-            ready = False
-        if ready:
-            return
-        time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
-    raise NodeError(f"the node is not Ready within {seconds:g} seconds: {said}", node)
+            said = (
+                f"says {status} {getattr(error, 'reason', '')} of it" if status else f"does not answer: {_short(error)}"
+            )
+            raise NodeError(
+                f"the API server {said}",
+                f"node {node}",
+                "set node_name to the node's name in the cluster, and kubeconfig to one that may read nodes; nothing was written",
+            ) from None
+
+    def wait_until_ready(self, since: float, seconds: float) -> None:
+        """Until the node is Ready by a heartbeat that is not older than `since`. Raises NodeError.
+
+        Without that look at the heartbeat the node would count as Ready for as long as nobody has missed its kubelet.
+        """
+        end = time.monotonic() + seconds
+        said = "the API server does not answer"
+        while time.monotonic() < end:
+            try:
+                ready, said = _state(self._read(), since)
+            except Exception as error:  # it may be away for a while, as its own node's kubelet is
+                ready, said = False, f"the API server does not answer: {_short(error)}"
+            if ready:
+                return
+            time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
+        raise NodeError(f"the node is not Ready within {seconds:g} seconds: {said}", f"node {self._node}")
+
+    def _read(self) -> t.Mapping[str, t.Any]:
+        read: t.Mapping[str, t.Any] = self._client.read_node(self._node, _request_timeout=10).to_dict()
+        return read
 
 
-def _api(kubeconfig: str) -> t.Any:
-    if not HAS_KUBERNETES:
-        raise ConfigurationError(
-            "the Python package kubernetes is missing on the controller",
-            "kubeconfig",
-            "install it, or leave kubeconfig out",
-        )
-    try:
-        return client.CoreV1Api(config.new_client_from_config(kubeconfig))  # type: ignore[no-untyped-call]
-    except (ConfigException, OSError) as error:
-        raise ConfigurationError(
-            f"it cannot be used: {' '.join(str(error).split())}",
-            f"kubeconfig {kubeconfig}",
-            "name a kubeconfig of the controller",
-        ) from None
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _state(node: t.Mapping[str, t.Any], since: float) -> tuple[bool, str]:

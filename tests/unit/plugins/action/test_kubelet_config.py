@@ -1,0 +1,405 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kubelet_config, by ansible-playbook, on nodes that are directories: their files, a kubelet, a systemctl."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import typing as t
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import APPLY, CONFIG, READ
+from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
+from ansible_collections.accel.qat.plugins.modules import kubelet_apply, kubelet_config, kubelet_read
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.unit.plugins.local import LocalController
+from ansible_collections.accel.qat.tests.unit.plugins.modules.test_documentation import documented
+
+Make = t.Callable[..., tuple[KubeletNode, LocalController]]
+
+CONFIG_PATH = examples.CONFIG
+RECORD = "/var/lib/accel-qat/kubelet.json"
+TOPOLOGY = {"topologyManagerPolicy": "restricted"}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> t.Iterator[Make]:
+    """Makes a node and its controller, and ends what runs on the node."""
+    made: list[KubeletNode] = []
+
+    def make_one(start: bool = True, **settings: t.Any) -> tuple[KubeletNode, LocalController]:
+        node = KubeletNode(tmp_path / "node", **settings)
+        made.append(node)
+        if start:
+            node.start(next(iter(node.services)))
+        return node, LocalController(node, tmp_path)
+
+    yield make_one
+    for node in made:
+        node.end()
+
+
+def test_check_do_and_again_and_back(make: Make) -> None:
+    node, controller = make(**examples.kubeadm())
+    untouched = node.state()
+    wanted = {"configuration": {**TOPOLOGY, "kubeReserved": {"cpu": 1}}, "timeout": 20}
+    (checked,) = controller.config({**wanted, "_check_mode": True})
+    assert (checked.changed, node.state(), node.asked()) == (True, untouched, ["restart kubelet.service"])
+    done = controller.quartet(**wanted)
+    added = 'topologyManagerPolicy: restricted\nkubeReserved:\n  cpu: "1"\n'
+    assert sorted((node.read(CONFIG_PATH) or "").splitlines()) == sorted((examples.CONFIGURATION + added).splitlines())
+    assert (done.result["files"], done.result["proven"], done.result["restarted"]) == ([CONFIG_PATH], True, True)
+    assert [entry["verdict"] for entry in done.result["gates"]] == ["leave out", "leave out"]
+    (shown,) = done.result["diff"]
+    assert (shown["before_header"], shown["before"], shown["after"]) == (
+        CONFIG_PATH,
+        examples.CONFIGURATION,
+        node.read(CONFIG_PATH),
+    )
+    assert node.asked() == ["restart kubelet.service"] * 2
+    back = controller.quartet(state="found", timeout=20)
+    assert back.result["restarted"]
+    assert node.state() == untouched
+
+
+def test_the_gate_by_the_kubelets_version(make: Make) -> None:
+    old = {"version": "1.9.11", "gates": {"DevicePlugins": (False, False)}}
+    node, controller = make(**examples.kubeadm(), **old)
+    socket = node.root / "var/lib/kubelet/device-plugins/kubelet.sock"
+    assert not socket.exists()
+    done = controller.quartet(timeout=20)
+    assert socket.exists()
+    assert [(entry["gate"], entry["verdict"]) for entry in done.result["gates"]] == [
+        ("DevicePlugins", "set"),
+        ("KubeletPodResources", "leave out"),
+    ]
+    # The same node, upgraded past the gate: this kubelet does not start with what the file says.
+    node.version, node.gates = "1.28.1", {}
+    node.settle()
+    node.systemctl("restart", "kubelet.service")
+    done = controller.quartet(timeout=20)
+    assert done.result["gates"][0]["verdict"] == "remove"
+    assert node.read(CONFIG_PATH) == examples.CONFIGURATION
+    assert node.is_active()
+
+
+def test_a_drop_in_where_kubelet_reads_them(make: Make) -> None:
+    flags = [f"--config-dir={examples.CONFIG_DIR}"]
+    site = {f"{examples.CONFIG_DIR}/10-site.conf": examples.CONFIGURATION}
+    node, controller = make(**examples.kubeadm(flags=flags, files=site))
+    done = controller.quartet(configuration=TOPOLOGY, timeout=20)
+    assert done.result["files"] == [f"{examples.CONFIG_DIR}/99-accel-qat.conf"]
+    assert done.result["proven"]
+    assert node.read(CONFIG_PATH) == examples.CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "content"),
+    [
+        (
+            examples.rancher("k3s", "1.30.5"),
+            "/etc/rancher/k3s/config.yaml.d/99-accel-qat.yaml",
+            "# Managed by accel.qat.kubelet_config\nkubelet-arg+:\n- topology-manager-policy=restricted\n",
+        ),
+        (
+            examples.rancher("rke2", "1.33.4"),
+            "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d/99-accel-qat.conf",
+            (
+                "# Managed by accel.qat.kubelet_config\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+                "topologyManagerPolicy: restricted\n"
+            ),
+        ),
+        (
+            examples.microk8s(),
+            "/var/snap/microk8s/current/args/kubelet",
+            "--cluster-domain=cluster.local\n--topology-manager-policy=restricted\n",
+        ),
+    ],
+    ids=["k3s", "rke2", "microk8s"],
+)
+def test_other_flavours(make: Make, settings: dict[str, t.Any], path: str, content: str) -> None:
+    node, controller = make(**settings)
+    untouched = node.state()
+    done = controller.quartet(configuration=TOPOLOGY, timeout=20)
+    assert (done.result["files"], node.read(path)) == ([path], content)
+    assert done.result["restarted"]
+    assert "secret" not in json.dumps(done.result)
+    (back,) = controller.config({"state": "found", "timeout": 20})
+    assert back.changed
+    assert node.state() == untouched
+
+
+def test_openshift_4_is_left_to_its_operator(make: Make) -> None:
+    node, controller = make(start=False, **examples.openshift4())
+    untouched = node.state()
+    (done,) = controller.config({"configuration": TOPOLOGY, "machine_config_pool": "qat"})
+    assert not done.changed
+    assert done.result["manifest"]["metadata"] == {"name": "accel-qat-qat"}
+    assert done.result["manifest"]["spec"]["kubeletConfig"] == TOPOLOGY
+    assert node.state() == untouched
+
+
+def test_the_state_file_trap(make: Make) -> None:
+    node, controller = make(**examples.kubeadm())
+    static = {"configuration": {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, "timeout": 20}
+    (refused,) = controller.config(static)
+    assert refused.outcome == "ignored"
+    assert refused.message.startswith("/var/lib/kubelet/cpu_manager_state: the change makes kubelet give up")
+    assert refused.message.endswith("drain the node and set drained to true")
+    done = controller.quartet(**static, drained=True)
+    assert done.result["state_files"] == ["/var/lib/kubelet/cpu_manager_state"]
+    assert node.asked()[1:] == ["stop kubelet.service", "restart kubelet.service"]
+    assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
+
+
+def test_bad_input_is_told_in_one_sentence_and_nothing_is_written(make: Make) -> None:
+    node, controller = make(**examples.kubeadm(files={"/srv/broken.yaml": "kind: [a\nb: 1\n"}))
+    untouched = node.state()
+    gates = "configuration.featureGates"
+    cases: list[tuple[dict[str, t.Any], str]] = [
+        (
+            {"configuration": {"featureGates": {"Bogus": True}}},
+            (
+                f"{gates}.Bogus: kubelet 1.27 is not known to have a gate Bogus, and with it would not start; leave it out; nothing was "
+                "written"
+            ),
+        ),
+        (
+            {"configuration": {"featureGates": {"DevicePlugins": False}}},
+            (
+                f"{gates}.DevicePlugins: kubelet 1.27 has DevicePlugins locked to true, and would not start; leave it out; nothing was "
+                "written"
+            ),
+        ),
+        (
+            {"configuration": {"featureGates": {"NodeSwap": "sometimes"}}},
+            f"{gates}.NodeSwap: 'sometimes' is neither true nor false; write true or false",
+        ),
+        (
+            {"config": "/srv/broken.yaml"},
+            "/srv/broken.yaml:2: the YAML is malformed: expected ',' or ']', but got ':'; repair it",
+        ),
+        (
+            {"config": "/srv/none.yaml"},
+            (
+                "/srv/none.yaml: kubelet has no such configuration file; let the node join its cluster first, or set config to the file "
+                "that kubelet is started with (--config)"
+            ),
+        ),
+        (
+            {"flavour": "k3s"},
+            "kubelet: no k3s is found on this node; install K3s first, or set kubelet to the path of the program",
+        ),
+        (
+            {"kubelet_version": "new"},
+            "kubelet_version: no Kubernetes version is in 'new'; write one such as 1.31.4, or set kubelet_version",
+        ),
+    ]
+    tasks = controller.config(
+        *[{**arguments, "_check_mode": check} for arguments, _message in cases for check in (True, False)]
+    )
+    assert [task.message for task in tasks] == [message for _arguments, message in cases for _check in (True, False)]
+    assert all(task.outcome == "ignored" and not task.changed and task.result["failure"] for task in tasks)
+    assert node.state() == untouched
+    assert node.asked() == ["restart kubelet.service"]
+
+
+def test_arguments_that_ansible_refuses(make: Make) -> None:
+    _node, controller = make(start=False, **examples.kubeadm())
+    tasks = controller.config(
+        {"flavour": "minikube"},
+        {"configuration": {"topologyManagerPolicy": "strict"}},
+        {"configuration": {"maxPods": 9}},
+        {"configuration": {"kubeReserved": "cpu=1;"}},
+        {"timeout": "soon"},
+    )
+    for task, word in zip(tasks, ("flavour", "topologyManagerPolicy", "maxPods", "kubeReserved", "timeout")):
+        assert task.outcome == "ignored"
+        assert word in task.message
+
+
+def test_a_node_without_kubelet(make: Make) -> None:
+    _node, controller = make(start=False, files={}, programs={})
+    (task,) = controller.config({})
+    assert task.message.startswith("flavour: no kubelet is found on this node; install Kubernetes first")
+
+
+def test_kubelet_itself_refuses_in_check_mode_too(make: Make) -> None:
+    listed = {"version": "1.27.4", "gates": {}}
+    node, controller = make(**examples.kubeadm(), **listed)
+    # The table knows the gate, but this build of kubelet does not.
+    gate = {"configuration": {"featureGates": {"KubeletPodResourcesGet": True}}}
+    for task in controller.config({**gate, "_check_mode": True}, gate):
+        assert task.message == (
+            f"{CONFIG_PATH}: kubelet would not start: unrecognized feature gate: KubeletPodResourcesGet; correct the configuration; "
+            "nothing was written"
+        )
+    assert node.read(CONFIG_PATH) == examples.CONFIGURATION
+
+
+def test_what_kubelet_does_not_come_back_with_is_put_back(make: Make) -> None:
+    node, controller = make(**examples.kubeadm(), fails_with=("restricted", "no NUMA information on this machine"))
+    untouched = node.state()
+    (task,) = controller.config({"configuration": TOPOLOGY, "timeout": 3})
+    assert task.result["failure"]["kind"] == "apply"
+    assert task.message.endswith(
+        "no NUMA information on this machine; the configuration is as it was and kubelet runs again; correct what was wanted"
+    )
+    assert (node.state(), node.is_active()) == (untouched, True)
+
+
+def test_a_copy_of_what_was_there(make: Make) -> None:
+    node, controller = make(**examples.kubeadm())
+    (task,) = controller.config({"configuration": TOPOLOGY, "backup": True, "restart": False})
+    ((path, copy),) = task.result["backups"].items()
+    assert path == CONFIG_PATH
+    assert Path(copy).read_text() == examples.CONFIGURATION
+    assert Path(copy).parent == (node.root / CONFIG_PATH.lstrip("/")).parent
+
+
+class Api:
+    """An API server, as far as reading one node goes."""
+
+    def __init__(self, status: str, heard: timedelta) -> None:
+        self.node = {
+            "metadata": {"name": "node1"},
+            "status": {
+                "conditions": [
+                    {
+                        "type": "Ready",
+                        "status": status,
+                        "message": "container runtime is down",
+                        "lastHeartbeatTime": (datetime.now(timezone.utc) + heard).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    }
+                ]
+            },
+        }
+
+    def __enter__(self) -> Api:
+        node = self.node
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = self.path == "/api/v1/nodes/node1"
+                body = json.dumps(node if found else {"kind": "Status", "code": 404}).encode()
+                self.send_response(200 if found else 404)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments: t.Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def kubeconfig(self, path: Path) -> str:
+        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{self._server.server_port}"}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        document = {
+            "clusters": [cluster],
+            "contexts": [context],
+            "users": [{"name": "u", "user": {}}],
+            "current-context": "c",
+        }
+        path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **document}))
+        return str(path)
+
+
+LATER, EARLIER = timedelta(hours=1), timedelta(hours=-1)
+
+
+def test_the_node_is_ready_again(make: Make, tmp_path: Path) -> None:
+    node, controller = make(**examples.kubeadm())
+    with Api("True", LATER) as api:
+        arguments = {"configuration": TOPOLOGY, "timeout": 20, "kubeconfig": api.kubeconfig(tmp_path / "kubeconfig")}
+        (done,) = controller.config(arguments)
+        assert done.outcome == "ok", done.message
+    assert node.read(RECORD) is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "heard", "message"),
+    [
+        ("False", LATER, "node node1: the node is not Ready within 3 seconds: container runtime is down; "),
+        (
+            "True",
+            EARLIER,
+            "node node1: the node is not Ready within 3 seconds: kubelet has not reported since it was started; ",
+        ),
+    ],
+)
+def test_a_node_that_does_not_become_ready_is_put_back(
+    make: Make, tmp_path: Path, status: str, heard: timedelta, message: str
+) -> None:
+    node, controller = make(**examples.kubeadm())
+    untouched = node.state()
+    with Api(status, heard) as api:
+        kubeconfig = api.kubeconfig(tmp_path / "kubeconfig")
+        (task,) = controller.config({"configuration": TOPOLOGY, "timeout": 3, "kubeconfig": kubeconfig})
+    assert task.message == f"{message}the configuration is as it was and kubelet runs again; correct what was wanted"
+    assert (node.state(), node.is_active()) == (untouched, True)
+
+
+def test_a_cluster_that_cannot_be_asked_is_told_before_anything_is_written(make: Make, tmp_path: Path) -> None:
+    node, controller = make(**examples.kubeadm())
+    untouched = node.state()
+    with Api("True", LATER) as api:
+        kubeconfig = api.kubeconfig(tmp_path / "kubeconfig")
+        wanted = {"configuration": TOPOLOGY, "timeout": 3}
+        other, none = controller.config(
+            {**wanted, "kubeconfig": kubeconfig, "node_name": "node9"}, {**wanted, "kubeconfig": "/nowhere"}
+        )
+    assert other.message == (
+        "node node9: the API server says 404 Not Found of it; set node_name to the node's name in the cluster, and kubeconfig to one "
+        "that may read nodes; nothing was written"
+    )
+    assert re.match(r"kubeconfig /nowhere: it cannot be used: .*; name a kubeconfig of the controller$", none.message)
+    assert (node.state(), node.asked()) == (untouched, ["restart kubelet.service"])
+
+
+@pytest.mark.parametrize(
+    ("module", "spec"),
+    [(kubelet_config, {**READ, **CONFIG}), (kubelet_read, READ), (kubelet_apply, APPLY)],
+    ids=["kubelet_config", "kubelet_read", "kubelet_apply"],
+)
+def test_options_are_documented(module: t.Any, spec: dict[str, t.Any]) -> None:
+    own = yaml.safe_load(module.DOCUMENTATION)
+    fragment = yaml.safe_load(
+        (Path(kubelet_config.__file__).parents[1] / "doc_fragments/kubelet.py")
+        .read_text()
+        .split('r"""')[1]
+        .split('"""')[0]
+    )
+    options = {
+        **(fragment["options"] if "accel.qat.kubelet" in own["extends_documentation_fragment"] else {}),
+        **own["options"],
+    }
+    assert "accel.qat.roots" in own["extends_documentation_fragment"]
+    assert {name: documented(option) for name, option in options.items()} == {
+        name: option for name, option in spec.items() if name not in ROOTS
+    }
+
+
+def test_results_are_documented(make: Make) -> None:
+    node, controller = make(start=False, **examples.kubeadm())
+    (done,) = controller.config({"configuration": TOPOLOGY, "restart": False})
+    returned = {name for name, entry in yaml.safe_load(kubelet_config.RETURN).items() if entry["returned"] == "success"}
+    assert returned <= set(done.result)
+    run = controller.play([{"name": "read", "accel.qat.kubelet_read": controller.roots()}])
+    contains = yaml.safe_load(kubelet_read.RETURN)["observed"]["contains"]
+    assert set(run.tasks[0].result["observed"]) == set(contains)
+    assert run.tasks[0].result["observed"]["record"] == node.read(RECORD)

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible as the controller of a node that is a directory of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import typing as t
+from pathlib import Path
+
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode
+from ansible_collections.accel.qat.tests.machine.controller import Controller, Run, Task
+from ansible_collections.accel.qat.tools.checks.shell import VENV
+
+
+class LocalController(Controller):
+    """Runs Ansible on one such node, without root."""
+
+    def __init__(self, node: KubeletNode, directory: Path) -> None:
+        self._node = node
+        self._directory = directory
+
+    def inventory(self) -> str:
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_become": False,
+            **self.roots(),
+        }
+        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": variables}})
+
+    def environment(self) -> dict[str, str]:
+        return {"PATH": f"{self._node.directory / 'bin'}:{VENV / 'bin'}:{os.environ['PATH']}"}
+
+    def roots(self) -> dict[str, str]:
+        """Where the node is, by the names of the modules' options."""
+        return {"root": str(self._node.root), "proc_root": str(self._node.root / "proc")}
+
+    def config(self, *tasks: dict[str, t.Any]) -> list[Task]:
+        """Run the module once for each of these; the keys with an underscore are keywords of the task."""
+        run = self.play([_task("kubelet_config", {**self.roots(), **task}) for task in tasks])
+        assert len(run.tasks) == len(tasks), run.output
+        return run.tasks
+
+    def quartet(self, **arguments: t.Any) -> Task:
+        """Check, do, do again, check again; returns what the doing said. Check mode must have said the same, and written nothing:
+        the doing has found what it had found.
+        """
+        check = {**arguments, "_check_mode": True, "_diff": True}
+        checked, done, again, checked_again = self.config(check, {**arguments, "_diff": True}, arguments, check)
+        assert (checked.outcome, done.outcome) == ("ok", "ok"), (checked.message, done.message)
+        assert checked.changed
+        assert done.changed
+        for key in ("files", "gates", "effective", "diff", "state_files", "flavour"):
+            assert checked.result.get(key) == done.result.get(key), key
+        assert [again.changed, checked_again.changed] == [False, False]
+        assert again.result["files"] == checked_again.result["files"] == []
+        return done
+
+
+def _task(module: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+    keywords = {name[1:]: value for name, value in arguments.items() if name.startswith("_")}
+    options = {name: value for name, value in arguments.items() if not name.startswith("_")}
+    return {"name": module, f"accel.qat.{module}": options, "ignore_errors": True, **keywords}
+
+
+__all__ = ["LocalController", "Run"]
