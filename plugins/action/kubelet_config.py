@@ -23,6 +23,22 @@ _READ = "accel.qat.kubelet_read"
 _APPLY = "accel.qat.kubelet_apply"
 
 
+# The result for a node without a kubelet, or without a change of ours to undo.
+_NOTHING: dict[str, t.Any] = {
+    "flavour": "none",
+    "kubelet_version": "",
+    "gates": [],
+    "files": [],
+    "state_files": [],
+    "effective": {},
+    "manifest": None,
+    "service": "",
+    "proven": False,
+    "restarted": False,
+    "backups": {},
+}
+
+
 class _Failed(Exception):
     """A module on the node has failed; its result says all."""
 
@@ -61,7 +77,10 @@ class ActionModule(ActionBase):
             machine_config_pool=options["machine_config_pool"],
         )
         asked = {name: options[name] for name in (*READ, *ROOTS) if options[name] is not None}
-        observed = Observed(**self._on_node(_READ, asked, variables)["observed"])
+        found = self._on_node(_READ, {**asked, "if_recorded": wishes.restore}, variables)["observed"]
+        if found is None:
+            return {"changed": False, **_NOTHING}
+        observed = Observed(**found)
         plan = plan_kubelet(observed, wishes)
         record_stale = wishes.restore and observed.record is not None
         result = _result_of(observed, plan, self._task.diff)
@@ -138,6 +157,7 @@ def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:
 
 def _result_of(observed: Observed, plan: Plan, wants_diff: bool) -> dict[str, t.Any]:
     result: dict[str, t.Any] = {
+        **_NOTHING,
         "flavour": plan.flavour,
         "kubelet_version": plan.version.text,
         "gates": [decision.as_dict() for decision in plan.decisions],
@@ -146,9 +166,6 @@ def _result_of(observed: Observed, plan: Plan, wants_diff: bool) -> dict[str, t.
         "effective": dict(plan.effective),
         "manifest": plan.manifest,
         "service": observed.unit,
-        "proven": False,
-        "restarted": False,
-        "backups": {},
     }
     if wants_diff:
         result["diff"] = [

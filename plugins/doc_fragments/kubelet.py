@@ -34,6 +34,11 @@ options:
   service:
     description: Its systemd unit. By default the flavour's.
     type: str
+  when_missing:
+    description: Whether to fail on a node without a kubelet, or to leave it alone.
+    type: str
+    choices: [fail, skip]
+    default: fail
   record:
     description: File on the node that keeps what was found before the first change, for the way back.
     type: path

@@ -188,7 +188,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 flavour:
-  description: How the node's kubelet is run, as in O(flavour).
+  description:
+    - How the node's kubelet is run, as in O(flavour).
+    - V(none) with O(when_missing=skip) on a node without a kubelet, and with O(state=found) where nothing was changed.
   returned: success
   type: str
   sample: kubeadm

@@ -24,7 +24,11 @@ extends_documentation_fragment:
   - accel.qat.attributes.actiongroup_qat
   - accel.qat.kubelet
   - accel.qat.roots
-options: {}
+options:
+  if_recorded:
+    description: Whether to look only where O(record) is, and to return nothing elsewhere.
+    type: bool
+    default: false
 notes:
   - O(sysfs_root) and O(dev_root) are accepted as by the other modules of the action group, and not used.
 seealso:
@@ -40,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 observed:
-  description: What the node has.
+  description: What the node has; none with O(when_missing=skip) or O(if_recorded=true) where there is nothing to tell.
   returned: success
   type: dict
   contains:
@@ -117,9 +121,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import MissingError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.node_side import run
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request, observe
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import READ
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import ONLY_READ, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 
 if t.TYPE_CHECKING:
@@ -138,12 +143,20 @@ def read(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
         service=parameters["service"] or "",
         record=parameters["record"],
     )
-    return {"changed": False, "observed": observe(machine, parameters["proc_root"], request).as_dict()}
+    nothing = {"changed": False, "observed": None}
+    if parameters["if_recorded"] and not machine.exists(parameters["record"]):
+        return nothing
+    try:
+        return {"changed": False, "observed": observe(machine, parameters["proc_root"], request).as_dict()}
+    except MissingError:
+        if parameters["when_missing"] == "skip":
+            return nothing
+        raise
 
 
 def main() -> None:
     """Read the parameters, and run."""
-    module = AnsibleModule(argument_spec={**READ, **ROOTS}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={**READ, **ONLY_READ, **ROOTS}, supports_check_mode=True)
     run(module, lambda machine: read(module, machine))
 
 

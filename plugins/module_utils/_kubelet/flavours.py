@@ -108,6 +108,10 @@ CHOICES = (AUTO, *BY_NAME)
 MICROK8S_SNAP = "/snap/microk8s/current/meta/snap.yaml"
 
 
+class MissingError(ConfigurationError):
+    """The node has no kubelet."""
+
+
 class Process(t.NamedTuple):
     """A process that is, or may contain, a kubelet."""
 
@@ -128,7 +132,8 @@ def belongs_to(process: Process) -> str:
 def detect(marked: t.Collection[str], processes: t.Sequence[Process], programs: t.Collection[str]) -> str:
     """The node's flavour, from the flavours that have a marker there, the running processes, and kubelets found.
 
-    Raises ConfigurationError where there is no kubelet, or more than one flavour and none of them is the one that runs.
+    Raises MissingError where there is no kubelet, ConfigurationError where there is more than one flavour and none of them is the one
+    that runs.
     """
     if OPENSHIFT4 in marked:
         return OPENSHIFT4
@@ -145,7 +150,7 @@ def detect(marked: t.Collection[str], processes: t.Sequence[Process], programs: 
     if len(found) == 1:
         return found.pop()
     if not found:
-        raise ConfigurationError(
+        raise MissingError(
             "no kubelet is found on this node",
             "flavour",
             "install Kubernetes first, or set flavour, and kubelet to the path of the program",

@@ -27,6 +27,7 @@ from .flavours import (
     OPENSHIFT4,
     RKE2,
     Flavour,
+    MissingError,
     Process,
     detect,
 )
@@ -176,7 +177,7 @@ def _version(machine: Machine, flavour: Flavour, program: str) -> str:
         said = snap.group(1).strip("'\"") if snap else ""
         source = MICROK8S_SNAP
     elif not program:
-        raise ConfigurationError(
+        raise MissingError(
             f"no {' or '.join(flavour.programs)} is found on this node",
             "kubelet",
             f"install {flavour.title} first, or set kubelet to the path of the program",

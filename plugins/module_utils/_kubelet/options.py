@@ -22,9 +22,13 @@ READ: Spec = {
     "kubelet": {"type": "path"},
     "kubelet_version": {"type": "str"},
     "service": {"type": "str"},
+    "when_missing": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
     "record": {"type": "path", "default": RECORD},
     "root": {"type": "path", "default": "/"},
 }
+
+# What only the module that reads takes.
+ONLY_READ: Spec = {"if_recorded": {"type": "bool", "default": False}}
 
 # What the controller alone needs.
 CONFIG: Spec = {

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import APPLY, CONFIG, READ
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import APPLY, CONFIG, ONLY_READ, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.modules import kubelet_apply, kubelet_config, kubelet_read
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
@@ -227,8 +227,10 @@ def test_arguments_that_ansible_refuses(make: Make) -> None:
 
 def test_a_node_without_kubelet(make: Make) -> None:
     _node, controller = make(start=False, files={}, programs={})
-    (task,) = controller.config({})
-    assert task.message.startswith("flavour: no kubelet is found on this node; install Kubernetes first")
+    failed, skipped, back = controller.config({}, {"when_missing": "skip"}, {"state": "found"})
+    assert failed.message.startswith("flavour: no kubelet is found on this node; install Kubernetes first")
+    for task in (skipped, back):
+        assert (task.outcome, task.changed, task.result["flavour"]) == ("ok", False, "none")
 
 
 def test_kubelet_itself_refuses_in_check_mode_too(make: Make) -> None:
@@ -373,7 +375,7 @@ def test_a_cluster_that_cannot_be_asked_is_told_before_anything_is_written(make:
 
 @pytest.mark.parametrize(
     ("module", "spec"),
-    [(kubelet_config, {**READ, **CONFIG}), (kubelet_read, READ), (kubelet_apply, APPLY)],
+    [(kubelet_config, {**READ, **CONFIG}), (kubelet_read, {**READ, **ONLY_READ}), (kubelet_apply, APPLY)],
     ids=["kubelet_config", "kubelet_read", "kubelet_apply"],
 )
 def test_options_are_documented(module: t.Any, spec: dict[str, t.Any]) -> None:
