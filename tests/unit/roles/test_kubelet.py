@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role kubelet, and its place in the playbooks."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.machine.controller import Run
+from ansible_collections.accel.qat.tests.unit.plugins.local import LocalController
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+
+ROLE = CHECKOUT / "roles/kubelet"
+PART = CHECKOUT / "playbooks/tasks/kubernetes.yml"
+
+
+def load(path: Path) -> t.Any:
+    return yaml.safe_load(path.read_text())
+
+
+SPECS = load(ROLE / "meta/argument_specs.yml")["argument_specs"]
+DEFAULTS = load(ROLE / "defaults/main.yml")
+
+
+def test_defaults_are_documented() -> None:
+    for entry in SPECS.values():
+        assert {name: option["default"] for name, option in entry["options"].items()} == DEFAULTS
+
+
+@pytest.mark.parametrize("name", ["main", "teardown"])
+def test_every_option_of_the_module_is_a_variable(name: str) -> None:
+    """But for where the node is mounted, which module_defaults say."""
+    (task,) = load(ROLE / f"tasks/{name}.yml")
+    options = {**READ, **CONFIG}
+    given = task["accel.qat.kubelet_config"]
+    assert set(given) <= set(options)
+    missing = (
+        {"root", "state"} if name == "main" else {"root", "configuration", "device_plugin_gates", "machine_config_pool"}
+    )
+    assert set(options) - set(given) == missing
+    assert SPECS["main"]["options"]["kubelet_flavour"]["choices"] == READ["flavour"]["choices"]
+    for option in (set(options) - missing) & {"drained", "restart", "prove", "backup", "timeout", "record"}:
+        assert options[option]["default"] == DEFAULTS[f"kubelet_{option}"]
+
+
+def test_the_kubelet_comes_before_the_device_plugin_and_goes_after_it() -> None:
+    brought = [task["ansible.builtin.include_role"]["name"] for task in load(PART)]
+    assert brought == ["accel.qat.kubelet", "accel.qat.device_plugin"]
+    (site,) = load(CHECKOUT / "playbooks/site.yml")
+    (part,) = site["tasks"]
+    assert part["ansible.builtin.include_tasks"] == "tasks/kubernetes.yml"
+    assert part["tags"] == [tag for task in load(PART) for tag in task["tags"]]
+    (teardown,) = load(CHECKOUT / "playbooks/teardown.yml")
+    undone = [
+        task["ansible.builtin.include_role"]["name"]
+        for task in teardown["tasks"]
+        if "ansible.builtin.include_role" in task
+    ]
+    assert undone == ["accel.qat.device_plugin", "accel.qat.kubelet", "accel.qat.node"]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> t.Iterator[KubeletNode]:
+    made = KubeletNode(tmp_path / "node", **examples.kubeadm())
+    made.start()
+    yield made
+    made.end()
+
+
+def run(node: KubeletNode, tmp_path: Path, task: dict[str, t.Any], **variables: t.Any) -> Run:
+    controller = LocalController(node, tmp_path)
+    path = tmp_path / "play.yml"
+    play = {
+        "hosts": "qat_nodes",
+        "gather_facts": False,
+        "module_defaults": {"group/accel.qat.qat": controller.roots()},
+        "tasks": [task],
+    }
+    path.write_text(yaml.safe_dump([play]))
+    return controller.run(str(path), "--tags", "kubelet", **variables)
+
+
+def test_the_defaults_leave_a_kubelet_alone_that_has_what_qat_needs(node: KubeletNode, tmp_path: Path) -> None:
+    part = {"ansible.builtin.include_tasks": str(PART), "tags": ["kubelet", "device_plugin"]}
+    untouched = node.state()
+    done = run(node, tmp_path, part)
+    assert done.code == 0, done.output
+    names = [task.name.rpartition(" : ")[2] for task in done.tasks]
+    assert names[-1] == "Bring the fields into kubelet's configuration"
+    assert not any(task.changed for task in done.tasks)
+    assert node.state() == untouched
+
+
+def test_there_and_back(node: KubeletNode, tmp_path: Path) -> None:
+    untouched = node.state()
+    role = {
+        "ansible.builtin.include_role": {"name": "accel.qat.kubelet", "apply": {"tags": ["kubelet"]}},
+        "tags": ["kubelet"],
+    }
+    there = run(node, tmp_path, role, kubelet_configuration={"topologyManagerPolicy": "restricted"}, kubelet_timeout=20)
+    assert there.code == 0, there.output
+    assert there.tasks[-1].changed
+    assert "topologyManagerPolicy: restricted" in (node.read(examples.CONFIG) or "")
+    role["ansible.builtin.include_role"]["tasks_from"] = "teardown"  # type: ignore[index]
+    back = run(node, tmp_path, role, kubelet_timeout=20)
+    assert back.code == 0, back.output
+    assert back.tasks[-1].changed
+    assert node.state() == untouched
+    assert not run(node, tmp_path, role).tasks[-1].changed
+
+
+def test_a_wrong_variable_is_told(node: KubeletNode, tmp_path: Path) -> None:
+    role = {
+        "ansible.builtin.include_role": {"name": "accel.qat.kubelet", "apply": {"tags": ["kubelet"]}},
+        "tags": ["kubelet"],
+    }
+    failed = run(node, tmp_path, role, kubelet_flavour="minikube")
+    assert failed.code != 0
+    assert "kubelet_flavour" in failed.output
