@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubelet_read
 short_description: Read what decides on a node's kubelet configuration
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
