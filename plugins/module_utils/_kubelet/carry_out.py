@@ -23,6 +23,7 @@ from .._node.kernel_args.machine import CommandResult, Machine, last_lines
 _STOPS_AT = "--exit-on-lock-contention"
 _STOPPED = "cannot exit on lock file contention"
 _UNKNOWN_FLAG = "unknown flag: --exit-on-lock-contention"
+_DROP_INS_ALPHA = "KUBELET_CONFIG_DROPIN_DIR_ALPHA"
 # A kubelet that stops there needs a tenth of a second.
 _PROOF_SECONDS = 30
 
@@ -103,8 +104,8 @@ def carry_out(machine: Machine, order: Order, root: str = "/", rehearse: bool = 
         )
     aside: dict[str, str] = {}
     try:
-        if order.restart and order.state_files:
-            _systemctl(machine, "stop", order.unit)
+        if order.restart:
+            _stop(machine, order.unit)
             aside = {path: text for path in order.state_files if (text := machine.read(path)) is not None}
             for path in aside:
                 machine.remove(path)
@@ -113,7 +114,7 @@ def carry_out(machine: Machine, order: Order, root: str = "/", rehearse: bool = 
         if not order.restart:
             return Done(proven)
         at = time.time()
-        _systemctl(machine, "restart", order.unit)
+        _start(machine, order.unit)
         _wait(machine, order, root)
     except NodeError as error:
         raise _put_back(machine, order, aside, error, root) from error
@@ -135,7 +136,7 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], root: str =
     try:
         arguments = _files_to_prove(machine, proof, writes, place, inside)
         result = machine.run(
-            _limited(
+            _wrapped(
                 machine,
                 [proof.program, *arguments, *proof.flags, _STOPS_AT, f"--cert-dir={inside}", f"--root-dir={inside}"],
             )
@@ -192,10 +193,12 @@ def _put(path: str, text: str) -> None:
         stream.write(text)
 
 
-def _limited(machine: Machine, command: list[str]) -> list[str]:
-    """Should some kubelet not stop there after all, it is ended."""
-    timeout = machine.command("timeout")
-    return [timeout, "--kill-after=5", str(_PROOF_SECONDS), *command] if timeout else command
+def _wrapped(machine: Machine, command: list[str]) -> list[str]:
+    """With what 1.28 and 1.29 need to take --config-dir; and should some kubelet not stop there after all, it is ended."""
+    env, timeout = machine.command("env"), machine.command("timeout")
+    variable = [env, f"{_DROP_INS_ALPHA}=1"] if env else []
+    limit = [timeout, "--kill-after=5", str(_PROOF_SECONDS)] if timeout else []
+    return [*limit, *variable, *command]
 
 
 def _see_that_unchanged(machine: Machine, order: Order) -> None:
@@ -219,12 +222,19 @@ def _write(machine: Machine, write: Write, root: str) -> None:
             os.rmdir(os.path.dirname(_in(root, write.path)))
 
 
-def _systemctl(machine: Machine, verb: str, unit: str) -> None:
-    systemctl = machine.command("systemctl") or "systemctl"
+def _stop(machine: Machine, unit: str) -> None:
+    _systemctl(machine, "stop", unit)
+
+
+def _start(machine: Machine, unit: str) -> None:
+    """Start it, and leave the waiting to others: the units of K3s and RKE2 have no limit of their own to their start."""
     # A unit that has failed too often does not start before that is forgotten.
-    if verb != "stop":
-        machine.run([systemctl, "reset-failed", unit])
-    result = machine.run([systemctl, verb, unit])
+    machine.run([machine.command("systemctl") or "systemctl", "reset-failed", unit])
+    _systemctl(machine, "start", unit, "--no-block")
+
+
+def _systemctl(machine: Machine, verb: str, unit: str, *options: str) -> None:
+    result = machine.run([machine.command("systemctl") or "systemctl", *options, verb, unit])
     if result.code != 0:
         raise NodeError(f"systemctl {verb} fails: {last_lines(result)}", unit)
 
@@ -283,18 +293,18 @@ def _log(machine: Machine, unit: str) -> str:
 def _put_back(machine: Machine, order: Order, aside: t.Mapping[str, str], error: NodeError, root: str) -> NodeError:
     """Put the files back, let kubelet run with them, and say how that went."""
     try:
+        if order.restart:
+            _stop(machine, order.unit)
         for write in order.writes:
             if machine.read(write.path) != write.before:
                 _write(machine, write.reversed(), root)
         if not order.restart:
             return PutBackError(error.problem, error.where, "the files are as they were")
-        if order.state_files:
-            _systemctl(machine, "stop", order.unit)
-            for path in order.state_files:
-                machine.remove(path)
-            for path, text in aside.items():
-                machine.write(path, text)
-        _systemctl(machine, "restart", order.unit)
+        for path in order.state_files:
+            machine.remove(path)
+        for path, text in aside.items():
+            machine.write(path, text)
+        _start(machine, order.unit)
         _wait_back(machine, order, root)
     except NodeError as second:
         return PutBackError(

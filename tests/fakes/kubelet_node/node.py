@@ -131,7 +131,7 @@ class KubeletNode:
     def asked(self) -> list[str]:
         """What systemctl was asked to change, in its order."""
         said = (self.read("/run/systemctl") or "").splitlines()
-        return [line for line in said if line.split()[0] in ("stop", "restart")]
+        return [line for line in said if line.split()[0] in ("stop", "start", "restart")]
 
     def is_active(self, unit: str = "kubelet.service") -> bool:
         """Whether its process runs."""
@@ -151,4 +151,9 @@ class KubeletNode:
         }
 
 
-_TOOLS = {"systemctl": "/usr/bin/systemctl", "journalctl": "/usr/bin/journalctl", "timeout": "/usr/bin/timeout"}
+_TOOLS = {
+    "systemctl": "/usr/bin/systemctl",
+    "journalctl": "/usr/bin/journalctl",
+    "timeout": "/usr/bin/timeout",
+    "env": "/usr/bin/env",
+}

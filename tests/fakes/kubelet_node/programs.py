@@ -90,6 +90,12 @@ def kubelet(words: list[str]) -> int:
             if not locked:
                 print(f"                {name}=true|false (BETA - default={str(default).lower()})")
         return 0
+    if (
+        "config-dir" in flags
+        and SETTINGS["version"][:4] in ("1.28", "1.29")
+        and "KUBELET_CONFIG_DROPIN_DIR_ALPHA" not in os.environ
+    ):
+        fatal("the KUBELET_CONFIG_DROPIN_DIR_ALPHA environment variable must be set to enable the drop-in directory")
     given = effective(flags)
     see_that_gates_are_known(given["featureGates"])
     if "exit-on-lock-contention" in flags:
@@ -192,7 +198,7 @@ def start(unit: str) -> None:
 
 
 def systemctl(words: list[str]) -> int:
-    verb, names = words[0], [word for word in words[1:] if not word.startswith("--")]
+    verb, *names = [word for word in words if not word.startswith("--")]
     if verb == "show":
         for name in names:
             unit = SETTINGS["units"].get(name)
@@ -214,7 +220,7 @@ def systemctl(words: list[str]) -> int:
         return 0 if is_alive(name) else 3
     if verb in ("stop", "restart"):
         stop(name)
-    if verb == "restart":
+    if verb in ("start", "restart"):
         start(name)
     return 0
 
@@ -226,6 +232,13 @@ def journalctl(words: list[str]) -> int:
     return 0
 
 
+def env(words: list[str]) -> int:
+    names = [word.split("=") for word in words if re.match(r"[A-Z_]+=", word)]
+    command = words[len(names) :]
+    given = {**os.environ, **dict(names)}
+    return subprocess.run([str(at(command[0])), *command[1:]], check=False, env=given).returncode
+
+
 def timeout(words: list[str]) -> int:
     command = words[2:]
     return subprocess.run([str(at(command[0])), *command[1:]], check=False).returncode
@@ -235,6 +248,7 @@ PROGRAMS: dict[str, t.Callable[[list[str]], int]] = {
     "kubelet": kubelet,
     "systemctl": systemctl,
     "journalctl": journalctl,
+    "env": env,
     "timeout": timeout,
     **{name: container(name) for name in ("k3s", "rke2", "kubelite", "hyperkube", "openshift")},
 }

@@ -123,3 +123,21 @@ def test_a_wrong_variable_is_told(node: KubeletNode, tmp_path: Path) -> None:
     failed = run(node, tmp_path, role, kubelet_flavour="minikube")
     assert failed.code != 0
     assert "kubelet_flavour" in failed.output
+
+
+def test_the_playbooks_find_it(node: KubeletNode, tmp_path: Path) -> None:
+    """By their full names, as installed: what is included stands beside the playbook."""
+    variables = {
+        "kubelet_flavour": "kubeadm",
+        "kubelet_config": f"{node.root}{examples.CONFIG}",
+        "kubelet_program": f"{node.root}/usr/bin/kubelet",
+        "kubelet_version": "1.31.0",
+        "kubelet_record": f"{tmp_path}/kubelet.json",
+    }
+    controller = LocalController(node, tmp_path)
+    for playbook in ("accel.qat.site", "accel.qat.teardown"):
+        done = controller.run(playbook, "--tags", "kubelet", qat_kubernetes=True, **variables)
+        assert done.code == 0, done.output
+        assert done.tasks[-1].name.startswith("accel.qat.kubelet : ")
+        assert not done.tasks[-1].changed
+    assert controller.run("accel.qat.site", "--tags", "kubelet").tasks[-1].outcome == "skipped"

@@ -63,7 +63,7 @@ def test_check_do_and_again_and_back(make: Make) -> None:
         examples.CONFIGURATION,
         node.read(CONFIG_PATH),
     )
-    assert node.asked() == ["restart kubelet.service"] * 2
+    assert node.asked() == ["restart kubelet.service", "stop kubelet.service", "start kubelet.service"]
     back = controller.quartet(state="found", timeout=20)
     assert back.result["restarted"]
     assert node.state() == untouched
@@ -155,7 +155,7 @@ def test_the_state_file_trap(make: Make) -> None:
     assert refused.message.endswith("drain the node and set drained to true")
     done = controller.quartet(**static, drained=True)
     assert done.result["state_files"] == ["/var/lib/kubelet/cpu_manager_state"]
-    assert node.asked()[1:] == ["stop kubelet.service", "restart kubelet.service"]
+    assert node.asked()[1:] == ["stop kubelet.service", "start kubelet.service"]
     assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
 
 
