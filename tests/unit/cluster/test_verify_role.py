@@ -92,7 +92,7 @@ class Site:
             "node_devices": [{}],
             "node_qatctl_path": f"{self.root}/bin/qatctl",
             "verify_plugin_address": "",
-            "verify_timeout": 5,
+            "verify_timeout": "5",  # as text, as --extra-vars gives it
             "verify_report": f"{self.root}/report.json",
             **variables,
         }
