@@ -127,6 +127,9 @@ NEEDED = ("DevicePlugins", "KubeletPodResources")
 
 _BY_NAME = {gate.name: gate for gate in GATES}
 
+# The one that decides on kubelet.sock.
+DEVICE_PLUGINS = _BY_NAME["DevicePlugins"]
+
 
 class Verdict(str, Enum):
     """What becomes of a gate in the configuration."""

@@ -13,12 +13,12 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import C
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import BY_NAME as FLAVOURS
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import OPENSHIFT3, OPENSHIFT4
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
+    DEVICE_PLUGINS,
     NEEDED,
     Decision,
     Verdict,
     decide,
     decide_unasked,
-    find_gate,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
@@ -74,8 +74,7 @@ class Plan:
     @property
     def serves_device_plugins(self) -> bool:
         """Whether kubelet.sock is there once kubelet runs."""
-        gate = find_gate("DevicePlugins")
-        assert gate is not None
+        gate = DEVICE_PLUGINS
         found = self.effective.get(GATES_FIELD, {}).get(gate.name)
         if not gate.known_to(self.version.minor):
             return self.version.minor >= gate.since
@@ -167,7 +166,8 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
 
 def _document(layers: Layers, number: int) -> Document:
     document = layers.layers[number].document
-    assert document is not None
+    if document is None:
+        raise LookupError(f"the layer {layers.layers[number].where} cannot be changed")
     return document
 
 

@@ -171,6 +171,11 @@ class YamlText:
                 return path[:length]
         return None
 
+    def _span(self, path: Path) -> tuple[int, int]:
+        """Where the mapping there begins and ends."""
+        node = self._mapping(path)
+        return (node.start_mark.index, node.end_mark.index) if node else (0, 0)
+
     def _with_flow(self, flow: Path, path: Path, value: t.Any) -> YamlText:
         """Write a mapping with braces anew, with the value, or without it for None."""
         data: t.Any = copy.deepcopy(self.get(flow))
@@ -182,9 +187,7 @@ class YamlText:
             place.pop(last, None)
         else:
             place[last] = value
-        node = self._mapping(flow)
-        assert node is not None
-        start, end = node.start_mark.index, node.end_mark.index
+        start, end = self._span(flow)
         old = self.text[start:end]
         if "#" in old:
             raise RefusedError("comments stand inside of braces", self.where, "write one entry a line, without braces")
