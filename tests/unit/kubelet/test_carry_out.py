@@ -21,6 +21,8 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out impor
     put_back,
     why_it_ended,
 )
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import GATES, Gate, decide_unasked
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import (
     COMMAND_DIRECTORIES,
@@ -254,24 +256,49 @@ def test_why_a_kubelet_has_ended(log: str, why: str) -> None:
     assert why_it_ended(log) == why
 
 
+class Asked(t.NamedTuple):
+    """A kubelet that can be asked, and what it is expected to know."""
+
+    machine: LiveMachine
+    proof: Proof
+    root: str
+    minor: int
+
+    def takes(self, text: str) -> bool:
+        try:
+            return prove(self.machine, self.proof, [Write(self.proof.config, CONFIGURATION, text)], self.root)
+        except RefusedError:
+            return False
+
+
+def known_to(minor: int) -> dict[str, tuple[bool, bool]]:
+    """The table's gates of one version, as the fake kubelet takes them."""
+    return {gate.name: (gate.stage(minor).default, gate.stage(minor).locked) for gate in GATES if gate.known_to(minor)}
+
+
 class TestKubelet:
     """The kubelet that is asked for proofs: the fake one, and the one that ACCEL_QAT_KUBELET names."""
 
     @pytest.fixture(params=["fake", *(["real"] if os.environ.get("ACCEL_QAT_KUBELET") else [])])
-    def asked(self, request: pytest.FixtureRequest, make_node: Make, tmp_path: Path) -> tuple[LiveMachine, Proof, str]:
-        """How to ask: machine, proof, root."""
+    def asked(self, request: pytest.FixtureRequest, make_node: Make, tmp_path: Path) -> Asked:
         if request.param == "fake":
-            node = make_node(**examples.kubeadm())
-            return machine_of(node), PROOF, str(node.root)
+            node = make_node(**examples.kubeadm(), gates=known_to(27))
+            return Asked(machine_of(node), PROOF, str(node.root), 27)
         path = tmp_path / "config.yaml"
         path.write_text(CONFIGURATION)
-        return LiveMachine(call, "/", COMMAND_DIRECTORIES), Proof(os.environ["ACCEL_QAT_KUBELET"], str(path), ""), "/"
+        program = os.environ["ACCEL_QAT_KUBELET"]
+        minor = parse_version(call([program, "--version"]).out).minor
+        return Asked(LiveMachine(call, "/", COMMAND_DIRECTORIES), Proof(program, str(path), ""), "/", minor)
 
-    def test_takes_a_good_file(self, asked: tuple[LiveMachine, Proof, str]) -> None:
-        machine, proof, root = asked
-        assert prove(machine, proof, [Write(proof.config, CONFIGURATION, AFTER)], root)
+    def test_takes_a_good_file(self, asked: Asked) -> None:
+        assert asked.takes(AFTER)
 
-    def test_refuses_an_unknown_gate(self, asked: tuple[LiveMachine, Proof, str]) -> None:
-        machine, proof, root = asked
+    def test_refuses_an_unknown_gate(self, asked: Asked) -> None:
         with pytest.raises(NodeError, match="unrecognized feature gate: Bogus; correct the configuration"):
-            prove(machine, proof, [Write(proof.config, CONFIGURATION, BAD_GATE)], root)
+            prove(asked.machine, asked.proof, [Write(asked.proof.config, CONFIGURATION, BAD_GATE)], asked.root)
+
+    @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
+    def test_takes_the_gates_that_the_table_says(self, asked: Asked, gate: Gate) -> None:
+        for value in (True, False):
+            text = f"{CONFIGURATION}featureGates:\n  {gate.name}: {str(value).lower()}\n"
+            assert asked.takes(text) == (decide_unasked(gate.name, value, asked.minor) is None), value
