@@ -92,16 +92,10 @@ class PutBackError(NodeError):
 def carry_out(machine: Machine, order: Order, root: str = "/", rehearse: bool = False) -> Done:
     """Do it; with `rehearse`, only all that can be found out without a change. Raises NodeError."""
     _see_that_unchanged(machine, order)
+    _see_that_restartable(machine, order)
     proven = order.proof is not None and prove(machine, order.proof, order.writes, root)
     if rehearse:
         return Done(proven)
-    systemctl = machine.command("systemctl")
-    if order.restart and (systemctl is None or not order.unit):
-        raise RefusedError(
-            "the node has no systemd unit for kubelet",
-            "service",
-            "set service to the unit's name, or restart to false and restart kubelet by other means",
-        )
     aside: dict[str, str] = {}
     try:
         if order.restart:
@@ -207,6 +201,15 @@ def _see_that_unchanged(machine: Machine, order: Order) -> None:
             raise RefusedError(
                 "somebody else has changed the file in this moment", write.path, "run again; nothing was written"
             )
+
+
+def _see_that_restartable(machine: Machine, order: Order) -> None:
+    if order.restart and (machine.command("systemctl") is None or not order.unit):
+        raise RefusedError(
+            "the node has no systemd unit for kubelet",
+            "service",
+            "set service to the unit's name, or restart to false and restart kubelet by other means",
+        )
 
 
 def _write(machine: Machine, write: Write, root: str) -> None:

@@ -98,7 +98,7 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         running=process is not None,
         words=words,
         unit=unit,
-        config=request.config or (options.get("config", "") if flavour.name == KUBEADM else "") or flavour.config,
+        config=request.config or _config(flavour, options),
         config_dir=request.config_dir or (options.get("config-dir", "") if flavour.name == KUBEADM else ""),
         kubelet_dir=options.get("root-dir", "") or flavour.kubelet_dir,
         record=machine.read(request.record) if request.record else None,
@@ -257,8 +257,15 @@ def _options(words: t.Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _config(flavour: Flavour, options: t.Mapping[str, str]) -> str:
+    """The configuration file, empty for a kubelet that has drop-ins alone."""
+    if flavour.name == KUBEADM and ("config" in options or "config-dir" in options):
+        return options.get("config", "")
+    return flavour.config
+
+
 def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, str]:
-    paths = [observed.config]
+    paths = [observed.config] if observed.config else []
     directory = observed.config_dir or flavour.drop_ins
     if directory:
         paths += [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]

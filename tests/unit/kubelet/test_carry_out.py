@@ -198,8 +198,9 @@ def test_without_systemd(make_node: Make, unit: str) -> None:
     node = make_node(**examples.kubeadm())
     if unit:
         node.remove("/usr/bin/systemctl")
-    with pytest.raises(RefusedError) as caught:
-        do(node, order(unit=unit))
+    for rehearse in (True, False):
+        with pytest.raises(RefusedError) as caught:
+            do(node, order(unit=unit), rehearse)
     node.services = {}
     assert caught.value.sentence() == (
         "service: the node has no systemd unit for kubelet; set service to the unit's name, or restart to false and restart kubelet "

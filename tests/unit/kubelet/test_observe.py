@@ -17,7 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import 
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
-from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
 from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
 
 Make = t.Callable[..., KubeletNode]
@@ -46,6 +46,15 @@ def test_one_that_does_not_run_by_its_unit(make_node: Make) -> None:
     assert (found.running, found.config, found.config_dir) == (False, examples.CONFIG, examples.CONFIG_DIR)
     assert found.kubelet_dir == "/data/kubelet"
     assert "--v=2" in found.words
+
+
+def test_one_with_drop_ins_alone(make_node: Make) -> None:
+    settings = examples.kubeadm(files={f"{examples.CONFIG_DIR}/20-site.conf": examples.CONFIGURATION})
+    command = ["/usr/bin/kubelet", f"--config-dir={examples.CONFIG_DIR}"]
+    node = make_node(**{**settings, "services": {"kubelet.service": Service(command)}})
+    node.start()
+    found = look(node)
+    assert (found.config, list(found.files)) == ("", [f"{examples.CONFIG_DIR}/20-site.conf"])
 
 
 def test_one_that_does_not_run_and_has_no_unit(make_node: Make) -> None:
