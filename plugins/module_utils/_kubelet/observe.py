@@ -225,7 +225,7 @@ def _started_words(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
     match = re.search(r"argv\[\]=(.*?) ; ", unit.get("ExecStart", ""))
     if match is None:
         return []
-    variables = _assignments(shlex.split(unit.get("Environment", "")))
+    variables = _assignments(_quoted_words(unit.get("Environment", "")))
     for line in unit.get("EnvironmentFiles", "").splitlines():
         variables.update(_assignments((machine.read(line.split(" (")[0].strip()) or "").splitlines()))
     words: list[str] = []
@@ -233,6 +233,13 @@ def _started_words(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
         name = re.fullmatch(r"\$\{?(\w+)\}?", word)
         words += variables.get(name.group(1), "").split() if name else [word]
     return words
+
+
+def _quoted_words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
 
 
 def _assignments(lines: t.Iterable[str]) -> dict[str, str]:

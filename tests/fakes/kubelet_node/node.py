@@ -65,9 +65,9 @@ class KubeletNode:
     def __post_init__(self) -> None:
         for path, text in self.files.items():
             self.write(path, text)
-        for name, path in {**_TOOLS, **self.programs}.items():
-            self._program(self.root / path.lstrip("/"), _CALL, name)
-        self._program(self.directory / "bin/chroot", _CHROOT, "chroot")
+        for path in (*_TOOLS, *self.programs.values()):
+            self._program(self.root / path.lstrip("/"), _CALL)
+        self._program(self.directory / "bin/chroot", _CHROOT)
         for name in ("run", "proc", "tmp"):
             (self.root / name).mkdir(exist_ok=True)
         self.settle()
@@ -96,7 +96,7 @@ class KubeletNode:
         }
         (self.root / "fake.json").write_text(json.dumps(settings))
 
-    def _program(self, path: Path, text: str, _name: str) -> None:
+    def _program(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.format(root=self.root, python=sys.executable, programs=_PROGRAMS))
         path.chmod(0o755)
@@ -151,9 +151,4 @@ class KubeletNode:
         }
 
 
-_TOOLS = {
-    "systemctl": "/usr/bin/systemctl",
-    "journalctl": "/usr/bin/journalctl",
-    "timeout": "/usr/bin/timeout",
-    "env": "/usr/bin/env",
-}
+_TOOLS = tuple(f"/usr/bin/{name}" for name in ("systemctl", "journalctl", "timeout", "env"))

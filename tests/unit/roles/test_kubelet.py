@@ -137,10 +137,13 @@ def test_the_playbooks_find_it(node: KubeletNode, tmp_path: Path) -> None:
         "kubelet_record": f"{tmp_path}/kubelet.json",
     }
     controller = LocalController(node, tmp_path)
-    for playbook in ("accel.qat.site", "accel.qat.teardown"):
+    for playbook, name in (
+        ("accel.qat.site", "Bring the fields into kubelet's configuration"),
+        ("accel.qat.teardown", "Put kubelet's configuration back as it was found"),
+    ):
         done = controller.run(playbook, "--tags", "kubelet", qat_kubernetes=True, **variables)
         assert done.code == 0, done.output
-        assert done.tasks[-1].name.startswith("accel.qat.kubelet : ")
+        assert done.tasks[-1].name == f"accel.qat.kubelet : {name}"
         assert not done.tasks[-1].changed
     without = controller.run("accel.qat.site", "--tags", "kubelet", node_devices=variables["node_devices"])
     assert without.tasks[-1].outcome == "skipped"
