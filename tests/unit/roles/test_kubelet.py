@@ -51,7 +51,7 @@ def test_every_option_of_the_module_is_a_variable(name: str) -> None:
 
 def test_the_kubelet_comes_before_the_device_plugin_and_goes_after_it() -> None:
     brought = [task["ansible.builtin.include_role"]["name"] for task in load(PART)]
-    assert brought == ["accel.qat.kubelet", "accel.qat.device_plugin"]
+    assert brought == ["accel.qat.kubelet", "accel.qat.device_plugin", "accel.qat.verify"]
     (site,) = load(CHECKOUT / "playbooks/site.yml")
     (part,) = site["tasks"]
     assert part["ansible.builtin.include_tasks"] == "tasks/kubernetes.yml"
