@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks on a node of a real Kubernetes: from untouched to a pod with its VF, a change that waits for that pod, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
+from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
+
+FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
+CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
+RULES = [{"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12}, {"services": ["sym", "asym"]}]
+COMPRESSION = [RULES[0], {"services": ["dc"]}]
+
+# These tests are one story, in this order.
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_qatctl(node: Node) -> Iterator[None]:
+    """The image has a qatctl for other tests; the role brings its own, and teardown takes that away."""
+    node.run("mv /usr/local/sbin/qatctl /root/qatctl")
+    yield
+    node.run("cp /root/qatctl /usr/local/sbin/qatctl")
+
+
+@pytest.fixture(scope="module")
+def settings(cluster: Cluster) -> dict[str, Any]:
+    """What the inventory of such a node says."""
+    return {
+        "node_devices": RULES,
+        "node_kernel_arguments": [],
+        "qat_kubernetes": True,
+        "kubelet_configuration": {"topologyManagerPolicy": "best-effort"},
+        "kubelet_timeout": 300,
+        "qat_verify": True,
+        "verify_kubeconfig": str(cluster.kubeconfig),
+        "verify_node_name": cluster.nodes[0],
+        # Its findings are read from the pod's log, and this cluster's API server does not reach kubelet for that.
+        "verify_pod": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def provisioned(controller: Controller, settings: dict[str, Any]) -> Run:
+    """What the first run says."""
+    return controller.run("accel.qat.site", **settings)
+
+
+@pytest.mark.usefixtures("no_pods")
+def test_from_untouched_to_a_pod_with_its_vf(cluster: Cluster, provisioned: Run) -> None:
+    assert provisioned.code == 0, provisioned.output
+    assert (cluster.offered(CY), cluster.offered(DC)) == ((16, 16), (12, 12))
+    (report,) = (task.result["ansible_facts"] for task in provisioned.tasks if task.name.endswith("Make the report"))
+    found = {check["check"]: check["ok"] for check in report["verify_result"]["checks"]}
+    assert set(found.values()) == {True}
+    assert {"the QAT devices", "kubelet and the device plugin", f"allocatable {CY}", f"allocatable {DC}"} <= set(found)
+    cluster.create_pod("first", {CY: 1})
+    cluster.wait_for_phase("first")
+    assert cluster.environment("first")["QAT0"].startswith("0000:6b:")
+
+
+def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str, Any], provisioned: Run) -> None:
+    assert provisioned.code == 0
+    run = controller.run("accel.qat.site", **{**settings, "qat_verify": False})
+    assert run.code == 0, run.output
+    assert [task.name for task in run.tasks if task.changed] == []
+
+
+@pytest.mark.usefixtures("no_pods")
+def test_a_change_waits_for_the_pod_that_has_a_vf(
+    cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any]
+) -> None:
+    cluster.create_pod("one", {CY: 1})
+    cluster.wait_for_phase("one")
+    refused = controller.run("accel.qat.site", **{**settings, "node_devices": COMPRESSION})
+    assert refused.code != 0
+    assert "pod default/one (container main) has 0000:6b:" in refused.tasks[-1].message
+    assert node.devices()[FIRST]["services"] == ["sym", "asym"]
+    assert json.loads(node.run("cat /etc/accel-qat/node.json"))["devices"][1]["services"] == ["sym", "asym"]
+
+    cluster.delete_pod("one")
+    run = controller.run("accel.qat.site", **{**settings, "node_devices": COMPRESSION, "qat_verify": False})
+    assert run.code == 0, run.output
+    cluster.wait_for_offer(DC, 28)
+
+
+def test_teardown_gives_the_node_back(
+    cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any]
+) -> None:
+    run = controller.run("accel.qat.teardown", **settings)
+    assert run.code == 0, run.output
+    cluster.wait_for("that no VF is offered", lambda: cluster.offered(DC)[1], lambda number: number == 0)
+    counts = node.run(f"cat {DEVICES}/{FIRST}/sriov_numvfs {DEVICES}/{SECOND}/sriov_numvfs")
+    assert counts.split() == ["0", "0"]
+    assert "topologyManagerPolicy" not in node.run("cat /var/lib/kubelet/config.yaml")
+    assert cluster.ready()
