@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from .errors import DeviceGone, NodeError, RefusedError, WriteTimeout
+from .errors import NodeError, RefusedError, WriteTimeout
 from .explain import explain, gone, unlike
 from .kernel import Kernel
 from .paths import device_directory, device_file, qat_file
@@ -25,6 +25,8 @@ SECONDS = 60.0
 SETTLE_SECONDS = 10.0
 """How long to wait for VFs that the kernel is making, or makes anew after a reset of their PF: Gen4 firmware starts in about a second."""
 
+_GOING_SECONDS = 0.5
+"""How long a VF that has just lost its driver may take to go."""
 _LOOK_SECONDS = 0.05
 
 _ROUNDS = 6
@@ -165,16 +167,16 @@ def _read_settled(kernel: Kernel, read: t.Callable[[], Node]) -> Node:
         return not any(function.sriov and function.sriov.changing for function in node.functions.values())
 
     node = read()
-    for _look in _looks(kernel):
+    for _look in _looks(kernel, SETTLE_SECONDS):
         if settled(node):
             break
         node = read()
     return node
 
 
-def _looks(kernel: Kernel) -> t.Iterator[None]:
-    """Chances to look whether something has come, over SETTLE_SECONDS."""
-    for _look in range(round(SETTLE_SECONDS / _LOOK_SECONDS)):
+def _looks(kernel: Kernel, seconds: float) -> t.Iterator[None]:
+    """Chances to look whether something has come, over so many seconds."""
+    for _look in range(round(seconds / _LOOK_SECONDS)):
         yield
         kernel.sleep(_LOOK_SECONDS)
 
@@ -198,7 +200,7 @@ def _take(
 
     Stops where a VF has gone and come again: what is left to do is then to be planned anew.
     """
-    lost: set[str] = set()
+    steady: set[str] = set()
     refuse_new_users(kernel, steps, outcome.after)
     for step in steps:
         if any(failure.step.device == step.device for failure in failures):
@@ -206,10 +208,10 @@ def _take(
         try:
             take(kernel, step, seconds)
         except NodeError as error:
-            if isinstance(error, DeviceGone) and step.of_vf and step.pf not in lost:
-                if _comes_back(kernel, step.device):
+            if step.of_vf and step.pf not in steady and not isinstance(error, WriteTimeout):
+                if _goes_and_comes(kernel, step.device):
                     break
-                lost.add(step.pf)
+                steady.add(step.pf)
             failures.append(Failure(step, _with_holders(error, step, outcome.after)))
             if not step.of_vf or isinstance(error, WriteTimeout):
                 raise _roll_back(kernel, read, failures, outcome, seconds) from None
@@ -217,9 +219,11 @@ def _take(
         outcome.steps.append(step)
 
 
-def _comes_back(kernel: Kernel, address: str) -> bool:
-    """Wait for a VF that a reset of its PF has taken away: the kernel makes it anew (adf_aer.c, adf_reenable_sriov)."""
-    return any(kernel.exists(device_directory(address)) for _look in _looks(kernel))
+def _goes_and_comes(kernel: Kernel, address: str) -> bool:
+    """Whether a reset of its PF takes a VF away, and makes it anew (adf_aer.c, adf_reenable_sriov). The VF loses its driver first."""
+    directory = device_directory(address)
+    goes = any(not kernel.exists(directory) for _look in _looks(kernel, _GOING_SECONDS))
+    return goes and any(kernel.exists(directory) for _look in _looks(kernel, SETTLE_SECONDS))
 
 
 def refuse_new_users(kernel: Kernel, steps: t.Iterable[Step], node: Node) -> None:

@@ -321,6 +321,29 @@ def test_a_reset_in_the_midst_of_it_is_waited_for(monkeypatch: pytest.MonkeyPatc
     assert told(outcome.steps).count(f"bind {VF0}: (none) -> vfio-pci") == 2
 
 
+def test_a_reset_that_takes_the_driver_before_the_vf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel has accepted the write; what is left of the VF goes a moment later."""
+    kernel = gen4(total_vfs=3, vfs=())
+    write, sleep, events = kernel.write, kernel.sleep, [f"no effect on {VF1}", "reset"]
+
+    def without_effect(path: str, value: str, seconds: float) -> None:
+        if value == VF1 and path.endswith("/bind") and len(events) == 2:
+            events.pop(0)
+        else:
+            write(path, value, seconds)
+
+    def reset_meanwhile(seconds: float) -> None:
+        if events == ["reset"]:
+            kernel.switch(GEN4, events.pop(), "1")
+        sleep(seconds)
+
+    monkeypatch.setattr(kernel, "write", without_effect)
+    monkeypatch.setattr(kernel, "sleep", reset_meanwhile)
+    outcome = apply(kernel, {})
+    assert events == []
+    assert {one.driver for one in outcome.after.qat[0].vfs} == {"vfio-pci"}
+
+
 def test_vfs_that_do_not_come_back_after_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = gen4(total_vfs=3, vfs=vf())
     kernel.switch(GEN4, "fail_up", "14 -1")
