@@ -114,6 +114,12 @@ options:
       - Plan as if the IOMMU were on, for a check before the reboot that switches it on. Only check mode heeds it.
     type: bool
     default: false
+  assume_drained:
+    description:
+      - Pods, as C(namespace/name), without which to plan, for a check before they are evicted. Only check mode heeds it.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: accel.qat.qat_info
   - module: accel.qat.sriov_vfs
@@ -283,6 +289,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.picture import Nod
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan, module_options, plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of, unused_rules
+from ansible_collections.accel.qat.plugins.module_utils._node.usage import without_pods
 
 
 class StoredConfiguration:
@@ -338,6 +345,7 @@ def main() -> None:
             "devices": {**rules_argument, "required": True},
             "configuration_file": {"type": "path"},
             "assume_iommu": {"type": "bool", "default": False},
+            "assume_drained": {"type": "list", "elements": "str", "default": []},
             **CHANGES,
             **ROOTS,
         },
@@ -345,6 +353,7 @@ def main() -> None:
     )
 
     assume_iommu: bool = module.check_mode and module.params["assume_iommu"]
+    drained: frozenset[str] = frozenset(module.params["assume_drained"] if module.check_mode else ())
 
     def work(run: NodeModule) -> dict[str, object]:
         configuration = {"devices": given(module.params["devices"])}
@@ -353,7 +362,8 @@ def main() -> None:
 
         def plan(node: Node) -> Plan:
             given = read_record(module.params["record"]).given
-            return plan_node(targets_of(rules, node), replace(node, iommu=node.iommu or assume_iommu), given)
+            assumed = replace(without_pods(node, drained), iommu=node.iommu or assume_iommu)
+            return plan_node(targets_of(rules, node), assumed, given)
 
         outcome = run.converge(plan, then=stored.write)
         made = changes(outcome.plan)

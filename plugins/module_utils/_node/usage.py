@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import replace
 
 from .families import FAMILIES
 from .kernel import Kernel
 from .paths import VFIO, VFIO_CDEVS
-from .picture import VFIO_DRIVERS, Holder
+from .picture import VFIO_DRIVERS, Holder, Node, PciFunction
 from .pods import NO_PODS, Assignments
 
 _CONTAINER_ID = re.compile(r"([0-9a-f]{64})")
@@ -52,6 +53,30 @@ def read_holders(kernel: Kernel) -> Holders:
         for node in _open_nodes(kernel, name):
             by_node.setdefault(node, []).append(_holder(kernel, int(name)))
     return Holders({node: tuple(holders) for node, holders in by_node.items()}, kernel.pods())
+
+
+def without_pods(node: Node, pods: t.Collection[str]) -> Node:
+    """The node as it is when these pods, each as `namespace/name`, have gone.
+
+    With a pod go the processes that have its VFs open.
+    """
+
+    def free(function: PciFunction) -> PciFunction:
+        sriov = function.sriov
+        holders = _without_pods(function.holders, pods)
+        return replace(function, holders=holders, sriov=sriov and replace(sriov, vfs=tuple(map(free, sriov.vfs))))
+
+    return replace(
+        node,
+        functions={address: free(function) for address, function in node.functions.items()},
+        qat=tuple(replace(device, function=free(device.function)) for device in node.qat),
+    )
+
+
+def _without_pods(holders: tuple[Holder, ...], pods: t.Collection[str]) -> tuple[Holder, ...]:
+    if not any(holder.pod in pods for holder in holders):
+        return holders
+    return tuple(holder for holder in holders if not holder.pid and holder.pod not in pods)
 
 
 def _open_nodes(kernel: Kernel, pid: str) -> set[str]:

@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._module import given
 from ansible_collections.accel.qat.plugins.module_utils._node import files
+from ansible_collections.accel.qat.plugins.module_utils._node.picture import Holder
+from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
 from ansible_collections.accel.qat.plugins.modules import qat_devices, qat_info, qat_restore
 from ansible_collections.accel.qat.tests.fakes import pf, vf
 from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, OTHER, VF0
@@ -241,6 +243,37 @@ def test_a_check_before_the_reboot_that_switches_the_iommu_on(play: Play) -> Non
     for failed in (player.run(qat_devices, assume_iommu=True, **wish), player.fail(qat_devices, **wish)):
         assert "the IOMMU is off" in failed["msg"]
     assert player.kernel.writes == []
+
+
+POD = Holder(0, "", "main", "default/web")
+
+
+@pytest.mark.parametrize(
+    ("pods", "drained", "in_the_way"),
+    [
+        ((POD,), ["default/web"], ""),
+        ((POD,), ["default/other"], "pod default/web (container main)"),
+        ((POD, Holder(0, "", "main", "default/other")), ["default/web"], "pod default/other (container main)"),
+        ((), ["default/web"], "qemu-kvm (pid "),
+    ],
+    ids=["with its process", "another", "another besides", "a process of no pod"],
+)
+def test_a_check_before_pods_are_evicted(
+    play: Play, pods: tuple[Holder, ...], drained: list[str], in_the_way: str
+) -> None:
+    kernel = LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=1, vfs=vf("vfio-pci", held_by="qemu-kvm")))
+    kernel.assignments = Assignments({VF0: pods})
+    player = play(kernel)
+    wish: dict[str, t.Any] = {"devices": [{"services": ["dc"]}], "record": player.record}
+    checked = player.run(qat_devices, check=True, assume_drained=drained, **wish)
+    if in_the_way:
+        assert f"devices[0]: {in_the_way}" in checked["msg"]
+    else:
+        assert checked["steps"][0]["disrupts"] == [VF0]
+        assert len(checked["accel_qat"]["devices"][0]["vfs"][0]["held_by"]) == 2
+    # They are still there.
+    assert "devices[0]: " in player.run(qat_devices, assume_drained=drained, **wish)["msg"]
+    assert kernel.writes == []
 
 
 def test_leaves_out_what_was_not_given() -> None:
