@@ -53,13 +53,16 @@ ACCESS: dict[str, dict[str, t.Any]] = {
 
 
 class ClusterError(NodeError):
-    """The API server cannot be reached, or refuses. `status` is the HTTP status of a refusal."""
+    """The API server cannot be reached, or refuses. `status` is the HTTP status of a refusal, `words` are its own."""
 
     kind = "cluster"
 
-    def __init__(self, problem: str, where: str = "", remedy: str = "", status: int | None = None) -> None:
+    def __init__(
+        self, problem: str, where: str = "", remedy: str = "", status: int | None = None, words: str = ""
+    ) -> None:
         super().__init__(problem, where, remedy)
         self.status = status
+        self.words = words
 
 
 class Cluster:
@@ -73,6 +76,17 @@ class Cluster:
     def node(self, name: str) -> Object:
         """A Node; raises ClusterError."""
         return self._call(f"node {name}", self._core.read_node, name)
+
+    def patch_node(self, name: str, patch: Object) -> Object:
+        """Merge something into a Node; None takes a field away."""
+        return self._call(
+            f"node {name}",
+            self._core.patch_node,
+            name,
+            patch,
+            field_manager=FIELD_MANAGER,
+            _content_type="application/merge-patch+json",
+        )
 
     def patch_node_status(self, name: str, patch: t.Sequence[Object]) -> Object:
         """Patch a Node's status, which is a resource of its own: a patch of the Node leaves its status alone."""
@@ -97,6 +111,32 @@ class Cluster:
             if error.status == 404:
                 return None
             raise
+
+    def pods_on(self, node: str) -> list[Object]:
+        """The pods of all namespaces that are on a node."""
+        found = self._call(
+            f"pods of node {node}", self._core.list_pod_for_all_namespaces, field_selector=f"spec.nodeName={node}"
+        )
+        return list(found.get("items") or ())
+
+    def evict_pod(self, namespace: str, name: str, uid: str) -> str:
+        """Ask that a pod be evicted; it may be gone already, or be another by now. Why it cannot be now, otherwise empty.
+
+        Without a version in the body, every API server takes it for its own: policy/v1beta1 until 1.21, policy/v1 since 1.22.
+        """
+        eviction = {
+            "metadata": {"namespace": namespace, "name": name},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        evict = self._core.create_namespaced_pod_eviction
+        try:
+            self._call(f"pod {namespace}/{name}", evict, name, namespace, eviction)
+        except ClusterError as error:
+            if error.status == 429:
+                return error.words or "the API server gives no reason"
+            if error.status not in (404, 409):
+                raise
+        return ""
 
     def delete_pod(self, namespace: str, name: str, grace_seconds: int) -> None:
         """Delete a pod; it may be gone already."""
@@ -138,10 +178,10 @@ class Cluster:
             answer = method(*arguments, **options, _preload_content=False, _request_timeout=REQUEST_SECONDS)
             # Before release 36 of the client a refusal of an answer that is not taken apart is not raised.
             if not 200 <= answer.status < 300:
-                raise ClusterError(*_refusal(answer.status, answer.data, where), status=answer.status)
+                raise _refusal(answer.status, answer.data, where)
             return bytes(answer.data).decode("utf-8", "replace")
         except ApiException as error:
-            raise ClusterError(*_refusal(error.status, error.body, where), status=error.status) from None
+            raise _refusal(error.status, error.body, where) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             host = self._core.api_client.configuration.host
             raise ClusterError(
@@ -153,20 +193,31 @@ class Cluster:
 
 _REMEDIES = {
     401: "see that the credentials of the kubeconfig or api_key are valid",
-    403: "give these credentials the right to do that, see docs/extended_resources.md and docs/verify.md",
+    403: "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md and docs/drain.md",
     404: "see that the name is right",
 }
 
 
-def _refusal(status: int | None, body: t.Any, where: str) -> tuple[str, str, str]:
-    """Problem, place and remedy of an answer that is not a success."""
+def _refusal(status: int | None, body: t.Any, where: str) -> ClusterError:
+    """An answer that is not a success."""
+    words = _words(body)
+    remedy = _REMEDIES.get(status or 0, "correct what it names, or try again later")
+    return ClusterError(
+        f"the API server answers {status}: {words or 'without a reason'}", where, remedy, status=status, words=words
+    )
+
+
+def _words(body: t.Any) -> str:
+    """What the API server says itself, with what it says of the causes; a budget's name stands only there."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
     try:
-        message = str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = " ".join(text.split())[:200]
-    remedy = _REMEDIES.get(status or 0, "correct what it names, or try again later")
-    return f"the API server answers {status}: {message or 'without a reason'}", where, remedy
+        answer = json.loads(text)
+        message = str(answer["message"])
+        causes = (answer.get("details") or {}).get("causes") or ()
+        told = [str(cause["message"]) for cause in causes if cause.get("message")]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return " ".join(text.split())[:200]
+    return " ".join([message, *(one for one in told if one not in message)])
 
 
 def _reason(error: BaseException) -> str:

@@ -3,9 +3,10 @@
 """A Kubernetes API server over HTTP with the kubelet of one node, as far as the modules that speak to it notice.
 
 Behaves as the real one does for these calls: a patch of the Node leaves its status alone, a JSON patch that removes what is not
-there is refused with 422 as a whole, who wrote a field is recorded, and what is allocatable follows at kubelet's next look.
+there is refused with 422 as a whole, who wrote a field is recorded, and what is allocatable follows at kubelet's next look. An eviction
+that a budget forbids is refused with 429, and the budget's name stands in the causes alone.
 Sources: k8s.io/apimachinery pkg/api/errors, k8s.io/apiserver pkg/endpoints/handlers/patch.go, k8s.io/kubernetes pkg/registry/core/node,
-pkg/kubelet/nodestatus.
+pkg/registry/core/pod/storage/eviction.go, pkg/kubelet/nodestatus.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import threading
 import time
 import typing as t
 import urllib.parse
+import uuid
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -26,12 +28,13 @@ TOKEN = "secret-token"
 
 
 class Refusal(Exception):
-    """An answer that is no success: an HTTP status, the API's reason, and words."""
+    """An answer that is no success: an HTTP status, the API's reason, words, and those of its causes."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, *causes: str) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.causes = [{"reason": reason, "message": cause} for cause in causes]
 
 
 class FakeCluster:
@@ -39,7 +42,7 @@ class FakeCluster:
 
     `plugins` are the resources of device plugins, of which kubelet writes the capacity at each look. `run_pod` is what a container
     does: it gets the pod and returns its status and its log; `pod_gone` is told when kubelet has cleaned up after it.
-    `delete_takes` is how many seconds that takes, None for ever.
+    `delete_takes` is how many seconds that takes, None for ever. `budgets` says how often an eviction is refused first, by pod.
     """
 
     def __init__(self, name: str = "node1", sync_seconds: float | None = 0.05, has_managed_fields: bool = True) -> None:
@@ -54,12 +57,18 @@ class FakeCluster:
         self.run_pod: t.Callable[[JsonObject], tuple[JsonObject, str]] = lambda _pod: ({"phase": "Running"}, "")
         self.pod_gone: t.Callable[[JsonObject], None] = lambda _pod: None
         self.delete_takes: float | None = 0.1
+        self.budgets: dict[tuple[str, str], float] = {}
         self._has_managed_fields = has_managed_fields
         self._lock = threading.RLock()
         self._node: JsonObject = {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": name, "labels": {}},
+            "metadata": {
+                "name": name,
+                "labels": {},
+                "annotations": {"volumes.kubernetes.io/controller-managed": "true"},
+            },
+            "spec": {},
             "status": {"capacity": {}, "allocatable": {}, "conditions": []},
         }
         self._fields: dict[str, set[tuple[str, ...]]] = {}
@@ -106,6 +115,50 @@ class FakeCluster:
             for name in [name for name in self._node["status"]["capacity"] if "/" in name]:
                 self._write("kubelet", name, "0")
 
+    def cordon(self) -> None:
+        """Somebody runs kubectl cordon."""
+        with self._lock:
+            self._node["spec"]["unschedulable"] = True
+
+    def uncordon(self) -> None:
+        """Somebody runs kubectl uncordon, which knows of no annotation."""
+        with self._lock:
+            self._node["spec"]["unschedulable"] = False
+
+    def annotations(self) -> set[str]:
+        with self._lock:
+            return set(self._node["metadata"]["annotations"])
+
+    def cordoned(self) -> tuple[bool, list[str]]:
+        """Whether the node is, and its annotations of ours."""
+        with self._lock:
+            annotations = self._node["metadata"]["annotations"]
+            return bool(self._node["spec"].get("unschedulable")), [name for name in annotations if "accel" in name]
+
+    def add_pod(self, name: str, owner: str = "ReplicaSet", phase: str = "Running", **more: t.Any) -> None:
+        """A pod `namespace/name` on the node. `owner` is the kind of its controller; `more` is for its metadata, and `node`."""
+        namespace, name = name.split("/")
+        node = more.pop("node", self.name)
+        owners = (
+            [{"apiVersion": "apps/v1", "kind": owner, "name": "o", "uid": "u", "controller": True}] if owner else []
+        )
+        metadata = {"namespace": namespace, "name": name, "uid": str(uuid.uuid4()), "ownerReferences": owners, **more}
+        with self._lock:
+            self.pods[namespace, name] = {
+                "metadata": metadata,
+                "spec": {"nodeName": node, "containers": [{"name": "c", "image": "i"}]},
+                "status": {"phase": phase},
+            }
+
+    def keep(self, name: str) -> None:
+        """A budget that lets go of this pod at no time."""
+        namespace, name = name.split("/")
+        self.budgets[namespace, name] = float("inf")
+
+    def pod_names(self) -> list[str]:
+        with self._lock:
+            return sorted("/".join(key) for key in self.pods)
+
     def give(self, name: str, quantity: int) -> None:
         """Somebody patches a capacity with kubectl."""
         with self._lock:
@@ -141,6 +194,11 @@ class FakeCluster:
     ) -> JsonObject | str:
         if parts[:3] == ["api", "v1", "nodes"] and len(parts) in (4, 5):
             return self._route_node(method, parts[3], parts[4:], headers, query, body)
+        if parts == ["api", "v1", "pods"] and method == "GET":
+            field, _equals, value = query.get("fieldSelector", "").partition("=")
+            assert field == "spec.nodeName"
+            found = [pod for pod in self.pods.values() if pod["spec"].get("nodeName") == value]
+            return {"kind": "PodList", "items": copy.deepcopy(found)}
         if parts[:3] == ["api", "v1", "namespaces"] and len(parts) > 4:
             return self._route_pod(method, parts[3], parts[4], parts[5:], query, body)
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
@@ -158,7 +216,11 @@ class FakeCluster:
             raise Refusal(404, "NotFound", f'nodes "{name}" not found')
         if method == "GET":
             return self._shown()
-        if method != "PATCH" or headers.get("Content-Type") != "application/json-patch+json":
+        kind = headers.get("Content-Type")
+        if method == "PATCH" and kind == "application/merge-patch+json" and not rest:
+            _merge(self._node, body)
+            return self._shown()
+        if method != "PATCH" or kind != "application/json-patch+json":
             raise Refusal(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
         if rest != ["status"]:
             return self._shown()  # "no change": the strategy of Node drops changes of the status
@@ -242,6 +304,8 @@ class FakeCluster:
             assert name is not None
             found = [event for event in self.events if event["involvedObject"]["name"] == name[1]]
             return {"kind": "EventList", "items": found}
+        if method == "POST" and rest[1:] == ["eviction"]:
+            return self._evict((namespace, rest[0]), body)
         if method == "POST":
             key = (namespace, body["metadata"]["name"])
             if key in self.pods:
@@ -254,8 +318,29 @@ class FakeCluster:
         if rest[1:] == ["log"]:
             return self.logs.get(key, "")
         if method == "DELETE":
-            self.pods[key]["metadata"].setdefault("deletedAt", time.monotonic())
+            self._delete(key)
         return self.pods[key]
+
+    def _delete(self, key: tuple[str, str]) -> None:
+        metadata = self.pods[key]["metadata"]
+        metadata.setdefault("deletedAt", time.monotonic())
+        metadata.setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
+
+    def _evict(self, key: tuple[str, str], body: JsonObject) -> JsonObject:
+        if key not in self.pods:
+            raise Refusal(404, "NotFound", f'pods "{key[1]}" not found')
+        assert {"apiVersion", "kind"}.isdisjoint(body), "that of another release would be refused"
+        wanted, found = body["deleteOptions"]["preconditions"]["uid"], self.pods[key]["metadata"]["uid"]
+        if wanted != found:
+            message = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+            raise Refusal(409, "Conflict", message)
+        if self.budgets.get(key, 0):
+            self.budgets[key] -= 1
+            message = "Cannot evict pod as it would violate the pod's disruption budget."
+            cause = "The disruption budget b needs 1 healthy pods and has 1 currently"
+            raise Refusal(429, "TooManyRequests", message, cause)
+        self._delete(key)
+        return {"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201}
 
 
 def _canonical(quantity: str) -> str:
@@ -285,6 +370,17 @@ def _apply(document: JsonObject, operation: JsonObject) -> None:
         raise Refusal(400, "BadRequest", f"unexpected kind: {operation['op']}")
 
 
+def _merge(document: JsonObject, patch: JsonObject) -> None:
+    """A merge patch (RFC 7386)."""
+    for name, value in patch.items():
+        if value is None:
+            document.pop(name, None)
+        elif isinstance(value, dict):
+            _merge(document.setdefault(name, {}), value)
+        else:
+            document[name] = value
+
+
 def _nested(paths: t.Iterable[tuple[str, ...]]) -> JsonObject:
     tree: JsonObject = {}
     for path in paths:
@@ -308,7 +404,8 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
                 self._send(200, answer)
             except Refusal as refusal:
                 words = {"status": "Failure", "reason": refusal.reason, "code": refusal.status, "message": str(refusal)}
-                self._send(refusal.status, {"kind": "Status", "apiVersion": "v1", **words})
+                details = {"details": {"causes": refusal.causes}} if refusal.causes else {}
+                self._send(refusal.status, {"kind": "Status", "apiVersion": "v1", **words, **details})
 
         def _send(self, status: int, answer: JsonObject | str) -> None:
             text = answer if isinstance(answer, str) else json.dumps(answer)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real API server in the place of the fake one, with a kubelet that is played over HTTP.
 
-    ACCEL_QAT_API_SERVER=https://127.0.0.1:6443 ACCEL_QAT_API_TOKEN=... pytest tests/unit/cluster/test_extended_resource.py
+    ACCEL_QAT_API_SERVER=https://127.0.0.1:6443 ACCEL_QAT_API_TOKEN=... pytest tests/unit/cluster/test_extended_resource.py \
+        tests/unit/cluster/test_node_drain.py
 
 The tests that break the server itself run on the fake one in any case.
 """
@@ -15,6 +16,7 @@ import threading
 import typing as t
 import urllib.error
 import urllib.request
+import uuid
 
 JsonObject = t.Dict[str, t.Any]  # noqa: UP006
 
@@ -30,6 +32,7 @@ class RealCluster:
         self._token = token
         self._context = ssl._create_unverified_context()  # its certificate is its own
         self._lock = threading.RLock()
+        self._budgets: list[str] = []
         self._delete()
         labels = {"kubernetes.io/hostname": name}
         self._ask("POST", "/api/v1/nodes", {"kind": "Node", "metadata": {"name": name, "labels": labels}}, "kubelet")
@@ -42,6 +45,9 @@ class RealCluster:
     def close(self) -> None:
         self._stopped.set()
         self._thread.join()
+        for budget in self._budgets:
+            self._ask("DELETE", budget)
+        self._see_to_pods(all_of_them=True)
         self._delete()
 
     def set_ready(self, ready: bool, message: str = "") -> None:
@@ -69,6 +75,47 @@ class RealCluster:
 
     def allocatable(self) -> dict[str, str]:
         return self._extended("allocatable")
+
+    def cordon(self) -> None:
+        self._ask("PATCH", self._path, {"spec": {"unschedulable": True}}, "test", "application/merge-patch+json")
+
+    def cordoned(self) -> tuple[bool, list[str]]:
+        node = self._node()
+        annotations = node["metadata"].get("annotations") or {}
+        return bool(node["spec"].get("unschedulable")), [name for name in annotations if "accel" in name]
+
+    def add_pod(self, name: str, owner: str = "ReplicaSet", phase: str = "Running", **more: t.Any) -> None:
+        namespace, name = name.split("/")
+        node = more.pop("node", self.name)
+        owners = [{"apiVersion": "apps/v1", "kind": owner, "name": "o", "uid": str(uuid.uuid4()), "controller": True}]
+        metadata = {"name": name, "labels": {"name": name}, "ownerReferences": owners if owner else [], **more}
+        spec = {"nodeName": node, "containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 1}
+        self._ask("POST", f"/api/v1/namespaces/{namespace}/pods", {"metadata": metadata, "spec": spec})
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/status"
+        self._ask("PATCH", path, {"status": {"phase": phase}}, "kubelet", "application/merge-patch+json")
+
+    def keep(self, name: str) -> None:
+        """Nothing here computes what a budget allows, so it allows nothing."""
+        namespace, name = name.split("/")
+        versions = [one["version"] for one in self._ask("GET", "/apis/policy")["versions"]]
+        group = f"/apis/policy/{'v1' if 'v1' in versions else 'v1beta1'}/namespaces/{namespace}/poddisruptionbudgets"
+        spec = {"minAvailable": 1, "selector": {"matchLabels": {"name": name}}}
+        self._ask("POST", group, {"metadata": {"name": name}, "spec": spec})
+        self._budgets.append(f"{group}/{name}")
+
+    def pod_names(self) -> list[str]:
+        found = (pod["metadata"] for pod in self._pods())
+        return sorted(f"{metadata['namespace']}/{metadata['name']}" for metadata in found)
+
+    def _pods(self) -> list[JsonObject]:
+        return list(self._ask("GET", "/api/v1/pods")["items"])
+
+    def _see_to_pods(self, all_of_them: bool = False) -> None:
+        for pod in self._pods():
+            metadata = pod["metadata"]
+            if all_of_them or metadata.get("deletionTimestamp"):
+                path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+                self._ask("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
 
     def _extended(self, kind: str) -> dict[str, str]:
         return {name: value for name, value in (self._node()["status"].get(kind) or {}).items() if "/" in name}
@@ -102,6 +149,7 @@ class RealCluster:
         while not self._stopped.wait(self.sync_seconds or 0.2):
             if self.sync_seconds is None:
                 continue
+            self._see_to_pods()
             status = self._node()["status"]
             capacity = {**status.get("capacity", {}), **{name: str(count) for name, count in self.plugins.items()}}
             gone = dict.fromkeys(set(status.get("allocatable", {})) - set(capacity))

@@ -266,7 +266,7 @@ def test_no_right_to_patch(cluster: FakeCluster, controller: Controller) -> None
     assert not failed["changed"]
     assert failed["msg"] == (
         f"node node1: the API server answers 403: {forbidden}; "
-        "give these credentials the right to do that, see docs/extended_resources.md and docs/verify.md"
+        "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md and docs/drain.md"
     )
 
 
