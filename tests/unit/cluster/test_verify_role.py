@@ -14,14 +14,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness.node_files import NodeFiles
-from harness.pod_resources import KubeletThread
 
-from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, JsonObject
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
+from ansible_collections.accel.qat.tests.unit.cluster.site import CY, VF0, VF1, NodeOfCluster
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
-
-CY = "qat.intel.com/cy"
-PF, VF0, VF1 = "0000:6b:00.0", "0000:6b:00.1", "0000:6b:00.2"
 
 PLAYBOOK = """
 - name: Verify
@@ -46,32 +42,17 @@ PLAYBOOK = """
 """
 
 
-class Site:
-    """A node with two VFs, and a cluster that it is of. `gets` are the VFs that a pod is given, `sees` what it tells."""
+class Site(NodeOfCluster):
+    """A node that is verified. `gets` are the VFs that a pod is given, `sees` what it tells."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.files = NodeFiles(root / "n")
-        self.files.add_pf(PF, vfs=2)
-        for vf in (VF0, VF1):
-            (self.files.devices / vf / "driver_override").write_text("vfio-pci\n")
-        # What the engine reads besides: drivers that are there, and an IOMMU.
-        (self.files.sys / "bus/pci/drivers/vfio-pci").mkdir(parents=True, exist_ok=True)
-        (self.files.sys / "module/vfio_pci/parameters").mkdir(parents=True)
-        self.kubelet = KubeletThread(root)
-        self.kubelet.fake.allocatable = {CY: [VF0, VF1]}
-        self.kubelet.start()
-        self.cluster = FakeCluster()
-        self.cluster.plugins[CY] = 2
+        super().__init__(root)
         self.cluster.run_pod = self.run_pod
         self.cluster.pod_gone = self.gone
         self.gets = [VF0]
         self.variable = "PCIDEVICE_QAT_INTEL_COM_CY"
-        for name, does in (("qatctl", "exit 0"), ("systemctl", "echo enabled")):
-            path = root / "bin" / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(f"#!/bin/sh\n{does}\n")
-            path.chmod(0o755)
+        self.program("qatctl", "exit 0")
+        self.program("systemctl", "echo enabled")
 
     def run_pod(self, pod: JsonObject) -> tuple[JsonObject, str]:
         metadata = pod["metadata"]
@@ -123,10 +104,6 @@ class Site:
 
     def report(self) -> t.Any:
         return json.loads((self.root / "report.json").read_text())
-
-    def close(self) -> None:
-        self.cluster.close()
-        self.kubelet.close()
 
 
 @pytest.fixture
