@@ -154,3 +154,21 @@ def difference(before: bool, after: bool, evicted: t.Sequence[str]) -> dict[str,
         "before": {"unschedulable": before, "pods": list(evicted)},
         "after": {"unschedulable": after, "pods": []},
     }
+
+
+# What of a node's devices matters.
+
+
+def forced_rules(rules: t.Sequence[Object]) -> list[dict[str, t.Any]]:
+    """The rules as they would be for a node without users, but that those which skip a VF in use still do."""
+    return [{**rule, "when_in_use": "skip" if rule.get("when_in_use") == "skip" else "force"} for rule in rules]
+
+
+def pods_with_vfs(node: Object, vfs: t.Collection[str] | None = None) -> list[str]:
+    """The pods, as `namespace/name`, that have these VFs, or any, of a node as `qat_info` tells it.
+
+    One of which only the uid is known has no name, and stays out.
+    """
+    found = [vf for device in node.get("devices") or () for vf in device["vfs"]]
+    holders = [holder for vf in found if vfs is None or vf["address"] in vfs for holder in vf["held_by"]]
+    return sorted({str(holder["pod"]) for holder in holders if "/" in (holder["pod"] or "")})

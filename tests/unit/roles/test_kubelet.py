@@ -17,7 +17,7 @@ from ansible_collections.accel.qat.tests.unit.plugins.local import LocalControll
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/kubelet"
-PART = CHECKOUT / "playbooks/tasks/kubernetes.yml"
+PART = CHECKOUT / "playbooks/tasks/kubernetes_node.yml"
 
 
 def load(path: Path) -> t.Any:
@@ -33,15 +33,17 @@ def test_defaults_are_documented() -> None:
         assert {name: option["default"] for name, option in entry["options"].items()} == DEFAULTS
 
 
-@pytest.mark.parametrize("name", ["main", "teardown"])
+@pytest.mark.parametrize("name", ["main", "disruption", "teardown"])
 def test_every_option_of_the_module_is_a_variable(name: str) -> None:
     """But for where the node is mounted, which module_defaults say."""
-    (task,) = load(ROLE / f"tasks/{name}.yml")
+    task = load(ROLE / f"tasks/{name}.yml")[0]
     options = {**READ, **CONFIG}
     given = task["accel.qat.kubelet_config"]
     assert set(given) <= set(options)
     missing = (
-        {"root", "state"} if name == "main" else {"root", "configuration", "device_plugin_gates", "machine_config_pool"}
+        {"root", "state"}
+        if name != "teardown"
+        else {"root", "configuration", "device_plugin_gates", "machine_config_pool"}
     )
     assert set(options) - set(given) == missing
     assert SPECS["main"]["options"]["kubelet_flavour"]["choices"] == READ["flavour"]["choices"]
@@ -49,13 +51,23 @@ def test_every_option_of_the_module_is_a_variable(name: str) -> None:
         assert options[option]["default"] == DEFAULTS[f"kubelet_{option}"]
 
 
+def test_what_is_looked_at_beforehand_is_what_is_brought() -> None:
+    (brought,) = load(ROLE / "tasks/main.yml")
+    looked_at = load(ROLE / "tasks/disruption.yml")[0]
+    module = "accel.qat.kubelet_config"
+    assert looked_at[module] == {**brought[module], "drained": True}
+    assert looked_at["check_mode"] is True
+
+
+def role_of(task: t.Any) -> str:
+    """The role that a task includes or imports."""
+    (name,) = (value["name"] for key, value in task.items() if key.endswith(("include_role", "import_role")))
+    return str(name)
+
+
 def test_the_kubelet_comes_before_the_device_plugin_and_goes_after_it() -> None:
-    brought = [task["ansible.builtin.include_role"]["name"] for task in load(PART)]
-    assert brought == ["accel.qat.kubelet", "accel.qat.device_plugin", "accel.qat.verify"]
-    (site,) = load(CHECKOUT / "playbooks/site.yml")
-    (part,) = site["tasks"]
-    assert part["ansible.builtin.include_tasks"] == "tasks/kubernetes.yml"
-    assert part["tags"] == [tag for task in load(PART) for tag in task["tags"]]
+    brought = [role_of(task) for task in load(PART)]
+    assert brought == [f"accel.qat.{name}" for name in ("drain", "node", "kubelet", "device_plugin", "verify", "drain")]
     (teardown,) = load(CHECKOUT / "playbooks/teardown.yml")
     undone = [
         task["ansible.builtin.include_role"]["name"]
@@ -89,9 +101,10 @@ def run(node: KubeletNode, tmp_path: Path, task: dict[str, t.Any], **variables: 
 def test_the_defaults_leave_a_kubelet_alone_that_has_what_qat_needs(node: KubeletNode, tmp_path: Path) -> None:
     part = {"ansible.builtin.include_tasks": str(PART), "tags": ["kubelet", "device_plugin"]}
     untouched = node.state()
-    done = run(node, tmp_path, part)
+    # The role node looks at its own variables, whatever the tags.
+    done = run(node, tmp_path, part, node_devices=[{}])
     assert done.code == 0, done.output
-    names = [task.name.rpartition(" : ")[2] for task in done.tasks]
+    names = [task.name.rpartition(" : ")[2] for task in done.tasks if task.outcome != "skipped"]
     assert names[-1] == "Bring the fields into kubelet's configuration"
     assert not any(task.changed for task in done.tasks)
     assert node.state() == untouched
@@ -143,7 +156,8 @@ def test_the_playbooks_find_it(node: KubeletNode, tmp_path: Path) -> None:
     ):
         done = controller.run(playbook, "--tags", "kubelet", qat_kubernetes=True, **variables)
         assert done.code == 0, done.output
-        assert done.tasks[-1].name == f"accel.qat.kubelet : {name}"
-        assert not done.tasks[-1].changed
+        last = [task for task in done.tasks if task.outcome != "skipped"][-1]
+        assert last.name == f"accel.qat.kubelet : {name}"
+        assert not last.changed
     without = controller.run("accel.qat.site", "--tags", "kubelet", node_devices=variables["node_devices"])
-    assert without.tasks[-1].outcome == "skipped"
+    assert [task.name for task in without.tasks if task.name.startswith("accel.qat.kubelet")] == []

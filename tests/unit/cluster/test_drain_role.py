@@ -1,0 +1,448 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role drain, and what the playbook site makes of it, on a node of files: kubelet's sockets and the API server over HTTP.
+
+The role node would write to the machine that the tests run on: it is left out, or run in check mode.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS, forced_rules, pods_with_vfs
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.machine.controller import Controller, Run, Task
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
+from ansible_collections.accel.qat.tests.unit.cluster.site import CY, PF, VF0, VF1, NodeOfCluster
+from ansible_collections.accel.qat.tests.unit.kernel_args.machines import systemd_boot
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, VENV
+
+ROLE: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.drain"}}
+BACK: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.drain", "tasks_from": "uncordon"}}
+TELL: dict[str, t.Any] = {
+    "name": "Tell",
+    "ansible.builtin.debug": {
+        "msg": {
+            "kubelet": "{{ kubelet_drained | default('not set') }}",
+            "assumed": "{{ node_assume_drained | default('not set') }}",
+        }
+    },
+}
+# Other services take both VFs away.
+COMPRESSION = [{"services": ["dc"]}]
+EVICT = "accel.qat.drain : Cordon the node and evict the pods"
+GIVE_BACK = "accel.qat.drain : Take back a cordon of this role"
+
+
+class Site(NodeOfCluster, Controller):
+    """Ansible as the controller of such a node."""
+
+    def __init__(self, root: Path) -> None:
+        NodeOfCluster.__init__(self, root)
+        self._directory = root
+        # Its kubelet's files, where some are wanted.
+        self.node_root = root / "kubelet/root"
+        self.node_root.mkdir(parents=True)
+        # A boot loader that can be read without a command.
+        machine = systemd_boot()
+        for name, text in {**machine.files, **{f"/usr/sbin/{name}": "" for name in machine.commands}}.items():
+            path = root / f"boots{name}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o755)
+        (self.files.proc / "cmdline").write_text("root=UUID=0d3b7c1e ro quiet\n")
+        self.program("systemctl", f'echo "$@" >> {root}/systemctl.log')
+        self.cluster.pod_gone = self.gone
+
+    def inventory(self) -> str:
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_become": False,
+            # Of the machine that the tests run on, nothing is to be told.
+            "node_kernel_arguments": [],
+            "kubelet_when_missing": "skip",
+            "node_bootloader": "systemd-boot",
+            "drain_timeout": 5,
+        }
+        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": variables}})
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.root}/bin:{self.node_root.parent}/bin:{VENV / 'bin'}:{os.environ['PATH']}",
+            "K8S_AUTH_HOST": self.cluster.url,
+            "K8S_AUTH_API_KEY": TOKEN,
+            "NO_PROXY": "127.0.0.1",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+        }
+
+    def gone(self, pod: JsonObject) -> None:
+        self.kubelet.fake.pods.pop((pod["metadata"]["namespace"], pod["metadata"]["name"]), None)
+
+    def give(self, name: str, *vfs: str, owner: str = "ReplicaSet", **more: t.Any) -> None:
+        """A pod of the node that has these VFs."""
+        self.cluster.add_pod(name, owner, **more)
+        namespace, name = name.split("/")
+        if vfs:
+            self.kubelet.fake.pods[namespace, name] = {"main": {CY: list(vfs)}}
+
+    def open(self, vf: str) -> None:
+        """A process has the VF open, of a container that nobody knows."""
+        process = self.files.proc / "4711"
+        (process / "fd").mkdir(parents=True)
+        (process / "comm").write_text("qemu-kvm\n")
+        (process / "fd/7").symlink_to(f"/dev/vfio/{self.files.node(vf).name}")
+
+    def of_node(self, play: dict[str, t.Any]) -> str:
+        """The play, with the modules told where this node is; returns the path of its playbook."""
+        files = {"sysfs_root": "sys", "proc_root": "proc", "dev_root": "dev"}
+        roots = {name: str(self.files.root / place) for name, place in files.items()}
+        kubelet = {"root": str(self.node_root), "proc_root": str(self.node_root / "proc")}
+        devices = {**roots, "kubelet_root": str(self.root)}
+        play["module_defaults"] = {
+            "accel.qat.qat_devices": devices,
+            "accel.qat.qat_info": devices,
+            "accel.qat.kernel_args": {**roots, "root": str(self.root / "boots")},
+            "accel.qat.kubelet_config": kubelet,
+        }
+        path = self.root / "play.yml"
+        path.write_text(yaml.safe_dump([play]))
+        return str(path)
+
+    def tasks(self, *tasks: dict[str, t.Any], flags: t.Sequence[str] = (), **variables: t.Any) -> Run:
+        """These tasks, one after the other, of one play."""
+        play = {"hosts": "qat_nodes", "gather_facts": False, "tasks": list(tasks)}
+        return self.run(self.of_node(play), *flags, **variables)
+
+    def site(self, *flags: str, **variables: t.Any) -> Run:
+        """The playbook site, but for where the node is, and who is root there."""
+        (play,) = yaml.safe_load((CHECKOUT / "playbooks/site.yml").read_text())
+        (task,) = play["tasks"]
+        task["ansible.builtin.include_tasks"] = f"{CHECKOUT}/playbooks/{task['ansible.builtin.include_tasks']}"
+        return self.run(self.of_node({**play, "become": False}), *flags, **variables)
+
+
+@pytest.fixture
+def site() -> t.Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="qdr") as directory:
+        made = Site(Path(directory))
+        yield made
+        made.close()
+
+
+def names(run: Run) -> list[str]:
+    """The tasks that came to pass."""
+    return [task.name for task in run.tasks if task.outcome != "skipped"]
+
+
+def one(run: Run, name: str) -> Task:
+    (found,) = (task for task in run.tasks if task.name.rpartition(" : ")[2] == name)
+    return found
+
+
+def told(run: Run) -> t.Any:
+    return one(run, "Tell").result["msg"]
+
+
+# The devices.
+
+
+def test_only_the_pods_whose_vfs_go_are_evicted_and_the_node_comes_back(site: Site) -> None:
+    site.give("default/one", VF0)
+    site.give("default/other")
+    site.give("default/two", VF1)
+    run = site.tasks(ROLE, TELL, BACK, node_devices=COMPRESSION)
+    assert run.code == 0, run.output
+    assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one", "default/two"]
+    assert one(run, "Say which pods go, and why").result["msg"] == {
+        "evicted": ["default/one", "default/two"],
+        "why": ["VFs are taken from default/one, default/two"],
+    }
+    assert told(run) == {"kubelet": "not set", "assumed": []}
+    assert site.kubelet.fake.pods == {}
+    assert [task.name for task in run.tasks if task.changed] == [EVICT, GIVE_BACK]
+    assert site.cluster.pod_names() == ["default/other"]
+    assert site.cluster.cordoned() == (False, [])
+    # The devices themselves are the business of another role.
+    assert (site.files.devices / PF / "qat/cfg_services").read_text().strip() == "asym;sym"
+
+
+def test_a_kubelet_that_hears_of_it_later_is_waited_for(site: Site) -> None:
+    site.give("default/one", VF0)
+    later: list[threading.Timer] = []
+
+    def gone(pod: JsonObject) -> None:
+        later.append(threading.Timer(6, site.gone, [pod]))
+        later[0].start()
+
+    site.cluster.pod_gone = gone
+    run = site.tasks(ROLE, node_devices=COMPRESSION)
+    assert run.code == 0, run.output
+    assert site.kubelet.fake.pods == {}
+    assert one(run, "Wait until kubelet has taken the VFs back").result["attempts"] > 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "evicted"),
+    [
+        ([{"services": ["sym", "asym"]}], None),
+        ([{"services": ["sym", "asym"], "advertise": 1}], None),
+        ([{"services": ["dc"], "when_in_use": "skip"}], None),
+        ([{"services": ["dc"], "when_in_use": "force"}], ["default/one"]),
+        ([{"state": "absent"}], ["default/one"]),
+        ([{"services": ["dc", "dcc"]}], None),
+    ],
+    ids=["nothing to do", "no VF goes", "skip", "force", "the VFs go", "wrong rules"],
+)
+def test_which_rules_drain(site: Site, rules: list[dict[str, t.Any]], evicted: list[str] | None) -> None:
+    site.give("default/one", VF0)
+    run = site.tasks(ROLE, node_devices=rules)
+    assert run.code == 0, run.output
+    found = [task.result["evicted"] for task in run.tasks if task.name == EVICT]
+    assert found == ([] if evicted is None else [evicted])
+    assert site.cluster.cordoned() == ((False, []) if evicted is None else (True, [OURS]))
+    assert evicted is not None or not site.cluster.requests
+
+
+def test_nobody_has_a_vf(site: Site) -> None:
+    site.give("default/other")
+    run = site.tasks(ROLE, node_devices=COMPRESSION)
+    assert run.code == 0, run.output
+    assert site.cluster.requests == []
+
+
+@pytest.mark.parametrize("in_the_way", ["a process", "another driver", "a kubelet that is ill"])
+def test_nothing_is_drained_for_a_change_that_is_refused_all_the_same(site: Site, in_the_way: str) -> None:
+    site.give("default/one", VF0)
+    if in_the_way == "a process":
+        site.open(VF1)
+    elif in_the_way == "another driver":
+        site.files.bind(VF1, "uio_pci_generic")
+    else:
+        site.kubelet.stop()
+        devices = [{"PodUID": "11-22", "ContainerName": "main", "ResourceName": CY, "DeviceIDs": [VF0]}]
+        site.kubelet.checkpoint(devices, alive=["11-22"])
+    run = site.tasks(ROLE, node_devices=COMPRESSION)
+    assert run.code == 0, run.output
+    assert site.cluster.requests == []
+
+
+def test_the_process_of_a_pod_goes_with_it(site: Site) -> None:
+    site.give("default/one", VF0)
+    site.open(VF0)
+    run = site.tasks(ROLE, node_devices=COMPRESSION)
+    assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one"]
+
+
+def test_what_the_module_refuses_fails_the_run(site: Site) -> None:
+    site.give("default/one", VF0, owner="")
+    failed = site.tasks(ROLE, TELL, node_devices=COMPRESSION)
+    assert failed.code != 0
+    assert failed.tasks[-1].name == EVICT
+    assert "pod default/one without a controller" in failed.tasks[-1].message
+    assert site.cluster.cordoned() == (False, [])
+    done = site.tasks(ROLE, node_devices=COMPRESSION, drain_force=True)
+    assert done.code == 0, done.output
+
+
+def test_a_run_that_fails_leaves_the_cordon_to_the_next(site: Site) -> None:
+    site.give("default/one", VF0)
+    site.cluster.keep("default/one")
+    failed = site.tasks(ROLE, BACK, node_devices=COMPRESSION, drain_timeout=1)
+    assert failed.code != 0
+    assert "cannot be evicted within 1 seconds, and node node1 stays cordoned" in failed.tasks[-1].message
+    assert site.cluster.cordoned() == (True, [OURS])
+    site.cluster.budgets.clear()
+    assert site.tasks(ROLE, BACK, node_devices=COMPRESSION).code == 0
+    assert site.cluster.cordoned() == (False, [])
+
+
+# A reboot, which disrupts every pod.
+
+
+@pytest.mark.parametrize(
+    ("holds", "may_reboot", "drained"),
+    [(True, True, True), (False, True, False), (True, False, False)],
+    ids=["a pod has a VF", "no pod has one", "no reboot"],
+)
+def test_a_reboot(site: Site, holds: bool, may_reboot: bool, drained: bool) -> None:
+    site.give("default/other")
+    site.give("default/one", *([VF0] if holds else []))
+    rules = [{"services": ["sym", "asym"]}]
+    run = site.tasks(ROLE, node_devices=rules, node_reboot=may_reboot, node_kernel_arguments=["intel_iommu=on"])
+    assert run.code == 0, run.output
+    assert bool(site.cluster.cordoned()[0]) == drained, run.tasks
+    if drained:
+        assert one(run, "Say which pods go, and why").result["msg"] == {
+            "evicted": ["default/one", "default/other"],
+            "why": ["the node reboots, and pods have VFs"],
+        }
+
+
+# Kubelet.
+
+
+@pytest.fixture
+def kubelet(site: Site) -> t.Iterator[KubeletNode]:
+    state = {"/var/lib/kubelet/cpu_manager_state": '{"policyName":"none","defaultCpuSet":"","checksum":1}'}
+    made = KubeletNode(site.node_root.parent, **examples.kubeadm(files=state))
+    made.start()
+    site.node_root = made.root
+    yield made
+    made.end()
+
+
+STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_kubelet_gives_up_its_state(site: Site) -> None:
+    site.give("default/other")
+    site.give("default/agent", owner="DaemonSet")
+    rules = [{"services": ["sym", "asym"]}]
+    run = site.tasks(ROLE, TELL, BACK, {**TELL, "name": "Tell again"}, node_devices=rules, kubelet_configuration=STATIC)
+    assert run.code == 0, run.output
+    assert one(run, "Say which pods go, and why").result["msg"] == {
+        "evicted": ["default/other"],
+        "why": ["kubelet gives up what its CPU or memory manager has assigned"],
+    }
+    assert told(run)["kubelet"] is True
+    assert one(run, "Tell again").result["msg"]["kubelet"] is False
+    assert site.cluster.pod_names() == ["default/agent"]
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_another_field_of_kubelet_disrupts_nobody(site: Site) -> None:
+    site.give("default/other", VF0)
+    rules = [{"services": ["sym", "asym"]}]
+    run = site.tasks(ROLE, node_devices=rules, kubelet_configuration={"topologyManagerPolicy": "restricted"})
+    assert run.code == 0, run.output
+    assert site.cluster.requests == []
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_the_tags_say_what_is_drained_for(site: Site) -> None:
+    """The node's part waits for another run, so what it disrupts is left alone; and the reverse."""
+    site.give("default/one", VF0)
+    site.give("default/other")
+    both: dict[str, t.Any] = {"node_devices": COMPRESSION, "kubelet_configuration": STATIC, "qat_drain": True}
+    for flags, evicted in (
+        (("--tags", "node"), ["default/one"]),
+        (("--tags", "kubelet"), ["default/one", "default/other"]),
+        (("--tags", "drain", "--skip-tags", "kubelet"), ["default/one"]),
+        (("--skip-tags", "kubelet,device_plugin"), ["default/one"]),
+        (("--skip-tags", "kubelet,device_plugin,node"), None),
+        (("--skip-tags", "drain,device_plugin,node,kubelet"), None),
+        (("--tags", "verify"), None),
+    ):
+        run = site.site("--check", *flags, qat_kubernetes=True, **both)
+        assert run.code == 0, (flags, run.output)
+        found = [task.result["evicted"] for task in run.tasks if task.name == EVICT]
+        assert found == ([evicted] if evicted else []), flags
+        assert (GIVE_BACK in names(run)) == (flags[1] not in ("drain", "verify")), flags
+
+
+# The playbook.
+
+
+def roles(run: Run) -> list[str]:
+    """Which roles had tasks of their own, in their order. Each role looks at its variables, whatever the tags."""
+    own = (
+        task.name.partition(" : ")
+        for task in run.tasks
+        if " : Validating" not in task.name and task.outcome != "skipped"
+    )
+    return list(dict.fromkeys(role.removeprefix("accel.qat.") for role, _colon, name in own if name))
+
+
+def test_check_mode_says_who_would_go_and_goes_on(site: Site) -> None:
+    site.give("default/one", VF0)
+    run = site.site(
+        "--check", "--skip-tags", "device_plugin", node_devices=COMPRESSION, qat_kubernetes=True, qat_drain=True
+    )
+    assert run.code == 0, run.output
+    assert one(run, "Say which pods go, and why").result["msg"]["evicted"] == ["default/one"]
+    assert one(run, "Bring the QAT devices to their configuration").result["steps"][0]["disrupts"] == [VF0, VF1]
+    assert roles(run) == ["node", "kubelet", "drain"]
+    assert site.cluster.pod_names() == ["default/one"]
+    assert site.cluster.cordoned() == (False, [])
+
+
+def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
+    site.give("default/one", VF0)
+    failed = site.site("--check", "--skip-tags", "device_plugin", node_devices=COMPRESSION, qat_kubernetes=True)
+    assert failed.code != 0
+    assert "pod default/one (container main) has 0000:6b:00.1 open" in failed.tasks[-1].message
+    assert site.cluster.requests == []
+
+
+def test_a_node_without_kubernetes_has_few_tasks(site: Site) -> None:
+    """A run on a node that is as configured has as many, but for the handler."""
+    run = site.site("--check", node_devices=[{}], qat_drain=True, node_kernel_arguments=["quiet"])
+    assert run.code == 0, run.output
+    assert len([task for task in run.tasks if not task.name.endswith("Tell systemd")]) <= 12
+    assert roles(run) == ["node"]
+
+
+@pytest.mark.parametrize("kubernetes", [False, True])
+def test_the_tag_node_runs_the_role_node_and_its_handler(site: Site, kubernetes: bool) -> None:
+    run = site.site("--check", "--tags", "node", node_devices=[{}], qat_kubernetes=kubernetes)
+    assert run.code == 0, run.output
+    assert roles(run) == ["node"]
+    assert run.tasks[-1].name == "accel.qat.node : Tell systemd"
+    assert [task.name for task in run.tasks].count("accel.qat.node : Tell systemd") == 1
+
+
+def test_the_handler_runs_once_where_the_role_was_loaded_twice(site: Site) -> None:
+    run = site.site("--check", "--tags", "node", node_devices=[{}], qat_kubernetes=True, qat_drain=True)
+    assert run.code == 0, run.output
+    assert [task.name for task in run.tasks].count("accel.qat.node : Tell systemd") == 1
+
+
+def test_each_tag_runs_its_part(site: Site) -> None:
+    given: dict[str, t.Any] = {"node_devices": [{}], "qat_kubernetes": True, "qat_drain": True}
+    assert roles(site.site("--check", "--tags", "kubelet", **given)) == ["kubelet", "drain"]
+    assert roles(site.site("--check", "--tags", "drain", **given)) == ["node", "kubelet"]
+    assert roles(site.site("--check", "--tags", "uncordon", **given)) == ["drain"]
+    without = {**given, "qat_kubernetes": False}
+    for tag in ("kubelet", "device_plugin", "verify", "drain", "uncordon"):
+        assert roles(site.site("--check", "--tags", tag, **without)) == []
+
+
+# The filters.
+
+
+def test_forced_rules() -> None:
+    rules: list[dict[str, t.Any]] = [
+        {"services": ["dc"]},
+        {"when_in_use": "skip"},
+        {"when_in_use": "fail"},
+        {"when_in_use": "force"},
+    ]
+    forced = ["force", "skip", "force", "force"]
+    assert [rule["when_in_use"] for rule in forced_rules(rules)] == forced
+    assert rules[0] == {"services": ["dc"]}
+
+
+def test_pods_with_vfs() -> None:
+    def holder(pod: str, pid: int | None = None) -> dict[str, t.Any]:
+        return {"pid": pid, "command": "", "container": "", "pod": pod, "note": ""}
+
+    vfs = [
+        {"address": VF0, "held_by": [holder("default/b"), holder("", 7), holder("default/a")]},
+        {"address": VF1, "held_by": [holder("with uid 11-22"), holder("default/c"), holder("default/b")]},
+    ]
+    node = {"devices": [{"vfs": vfs}]}
+    assert pods_with_vfs(node) == ["default/a", "default/b", "default/c"]
+    assert pods_with_vfs(node, [VF0]) == ["default/a", "default/b"]
+    assert pods_with_vfs(node, []) == []
+    assert pods_with_vfs({}) == []
