@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 import sys
 import time
 import typing as t
 from collections.abc import Sequence
 
 from . import stages, tally
-from .shell import CommandFailed, Shell
+from .shell import CommandFailed, Shell, Terminated, terminate
 
 Result = t.Literal["passed", "FAILED", "not run"]
 
@@ -69,7 +70,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools.checks", description=__doc__)
     parser.add_argument("stages", nargs="+", choices=[*stages.STAGES, "all"], metavar="STAGE", help=stages.overview())
     names: list[str] = parser.parse_args().stages
-    outcomes = run(list(stages.STAGES) if "all" in names else names)
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        outcomes = run(list(stages.STAGES) if "all" in names else names)
+    except (KeyboardInterrupt, Terminated):
+        print("==> ended before all was done", flush=True)
+        return 1
     print_table(outcomes)
     return int(any(outcome.result != "passed" for outcome in outcomes))
 

@@ -18,6 +18,15 @@ TREE = BUILD / "tree"
 COLLECTION = TREE / "ansible_collections" / "accel" / "qat"
 
 
+class Terminated(BaseException):
+    """SIGTERM asked the checks to end; a BaseException so that nothing but clean-up catches it."""
+
+
+def terminate(_number: int, _frame: object) -> None:
+    """Handle SIGTERM."""
+    raise Terminated
+
+
 class CommandFailed(Exception):
     """A command of a check returned something else than 0."""
 
@@ -77,12 +86,22 @@ class Shell:
         self, words: list[str], cwd: Path, environment: dict[str, str | Path], stdout: int | None
     ) -> subprocess.CompletedProcess[str]:
         added = {name: str(value) for name, value in environment.items()}
-        return subprocess.run(
+        process = subprocess.Popen(
             words,
             cwd=cwd,
             env={**self.environment, **added},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             text=True,
-            check=False,
         )
+        # Not subprocess.run, which would kill it, virtual machines and all, instead of letting it clear away.
+        try:
+            said, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.wait()  # the terminal has told it too
+            raise
+        except Terminated:
+            process.terminate()
+            process.wait()
+            raise
+        return subprocess.CompletedProcess(words, process.returncode, said)

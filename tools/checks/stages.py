@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import environments, interpreters
 from .sanity import sanity
-from .shell import BUILD, CHECKOUT, COLLECTION, Shell
+from .shell import BUILD, CHECKOUT, COLLECTION, Shell, Terminated
 
 # Controller and tests are written for 3.11, what a managed node runs for 3.9.
 OLDEST_NODE_PYTHON = "3.9"
@@ -87,7 +87,12 @@ def cluster(shell: Shell) -> None:
 
 def molecule(shell: Shell) -> None:
     """The collection on the virtual QAT machine, from untouched to verified."""
-    shell.run("molecule", "test", "--all", MOLECULE_EPHEMERAL_DIRECTORY=BUILD / "molecule")
+    state = BUILD / "molecule"
+    try:
+        shell.run("molecule", "test", "--all", MOLECULE_EPHEMERAL_DIRECTORY=state)
+    except (KeyboardInterrupt, Terminated):
+        shell.run("molecule", "destroy", "--all", MOLECULE_EPHEMERAL_DIRECTORY=state)
+        raise
 
 
 STAGES: dict[str, Callable[[Shell], None]] = {

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests that are told to end clear away first, alone or side by side."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.tools.checks.shell import TREE
+
+CONFTEST = """
+import time
+import pytest
+from ansible_collections.accel.qat.tests.conftest import pytest_configure
+
+@pytest.fixture
+def machine(request):
+    machine = request.config.rootpath / f"machine-{request.node.name}"
+    machine.touch()
+    yield
+    time.sleep(0.5)
+    machine.unlink()
+"""
+TESTS = """
+import time
+def test_first(machine): time.sleep(60)
+def test_second(machine): time.sleep(60)
+"""
+SECONDS = 60.0
+
+
+def wait_for(true: Callable[[], bool], running: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_a_test_set_up_is_gone_after_sigterm(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_it.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", f"--numprocesses={workers}", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(TREE)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: len([*tmp_path.glob("machine-*")]) == max(workers, 1), running)
+        running.send_signal(signal.SIGTERM)
+        said, _ = running.communicate(timeout=SECONDS)
+    assert "KeyboardInterrupt" in said
+    assert [*tmp_path.glob("machine-*")] == []
