@@ -34,7 +34,7 @@ def listening(pid: int) -> list[str]:
 def test_nothing_listens_but_on_loopback(cluster: Cluster) -> None:
     pids = {name: processes.pid(cluster.directory, name) for name in control_plane.PROGRAMS}
     found = {name: listening(pid) for name, pid in pids.items() if pid is not None}
-    assert found == {"etcd": [], "kube-apiserver": [LOOPBACK], "kube-scheduler": []}
+    assert found == {"etcd": [], "tunnel": [], "kube-apiserver": [LOOPBACK], "kube-scheduler": []}
 
 
 def test_keys_and_tokens_are_private(cluster: Cluster) -> None:
@@ -59,7 +59,7 @@ def test_a_start_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Machine, "start", fail)
     with pytest.raises(LabError, match="no machine today"):
         Cluster.up(name)
-    assert len(started) == 3
+    assert len(started) == len(control_plane.PROGRAMS)
     assert not [pid for pid in started if pid is None or Path(f"/proc/{pid}").exists()]
     assert not directory.exists()
     assert name not in clusters.names()

@@ -7,9 +7,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from . import console, host, image, machine, relay
-from .cluster import cluster
+from .cluster import cluster, tunnel
 from .cluster.cluster import Cluster
 from .errors import LabError
 from .hardware import DEFAULT_PFS, GENERATIONS, Hardware
@@ -69,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     pipe = command("relay", _relay, "connect standard input and output to a port (used by QEMU)")
     pipe.add_argument("host")
     pipe.add_argument("port", type=int)
+    proxy = command("tunnel", _tunnel, "connect to machines for whoever asks at a socket (used by kube-apiserver)")
+    proxy.add_argument("socket", type=Path)
     return parser
 
 
@@ -213,3 +216,7 @@ def _cluster_kubeconfig(options: argparse.Namespace) -> None:
 
 def _relay(options: argparse.Namespace) -> None:
     relay.run(options.host, options.port)
+
+
+def _tunnel(options: argparse.Namespace) -> None:
+    tunnel.serve(options.socket)

@@ -323,7 +323,7 @@ def _install_files(root: Path) -> None:
 def _install_kubelet(root: Path) -> None:
     shutil.copytree(KUBERNETES_SOURCES / "files", root, dirs_exist_ok=True, copy_function=_copy_for_root)
     shutil.copy(programs.directory() / "kubelet", root / "usr/bin")
-    (root / "etc/kubernetes").mkdir()
+    (root / "etc/kubernetes/pki").mkdir(parents=True)
     applets = host.run(["chroot", root, "busybox", "--list"]).split()
     pod_image.write(root / "usr/local/share/pod-image.tar", root / "bin/busybox", applets)
     host.run(["systemctl", "--root", root, "enable", "containerd.service", "pod-image.service"])

@@ -80,6 +80,10 @@ class Connection:
             raise CommandFailed(command, result.rc, result.stderr or result.stdout)
         return result
 
+    def forward(self, address: str) -> list[str]:
+        """The command line that connects standard input and output to HOST:PORT as the machine sees it."""
+        return ["ssh", *self.options, *self._shared, "-W", address, f"{USER}@{HOST}"]
+
     def put(self, data: bytes, path: str, mode: int = 0o644) -> None:
         """Write a file in the machine, in one step: it is there completely or not at all."""
         target, aside = shlex.quote(path), shlex.quote(f"{path}.put")

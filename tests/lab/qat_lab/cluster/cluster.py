@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NODE_MEMORY = 2048
 """MiB of a machine that runs kubelet, containerd and some dozens of pods of ours."""
 PATIENCE = 300.0
+CONTAINERS = ("main", "second", "third")
 PODS = "/api/v1/namespaces/default/pods"
 FINAL = ("Succeeded", "Failed")
 
@@ -130,6 +131,10 @@ class Cluster:
             raise
         return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
+    def cordoned(self, node: str = "") -> bool:
+        """Whether the scheduler is told to leave the node alone."""
+        return bool(self.node(node)["spec"].get("unschedulable"))
+
     def wait_until_ready(self) -> None:
         """Wait until all nodes are ready."""
         for node in self.nodes:
@@ -165,18 +170,20 @@ class Cluster:
 
     # Pods.
 
-    def create_pod(self, name: str, resources: dict[str, int] | None = None, **specification: Any) -> Document:
-        """Make a pod of one container that does nothing, with so many units of extended resources.
+    def create_pod(self, name: str, *resources: dict[str, int], **specification: Any) -> Document:
+        """Make a pod of containers that do nothing, each with so many units of extended resources; of one without any if none is given.
 
-        The specification is what else its spec shall have, such as nodeName.
+        The containers are main, second and third. The specification is what else its spec shall have, such as nodeName.
         """
-        limits = {resource: str(number) for resource, number in (resources or {}).items()}
-        container = {
-            "name": "main",
-            "image": pod_image.NAME,
-            "imagePullPolicy": "Never",
-            "resources": {"limits": limits},
-        }
+        containers = [
+            {
+                "name": container,
+                "image": pod_image.NAME,
+                "imagePullPolicy": "Never",
+                "resources": {"limits": {resource: str(number) for resource, number in wanted.items()}},
+            }
+            for container, wanted in zip(CONTAINERS, resources or ({},), strict=False)
+        ]
         return self.api.post(
             PODS,
             {
@@ -184,7 +191,7 @@ class Cluster:
                 "kind": "Pod",
                 "metadata": {"name": name},
                 "spec": {
-                    "containers": [container],
+                    "containers": containers,
                     "restartPolicy": "Never",
                     "enableServiceLinks": False,
                     "terminationGracePeriodSeconds": 5,
@@ -220,9 +227,13 @@ class Cluster:
 
         return str(self.wait_for(f"that pod {name} is unschedulable", words, bool))
 
-    def environment(self, name: str) -> dict[str, str]:
-        """The environment of the container of a running pod."""
-        return dict(line.split("=", 1) for line in self.execute(name, "env").splitlines() if "=" in line)
+    def log(self, name: str) -> str:
+        """What the container of a pod has printed, by the API."""
+        return self.api.text(f"{PODS}/{name}/log")
+
+    def environment(self, name: str, container: str = "main") -> dict[str, str]:
+        """The environment of a container of a running pod."""
+        return dict(line.split("=", 1) for line in self.execute(name, "env", container).splitlines() if "=" in line)
 
     def delete_pod(self, name: str) -> None:
         """Remove a pod, and wait until kubelet has ended it and it is gone; it is no error if there is none."""
@@ -241,10 +252,10 @@ class Cluster:
         """Names of all pods."""
         return [pod["metadata"]["name"] for pod in self.api.get(PODS)["items"]]
 
-    def execute(self, name: str, command: str) -> str:
-        """What a shell command in the container of a running pod prints, without kube-apiserver; CommandFailed if it fails."""
+    def execute(self, name: str, command: str, container: str = "main") -> str:
+        """What a shell command in a container of a running pod prints, without kube-apiserver; CommandFailed if it fails."""
         pod = self.pod(name)
-        container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        (status,) = (status for status in pod["status"]["containerStatuses"] if status["name"] == container)
         words = [
             "ctr",
             "--namespace",
@@ -253,7 +264,7 @@ class Cluster:
             "exec",
             "--exec-id",
             "lab",
-            container,
+            status["containerID"].removeprefix("containerd://"),
             "/bin/sh",
             "-c",
             command,
@@ -301,6 +312,7 @@ def _start_node(directory: Path, node: str, hardware: Hardware, forward: str) ->
     """Start a machine and let its kubelet join, now and after every reboot."""
     started = Machine.start(node, hardware, [forward], flavour=image.Flavour.NODE)
     started.put(control_plane.kubeconfig_of_node(directory, node), "/etc/kubernetes/kubelet.conf", 0o600)
+    started.put(control_plane.authority(directory), "/etc/kubernetes/pki/ca.crt")
     started.run("systemctl enable --quiet --now kubelet")
 
 

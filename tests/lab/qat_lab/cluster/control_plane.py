@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The control plane of a cluster, on this host: etcd, kube-apiserver and kube-scheduler.
+"""The control plane of a cluster, on this host: etcd, kube-apiserver with its way to the kubelets, and kube-scheduler.
 
-kube-apiserver listens on 127.0.0.1; etcd on Unix sockets in the directory of the cluster; the scheduler on nothing.
+kube-apiserver listens on 127.0.0.1; etcd and the tunnel on Unix sockets in the directory of the cluster; the scheduler on nothing.
 There is no controller manager: nodes get no taints, pods need no service account, and a namespace is never cleared away.
 """
 
@@ -13,11 +13,13 @@ import contextlib
 import json
 import secrets
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING
 
 from .. import host, image, processes
 from ..errors import LabError
+from ..paths import SOURCES
 from . import programs
 from .api import Api, ApiError
 
@@ -34,12 +36,14 @@ ADMIN = "admin"
 SCHEDULER = "system:kube-scheduler"
 
 # In this order they are started, and in the other stopped.
-PROGRAMS = ("etcd", "kube-apiserver", "kube-scheduler")
+PROGRAMS = ("etcd", "tunnel", "kube-apiserver", "kube-scheduler")
 START_SECONDS = 120
 TRIES = 3
 
 # etcd wants an address with a port, and takes the whole of it as the name of a socket in its directory.
 _CLIENTS, _PEERS = "unix://etcd.sock:1", "unix://peer.sock:1"
+
+_TUNNEL = "tunnel.sock"
 
 
 def start(directory: Path, nodes: Sequence[str]) -> None:
@@ -50,7 +54,9 @@ def start(directory: Path, nodes: Sequence[str]) -> None:
     directory.mkdir(parents=True, mode=0o700)
     _make_certificate(directory)
     _make_tokens(directory, nodes)
+    _write_egress(directory)
     processes.start(directory, "etcd", _etcd())
+    processes.start(directory, "tunnel", [sys.executable, str(SOURCES / "lab"), "tunnel", _TUNNEL])
     # kube-apiserver waits 20 s before it tries a second time.
     _wait_for_etcd(directory)
     _start_api_server(directory)
@@ -102,6 +108,11 @@ def wait(directory: Path) -> None:
         time.sleep(0.2)
 
 
+def authority(directory: Path) -> bytes:
+    """The certificate by which a kubelet knows kube-apiserver when that is the one who connects."""
+    return (directory / "server.crt").read_bytes()
+
+
 def kubeconfig_of_node(directory: Path, node: str) -> bytes:
     """The file by which a kubelet in a machine knows kube-apiserver, and is known by it."""
     return _kubeconfig(f"https://{GUEST_ADDRESS}:{GUEST_PORT}", directory, _node_user(node))
@@ -111,12 +122,26 @@ def kubeconfig_of_node(directory: Path, node: str) -> bytes:
 
 
 def _make_certificate(directory: Path) -> None:
-    """A certificate of the server that is its own authority; its key also signs what little the API wants signed."""
+    """A certificate of the server that is its own authority; its key also signs what little the API wants signed.
+
+    To kubelets the server shows it too, as a client that may do everything.
+    """
     names = f"subjectAltName=IP:{HOST},IP:{GUEST_ADDRESS}"
     # Python 3.13 and newer wants the use of an authority's key said.
     use = "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign"
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=kube-apiserver"]
-    words += ["-addext", names, "-addext", use, "-keyout", "server.key", "-out", "server.crt"]
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"]
+    words += [
+        "-subj",
+        "/O=system:masters/CN=kube-apiserver",
+        "-addext",
+        names,
+        "-addext",
+        use,
+        "-keyout",
+        "server.key",
+        "-out",
+        "server.crt",
+    ]
     host.run(words, cwd=directory)
 
 
@@ -126,6 +151,18 @@ def _make_tokens(directory: Path, nodes: Iterable[str]) -> None:
     (directory / "tokens.json").write_text(json.dumps(tokens))
     lines = [f'{tokens[user]},{user},{user},"{group}"' for user, group in users.items()]
     (directory / "tokens.csv").write_text("\n".join(lines) + "\n")
+
+
+def _write_egress(directory: Path) -> None:
+    """Tell kube-apiserver to take the tunnel to all that is in the cluster."""
+    transport = {"uds": {"udsName": _TUNNEL}}
+    connection = {"proxyProtocol": "HTTPConnect", "transport": transport}
+    document = {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": connection}],
+    }
+    (directory / "egress.json").write_text(json.dumps(document, indent=2) + "\n")
 
 
 def _tokens(directory: Path) -> dict[str, str]:
@@ -188,6 +225,11 @@ def _api_server(number: int) -> list[str]:
         "--service-account-key-file=server.key",
         "--service-cluster-ip-range=10.89.0.0/16",
         "--endpoint-reconciler-type=none",
+        # By its name, which is that of a machine: the tunnel finds it.
+        "--kubelet-preferred-address-types=Hostname",
+        "--kubelet-client-certificate=server.crt",
+        "--kubelet-client-key=server.key",
+        "--egress-selector-config-file=egress.json",
     ]
 
 
