@@ -5,24 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from ansible_collections.accel.qat.tests.cluster.steps import include
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
-from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
+from ansible_collections.accel.qat.tests.machine.controller import Controller
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
 CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
+UNIT = "accel-qat-device-plugin.service"
+RELEASES = "/opt/accel-qat/device-plugin"
 RULES = ({"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12}, {"services": ["sym", "asym"]})
-
-
-def include(controller: Controller, entry_point: str, **variables: Any) -> Run:
-    task = {"name": "accel.qat.device_plugin", "tasks_from": entry_point}
-    run = controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": variables}])
-    assert run.code == 0, run.output
-    return run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,9 +25,9 @@ def plugin(cluster: Cluster, node: Node, controller: Controller) -> Iterator[Non
     """The role's work on a node with VFs; all of it is taken back."""
     assert node.apply(*RULES).code == 0
     node.run("mkdir /etc/accel-qat; cp /root/node.json /etc/accel-qat")
-    include(controller, "main")
+    include(controller, "device_plugin")
     yield
-    include(controller, "teardown")
+    include(controller, "device_plugin", "teardown")
     node.run("rm -r /etc/accel-qat")
     assert node.apply({"vfs": 0}).code == 0
     # Five minutes later the capacity goes too.
@@ -52,9 +47,9 @@ def tidy(no_pods: None) -> None:
     """No test leaves a pod."""
 
 
-def given(cluster: Cluster, pod: str) -> list[str]:
-    """The VFs that a running pod was given, by its environment."""
-    environment = cluster.environment(pod)
+def given(cluster: Cluster, pod: str, container: str = "main") -> list[str]:
+    """The VFs that a container of a running pod was given, by its environment."""
+    environment = cluster.environment(pod, container)
     return [value for name, value in sorted(environment.items()) if name.startswith("QAT")]
 
 
@@ -78,6 +73,21 @@ def test_a_pod_that_asks_for_none_gets_none(cluster: Cluster, vfs: dict[str, str
     cluster.wait_for_phase("none")
     assert given(cluster, "none") == []
     assert cluster.execute("none", "ls /dev").split().count("vfio") == 0
+
+
+def test_each_container_gets_its_own(cluster: Cluster, node: Node, vfs: dict[str, str]) -> None:
+    cluster.create_pod("two", {CY: 1, DC: 1}, {CY: 2})
+    cluster.wait_for_phase("two")
+    # Each resource has a QAT0, so these names tell the VFs of a container with two resources apart.
+    environment = cluster.environment("two")
+    crypto, compression = environment["PCIDEVICE_QAT_INTEL_COM_CY"], environment["PCIDEVICE_QAT_INTEL_COM_DC"]
+    second = given(cluster, "two", "second")
+    assert len(second) == 2
+    assert {crypto, *second} <= {*vfs}
+    assert crypto not in second
+    assert compression in [vf["address"] for vf in node.devices()[SECOND]["vfs"]][:12]
+    nodes = cluster.execute("two", "ls /dev/vfio", "second").split()
+    assert sorted(nodes) == sorted([*(vfs[vf] for vf in second), "vfio"])
 
 
 def test_a_pod_waits_until_another_gives_its_vf_back(cluster: Cluster, vfs: dict[str, str]) -> None:
@@ -109,6 +119,36 @@ def test_a_restart_of_kubelet_costs_no_pod_its_vf(cluster: Cluster) -> None:
     started = cluster.wait_for_phase("one")["status"]["containerStatuses"]
     before = given(cluster, "one")
     cluster.restart_kubelet()
+    cluster.wait_for_offer(CY, 16)
+    cluster.create_pod("others", {CY: 15})
+    cluster.wait_for_phase("others")
+    assert before[0] not in given(cluster, "others")
+    assert cluster.pod("one")["status"]["containerStatuses"] == started
+
+
+def test_a_restart_of_the_plugin_costs_no_pod_its_vf(cluster: Cluster, node: Node) -> None:
+    cluster.create_pod("one", {CY: 1})
+    started = cluster.wait_for_phase("one")["status"]["containerStatuses"]
+    before = given(cluster, "one")
+    node.run(f"systemctl restart {UNIT}")
+    cluster.wait_for_offer(CY, 16)
+    cluster.create_pod("others", {CY: 15})
+    cluster.wait_for_phase("others")
+    assert before[0] not in given(cluster, "others")
+    assert cluster.pod("one")["status"]["containerStatuses"] == started
+
+
+def test_an_upgrade_costs_no_pod_its_vf(cluster: Cluster, node: Node, controller: Controller) -> None:
+    newest = node.run(f"readlink {RELEASES}/current").strip()
+    node.run(f"cp -a {RELEASES}/{newest} {RELEASES}/0.0.9-previous")
+    include(controller, "device_plugin", device_plugin_release="0.0.9-previous")
+    cluster.wait_for_offer(CY, 16)
+    cluster.create_pod("one", {CY: 1})
+    started = cluster.wait_for_phase("one")["status"]["containerStatuses"]
+    before = given(cluster, "one")
+
+    include(controller, "device_plugin")
+    assert node.run(f"readlink {RELEASES}/current").strip() == newest
     cluster.wait_for_offer(CY, 16)
     cluster.create_pod("others", {CY: 15})
     cluster.wait_for_phase("others")

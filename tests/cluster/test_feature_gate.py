@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the gate DevicePlugins does to a kubelet that still has it: with it off, there is nobody to register with."""
+"""The gate DevicePlugins of a kubelet that still has it: off, there is nobody to register with, and the role switches it on."""
 
 from __future__ import annotations
 
@@ -8,24 +8,73 @@ from collections.abc import Iterator
 
 import pytest
 
+from ansible_collections.accel.qat.tests.cluster.steps import include
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
+from ansible_collections.accel.qat.tests.machine.controller import Controller
 from ansible_collections.accel.qat.tests.machine.node import Node
 
-ARGUMENTS = "/etc/default/kubelet"
+CONFIGURATION = "/var/lib/kubelet/config.yaml"
 SOCKET = "/var/lib/kubelet/device-plugins/kubelet.sock"
+OFF = """
+# Somebody's decision.
+featureGates:
+  DevicePlugins: false  # for now
+"""
+
+# These tests are one story, in this order.
 
 
 @pytest.fixture(scope="module", autouse=True)
-def arguments(cluster: Cluster, node: Node) -> Iterator[None]:
-    """kubelet's arguments are put back."""
-    node.run(f"cp {ARGUMENTS} /root/arguments")
-    yield
-    cluster.restart_kubelet(f"cp /root/arguments {ARGUMENTS}")
-
-
-@pytest.mark.parametrize(("gate", "socket"), [("false", False), ("true", True)])
-def test_the_socket_is_there_when_the_gate_is_on(cluster: Cluster, node: Node, gate: str, socket: bool) -> None:
+def switched_off(cluster: Cluster, node: Node) -> Iterator[None]:
+    """A kubelet whose configuration has the gate off. Afterwards it is as it was."""
+    node.run(f"cp -p {CONFIGURATION} /root/config.yaml")
+    node.machine.put((node.run(f"cat {CONFIGURATION}") + OFF).encode(), "/root/off.yaml")
     # A kubelet that was stopped leaves its socket behind.
-    given = f"echo KUBELET_EXTRA_ARGS=--feature-gates=DevicePlugins={gate} > {ARGUMENTS}"
-    cluster.restart_kubelet(f"rm -f {SOCKET}; {given}")
-    assert node.machine.run(f"test -S {SOCKET}", check=False).rc == (0 if socket else 1)
+    cluster.restart_kubelet(f"rm -f {SOCKET}; cp /root/off.yaml {CONFIGURATION}")
+    yield
+    cluster.restart_kubelet(f"cp -p /root/config.yaml {CONFIGURATION}")
+
+
+def has_socket(node: Node) -> bool:
+    return node.machine.run(f"test -S {SOCKET}", check=False).rc == 0
+
+
+def test_without_the_gate_there_is_no_socket(node: Node) -> None:
+    assert not has_socket(node)
+
+
+def test_the_role_switches_it_on(cluster: Cluster, node: Node, controller: Controller) -> None:
+    api = {"kubelet_kubeconfig": str(cluster.kubeconfig), "kubelet_node_name": cluster.nodes[0]}
+    run = include(controller, "kubelet", kubelet_timeout=300, **api)
+    (result,) = (task.result for task in run.tasks if task.changed)
+    assert (result["kubelet_version"], result["restarted"], result["proven"]) == ("1.20.2", True, True)
+    # On is what this kubelet has it without a word.
+    verdicts = {gate["gate"]: gate["verdict"] for gate in result["gates"]}
+    assert verdicts["DevicePlugins"] == "remove"
+    assert "DevicePlugins" not in node.run(f"cat {CONFIGURATION}")
+    assert has_socket(node)
+    assert cluster.ready()
+
+
+def test_a_second_run_changes_nothing(controller: Controller) -> None:
+    assert [task for task in include(controller, "kubelet", kubelet_timeout=300).tasks if task.changed] == []
+
+
+def test_a_gate_that_kubelet_does_not_know_is_refused(cluster: Cluster, node: Node, controller: Controller) -> None:
+    before = node.run(f"cat {CONFIGURATION}")
+    task = {"name": "accel.qat.kubelet"}
+    wanted = {"kubelet_configuration": {"featureGates": {"DevicePlugin": True}}}
+    run = controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": wanted}])
+    assert run.code != 0
+    assert run.tasks[-1].message == (
+        "configuration.featureGates.DevicePlugin: kubelet 1.20 is not known to have a gate DevicePlugin, "
+        "and with it would not start; leave it out; nothing was written"
+    )
+    assert node.run(f"cat {CONFIGURATION}") == before
+    assert cluster.ready()
+
+
+def test_teardown_puts_the_decision_back(cluster: Cluster, node: Node, controller: Controller) -> None:
+    include(controller, "kubelet", "teardown", kubelet_timeout=300)
+    assert "DevicePlugins: false  # for now" in node.run(f"cat {CONFIGURATION}")
+    assert cluster.ready()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.accel.qat.tests.lab.qat_lab import pod_image
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
@@ -42,8 +43,8 @@ def settings(cluster: Cluster) -> dict[str, Any]:
         "qat_verify": True,
         "verify_kubeconfig": str(cluster.kubeconfig),
         "verify_node_name": cluster.nodes[0],
-        # Its findings are read from the pod's log, and this cluster's API server does not reach kubelet for that.
-        "verify_pod": False,
+        "verify_image": pod_image.NAME,
+        "verify_image_pull_policy": "Never",
     }
 
 
@@ -61,6 +62,8 @@ def test_from_untouched_to_a_pod_with_its_vf(cluster: Cluster, provisioned: Run)
     found = {check["check"]: check["ok"] for check in report["verify_result"]["checks"]}
     assert set(found.values()) == {True}
     assert {"the QAT devices", "kubelet and the device plugin", f"allocatable {CY}", f"allocatable {DC}"} <= set(found)
+    assert {"the test pod", f"VF of {CY}", f"VF of {DC}", f"{CY} after the pod", f"{DC} after the pod"} <= set(found)
+    assert cluster.pods() == []
     cluster.create_pod("first", {CY: 1})
     cluster.wait_for_phase("first")
     assert cluster.environment("first")["QAT0"].startswith("0000:6b:")
@@ -74,7 +77,28 @@ def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str
 
 
 @pytest.mark.usefixtures("no_pods")
-def test_a_change_waits_for_the_pod_that_has_a_vf(
+def test_a_reboot_brings_all_of_it_back(cluster: Cluster, node: Node, provisioned: Run) -> None:
+    assert provisioned.code == 0
+    cluster.create_pod("lasts", {CY: 1}, restartPolicy="Always")
+    cluster.wait_for_phase("lasts")
+    vf = cluster.environment("lasts")["QAT0"]
+    node.machine.reboot()
+    cluster.wait_until_ready()
+    cluster.wait_for_offer(CY, 16)
+    cluster.wait_for_offer(DC, 12)
+
+    def restarts() -> int:
+        (status,) = cluster.pod("lasts")["status"]["containerStatuses"]
+        return int(status["restartCount"]) if status["ready"] else 0
+
+    cluster.wait_for("that the pod runs again", restarts, lambda number: number == 1)
+    assert cluster.environment("lasts")["QAT0"] == vf
+    group = node.run(f"basename $(readlink {DEVICES}/{vf}/iommu_group)").strip()
+    assert cluster.execute("lasts", f"exec 3<> /dev/vfio/{group} && echo opened").strip() == "opened"
+
+
+@pytest.mark.usefixtures("no_pods")
+def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
     cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any]
 ) -> None:
     cluster.create_pod("one", {CY: 1})
@@ -85,10 +109,23 @@ def test_a_change_waits_for_the_pod_that_has_a_vf(
     assert node.devices()[FIRST]["services"] == ["sym", "asym"]
     assert json.loads(node.run("cat /etc/accel-qat/node.json"))["devices"][1]["services"] == ["sym", "asym"]
 
-    cluster.delete_pod("one")
-    run = controller.run("accel.qat.site", **{**settings, "node_devices": COMPRESSION, "qat_verify": False})
+    cluster.create_pod("none")
+    cluster.wait_for_phase("none")
+    # Pods of tests have no controller that would start them elsewhere.
+    draining = {"qat_drain": True, "drain_force": True, "drain_kubeconfig": str(cluster.kubeconfig)}
+    wanted = {**settings, **draining, "drain_node_name": cluster.nodes[0], "node_devices": COMPRESSION}
+    checked = controller.run("accel.qat.site", "--check", **wanted)
+    assert checked.code == 0, checked.output
+    assert sorted(cluster.pods()) == ["none", "one"]
+    assert not cluster.cordoned()
+
+    run = controller.run("accel.qat.site", **wanted)
     assert run.code == 0, run.output
-    cluster.wait_for_offer(DC, 28)
+    evicted = [task.result["evicted"] for task in run.tasks if "evicted" in task.result]
+    assert evicted == [["default/one"]]
+    assert cluster.pods() == ["none"]
+    assert not cluster.cordoned()
+    assert cluster.offered(DC) == (28, 28)
 
 
 def test_teardown_gives_the_node_back(

@@ -102,9 +102,9 @@ class Controller:
         )
         return Run(done.returncode, done.stdout, [Task(**json.loads(line)) for line in record.read_text().splitlines()])
 
-    def play(self, tasks: list[dict[str, Any]]) -> Run:
+    def play(self, tasks: list[dict[str, Any]], *options: str) -> Run:
         """Run these tasks, as root."""
         path = self._directory / "play.yml"
         # JSON is YAML.
         path.write_text(json.dumps([{"hosts": "qat_nodes", "gather_facts": False, "become": True, "tasks": tasks}]))
-        return self.run(str(path))
+        return self.run(str(path), *options)

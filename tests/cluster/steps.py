@@ -1,0 +1,18 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What several of these tests do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
+
+
+def include(controller: Controller, role: str, entry_point: str = "main", **variables: Any) -> Run:
+    """Run an entry point of one of the collection's roles, which must succeed."""
+    task = {"name": f"accel.qat.{role}", "tasks_from": entry_point}
+    run = controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": variables}])
+    assert run.code == 0, run.output
+    return run
