@@ -29,7 +29,8 @@ test-molecule:  ## the collection on the virtual QAT machine
 test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 
-demo: setup  ## provision the virtual QAT machine and show the result
+demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a VF, on a virtual QAT machine
+	@tools/setup tests/lab/lab image --node
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
 test-plugin: setup  ## of the fast tests those of the device plugin, against a kubelet that makes trouble
