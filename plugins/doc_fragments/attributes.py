@@ -58,3 +58,13 @@ attributes:
     membership:
       - accel.qat.qat
 """
+
+    ACTIONGROUP_CLUSTER = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/accel.qat.cluster) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - accel.qat.cluster
+"""

@@ -18,7 +18,7 @@ description:
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.info_module
-  - accel.qat.attributes.actiongroup_qat
+  - accel.qat.attributes.actiongroup_cluster
   - accel.qat.cluster
 options:
   node:

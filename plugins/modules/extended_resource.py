@@ -19,7 +19,7 @@ description:
   - Refuses the name of a resource that a device plugin of the node has, since kubelet writes its capacity at every update.
 extends_documentation_fragment:
   - accel.qat.attributes
-  - accel.qat.attributes.actiongroup_qat
+  - accel.qat.attributes.actiongroup_cluster
   - accel.qat.cluster
 attributes:
   check_mode:

@@ -20,7 +20,7 @@ description:
     that of an administrator stays.
 extends_documentation_fragment:
   - accel.qat.attributes
-  - accel.qat.attributes.actiongroup_qat
+  - accel.qat.attributes.actiongroup_cluster
   - accel.qat.cluster
 attributes:
   check_mode:

@@ -18,7 +18,7 @@ description:
   - A pod that does not run is deleted again, and the module fails with the reason.
 extends_documentation_fragment:
   - accel.qat.attributes
-  - accel.qat.attributes.actiongroup_qat
+  - accel.qat.attributes.actiongroup_cluster
   - accel.qat.cluster
 attributes:
   check_mode:

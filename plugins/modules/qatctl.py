@@ -19,7 +19,6 @@ description:
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux
-  - accel.qat.attributes.actiongroup_qat
 attributes:
   check_mode:
     support: full
