@@ -50,7 +50,9 @@ def test_what_a_test_set_up_is_gone_after_sigterm(tmp_path: Path, workers: int) 
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", f"--numprocesses={workers}", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONPATH": str(TREE)}
+    # Nothing of the run that this is a part of.
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    environment = {**outer, "PYTHONPATH": str(TREE)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as running:
         wait_for(lambda: len([*tmp_path.glob("machine-*")]) == max(workers, 1), running)
         running.send_signal(signal.SIGTERM)
