@@ -38,7 +38,7 @@ test-plugin: setup  ## of the fast tests those of the device plugin, against a k
 
 bench: setup  ## compare with the raw writes and with other tools, on the virtual machine
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/tree" PYTHONPATH="$(CURDIR)/build/tree" \
-		.venv/bin/python -m ansible_collections.accel.qat.tests.bench
+		.venv/bin/python -m ansible_collections.accel.qat.tests.bench $(BENCH)
 
 bench-plugin: setup  ## how fast and how small the device plugin is, beside the goals
 	@PYTHONPATH=device_plugin/src:device_plugin/tests:device_plugin .venv/bin/python -m bench
