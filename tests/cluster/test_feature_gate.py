@@ -77,4 +77,5 @@ def test_a_gate_that_kubelet_does_not_know_is_refused(cluster: Cluster, node: No
 def test_teardown_puts_the_decision_back(cluster: Cluster, node: Node, controller: Controller) -> None:
     include(controller, "kubelet", "teardown", kubelet_timeout=300)
     assert "DevicePlugins: false  # for now" in node.run(f"cat {CONFIGURATION}")
-    assert cluster.ready()
+    # The role has waited for kubelet itself, which may need a moment to say that it is ready.
+    cluster.wait_until_ready()

@@ -137,4 +137,4 @@ def test_teardown_gives_the_node_back(
     counts = node.run(f"cat {DEVICES}/{FIRST}/sriov_numvfs {DEVICES}/{SECOND}/sriov_numvfs")
     assert counts.split() == ["0", "0"]
     assert "topologyManagerPolicy" not in node.run("cat /var/lib/kubelet/config.yaml")
-    assert cluster.ready()
+    cluster.wait_until_ready()
