@@ -121,7 +121,7 @@ def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
 
     run = controller.run("accel.qat.site", **wanted)
     assert run.code == 0, run.output
-    evicted = [task.result["evicted"] for task in run.tasks if "evicted" in task.result]
+    evicted = [pods for task in run.tasks if (pods := task.result.get("evicted"))]
     assert evicted == [["default/one"]]
     assert cluster.pods() == ["none"]
     assert not cluster.cordoned()
