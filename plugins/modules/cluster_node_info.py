@@ -133,7 +133,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.expectations im
     check,
     parse_expectations,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
 
 OPTIONS = {
     "node": {"type": "str", "required": True},
@@ -155,19 +155,24 @@ def main() -> None:
     module = AnsibleModule(argument_spec={**OPTIONS, **ACCESS}, supports_check_mode=True)
     if not HAS_JMESPATH:
         module.fail_json(msg=missing_required_lib("jmespath"), exception=IMPORT_ERROR)
-    try:
-        expectations = parse_expectations(module.params["expectations"])
-        node = Cluster(module).node(module.params["node"])
-    except NodeError as error:
-        module.fail_json(msg=error.sentence(), failure=error.as_dict())
-    status = node.get("status", {})
-    module.exit_json(
-        changed=False,
-        node=module.params["node"],
-        capacity=status.get("capacity") or {},
-        allocatable=status.get("allocatable") or {},
-        checks=[check(expectation, node) for expectation in expectations],
-    )
+    ClusterNodeInfo(module).run()
+
+
+class ClusterNodeInfo(ClusterModule):
+    """It changes nothing."""
+
+    def result(self) -> dict[str, object]:
+        """Check the expectations against the node."""
+        expectations = parse_expectations(self._params["expectations"])
+        node = Cluster(self._module).node(self._params["node"])
+        status = node.get("status", {})
+        return {
+            "changed": False,
+            "node": self._params["node"],
+            "capacity": status.get("capacity") or {},
+            "allocatable": status.get("allocatable") or {},
+            "checks": [check(expectation, node) for expectation in expectations],
+        }
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import
     refuse_overwritten,
     refuse_owned,
 )
+from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 
 LOOK_SECONDS = 1.0
@@ -169,24 +170,19 @@ OPTIONS = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={**OPTIONS, **ACCESS}, supports_check_mode=True)
-    run = _Run(module)
-    try:
-        result = run.result()
-    except NodeError as error:
-        module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=run.changed)
-    module.exit_json(**result)
+    ExtendedResource(module).run()
 
 
-class _Run:
-    """One run. `changed` tells whether the node was patched."""
+class ExtendedResource(ClusterModule):
+    """`changed` tells whether the node was patched."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self.changed = False
-        self._module = module
+        super().__init__(module)
         self._name: str = module.params["node"]
 
     def result(self) -> dict[str, object]:
-        wanted = parse_wanted(self._module.params["resources"])
+        """Bring the quantities onto the node's status, and wait until allocatable follows."""
+        wanted = parse_wanted(self._params["resources"])
         cluster = Cluster(self._module)
         before = cluster.node(self._name)
         changes = changes_of(wanted, before)
@@ -197,7 +193,7 @@ class _Run:
                 after = cluster.patch_node_status(self._name, patch_of(changes, before))
                 self.changed = True
                 self._warn(changes)
-            if self._module.params["wait"]:
+            if self._params["wait"]:
                 after = self._wait(cluster, wanted)
         return {
             "changed": bool(changes),
@@ -220,7 +216,7 @@ class _Run:
             self._module.warn(f"{self._name}: " + RESTART.format(names=", ".join(names)))
 
     def _wait(self, cluster: Cluster, wanted: tuple[Wanted, ...]) -> Object:
-        seconds: float = self._module.params["wait_timeout"]
+        seconds: float = self._params["wait_timeout"]
         deadline = time.monotonic() + seconds
         while True:
             node = cluster.node(self._name)

@@ -132,6 +132,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import (
     uncordon_patch,
 )
 from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import Object
+from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 
 LOOK_SECONDS = 2.0
@@ -149,29 +150,24 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={**OPTIONS, **ACCESS}, supports_check_mode=True)
-    run = _Run(module)
-    try:
-        result = run.result()
-    except NodeError as error:
-        module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=run.changed)
-    module.exit_json(**result)
+    NodeDrain(module).run()
 
 
-class _Run:
-    """One run. `changed` tells whether the node was patched or a pod evicted."""
+class NodeDrain(ClusterModule):
+    """`changed` tells whether the node was patched or a pod evicted."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self.changed = False
-        self._module = module
+        super().__init__(module)
         self._node: str = module.params["node"]
         self._seconds: float = module.params["wait_timeout"]
 
     def result(self) -> dict[str, object]:
-        entries = self._module.params["pods"]
+        """Drain the node, or give it back."""
+        entries = self._params["pods"]
         self._names = None if entries is None else parse_names(entries)
         self._cluster = Cluster(self._module)
         node = self._cluster.node(self._node)
-        if self._module.params["state"] == "schedulable":
+        if self._params["state"] == "schedulable":
             return self._give_back(node)
         return self._drain(node)
 
@@ -207,7 +203,7 @@ class _Run:
         self.changed = True
 
     def _leaving(self) -> Leaving:
-        return leaving(self._pods(), self._node, self._names is not None, self._module.params["force"])
+        return leaving(self._pods(), self._node, self._names is not None, self._params["force"])
 
     def _pods(self) -> list[Object]:
         """The pods in question, as far as they are there."""

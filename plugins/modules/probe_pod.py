@@ -135,6 +135,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster
 from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import Object
+from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
 from ansible_collections.accel.qat.plugins.module_utils._cluster.pod import (
     CONTAINER,
     Seen,
@@ -170,26 +171,20 @@ def main() -> None:
         required_if=[("state", "present", ("node", "image"))],
         supports_check_mode=True,
     )
-    run = _Run(module)
-    try:
-        result = run.result()
-    except NodeError as error:
-        module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=run.changed)
-    module.exit_json(**result)
+    ProbePod(module).run()
 
 
-class _Run:
-    """One run. `changed` tells whether a pod was made or deleted."""
+class ProbePod(ClusterModule):
+    """`changed` tells whether a pod was made or deleted."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self.changed = False
-        self._module = module
-        self._params: dict[str, t.Any] = module.params
+        super().__init__(module)
         self._namespace: str = self._params["namespace"]
         self._name: str = self._params["name"]
         self._where = f"pod {self._namespace}/{self._name}"
 
     def result(self) -> dict[str, object]:
+        """Make the pod and tell what it sees, or delete it."""
         self._pod = {} if self._params["state"] == "absent" else manifest(self._params)
         self._cluster = Cluster(self._module)
         found = self._cluster.pod(self._namespace, self._name)

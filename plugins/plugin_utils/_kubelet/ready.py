@@ -36,7 +36,7 @@ class Api:
             )
         self._node = node
         try:
-            self._client = client.CoreV1Api(config.new_client_from_config(kubeconfig))  # type: ignore[no-untyped-call]
+            self._client = client.CoreV1Api(config.new_client_from_config(kubeconfig))
         except (ConfigException, OSError) as error:
             raise ConfigurationError(
                 f"it cannot be used: {' '.join(str(error).split())}",

@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the modules of the Kubernetes API share: a run that ends with its result, or with one sentence."""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .._node.errors import NodeError
+
+
+class ClusterModule(abc.ABC):
+    """One run of a module. `changed` tells whether it has changed anything yet, which a failure tells too."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.changed = False
+        self._module = module
+        self._params: dict[str, t.Any] = module.params
+
+    @abc.abstractmethod
+    def result(self) -> dict[str, object]:
+        """Do the work and return what the module returns; raises NodeError."""
+
+    def run(self) -> t.NoReturn:
+        """End the module with the result, or with the sentence of the NodeError."""
+        try:
+            result = self.result()
+        except NodeError as error:
+            self._module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=self.changed)
+        self._module.exit_json(**result)
