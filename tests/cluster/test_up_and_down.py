@@ -7,6 +7,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import kubernetes.client
+import kubernetes.config
+import kubernetes.stream
 import pytest
 
 from ansible_collections.accel.qat.tests.lab.qat_lab import processes
@@ -39,6 +42,22 @@ def test_nothing_listens_but_on_loopback(cluster: Cluster) -> None:
 
 def test_keys_and_tokens_are_private(cluster: Cluster) -> None:
     assert cluster.directory.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.usefixtures("no_pods")
+def test_logs_and_commands_of_a_pod_come_by_the_api(cluster: Cluster) -> None:
+    cluster.create_pod("talks")
+    cluster.wait_for_phase("talks")
+    with kubernetes.config.new_client_from_config(str(cluster.kubeconfig)) as client:
+        answer = kubernetes.stream.stream(
+            kubernetes.client.CoreV1Api(client).connect_get_namespaced_pod_exec,
+            "talks",
+            "default",
+            command=["sh", "-c", "echo to the log > /proc/1/fd/1; echo to the caller"],
+            stdout=True,
+        )
+    assert answer == "to the caller\n"
+    assert cluster.wait_for("the pod's log", lambda: cluster.log("talks"), bool) == "to the log\n"
 
 
 def test_a_second_cluster_of_the_name_is_refused(cluster: Cluster) -> None:

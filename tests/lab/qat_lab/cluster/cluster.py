@@ -175,6 +175,8 @@ class Cluster:
 
         The containers are main, second and third. The specification is what else its spec shall have, such as nodeName.
         """
+        if len(resources) > len(CONTAINERS):
+            raise LabError(f"pod {name} has {len(resources)} containers: {len(CONTAINERS)} have names.")
         containers = [
             {
                 "name": container,
