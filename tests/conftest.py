@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests that are told to end clear away first: SIGTERM is to them what ctrl-C is."""
+"""Which tests stay together when they run side by side; and those told to end clear away first: SIGTERM is to them what ctrl-C is."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep the tests of a file together, for what they share, and all that share the one cluster."""
+    words = item.path.relative_to(Path(__file__).parent).with_suffix("").parts
+    item.add_marker(pytest.mark.xdist_group("cluster" if words[0] == "cluster" else ".".join(words)))
 
 
 def _tell_workers() -> None:

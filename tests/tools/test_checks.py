@@ -84,6 +84,7 @@ def _three_stages(monkeypatch: pytest.MonkeyPatch, three_tests: Path) -> list[st
         ran.append("third")
 
     monkeypatch.setattr(stages, "STAGES", {"first": first, "second": second, "third": third})
+    monkeypatch.setattr(stages, "ALL", ("first", "second", "third"))
     return ran
 
 
@@ -117,6 +118,10 @@ def test_a_stage_that_runs_no_pytest_and_fails_counts_as_failed(
     del three_stages
     runner.print_table([runner.Outcome("first", "FAILED", 1.0)])
     assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
+
+
+def test_all_is_stages_that_there_are() -> None:
+    assert set(stages.ALL) == set(stages.STAGES) - {"lab", "machine", "cluster"}
 
 
 def test_every_stage_says_in_one_line_what_it_checks() -> None:

@@ -72,7 +72,7 @@ def main() -> int:
     names: list[str] = parser.parse_args().stages
     signal.signal(signal.SIGTERM, terminate)
     try:
-        outcomes = run(list(stages.STAGES) if "all" in names else names)
+        outcomes = run(stages.ALL if "all" in names else names)
     except (KeyboardInterrupt, Terminated):
         print("==> ended before all was done", flush=True)
         return 1

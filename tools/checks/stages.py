@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stages: what each one checks, in the order of `make test`. A new check goes into the stage it belongs to."""
+"""The stages: what each one checks, and which of them `make test` runs. A new check goes into the stage it belongs to."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py", "device_plugin/tests
 # A package of its own, which is not part of the collection.
 PLUGIN_CODE = ("device_plugin/src/qat_device_plugin", "device_plugin/tests", "device_plugin/bench")
 PLUGIN_PATH = "device_plugin/src:device_plugin/tests"
-# The tests of a file share what they set up. A virtual machine without KVM keeps one core busy and needs 1 GB of memory.
-SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+# A virtual machine without KVM keeps one core busy and needs 1 to 2 GB of memory.
+PROCESSES = ("--numprocesses=auto", "--maxprocesses=4")
+# The tests of a file share what they set up.
+SIDE_BY_SIDE = (*PROCESSES, "--dist=loadfile")
+# Here what shares a set-up is a group, by tests/conftest.py. The longest is the first: so nothing waits for it at the end.
+GROUPS_SIDE_BY_SIDE = (*PROCESSES, "--dist=loadgroup", "--no-loadscope-reorder")
+LAB_TESTS = ("tests/behaviour/test_machine.py", "tests/lab")
 
 
 def lint(shell: Shell) -> None:
@@ -61,7 +66,9 @@ def unit(shell: Shell) -> None:
     shell.say(f"on Python {OLDEST_NODE_PYTHON} ({python}), with only what a managed node has")
     node = environments.environment(shell, python, "node")
     library = environments.node_library(shell)
-    shell.run(node, "-m", "pytest", *NODE_TESTS, PYTHONPATH=f"{library}:{shell.environment['PYTHONPATH']}")
+    shell.run(
+        node, "-m", "pytest", *SIDE_BY_SIDE, *NODE_TESTS, PYTHONPATH=f"{library}:{shell.environment['PYTHONPATH']}"
+    )
 
 
 def build(shell: Shell) -> None:
@@ -72,17 +79,22 @@ def build(shell: Shell) -> None:
 
 def lab(shell: Shell) -> None:
     """Tests of the virtual QAT machine."""
-    shell.run("pytest", "tests/lab", "tests/behaviour/test_machine.py")
+    shell.run("pytest", *GROUPS_SIDE_BY_SIDE, *LAB_TESTS)
 
 
 def machine(shell: Shell) -> None:
     """The engine on the virtual QAT machine: generations, families, faults, users of VFs, bad input."""
-    shell.run("pytest", *SIDE_BY_SIDE, "tests/machine")
+    shell.run("pytest", *GROUPS_SIDE_BY_SIDE, "tests/machine")
 
 
 def cluster(shell: Shell) -> None:
     """The collection on a node of a real Kubernetes, which is compiled the first time."""
     shell.run("pytest", "tests/cluster")
+
+
+def machines(shell: Shell) -> None:
+    """The stages cluster, machine and lab, side by side as far as there are cores."""
+    shell.run("pytest", *GROUPS_SIDE_BY_SIDE, "tests/cluster", "tests/machine", *LAB_TESTS)
 
 
 def molecule(shell: Shell) -> None:
@@ -104,8 +116,10 @@ STAGES: dict[str, Callable[[Shell], None]] = {
     "lab": lab,
     "machine": machine,
     "cluster": cluster,
+    "machines": machines,
     "molecule": molecule,
 }
+ALL = ("lint", "types", "sanity", "unit", "build", "machines", "molecule")
 
 
 def describe(name: str) -> str:
