@@ -13,7 +13,7 @@ setup:  ## make .venv and install what development needs
 test: setup  ## every check and every test
 	@$(checks) all
 
-lint types sanity unit build test-lab test-machine test-cluster test-molecule: setup
+lint types sanity unit build test-lab test-machine test-cluster test-machines test-molecule: setup
 	@$(checks) $(@:test-%=%)
 
 lint:  ## style, documentation, changelog, licences
@@ -24,6 +24,7 @@ build:  ## the collection's archive, in dist/, and that it can be installed and 
 test-lab:  ## the virtual QAT machine's own tests
 test-machine:  ## the engine on the virtual QAT machine
 test-cluster:  ## the collection on a node of a real Kubernetes, which is compiled the first time
+test-machines:  ## the last three, with as many tests at once as there are cores
 test-molecule:  ## the collection on the virtual QAT machine
 
 test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour
@@ -57,4 +58,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit build test-lab test-cluster test-molecule test-nightly demo bench bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit build test-lab test-machine test-cluster test-machines test-molecule test-nightly demo bench bench-plugin soak-plugin format lock clean
