@@ -79,6 +79,7 @@ class _Reader:
         self._kernel = kernel
         self._holders = holders
         self._silent: set[str] = set()
+        self._ids: dict[str, tuple[int, int]] = {}
         self._functions: dict[str, PciFunction] = {}
 
     def text(self, path: str) -> str | None:
@@ -113,10 +114,12 @@ class _Reader:
             return None
 
     def ids(self, address: str) -> tuple[int, int]:
-        """Vendor and device id; zeros for a function that has just gone."""
-        vendor = self._number(device_file(address, "vendor"), 16)
-        device = self._number(device_file(address, "device"), 16)
-        return vendor or 0, device or 0
+        """Vendor and device id, read once; zeros for a function that has just gone."""
+        if address not in self._ids:
+            vendor = self._number(device_file(address, "vendor"), 16)
+            device = self._number(device_file(address, "device"), 16)
+            self._ids[address] = (vendor or 0, device or 0)
+        return self._ids[address]
 
     def function(self, address: str) -> PciFunction:
         """The function, read once: a VF is met both by itself and below its PF."""
@@ -129,7 +132,8 @@ class _Reader:
         override = self.text(device_file(address, "driver_override"))
         group = self._link(device_file(address, "iommu_group"))
         numa_node = self._number(device_file(address, "numa_node"))
-        sriov = self._sriov(address)
+        pf_address = self._link(device_file(address, "physfn"))
+        sriov = None if pf_address else self._sriov(address)
         driver = self._link(device_file(address, "driver"))
         holders = self._holders.of(group, self.names(device_file(address, "vfio-dev")))
         return PciFunction(
@@ -140,7 +144,7 @@ class _Reader:
             override=None if override in (None, "", "(null)") else override,
             iommu_group=group,
             numa_node=-1 if numa_node is None else numa_node,
-            pf_address=self._link(device_file(address, "physfn")),
+            pf_address=pf_address,
             holders=self._holders.of_pods(address, driver) + holders,
             sriov=sriov,
             blocked=self._is_silent(address),

@@ -174,6 +174,18 @@ def test_a_process_left_behind_holds_nothing_open(tree: Tree) -> None:
     os.close(writer)
 
 
+def test_a_process_left_behind_ends_when_the_kernel_lets_it_go(tree: Tree) -> None:
+    """And does not go on to read the file, which nobody waits for and which may block too."""
+    with released(tree.fifo(f"{DEVICE}/sriov_numvfs")), pytest.raises(WriteTimeout) as caught:
+        tree.kernel.write(f"{DEVICE}/sriov_numvfs", "0", 0.2)
+    pid = re.search(r"process (\d+)", str(caught.value))
+    assert pid is not None
+    deadline = time.monotonic() + 20
+    while os.waitpid(int(pid[1]), os.WNOHANG) == (0, 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 # Reads that may block.
 
 
