@@ -45,7 +45,7 @@ def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
     kernel.expect(
         [path for address in addresses if address in known for path in _files(address, family_of_pf(*ids[address]))]
     )
-    functions = {address: reader.function(address) for address in addresses if address in known}
+    functions = reader.functions(address for address in addresses if address in known)
     qat: list[QatDevice] = []
     for function in functions.values():
         family = family_of_pf(function.vendor_id, function.device_id)
@@ -126,6 +126,12 @@ class _Reader:
         if address not in self._functions:
             self._functions[address] = self._read_function(address)
         return self._functions[address]
+
+    def functions(self, addresses: t.Iterable[str]) -> dict[str, PciFunction]:
+        """These functions, and the VFs of those that have any: whoever takes a PF's VFs away has to know who uses them."""
+        for address in addresses:
+            self.function(address)
+        return dict(sorted(self._functions.items()))
 
     def _read_function(self, address: str) -> PciFunction:
         vendor_id, device_id = self.ids(address)

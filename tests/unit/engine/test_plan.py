@@ -9,6 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
+from ansible_collections.accel.qat.plugins.module_utils._node.ownership import Found, plan_restoration
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import (
     Plan,
     Skip,
@@ -380,6 +381,61 @@ def test_a_network_card_gets_vfs_and_loses_them() -> None:
     plan = plan_node([PfTarget(card, "devices[0]", vf_count=0)], node)
     assert told(plan.steps) == [f"vf_count {card}: 3 -> 0"]
     assert len(plan.steps[0].disrupts) == 3
+
+
+CARD = "0000:03:00.0"
+CARD_VF0 = "0000:03:10.0"
+
+
+def card_with_a_vf_in_use() -> FakeKernel:
+    kernel = FakeKernel.with_pfs(nics=(nic(CARD, vfs=3),), loaded=("igb", "igbvf", "vfio_pci"))
+    for path, value in (
+        (f"devices/{CARD_VF0}/driver_override", "vfio-pci"),
+        ("drivers/igbvf/unbind", CARD_VF0),
+        ("drivers/vfio-pci/bind", CARD_VF0),
+    ):
+        kernel.write(f"/sys/bus/pci/{path}", value, 1)
+    kernel.open_vf(CARD_VF0)
+    return kernel
+
+
+def test_a_vf_of_a_network_card_in_use_keeps_the_others_too() -> None:
+    node = read_node(card_with_a_vf_in_use(), [CARD])
+    with pytest.raises(
+        RefusedError, match=rf"^here: qemu-system-x86 \(pid \d+\) has {CARD_VF0} open, and the step vf_count 0"
+    ):
+        plan_node([PfTarget(CARD, "here", vf_count=0)], node)
+    assert plan_node([PfTarget(CARD, "here", vf_count=0, when_in_use="skip")], node).steps == ()
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_the_driver_of_a_pf_stays_while_one_of_its_vfs_is_in_use(card: bool) -> None:
+    kernel, address, vf0 = (card_with_a_vf_in_use(), CARD, CARD_VF0) if card else (held(QEMU), GEN4, VF0)
+    node = read_node(kernel, [address])
+    with pytest.raises(RefusedError, match=rf"has {vf0} open, and the step unbind"):
+        plan_functions({address: Binding("vfio-pci", "vfio-pci")}, node, "fail")
+
+
+def test_a_qat_pf_is_given_away_and_comes_back() -> None:
+    kernel = held(vf("vfio-pci"))
+    node = read_node(kernel)
+    given = plan_functions({GEN4: Binding("vfio-pci", "vfio-pci")}, node, "fail")
+    assert told(given.steps) == [
+        f"override {GEN4}: (none) -> vfio-pci",
+        f"unbind {GEN4}: 4xxx -> (none)",
+        f"bind {GEN4}: (none) -> vfio-pci",
+    ]
+    found = Found({}).with_pfs_of(given, node)
+    for step in given.steps:
+        kernel.write(step.path, step.value, 1)
+    back = plan_restoration(found, read_node(kernel))
+    assert told(back.steps)[:3] == [
+        f"override {GEN4}: vfio-pci -> (none)",
+        f"unbind {GEN4}: vfio-pci -> (none)",
+        f"bind {GEN4}: (none) -> 4xxx",
+    ]
+    with pytest.raises(RefusedError, match=f"{GEN4} belongs to the driver vfio-pci"):
+        plan_node(found.targets.values(), read_node(kernel))
 
 
 def test_a_pf_that_is_not_there() -> None:
