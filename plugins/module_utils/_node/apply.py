@@ -202,9 +202,17 @@ def _take(
     """
     steady: set[str] = set()
     refuse_new_users(kernel, steps, outcome.after)
+    looked_at = {steps[0].pf}
     for step in steps:
         if any(failure.step.device == step.device for failure in failures):
             continue
+        if step.disrupts and step.pf not in looked_at:
+            # The PFs before it took seconds, in which kubelet may have given one of its VFs to a pod.
+            try:
+                refuse_new_users(kernel, [one for one in steps if one.pf == step.pf], outcome.after)
+            except RefusedError as error:
+                raise ApplyError([Failure(step, error), *failures], outcome.steps, ()) from None
+            looked_at.add(step.pf)
         try:
             take(kernel, step, seconds)
         except NodeError as error:
@@ -233,13 +241,20 @@ def refuse_new_users(kernel: Kernel, steps: t.Iterable[Step], node: Node) -> Non
         return
     holders = read_holders(kernel)
     for vf in taken:
-        for holder in holders.of_pods(vf.address, vf.driver) + holders.of(vf.iommu_group, ()):
+        for holder in holders.of_pods(vf.address, vf.driver) + holders.of(vf.iommu_group, _cdevs(kernel, vf.address)):
             if holder not in vf.holders:
                 raise RefusedError(
                     f"{holder} has just opened {vf.address}",
                     where=vf.address,
                     remedy="end or drain that user first, and try again",
                 )
+
+
+def _cdevs(kernel: Kernel, address: str) -> t.Sequence[str]:
+    try:
+        return kernel.list(device_file(address, "vfio-dev"))
+    except OSError:
+        return ()  # not with VFIO, or on a kernel without them
 
 
 def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:

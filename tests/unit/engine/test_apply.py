@@ -153,6 +153,36 @@ def test_a_user_who_was_known_may_be_cut_off_by_force() -> None:
         refuse_new_users(kernel, plan.steps, node)
 
 
+def test_a_user_who_comes_by_the_character_device() -> None:
+    kernel = gen4()
+    node = read_node(kernel)
+    kernel.open_vf(VF0, "qemu-kvm", cdev=True)
+    with pytest.raises(RefusedError, match="qemu-kvm"):
+        refuse_new_users(kernel, plan_of(kernel, {"services": ["dc"], "when_in_use": "force"}).steps, node)
+
+
+def test_a_user_who_comes_while_another_pf_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = FakeKernel.with_pfs(
+        *(pf("4xxx", address, total_vfs=2, autoprobe=False, vfs="vfio-pci") for address in (GEN4, OTHER))
+    )
+    early, late = read_node(kernel).qat
+    theirs = late.vfs[0].address
+    write = kernel.write
+
+    def write_and_open(path: str, value: str, seconds: float) -> None:
+        write(path, value, seconds)
+        if path == f"{DEVICES}/{early.address}/sriov_numvfs":
+            kernel.open_vf(theirs, "qemu-kvm")
+
+    monkeypatch.setattr(kernel, "write", write_and_open)
+    with pytest.raises(ApplyError) as caught:
+        converge(kernel, lambda: read_node(kernel), planner({"services": ["sym"]}), SECONDS)
+    assert str(caught.value).startswith(f"{theirs}: qemu-kvm (pid 4001) has just opened {theirs}")
+    first, second = read_node(kernel).qat
+    assert (first.services_text, second.services_text, second.state) == ("sym", late.services_text, "up")
+    assert {step.pf for step in caught.value.done} == {early.address}
+
+
 # Single steps.
 
 
