@@ -109,13 +109,19 @@ class NodeModule:
     ) -> Outcome:
         """The node as the planner wants it; in check mode, what that would take.
 
-        `then` is what else has to be done before anybody else may change the devices.
+        `then` is what else has to be done before anybody else may change the devices. It is done where single VFs failed, too: the
+        others are as wanted, and what keeps them so, as udev does, has to know what that is.
         """
         others = tuple(others)
         if not self._module.check_mode:
             seconds: float = self._module.params["time_limit"]
             with self.kernel.locked(2 * seconds):
-                outcome = converge(self.kernel, lambda: self.read(others), planner, seconds, self._remember)
+                try:
+                    outcome = converge(self.kernel, lambda: self.read(others), planner, seconds, self._remember)
+                except ApplyError as error:
+                    if error.only_vfs:
+                        then()
+                    raise
                 then()
                 return outcome
         node = self.read(others)

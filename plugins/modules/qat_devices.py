@@ -281,6 +281,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
     changes,
     given,
 )
+from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError
 from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import json_bytes, replace_file
@@ -313,6 +314,12 @@ class StoredConfiguration:
             replace_file(self._path, self._content)
         except OSError as error:
             raise _cannot("written", self._path, error) from None
+
+    def outlook(self) -> str:
+        """What to add to the remedy where a part of the rules is in force and the file has the former ones."""
+        if not self.differs or not self._before:
+            return ""
+        return f"; {self._path} still has the former rules, to which the node returns at the next reset of a PF or boot"
 
     def diff(self) -> dict[str, str]:
         """What diff mode shows of the file."""
@@ -365,7 +372,12 @@ def main() -> None:
             assumed = replace(without_pods(node, drained), iommu=node.iommu or assume_iommu)
             return plan_node(targets_of(rules, node), assumed, given)
 
-        outcome = run.converge(plan, then=stored.write)
+        try:
+            outcome = run.converge(plan, then=stored.write)
+        except ApplyError as error:
+            if error.done and not error.only_vfs:
+                error.remedy += stored.outlook()
+            raise
         made = changes(outcome.plan)
         return {
             **made,

@@ -74,6 +74,11 @@ class ApplyError(NodeError):
         self.rolled_back = tuple(rolled_back)
         self.left = left
 
+    @property
+    def only_vfs(self) -> bool:
+        """Whether nothing but single VFs failed, so that all others are as wanted."""
+        return all(one.step.of_vf and not isinstance(one.error, WriteTimeout) for one in self.failures)
+
     def as_dict(self) -> dict[str, t.Any]:
         return dict(
             super().as_dict(),

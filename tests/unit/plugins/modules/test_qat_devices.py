@@ -99,6 +99,28 @@ def test_rules_that_failed_are_not_stored(play: Play, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_vf_that_failed_does_not_leave_the_others_with_rules_of_the_past(play: Play, tmp_path: Path) -> None:
+    player, path = play(kernel()), tmp_path / "node.json"
+    player.kernel.switch(GEN4, "refuse_vfio", "0x1")
+    rules = [{"services": ["dc"], "select": {"index": [0]}}]
+    failed = player.run(qat_devices, devices=rules, configuration_file=str(path), record=player.record)
+    assert failed["failed"]
+    assert "the other VFs are as wanted" in failed["msg"]
+    assert json.loads(path.read_text())["devices"][0]["services"] == ["dc"]
+
+
+def test_what_becomes_of_a_node_where_one_pf_failed_is_told(play: Play, tmp_path: Path) -> None:
+    player, path = play(kernel()), tmp_path / "node.json"
+    path.write_text('{"devices": []}')
+    player.kernel.switch(GEN2, "fail_enable_vfs", "14 -1")
+    failed = player.run(qat_devices, devices=[{}], configuration_file=str(path), record=player.record)
+    assert {step["device"] for step in failed["failure"]["stands"]} >= {GEN4}
+    assert failed["msg"].endswith(
+        f"{path} still has the former rules, to which the node returns at the next reset of a PF or boot"
+    )
+    assert json.loads(path.read_text()) == {"devices": []}
+
+
 @pytest.mark.parametrize("done", ["read", "written"])
 def test_rules_that_cannot_be_stored(play: Play, tmp_path: Path, done: str) -> None:
     player = play(kernel())
