@@ -24,11 +24,14 @@ from .pods import Pods
 from .read import read_node
 from .schema import SCHEMA, Rule, parse_json
 from .step import Step
-from .target import targets_of
+from .target import target_at, targets_of
 
 NODE_JSON = "/etc/accel-qat/node.json"
 
-_SETTLE = "go on until udev has handled every event of the change, and what the kernel undid meanwhile is done again"
+_SETTLE = (
+    "go on until udev has handled every event of the change, and what the kernel undid meanwhile is done again; a PF that cannot be "
+    "brought to its configuration does not keep the others from theirs"
+)
 _TIMES = 4
 _EVENT_SECONDS = 10.0
 
@@ -52,10 +55,11 @@ def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") 
     options = _parser(version).parse_args(arguments)
     pods = Pods(options.kubelet_root or KUBELET_ROOTS)
     kernel = LiveKernel(options.sysfs_root, options.proc_root, options.dev_root, pods)
+    command = _Command(options, kernel)
     try:
-        return _Command(options, kernel).run()
+        return command.run()
     except NodeError as error:
-        sys.stderr.write((_as_json(error.as_dict()) if options.json else f"qatctl: {error}") + "\n")
+        command.tell(error)
         return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED
     except BrokenPipeError:
         return EXIT_FAILED
@@ -180,7 +184,32 @@ class _Command:
         """The rules are read under the lock: whoever had it may have changed them with the devices."""
         with self._locked():
             rules = self._rules()
-            return self._converge(lambda node: self._plan_for(rules, node), self._remember), rules
+            try:
+                return self._converge(lambda node: self._plan_for(rules, node), self._remember), rules
+            except NodeError as error:
+                # At boot and after a reset nobody is there to try again without the card that is broken.
+                if self._options.settle:
+                    self._apply_to_each(rules, error)
+                raise
+
+    def _apply_to_each(self, rules: t.Sequence[Rule], known: NodeError) -> None:
+        """Bring each PF to its configuration by itself, and tell of each that cannot be, unless that is known."""
+        for device in self._read().qat:
+            try:
+                self._apply_to(device.address, rules)
+            except NodeError as error:
+                if error.problem != known.problem:
+                    self.tell(error)
+
+    def _apply_to(self, address: str, rules: t.Sequence[Rule]) -> None:
+        def plan(node: Node) -> Plan:
+            return plan_node(target_at(rules, node, address), node, read_record(self._options.record).given)
+
+        self._converge(plan, self._remember)
+
+    def tell(self, error: NodeError) -> None:
+        """Print an error as this command prints them."""
+        sys.stderr.write((_as_json(error.as_dict()) if self._options.json else f"qatctl: {error}") + "\n")
 
     def _locked(self) -> t.ContextManager[None]:
         return self._kernel.locked(2 * self._options.time_limit)

@@ -103,6 +103,16 @@ def targets_of(rules: t.Sequence[Rule], node: Node) -> tuple[PfTarget, ...]:
     return tuple(_target(rule, device) for rule, device in chosen if rule is not None)
 
 
+def target_at(rules: t.Sequence[Rule], node: Node, address: str) -> tuple[PfTarget, ...]:
+    """The target of one PF alone, whatever the rules ask of others; none where no rule takes it or it is not there.
+
+    Raises ConfigurationError where its rule asks for what it cannot do.
+    """
+    device = node.qat_at(address)
+    rule = rule_for(rules, device) if device else None
+    return (_target(rule, device),) if device and rule else ()
+
+
 def advertised(rules: t.Sequence[Rule], device: QatDevice) -> tuple[str, ...]:
     """The addresses of the PF's VFs that Kubernetes is offered: the first `advertise` of them."""
     rule = rule_for(rules, device)

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._node import qatctl
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
 from ansible_collections.accel.qat.tests.fakes import pf, vf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN4, VF0
+from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN4, OTHER, VF0
 from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake, put_in_place
 
 DC = {"devices": [{"services": ["dc"]}]}
@@ -131,6 +131,52 @@ def test_apply_waits_for_udev_when_it_fails_too(shell: Shell) -> None:
     assert (shell.kernel.settled, shell.kernel.locks) == (1, 1)
     assert shell.run("apply")[0] == 1
     assert shell.kernel.settled == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "fault", "said"),
+    [
+        ([{}], lambda kernel: kernel.switch(GEN4, "fail_enable_vfs", "14 -1"), f"{GEN4}"),
+        (
+            [{"select": {"address": [GEN4]}}, {}],
+            lambda kernel: kernel.switch(GEN4, "present", "0"),
+            "is not a QAT PF of this node",
+        ),
+        ([{"services": ["dc"]}], lambda kernel: kernel.open_vf(VF0), "would take it away"),
+    ],
+    ids=["a PF fails", "a PF is not there", "a VF is in use"],
+)
+def test_at_boot_one_pf_does_not_keep_the_others(
+    shell: Shell, rules: list[t.Any], fault: t.Callable[[LiveFake], object], said: str
+) -> None:
+    """Whatever stands first: the other PF comes to its configuration, and the unit fails all the same."""
+    held = vf("vfio-pci") if said.startswith("would") else None
+    shell.use(
+        LiveFake.with_pfs(
+            pf("4xxx", GEN4, total_vfs=2, vfs=[held, vf("vfio-pci")] if held else (), autoprobe=held is None),
+            pf("4xxx", OTHER, total_vfs=2, services="sym"),
+        )
+    )
+    fault(shell.kernel)
+    shell.configure({"devices": rules})
+    code, _out, err = shell.run("apply")
+    assert code != 0
+    code, out, err = shell.run("apply", "--settle")
+    assert (code, out) == (1 if "is not" not in said else 2, "")
+    assert said in err
+    assert err.count("qatctl: ") == 1
+    (other,) = (device for device in shell.json("show")["devices"] if device["address"] == OTHER)
+    assert [vf_["driver"] for vf_ in other["vfs"]] == ["vfio-pci", "vfio-pci"]
+
+
+def test_every_pf_that_fails_is_told(shell: Shell) -> None:
+    shell.use(LiveFake.with_pfs(*(pf("4xxx", address, total_vfs=2) for address in (GEN4, OTHER))))
+    for address, code in ((GEN4, 14), (OTHER, 5)):
+        shell.kernel.switch(address, "fail_enable_vfs", f"{code} -1")
+    shell.configure({"devices": [{}]})
+    code, _out, err = shell.run("apply", "--settle")
+    assert code == 1
+    assert [line.split()[1].split("/")[-2] for line in err.splitlines()] == [OTHER, GEN4]
 
 
 def test_status(shell: Shell) -> None:
