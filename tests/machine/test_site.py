@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.tests.machine.controller import Controller, R
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
-VF = "0000:6b:00.1"
+VF, OTHER_VF = "0000:6b:00.1", "0000:6b:00.2"
 RULES: list[dict[str, object]] = [
     {"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12},
     {"services": ["sym", "asym"]},
@@ -166,8 +166,17 @@ def test_verify_fails_with_the_first_difference(node: Node, controller: Controll
     )
 
 
-def test_teardown_gives_the_node_back(node: Node, untouched: str, controller: Controller, provisioned: Run) -> None:
+def test_teardown_gives_the_node_back_and_what_is_in_use_when_it_no_longer_is(
+    node: Node, untouched: str, controller: Controller, provisioned: Run
+) -> None:
     assert provisioned.code == 0
+    with node.holding(OTHER_VF):
+        run = controller.run("accel.qat.teardown", node_teardown_when_in_use="skip")
+        assert run.code == 0, run.output
+        counts = node.run(f"cat {DEVICES}/{FIRST}/sriov_numvfs {DEVICES}/{SECOND}/sriov_numvfs")
+        assert counts.split() == ["16", "0"]
+        assert FIRST in node.run("cat /var/lib/accel-qat/found.json")
+        assert node.run("ls /var/lib/accel-qat").split() == ["found.json"]
     run = controller.run("accel.qat.teardown")
     assert run.code == 0, run.output
     assert node.state(*PLACES) == untouched
