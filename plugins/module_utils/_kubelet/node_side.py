@@ -12,7 +12,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._module import runner
 from .._node.errors import NodeError
-from .._node.kernel_args.machine import COMMAND_DIRECTORIES, LiveMachine
+from .._node.kernel_args.machine import LiveMachine
+from .._node.paths import COMMAND_DIRECTORIES
 
 # /opt/bin is where Flatcar and hand-made installations have kubelet, /var/lib/rancher/rke2/bin where RKE2 has its tools.
 _MORE_DIRECTORIES = ("/opt/bin", "/var/lib/rancher/rke2/bin", "/snap/bin")

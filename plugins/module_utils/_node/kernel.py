@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -22,7 +23,7 @@ import time
 import typing as t
 
 from .errors import NodeError, RefusedError, WriteTimeout
-from .paths import DEVICES
+from .paths import COMMAND_DIRECTORIES, DEVICES
 from .pods import NO_PODS, Assignments, Pods
 
 READ_SECONDS = 5.0
@@ -192,7 +193,10 @@ class LiveKernel:
 
         The lock is on sysfs itself, so that it also holds between the host and a container, and leaves no file behind.
         """
-        descriptor = os.open(self._at(DEVICES), os.O_RDONLY)
+        try:
+            descriptor = os.open(self._at(DEVICES), os.O_RDONLY)
+        except OSError as error:
+            raise no_devices(error) from None
         try:
             deadline = time.monotonic() + seconds
             while not _try_lock(descriptor):
@@ -211,7 +215,7 @@ class LiveKernel:
         """Wait until udev has handled the events so far, at most `seconds`; where there is no udev, go on at once."""
         with contextlib.suppress(FileNotFoundError, subprocess.TimeoutExpired):
             subprocess.run(  # pylint: disable=ansible-bad-function
-                ["udevadm", "settle", f"--timeout={seconds:.0f}"],
+                [_command("udevadm"), "settle", f"--timeout={seconds:.0f}"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -275,6 +279,19 @@ class _Log:
             os.close(self._descriptor)
 
 
+def no_devices(error: OSError) -> NodeError:
+    """What to say where there is no directory of PCI devices."""
+    return NodeError(
+        f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
+    )
+
+
+def _command(name: str) -> str:
+    """The command's path; its name alone where there is none."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), *COMMAND_DIRECTORIES])
+    return shutil.which(name, path=path) or name
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -290,7 +307,7 @@ def _modprobe(arguments: t.Sequence[str], seconds: float) -> None:
         try:
             # The engine has no AnsibleModule, and run_command would wait for a process that no signal reaches.
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                ["modprobe", *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [_command("modprobe"), *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         except FileNotFoundError:
             raise NodeError("the command modprobe is missing", where=name, remedy="install kmod on the node") from None

@@ -13,6 +13,9 @@ OSRELEASE = "/proc/sys/kernel/osrelease"
 VFIO = "/dev/vfio"
 VFIO_CDEVS = VFIO + "/devices"
 
+COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where the node has its commands, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories."""
+
 KUBELET_ROOTS = ("/var/lib/kubelet", "/var/snap/microk8s/common/var/lib/kubelet", "/var/lib/k0s/kubelet")
 """Where kubelet has its root directory: nearly everywhere (k3s and RKE2 too), in microk8s, and in k0s."""
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .errors import NodeError
 from .families import Family, family_of_pf, is_qat_vf
-from .kernel import Kernel
+from .kernel import Kernel, no_devices
 from .paths import DEVICES, DRIVERS, IOMMU_GROUPS, MODULES, OSRELEASE, device_file, qat_file
 from .picture import VFIO_PCI, Module, Node, PciFunction, QatDevice, Sriov, VfioPci
 from .services import parse_services
@@ -35,9 +34,7 @@ def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
     try:
         addresses = kernel.list(DEVICES)
     except OSError as error:
-        raise NodeError(
-            f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
-        ) from None
+        raise no_devices(error) from None
     reader = _Reader(kernel, read_holders(kernel))
     ids = {address: reader.ids(address) for address in addresses}
     known = frozenset(others)

@@ -273,7 +273,25 @@ def test_the_lock_ends_with_an_error(tree: Tree) -> None:
         pass
 
 
+def test_no_lock_where_sysfs_is_not_mounted(tmp_path: Path) -> None:
+    with pytest.raises(NodeError) as caught, LiveKernel(str(tmp_path / "sys")).locked(1):
+        pass
+    assert str(caught.value) == (
+        "/sys/bus/pci/devices: cannot list the PCI devices: No such file or directory; mount sysfs, or set sysfs_root"
+    )
+
+
 # Modules.
+
+
+def test_commands_are_found_where_the_connection_has_no_path_to_them(
+    modprobe: t.Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = modprobe("exit 0")
+    monkeypatch.setattr(kernel_module, "COMMAND_DIRECTORIES", (str(called.parent / "bin"),))
+    monkeypatch.setenv("PATH", "/bin")
+    LiveKernel().unload_module("vfio_pci", 5)
+    assert called.read_text() == "--remove vfio_pci\n"
 
 
 @pytest.fixture
@@ -349,11 +367,13 @@ def test_waits_for_udev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     LiveKernel().settle(7)
     assert called.read_text() == "settle --timeout=7\n"
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(kernel_module, "COMMAND_DIRECTORIES", ())
     LiveKernel().settle(7)
 
 
 def test_no_modprobe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(kernel_module, "COMMAND_DIRECTORIES", ())
     with pytest.raises(NodeError) as caught:
         LiveKernel().unload_module("vfio_pci", 5)
     assert str(caught.value) == "vfio_pci: the command modprobe is missing; install kmod on the node"

@@ -25,9 +25,9 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import GA
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import (
-    COMMAND_DIRECTORIES,
     LiveMachine,
 )
+from ansible_collections.accel.qat.plugins.module_utils._node.paths import COMMAND_DIRECTORIES
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
 from ansible_collections.accel.qat.tests.fakes.kubelet_node.examples import CONFIG, CONFIG_DIR, CONFIGURATION
 from ansible_collections.accel.qat.tests.unit.kubelet.conftest import call, machine_of

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 
 from ..errors import NodeError, RefusedError
 from ..files import replace_file
-
-# Looked at in this order, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories.
-COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+from ..paths import COMMAND_DIRECTORIES
 
 _MOST_LINKS = 40
 # coreutils chroot(1): 125 when chroot itself fails, before the command is started.
