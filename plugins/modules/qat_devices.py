@@ -220,6 +220,11 @@ module_options:
   returned: success
   type: dict
   sample: {vfio-pci: disable_denylist=1}
+python:
+  description: The Python on the node that runs modules.
+  returned: success
+  type: str
+  sample: /usr/bin/python3.11
 accel_qat:
   description: The node afterwards, as M(accel.qat.qat_info) tells it. In check mode, as it is.
   returned: success
@@ -269,6 +274,7 @@ failure:
       sample: ""
 """
 
+import sys
 from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
@@ -384,6 +390,7 @@ def main() -> None:
             "changed": made["changed"] or stored.differs,
             "diff": [made["diff"], stored.diff()] if stored.differs else made["diff"],
             "configuration": configuration,
+            "python": sys.executable,
             "unused_rules": list(unused_rules(rules, outcome.after)),
             "module_options": module_options(targets_of(rules, outcome.after), outcome.after),
             "accel_qat": describe(outcome.after, rules),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 import typing as t
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def test_the_whole_job(play: Play) -> None:
     assert {vf_["driver"] for device in done["accel_qat"]["devices"] for vf_ in device["vfs"]} == {"vfio-pci"}
     assert done["module_options"] == {"vfio-pci": "disable_denylist=1"}
     assert done["unused_rules"] == []
+    assert done["python"] == sys.executable
     assert done["configuration"] == {
         "devices": [
             {
