@@ -38,6 +38,12 @@ def ostree(**commands: Command) -> FakeMachine:
     )
 
 
+def rhel8_with_efi() -> FakeMachine:
+    machine = machines.rhel8()
+    machine.files["/boot/efi/EFI/rocky/grub.cfg"] = machine.files.pop("/boot/grub2/grub.cfg")
+    return machine
+
+
 @pytest.mark.parametrize(
     ("machine", "firmware", "expected"),
     [
@@ -47,6 +53,7 @@ def ostree(**commands: Command) -> FakeMachine:
         (machines.suse(), GRUB, "grub"),
         (machines.rhel9(), EFI, "grubby"),
         (machines.rhel8(), BIOS, "grubby"),
+        (rhel8_with_efi(), EFI, "grubby"),
         (machines.core_os(), EFI, "rpm-ostree"),
         (machines.systemd_boot(), EFI, "systemd-boot"),
         (machines.systemd_boot(), BIOS, None),
@@ -125,7 +132,8 @@ def test_core_os_is_changed_by_rpm_ostree_though_built_by_bootc() -> None:
 def test_nothing_found_names_all_that_was_looked_for() -> None:
     assert str(nothing_found()) == (
         "bootloader: no boot loader was found that can be told kernel arguments: looked for /run/ostree-booted, the EFI"
-        " variable LoaderInfo, /boot/grub/grub.cfg and /boot/grub2/grub.cfg, and systemd-boot below /efi, /boot, /boot/efi;"
+        " variable LoaderInfo, /boot/grub/grub.cfg, /boot/grub2/grub.cfg, /boot/efi/EFI/*/grub.cfg, and systemd-boot"
+        " below /efi, /boot, /boot/efi;"
         " say which with the option bootloader, or set the arguments where this machine boots from"
     )
 

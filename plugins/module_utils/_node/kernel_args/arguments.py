@@ -51,6 +51,10 @@ REPEATABLE = frozenset(
 )
 
 
+# Their values are lists (drivers/iommu/intel/iommu.c, intel_iommu_setup; drivers/iommu/amd/init.c, parse_amd_iommu_options).
+LISTS = frozenset({"amd_iommu", "intel_iommu"})
+
+
 @dataclass(frozen=True)
 class Argument:
     """One argument: `text` as it is written, quotes included; `key` and `value` as the kernel reads them.
@@ -75,6 +79,12 @@ class Argument:
     def same_as(self, other: Argument) -> bool:
         """Whether the kernel reads both alike, however they are written."""
         return self.name == other.name and self.value == other.value
+
+    def meets(self, wanted: Argument) -> bool:
+        """Whether this one does what the wanted one shall: `intel_iommu=on,sm_on` does what `intel_iommu=on` does."""
+        if self.name not in LISTS or self.value is None or wanted.value is None:
+            return self.same_as(wanted)
+        return self.name == wanted.name and set(wanted.value.split(",")) <= set(self.value.split(","))
 
     def rivals(self, other: Argument) -> bool:
         """Whether only one of the two can be in force."""
@@ -153,7 +163,7 @@ def merge(line: CommandLine, request: Request) -> CommandLine:
     """The line as requested. What is not asked for keeps its place; new arguments come last, before `--`."""
     arguments = [each for each in amend(line.arguments, request) if each is not None]
     if request.state == "present":
-        arguments += [wanted for wanted in request.arguments if not any(map(wanted.same_as, arguments))]
+        arguments += [wanted for wanted in request.arguments if not any(each.meets(wanted) for each in arguments)]
     return CommandLine(tuple(arguments), line.init)
 
 
@@ -184,7 +194,7 @@ def in_force(line: CommandLine, argument: Argument) -> bool:
     same_key = [each for each in line.arguments if each.name == argument.name]
     if argument.repeatable:
         return any(map(argument.same_as, same_key))
-    return bool(same_key) and argument.same_as(same_key[-1])
+    return bool(same_key) and same_key[-1].meets(argument)
 
 
 def matches(argument: Argument, unwanted: Argument) -> bool:
@@ -228,7 +238,7 @@ def read_request(texts: t.Sequence[str], state: State) -> Request:
 
 def _replace(places: list[Argument | None], wanted: Argument) -> list[Argument | None]:
     rivals = {index: each for index, each in enumerate(places) if each is not None and each.rivals(wanted)}
-    if all(map(wanted.same_as, rivals.values())):
+    if all(each.meets(wanted) for each in rivals.values()):
         return places
     first = min(rivals)
     return [(wanted if index == first else None) if index in rivals else each for index, each in enumerate(places)]

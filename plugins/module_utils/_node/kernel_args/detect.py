@@ -15,7 +15,7 @@ import typing as t
 
 from ..errors import RefusedError
 from .loaders.entries import GRUB_ENTRIES, grub_reads_entries
-from .loaders.grub import GENERATED, Grub, generated_file
+from .loaders.grub import GENERATED, GENERATED_FOR_EFI, Grub, generated_file
 from .loaders.grubby import Grubby
 from .loaders.rpm_ostree import RpmOstree, booted_image_mode
 from .loaders.systemd_boot import BOOT_ROOTS, CMDLINE, SDBOOTUTIL, SystemdBoot
@@ -77,7 +77,7 @@ def nothing_found() -> RefusedError:
     """What to say when there is no sign of a boot loader."""
     return RefusedError(
         f"no boot loader was found that can be told kernel arguments: looked for {OSTREE_BOOTED}, the EFI variable"
-        f" LoaderInfo, {' and '.join(GENERATED)}, and systemd-boot below {', '.join(BOOT_ROOTS)}",
+        f" LoaderInfo, {', '.join((*GENERATED, GENERATED_FOR_EFI))}, and systemd-boot below {', '.join(BOOT_ROOTS)}",
         "bootloader",
         f"{_CHOOSE}, or set the arguments where this machine boots from",
     )

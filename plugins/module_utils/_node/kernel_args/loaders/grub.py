@@ -28,6 +28,8 @@ DROP_INS = "/etc/default/grub.d/*.cfg"
 # Sorts behind what distributions and kdump-tools put there, so that no later plain assignment discards it.
 DROP_IN = "/etc/default/grub.d/zz-accel-qat.cfg"
 GENERATED = ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg")
+# RHEL 7 and 8 with UEFI, and their kin; elsewhere what is there only leads to one of the above.
+GENERATED_FOR_EFI = "/boot/efi/EFI/*/grub.cfg"
 
 _MKCONFIG = ("grub-mkconfig", "grub2-mkconfig")
 _SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux.*?^### END /etc/grub\.d/10_linux", re.MULTILINE | re.DOTALL)
@@ -179,7 +181,7 @@ def _refuse_what_cannot_be_set(request: Request) -> None:
 
 def generated_file(machine: Machine) -> str | None:
     """The grub.cfg that GRUB boots by, or None."""
-    return next(filter(machine.exists, GENERATED), None)
+    return next(filter(machine.exists, [*GENERATED, *machine.glob(GENERATED_FOR_EFI)]), None)
 
 
 def _in_order(files: Files) -> list[tuple[str, str]]:
