@@ -10,6 +10,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,10 +28,17 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of a file together, for what they share, and all that share the one cluster."""
-    words = item.path.relative_to(Path(__file__).parent).with_suffix("").parts
-    item.add_marker(pytest.mark.xdist_group("cluster" if words[0] == "cluster" else ".".join(words)))
+class Scheduling(LoadFileScheduling):
+    """Keeps the tests of a file together, for what they share, and all that share the one cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/cluster" if file.startswith("tests/cluster/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Answer xdist, which asks how tests are shared out."""
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def _tell_workers() -> None:

@@ -18,12 +18,10 @@ NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py", "device_plugin/tests
 # A package of its own, which is not part of the collection.
 PLUGIN_CODE = ("device_plugin/src/qat_device_plugin", "device_plugin/tests", "device_plugin/bench")
 PLUGIN_PATH = "device_plugin/src:device_plugin/tests"
-# A virtual machine without KVM keeps one core busy and needs 1 to 2 GB of memory.
-PROCESSES = ("--numprocesses=auto", "--maxprocesses=4")
-# The tests of a file share what they set up.
-SIDE_BY_SIDE = (*PROCESSES, "--dist=loadfile")
-# Here what shares a set-up is a group, by tests/conftest.py. The longest is the first: so nothing waits for it at the end.
-GROUPS_SIDE_BY_SIDE = (*PROCESSES, "--dist=loadgroup", "--no-loadscope-reorder")
+# The tests of a file share what they set up, those of tests/cluster all of it: tests/conftest.py sees to that. Files are taken in the
+# order in which they are named, or by the number of their tests. A virtual machine without KVM keeps one core busy and needs 1 to 2 GB.
+SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+IN_THIS_ORDER = "--no-loadscope-reorder"
 LAB_TESTS = ("tests/behaviour/test_machine.py", "tests/lab")
 
 
@@ -79,12 +77,12 @@ def build(shell: Shell) -> None:
 
 def lab(shell: Shell) -> None:
     """Tests of the virtual QAT machine."""
-    shell.run("pytest", *GROUPS_SIDE_BY_SIDE, *LAB_TESTS)
+    shell.run("pytest", *SIDE_BY_SIDE, *LAB_TESTS)
 
 
 def machine(shell: Shell) -> None:
     """The engine on the virtual QAT machine: generations, families, faults, users of VFs, bad input."""
-    shell.run("pytest", *GROUPS_SIDE_BY_SIDE, "tests/machine")
+    shell.run("pytest", *SIDE_BY_SIDE, "tests/machine")
 
 
 def cluster(shell: Shell) -> None:
@@ -94,7 +92,8 @@ def cluster(shell: Shell) -> None:
 
 def machines(shell: Shell) -> None:
     """The stages cluster, machine and lab, side by side as far as there are cores."""
-    shell.run("pytest", *GROUPS_SIDE_BY_SIDE, "tests/cluster", "tests/machine", *LAB_TESTS)
+    # What takes longest goes first, so that nothing waits for it at the end.
+    shell.run("pytest", *SIDE_BY_SIDE, IN_THIS_ORDER, "tests/cluster", "tests/machine", *LAB_TESTS)
 
 
 def molecule(shell: Shell) -> None:
