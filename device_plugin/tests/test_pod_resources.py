@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 from harness.pod_resources import KubeletThread
-from qat_device_plugin._node import pods
+from qat_device_plugin._node import podresources, pods
 from qat_device_plugin._node.grpc_call import RpcError
 from qat_device_plugin._node.picture import Holder
 from qat_device_plugin._node.podresources import Given, ask_all, list_given
@@ -227,3 +227,30 @@ def test_two_roots_that_are_one(kubelet: KubeletThread) -> None:
     holders = Pods([str(kubelet.root), str(other)]).assignments().of(VF0)
     assert [str(holder) for holder in holders] == ["pod default/web-0 (container app)"]
     assert kubelet.fake.calls == ["v1.List"]
+
+
+# Kubelets with another root directory, whose device manager keeps to /var/lib/kubelet.
+
+
+@pytest.fixture
+def usual(kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The usual root directory, where the checkpoint is; `kubelet` has another."""
+    checkpoint = kubelet.checkpoint([entry("11-22", [VF0]), entry("gone", [VF1])], alive=["11-22"])
+    usual = tmp_path / "usual"
+    (usual / "device-plugins").mkdir(parents=True)
+    checkpoint.rename(usual / "device-plugins" / checkpoint.name)
+    checkpoint.parent.rmdir()
+    monkeypatch.setattr(podresources, "DEVICE_MANAGER_ROOT", str(usual))
+    return usual
+
+
+@pytest.mark.usefixtures("usual")
+def test_the_checkpoint_of_a_kubelet_with_another_root(kubelet: KubeletThread) -> None:
+    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert of(kubelet, VF1) == []
+
+
+def test_the_usual_root_is_nobodys_where_a_kubelet_has_another(kubelet: KubeletThread, usual: Path) -> None:
+    kubelet.start()
+    found = Pods([str(usual), str(kubelet.root)]).assignments()
+    assert (found.of(VF0), found.of(VF1), found.unknown) == ((), (), "")

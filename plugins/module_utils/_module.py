@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -113,6 +114,7 @@ class NodeModule:
         others are as wanted, and what keeps them so, as udev does, has to know what that is.
         """
         others = tuple(others)
+        self._warn_where_pods_are_unknown()
         if not self._module.check_mode:
             seconds: float = self._module.params["time_limit"]
             with self.kernel.locked(2 * seconds):
@@ -128,6 +130,15 @@ class NodeModule:
         plan = planner(node)
         rehearse(plan, self.kernel)
         return Outcome(node, node, list(plan.steps), plan.skipped)
+
+    def _warn_where_pods_are_unknown(self) -> None:
+        params = self._module.params
+        is_mounted = params["sysfs_root"] != ROOTS["sysfs_root"]["default"]
+        if is_mounted and not params["kubelet_root"] and not any(map(os.path.isdir, KUBELET_ROOTS)):
+            self._module.warn(
+                f"Which pods have VFs cannot be told: sysfs_root is {params['sysfs_root']}, and kubelet_root does not say where "
+                "kubelet's root directory is mounted here."
+            )
 
     def _remember(self, plan: Plan, node: Node) -> None:
         remember(self._module.params["record"], plan, node)

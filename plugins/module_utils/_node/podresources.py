@@ -19,6 +19,12 @@ SOCKET = "pod-resources/kubelet.sock"
 CHECKPOINT = "device-plugins/kubelet_internal_checkpoint"
 """Below kubelet's root directory, /var/lib/kubelet."""
 
+DEVICE_MANAGER_ROOT = "/var/lib/kubelet"
+"""Below this one, whatever kubelet's --root-dir, is the directory device-plugins (cmd/kubelet, pluginapi.DevicePluginPath), unless
+a distribution changes it."""
+
+PODS = "pods"
+
 V1, V1ALPHA1 = "v1", "v1alpha1"
 """v1 is in kubelet since 1.20, v1alpha1 since 1.13 (behind a gate that is on since 1.15)."""
 
@@ -113,13 +119,24 @@ class Checkpoint(t.NamedTuple):
     registered: dict[str, tuple[str, ...]]
 
 
-def read_checkpoint(root: str) -> Checkpoint:
-    """The checkpoint below kubelet's root directory, without the pods that are gone. Raises OSError, or ValueError where it is not one.
+def checkpoint_of(root: str) -> str:
+    """Where the kubelet with this root directory keeps its checkpoint."""
+    own = os.path.join(root, CHECKPOINT)
+    return own if os.path.exists(own) else os.path.join(DEVICE_MANAGER_ROOT, CHECKPOINT)
 
-    Kubelet writes it before a container starts. It forgets a pod only when it admits another one, but removes the pod's
-    directory as soon as nothing of the pod runs.
+
+def is_in_use(root: str) -> bool:
+    """Whether a kubelet has this directory as its root directory: it makes a directory for its pods when it starts."""
+    return os.path.isdir(os.path.join(root, PODS)) or os.path.exists(os.path.join(root, SOCKET))
+
+
+def read_checkpoint(root: str) -> Checkpoint:
+    """The checkpoint of the kubelet with this root directory, without the pods that are gone.
+
+    Raises OSError, or ValueError where it is not one. Kubelet writes it before a container starts. It forgets a pod only when it
+    admits another one, but removes the pod's directory as soon as nothing of the pod runs.
     """
-    with open(os.path.join(root, CHECKPOINT), encoding="utf-8") as stream:
+    with open(checkpoint_of(root), encoding="utf-8") as stream:
         document = json.load(stream)
     try:
         data = document["Data"]
@@ -142,6 +159,6 @@ def _given_by(entry: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
 def _alive(root: str) -> frozenset[str] | None:
     """The uids of the pods that have a directory; None where that cannot be told."""
     try:
-        return frozenset(os.listdir(os.path.join(root, "pods")))
+        return frozenset(os.listdir(os.path.join(root, PODS)))
     except OSError:
         return None

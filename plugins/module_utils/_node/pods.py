@@ -16,7 +16,7 @@ import typing as t
 from .grpc_call import RpcError
 from .paths import KUBELET_ROOTS
 from .picture import Holder, normal_address
-from .podresources import CHECKPOINT, SOCKET, Given, list_given, read_checkpoint
+from .podresources import SOCKET, Given, checkpoint_of, is_in_use, list_given, read_checkpoint
 
 ASK_SECONDS = 3.0
 """How long to wait for kubelet, which answers in milliseconds. One that has not answered once is not asked again."""
@@ -50,13 +50,18 @@ class Pods:
     def assignments(self) -> Assignments:
         """What pods have now."""
         found: dict[str, set[Holder]] = {}
-        for root in {os.path.realpath(root): None for root in self._roots}:
+        for root in self._in_use():
             try:
                 for one, note in self._given_by(root):
                     found.setdefault(address_of(one.device), set()).add(holder_of(one, note))
             except _Unknown as unknown:
                 return Assignments({}, str(unknown))
         return Assignments({address: tuple(sorted(holders, key=str)) for address, holders in found.items()})
+
+    def _in_use(self) -> t.Sequence[str]:
+        """The roots of the kubelets that are here; all where no kubelet has left a sign."""
+        roots = list(dict.fromkeys(map(os.path.realpath, self._roots)))
+        return [root for root in roots if is_in_use(root)] or roots
 
     def _given_by(self, root: str) -> t.Iterator[tuple[Given, str]]:
         """What this kubelet has given, and where it did not tell that itself, a remark."""
@@ -78,7 +83,7 @@ class Pods:
             return  # kubelet writes it when it gives the first device
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            checkpoint = f"{os.path.join(root, CHECKPOINT)} cannot be read: {reason}"
+            checkpoint = f"{checkpoint_of(root)} cannot be read: {reason}"
             raise _Unknown(f"{problem}, and {checkpoint}" if problem else checkpoint) from None
         for one in given:
             yield one, "by kubelet's checkpoint"

@@ -47,7 +47,7 @@ CALLS: tuple[tuple[t.Any, dict[str, t.Any]], ...] = (
     (qat_devices, {"devices": [{"services": ["dc"], "when_in_use": "force"}]}),
     (qat_restore, {}),
     (sriov_vfs, {"devices": [{"address": GEN4, "count": 0}], "when_in_use": "skip"}),
-    (pci_driver, {"devices": [{"address": GEN4}]}),
+    (pci_driver, {"devices": [{"address": GEN4}], "when_in_use": "skip"}),
 )
 
 

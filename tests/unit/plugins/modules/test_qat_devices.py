@@ -111,6 +111,18 @@ def test_a_vf_that_failed_does_not_leave_the_others_with_rules_of_the_past(play:
     assert json.loads(path.read_text())["devices"][0]["services"] == ["dc"]
 
 
+def test_warns_where_the_node_is_mounted_and_kubelets_directory_is_not_said(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        "ansible_collections.accel.qat.plugins.module_utils._module.KUBELET_ROOTS", (str(tmp_path / "none"),)
+    )
+    told = play(kernel()).run(qat_devices, devices=[{}], check=True, sysfs_root="/host/sys", kubelet_root=str(tmp_path))
+    assert "warnings" not in told
+    warned = play(kernel()).run(qat_devices, devices=[{}], check=True, sysfs_root="/host/sys")["warnings"]
+    assert "Which pods have VFs cannot be told: sysfs_root is /host/sys, and kubelet_root does not say" in str(warned)
+
+
 def test_what_becomes_of_a_node_where_one_pf_failed_is_told(play: Play, tmp_path: Path) -> None:
     player, path = play(kernel()), tmp_path / "node.json"
     path.write_text('{"devices": []}')
