@@ -132,6 +132,15 @@ def test_the_service_waits_for_kubelet(node: Node, shipped: Run) -> None:
     assert state_of(node) == "activating"
 
 
+def test_the_boot_does_not_wait_for_kubelet(node: Node, shipped: Run) -> None:
+    assert shipped.code == 0
+    target = node.run("systemctl show --property=Wants --property=After multi-user.target")
+    wants, after = (line.split() for line in sorted(target.replace("=", " ").splitlines(), reverse=True))
+    assert wants[0] == "Wants"
+    assert UNIT in wants
+    assert UNIT not in after
+
+
 def test_kubelet_learns_the_truth(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
     kubelet.has(truth)
     node.run(f"timeout {PATIENCE} systemctl start {UNIT}")

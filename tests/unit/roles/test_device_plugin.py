@@ -44,7 +44,7 @@ def test_choices_are_those_of_the_program(name: str) -> None:
 
 
 def unit(**variables: t.Any) -> configparser.ConfigParser:
-    """The unit as systemd reads it, but that of settings that stand twice the last one counts."""
+    """The unit as systemd reads it, but that of most settings that stand twice the last one counts."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROLE / "templates"),
         trim_blocks=True,
@@ -64,11 +64,17 @@ def unit(**variables: t.Any) -> configparser.ConfigParser:
     lines = []
     for line in text.splitlines():
         name, _equals, value = line.partition("=")
-        lines.append(f"Environment.{value}" if name == "Environment" else line)
+        lines.append({"Environment": f"Environment.{value}", "After": f"After.{value}="}.get(name, line))
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string("\n".join(lines))
     return parser
+
+
+def after(parser: configparser.ConfigParser) -> set[str]:
+    """What the unit is started after."""
+    prefix = "After."
+    return {word for name in parser["Unit"] if name.startswith(prefix) for word in name[len(prefix) :].split()}
 
 
 def settings(parser: configparser.ConfigParser) -> Settings:
@@ -104,10 +110,19 @@ def test_the_defaults_are_those_of_the_program() -> None:
 
 def test_the_unit_comes_after_the_vfs_and_may_do_little() -> None:
     found = unit()
-    assert found["Unit"]["After"] == "qat-node.service"
+    assert "qat-node.service" in after(found)
     assert found["Service"]["Type"] == "notify"
     assert found["Service"]["CapabilityBoundingSet"] == ""
     assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet"
+
+
+def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
+    """A target waits for what it wants unless that has no default dependencies (systemd.target(5)); the others are written out."""
+    found = unit()["Unit"]
+    assert found["DefaultDependencies"] == "no"
+    assert found["Requires"] == "sysinit.target"
+    assert (found["Conflicts"], found["Before"]) == ("shutdown.target", "shutdown.target")
+    assert after(unit()) == {"sysinit.target", "basic.target", "qat-node.service"}
 
 
 @pytest.mark.parametrize(
