@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import typing as t
+from pathlib import Path
 
 import grpc
 import pytest
+from harness.node_files import NodeFiles
 from harness.process import fetch, free_port
+from qat_device_plugin._node.kernel import LiveKernel
+from qat_device_plugin._node.picture import Node
+from qat_device_plugin._node.read import read_node
+from qat_device_plugin._node.schema import parse_configuration
+from qat_device_plugin.model import nothing_to_offer
 
 if t.TYPE_CHECKING:
     from conftest import Bench, Scenario
@@ -21,6 +30,11 @@ PF = "0000:6b:00.0"
 
 def unhealthy(bench: Bench, resource: str = CY) -> set[str]:
     return {address for address, health in bench.kubelet.devices(resource).items() if health == "Unhealthy"}
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_health_follows_each_vf_and_recovers(run: Run) -> None:
@@ -194,6 +208,56 @@ def test_starts_before_there_is_any_vf(run: Run) -> None:
         await bench.kubelet.until(lambda: "READY=1" in plugin.told())
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    "rule", [{"advertise": 0}, {"state": "absent"}, {"driver": "4xxxvf"}], ids=lambda rule: next(iter(rule))
+)
+def test_it_is_ready_without_kubelet_where_nothing_shall_be_offered(run: Run, rule: dict[str, t.Any]) -> None:
+    async def scenario(bench: Bench) -> None:
+        port = free_port()
+        bench.files.add_pf(PF)
+        bench.files.configure([rule])
+        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}")
+        await bench.kubelet.until(lambda: "READY=1" in plugin.told() and listens(port))
+        assert "STATUS=nothing to offer by the configuration" in plugin.told()
+        ready = await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/readyz")
+        assert ready == (200, "ok\n")
+        # And takes up what another configuration offers.
+        bench.files.configure([{}])
+        plugin.hang_up()
+        await bench.kubelet.start()
+        await bench.ready(CY, 16)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("rules", "nothing"),
+    [
+        ([], True),
+        ([{}], False),
+        ([{"vfs": 0}], True),
+        ([{"select": {"address": PF}, "advertise": 0}, {"select": {"address": "0000:70:00.0"}}], False),
+        ([{"select": {"address": PF}, "advertise": 0}, {"select": {"family": "c6xx"}}], True),
+        ([{"select": {"address": PF}, "advertise": 0}, {}], True),
+        ([{"select": {"family": "c6xx"}}], True),
+    ],
+    ids=["no-rule", "all", "no-vfs", "a-missing-pf", "another-family", "the-rest", "no-pf-of-the-node"],
+)
+def test_what_shall_be_offered_is_a_matter_of_the_rules(
+    tmp_path: Path, rules: list[dict[str, t.Any]], nothing: bool
+) -> None:
+    files = NodeFiles(tmp_path)
+    files.add_pf(PF, vfs=0)
+    with contextlib.closing(LiveKernel(str(files.sys), str(files.proc), str(files.dev))) as kernel:
+        node = read_node(kernel)
+    assert nothing_to_offer(parse_configuration({"devices": rules}), node) is nothing
+
+
+@pytest.mark.parametrize(("rule", "nothing"), [({}, False), ({"advertise": 0}, True)], ids=["all", "none"])
+def test_a_node_without_devices_lacks_what_the_rules_offer(rule: dict[str, t.Any], nothing: bool) -> None:
+    assert nothing_to_offer(parse_configuration({"devices": [rule]}), Node()) is nothing
 
 
 def test_metrics_and_readiness(run: Run) -> None:

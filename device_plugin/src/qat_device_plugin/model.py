@@ -8,7 +8,9 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import health
+from ._node.picture import VFIO_DRIVERS, Node
 from ._node.schema import Rule
+from ._node.target import rule_for
 from .catalogue import OfferedVf, Sight, offers_of, resources_of
 from .health import PfHealth, Reading
 
@@ -77,6 +79,22 @@ def _with_offers(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     offers = offers_of(model.sight, rules, model.resources, pf_reasons)
     empty: dict[str, tuple[OfferedVf, ...]] = dict.fromkeys(model.offers, ())
     return replace(model, offers={**empty, **offers})
+
+
+def nothing_to_offer(rules: t.Sequence[Rule], node: Node) -> bool:
+    """Whether the rules want no VF of this node to be offered, whichever there are.
+
+    A rule that takes none of the node's PFs is for other nodes, but not where it names a PF that is missing, or all are missing.
+    """
+    offering = [rule for rule in rules if _offers(rule)]
+    present = {device.address for device in node.qat}
+    if not present or any((rule.select.addresses or frozenset()) - present for rule in offering):
+        return not offering
+    return not any(rule_for(rules, device) in offering for device in node.qat)
+
+
+def _offers(rule: Rule) -> bool:
+    return rule.state == "present" and rule.driver in VFIO_DRIVERS and rule.vfs != 0 and rule.advertise != 0
 
 
 def changes(before: Model, after: Model) -> list[dict[str, str]]:

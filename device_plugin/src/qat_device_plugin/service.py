@@ -22,7 +22,7 @@ from .catalogue import Sight
 from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch
 from .kernel_thread import KernelThread
-from .model import Look, Model, advance, changes, with_rules
+from .model import Look, Model, advance, changes, nothing_to_offer, with_rules
 from .probe import Prober
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
@@ -74,13 +74,17 @@ class Service:
 
     def unready(self) -> list[str]:
         """Why the service is not ready; empty when it is."""
-        problems = [] if self.registrars else ["there is no VF to offer"]
+        problems = [] if self.registrars or self._nothing_to_offer() else ["there is no VF to offer"]
         for resource, registrar in self.registrars.items():
             if not registrar.registered:
                 problems.append(f"{resource} is not registered")
             elif not registrar.streams:
                 problems.append(f"{resource} has no stream")
         return problems + self.unhealthy()
+
+    def _nothing_to_offer(self) -> bool:
+        """Whether it is by the configuration that there is no VF to offer."""
+        return self.model.sight is not None and nothing_to_offer(self._rules, self.model.sight.node)
 
     def unhealthy(self) -> list[str]:
         """Why the service should be restarted; empty when it need not."""
@@ -259,7 +263,7 @@ class Service:
 
     def _tell_systemd(self) -> None:
         registered = [registrar.registered for registrar in self.registrars.values()]
-        if registered and all(registered):
+        if all(registered) and (registered or self._nothing_to_offer()):
             self._systemd.ready()
         self._systemd.status(self.summary())
 
@@ -271,7 +275,8 @@ class Service:
             registrar = self.registrars.get(resource)
             state = "" if registrar and registrar.registered else ", not registered"
             parts.append(f"{resource}: {healthy} of {len(offer)} VFs healthy{state}")
-        return "; ".join(parts) or "no VF to offer"
+        nothing = "nothing to offer by the configuration" if self._nothing_to_offer() else "no VF to offer"
+        return "; ".join(parts) or nothing
 
     async def _watchdog(self, pause: float) -> None:
         """Feed systemd's watchdog while the service does its work."""
