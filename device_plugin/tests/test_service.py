@@ -146,6 +146,33 @@ def test_containers_of_one_request_share_nothing(run: Run) -> None:
     run(scenario)
 
 
+def test_without_a_cdi_specification_there_are_no_cdi_names(run: Run) -> None:
+    """A runtime refuses a container with a name that it does not find."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        directory = bench.files.root / "cdi"
+        directory.write_text("in the way")
+        await bench.kubelet.start()
+        plugin = bench.start("--cdi", f"--cdi-dir={directory}")
+        await bench.ready(CY, 16)
+
+        async def names() -> list[str]:
+            (container,) = (await bench.kubelet.allocate(CY, [vfs[0]])).container_responses
+            assert len(container.devices) == 2
+            return [name.name for name in container.cdi_devices]
+
+        assert await names() == []
+        text = "cannot write the CDI specification; until it is written containers get no CDI names"
+        assert plugin.log.read_text().count(f"{text} directory={directory} problem=") == 1
+        directory.unlink()
+        await bench.kubelet.until(lambda: "the CDI specification is written again" in plugin.log.read_text())
+        assert await names() == [f"qat.intel.com/vf={vfs[0]}"]
+        assert plugin.log.read_text().count(text) == 1
+
+    run(scenario)
+
+
 def test_preferences_keep_to_what_must_be_included_and_to_one_numa_node(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         near, far = bench.files.add_pf(PF, numa_node=0), bench.files.add_pf("0000:e8:00.0", numa_node=1)

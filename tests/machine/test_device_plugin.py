@@ -25,6 +25,7 @@ PLACES = ("/etc", "/run/systemd/system", "/opt", "/var/lib/accel-qat", "/var/lib
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
 PREVIOUS = "0.0.9-previous"
+SPECIFICATION = "/run/cdi/qat.intel.com-vf.json"
 PATIENCE = 120.0
 HARNESS = Path(__file__).parents[2] / "device_plugin/tests/harness"
 
@@ -197,7 +198,7 @@ def test_back_to_a_previous_release_on_a_node_whose_etc_shall_stay_as_it_is(
 ) -> None:
     newest = node.run(f"readlink {RELEASES}/current").strip()
     node.run(f"cp -a {RELEASES}/{newest} {RELEASES}/{PREVIOUS}; sed -i 's/12/10/' /etc/accel-qat/node.json")
-    made = changed(role(device_plugin_release=PREVIOUS, device_plugin_mode="transient"))
+    made = changed(role(device_plugin_release=PREVIOUS, device_plugin_mode="transient", device_plugin_cdi=True))
     assert made == [
         "Make it the current one",
         "Write the unit",
@@ -209,6 +210,7 @@ def test_back_to_a_previous_release_on_a_node_whose_etc_shall_stay_as_it_is(
     assert unit_file(node) == f"/run/systemd/system/{UNIT}"
     assert node.run(f"find /etc/systemd -name {UNIT}") == ""
     assert node.run(f"readlink {RELEASES}/current").strip() == PREVIOUS
+    assert len(json.loads(node.run(f"cat {SPECIFICATION}"))["devices"]) == 26
 
 
 def test_an_upgrade_is_another_link(node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised) -> None:
@@ -217,6 +219,7 @@ def test_an_upgrade_is_another_link(node: Node, role: Callable[..., Run], kubele
     assert "Make it the current one" in made
     assert "Unpack it" not in made
     kubelet.has(truth)
+    assert node.run(f"find {SPECIFICATION} 2> /dev/null || true") == ""
     assert unit_file(node) == f"/etc/systemd/system/{UNIT}"
     assert node.run(f"readlink {RELEASES}/current").strip() != PREVIOUS
 

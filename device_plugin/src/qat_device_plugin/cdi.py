@@ -17,7 +17,7 @@ from ._node.kernel import Kernel
 from ._node.paths import VFIO
 from .allocation import CDI_KIND, vfio_node_of
 
-_FILE = CDI_KIND.replace("/", "-") + ".json"
+FILE = CDI_KIND.replace("/", "-") + ".json"
 
 
 def specification(nodes: t.Mapping[str, str]) -> dict[str, t.Any]:
@@ -44,12 +44,12 @@ def write(directory: Path, nodes: t.Mapping[str, str]) -> None:
 
     Nobody removes it when the service ends: the runtime needs it whenever it starts a container anew.
     """
-    path = directory / _FILE
+    path = directory / FILE
     text = json.dumps(specification(nodes), indent=2) + "\n"
     with contextlib.suppress(OSError):
         if path.read_text() == text:
             return
     directory.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{_FILE}.{os.getpid()}")  # runtimes read names that end with .json
+    draft = path.with_name(f".{FILE}.{os.getpid()}")  # runtimes read names that end with .json
     draft.write_text(text)
     draft.replace(path)

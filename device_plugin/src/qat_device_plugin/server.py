@@ -35,10 +35,10 @@ _STOP_SECONDS = 0.5
 
 
 class Behaviour(t.NamedTuple):
-    """What an operator may choose about the answers."""
+    """What an operator may choose about the answers. `cdi` tells whether the runtime can find VFs by CDI names now."""
 
-    policy: str = "balanced"
-    cdi: bool = False
+    policy: str
+    cdi: t.Callable[[], bool]
 
 
 def options() -> t.Any:
@@ -190,7 +190,7 @@ class ResourceServer:
 
     def _allocation(self, asked: t.Sequence[t.Sequence[str]]) -> t.Any:
         """One response a container; containers share nothing."""
-        cdi = self._behaviour.cdi
+        cdi = self._behaviour.cdi()
         return api.AllocateResponse(
             container_responses=[
                 container_response(answer(self._kernel, self.resource, self._offer.value, addresses, cdi))

@@ -65,6 +65,7 @@ class Service:
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_events = False
+        self._cdi_problem = ""
         self._failure: BaseException | None = None
 
     @property
@@ -235,17 +236,28 @@ class Service:
     def _make_server(
         self, resource: str, directory: Path, offer: Offer, changed: t.Callable[[], None]
     ) -> ResourceServer:
-        behaviour = Behaviour(self._settings.allocation_policy, self._settings.cdi)
+        behaviour = Behaviour(self._settings.allocation_policy, self._names_by_cdi)
         return ResourceServer(resource, directory, offer, self._kernel, behaviour, self.statistics, changed)
+
+    def _names_by_cdi(self) -> bool:
+        """Whether the runtime can find VFs by their CDI names: it refuses a container with a name that it does not find."""
+        return self._settings.cdi and not self._cdi_problem
 
     def _write_cdi(self) -> None:
         addresses = [vf.address for offer in self.model.offers.values() for vf in offer]
         try:
             cdi.write(self._settings.cdi_dir, cdi.nodes_of(self._kernel, addresses))
+            problem = ""
         except OSError as error:
+            problem = error.strerror or str(error)
             self.statistics.errors["cdi"] += 1
-            fields = {"directory": self._settings.cdi_dir, "problem": error.strerror}
-            log.error("cannot write the CDI specification", extra={"fields": fields})
+        before, self._cdi_problem = self._cdi_problem, problem
+        fields = {"directory": self._settings.cdi_dir, **({"problem": problem} if problem else {})}
+        if problem and problem != before:
+            text = "cannot write the CDI specification; until it is written containers get no CDI names"
+            log.error(text, extra={"fields": fields})
+        elif before and not problem:
+            log.info("the CDI specification is written again", extra={"fields": fields})
 
     def _reload(self) -> None:
         """Take the configuration anew, or keep the one there is and say why."""

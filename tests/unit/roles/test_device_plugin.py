@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible.plugins.filter.core import FilterModule
 from ansible.plugins.test.core import match
+from qat_device_plugin import cdi
 from qat_device_plugin.settings import Settings, _parser, parse_settings
 
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
@@ -26,6 +27,7 @@ def load(name: str) -> t.Any:
 
 
 DEFAULTS = load("defaults/main.yml")
+VARIABLES = load("vars/main.yml")
 OPTIONS = load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
 
 
@@ -57,6 +59,7 @@ def unit(**variables: t.Any) -> configparser.ConfigParser:
     values = {
         **DEFAULTS,
         "__device_plugin_current": "/opt/accel-qat/device-plugin/current",
+        "__device_plugin_cdi_specification": VARIABLES["__device_plugin_cdi_specification"],
         "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
         **variables,
     }
@@ -64,7 +67,12 @@ def unit(**variables: t.Any) -> configparser.ConfigParser:
     lines = []
     for line in text.splitlines():
         name, _equals, value = line.partition("=")
-        lines.append({"Environment": f"Environment.{value}", "After": f"After.{value}="}.get(name, line))
+        repeated = {
+            "Environment": f"Environment.{value}",
+            "After": f"After.{value}=",
+            "ExecStartPre": f"Before {value}=",
+        }
+        lines.append(repeated.get(name, line))
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string("\n".join(lines))
@@ -75,6 +83,11 @@ def after(parser: configparser.ConfigParser) -> set[str]:
     """What the unit is started after."""
     prefix = "After."
     return {word for name in parser["Unit"] if name.startswith(prefix) for word in name[len(prefix) :].split()}
+
+
+def steps(service: t.Mapping[str, str]) -> list[str]:
+    """What is done before the start."""
+    return [name.removeprefix("Before ") for name in service if name.startswith("Before ")]
 
 
 def settings(parser: configparser.ConfigParser) -> Settings:
@@ -125,6 +138,23 @@ def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
     assert after(unit()) == {"sysinit.target", "basic.target", "qat-node.service"}
 
 
+def test_with_cdi_there_is_a_directory_that_the_service_may_write() -> None:
+    """/run is empty at boot, and a path that is not there cannot be made writable."""
+    found = unit(device_plugin_cdi=True)["Service"]
+    assert steps(found) == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
+    assert found["ReadWritePaths"] == "-/var/lib/kubelet /var/run/cdi"
+
+
+def test_without_cdi_there_is_no_specification() -> None:
+    path = parse_settings([], {}).cdi_dir / cdi.FILE
+    assert VARIABLES["__device_plugin_cdi_specification"] == str(path)
+    found = unit()["Service"]
+    assert steps(found)[1:] == [f"+rm -f {path}"]
+    removed = load("tasks/teardown.yml")[2]
+    assert "__device_plugin_cdi_specification" in removed["loop"]
+    assert removed["ansible.builtin.file"] == {"path": "{{ item }}", "state": "absent"}
+
+
 @pytest.mark.parametrize(
     ("address", "allowed"), [("127.0.0.1:9482", "localhost"), ("[::1]:1", "localhost"), (":9482", "any"), ("", None)]
 )
@@ -145,7 +175,6 @@ def test_only_who_shall_reads_the_metrics(address: str, allowed: str | None) -> 
     ],
 )
 def test_each_mode_has_its_place_and_clears_the_other(mode: str, own: str, other: list[str]) -> None:
-    variables = load("vars/main.yml")
     values: dict[str, t.Any] = {"device_plugin_mode": mode}
     environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
 
@@ -157,6 +186,6 @@ def test_each_mode_has_its_place_and_clears_the_other(mode: str, own: str, other
         return environment.from_string(value).render(values)
 
     for name in ("__device_plugin_unit", "__device_plugin_unit_link", "__device_plugin_paths"):
-        values[name] = render(variables[name])
-    assert render(variables["__device_plugin_unit_path"]) == own
-    assert render(variables["__device_plugin_other_mode"]) == other
+        values[name] = render(VARIABLES[name])
+    assert render(VARIABLES["__device_plugin_unit_path"]) == own
+    assert render(VARIABLES["__device_plugin_other_mode"]) == other
