@@ -172,6 +172,37 @@ def test_survives_that_the_directory_is_made_anew(run: Run) -> None:
     run(scenario)
 
 
+READ_ONLY = """
+import os, sys, types
+from qat_device_plugin import cli, server
+
+async def start(self):
+    raise OSError("cannot make a socket")
+
+server.ResourceServer.start = start
+os.statvfs = lambda path: types.SimpleNamespace(f_flag=os.ST_RDONLY)
+sys.exit(cli.main())
+"""
+
+
+def test_a_directory_that_became_read_only_ends_the_service(run: Run) -> None:
+    """A mount that is read-only is not for every user to make: only the two answers of the kernel to it are played here."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        bench.kubelet_dir.mkdir()
+        plugin = Plugin(bench.files, bench.kubelet_dir, program=("-c", READ_ONLY))
+        bench.plugins.append(plugin)
+        await bench.kubelet.until(lambda: plugin.process.poll() is not None)
+        assert plugin.process.returncode == 1
+        assert plugin.log.read_text().splitlines()[-1] == (
+            f"qat-device-plugin: {bench.kubelet_dir}: the directory is read-only for this process, as it is when it was made anew "
+            "since the start; start the device plugin anew, as systemd does by itself"
+        )
+
+    run(scenario)
+
+
 def test_each_resource_has_a_server_of_its_own(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf("0000:6b:00.0", services="asym;sym")

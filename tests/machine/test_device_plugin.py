@@ -42,7 +42,11 @@ class Kubelet:
         node.run(f"mkdir -p /root/kubelet/harness; cp -r {RELEASES}/current/lib/. /root/kubelet")
         for name in ("__init__.py", "kubelet.py", "serve.py"):
             node.machine.put((HARNESS / name).read_bytes(), f"/root/kubelet/harness/{name}")
-        node.run(
+        self.start()
+
+    def start(self) -> None:
+        """Listen; what was advertised before is forgotten."""
+        self._node.run(
             "systemd-run --quiet --unit=kubelet-socket --setenv=PYTHONPATH=/root/kubelet"
             " --property=StandardOutput=truncate:/root/advertised"
             " python3 -m harness.serve --json /var/lib/kubelet/device-plugins"
@@ -168,6 +172,15 @@ def test_a_restart_registers_again(node: Node, kubelet: Kubelet, truth: Advertis
     node.run(f"systemctl restart {UNIT}")
     kubelet.has(truth, beyond=before)
     assert state_of(node) == "active"
+
+
+def test_a_kubelet_that_is_installed_anew_gets_the_resources(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
+    """The service's own mount of the directory goes with it: only a new start brings another."""
+    kubelet.has(truth)
+    node.run("systemctl stop kubelet-socket; until rm -rf /var/lib/kubelet; do sleep 0.1; done")
+    kubelet.start()
+    kubelet.has(truth)
+    assert "read-only for this process" in node.run(f"journalctl -u {UNIT}")
 
 
 def test_health_follows_the_hardware(node: Node, kubelet: Kubelet, truth: Advertised) -> None:

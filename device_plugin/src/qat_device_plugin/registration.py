@@ -10,13 +10,16 @@ k8s.io/kubernetes pkg/kubelet/cm/devicemanager and pkg/kubelet/pluginmanager.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import typing as t
 from pathlib import Path
 
 import grpc
 import grpc.aio
 
+from ._node.errors import NodeError
 from .messages import KUBELET_SOCKET, REGISTRATION_SERVICE, VERSION
 from .messages import v1beta1 as api
 from .server import Offer, ResourceServer, options
@@ -96,7 +99,7 @@ class Registrar:
             self._server.publish(offer)
 
     async def run(self) -> None:
-        """Serve and register, again and again."""
+        """Serve and register, again and again. Raises NodeError where that has no prospect in this process."""
         while True:
             await self._alone()
             try:
@@ -107,6 +110,7 @@ class Registrar:
                 if lost.waits:
                     await self._pause()
             except OSError as error:
+                _refuse_read_only(self._directory)
                 self._failed("cannot serve", str(error))
                 await self._pause()
 
@@ -180,6 +184,21 @@ class Registrar:
 
     def _say(self, level: int, message: str, **fields: t.Any) -> None:
         log.log(level, message, extra={"fields": {"resource": self.resource, **fields}})
+
+
+def _refuse_read_only(directory: Path) -> None:
+    """Raises NodeError where the directory is on a mount that is read-only.
+
+    Under systemd the directory is a mount of its own below a root that is read-only. It goes when the directory is removed, and one
+    that is made anew has none until the service starts anew.
+    """
+    with contextlib.suppress(OSError):
+        if os.statvfs(directory).f_flag & os.ST_RDONLY:
+            raise NodeError(
+                "the directory is read-only for this process, as it is when it was made anew since the start",
+                where=str(directory),
+                remedy="start the device plugin anew, as systemd does by itself",
+            )
 
 
 class SocketRegistrar(Registrar):

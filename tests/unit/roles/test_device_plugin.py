@@ -138,6 +138,13 @@ def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
     assert after(unit()) == {"sysinit.target", "basic.target", "qat-node.service"}
 
 
+def test_the_service_starts_anew_however_often_kubelet_is_made_anew() -> None:
+    found = unit(device_plugin_kubelet_dir="/k/d")
+    assert found["Unit"]["RequiresMountsFor"] == "/k/d"
+    assert (found["Unit"]["StartLimitIntervalSec"], found["Service"]["Restart"]) == ("0", "always")
+    assert found["Service"]["RestartPreventExitStatus"] == "2"
+
+
 def test_with_cdi_there_is_a_directory_that_the_service_may_write() -> None:
     """/run is empty at boot, and a path that is not there cannot be made writable."""
     found = unit(device_plugin_cdi=True)["Service"]
