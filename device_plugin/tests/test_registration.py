@@ -57,12 +57,36 @@ def test_waits_for_a_late_kubelet_and_says_ready_only_then(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf(PF)
         plugin = bench.start()
-        await bench.kubelet.until(lambda: plugin.told() == [f"STATUS={CY}: 16 of 16 VFs healthy, not registered"])
+        waits = f"STATUS=not ready; {CY}: 16 of 16 VFs healthy, not registered"
+        await bench.kubelet.until(lambda: plugin.told()[-1:] == [f"{waits} ({bench.kubelet_dir} is not there)"])
+        bench.kubelet_dir.mkdir()
+        await bench.kubelet.until(lambda: plugin.told()[-1:] == [f"{waits} (kubelet.sock is not there)"])
         await asyncio.sleep(1.0)
-        assert len(plugin.told()) == 1
+        assert all(message.startswith(waits) for message in plugin.told())
         await bench.kubelet.start()
         await bench.ready(CY, 16)
-        await bench.kubelet.until(lambda: plugin.told()[1:] == ["READY=1", f"STATUS={CY}: 16 of 16 VFs healthy"])
+        await bench.kubelet.until(lambda: plugin.told()[-1:] == ["READY=1"])
+        assert plugin.told()[-2] == f"STATUS=ready; {CY}: 16 of 16 VFs healthy"
+
+    run(scenario)
+
+
+def test_the_status_says_how_it_is_after_the_start_too(run: Run) -> None:
+    """systemd is told READY but once."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        plugin = bench.start()
+        ready = f"STATUS=ready; {CY}: 16 of 16 VFs healthy"
+        await bench.kubelet.until(lambda: plugin.told()[-2:] == [ready, "READY=1"])
+        await bench.kubelet.stop()
+        await bench.kubelet.until(lambda: plugin.told()[-1].startswith("STATUS=not ready; "))
+        bench.kubelet.refusals = 1
+        await bench.kubelet.start()
+        refused = "(kubelet did not take the registration: requested API version is not supported by kubelet)"
+        await bench.kubelet.until(lambda: any(message.endswith(refused) for message in plugin.told()))
+        await bench.kubelet.until(lambda: plugin.told()[-1] == ready)
 
     run(scenario)
 

@@ -229,7 +229,9 @@ def test_starts_before_there_is_any_vf(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.kubelet.start()
         plugin = bench.start("--period=60")
-        await bench.kubelet.until(lambda: plugin.told() == ["STATUS=no VF to offer"])
+        await bench.kubelet.until(
+            lambda: plugin.told() == ["STATUS=not ready; no VF to offer (qatctl status tells why)"]
+        )
         bench.files.add_pf(PF)
         await bench.ready(CY, 16)
         await bench.kubelet.until(lambda: "READY=1" in plugin.told())
@@ -247,7 +249,7 @@ def test_it_is_ready_without_kubelet_where_nothing_shall_be_offered(run: Run, ru
         bench.files.configure([rule])
         plugin = bench.start(f"--metrics-address=127.0.0.1:{port}")
         await bench.kubelet.until(lambda: "READY=1" in plugin.told() and listens(port))
-        assert "STATUS=nothing to offer by the configuration" in plugin.told()
+        assert "STATUS=ready; nothing to offer by the configuration" in plugin.told()
         ready = await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/readyz")
         assert ready == (200, "ok\n")
         # And takes up what another configuration offers.

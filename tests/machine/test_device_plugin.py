@@ -151,7 +151,7 @@ def test_kubelet_learns_the_truth(node: Node, kubelet: Kubelet, truth: Advertise
     node.run(f"timeout {PATIENCE} systemctl start {UNIT}")
     assert answer(node, "/readyz") == "ok"
     status = node.run(f"systemctl show --property=StatusText --value {UNIT}")
-    assert status.strip() == f"{CY}: 16 of 16 VFs healthy; {DC}: 12 of 12 VFs healthy"
+    assert status.strip() == f"ready; {CY}: 16 of 16 VFs healthy; {DC}: 12 of 12 VFs healthy"
 
 
 def test_the_unit_is_confined(node: Node, shipped: Run) -> None:

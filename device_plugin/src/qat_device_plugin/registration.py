@@ -62,7 +62,8 @@ class _Lost(Exception):
 class Registrar:
     """Keeps one resource registered until it is cancelled. `directory` is where its sockets are.
 
-    `bell` has to be rung when something happens in the directory; `changed` is called when `registered` may have changed.
+    `bell` has to be rung when something happens in the directory; `changed` is called when `registered` may have changed, or
+    `obstacle`, which says what stands in the way of a registration.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Registrar:
         self.resource = resource
         self.bell = Bell()
         self.registered = False
+        self.obstacle = ""
         self._directory = directory
         self._offer = offer
         self._make_server = make_server
@@ -105,6 +107,7 @@ class Registrar:
             try:
                 await self._once()
             except _Lost as lost:
+                self._set_obstacle(str(lost))
                 self._say(logging.WARNING, "registration lost", why=str(lost))
                 self._statistics.registrations[self.resource, "lost"] += 1
                 if lost.waits:
@@ -118,7 +121,9 @@ class Registrar:
         """Wait while another process serves from this directory, or while there is none."""
         told = False
         while not self._lock.held():
-            if not told and self._directory.is_dir():
+            there = self._directory.is_dir()
+            self._set_obstacle("another instance serves" if there else f"{self._directory} is not there")
+            if not told and there:
                 self._say(
                     logging.WARNING, "another instance serves here; waiting for its end", directory=self._directory
                 )
@@ -159,6 +164,12 @@ class Registrar:
     def _set_registered(self, registered: bool) -> None:
         if registered != self.registered:
             self.registered = registered
+            self.obstacle = ""
+            self._changed()
+
+    def _set_obstacle(self, obstacle: str) -> None:
+        if obstacle != self.obstacle:
+            self.obstacle = obstacle
             self._changed()
 
     async def _pause(self) -> None:
@@ -176,6 +187,7 @@ class Registrar:
 
     def _failed(self, what: str, problem: str) -> None:
         self._statistics.registrations[self.resource, "failed"] += 1
+        self._set_obstacle(f"{what}: {problem}")
         self._say(logging.WARNING, what, problem=problem)
 
     def _succeeded(self) -> None:
@@ -224,6 +236,7 @@ class SocketRegistrar(Registrar):
         while server.socket_stands():
             kubelet = self._kubelet()
             if kubelet is None:
+                self._set_obstacle(f"{KUBELET_SOCKET} is not there")
                 await self.bell.wait(_LOOK_SECONDS)
                 continue
             try:
@@ -251,6 +264,7 @@ class WatcherRegistrar(Registrar):
     """Waits for kubelet to find the socket in plugins_registry, as it does by itself after its own restart too."""
 
     async def _keep(self, server: ResourceServer) -> None:
+        self._set_obstacle("kubelet has not found the socket")
         while server.notified is None and server.socket_stands():
             await self.bell.wait(_LOOK_SECONDS)
         if server.notified is None:

@@ -274,20 +274,28 @@ class Service:
         self._systemd.reloaded()
 
     def _tell_systemd(self) -> None:
-        registered = [registrar.registered for registrar in self.registrars.values()]
-        if all(registered) and (registered or self._nothing_to_offer()):
+        """READY is for the start alone. The status says how it is now: its first words are what the role waits for."""
+        taken = self._is_taken()
+        self._systemd.status(f"{'ready' if taken else 'not ready'}; {self.summary()}")
+        if taken:
             self._systemd.ready()
-        self._systemd.status(self.summary())
+
+    def _is_taken(self) -> bool:
+        """Whether kubelet has taken everything that is offered, if anything shall be."""
+        registered = [registrar.registered for registrar in self.registrars.values()]
+        return all(registered) and (bool(registered) or self._nothing_to_offer())
 
     def summary(self) -> str:
         """One line on what is offered."""
         parts = []
         for resource, offer in self.model.offers.items():
             healthy = sum(vf.healthy for vf in offer)
-            registrar = self.registrars.get(resource)
-            state = "" if registrar and registrar.registered else ", not registered"
-            parts.append(f"{resource}: {healthy} of {len(offer)} VFs healthy{state}")
-        nothing = "nothing to offer by the configuration" if self._nothing_to_offer() else "no VF to offer"
+            parts.append(f"{resource}: {healthy} of {len(offer)} VFs healthy{_state(self.registrars[resource])}")
+        nothing = (
+            "nothing to offer by the configuration"
+            if self._nothing_to_offer()
+            else "no VF to offer (qatctl status tells why)"
+        )
         return "; ".join(parts) or nothing
 
     async def _watchdog(self, pause: float) -> None:
@@ -296,6 +304,13 @@ class Service:
             if not self.unhealthy():
                 self._systemd.alive()
             await asyncio.sleep(pause)
+
+
+def _state(registrar: Registrar) -> str:
+    if registrar.registered:
+        return ""
+    obstacle = " ".join(registrar.obstacle.split())  # one line, whatever kubelet has said
+    return ", not registered" + (f" ({obstacle})" if obstacle else "")
 
 
 def events_tell_of(sysfs_root: str) -> bool:

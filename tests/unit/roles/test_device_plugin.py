@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import configparser
+import os
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -143,6 +145,59 @@ def test_the_service_starts_anew_however_often_kubelet_is_made_anew() -> None:
     assert found["Unit"]["RequiresMountsFor"] == "/k/d"
     assert (found["Unit"]["StartLimitIntervalSec"], found["Service"]["Restart"]) == ("0", "always")
     assert found["Service"]["RestartPreventExitStatus"] == "2"
+
+
+# Prints and does what the test says, one line for each call of a kind.
+SYSTEMCTL = """#!/bin/sh
+verb=$1
+test "$verb" = show && test "$2 $3" != "--property=StatusText --value" && exit 64
+test "$(eval echo \\$$#)" = accel-qat-device-plugin.service || exit 64
+line=$(head -n 1 "$0.$verb")
+test "$(wc -l < "$0.$verb")" -gt 1 && sed -i 1d "$0.$verb"
+echo "$line"
+test "$verb" != start || exit "$line"
+"""
+GOOD = "ready; qat.intel.com/cy: 16 of 16 VFs healthy"
+BAD = "not ready; qat.intel.com/cy: 16 of 16 VFs healthy, not registered (kubelet.sock is not there)"
+
+
+@pytest.mark.parametrize(
+    ("states", "start", "statuses", "seconds", "code", "said"),
+    [
+        pytest.param(["active", "active"], 0, [GOOD], 60, 0, None, id="all-is-well"),
+        pytest.param(["inactive", "active"], 0, [GOOD], 60, 0, None, id="started"),
+        pytest.param(["active", "active"], 0, [BAD, GOOD], 60, 0, None, id="kubelet-takes-a-moment"),
+        pytest.param(["active", "reloading", "active"], 0, [GOOD], 60, 0, None, id="reloaded"),
+        # It ended, and systemd has its last words as yet.
+        pytest.param(["active", "activating", "active"], 1, [GOOD, GOOD], 60, 0, None, id="starts-anew"),
+        pytest.param(["active", "active"], 0, [BAD], 1, 1, f"it is active, {BAD}", id="active-is-not-ready"),
+        pytest.param(["activating", "activating"], 1, [BAD], 1, 1, f"it is activating, {BAD}", id="never-ready"),
+        pytest.param(["inactive", "failed"], 1, [GOOD], 60, 1, "it is failed", id="ends-at-once"),
+    ],
+)
+def test_the_role_waits_for_what_the_service_says_now(
+    tmp_path: Path, states: list[str], start: int, statuses: list[str], seconds: int, code: int, said: str | None
+) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(SYSTEMCTL)
+    program.chmod(0o755)
+    for verb, lines in (("is-active", states), ("start", [str(start)]), ("show", statuses)):
+        (tmp_path / f"systemctl.{verb}").write_text("".join(f"{line}\n" for line in lines))
+    task = load("tasks/start.yml")[1]
+    values = {"__device_plugin_unit": UNIT, "device_plugin_wait_timeout": seconds}
+    script = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(task["ansible.builtin.shell"]["cmd"])
+    done = subprocess.run(
+        ["/bin/sh", "-c", script.render(values)],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == states[0]
+    assert said is None or lines[-1] == said
 
 
 def test_with_cdi_there_is_a_directory_that_the_service_may_write() -> None:
