@@ -22,11 +22,12 @@ SECONDS = 600
 
 @dataclass(frozen=True)
 class Task:
-    """What became of one task. `outcome` is ok, skipped, failed, ignored (it failed and was to), or unreachable."""
+    """What became of one task on one host. `outcome` is ok, skipped, failed, ignored (it failed and was to), or unreachable."""
 
     name: str
     outcome: str
     result: dict[str, Any]
+    host: str
 
     @property
     def changed(self) -> bool:

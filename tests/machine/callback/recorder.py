@@ -43,6 +43,11 @@ class CallbackModule(CallbackBase):
         self._write(result, "unreachable")
 
     def _write(self, result: Any, outcome: str) -> None:
-        line = {"name": result.task.get_name(), "outcome": outcome, "result": result.result}
+        line = {
+            "name": result.task.get_name(),
+            "outcome": outcome,
+            "result": result.result,
+            "host": result.host.get_name(),
+        }
         with open(os.environ["RECORDER_FILE"], "a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, default=str) + "\n")

@@ -49,6 +49,8 @@ class Site(NodeOfCluster, Controller):
     def __init__(self, root: Path) -> None:
         NodeOfCluster.__init__(self, root)
         self._directory = root
+        # The nodes of the inventory with their variables; they share the files, and the cluster knows the first.
+        self.nodes: dict[str, dict[str, t.Any]] = {"node1": {}}
         # Its kubelet's files, where some are wanted.
         self.node_root = root / "kubelet/root"
         self.node_root.mkdir(parents=True)
@@ -74,7 +76,7 @@ class Site(NodeOfCluster, Controller):
             "node_bootloader": "systemd-boot",
             "drain_timeout": 5,
         }
-        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": variables}})
+        return json.dumps({"qat_nodes": {"hosts": self.nodes, "vars": variables}})
 
     def environment(self) -> dict[str, str]:
         return {
@@ -102,8 +104,8 @@ class Site(NodeOfCluster, Controller):
         (process / "comm").write_text("qemu-kvm\n")
         (process / "fd/7").symlink_to(f"/dev/vfio/{self.files.node(vf).name}")
 
-    def of_node(self, play: dict[str, t.Any]) -> str:
-        """The play, with the modules told where this node is; returns the path of its playbook."""
+    def of_node(self, play: dict[str, t.Any], *before: dict[str, t.Any]) -> str:
+        """The play, with the modules told where this node is, and plays before it; returns the path of the playbook."""
         files = {"sysfs_root": "sys", "proc_root": "proc", "dev_root": "dev"}
         roots = {name: str(self.files.root / place) for name, place in files.items()}
         kubelet = {"root": str(self.node_root), "proc_root": str(self.node_root / "proc")}
@@ -115,7 +117,7 @@ class Site(NodeOfCluster, Controller):
             "accel.qat.kubelet_config": kubelet,
         }
         path = self.root / "play.yml"
-        path.write_text(yaml.safe_dump([play]))
+        path.write_text(yaml.safe_dump([*before, play]))
         return str(path)
 
     def tasks(self, *tasks: dict[str, t.Any], flags: t.Sequence[str] = (), **variables: t.Any) -> Run:
@@ -123,12 +125,12 @@ class Site(NodeOfCluster, Controller):
         play = {"hosts": "qat_nodes", "gather_facts": False, "tasks": list(tasks)}
         return self.run(self.of_node(play), *flags, **variables)
 
-    def site(self, *flags: str, **variables: t.Any) -> Run:
-        """The playbook site, but for where the node is, and who is root there."""
+    def site(self, *flags: str, before: t.Sequence[dict[str, t.Any]] = (), **variables: t.Any) -> Run:
+        """The playbook site, but for where the node is, and who is root there; after the plays `before`."""
         (play,) = yaml.safe_load((CHECKOUT / "playbooks/site.yml").read_text())
         (task,) = play["tasks"]
         task["ansible.builtin.include_tasks"] = f"{CHECKOUT}/playbooks/{task['ansible.builtin.include_tasks']}"
-        return self.run(self.of_node({**play, "become": False}), *flags, **variables)
+        return self.run(self.of_node({**play, "become": False}, *before), *flags, **variables)
 
 
 @pytest.fixture
@@ -416,6 +418,81 @@ def test_each_tag_runs_its_part(site: Site) -> None:
     without = {**given, "qat_kubernetes": False}
     for tag in ("kubelet", "device_plugin", "verify", "drain", "uncordon"):
         assert roles(site.site("--check", "--tags", tag, **without)) == []
+
+
+# Several nodes.
+
+HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
+LAST = "accel.qat.node : Tell systemd"
+
+
+def of_host(run: Run, host: str) -> list[str]:
+    """The tasks that came to pass on one node."""
+    return [task.name for task in run.tasks if task.host == host and task.outcome != "skipped"]
+
+
+# Rules that no node takes; and no directory can be made there, which Ansible takes for a node that it does not reach.
+LOST: dict[str, tuple[dict[str, t.Any], str]] = {
+    "failed": ({"node_devices": [{"services": ["dc", "dcc"]}]}, "failed"),
+    "unreachable": ({"ansible_remote_tmp": "/proc/none"}, "unreachable"),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site: Site, lost: str) -> None:
+    variables, outcome = LOST[lost]
+    given: dict[str, t.Any] = {"node_devices": [{}]}
+    site.nodes = {"node1": given, "node2": {**given, **variables}, "node3": given, "node4": given, "node5": given}
+    run = site.site("--check", qat_serial=2)
+    assert run.code != 0
+    assert [task.outcome for task in run.tasks if task.host == "node2"][-1] == outcome, run.output
+    assert of_host(run, "node1")[-1] == LAST
+    included, held_back = (task for task in run.tasks if task.host == "node3")
+    assert "held_back_node.yml" in str(included.result["include"])
+    assert held_back.name == HELD_BACK
+    assert held_back.message == (
+        "nothing was changed on node3: node2 of an earlier batch failed or could not be reached, and after that no batch is begun; "
+        "mend that and run again, or leave it out with --limit '!node2'"
+    )
+    assert of_host(run, "node4")[1:] == [HELD_BACK]
+    assert of_host(run, "node5") == []
+
+
+def test_a_batch_of_its_own_for_each_node(site: Site) -> None:
+    site.nodes = {"node1": {"node_devices": [{}]}, "node2": {"node_devices": [{}]}}
+    run = site.site("--check", qat_serial=1)
+    assert run.code == 0, run.output
+    assert (of_host(run, "node1")[-1], of_host(run, "node2")[-1]) == (LAST, LAST)
+
+
+def test_a_node_that_is_left_out_holds_no_other_back(site: Site) -> None:
+    """Whether by --limit or since an earlier play has lost it."""
+    given: dict[str, t.Any] = {"node_devices": [{}]}
+    wrong = {"node_devices": [{"services": ["dc", "dcc"]}]}
+    site.nodes = {"node1": given, "node2": wrong, "node3": given}
+    limited = site.site("--check", "--limit", "!node2", qat_serial=1)
+    assert limited.code == 0, limited.output
+    assert (of_host(limited, "node1")[-1], of_host(limited, "node3")[-1]) == (LAST, LAST)
+    fail = {"name": "Fail", "ansible.builtin.fail": {}, "when": "inventory_hostname == 'node2'"}
+    earlier = {"hosts": "qat_nodes", "gather_facts": False, "tasks": [fail]}
+    after = site.site("--check", before=[earlier], qat_serial=1)
+    assert (of_host(after, "node1")[-1], of_host(after, "node2"), of_host(after, "node3")[-1]) == (LAST, ["Fail"], LAST)
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_a_drained_node_comes_back_when_another_of_its_batch_fails(site: Site) -> None:
+    site.give("default/other")
+    given: dict[str, t.Any] = {"node_devices": [{}], "qat_kubernetes": True}
+    site.nodes = {
+        "node1": {**given, "qat_drain": True, "kubelet_configuration": STATIC, "kubelet_timeout": 20},
+        # Fails in the role kubelet, when the first is drained already.
+        "node2": {**given, "kubelet_configuration": {"cpuManagerPolicy": "static"}},
+    }
+    run = site.site("--tags", "kubelet")
+    assert run.code != 0
+    assert [task.outcome for task in run.tasks if task.host == "node2"][-1] == "failed", run.output
+    assert {EVICT, GIVE_BACK} <= set(of_host(run, "node1"))
+    assert site.cluster.cordoned() == (False, [])
 
 
 # The filters.
