@@ -33,7 +33,7 @@ def test_defaults_are_documented() -> None:
         assert {name: option["default"] for name, option in entry["options"].items()} == DEFAULTS
 
 
-@pytest.mark.parametrize("name", ["main", "disruption", "teardown"])
+@pytest.mark.parametrize("name", ["main", "disruption", "teardown", "teardown_check"])
 def test_every_option_of_the_module_is_a_variable(name: str) -> None:
     """But for where the node is mounted, which module_defaults say."""
     task = load(ROLE / f"tasks/{name}.yml")[0]
@@ -42,7 +42,7 @@ def test_every_option_of_the_module_is_a_variable(name: str) -> None:
     assert set(given) <= set(options)
     missing = (
         {"root", "state"}
-        if name != "teardown"
+        if not name.startswith("teardown")
         else {"root", "configuration", "device_plugin_gates", "machine_config_pool"}
     )
     assert set(options) - set(given) == missing
@@ -57,6 +57,10 @@ def test_what_is_looked_at_beforehand_is_what_is_brought() -> None:
     module = "accel.qat.kubelet_config"
     assert looked_at[module] == {**brought[module], "drained": True}
     assert looked_at["check_mode"] is True
+    (put_back,) = load(ROLE / "tasks/teardown.yml")
+    (seen,) = load(ROLE / "tasks/teardown_check.yml")
+    assert seen[module] == put_back[module]
+    assert seen["check_mode"] is True
 
 
 def role_of(task: t.Any) -> str:
@@ -72,7 +76,7 @@ def test_the_kubelet_comes_before_the_device_plugin_and_goes_after_it() -> None:
     undone = [
         task["ansible.builtin.include_role"]["name"]
         for task in teardown["tasks"]
-        if "ansible.builtin.include_role" in task
+        if task.get("ansible.builtin.include_role", {}).get("tasks_from") == "teardown"
     ]
     assert undone == ["accel.qat.device_plugin", "accel.qat.kubelet", "accel.qat.node"]
 
@@ -126,6 +130,47 @@ def test_there_and_back(node: KubeletNode, tmp_path: Path) -> None:
     assert back.tasks[-1].changed
     assert node.state() == untouched
     assert not run(node, tmp_path, role).tasks[-1].changed
+
+
+STATE = {"/var/lib/kubelet/cpu_manager_state": '{"policyName":"none","defaultCpuSet":"","checksum":1}'}
+STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
+
+
+@pytest.fixture
+def managed(tmp_path: Path) -> t.Iterator[KubeletNode]:
+    """Its kubelet has the state of a CPU manager."""
+    made = KubeletNode(tmp_path / "node", **examples.kubeadm(files=STATE))
+    made.start()
+    yield made
+    made.end()
+
+
+def test_teardown_refuses_what_takes_a_drained_node_before_the_device_plugin_goes(
+    managed: KubeletNode, tmp_path: Path
+) -> None:
+    role = {
+        "ansible.builtin.include_role": {"name": "accel.qat.kubelet", "apply": {"tags": ["kubelet"]}},
+        "tags": ["kubelet"],
+    }
+    there = run(managed, tmp_path, role, kubelet_configuration=STATIC, kubelet_drained=True, kubelet_timeout=20)
+    assert there.code == 0, there.output
+    controller = LocalController(managed, tmp_path)
+    (teardown,) = load(CHECKOUT / "playbooks/teardown.yml")
+    path = tmp_path / "play.yml"
+    # In check mode, since the device plugin would be that of the machine that the tests run on.
+    path.write_text(yaml.safe_dump([{**teardown, "module_defaults": {"accel.qat.kubelet_config": controller.roots()}}]))
+    flags = ("--check", "--tags", "device_plugin,kubelet")
+    before = managed.state()
+    refused = controller.run(str(path), *flags)
+    assert refused.code != 0
+    assert refused.tasks[-1].name == "accel.qat.kubelet : See that kubelet's configuration can be put back"
+    assert "drain the node" in refused.tasks[-1].message
+    assert not any(task.name.startswith("accel.qat.device_plugin") for task in refused.tasks)
+    drained = controller.run(str(path), *flags, kubelet_drained=True)
+    assert drained.code == 0, drained.output
+    changed = [task.name for task in drained.tasks if task.changed and task.name.startswith("accel.qat.kubelet")]
+    assert changed == ["accel.qat.kubelet : Put kubelet's configuration back as it was found"]
+    assert managed.state() == before
 
 
 def test_a_wrong_variable_is_told(node: KubeletNode, tmp_path: Path) -> None:
