@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import socket
 import typing as t
@@ -12,15 +13,22 @@ from pathlib import Path
 import grpc
 import pytest
 from harness.node_files import NodeFiles
-from harness.process import fetch, free_port
+from harness.process import Plugin, children, fetch, free_port
+from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel import LiveKernel
 from qat_device_plugin._node.picture import Node
 from qat_device_plugin._node.read import read_node
 from qat_device_plugin._node.schema import parse_configuration
+from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.model import nothing_to_offer
+from qat_device_plugin.service import Service
+from qat_device_plugin.settings import parse_settings
+from qat_device_plugin.waiting import end
 
 if t.TYPE_CHECKING:
     from conftest import Bench, Scenario
+    from qat_device_plugin.catalogue import Sight
+    from qat_device_plugin.model import Look
 
 Run = t.Callable[["Scenario"], None]
 
@@ -104,6 +112,57 @@ def test_vfs_that_vanish_and_come_back_are_followed(run: Run) -> None:
         assert [name for _time, name, _endpoint in bench.kubelet.registrations].count(CY) == 1
 
     run(scenario)
+
+
+def test_a_vf_that_blocks_for_long_costs_one_process(run: Run) -> None:
+    """As one that a pod holds while it is unbound."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        plugin = bench.start("--period=0.1")
+        await bench.ready(CY, 16)
+        release = bench.files.block(vfs[3], "driver_override")
+        await bench.kubelet.until(lambda: vfs[3] in unhealthy(bench))
+        before = children(plugin.process)
+        await asyncio.sleep(1.0)
+        assert children(plugin.process) == before
+        assert len(before) == 2
+        assert f"vf={vfs[3]} event=unhealthy" in plugin.log.read_text()
+        release()
+        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        await bench.kubelet.until(lambda: len(children(plugin.process)) == 1)
+
+    run(scenario)
+
+
+def test_a_look_that_fails_does_not_end_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = NodeFiles(tmp_path)
+    files.add_pf(PF)
+    settings = parse_settings(["--period=0.05", *Plugin.flags(files, tmp_path / "k")[:-1]], {})
+
+    async def scenario() -> None:
+        service = Service(settings, read_rules(settings.config), {})
+        see = service._see
+        failures = [BlockingIOError(errno.EAGAIN, "no more processes"), NodeError("no sysfs")]
+
+        def fails_twice(whole: bool, known: Sight | None) -> Look:
+            if failures:
+                raise failures.pop()
+            return see(whole, known)
+
+        monkeypatch.setattr(service, "_see", fails_twice)
+        looking = asyncio.ensure_future(service._look_loop())
+        while service.model.sight is None:
+            assert not looking.done(), looking.result()
+            await asyncio.sleep(0.01)
+        await end(looking)
+        await asyncio.gather(*(end(task) for task in service._tasks))
+        service._kernel.close()
+        assert service.statistics.errors["look"] == 2
+        assert [len(offer) for offer in service.model.offers.values()] == [16]
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_other_services_are_another_resource(run: Run) -> None:

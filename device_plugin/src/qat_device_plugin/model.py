@@ -42,6 +42,12 @@ class Model:
         """The PFs whose heartbeat should be read again soon."""
         return frozenset(address for address, one in self.health.items() if one.undecided)
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the kernel was still at work on a device."""
+        functions = self.sight.node.functions.values() if self.sight else ()
+        return any(function.blocked for function in functions)
+
 
 def advance(model: Model, look: Look, rules: t.Sequence[Rule]) -> Model:
     """The model after one more look."""

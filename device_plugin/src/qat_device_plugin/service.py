@@ -168,12 +168,14 @@ class Service:
             rung = await self._bell.wait(self._pause())
             if rung:
                 await settle(self._bell, _QUIET, _QUIET_LIMIT)
-            whole = rung or time.monotonic() >= next_whole
+            # Of the end of what blocks a device there may be no event, or one that comes too early.
+            whole = rung or time.monotonic() >= next_whole or self.model.is_blocked
             try:
                 await self._look(whole)
-            except NodeError as error:
+            except (NodeError, OSError) as error:
                 self.statistics.errors["look"] += 1
-                log.error("cannot look at the node", extra={"fields": {"problem": error.sentence()}})
+                problem = error.sentence() if isinstance(error, NodeError) else str(error)
+                log.error("cannot look at the node", extra={"fields": {"problem": problem}})
             if whole:
                 next_whole = time.monotonic() + whole_every
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -129,6 +130,21 @@ class NodeFiles:
         directory.mkdir(parents=True, exist_ok=True)
         _write(directory / "status", status, end="\n\0")
         _write(directory / "config", interval, end="\n\0")
+
+    def block(self, address: str, name: str) -> t.Callable[[], None]:
+        """Let whoever reads the file of a function wait, as for its lock, until what is returned is called."""
+        path = self.devices / address / name
+        text = path.read_text()
+        path.unlink()
+        os.mkfifo(path)
+
+        def release() -> None:
+            waiting = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            path.unlink()
+            _write(path, text, end="")
+            os.close(waiting)
+
+        return release
 
     def _function(self, address: str, device_id: str, driver: str, numa_node: int) -> Path:
         directory = self.devices / address

@@ -113,6 +113,11 @@ def fetch(port: int, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+def children(process: t.Any) -> list[str]:
+    """The processes that it has started, those included that have ended and that it has not waited for."""
+    return [pid for path in Path(f"/proc/{process.pid}/task").glob("*/children") for pid in path.read_text().split()]
+
+
 def status_text(process: t.Any, name: str) -> str:
     """A field of /proc/PID/status."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():

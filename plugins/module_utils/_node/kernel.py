@@ -101,6 +101,8 @@ class LiveKernel:
         self._pods = pods
         self._roots = (("/sys", sysfs_root), ("/proc", proc_root), ("/dev", dev_root))
         self._proxy: _Proxy | None = None
+        self._left_behind: dict[int, str] = {}
+        """Children that were given up, by process id, and the device that the kernel holds them up at, where it is known."""
         self._fetched: dict[str, tuple[int, str]] = {}
         self._log: _Log | None = None
 
@@ -111,19 +113,40 @@ class LiveKernel:
         raise ValueError(f"{path} is not below /sys, /proc or /dev")
 
     def read(self, path: str) -> str:
-        if not _may_block(path):
+        if not may_block(path):
             return _clean(_read_once(self._at(path)))
-        if path in self._fetched:
-            return _clean(_result(self._fetched.pop(path), path))
-        return _clean(_result(self._ask("read", [self._at(path)], READ_SECONDS)[0], path))
+        if path not in self._fetched:
+            self._fetch([path])
+        return _clean(_result(self._fetched.pop(path), path))
 
     def expect(self, paths: t.Sequence[str]) -> None:
-        wanted = [path for path in paths if _may_block(path)]
-        try:
-            answers = self._ask("read", [self._at(path) for path in wanted], READ_SECONDS)
-        except _StillBlocked:
-            return  # reading them one by one will tell which device does not answer
-        self._fetched = dict(zip(wanted, answers))
+        self._fetched.clear()
+        self._fetch([path for path in paths if may_block(path)])
+
+    def _fetch(self, paths: t.Sequence[str]) -> None:
+        """Read the files. A device that a child hangs on is not asked again before that child has ended.
+
+        Where no child is to be had, or it is killed, one file fails and several are left to be read one by one.
+        """
+        self._reap()
+        left = paths
+        while True:
+            held_up = set(self._left_behind.values())
+            self._fetched.update((path, (errno.ETIMEDOUT, "")) for path in left if device_of(path) in held_up)
+            left = [path for path in left if device_of(path) not in held_up]
+            if not left:
+                return
+            try:
+                answers = self._ask("read", [self._at(path) for path in left], READ_SECONDS)
+            except _StillBlocked as blocked:
+                answers = blocked.answers
+                self._left_behind[blocked.pid] = device_of(left[len(answers)])
+            except OSError as error:
+                if len(paths) == 1:
+                    self._fetched[paths[0]] = (error.errno or errno.EIO, "")
+                return
+            self._fetched.update(zip(left, answers))
+            left = left[len(answers) :]
 
     def write(self, path: str, value: str, seconds: float) -> None:
         if self._log is None:
@@ -142,13 +165,24 @@ class LiveKernel:
         _result(written, path)
 
     def _ask(self, operation: str, words: t.Sequence[str], seconds: float) -> list[tuple[int, str]]:
-        if self._proxy is None:
-            self._proxy = _Proxy()
+        """Raises _StillBlocked, or another OSError where there is no child to ask."""
+        self._reap()
         try:
+            if self._proxy is None:
+                self._proxy = _Proxy()
             return self._proxy.ask(operation, words, seconds)
-        except _StillBlocked:
-            self._proxy = None
+        except OSError:
+            if self._proxy is not None:
+                self._proxy.let_go()
+                self._left_behind[self._proxy.pid] = ""
+                self._proxy = None
             raise
+
+    def _reap(self) -> None:
+        """Forget the children that have ended since they were given up."""
+        for pid in list(self._left_behind):
+            if _has_ended(pid):
+                del self._left_behind[pid]
 
     def list(self, path: str) -> t.Sequence[str]:
         return sorted(os.listdir(self._at(path)))
@@ -230,8 +264,10 @@ class LiveKernel:
             self._log.close()
             self._log = None
         if self._proxy is not None:
-            self._proxy.close()
+            self._proxy.let_go()
+            os.waitpid(self._proxy.pid, 0)
             self._proxy = None
+        self._reap()
 
 
 class ModprobeFailed(NodeError):
@@ -339,22 +375,30 @@ def _remedy(said: str) -> str:
 
 
 class _StillBlocked(TimeoutError):
-    def __init__(self, pid: int) -> None:
+    """Child `pid` has not answered in time; `answers` are those that it gave before."""
+
+    def __init__(self, pid: int, answers: t.Sequence[tuple[int, str]]) -> None:
         super().__init__(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         self.pid = pid
+        self.answers = list(answers)
 
 
 class _Proxy:
     """A child process that touches the files on which the kernel can block, where no signal reaches a process.
 
     One child serves all requests, so a request costs no fork. A child that does not answer in time is left behind: it ends by
-    itself when the kernel lets it go, and it holds none of the parent's pipes open meanwhile.
+    itself when the kernel lets it go, and it holds none of the parent's pipes open meanwhile. Raises OSError where it cannot be made.
     """
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        self._pid = os.fork()
-        if self._pid == 0:
+        try:
+            self.pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if self.pid == 0:
             ours.close()
             _serve(theirs)
         theirs.close()
@@ -362,23 +406,30 @@ class _Proxy:
         self._answers = ours.makefile("rb")
 
     def ask(self, operation: str, words: t.Sequence[str], seconds: float) -> list[tuple[int, str]]:
-        """For each thing asked, 0 and what was read, or an errno; raises _StillBlocked after `seconds`.
+        """For each thing asked, 0 and what was read, or an errno; raises _StillBlocked where one takes longer than `seconds`.
 
         `words` are the paths to read, or the path to write to and the text; a file that is not only written comes back with what it
-        then says, which saves whoever reads it back a request.
+        then says, which saves whoever reads it back a request. Raises another OSError where the child is no more.
         """
-        self._socket.sendall(json.dumps([operation, words]).encode() + b"\n")
-        if not select.select([self._socket], [], [], seconds)[0]:
-            self._answers.close()
-            self._socket.close()
-            raise _StillBlocked(self._pid)
-        line = self._answers.readline()
-        return [(int(code), str(text)) for code, text in json.loads(line or f'[[{errno.EIO}, ""]]')]
+        self._socket.settimeout(seconds)
+        expected = len(words) if operation == "read" else 1 + may_block(words[0])
+        answers: list[tuple[int, str]] = []
+        try:
+            self._socket.sendall(json.dumps([operation, words]).encode() + b"\n")
+            while len(answers) < expected:
+                line = self._answers.readline()
+                if not line:
+                    raise OSError(errno.EIO, "the process that was asked has ended")
+                code, text = json.loads(line)
+                answers.append((int(code), str(text)))
+        except socket.timeout:
+            raise _StillBlocked(self.pid, answers) from None
+        return answers
 
-    def close(self) -> None:
+    def let_go(self) -> None:
+        """Close our end, at which the child ends as soon as it can."""
         self._answers.close()
         self._socket.close()
-        os.waitpid(self._pid, 0)
 
 
 def _serve(requests: socket.socket) -> t.NoReturn:
@@ -388,21 +439,29 @@ def _serve(requests: socket.socket) -> t.NoReturn:
         _close_all_but(requests.fileno())
         with requests.makefile("rb") as lines:
             for line in lines:
-                answers = _answer(requests, *json.loads(line))
-                requests.sendall(json.dumps(answers).encode() + b"\n")
+                for answer in _answers(requests, *json.loads(line)):
+                    requests.sendall(json.dumps(answer).encode() + b"\n")
     finally:
         os._exit(0)
 
 
-def _answer(requests: socket.socket, operation: str, words: t.Sequence[str]) -> list[tuple[int, str]]:
+def _answers(requests: socket.socket, operation: str, words: t.Sequence[str]) -> t.Iterator[tuple[int, str]]:
+    """One by one, so that the parent knows which file the kernel blocks on."""
     if operation == "read":
-        return [_attempt(_read_once, path) for path in words]
+        yield from (_attempt(_read_once, path) for path in words)
+        return
     path, text = words
-    answers = [_attempt(_write_once, path, text)]
+    yield _attempt(_write_once, path, text)
     # A parent that has given up waits for nothing, and reading may block in its turn.
-    if _may_block(path) and not select.select([requests], [], [], 0)[0]:
-        answers.append(_attempt(_read_once, path))
-    return answers
+    if may_block(path) and not select.select([requests], [], [], 0)[0]:
+        yield _attempt(_read_once, path)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
 
 
 def _attempt(work: t.Callable[..., str], *words: str) -> tuple[int, str]:
@@ -422,8 +481,14 @@ def _result(answer: tuple[int, str], path: str) -> str:
 _PIECE = 65536
 
 
-def _may_block(path: str) -> bool:
+def may_block(path: str) -> bool:
+    """Whether the kernel can make whoever reads the file wait, for as long as a removal takes."""
     return os.path.basename(path) in _LOCKED_FILES or os.path.dirname(path).endswith("/qat")
+
+
+def device_of(path: str) -> str:
+    """The directory of the PCI function whose file this is."""
+    return "/".join(path.split("/", 6)[:6])
 
 
 def _clean(text: str) -> str:

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -23,6 +24,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
 
 DEVICE = "/sys/bus/pci/devices/0000:6b:00.0"
+OTHER = "/sys/bus/pci/devices/0000:70:00.0"
 
 
 class Tree:
@@ -229,6 +231,99 @@ def test_fetching_gives_way_where_one_file_blocks(tree: Tree) -> None:
         assert tree.kernel.read(f"{DEVICE}/driver_override") == "vfio-pci"
         with pytest.raises(TimeoutError):
             tree.kernel.read(f"{DEVICE}/sriov_numvfs")
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The process ids of the children, in the order in which they are made."""
+    made: list[int] = []
+    fork = os.fork
+
+    def counted() -> int:
+        pid = fork()
+        if pid:
+            made.append(pid)
+        return pid
+
+    monkeypatch.setattr(os, "fork", counted)
+    return made
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_device_that_blocks_costs_one_child_for_as_long_as_it_blocks(tree: Tree, children: list[int]) -> None:
+    names = [f"{DEVICE}/driver_override", f"{DEVICE}/sriov_numvfs", f"{OTHER}/driver_override"]
+    tree.file(names[2], b"vfio-pci\n")
+    fifo = tree.fifo(names[0])
+    tree.file(names[1], b"16\n")
+    with released(fifo):
+        for look in range(3):
+            begin = time.monotonic()
+            tree.kernel.expect(names)
+            for name in names[:2]:
+                with pytest.raises(TimeoutError):
+                    tree.kernel.read(name)
+            with pytest.raises(TimeoutError):
+                tree.kernel.read(f"{DEVICE}/qat/state")
+            assert tree.kernel.read(names[2]) == "vfio-pci"
+            if look:
+                assert time.monotonic() - begin < kernel_module.READ_SECONDS
+        # The one that hangs, and the one that took its place.
+        assert len(children) == 2
+    fifo.unlink()
+    tree.file(names[0], b"(null)\n")
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{children[0]}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        tree.kernel.expect(names)
+    assert [tree.kernel.read(name) for name in names] == ["(null)", "16", "vfio-pci"]
+    assert len(children) == 2
+
+
+def test_a_child_that_was_killed_is_replaced(tree: Tree, children: list[int]) -> None:
+    names = [f"{DEVICE}/driver_override", f"{DEVICE}/sriov_numvfs"]
+    for name in names:
+        tree.file(name, b"16\n")
+    assert tree.kernel.read(names[0]) == "16"
+    os.kill(children[0], signal.SIGKILL)
+    os.waitid(os.P_PID, children[0], os.WEXITED | os.WNOWAIT)
+    tree.kernel.expect(names)
+    assert [tree.kernel.read(name) for name in names] == ["16", "16"]
+    assert not Path(f"/proc/{children[0]}").exists()
+
+
+def test_a_child_that_is_killed_at_its_work(tree: Tree, children: list[int]) -> None:
+    names = [f"{DEVICE}/driver_override", f"{DEVICE}/sriov_numvfs"]
+    fifo = tree.fifo(names[0])
+    tree.file(names[1], b"16\n")
+    with released(fifo):
+        killer = threading.Timer(0.3, lambda: os.kill(children[0], signal.SIGKILL))
+        killer.start()
+        with pytest.raises(OSError, match="driver_override") as caught:
+            tree.kernel.read(names[0])
+        killer.join()
+    assert caught.value.errno == errno.EIO
+    assert tree.kernel.read(names[1]) == "16"
+
+
+def test_no_child_to_be_had(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the limit of processes (TasksMax)."""
+    names = [f"{DEVICE}/driver_override", f"{DEVICE}/sriov_numvfs"]
+    for name in names:
+        tree.file(name, b"16\n")
+    before = os.listdir("/proc/self/fd")
+
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", fork)
+        tree.kernel.expect(names)
+        with pytest.raises(OSError, match="driver_override") as caught:
+            tree.kernel.read(names[0])
+        assert caught.value.errno == errno.EAGAIN
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert [tree.kernel.read(name) for name in names] == ["16", "16"]
 
 
 # The lock.
