@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS, device_of
 from ansible_collections.accel.qat.plugins.module_utils._node.pods import NO_PODS, Assignments
 
 from .boot import bring_up, machine_of
@@ -103,13 +103,14 @@ class FakeKernel:
         return _at(path, entry.read)
 
     def expect(self, paths: t.Sequence[str]) -> None:
-        """What is read later is what the files say now, as with the real port; nothing is fetched where one file blocks."""
+        """What is read later is what the files say now, as with the real port; a device is asked until one of its files blocks."""
         fetched: dict[str, str | OSError] = {}
+        silent: dict[str, TimeoutError] = {}
         for path in paths:
             try:
-                fetched[path] = self.read(path)
-            except TimeoutError:
-                return
+                fetched[path] = silent.get(device_of(path)) or self.read(path)
+            except TimeoutError as error:
+                fetched[path] = silent[device_of(path)] = error
             except OSError as error:
                 fetched[path] = error
         self._fetched = fetched

@@ -140,7 +140,8 @@ def _entry(target: PfTarget) -> dict[str, t.Any]:
         "drivers_autoprobe": target.autoprobe,
         "vfs": [
             {"driver": binding.driver, "driver_override": binding.override}
-            for _index, binding in sorted(target.bindings.items())
+            # A VF that was not there had no driver; the place of each in the list is its index.
+            for binding in (target.bindings.get(index, Binding(None, None)) for index in range(target.vf_count or 0))
         ],
     }
 

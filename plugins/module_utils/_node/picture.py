@@ -69,6 +69,8 @@ class Holder:
 class PciFunction:
     """One PCI function. `override` is its driver_override, None when not set; `iommu_group` is the group's number as text.
 
+    `index` says which VF of its PF it is, -1 for what is no VF.
+
     `blocked` says that the kernel did not answer, because a write that somebody made to this device, or to a VF of this
     PF, has not returned.
     """
@@ -83,12 +85,15 @@ class PciFunction:
     pf_address: str | None = None
     holders: tuple[Holder, ...] = ()
     sriov: Sriov | None = None
+    index: int = -1
     blocked: bool = False
 
 
 @dataclass(frozen=True)
 class Sriov:
     """The SR-IOV side of a PF: how many VFs it can have and has, where they appear, and whether drivers probe new ones.
+
+    `vfs` are those that are there, in the order of their indexes, which have a gap where a single VF was removed.
 
     `changing` says that the kernel is making or removing VFs at this moment.
     """

@@ -87,8 +87,8 @@ def _foreign_drivers(target: PfTarget, node: Node, given: t.Collection[str]) -> 
     """The target's VFs with a driver, or an override, that neither QAT nor VFIO nor a rule brings, by address."""
     device = node.qat_at(target.address)
     found: dict[str, str] = {}
-    for index, vf in enumerate(device.vfs if device else ()):
-        wanted = target.binding_of(index) or Binding(None, None)
+    for vf in device.vfs if device else ():
+        wanted = target.binding_of(vf.index) or Binding(None, None)
         known = {*VFIO_DRIVERS, *given, device and device.family.vf_driver, wanted.driver, wanted.override}
         for driver in (vf.driver, vf.override):
             if driver is not None and driver not in known:
@@ -313,8 +313,8 @@ class _Draft:
             self._state = wanted
 
     def bind_vfs(self) -> None:
-        for index, vf in enumerate(self._vfs or self._future_vfs()):
-            binding = self._target.binding_of(index) or self._former_binding(index)
+        for vf in self._vfs or self._future_vfs():
+            binding = self._target.binding_of(vf.index) or self._former_binding(vf.index)
             if binding is not None:
                 self.steps += _bind(vf, binding, self._address)
 
@@ -325,17 +325,15 @@ class _Draft:
         grabbed = self._family.vf_driver if self._family and self._autoprobe else None
         driver = grabbed if grabbed in self._node.drivers else None
         return tuple(
-            PciFunction(address, self._function.vendor_id, 0, driver=driver, pf_address=self._address)
-            for address in sriov.addresses(self._address, self._count)
+            PciFunction(address, self._function.vendor_id, 0, driver=driver, pf_address=self._address, index=index)
+            for index, address in enumerate(sriov.addresses(self._address, self._count))
         )
 
     def _former_binding(self, index: int) -> Binding | None:
         """VFs that had to be made again get back what they had."""
         sriov = self._function.sriov
-        if sriov is None or index >= len(sriov.vfs):
-            return None
-        former = sriov.vfs[index]
-        return Binding(former.driver, former.override)
+        former = (vf for vf in (sriov.vfs if sriov else ()) if vf.index == index)
+        return next((Binding(vf.driver, vf.override) for vf in former), None)
 
 
 def _flag(value: bool) -> str:

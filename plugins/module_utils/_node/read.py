@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import replace
 
 from .families import Family, family_of_pf, is_qat_vf
-from .kernel import Kernel, no_devices
+from .kernel import Kernel, device_of, may_block, no_devices
 from .paths import DEVICES, DRIVERS, IOMMU_GROUPS, MODULES, OSRELEASE, device_file, qat_file
 from .picture import VFIO_PCI, Module, Node, PciFunction, QatDevice, Sriov, VfioPci
 from .services import parse_services
@@ -35,7 +35,7 @@ def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
         addresses = kernel.list(DEVICES)
     except OSError as error:
         raise no_devices(error) from None
-    reader = _Reader(kernel, read_holders(kernel))
+    reader = _Reader(kernel, read_holders(kernel), frozenset(addresses))
     ids = {address: reader.ids(address) for address in addresses}
     known = frozenset(others)
     known |= {address for address in addresses if family_of_pf(*ids[address]) or is_qat_vf(*ids[address])}
@@ -72,17 +72,18 @@ def _files(address: str, family: Family | None) -> list[str]:
 
 
 class _Reader:
-    def __init__(self, kernel: Kernel, holders: Holders) -> None:
+    def __init__(self, kernel: Kernel, holders: Holders, present: frozenset[str]) -> None:
         self._kernel = kernel
         self._holders = holders
+        self._present = present
         self._silent: set[str] = set()
         self._ids: dict[str, tuple[int, int]] = {}
         self._functions: dict[str, PciFunction] = {}
 
     def text(self, path: str) -> str | None:
-        """The file's text, or None where there is none to read. A device that did not answer once is not asked again."""
-        directory = "/".join(path.split("/", 6)[:6])
-        if directory in self._silent:
+        """The file's text, or None where there is none to read. A device that did not answer is not asked again for what can block."""
+        directory = device_of(path)
+        if directory in self._silent and may_block(path):
             return None
         try:
             return self._kernel.read(path)
@@ -126,9 +127,14 @@ class _Reader:
 
     def functions(self, addresses: t.Iterable[str]) -> dict[str, PciFunction]:
         """These functions, and the VFs of those that have any: whoever takes a PF's VFs away has to know who uses them."""
-        for address in addresses:
+        # In this order each PF comes before its VFs, and tells which of its VFs they are.
+        for address in sorted(addresses):
             self.function(address)
         return dict(sorted(self._functions.items()))
+
+    def _vf(self, address: str, index: int, pf_address: str) -> PciFunction:
+        self._functions[address] = replace(self.function(address), pf_address=pf_address, index=index)
+        return self._functions[address]
 
     def _read_function(self, address: str) -> PciFunction:
         vendor_id, device_id = self.ids(address)
@@ -154,29 +160,41 @@ class _Reader:
         )
 
     def _is_at_work_on(self, pf: PciFunction) -> bool:
-        """Whether the PF or a VF is silent; while VFs are being removed, the links to them go first."""
-        vfs = pf.sriov.addresses(pf.address, pf.sriov.count) if pf.sriov else ()
-        return any(self._is_silent(address) for address in (pf.address, *vfs))
+        """Whether the PF or a VF is silent."""
+        return self._is_silent(pf.address) or any(vf.blocked for vf in (pf.sriov.vfs if pf.sriov else ()))
 
     def _is_silent(self, address: str) -> bool:
         return f"{DEVICES}/{address}" in self._silent
 
     def _sriov(self, address: str) -> Sriov | None:
+        """Of a PF that does not answer the VFs are counted; of its files only their number is read under its lock."""
         total = self._number(device_file(address, "sriov_totalvfs"))
         if total is None:
             return None
-        count = self._number(device_file(address, "sriov_numvfs")) or 0
-        links = (self._link(device_file(address, f"virtfn{index}")) for index in range(count))
-        return Sriov(
+        known = self._number(device_file(address, "sriov_numvfs"))
+        bare = Sriov(
             total=total,
-            count=count,
+            count=0,
             offset=self._number(device_file(address, "sriov_offset")) or 0,
             stride=self._number(device_file(address, "sriov_stride")) or 0,
             autoprobe=self.text(device_file(address, "sriov_drivers_autoprobe")) != "0",
-            vfs=tuple(self.function(link) for link in links if link is not None),
-            # The kernel counts VFs when it has added the last one (drivers/pci/iov.c, sriov_enable).
-            changing=not count and self._kernel.exists(device_file(address, "virtfn0")),
         )
+        vfs = tuple(self._vfs(address, bare, total if known is None else known))
+        return replace(
+            bare,
+            count=len(vfs) if known is None else known,
+            vfs=vfs,
+            # The kernel counts VFs when it has added the last one (drivers/pci/iov.c, sriov_enable).
+            changing=known == 0 and self._kernel.exists(device_file(address, "virtfn0")),
+        )
+
+    def _vfs(self, pf_address: str, sriov: Sriov, count: int) -> t.Iterator[PciFunction]:
+        """Those of the first `count` VFs that are there: one that is being removed has lost its link before all else."""
+        places = sriov.addresses(pf_address, count) if sriov.offset else ("",) * count
+        for index, place in enumerate(places):
+            link = self._link(device_file(pf_address, f"virtfn{index}"))
+            if link is not None or place in self._present:
+                yield self._vf(link or place, index, pf_address)
 
     def qat_device(self, function: PciFunction, family: Family, index: int) -> QatDevice:
         address = function.address

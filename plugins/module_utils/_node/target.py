@@ -56,7 +56,7 @@ def original_target(node: Node, pf: str) -> PfTarget:
         where=pf,
         services=device.services if device else None,
         vf_count=sriov.count if sriov else None,
-        bindings={index: Binding(vf.driver, vf.override) for index, vf in enumerate(sriov.vfs if sriov else ())},
+        bindings={vf.index: Binding(vf.driver, vf.override) for vf in (sriov.vfs if sriov else ())},
         autoprobe=sriov.autoprobe if sriov else None,
         state=device.state if device else None,
         driven=device is not None and function.driver == device.family.pf_driver,
@@ -114,12 +114,11 @@ def target_at(rules: t.Sequence[Rule], node: Node, address: str) -> tuple[PfTarg
 
 
 def advertised(rules: t.Sequence[Rule], device: QatDevice) -> tuple[str, ...]:
-    """The addresses of the PF's VFs that Kubernetes is offered: the first `advertise` of them."""
+    """The addresses of the PF's VFs that Kubernetes is offered: those of the first `advertise` that are there."""
     rule = rule_for(rules, device)
     if rule is None or rule.state == "absent":
         return ()
-    vfs = tuple(vf.address for vf in device.vfs)
-    return vfs if rule.advertise is None else vfs[: rule.advertise]
+    return tuple(vf.address for vf in device.vfs if rule.advertise is None or vf.index < rule.advertise)
 
 
 def _refuse_strangers(rule: Rule, node: Node) -> None:

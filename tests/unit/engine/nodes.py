@@ -37,6 +37,13 @@ def apply(kernel: FakeKernel, *rules: RuleDocument, seconds: float = SECONDS) ->
     return converge(kernel, lambda: read_node(kernel), planner(*rules), seconds)
 
 
+def lose_vf(kernel: FakeKernel, pf: str, index: int) -> None:
+    """One VF is no longer there, as after it was removed by itself."""
+    sriov = kernel.machine.bus.functions[pf].sriov
+    assert sriov is not None
+    del kernel.machine.bus.functions[sriov.vfs.pop(index).address]
+
+
 def told(steps: t.Iterable[Step]) -> list[str]:
     """Each step as `action device: before -> after`."""
     return [f"{step.action.value} {step.device}: {step.before} -> {step.after}" for step in steps]

@@ -21,7 +21,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.ownership import (
 from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.target import original_target
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, OTHER, VF0, apply, plan_of, told
+from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, OTHER, VF0, apply, lose_vf, plan_of, told
 
 
 @pytest.fixture
@@ -47,6 +47,15 @@ def test_what_is_written_is_what_is_read(record: str) -> None:
     write_record(record, again)
     assert read_record(record) == again
     assert [path.name for path in Path(record).parent.iterdir()] == ["found.json"]
+
+
+def test_a_vf_that_is_missing_keeps_its_place_in_the_record(record: str) -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=3, vfs=[vf(None), vf(None), vf("vfio-pci")]))
+    lose_vf(fake, GEN4, 1)
+    write_record(record, Found({GEN4: original_target(read_node(fake), GEN4)}))
+    target = read_record(record).targets[GEN4]
+    assert target.vf_count == 3
+    assert [target.bindings[index].driver for index in range(3)] == [None, None, "vfio-pci"]
 
 
 def test_no_record(record: str) -> None:

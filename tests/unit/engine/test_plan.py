@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError, WriteTimeout
 from ansible_collections.accel.qat.plugins.module_utils._node.ownership import Found, plan_restoration
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import (
     Plan,
@@ -367,6 +367,14 @@ def test_a_device_on_which_the_kernel_is_still_at_work() -> None:
         f"devices[0]: the kernel is still at work on {GEN4}: an earlier write to it has not returned; "
         "end the process that has one of its VFs open (fuser -v /dev/vfio/*), and try again"
     )
+
+
+def test_a_pf_that_does_not_answer_at_all() -> None:
+    kernel = held(QEMU, vf("vfio-pci"))
+    with pytest.raises(WriteTimeout):
+        kernel.write("/sys/bus/pci/drivers/4xxx/unbind", GEN4, 1)
+    kernel.writes.clear()
+    assert f"the kernel is still at work on {GEN4}" in refusal(kernel)
 
 
 # Single PFs and functions, as the modules sriov_vfs and pci_driver ask for them.

@@ -11,7 +11,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.picture import Holder, Module, VfioPci
 from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, nic, pf, vf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN2_VF0, GEN4, OTHER, VF0, VF1
+from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN2_VF0, GEN4, OTHER, VF0, VF1, lose_vf
 
 DEVICES = "/sys/bus/pci/devices"
 CARD = "0000:03:00.0"
@@ -160,6 +160,40 @@ def test_a_device_that_does_not_answer_is_asked_once() -> None:
     assert not node.functions[VF1].blocked
     assert node.functions[VF1].driver == "vfio-pci"
     assert fake.machine.clock.now - before <= 10.0
+
+
+def test_the_vfs_of_a_pf_that_does_not_answer_stay_known() -> None:
+    """Its driver is being unbound; the second VF is held, has lost its links to the PF, and is still there."""
+    fake = FakeKernel.with_pfs(
+        pf("4xxx", GEN4, total_vfs=4, vfs=[vf("vfio-pci"), vf("vfio-pci", held_by="qemu"), vf("vfio-pci"), vf(None)])
+    )
+    before = read_node(fake).qat[0].vfs
+    assert [one.index for one in before] == [0, 1, 2, 3]
+    with pytest.raises(WriteTimeout):
+        fake.write("/sys/bus/pci/drivers/4xxx/unbind", GEN4, 1.0)
+    with pytest.raises(TimeoutError):
+        fake.read(f"{DEVICES}/{GEN4}/sriov_numvfs")
+    node = read_node(fake)
+    pf_function = node.functions[GEN4]
+    assert (pf_function.blocked, pf_function.numa_node) == (True, before[0].numa_node)
+    assert pf_function.sriov is not None
+    assert (pf_function.sriov.total, pf_function.sriov.count, pf_function.sriov.changing) == (4, 3, False)
+    vfs = node.qat[0].vfs
+    assert [(one.address, one.index, one.pf_address, one.blocked) for one in vfs] == [
+        (before[1].address, 1, GEN4, True),
+        (before[2].address, 2, GEN4, False),
+        (before[3].address, 3, GEN4, False),
+    ]
+    assert [node.function(one.address) for one in vfs] == list(vfs)
+
+
+def test_a_vf_that_is_missing_leaves_the_others_their_index() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=3, vfs="vfio-pci"))
+    lose_vf(fake, GEN4, 1)
+    device = read_node(fake).qat[0]
+    assert device.function.sriov is not None
+    assert device.function.sriov.count == 3
+    assert [(one.address, one.index) for one in device.vfs] == [(VF0, 0), ("0000:6b:00.3", 2)]
 
 
 def test_the_model_of_each_device_id() -> None:

@@ -20,7 +20,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.target import (
     unused_rules,
 )
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, OTHER, VF0
+from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, OTHER, VF0, lose_vf
 
 
 @pytest.fixture
@@ -192,6 +192,16 @@ def test_a_pf_without_sriov() -> None:
 def test_advertises_the_first_vfs(node: Node, wishes: dict[str, t.Any], count: int) -> None:
     addresses = [one.address for one in node.qat[0].vfs]
     assert list(advertised(rules(wishes), node.qat[0])) == addresses[:count]
+
+
+def test_a_vf_that_is_missing_moves_no_other_into_its_place() -> None:
+    """What is beyond `advertise` stays with the host."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, vfs="vfio-pci"))
+    lose_vf(kernel, GEN4, 3)
+    node = read_node(kernel)
+    addresses = advertised(rules({"advertise": 12}), node.qat[0])
+    assert [node.functions[address].index for address in addresses] == [0, 1, 2, *range(4, 12)]
+    assert set(original_target(node, GEN4).bindings) == {*range(16)} - {3}
 
 
 def test_advertises_nothing_of_other_pfs(node: Node) -> None:

@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel, Write, nic, pf, vf
 
 if t.TYPE_CHECKING:
@@ -106,14 +107,18 @@ class TestFiles:
         kernel.write(STATE, "down", 1)
         assert kernel.read(STATE) == "down"
 
-    def test_nothing_is_expected_where_one_file_blocks(self) -> None:
+    def test_a_file_that_blocks_is_expected_to(self) -> None:
         kernel = with_vfs()
         pid = kernel.open_vf(VF)
         with pytest.raises(WriteTimeout):
             kernel.write(VF_COUNT, "0", 1)
-        kernel.expect([STATE, VF_COUNT])
+        before = kernel.machine.clock.now
+        kernel.expect([VF_COUNT, f"{DEVICES}/{VF}/driver_override", f"{DEVICES}/{PF}/driver_override"])
+        assert kernel.machine.clock.now - before <= 2 * READ_SECONDS
         kernel.end(pid)
-        assert kernel.read(STATE) == "up"
+        for name in (f"{PF}/sriov_numvfs", f"{PF}/driver_override", f"{VF}/driver_override"):
+            with pytest.raises(TimeoutError):
+                kernel.read(f"{DEVICES}/{name}")
         assert kernel.read(VF_COUNT) == "0"
 
 
