@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 from harness.kubelet import FakeKubelet
-from harness.process import Plugin, status_text
+from harness.process import Plugin, fetch, free_port, status_text
 
 if t.TYPE_CHECKING:
     from conftest import Bench, Scenario
@@ -272,11 +272,16 @@ def test_comes_back_after_the_plugin_watcher_refused(run: Run) -> None:
         registry = bench.kubelet_dir.parent / "plugins_registry"
         registry.mkdir()
         watcher = asyncio.ensure_future(bench.kubelet.watch_registry(registry, accept=False))
-        plugin = bench.start("--registration=watcher")
+        port = free_port()
+        plugin = bench.start("--registration=watcher", f"--metrics-address=127.0.0.1:{port}")
         await bench.kubelet.until(lambda: len(bench.kubelet.registrations) == 2)
         watcher.cancel()
-        assert "kubelet refused it: not now" in plugin.log.read_text()
+        assert "kubelet did not take the registration" in plugin.log.read_text()
+        assert 'problem="not now"' in plugin.log.read_text()
         assert "READY=1" not in plugin.told()
+        metrics = (await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/metrics"))[1]
+        assert 'result="failed"' in metrics
+        assert 'result="lost"' not in metrics
         watcher = asyncio.ensure_future(bench.kubelet.watch_registry(registry))
         await bench.ready(CY, 16)
         watcher.cancel()

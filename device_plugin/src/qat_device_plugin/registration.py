@@ -59,6 +59,10 @@ class _Lost(Exception):
         self.waits = waits
 
 
+class _Refused(Exception):
+    """Kubelet did not take the registration; the message is what it said."""
+
+
 class Registrar:
     """Keeps one resource registered until it is cancelled. `directory` is where its sockets are.
 
@@ -112,6 +116,9 @@ class Registrar:
                 self._statistics.registrations[self.resource, "lost"] += 1
                 if lost.waits:
                     await self._pause()
+            except _Refused as refused:
+                self._failed("kubelet did not take the registration", str(refused))
+                await self._pause()
             except OSError as error:
                 _refuse_read_only(self._directory)
                 self._failed("cannot serve", str(error))
@@ -273,8 +280,7 @@ class WatcherRegistrar(Registrar):
         def lost() -> None:
             accepted, problem = server.notified or (False, "")
             if not accepted:
-                self._failed("kubelet did not take the registration", problem)
-                raise _Lost(f"kubelet refused it: {problem}", waits=True)
+                raise _Refused(problem)
             if not server.socket_stands():
                 raise _Lost("the socket was removed", waits=True)
 
