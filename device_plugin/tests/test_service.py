@@ -136,6 +136,103 @@ def test_a_vf_that_blocks_for_long_costs_one_process(run: Run) -> None:
     run(scenario)
 
 
+def test_the_vfs_of_a_pf_that_blocks_stay_in_the_list(run: Run) -> None:
+    """As when its VFs are to be removed while a pod holds one: that one has lost its links."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        other = bench.files.add_pf("0000:70:00.0", vfs=2)
+        await bench.kubelet.start()
+        plugin = bench.start("--period=0.1")
+        await bench.ready(CY, 18)
+        (bench.files.devices / PF / "virtfn0").unlink()
+        (bench.files.devices / vfs[0] / "physfn").unlink()
+        releases = [
+            bench.files.block(address, name)
+            for address, name in ((PF, "driver_override"), (PF, "sriov_numvfs"), (vfs[0], "driver_override"))
+        ]
+        await bench.kubelet.until(lambda: unhealthy(bench) == set(vfs))
+        assert set(bench.kubelet.devices(CY)) == {*vfs, *other}
+        assert "the kernel is still at work on its PF" in plugin.log.read_text()
+        with pytest.raises(grpc.RpcError, match=f"the kernel is still at work on its PF {PF}"):
+            await bench.kubelet.allocate(CY, [vfs[1]])
+        for release in releases:
+            release()
+        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        assert len(bench.kubelet.devices(CY)) == 18
+
+    run(scenario)
+
+
+def test_a_pf_whose_services_were_never_readable_is_told_of(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        port = free_port()
+
+        async def get(path: str) -> str:
+            return (await asyncio.get_running_loop().run_in_executor(None, fetch, port, path))[1]
+
+        bench.files.add_pf(PF, services=None)
+        bench.files.add_pf("0000:70:00.0", services=None)
+        bench.files.configure([{"select": {"address": PF}}])
+        await bench.kubelet.start()
+        plugin = bench.start("--period=0.05", f"--metrics-address=127.0.0.1:{port}")
+        why = (
+            "its driver 4xxx does not show its services (qat/cfg_services): Linux is older than 6.0, "
+            "or the driver is not the one in Linux"
+        )
+        await bench.kubelet.until(lambda: why in plugin.log.read_text())
+        await bench.kubelet.until(lambda: "STATUS=not ready; no VF to offer" in plugin.told())
+        assert await get("/readyz") == f"there is no VF to offer\nthe PF {PF} is left out: {why}\n"
+        metrics = (await get("/metrics")).splitlines()
+        assert [line for line in metrics if "left_out_pfs{" in line] == [
+            f'qat_device_plugin_left_out_pfs{{pf="{PF}"}} 1.0'
+        ]
+        (bench.files.devices / PF / "qat").mkdir()
+        bench.files.set_state(PF, "up")
+        bench.files.set_services(PF, "asym;sym")
+        await bench.ready(CY, 16)
+        assert "left_out_pfs{" not in await get("/metrics")
+        assert plugin.log.read_text().count("PF is left out") == 1
+
+    run(scenario)
+
+
+def test_lost_vfs_can_be_seen_in_the_metrics(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        port = free_port()
+
+        async def figures() -> dict[str, float]:
+            text = (await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/metrics"))[1]
+            lines = (line.rpartition(" ") for line in text.splitlines() if "vfs{" in line)
+            return {name.removeprefix("qat_device_plugin_"): float(value) for name, _space, value in lines}
+
+        def expected(of_all: float, healthy: float) -> dict[str, float]:
+            labels = f'numa_node="0",pf="{PF}",resource="{CY}"'
+            return {
+                f'expected_vfs{{pf="{PF}",resource="{CY}"}}': of_all,
+                f'vfs{{health="healthy",{labels}}}': healthy,
+                f'vfs{{health="unhealthy",{labels}}}': 0.0,
+            }
+
+        bench.files.add_pf(PF)
+        bench.files.configure([{"advertise": 12}])
+        await bench.kubelet.start()
+        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}")
+        await bench.ready(CY, 12)
+        assert await figures() == expected(12.0, 12.0)
+        bench.files.remove_vfs(PF)
+        await bench.ready(CY, 0)
+        assert await figures() == expected(12.0, 0.0)
+        (bench.files.devices / PF).rename(bench.files.root / "gone")
+        await asyncio.sleep(1.0)
+        assert await figures() == expected(12.0, 0.0)
+        plugin.hang_up()
+        await bench.kubelet.until(lambda: plugin.reloads() == 1)
+        assert await figures() == {}
+
+    run(scenario)
+
+
 def test_a_look_that_fails_does_not_end_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = NodeFiles(tmp_path)
     files.add_pf(PF)

@@ -47,6 +47,15 @@ Offers = t.Mapping[str, "tuple[OfferedVf, ...]"]
 
 
 @dataclass(frozen=True)
+class Share:
+    """What the configuration has a PF offer: so many VFs of a resource."""
+
+    resource: str
+    numa_node: int
+    vfs: int
+
+
+@dataclass(frozen=True)
 class Sight:
     """What one look at the node found: its picture, and the names in /dev/vfio."""
 
@@ -68,6 +77,45 @@ def resources_of(node: Node, known: t.Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def shares_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, Share]:
+    """What each PF shall offer, whether its VFs are there or not."""
+    shares: dict[str, Share] = {}
+    for device in node.qat:
+        rule = _offering_rule(rules, device)
+        sriov = device.function.sriov
+        if rule is not None and device.address in resources and sriov is not None:
+            vfs = sriov.total if rule.vfs is None else rule.vfs
+            vfs = vfs if rule.advertise is None else min(vfs, rule.advertise)
+            shares[device.address] = Share(resources[device.address], device.function.numa_node, vfs)
+    return shares
+
+
+def left_out_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, str]:
+    """The PFs that shall offer VFs, but have not told their services so far, so that the resource is unknown; and why."""
+    return {
+        device.address: _why_left_out(device)
+        for device in node.qat
+        if device.address not in resources and _offering_rule(rules, device) is not None
+    }
+
+
+def _why_left_out(device: QatDevice) -> str:
+    if device.function.blocked:
+        return "the kernel is still at work on it"
+    if device.function.driver is None:
+        return "it has no driver"
+    return (
+        f"its driver {device.function.driver} does not show its services (qat/cfg_services): "
+        "Linux is older than 6.0, or the driver is not the one in Linux"
+    )
+
+
+def _offering_rule(rules: t.Sequence[Rule], device: QatDevice) -> Rule | None:
+    """The rule by which a PF offers VFs to Kubernetes, if one does."""
+    rule = rule_for(rules, device)
+    return rule if rule is not None and rule.state == "present" and rule.driver in VFIO_DRIVERS else None
+
+
 def offers_of(
     sight: Sight,
     rules: t.Sequence[Rule],
@@ -77,9 +125,9 @@ def offers_of(
     """The VFs that the rules advertise, by resource. PFs whose VFs stay with a driver of the host are not offered."""
     offers: dict[str, tuple[OfferedVf, ...]] = {}
     for device in sight.node.qat:
-        rule = rule_for(rules, device)
+        rule = _offering_rule(rules, device)
         resource = resources.get(device.address)
-        if rule is None or resource is None or rule.driver not in VFIO_DRIVERS:
+        if rule is None or resource is None:
             continue
         shared = _shared_reasons(device) + tuple(pf_reasons.get(device.address, ()))
         chosen = frozenset(advertised(rules, device))

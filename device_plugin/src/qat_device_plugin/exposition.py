@@ -56,12 +56,23 @@ class _Collector:
 def _vfs(service: Service) -> t.Iterator[Metric]:
     vfs: Counter[tuple[str, ...]] = Counter()
     unhealthy: Counter[tuple[str, ...]] = Counter()
+    expected: dict[tuple[str, ...], float] = {}
+    for pf, share in service.model.shares.items():
+        expected[share.resource, pf] = share.vfs
+        # A series that ends where the last VF is lost would end every alert on it.
+        for health in ("healthy", "unhealthy"):
+            vfs[share.resource, pf, str(share.numa_node), health] = 0
     for resource, offer in service.model.offers.items():
         for vf in offer:
             vfs[resource, vf.pf_address, str(vf.numa_node), "healthy" if vf.healthy else "unhealthy"] += 1
             unhealthy.update((resource, vf.pf_address, reason.code) for reason in vf.reasons)
     labels = ["resource", "pf", "numa_node", "health"]
     yield _family(GaugeMetricFamily, "vfs", "VFs offered to Kubernetes.", labels, vfs)
+    text = "VFs that the configuration has a PF offer, whether they are there or not."
+    yield _family(GaugeMetricFamily, "expected_vfs", text, ["resource", "pf"], expected)
+    text = "PFs that are not offered, since their services could not be read so far."
+    left_out = {(pf,): 1.0 for pf in service.model.left_out}
+    yield _family(GaugeMetricFamily, "left_out_pfs", text, ["pf"], left_out)
     text = "VFs that cannot be used, by reason; one VF can have several."
     yield _family(GaugeMetricFamily, "unhealthy_vfs", text, ["resource", "pf", "reason"], unhealthy)
 

@@ -11,7 +11,7 @@ from . import health
 from ._node.picture import VFIO_DRIVERS, Node
 from ._node.schema import Rule
 from ._node.target import rule_for
-from .catalogue import OfferedVf, Sight, offers_of, resources_of
+from .catalogue import OfferedVf, Share, Sight, left_out_of, offers_of, resources_of, shares_of
 from .health import PfHealth, Reading
 
 
@@ -30,12 +30,15 @@ class Model:
     """The last sight, each PF's resource and health, and what follows from them.
 
     `offers` holds every resource that was ever offered: one that has lost its VFs keeps an empty list, so that kubelet learns of it.
+    `shares` are what each PF shall offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
     """
 
     sight: Sight | None = None
     resources: t.Mapping[str, str] = field(default_factory=dict)
     health: t.Mapping[str, PfHealth] = field(default_factory=dict)
     offers: t.Mapping[str, tuple[OfferedVf, ...]] = field(default_factory=dict)
+    shares: t.Mapping[str, Share] = field(default_factory=dict)
+    left_out: t.Mapping[str, str] = field(default_factory=dict)
 
     @property
     def undecided(self) -> frozenset[str]:
@@ -69,7 +72,7 @@ def advance(model: Model, look: Look, rules: t.Sequence[Rule]) -> Model:
 
 def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     """The model under another configuration."""
-    return model if model.sight is None else _with_offers(model, rules, now)
+    return model if model.sight is None else _with_offers(replace(model, shares={}), rules, now)
 
 
 def _health(model: Model, look: Look, address: str) -> PfHealth:
@@ -81,10 +84,17 @@ def _health(model: Model, look: Look, address: str) -> PfHealth:
 
 def _with_offers(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     assert model.sight is not None
+    node = model.sight.node
     pf_reasons = {address: health.reasons(one, address, now) for address, one in model.health.items()}
     offers = offers_of(model.sight, rules, model.resources, pf_reasons)
     empty: dict[str, tuple[OfferedVf, ...]] = dict.fromkeys(model.offers, ())
-    return replace(model, offers={**empty, **offers})
+    vanished = {address: share for address, share in model.shares.items() if node.qat_at(address) is None}
+    return replace(
+        model,
+        offers={**empty, **offers},
+        shares={**vanished, **shares_of(node, rules, model.resources)},
+        left_out=left_out_of(node, rules, model.resources),
+    )
 
 
 def nothing_to_offer(rules: t.Sequence[Rule], node: Node) -> bool:

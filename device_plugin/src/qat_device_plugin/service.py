@@ -75,7 +75,10 @@ class Service:
 
     def unready(self) -> list[str]:
         """Why the service is not ready; empty when it is."""
-        problems = [] if self.registrars or self._nothing_to_offer() else ["there is no VF to offer"]
+        problems = []
+        if not self.registrars and not self._nothing_to_offer():
+            left_out = (f"the PF {address} is left out: {why}" for address, why in self.model.left_out.items())
+            problems = ["there is no VF to offer", *left_out]
         for resource, registrar in self.registrars.items():
             if not registrar.registered:
                 problems.append(f"{resource} is not registered")
@@ -207,6 +210,9 @@ class Service:
     def _become(self, model: Model) -> None:
         for change in changes(self.model, model):
             log.log(logging.WARNING if change["event"] == "unhealthy" else logging.INFO, "VF", extra={"fields": change})
+        for address, why in model.left_out.items():
+            if why != self.model.left_out.get(address):
+                log.warning("PF is left out", extra={"fields": {"pf": address, "why": why}})
         self.model = model
         for resource, offer in model.offers.items():
             if resource in self.registrars:

@@ -170,7 +170,7 @@ def _ask_plugin(address: str) -> Plugin:
     resources = {labels["resource"]: value > 0 for labels, value in _samples(metrics, "qat_device_plugin_registered")}
     unhealthy: dict[str, int] = {}
     for labels, value in _samples(metrics, "qat_device_plugin_vfs"):
-        if labels["health"] == "unhealthy":
+        if labels["health"] == "unhealthy" and value:
             unhealthy[labels["resource"]] = unhealthy.get(labels["resource"], 0) + int(value)
     return Plugin(True, () if status == 200 else tuple(said.splitlines()), resources, unhealthy)
 
