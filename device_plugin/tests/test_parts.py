@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import errno
+import os
 import socket
 import typing as t
 from pathlib import Path
 
 import pytest
-from qat_device_plugin.events import DirectoryWatch, concerns_us
+from qat_device_plugin.events import DirectoryWatch, concerns_us, remedy_for
 from qat_device_plugin.messages import pluginregistration, v1beta1
 from qat_device_plugin.settings import Settings, SettingsError, parse_settings
 from qat_device_plugin.sockets import InstanceLock, fresh_name, identity, remove_dead, remove_own
@@ -58,6 +61,28 @@ def test_a_directory_is_watched_through_its_end_and_new_beginning(tmp_path: Path
                 await hears_of(directory.rmdir)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "limit"),
+    [("inotify_init1", errno.EMFILE, "instances"), ("inotify_add_watch", errno.ENOSPC, "watches")],
+)
+def test_a_watch_that_the_kernel_does_not_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, code: int, limit: str
+) -> None:
+    def fails(*_arguments: object) -> int:
+        ctypes.set_errno(code)
+        return -1
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    monkeypatch.setattr(libc, function, fails, raising=False)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_arguments, **_options: libc)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match=os.strerror(code)) as caught:
+        DirectoryWatch(tmp_path, lambda: None)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert remedy_for(caught.value) == f"raise fs.inotify.max_user_{limit} by sysctl, and restart this service"
+    assert remedy_for(OSError(errno.ENOMEM, "")) == ""
 
 
 def test_messages_have_the_wire_form_of_kubelet() -> None:

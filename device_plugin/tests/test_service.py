@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import errno
 import json
+import os
+import signal
 import socket
 import typing as t
 from pathlib import Path
@@ -14,6 +16,7 @@ import grpc
 import pytest
 from harness.node_files import NodeFiles
 from harness.process import Plugin, children, fetch, free_port
+from qat_device_plugin import service as service_module
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel import LiveKernel
 from qat_device_plugin._node.picture import Node
@@ -260,6 +263,39 @@ def test_a_look_that_fails_does_not_end_the_service(tmp_path: Path, monkeypatch:
         assert [len(offer) for offer in service.model.offers.values()] == [16]
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_does_without_watches_where_the_kernel_gives_none(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when other programs have used up fs.inotify.max_user_instances."""
+
+    def no_more(_path: Path, _callback: t.Callable[[], None]) -> t.NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(service_module, "DirectoryWatch", no_more)
+
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        settings = parse_settings(Plugin.flags(bench.files, bench.kubelet_dir), {})
+        service = Service(settings, read_rules(settings.config), {})
+        running = asyncio.ensure_future(service.run())
+        await bench.kubelet.start()
+        await bench.ready(CY, 16)
+        bench.files.node(vfs[2]).unlink()
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2]})
+        await bench.kubelet.restart()
+        await bench.ready(CY, 16)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+        service._kernel.close()
+
+    run(scenario)
+    told = [record for record in caplog.records if record.message == "changes of a directory are seen late"]
+    assert len(told) == 2
+    assert told[0].__dict__["fields"]["remedy"] == (
+        "raise fs.inotify.max_user_instances by sysctl, and restart this service"
+    )
 
 
 def test_other_services_are_another_resource(run: Run) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import socket
 import typing as t
@@ -30,7 +31,7 @@ class DirectoryWatch:
     """Calls back when something appears in a directory or vanishes from it, also where the directory itself does so.
 
     Source: inotify(7). The directory above is watched too, and whenever anything happens both watches are set anew, which does
-    nothing where they still stand.
+    nothing where they still stand. Raises OSError where the kernel gives no watch.
     """
 
     def __init__(self, path: Path, callback: t.Callable[[], None]) -> None:
@@ -40,7 +41,10 @@ class DirectoryWatch:
         self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        self._arm()
+        if not self._arm():
+            number = ctypes.get_errno()
+            os.close(self._descriptor)
+            raise OSError(number, os.strerror(number))
         asyncio.get_running_loop().add_reader(self._descriptor, self._happened)
 
     def close(self) -> None:
@@ -55,16 +59,22 @@ class DirectoryWatch:
         self._arm()
         self._callback()
 
-    def _arm(self) -> None:
+    def _arm(self) -> bool:
+        """Set the watches; returns whether one stands, as one does wherever there may be any."""
         self._add(self._path)
-        for above in self._path.parents:
-            if self._add(above):
-                break
+        above = any(self._add(above) for above in self._path.parents)
         # It may have appeared between the two.
-        self._add(self._path)
+        return self._add(self._path) or above
 
     def _add(self, path: Path) -> bool:
         return bool(self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _MASK) >= 0)
+
+
+def remedy_for(error: OSError) -> str:
+    """What to do about a watch that the kernel does not give (inotify_init(2), inotify_add_watch(2)); empty where unknown."""
+    limits = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
+    limit = limits.get(error.errno or 0)
+    return f"raise {limit} by sysctl, and restart this service" if limit else ""
 
 
 class DeviceWatch:

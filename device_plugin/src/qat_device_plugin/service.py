@@ -20,7 +20,7 @@ from ._node.read import read_node
 from ._node.schema import Rule
 from .catalogue import Sight
 from .configuration import read_rules
-from .events import DeviceWatch, DirectoryWatch
+from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .kernel_thread import KernelThread
 from .model import Look, Model, advance, changes, nothing_to_offer, with_rules
 from .probe import Prober
@@ -102,8 +102,7 @@ class Service:
             self._watch_node(watches)
             if not await self._first_look():
                 return
-            directory = DirectoryWatch(self._settings.socket_dir, self._socket_dir_changed)
-            watches.callback(directory.close)
+            self._watch_directory(watches, self._settings.socket_dir, self._socket_dir_changed)
             self._start(self._look_loop())
             if self._systemd.watchdog_seconds:
                 self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
@@ -148,9 +147,16 @@ class Service:
             self._failure = self._failure or task.exception()
             self._stop.set()
 
+    def _watch_directory(self, watches: contextlib.ExitStack, path: Path, changed: t.Callable[[], None]) -> None:
+        """Without a watch the directory is still looked at, every few seconds."""
+        try:
+            watches.callback(DirectoryWatch(path, changed).close)
+        except OSError as error:
+            fields = {"directory": path, "problem": error.strerror, "remedy": remedy_for(error)}
+            log.warning("changes of a directory are seen late", extra={"fields": fields})
+
     def _watch_node(self, watches: contextlib.ExitStack) -> None:
-        nodes = DirectoryWatch(Path(self._settings.dev_root) / "vfio", self._bell.ring)
-        watches.callback(nodes.close)
+        self._watch_directory(watches, Path(self._settings.dev_root) / "vfio", self._bell.ring)
         try:
             devices = DeviceWatch(self._bell.ring)
         except OSError as error:
