@@ -160,15 +160,30 @@ def test_wrong_settings(flags: list[str], environment: dict[str, str], message: 
 
 def test_only_the_own_socket_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        own = identity(path)
+        path.unlink()
+        path.write_text("another")
+        remove_own(path, own)
+        assert path.exists()
+        remove_own(path, identity(path))
+        assert not path.exists()
+        remove_own(path, own)
+
+
+def test_an_own_socket_is_the_same_with_other_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
     path.touch()
     own = identity(path)
-    path.unlink()
-    path.write_text("another")
+    path.chmod(0o640)
+    assert own is not None
+    assert identity(path) != own
+    assert own.is_file_of(identity(path))
+    assert not own.is_file_of(None)
     remove_own(path, own)
-    assert path.exists()
-    remove_own(path, identity(path))
     assert not path.exists()
-    remove_own(path, own)
 
 
 def test_dead_sockets_are_told_from_live_ones(tmp_path: Path) -> None:

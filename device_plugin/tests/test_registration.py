@@ -179,6 +179,27 @@ def test_registers_again_when_only_its_socket_is_removed(run: Run) -> None:
     run(scenario)
 
 
+def test_stays_registered_while_metadata_change(run: Run) -> None:
+    """As restorecon and chmod change them."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        plugin = bench.start()
+        await bench.ready(CY, 16)
+        await bench.kubelet.until(lambda: "READY=1" in plugin.told())
+        for path in bench.kubelet_dir.iterdir():
+            path.chmod(0o660)
+        # An event, at which the sockets are looked at, and then the look without one.
+        (bench.kubelet_dir / "event").touch()
+        await asyncio.sleep(2.5)
+        assert (len(bench.kubelet.registrations), bench.kubelet.drops[CY]) == (1, 0)
+        plugin.stop()
+        assert {path.name for path in bench.kubelet_dir.iterdir()} == {"kubelet.sock", "event"}
+
+    run(scenario)
+
+
 def test_survives_that_the_directory_is_made_anew(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf(PF)

@@ -189,7 +189,7 @@ class Registrar:
             await self.bell.wait(end - loop.time())
 
     def _kubelet(self) -> Identity | None:
-        """Which kubelet.sock there is."""
+        """Which kubelet.sock there is, and since when."""
         return identity(self._directory / KUBELET_SOCKET)
 
     def _failed(self, what: str, problem: str) -> None:
@@ -230,7 +230,8 @@ class SocketRegistrar(Registrar):
 
         def lost() -> None:
             current = self._kubelet()
-            if current is not None and current != kubelet:
+            # One that was made anew with the same inode comes with a kubelet that has removed our socket and ended its stream.
+            if current is not None and not current.is_file_of(kubelet):
                 raise _Lost("kubelet.sock was made anew", waits=False)
             if not server.socket_stands():
                 raise _Lost("the socket was removed", waits=False)

@@ -120,7 +120,7 @@ class ResourceServer:
 
     def socket_stands(self) -> bool:
         """Whether the socket still has its name: a kubelet that starts removes it."""
-        return self._own is not None and identity(self.path) == self._own
+        return self._own is not None and self._own.is_file_of(identity(self.path))
 
     def _device_plugin(self) -> grpc.GenericRpcHandler:
         methods = {

@@ -16,11 +16,18 @@ PREFIX = "accel-qat-"
 
 
 class Identity(t.NamedTuple):
-    """What tells a file from another one that has taken its name."""
+    """What tells a file from another one that has taken its name.
+
+    `changed` differs also after chmod or restorecon, but tells two files apart of which the second got the inode of the first.
+    """
 
     device: int
     inode: int
     changed: int
+
+    def is_file_of(self, other: Identity | None) -> bool:
+        """Whether both are one file. Sure only as long as something keeps the first one's inode, as who listens on a socket does."""
+        return other is not None and (self.device, self.inode) == (other.device, other.inode)
 
 
 def identity(path: Path) -> Identity | None:
@@ -39,7 +46,7 @@ def fresh_name(resource: str) -> str:
 
 def remove_own(path: Path, own: Identity | None) -> None:
     """Remove the file unless it is no longer the one that we made."""
-    if own is not None and identity(path) == own:
+    if own is not None and own.is_file_of(identity(path)):
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
 
