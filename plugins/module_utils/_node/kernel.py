@@ -29,6 +29,9 @@ from .pods import NO_PODS, Assignments, Pods
 READ_SECONDS = 5.0
 """How long to wait for a file that is read under the device's lock. Creating or removing 16 VFs holds it for about a second."""
 
+_LOOK_SECONDS = 0.02
+"""How often to look whether a child has ended."""
+
 _HEARING_SECONDS = 0.2
 """How long systemd may take to hear of an event that udev has handled."""
 
@@ -116,22 +119,22 @@ class LiveKernel:
         if not may_block(path):
             return _clean(_read_once(self._at(path)))
         if path not in self._fetched:
-            self._fetch([path])
+            self._fetch([path], READ_SECONDS)
         return _clean(_result(self._fetched.pop(path), path))
 
     def expect(self, paths: t.Sequence[str]) -> None:
         self._fetched.clear()
-        self._fetch([path for path in paths if may_block(path)])
+        self._fetch([path for path in paths if may_block(path)], 0.0)
 
-    def _fetch(self, paths: t.Sequence[str]) -> None:
+    def _fetch(self, paths: t.Sequence[str], patience: float) -> None:
         """Read the files. A device that a child hangs on is not asked again before that child has ended.
 
-        Where no child is to be had, or it is killed, one file fails and several are left to be read one by one.
+        `patience` is how long to wait for its end. Where no child is to be had, or it is killed, one file fails and several are
+        left to be read one by one.
         """
-        self._reap()
+        held_up = self._held_up(paths, patience)
         left = paths
         while True:
-            held_up = set(self._left_behind.values())
             self._fetched.update((path, (errno.ETIMEDOUT, "")) for path in left if device_of(path) in held_up)
             left = [path for path in left if device_of(path) not in held_up]
             if not left:
@@ -141,6 +144,7 @@ class LiveKernel:
             except _StillBlocked as blocked:
                 answers = blocked.answers
                 self._left_behind[blocked.pid] = device_of(left[len(answers)])
+                held_up.add(self._left_behind[blocked.pid])
             except OSError as error:
                 if len(paths) == 1:
                     self._fetched[paths[0]] = (error.errno or errno.EIO, "")
@@ -177,6 +181,17 @@ class LiveKernel:
                 self._left_behind[self._proxy.pid] = ""
                 self._proxy = None
             raise
+
+    def _held_up(self, paths: t.Sequence[str], patience: float) -> set[str]:
+        """The devices of these files that a child still hangs on after so many seconds."""
+        devices = {device_of(path) for path in paths}
+        deadline = time.monotonic() + patience
+        while True:
+            self._reap()
+            found = devices.intersection(self._left_behind.values())
+            if not found or time.monotonic() >= deadline:
+                return found
+            time.sleep(_LOOK_SECONDS)
 
     def _reap(self) -> None:
         """Forget the children that have ended since they were given up."""

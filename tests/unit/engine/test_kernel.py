@@ -262,11 +262,11 @@ def test_a_device_that_blocks_costs_one_child_for_as_long_as_it_blocks(tree: Tre
             for name in names[:2]:
                 with pytest.raises(TimeoutError):
                     tree.kernel.read(name)
-            with pytest.raises(TimeoutError):
-                tree.kernel.read(f"{DEVICE}/qat/state")
             assert tree.kernel.read(names[2]) == "vfio-pci"
             if look:
                 assert time.monotonic() - begin < kernel_module.READ_SECONDS
+        with pytest.raises(TimeoutError):
+            tree.kernel.read(f"{DEVICE}/qat/state")
         # The one that hangs, and the one that took its place.
         assert len(children) == 2
     fifo.unlink()
@@ -277,6 +277,22 @@ def test_a_device_that_blocks_costs_one_child_for_as_long_as_it_blocks(tree: Tre
         time.sleep(0.02)
         tree.kernel.expect(names)
     assert [tree.kernel.read(name) for name in names] == ["(null)", "16", "vfio-pci"]
+    assert len(children) == 2
+
+
+def test_a_device_that_blocked_is_waited_for(tree: Tree, children: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removing VFs goes on for a second after the last of them was let go."""
+    fifo = tree.fifo(f"{DEVICE}/driver_override")
+    tree.file(f"{DEVICE}/sriov_numvfs", b"0\n")
+    monkeypatch.setattr(kernel_module, "READ_SECONDS", 0.2)
+    with released(fifo):
+        with pytest.raises(TimeoutError):
+            tree.kernel.read(f"{DEVICE}/driver_override")
+        monkeypatch.setattr(kernel_module, "READ_SECONDS", 20.0)
+        later = threading.Timer(0.3, lambda: os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK)))
+        later.start()
+        assert tree.kernel.read(f"{DEVICE}/sriov_numvfs") == "0"
+        later.join()
     assert len(children) == 2
 
 
