@@ -222,9 +222,11 @@ class LiveKernel:
         return True
 
     def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
+        self._fetched.clear()
         _modprobe([name, *options], seconds)
 
     def unload_module(self, name: str, seconds: float) -> None:
+        self._fetched.clear()
         _modprobe(["--remove", name], seconds)
 
     def log(self, device: str) -> t.Sequence[str]:

@@ -429,6 +429,21 @@ def test_loads_and_unloads(modprobe: t.Callable[[str], Path]) -> None:
     assert called.read_text().splitlines() == ["vfio_pci disable_denylist=1", "qat_4xxx", "--remove vfio_pci"]
 
 
+@pytest.mark.parametrize("change", ["load", "unload"])
+def test_what_was_read_before_a_module_came_or_went_is_forgotten(
+    tree: Tree, modprobe: t.Callable[[str], Path], change: str
+) -> None:
+    """Its driver makes its devices anew; what was read back after a write is kept for whoever reads next."""
+    place = tree.file(f"{DEVICE}/sriov_numvfs", b"0\n")
+    tree.kernel.write(f"{DEVICE}/sriov_numvfs", "16", 5)
+    modprobe(f"printf '0\\n' > {place}")
+    if change == "load":
+        tree.kernel.load_module("qat_4xxx", (), 5)
+    else:
+        tree.kernel.unload_module("qat_4xxx", 5)
+    assert tree.kernel.read(f"{DEVICE}/sriov_numvfs") == "0"
+
+
 @pytest.mark.parametrize(("code", "there"), [(0, True), (1, False)])
 def test_whether_a_module_is_there(modprobe: t.Callable[[str], Path], code: int, there: bool) -> None:
     called = modprobe(f"exit {code}")
