@@ -74,6 +74,7 @@ class ActionModule(ActionBase):
             device_plugin_gates=options["device_plugin_gates"],
             restore=options["state"] == "found",
             drained=options["drained"],
+            restart=options["restart"],
             machine_config_pool=options["machine_config_pool"],
         )
         asked = {name: options[name] for name in (*READ, *ROOTS) if options[name] is not None}

@@ -68,7 +68,7 @@ options:
     type: bool
     default: true
   state_files:
-    description: Files to remove between stop and start.
+    description: Files to remove between stop and start. Refused with O(restart=false).
     type: list
     elements: path
     default: []

@@ -114,7 +114,9 @@ options:
     type: bool
     default: false
   restart:
-    description: Whether to restart kubelet when something has changed.
+    description:
+      - Whether to restart kubelet when something has changed.
+      - V(false) is refused where C(cpu_manager_state) or C(memory_manager_state) has to go, since kubelet writes them while it runs.
     type: bool
     default: true
   prove:

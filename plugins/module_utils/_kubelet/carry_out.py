@@ -205,10 +205,17 @@ def _see_that_unchanged(machine: Machine, order: Order) -> None:
 
 def _see_that_restartable(machine: Machine, order: Order) -> None:
     if order.restart and (machine.command("systemctl") is None or not order.unit):
+        by_hand = "restart to false and restart kubelet by other means"
+        if order.state_files:
+            by_hand = f"stop kubelet, remove {' and '.join(order.state_files)}, set restart to false and run again"
         raise RefusedError(
             "the node has no systemd unit for kubelet",
             "service",
-            "set service to the unit's name, or restart to false and restart kubelet by other means",
+            f"set service to the unit's name, or {by_hand}",
+        )
+    if order.state_files and not order.restart:
+        raise RefusedError(
+            "it can only be removed while kubelet is stopped", order.state_files[0], "set restart to true"
         )
 
 

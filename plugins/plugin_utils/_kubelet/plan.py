@@ -46,6 +46,7 @@ class Wishes:
     device_plugin_gates: bool = True
     restore: bool = False
     drained: bool = False
+    restart: bool = True
     machine_config_pool: str = "worker"
 
 
@@ -201,7 +202,10 @@ def _see_that_not_overwritten(observed: Observed, wishes: Wishes, version: Versi
 def _state_files(
     observed: Observed, wishes: Wishes, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]
 ) -> tuple[str, ...]:
-    """The resource managers' state files with which kubelet would not start again. Raises RefusedError unless drained."""
+    """The resource managers' state files with which kubelet would not start again.
+
+    Raises RefusedError unless the node is drained and kubelet is restarted: a running kubelet writes such a file anew.
+    """
     stale = []
     for manager, policy in observed.states.items():
         name, static = _POLICIES[manager]
@@ -209,14 +213,20 @@ def _state_files(
         changed = _managed(before, manager) != _managed(after, manager)
         if policy != wanted or (wanted == static and changed):
             stale.append(manager)
-    if stale and not wishes.drained:
-        manager = stale[0]
+    paths = tuple(f"{observed.kubelet_dir}/{STATE_FILES[manager]}" for manager in stale)
+    if paths and not wishes.restart:
         raise RefusedError(
-            f"the change makes kubelet give up {STATE_FILES[manager]}, and with it what running pods were given",
-            f"{observed.kubelet_dir}/{STATE_FILES[manager]}",
+            "kubelet would not start with this file after the change, and without a restart it cannot be removed",
+            paths[0],
+            "set restart to true, or drain the node, stop kubelet, remove the file and run again",
+        )
+    if paths and not wishes.drained:
+        raise RefusedError(
+            f"the change makes kubelet give up {STATE_FILES[stale[0]]}, and with it what running pods were given",
+            paths[0],
             "drain the node and set drained to true",
         )
-    return tuple(f"{observed.kubelet_dir}/{STATE_FILES[manager]}" for manager in stale)
+    return paths
 
 
 def _managed(effective: t.Mapping[str, t.Any], manager: str) -> dict[str, t.Any]:

@@ -193,6 +193,14 @@ def test_without_a_restart(node: KubeletNode) -> None:
     assert node.asked() == ["restart kubelet.service"]
 
 
+def test_a_state_file_cannot_go_without_a_restart(node: KubeletNode) -> None:
+    for rehearse in (True, False):
+        with pytest.raises(RefusedError) as caught:
+            do(node, order(STATIC, restart=False, state_files=(STATE,)), rehearse)
+    assert caught.value.sentence() == f"{STATE}: it can only be removed while kubelet is stopped; set restart to true"
+    assert node.read(CONFIG) == CONFIGURATION
+
+
 @pytest.mark.parametrize("unit", ["", "kubelet.service"])
 def test_without_systemd(make_node: Make, unit: str) -> None:
     node = make_node(**examples.kubeadm())
@@ -207,6 +215,12 @@ def test_without_systemd(make_node: Make, unit: str) -> None:
         "by other means"
     )
     assert node.read(CONFIG) == CONFIGURATION
+    with pytest.raises(RefusedError) as caught:
+        do(node, order(unit=unit, state_files=(STATE,)))
+    assert caught.value.sentence() == (
+        f"service: the node has no systemd unit for kubelet; set service to the unit's name, or stop kubelet, remove {STATE}, set "
+        "restart to false and run again"
+    )
 
 
 def test_a_new_file_and_a_record_for_root_alone(node: KubeletNode) -> None:

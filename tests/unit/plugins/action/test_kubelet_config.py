@@ -159,6 +159,23 @@ def test_the_state_file_trap(make: Make) -> None:
     assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
 
 
+def test_without_a_restart_a_state_file_does_not_stay_behind(make: Make) -> None:
+    node, controller = make(**examples.kubeadm())
+    untouched = node.state()
+    static = {"configuration": {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, "drained": True}
+    for task in controller.config({**static, "restart": False, "_check_mode": True}, {**static, "restart": False}):
+        assert task.result["failure"]["kind"] == "refused"
+        assert task.message.startswith("/var/lib/kubelet/cpu_manager_state: kubelet would not start with this file")
+    assert node.state() == untouched
+    # As the message says.
+    node.systemctl("stop", "kubelet.service")
+    node.remove("/var/lib/kubelet/cpu_manager_state")
+    (done,) = controller.config({**static, "restart": False})
+    assert (done.changed, done.result["state_files"]) == (True, [])
+    node.start()
+    assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
+
+
 def test_bad_input_is_told_in_one_sentence_and_nothing_is_written(make: Make) -> None:
     node, controller = make(**examples.kubeadm(files={"/srv/broken.yaml": "kind: [a\nb: 1\n"}))
     untouched = node.state()

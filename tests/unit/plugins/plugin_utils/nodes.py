@@ -127,12 +127,16 @@ def openshift4(version: str = "1.29.8") -> Observed:
 
 
 def plan(
-    observed: Observed, drained: bool = False, gates: bool = True, restore: bool = False, **configuration: t.Any
+    observed: Observed,
+    drained: bool = False,
+    gates: bool = True,
+    restore: bool = False,
+    restart: bool = True,
+    **configuration: t.Any,
 ) -> Plan:
     """The plan for these fields."""
-    return plan_kubelet(
-        observed, Wishes(normal(configuration), device_plugin_gates=gates, drained=drained, restore=restore)
-    )
+    wishes = Wishes(normal(configuration), device_plugin_gates=gates, drained=drained, restore=restore, restart=restart)
+    return plan_kubelet(observed, wishes)
 
 
 def after(observed: Observed, made: Plan) -> Observed:

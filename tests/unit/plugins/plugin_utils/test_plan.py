@@ -412,6 +412,19 @@ class TestStateFiles:
         made = plan(kubeadm(config=config, states=states), drained=True, **wanted)
         assert [path.rpartition("/")[2] for path in made.state_files] == gone
 
+    @pytest.mark.parametrize("drained", [True, False])
+    def test_they_do_not_go_without_a_restart(self, drained: bool) -> None:
+        message = (
+            "/var/lib/kubelet/cpu_manager_state: kubelet would not start with this file after the change, and without a restart it "
+            "cannot be removed; set restart to true, or drain the node, stop kubelet, remove the file and run again"
+        )
+        assert refusal(self.NODE, drained=drained, restart=False, **STATIC) == message
+        changed = plan(self.NODE, drained=True, **STATIC)
+        there = Observed(**{**after(self.NODE, changed).as_dict(), "states": {"cpu": "static"}})
+        assert refusal(there, drained=drained, restart=False, restore=True) == message
+        stopped = kubeadm(states={})
+        assert plan(stopped, restart=False, **STATIC).state_files == ()
+
     def test_without_a_change_they_stay(self) -> None:
         assert plan(self.NODE).state_files == ()
 
