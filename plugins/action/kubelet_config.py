@@ -10,7 +10,12 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import BY_FLAG, normal
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import KUBEADM, RANCHER_DROP_INS_SINCE, RKE2
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+    BY_NAME,
+    KUBEADM,
+    RANCHER_DROP_INS_SINCE,
+    RKE2,
+)
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
@@ -126,7 +131,7 @@ def _order(observed: Observed, plan: Plan, options: dict[str, t.Any]) -> dict[st
         "unit": observed.unit,
         "restart": options["restart"] and bool(plan.edits),
         "state_files": list(plan.state_files),
-        "kubelet_dir": observed.kubelet_dir,
+        "device_plugins_dir": BY_NAME[observed.flavour].device_plugins_dir,
         "serves_device_plugins": plan.serves_device_plugins,
         "timeout": options["timeout"],
         "backup": options["backup"],

@@ -72,10 +72,10 @@ options:
     type: list
     elements: path
     default: []
-  kubelet_dir:
-    description: Where kubelet has C(device-plugins/kubelet.sock).
+  device_plugins_dir:
+    description: Where kubelet has C(kubelet.sock).
     type: path
-    default: /var/lib/kubelet
+    default: /var/lib/kubelet/device-plugins
   serves_device_plugins:
     description: Whether to wait for that socket. Without, the unit has to stay active for a while.
     type: bool
@@ -193,7 +193,7 @@ def order_of(parameters: dict[str, t.Any]) -> Order:
         unit=parameters["unit"],
         restart=parameters["restart"],
         state_files=tuple(parameters["state_files"]),
-        kubelet_dir=parameters["kubelet_dir"],
+        device_plugins_dir=parameters["device_plugins_dir"],
         serves_device_plugins=parameters["serves_device_plugins"],
         seconds=parameters["timeout"],
         proof=Proof(proof["program"], proof["config"], proof["config_dir"], tuple(proof["flags"])) if proof else None,

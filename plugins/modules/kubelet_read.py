@@ -74,7 +74,7 @@ observed:
       description: Its directory of drop-ins, empty when it is started without one.
       type: str
     kubelet_dir:
-      description: Where it has its state and C(device-plugins/kubelet.sock).
+      description: Where it has its state.
       type: str
     files:
       description: Its configuration files, by path.

@@ -13,7 +13,7 @@ import socket
 import tempfile
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._node.errors import NodeError, RefusedError
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
@@ -68,7 +68,7 @@ class Order:
     unit: str
     restart: bool
     state_files: tuple[str, ...] = ()
-    kubelet_dir: str = ""
+    device_plugins_dir: str = "/var/lib/kubelet/device-plugins"
     serves_device_plugins: bool = True
     seconds: float = 120.0
     proof: Proof | None = None
@@ -252,7 +252,7 @@ def _systemctl(machine: Machine, verb: str, unit: str, *options: str) -> None:
 def _wait(machine: Machine, order: Order, root: str) -> None:
     """Until kubelet answers on kubelet.sock, or where it serves no device plugins, until its unit has been active for a while."""
     end = time.monotonic() + order.seconds
-    path = f"{order.kubelet_dir}/device-plugins/kubelet.sock"
+    path = f"{order.device_plugins_dir}/kubelet.sock"
     active_since: float | None = None
     while time.monotonic() < end:
         if _answers(_in(root, path)):
@@ -329,10 +329,7 @@ def _put_back(machine: Machine, order: Order, aside: t.Mapping[str, str], error:
 
 def _wait_back(machine: Machine, order: Order, root: str) -> None:
     """As before the change, when there may have been no kubelet.sock."""
-    back = Order(
-        (), order.unit, True, kubelet_dir=order.kubelet_dir, serves_device_plugins=False, seconds=order.seconds
-    )
-    _wait(machine, back, root)
+    _wait(machine, replace(order, serves_device_plugins=False), root)
 
 
 def _in(root: str, path: str) -> str:

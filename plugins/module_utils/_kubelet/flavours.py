@@ -33,6 +33,9 @@ class Flavour:
     # Of the units that exist, the first is the kubelet's; one that is active comes first.
     units: tuple[str, ...]
     kubelet_dir: str = "/var/lib/kubelet"
+    # Where kubelet.sock is. A constant of kubelet (staging/src/k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1/constants.go), which its
+    # --root-dir does not change; MicroK8s has another one built in.
+    device_plugins_dir: str = "/var/lib/kubelet/device-plugins"
     # Its own configuration file, where the command line does not say.
     config: str = ""
     # Directories of drop-ins, each with its pattern.
@@ -78,6 +81,7 @@ FLAVOURS = (
         ("kubelite",),
         ("snap.microk8s.daemon-kubelite.service", "snap.microk8s.daemon-kubelet.service"),
         kubelet_dir="/var/snap/microk8s/common/var/lib/kubelet",
+        device_plugins_dir="/var/snap/microk8s/common/var/lib/kubelet/device-plugins",
         config="/var/snap/microk8s/current/args/kubelet",
     ),
     Flavour(

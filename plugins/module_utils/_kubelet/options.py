@@ -62,7 +62,7 @@ APPLY: Spec = {
     "unit": {"type": "str", "default": ""},
     "restart": {"type": "bool", "default": True},
     "state_files": {"type": "list", "elements": "path", "default": []},
-    "kubelet_dir": {"type": "path", "default": "/var/lib/kubelet"},
+    "device_plugins_dir": {"type": "path", "default": "/var/lib/kubelet/device-plugins"},
     "serves_device_plugins": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 120.0},
     "proof": {

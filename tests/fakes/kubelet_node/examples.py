@@ -68,6 +68,7 @@ def microk8s(version: str = "1.28.7") -> dict[str, t.Any]:
         "services": {unit: Service([program, "--scheduler-args-file=/var/snap/microk8s/current/args/kube-scheduler"])},
         "programs": {"kubelite": program},
         "kubelet_dir": "/var/snap/microk8s/common/var/lib/kubelet",
+        "device_plugins_dir": "/var/snap/microk8s/common/var/lib/kubelet/device-plugins",
     }
 
 

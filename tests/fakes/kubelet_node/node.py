@@ -59,6 +59,7 @@ class KubeletNode:
     programs: t.Mapping[str, str] = field(default_factory=lambda: {"kubelet": "/usr/bin/kubelet"})
     said: str = ""
     kubelet_dir: str = "/var/lib/kubelet"
+    device_plugins_dir: str = "/var/lib/kubelet/device-plugins"
     serves: bool = True
     fails_with: tuple[str, str] | None = None
 
@@ -91,6 +92,7 @@ class KubeletNode:
             "programs": dict(self.programs),
             "said": self.said,
             "kubelet_dir": self.kubelet_dir,
+            "device_plugins_dir": self.device_plugins_dir,
             "serves": self.serves,
             "fails_with": self.fails_with,
         }

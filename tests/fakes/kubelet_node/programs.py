@@ -124,7 +124,7 @@ def see_that_state_fits(directory: Path, given: dict[str, t.Any]) -> None:
 
 def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
     """Run until somebody ends it."""
-    directory = at(SETTINGS["kubelet_dir"])
+    directory = at(flags_of(words).get("root-dir", SETTINGS["kubelet_dir"]))
     directory.mkdir(parents=True, exist_ok=True)
     see_that_state_fits(directory, given)
     process = ROOT / "proc" / str(os.getpid())
@@ -134,7 +134,7 @@ def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
     try:
         default, _locked = SETTINGS["gates"].get("DevicePlugins", [SETTINGS["serves"], True])
         on = given.get("featureGates", {}).get("DevicePlugins", str(default).lower()) == "true"
-        listener = listen(directory / "device-plugins") if on else None
+        listener = listen(at(SETTINGS["device_plugins_dir"])) if on else None
         while True:
             time.sleep(60)
             assert listener is not None or not on
@@ -144,7 +144,7 @@ def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
 
 
 def listen(directory: Path) -> socket.socket:
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     os.chdir(directory)
     Path("kubelet.sock").unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

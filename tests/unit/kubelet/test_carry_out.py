@@ -42,7 +42,7 @@ PROOF = Proof("/usr/bin/kubelet", CONFIG, "")
 
 
 def order(after: str | None = AFTER, before: str | None = CONFIGURATION, path: str = CONFIG, **others: t.Any) -> Order:
-    given = {"unit": "kubelet.service", "restart": True, "kubelet_dir": "/var/lib/kubelet", "seconds": 20.0, **others}
+    given = {"unit": "kubelet.service", "restart": True, "seconds": 20.0, **others}
     return Order((Write(path, before, after),), **given)
 
 
@@ -237,7 +237,7 @@ def test_a_file_that_cannot_be_written_leaves_the_others_as_they_were(node: Kube
     node.write("/etc/blocked", "a file where a directory should be")
     writes = (Write(CONFIG, CONFIGURATION, AFTER), Write("/etc/blocked/new.conf", None, "x"))
     with pytest.raises(PutBackError, match="cannot be written"):
-        do(node, Order(writes, "kubelet.service", restart=True, kubelet_dir="/var/lib/kubelet", seconds=5.0))
+        do(node, Order(writes, "kubelet.service", restart=True, seconds=5.0))
     assert node.read(CONFIG) == CONFIGURATION
     assert node.is_active()
 

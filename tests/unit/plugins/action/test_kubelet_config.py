@@ -121,8 +121,13 @@ def test_a_drop_in_where_kubelet_reads_them(make: Make) -> None:
             "/var/snap/microk8s/current/args/kubelet",
             "--cluster-domain=cluster.local\n--topology-manager-policy=restricted\n",
         ),
+        (
+            examples.kubeadm(flags=["--root-dir=/data/kubelet"]),
+            CONFIG_PATH,
+            f"{examples.CONFIGURATION}topologyManagerPolicy: restricted\n",
+        ),
     ],
-    ids=["k3s", "rke2", "microk8s"],
+    ids=["k3s", "rke2", "microk8s", "root-dir"],
 )
 def test_other_flavours(make: Make, settings: dict[str, t.Any], path: str, content: str) -> None:
     node, controller = make(**settings)
@@ -131,6 +136,19 @@ def test_other_flavours(make: Make, settings: dict[str, t.Any], path: str, conte
     assert (done.result["files"], node.read(path)) == ([path], content)
     assert done.result["restarted"]
     assert "secret" not in json.dumps(done.result)
+    (back,) = controller.config({"state": "found", "timeout": 20})
+    assert back.changed
+    assert node.state() == untouched
+
+
+def test_openshift_3_gets_its_gate(make: Make) -> None:
+    """Its kubelet has its state elsewhere, and its socket where every kubelet has it."""
+    path = "/etc/origin/node/node-config.yaml"
+    node, controller = make(**examples.openshift3())
+    untouched = node.state()
+    done = controller.quartet(timeout=20)
+    assert done.result["restarted"]
+    assert (node.read(path) or "").endswith("  feature-gates:\n  - DevicePlugins=true\n")
     (back,) = controller.config({"state": "found", "timeout": 20})
     assert back.changed
     assert node.state() == untouched
