@@ -15,8 +15,8 @@ author:
 description:
   - Tells the flavour of the node's kubelet, its version, command line, unit and configuration files, in one call.
   - M(accel.qat.kubelet_config) runs it by itself. It is of use alone to see what that module sees.
-  - Of the configuration of K3s and RKE2 only kubelet's arguments are returned, since the rest has secrets. Other files are returned
-    whole.
+  - Of the configuration and the command line of K3s and RKE2 only kubelet's arguments are returned, since the rest has secrets. Other
+    files are returned whole.
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux

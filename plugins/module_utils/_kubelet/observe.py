@@ -90,6 +90,8 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
     process = _kubelet_of(flavour, processes)
     words = list(process.words) if process else _started_words(machine, units.get(unit, {}))
     program = _program(machine, flavour, process, words, request.kubelet)
+    if flavour.name in (K3S, RKE2) and not (process and process.program.rpartition("/")[2] == "kubelet"):
+        words = _without_secrets(words)
     options = _options(words)
     observed = Observed(
         flavour=flavour.name,
@@ -233,6 +235,21 @@ def _started_words(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
         name = re.fullmatch(r"\$\{?(\w+)\}?", word)
         words += variables.get(name.group(1), "").split() if name else [word]
     return words
+
+
+def _without_secrets(words: t.Sequence[str]) -> list[str]:
+    """Of the command line of K3s or RKE2 the program and kubelet's arguments: the rest may have the cluster's token."""
+    return [*(words[0].split()[:1] if words else ()), *(f"--kubelet-arg={text}" for text in _kubelet_arguments(words))]
+
+
+def _kubelet_arguments(words: t.Sequence[str]) -> list[str]:
+    """What such a command line gives kubelet, as `--kubelet-arg=text` or in two words."""
+    found = []
+    for word, following in zip(words, [*words[1:], ""]):
+        name, equals, text = word.partition("=")
+        if name in ("--kubelet-arg", "-kubelet-arg"):
+            found.append(text if equals else following)
+    return found
 
 
 def _quoted_words(text: str) -> list[str]:

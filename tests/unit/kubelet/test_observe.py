@@ -105,6 +105,24 @@ def test_secrets_stay_on_the_node() -> None:
     assert kubelet_arguments(text) == "\nkubelet-arg:\n- a=1\n\n  # why\n- b=2\n\n'kubelet-arg+': [c=3]\n"
 
 
+@pytest.mark.parametrize("name", ["k3s", "rke2"])
+def test_secrets_of_the_command_line_stay_on_the_node(make_node: Make, name: str) -> None:
+    program = f"/usr/local/bin/{name}"
+    given = ["--kubelet-arg=max-pods=9", "--kubelet-arg", "v=2"]
+    secrets = ["--token", "secret-1", "--datastore-endpoint=mysql://user:secret-2@host", "-t=secret-3"]
+    settings = examples.rancher(name, "1.30.5")
+    (unit,) = settings["services"]
+    settings["services"] = {unit: Service([program, "server", *secrets, *given])}
+    settings["files"][f"/etc/rancher/{name}/config.yaml"] = "token: secret-4\n"
+    node = make_node(**settings)
+    for start in (False, True):
+        if start:
+            node.start(unit)
+        found = look(node)
+        assert (found.running, found.words) == (start, [program, "--kubelet-arg=max-pods=9", "--kubelet-arg=v=2"])
+        assert "secret" not in str(found.as_dict())
+
+
 def test_what_the_caller_says_counts(make_node: Make) -> None:
     node = make_node(**examples.kubeadm(files={"/srv/kubelet.yaml": examples.CONFIGURATION}))
     found = look(
