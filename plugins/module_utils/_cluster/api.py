@@ -29,9 +29,12 @@ try:
 except ImportError:
     HAS_KUBERNETES = False
     IMPORT_ERROR: str | None = traceback.format_exc()
+    UNUSABLE: tuple[type[Exception], ...] = ()
 else:
     HAS_KUBERNETES = True
     IMPORT_ERROR = None
+    # What the client raises for a kubeconfig that it cannot use, be it malformed in whichever way.
+    UNUSABLE = (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
 
 REQUEST_SECONDS = 30.0
 """How long one request may take."""
@@ -267,7 +270,7 @@ def _load(configuration: t.Any, params: Object) -> None:
             where=f"kubeconfig {params['kubeconfig'] or '~/.kube/config'}",
             remedy="name the file of this cluster with kubeconfig, or give host and api_key",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except UNUSABLE as error:
         raise ConfigurationError(
             f"cannot be used: {' '.join(str(error).split())}",
             where=f"kubeconfig {params['kubeconfig'] or '~/.kube/config'}",

@@ -8,15 +8,11 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import HAS_KUBERNETES, UNUSABLE
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 
-try:
+if HAS_KUBERNETES:  # else told where it is needed
     from kubernetes import client, config
-    from kubernetes.config import ConfigException
-except ImportError:  # told where it is needed
-    HAS_KUBERNETES = False
-else:
-    HAS_KUBERNETES = True
 
 _PAUSE = 1.0
 # The API server keeps whole seconds.
@@ -37,7 +33,7 @@ class Api:
         self._node = node
         try:
             self._client = client.CoreV1Api(config.new_client_from_config(kubeconfig))
-        except (ConfigException, OSError) as error:
+        except UNUSABLE as error:
             raise ConfigurationError(
                 f"it cannot be used: {' '.join(str(error).split())}",
                 f"kubeconfig {kubeconfig}",

@@ -332,6 +332,7 @@ def test_by_the_environment(
         (None, "cannot be used: Invalid kube-config file. No configuration found.; name the file of this cluster"),
         ("{}", "cannot be used: Invalid kube-config file. "),
         ("current-context: [", "cannot be used: "),
+        ("current-context: c\ncontexts: [{name: c, context: c}]\n", "cannot be used: "),
     ],
 )
 def test_a_kubeconfig_that_is_none(controller: Controller, tmp_path: Path, text: str | None, problem: str) -> None:
