@@ -156,7 +156,7 @@ def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:
     return {
         "program": observed.program,
         "config": given.get("config", "") if is_rke2 else observed.config,
-        "config_dir": given.get("config-dir", "") if is_rke2 else observed.config_dir,
+        "config_dir": observed.config_dir,
         "flags": flags,
     }
 

@@ -21,7 +21,9 @@ options:
     description: Its configuration file. By default the one on kubelet's command line, else the flavour's.
     type: path
   config_dir:
-    description: Its directory of drop-ins. By default the one on kubelet's command line.
+    description:
+      - Its directory of drop-ins. By default the one on kubelet's command line; of K3s and RKE2 the one in their data directory.
+      - Refused where it is another one than the one on kubelet's command line, since kubelet reads no other.
     type: path
   kubelet:
     description: The kubelet program. By default the one that runs, else the one in a usual directory.

@@ -19,6 +19,8 @@ ARGUMENTS_NAME = "99-accel-qat.yaml"
 
 # From this Kubernetes on K3s and RKE2 start kubelet with a --config-dir of their own.
 RANCHER_DROP_INS_SINCE = 32
+# In their data directory.
+RANCHER_DROP_INS = "/agent/etc/kubelet.conf.d"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ FLAVOURS = (
         ("k3s",),
         ("k3s.service", "k3s-agent.service"),
         config="/etc/rancher/k3s/config.yaml",
-        drop_ins="/var/lib/rancher/k3s/agent/etc/kubelet.conf.d",
+        drop_ins="/var/lib/rancher/k3s" + RANCHER_DROP_INS,
         arguments_dir="/etc/rancher/k3s/config.yaml.d",
     ),
     Flavour(
@@ -71,7 +73,7 @@ FLAVOURS = (
         ("rke2",),
         ("rke2-agent.service", "rke2-server.service"),
         config="/etc/rancher/rke2/config.yaml",
-        drop_ins="/var/lib/rancher/rke2/agent/etc/kubelet.conf.d",
+        drop_ins="/var/lib/rancher/rke2" + RANCHER_DROP_INS,
         arguments_dir="/etc/rancher/rke2/config.yaml.d",
     ),
     Flavour(
@@ -144,8 +146,9 @@ def detect(marked: t.Collection[str], processes: t.Sequence[Process], programs: 
     kubelets = [process for process in processes if process.program.rpartition("/")[2] == "kubelet"]
     found = {name for name in marked if name != KUBEADM}
     running = {name for name in map(belongs_to, processes) if name}
-    # A running kubelet that no other flavour has started. Its directory alone says nothing: all of them have one.
-    own = any(not belongs_to(process) for process in kubelets)
+    # A running kubelet that no other flavour has started. Its directory alone says nothing: all of them have one. That of RKE2 is
+    # in the data directory, which can be any.
+    own = RKE2 not in running and any(not belongs_to(process) for process in kubelets)
     if own:
         running.add(OPENSHIFT3 if found == {OPENSHIFT3} else KUBEADM)
     if len(running) == 1:

@@ -25,6 +25,7 @@ from .flavours import (
     MICROK8S,
     MICROK8S_SNAP,
     OPENSHIFT4,
+    RANCHER_DROP_INS,
     RKE2,
     Flavour,
     MissingError,
@@ -36,6 +37,7 @@ _PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
 _SHOWN = ("Id", "LoadState", "ActiveState", "ExecStart", "Environment", "EnvironmentFiles")
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
+_DATA_DIR = re.compile(r"^[\"']?data-dir[\"']?\s*:\s*[\"']?([^\s\"'#]+)", re.M)
 _ARGUMENTS = re.compile(r"^(kubelet-arg\+?)\s*:")
 
 
@@ -88,7 +90,9 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
     units = _units(machine, flavour, request.service)
     unit = _chosen(units, flavour, request.service)
     process = _kubelet_of(flavour, processes)
-    words = list(process.words) if process else _started_words(machine, units.get(unit, {}))
+    variables = _variables(machine, units.get(unit, {}))
+    started = _started_words(units.get(unit, {}), variables)
+    words = list(process.words) if process else started
     program = _program(machine, flavour, process, words, request.kubelet)
     if flavour.name in (K3S, RKE2) and not (process and process.program.rpartition("/")[2] == "kubelet"):
         words = _without_secrets(words)
@@ -101,7 +105,7 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         words=words,
         unit=unit,
         config=request.config or _config(flavour, options),
-        config_dir=request.config_dir or (options.get("config-dir", "") if flavour.name == KUBEADM else ""),
+        config_dir=(request.config_dir or _config_dir(machine, flavour, options, started, variables)).rstrip("/"),
         kubelet_dir=options.get("root-dir", "") or flavour.kubelet_dir,
         record=machine.read(request.record) if request.record else None,
     )
@@ -222,14 +226,19 @@ def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, servic
     return (active or there or [""])[0]
 
 
-def _started_words(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
-    """The command line that systemd would start the unit with, for a kubelet that does not run."""
-    match = re.search(r"argv\[\]=(.*?) ; ", unit.get("ExecStart", ""))
-    if match is None:
-        return []
+def _variables(machine: Machine, unit: t.Mapping[str, str]) -> dict[str, str]:
+    """The environment that systemd gives the unit."""
     variables = _assignments(_quoted_words(unit.get("Environment", "")))
     for line in unit.get("EnvironmentFiles", "").splitlines():
         variables.update(_assignments((machine.read(line.split(" (")[0].strip()) or "").splitlines()))
+    return variables
+
+
+def _started_words(unit: t.Mapping[str, str], variables: t.Mapping[str, str]) -> list[str]:
+    """The command line that systemd would start the unit with."""
+    match = re.search(r"argv\[\]=(.*?) ; ", unit.get("ExecStart", ""))
+    if match is None:
+        return []
     words: list[str] = []
     for word in match.group(1).split():
         name = re.fullmatch(r"\$\{?(\w+)\}?", word)
@@ -288,6 +297,36 @@ def _config(flavour: Flavour, options: t.Mapping[str, str]) -> str:
     return flavour.config
 
 
+def _config_dir(
+    machine: Machine,
+    flavour: Flavour,
+    options: t.Mapping[str, str],
+    started: t.Sequence[str],
+    variables: t.Mapping[str, str],
+) -> str:
+    """The directory of drop-ins, empty for none and for the flavour's own."""
+    if flavour.name not in (K3S, RKE2):
+        return options.get("config-dir", "") if flavour.name == KUBEADM else ""
+    directory = _data_dir(machine, flavour, started, variables)
+    return options.get("config-dir", "") or (directory and directory.rstrip("/") + RANCHER_DROP_INS)
+
+
+def _data_dir(machine: Machine, flavour: Flavour, started: t.Sequence[str], variables: t.Mapping[str, str]) -> str:
+    """Where K3s or RKE2 are told to have their data. The command line comes over the last file, that over the environment."""
+    found = [variables.get(f"{flavour.name.upper()}_DATA_DIR", "")]
+    for path in [flavour.config, *sorted(_argument_files(machine, flavour))]:
+        found += _DATA_DIR.findall(machine.read(path) or "")
+    for word, following in zip(started, [*started[1:], ""]):
+        name, equals, value = word.partition("=")
+        if name in ("--data-dir", "-data-dir", "-d"):
+            found.append(value if equals else following)
+    return found[-1]
+
+
+def _argument_files(machine: Machine, flavour: Flavour) -> list[str]:
+    return [path for ending in ("yaml", "yml") for path in machine.glob(f"{flavour.arguments_dir}/*.{ending}")]
+
+
 def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, str]:
     paths = [observed.config] if observed.config else []
     directory = observed.config_dir or flavour.drop_ins
@@ -295,7 +334,7 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
         paths += [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
     rancher = flavour.name in (K3S, RKE2)
     if rancher:
-        paths += [*machine.glob(f"{flavour.arguments_dir}/*.yaml"), *machine.glob(f"{flavour.arguments_dir}/*.yml")]
+        paths += _argument_files(machine, flavour)
     files = {}
     for path in sorted(set(paths)):
         text = machine.read(path)

@@ -13,6 +13,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import
     ARGUMENTS_NAME,
     DROP_IN_NAME,
     K3S,
+    KUBEADM,
     MICROK8S,
     OPENSHIFT3,
     RANCHER_DROP_INS_SINCE,
@@ -133,6 +134,7 @@ def _plain(observed: Observed) -> Layers:
     flags = _flags(observed.words)
     if not observed.config_dir:
         return Layers((*base, *flags), 0)
+    _see_that_read(observed, observed.config_dir)
     return _with_drop_ins(observed, observed.config_dir, base, flags)
 
 
@@ -140,7 +142,9 @@ def _rancher(observed: Observed, version: Version) -> Layers:
     flavour = FLAVOURS[observed.flavour]
     arguments = _rancher_arguments(observed, version)
     if version.minor >= RANCHER_DROP_INS_SINCE:
-        return _with_drop_ins(observed, flavour.drop_ins, [], arguments)
+        directory = observed.config_dir or flavour.drop_ins
+        _see_that_read(observed, directory)
+        return _with_drop_ins(observed, directory, [], arguments)
     ours = f"{flavour.arguments_dir}/{ARGUMENTS_NAME}"
     position = sum(layer.where < ours for layer in arguments if layer.where != observed.config)
     position += any(layer.where == observed.config for layer in arguments)
@@ -173,6 +177,27 @@ def _rancher_arguments(observed: Observed, version: Version) -> list[Layer]:
         else:
             layers.append(Layer(path, fields_of_arguments(k3s_arguments(text, path)), None, True))
     return layers
+
+
+def _see_that_read(observed: Observed, directory: str) -> None:
+    """Refuse a directory of drop-ins that is not the one on kubelet's command line: kubelet reads none but that.
+
+    The command lines of K3s and RKE2 do not tell, nor does that of an RKE2 which is yet to be upgraded.
+    """
+    flags = dict(join_arguments(observed.words))
+    given = flags.get("config-dir", "").rstrip("/")
+    if given and given != directory:
+        raise ConfigurationError(
+            f"kubelet reads its drop-ins in {given}, and not in {directory}",
+            "config_dir",
+            f"leave it out, or start kubelet with --config-dir={directory}",
+        )
+    if not given and observed.flavour == KUBEADM and (observed.running or "config" in flags):
+        raise ConfigurationError(
+            f"kubelet is started without --config-dir, and does not read what is in {directory}",
+            "config_dir",
+            f"leave it out, or start kubelet with --config-dir={directory}",
+        )
 
 
 def _with_drop_ins(observed: Observed, directory: str, base: t.Sequence[Layer], flags: t.Sequence[Layer]) -> Layers:

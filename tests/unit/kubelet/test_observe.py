@@ -123,6 +123,44 @@ def test_secrets_of_the_command_line_stay_on_the_node(make_node: Make, name: str
         assert "secret" not in str(found.as_dict())
 
 
+DATA = "/srv/data"
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "environment", "data"),
+    [
+        ([], {}, "", ""),
+        ([f"--data-dir={DATA}/"], {"config.yaml": "data-dir: /other\n"}, "", DATA),
+        (["-d", DATA], {}, "", DATA),
+        ([], {"config.yaml": f"token: s\ndata-dir: '{DATA}' # moved\n"}, "K3S_DATA_DIR=/other", DATA),
+        ([], {"config.yaml": "data-dir: /other\n", "config.yaml.d/50-disk.yml": f'"data-dir": {DATA}\n'}, "", DATA),
+        ([], {"config.yaml": "kubelet-arg:\n- data-dir=/other\n# data-dir: /other\n"}, "", ""),
+        ([], {}, f"K3S_DATA_DIR={DATA}", DATA),
+    ],
+)
+def test_drop_ins_are_in_the_data_directory(
+    make_node: Make, command: list[str], files: dict[str, str], environment: str, data: str
+) -> None:
+    directory = f"{data or '/var/lib/rancher/k3s'}/agent/etc/kubelet.conf.d"
+    drop_in = {f"{directory}/00-k3s-defaults.conf": examples.CONFIGURATION}
+    settings = examples.rancher("k3s", "1.32.1", files=drop_in)
+    settings["files"].update({f"/etc/rancher/k3s/{path}": text for path, text in files.items()})
+    settings["services"] = {"k3s.service": Service(["/usr/local/bin/k3s", "server", *command], environment=environment)}
+    found = look(make_node(**settings))
+    assert found.config_dir == (directory if data else "")
+    assert f"{directory}/00-k3s-defaults.conf" in found.files
+
+
+def test_rke2s_own_kubelet_tells_where_its_drop_ins_are(make_node: Make) -> None:
+    node = make_node(**examples.rancher("rke2", "1.33.4"))
+    node.start("rke2-server.service")
+    kubelet = ["/srv/rke2/data/v1.33.4/bin/kubelet", "--config-dir=/srv/rke2/agent/etc/kubelet.conf.d/", "--v=2"]
+    node.write("/proc/99999/cmdline", "\0".join(kubelet) + "\0")
+    found = look(node, version="1.33.4")
+    assert (found.flavour, found.program, found.words) == ("rke2", kubelet[0], kubelet)
+    assert found.config_dir == "/srv/rke2/agent/etc/kubelet.conf.d"
+
+
 def test_what_the_caller_says_counts(make_node: Make) -> None:
     node = make_node(**examples.kubeadm(files={"/srv/kubelet.yaml": examples.CONFIGURATION}))
     found = look(
@@ -177,6 +215,7 @@ K3S = Process(3, "/usr/local/bin/k3s", ("/usr/local/bin/k3s server",))
         (["kubeadm", "k3s"], [KUBELET], [], "kubeadm"),
         (["k3s", "rke2"], [RKE2_KUBELET], [], "rke2"),
         (["k3s", "rke2"], [K3S], [], "k3s"),
+        (["rke2"], [Process(4, "/usr/local/bin/rke2", ("/usr/local/bin/rke2 server",)), KUBELET], [], "rke2"),
         (["openshift4", "kubeadm"], [KUBELET], [], "openshift4"),
         (["openshift3"], [KUBELET], [], "openshift3"),
     ],

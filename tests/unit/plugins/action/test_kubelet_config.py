@@ -100,6 +100,20 @@ def test_a_drop_in_where_kubelet_reads_them(make: Make) -> None:
     assert node.read(CONFIG_PATH) == examples.CONFIGURATION
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_drop_in_where_k3s_has_its_data(make: Make, told: bool) -> None:
+    directory = "/srv/k3s/agent/etc/kubelet.conf.d"
+    files = {f"{directory}/00-k3s-defaults.conf": examples.CONFIGURATION}
+    settings = examples.rancher("k3s", "1.33.4", files=files)
+    settings["files"]["/etc/rancher/k3s/config.yaml"] = "token: secret\n" if told else "data-dir: /srv/k3s\n"
+    node, controller = make(**settings)
+    done = controller.quartet(configuration=TOPOLOGY, timeout=20, **({"config_dir": directory} if told else {}))
+    assert done.result["files"] == [f"{directory}/99-accel-qat.conf"]
+    (back,) = controller.config({"state": "found", "timeout": 20, **({"config_dir": directory} if told else {})})
+    assert back.changed
+    assert node.read(f"{directory}/99-accel-qat.conf") is None
+
+
 @pytest.mark.parametrize(
     ("settings", "path", "content"),
     [

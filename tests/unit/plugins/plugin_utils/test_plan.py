@@ -71,6 +71,16 @@ K3S_OURS = "/etc/rancher/k3s/config.yaml.d/99-accel-qat.yaml"
 RKE2_DROP_IN = "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d/99-accel-qat.conf"
 K3S_DROP_IN = "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d/99-accel-qat.conf"
 
+ELSEWHERE = "/srv/rke2/agent/etc/kubelet.conf.d"
+RKE2_ELSEWHERE = Observed(
+    **{
+        **rancher("rke2", "1.33.4").as_dict(),
+        "words": ["kubelet", f"--config-dir={ELSEWHERE}/"],
+        "config_dir": ELSEWHERE,
+        "files": {f"{ELSEWHERE}/00-rke2-defaults.conf": DROP_IN},
+    }
+)
+
 CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
     "kubeadm, nothing wanted": (kubeadm(), {}, {}),
     "kubeadm, devices": (kubeadm("1.9.11"), {}, {CONFIG: ["+featureGates:", "+  DevicePlugins: true"]}),
@@ -128,6 +138,11 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
         rancher("rke2", "1.33.4", config="token: (hidden)\n"),
         {"topologyManagerScope": "pod"},
         {RKE2_DROP_IN: [*DROP_IN_HEAD, "+topologyManagerScope: pod"]},
+    ),
+    "RKE2 with another data directory": (
+        RKE2_ELSEWHERE,
+        {"topologyManagerPolicy": "restricted"},
+        {f"{ELSEWHERE}/99-accel-qat.conf": [*DROP_IN_HEAD, "+topologyManagerPolicy: restricted"]},
     ),
     "MicroK8s": (
         microk8s(),
@@ -295,6 +310,24 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         Observed("kubeadm", "Kubernetes v1.9.1", running=True, words=["/usr/bin/kubelet"], config=CONFIG, files={CONFIG: KUBEADM_CONFIG}),
         {},
         f"kubelet's command line: kubelet runs without --config, so no file has its configuration; start it with --config={CONFIG}",
+    ),
+    "drop-ins that kubelet is not told of": (
+        Observed(**{**kubeadm().as_dict(), "config_dir": CONFIG_DIR}),
+        {},
+        (f"config_dir: kubelet is started without --config-dir, and does not read what is in {CONFIG_DIR}; leave it out, or start "
+        f"kubelet with --config-dir={CONFIG_DIR}"),
+    ),
+    "drop-ins elsewhere": (
+        Observed(**{**with_drop_ins().as_dict(), "config_dir": "/srv/kubelet.conf.d"}),
+        {},
+        (f"config_dir: kubelet reads its drop-ins in {CONFIG_DIR}, and not in /srv/kubelet.conf.d; leave it out, or start kubelet with "
+        "--config-dir=/srv/kubelet.conf.d"),
+    ),
+    "drop-ins of RKE2 elsewhere": (
+        Observed(**{**RKE2_ELSEWHERE.as_dict(), "config_dir": "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d"}),
+        {},
+        (f"config_dir: kubelet reads its drop-ins in {ELSEWHERE}, and not in /var/lib/rancher/rke2/agent/etc/kubelet.conf.d; leave it "
+        "out, or start kubelet with --config-dir=/var/lib/rancher/rke2/agent/etc/kubelet.conf.d"),
     ),
     "another file": (
         kubeadm(config="apiVersion: v1\nkind: Config\n"),
