@@ -67,6 +67,10 @@ observed:
     unit:
       description: Its systemd unit, empty when there is none.
       type: str
+    unit_arguments:
+      description: What the unit of K3s or RKE2 gives kubelet as C(--kubelet-arg).
+      type: list
+      elements: str
     config:
       description: Its configuration file.
       type: str
@@ -95,6 +99,7 @@ observed:
     running: true
     words: [/usr/bin/kubelet, --config=/var/lib/kubelet/config.yaml]
     unit: kubelet.service
+    unit_arguments: []
     config: /var/lib/kubelet/config.yaml
     config_dir: ""
     kubelet_dir: /var/lib/kubelet

@@ -64,6 +64,8 @@ class Observed:
     running: bool = False
     words: list[str] = field(default_factory=list)
     unit: str = ""
+    # What the unit of K3s or RKE2 gives kubelet as --kubelet-arg; their processes do not tell.
+    unit_arguments: list[str] = field(default_factory=list)
     config: str = ""
     config_dir: str = ""
     kubelet_dir: str = ""
@@ -96,7 +98,8 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
     program = _program(machine, flavour, process, words, request.kubelet)
     if flavour.name in (K3S, RKE2) and not (process and process.program.rpartition("/")[2] == "kubelet"):
         words = _without_secrets(words)
-    options = _options(words)
+    unit_arguments = _kubelet_arguments(started) if flavour.name in (K3S, RKE2) else []
+    options = _options([*words, *(f"--{text}" for text in unit_arguments)])
     observed = Observed(
         flavour=flavour.name,
         version=request.version or _version(machine, flavour, program),
@@ -104,6 +107,7 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         running=process is not None,
         words=words,
         unit=unit,
+        unit_arguments=unit_arguments,
         config=request.config or _config(flavour, options),
         config_dir=(request.config_dir or _config_dir(machine, flavour, options, started, variables)).rstrip("/"),
         kubelet_dir=options.get("root-dir", "") or flavour.kubelet_dir,

@@ -290,10 +290,16 @@ def k3s_arguments(text: str, where: str) -> list[tuple[str, str]]:
     for key in (K3S_KEY, f"{K3S_KEY}+"):
         values = document.get((key,))
         for value in values if isinstance(values, list) else [] if values is None else [values]:
-            argument = parse_argument(str(value))
+            argument = k3s_argument(str(value))
             if argument is not None:
-                found.append((argument[0].rstrip("+-"), argument[1]))
+                found.append(argument)
     return found
+
+
+def k3s_argument(text: str) -> tuple[str, str] | None:
+    """The flag and value of one kubelet-arg, None where it is none."""
+    argument = parse_argument(text)
+    return None if argument is None else (argument[0].rstrip("+-"), argument[1])
 
 
 def k3s_replaces(text: str, where: str) -> bool:

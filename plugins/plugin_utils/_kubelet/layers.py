@@ -36,6 +36,7 @@ from .documents import (
     NodeConfig,
     fields_of_arguments,
     join_arguments,
+    k3s_argument,
     k3s_arguments,
     k3s_replaces,
 )
@@ -141,10 +142,14 @@ def _plain(observed: Observed) -> Layers:
 def _rancher(observed: Observed, version: Version) -> Layers:
     flavour = FLAVOURS[observed.flavour]
     arguments = _rancher_arguments(observed, version)
+    given = _unit_arguments(observed)
     if version.minor >= RANCHER_DROP_INS_SINCE:
         directory = observed.config_dir or flavour.drop_ins
         _see_that_read(observed, directory)
-        return _with_drop_ins(observed, directory, [], arguments)
+        return _with_drop_ins(observed, directory, [], [*arguments, *given])
+    if given:
+        # Nothing is written: what is wanted would have to go where it cannot be changed.
+        return Layers((*arguments, *given), len(arguments))
     ours = f"{flavour.arguments_dir}/{ARGUMENTS_NAME}"
     position = sum(layer.where < ours for layer in arguments if layer.where != observed.config)
     position += any(layer.where == observed.config for layer in arguments)
@@ -153,6 +158,17 @@ def _rancher(observed: Observed, version: Version) -> Layers:
         arguments.insert(position, empty)
     target = next(number for number, layer in enumerate(arguments) if layer.ours)
     return Layers(tuple(arguments), target)
+
+
+def _unit_arguments(observed: Observed) -> list[Layer]:
+    """The kubelet arguments on the unit's command line.
+
+    By the documentation of K3s and RKE2 they drop those of the files, by their source (pkg/configfilearg/parser.go) they come after
+    them. So they come over what others have written there, and nothing of our own is relied on beside them.
+    """
+    parsed = [argument for argument in map(k3s_argument, observed.unit_arguments) if argument is not None]
+    where = f"--kubelet-arg of {observed.unit}"
+    return [Layer(where, fields_of_arguments(parsed), None, True)] if observed.unit_arguments else []
 
 
 def _rancher_arguments(observed: Observed, version: Version) -> list[Layer]:

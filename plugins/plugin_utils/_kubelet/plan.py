@@ -166,10 +166,14 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
 
 
 def _document(layers: Layers, number: int) -> Document:
-    document = layers.layers[number].document
-    if document is None:
-        raise LookupError(f"the layer {layers.layers[number].where} cannot be changed")
-    return document
+    layer = layers.layers[number]
+    if layer.document is None:
+        raise RefusedError(
+            "kubelet's arguments are given here, and those in files do not count beside them",
+            layer.where,
+            "move them to kubelet-arg in config.yaml; nothing was written",
+        )
+    return layer.document
 
 
 def _edits(observed: Observed, layers: Layers) -> tuple[Edit, ...]:

@@ -108,7 +108,7 @@ def test_secrets_stay_on_the_node() -> None:
 @pytest.mark.parametrize("name", ["k3s", "rke2"])
 def test_secrets_of_the_command_line_stay_on_the_node(make_node: Make, name: str) -> None:
     program = f"/usr/local/bin/{name}"
-    given = ["--kubelet-arg=max-pods=9", "--kubelet-arg", "v=2"]
+    given = ["--kubelet-arg=max-pods=9", "--kubelet-arg", "root-dir=/data/kubelet"]
     secrets = ["--token", "secret-1", "--datastore-endpoint=mysql://user:secret-2@host", "-t=secret-3"]
     settings = examples.rancher(name, "1.30.5")
     (unit,) = settings["services"]
@@ -119,7 +119,12 @@ def test_secrets_of_the_command_line_stay_on_the_node(make_node: Make, name: str
         if start:
             node.start(unit)
         found = look(node)
-        assert (found.running, found.words) == (start, [program, "--kubelet-arg=max-pods=9", "--kubelet-arg=v=2"])
+        assert (found.running, found.words) == (
+            start,
+            [program, "--kubelet-arg=max-pods=9", "--kubelet-arg=root-dir=/data/kubelet"],
+        )
+        assert found.unit_arguments == ["max-pods=9", "root-dir=/data/kubelet"]
+        assert found.kubelet_dir == "/data/kubelet"
         assert "secret" not in str(found.as_dict())
 
 

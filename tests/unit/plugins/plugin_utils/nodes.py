@@ -93,7 +93,9 @@ def with_drop_ins(version: str = "1.31.4", **drop_ins: str) -> Observed:
     return kubeadm(version, flags=[f"--config-dir={CONFIG_DIR}"], files=files)
 
 
-def rancher(name: str, version: str, **files: str) -> Observed:
+def rancher(
+    name: str, version: str, unit_arguments: t.Sequence[str] = (), states: t.Any = (), **files: str
+) -> Observed:
     """K3s or RKE2; the keys are config, drop_in, arguments and late."""
     flavour = flavours.BY_NAME[name]
     paths = {
@@ -103,7 +105,13 @@ def rancher(name: str, version: str, **files: str) -> Observed:
         "late": f"{flavour.arguments_dir}/zz-late.yaml",
         "ours": f"{flavour.arguments_dir}/99-accel-qat.yaml",
     }
-    given = {"running": True, "config": flavour.config, "files": {paths[key]: text for key, text in files.items()}}
+    given = {
+        "running": True,
+        "config": flavour.config,
+        "files": {paths[key]: text for key, text in files.items()},
+        "unit_arguments": list(unit_arguments),
+        "states": dict(states),
+    }
     return _observed(name, f"{name} version v{version}+{name}1 (0d3b7c1e)", f"/usr/local/bin/{name}", given)
 
 

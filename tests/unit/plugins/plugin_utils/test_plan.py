@@ -139,6 +139,17 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
         {"topologyManagerScope": "pod"},
         {RKE2_DROP_IN: [*DROP_IN_HEAD, "+topologyManagerScope: pod"]},
     ),
+    "K3s, set on its command line as wanted": (
+        rancher("k3s", "1.30.5", ["topology-manager-policy=restricted"]),
+        {"topologyManagerPolicy": "restricted"},
+        {},
+    ),
+    "K3s before 1.32, nothing wanted beside its command line": (rancher("k3s", "1.30.5", ["max-pods=200"]), {}, {}),
+    "K3s from 1.32 on, beside its command line": (
+        rancher("k3s", "1.32.1", ["max-pods=200"], drop_in=DROP_IN),
+        {"topologyManagerPolicy": "restricted"},
+        {K3S_DROP_IN: [*DROP_IN_HEAD, "+topologyManagerPolicy: restricted"]},
+    ),
     "RKE2 with another data directory": (
         RKE2_ELSEWHERE,
         {"topologyManagerPolicy": "restricted"},
@@ -300,6 +311,23 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         {},
         f"/etc/rancher/k3s/config.yaml.d/zz-late.yaml: kubelet-arg replaces what {K3S_OURS} says before it; write kubelet-arg+ there",
     ),
+    "an argument on the command line of K3s": (
+        rancher("k3s", "1.32.1", ["topology-manager-policy=none"], drop_in=DROP_IN),
+        {"topologyManagerPolicy": "restricted"},
+        f"--kubelet-arg of k3s.service: topologyManagerPolicy is set here and comes over {K3S_DROP_IN}; change it here, or remove it",
+    ),
+    "any argument on the command line of K3s before 1.32": (
+        rancher("k3s", "1.30.5", ["max-pods=200"], config=K3S_CONFIG),
+        {"topologyManagerPolicy": "restricted"},
+        ("--kubelet-arg of k3s.service: kubelet's arguments are given here, and those in files do not count beside them; move them to "
+        "kubelet-arg in config.yaml; nothing was written"),
+    ),
+    "a gate on the command line of RKE2 that stops the kubelet": (
+        rancher("rke2", "1.30.5", ["feature-gates+=DevicePlugins=true"]),
+        {},
+        ("--kubelet-arg of rke2-agent.service: featureGates.DevicePlugins is set here; kubelet 1.30 does not know DevicePlugins since "
+        "1.28: it is always on, and would not start with the gate; remove it here"),
+    ),
     "no configuration file": (
         Observed("kubeadm", "Kubernetes v1.31.0", config=CONFIG, words=[f"--config={CONFIG}"]),
         {},
@@ -457,6 +485,13 @@ class TestStateFiles:
         assert refusal(there, drained=drained, restart=False, restore=True) == message
         stopped = kubeadm(states={})
         assert plan(stopped, restart=False, **STATIC).state_files == ()
+
+    @pytest.mark.parametrize("name", ["k3s", "rke2"])
+    def test_a_static_policy_of_the_command_line_is_known(self, name: str) -> None:
+        given = ["cpu-manager-policy=static", "reserved-cpus=0-1"]
+        made = plan(rancher(name, "1.32.1", given, {"cpu": "static"}, drop_in=DROP_IN), **TOPOLOGY)
+        assert made.effective["cpuManagerPolicy"] == "static"
+        assert made.state_files == ()
 
     def test_without_a_change_they_stay(self) -> None:
         assert plan(self.NODE).state_files == ()
