@@ -78,7 +78,9 @@ options:
         description: What is kept for the system, with the same names.
         type: dict
       evictionHard:
-        description: Thresholds such as C(memory.available); kubelet evicts pods below them.
+        description: >-
+          Thresholds such as C(memory.available); kubelet evicts pods below them. Where there were none, its defaults for the
+          others are written too, since kubelet drops them as soon as one is set.
         type: dict
       memoryManagerPolicy:
         description: >-

@@ -17,6 +17,7 @@ from .._node.errors import ConfigurationError
 from .version import Version
 
 GATES_FIELD = "featureGates"
+EVICTION_FIELD = "evictionHard"
 
 _QUANTITY = re.compile(r"^\d+(\.\d+)?([eE]\d+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
 _PERCENTAGE = re.compile(r"^\d+(\.\d+)?%$")
@@ -131,11 +132,12 @@ FIELDS = (
         (CPU, MEMORY),
     ),
     Field(
-        "evictionHard",
+        EVICTION_FIELD,
         Kind.QUANTITIES,
         "eviction-hard",
         8,
-        "Thresholds such as C(memory.available); kubelet evicts pods below them.",
+        "Thresholds such as C(memory.available); kubelet evicts pods below them. Where there were none, its defaults for the others "
+        "are written too, since kubelet drops them as soon as one is set.",
         (),
         (MEMORY,),
         "<",
@@ -166,6 +168,21 @@ BY_FLAG = {field.flag: field for field in FIELDS}
 
 # What kubelet does where the field is left out.
 DEFAULTS = {"cpuManagerPolicy": "none", "memoryManagerPolicy": "None"}
+
+
+def default_thresholds(minor: int) -> dict[str, str]:
+    """Kubelet's own hard eviction thresholds, which it only has where the field is left out as a whole.
+
+    Source: pkg/kubelet/eviction/defaults_linux.go; imagefs.inodesFree came with 1.30.
+    """
+    newer = {"imagefs.inodesFree": "5%"} if minor >= 30 else {}
+    return {
+        "memory.available": "100Mi",
+        "nodefs.available": "10%",
+        "nodefs.inodesFree": "5%",
+        "imagefs.available": "15%",
+        **newer,
+    }
 
 
 def argument_spec() -> dict[str, dict[str, t.Any]]:

@@ -19,6 +19,8 @@ ARGUMENTS_NAME = "99-accel-qat.yaml"
 
 # From this Kubernetes on K3s and RKE2 start kubelet with a --config-dir of their own.
 RANCHER_DROP_INS_SINCE = 32
+# The hard eviction thresholds that both give kubelet before that as a flag (K3s, pkg/daemons/agent/agent_linux.go).
+RANCHER_THRESHOLDS = {"imagefs.available": "5%", "nodefs.available": "5%"}
 # In their data directory.
 RANCHER_DROP_INS = "/agent/etc/kubelet.conf.d"
 

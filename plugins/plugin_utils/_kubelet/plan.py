@@ -9,9 +9,15 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import CPU, GATES_FIELD, MEMORY
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import CPU, EVICTION_FIELD, GATES_FIELD, MEMORY
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import BY_NAME as FLAVOURS
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import OPENSHIFT3, OPENSHIFT4
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+    K3S,
+    OPENSHIFT3,
+    OPENSHIFT4,
+    RANCHER_THRESHOLDS,
+    RKE2,
+)
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     DEVICE_PLUGINS,
     NEEDED,
@@ -92,7 +98,7 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
         return _manifest(wishes, version)
     before = layers_of(observed, version)
     layers, decisions = _with_gates(before, wishes, version, observed.offered)
-    for path, value in leaves(wishes.configuration):
+    for path, value in leaves(_with_thresholds(wishes.configuration, layers, observed.flavour, version)):
         layers = _with_leaf(layers, path, value)
     effective = layers.effective()
     edits = _edits(observed, layers)
@@ -133,6 +139,21 @@ def _with_gates(
             value = decision.wanted if decision.verdict is Verdict.SET else None
             layers = _with_leaf(layers, path, value, decision.reason)
     return layers, tuple(decisions)
+
+
+def _with_thresholds(
+    configuration: t.Mapping[str, t.Any], layers: Layers, flavour: str, version: Version
+) -> t.Mapping[str, t.Any]:
+    """With those of kubelet's hard eviction thresholds that were in force unsaid: it drops all of them once one is set.
+
+    But for a drop-in, which is merged into them (cmd/kubelet/app/server.go).
+    """
+    wanted = configuration.get(EVICTION_FIELD)
+    target = layers.layers[layers.target]
+    if not wanted or EVICTION_FIELD in layers.effective() or (target.ours and not target.flags):
+        return configuration
+    unsaid = RANCHER_THRESHOLDS if flavour in (K3S, RKE2) else known.default_thresholds(version.minor)
+    return {**configuration, EVICTION_FIELD: {**unsaid, **wanted}}
 
 
 def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layers:
@@ -261,6 +282,8 @@ def _manifest(wishes: Wishes, version: Version) -> Plan:
                 "set it in the FeatureGate named cluster, which ends upgrades of the cluster, or leave it out",
             )
     settings = {name: value for name, value in wishes.configuration.items() if name != GATES_FIELD}
+    if settings.get(EVICTION_FIELD):
+        settings[EVICTION_FIELD] = {**known.default_thresholds(version.minor), **settings[EVICTION_FIELD]}
     known.see_that_complete(settings)
     pool = wishes.machine_config_pool
     manifest = {

@@ -97,6 +97,54 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
         {"kubeReserved": {"cpu": 1, "memory": "1Gi"}},
         {CONFIG: ["+kubeReserved:", '+  cpu: "1"', "+  memory: 1Gi"]},
     ),
+    "kubeadm, a threshold keeps the others": (
+        kubeadm("1.30.1"),
+        {"evictionHard": {"memory.available": "1Gi", "imagefs.available": "0%"}},
+        {
+            CONFIG: [
+                "+evictionHard:",
+                "+  memory.available: 1Gi",
+                "+  nodefs.available: 10%",
+                "+  nodefs.inodesFree: 5%",
+                "+  imagefs.available: 0%",
+                "+  imagefs.inodesFree: 5%",
+            ]
+        },
+    ),
+    "kubeadm before 1.30, a threshold keeps the others": (
+        kubeadm("1.29.1"),
+        {"evictionHard": {"nodefs.available": "1Gi"}},
+        {
+            CONFIG: [
+                "+evictionHard:",
+                "+  memory.available: 100Mi",
+                "+  nodefs.available: 1Gi",
+                "+  nodefs.inodesFree: 5%",
+                "+  imagefs.available: 15%",
+            ]
+        },
+    ),
+    "kubeadm, a threshold beside others": (
+        kubeadm(config=KUBEADM_CONFIG + "evictionHard:\n  nodefs.available: 5%\n"),
+        {"evictionHard": {"memory.available": "1Gi"}},
+        {CONFIG: ["+  memory.available: 1Gi"]},
+    ),
+    "a threshold in a drop-in": (
+        with_drop_ins(),
+        {"evictionHard": {"memory.available": "1Gi"}},
+        {OURS: [*DROP_IN_HEAD, "+evictionHard:", "+  memory.available: 1Gi"]},
+    ),
+    "K3s before 1.32, a threshold keeps its own": (
+        rancher("k3s", "1.30.5"),
+        {"evictionHard": {"memory.available": "1Gi"}},
+        {
+            K3S_OURS: [
+                MANAGED,
+                "+kubelet-arg+:",
+                "+- eviction-hard=imagefs.available<5%,nodefs.available<5%,memory.available<1Gi",
+            ]
+        },
+    ),
     "kubeadm, set by a flag as wanted": (
         kubeadm(flags=["--topology-manager-policy=single-numa-node"]),
         {"topologyManagerPolicy": "single-numa-node"},
@@ -430,6 +478,13 @@ def test_openshift_4_is_told_by_an_object() -> None:
         },
     }
     assert plan(openshift4()).manifest is None
+    thresholds = (plan(openshift4(), evictionHard={"memory.available": "1Gi"}).manifest or {})["spec"]["kubeletConfig"]
+    assert thresholds["evictionHard"] == {
+        "memory.available": "1Gi",
+        "nodefs.available": "10%",
+        "nodefs.inodesFree": "5%",
+        "imagefs.available": "15%",
+    }
 
 
 def test_a_gate_that_the_kubelet_lists_itself() -> None:
