@@ -204,7 +204,7 @@ def test_with_cdi_there_is_a_directory_that_the_service_may_write() -> None:
     """/run is empty at boot, and a path that is not there cannot be made writable."""
     found = unit(device_plugin_cdi=True)["Service"]
     assert steps(found) == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
-    assert found["ReadWritePaths"] == "-/var/lib/kubelet /var/run/cdi"
+    assert found["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
 
 
 def test_without_cdi_there_is_no_specification() -> None:
