@@ -14,7 +14,7 @@ author:
   - accel.qat contributors (@accel-qat)
 description:
   - Restores services, states, VFs, drivers and overrides of every PF that M(accel.qat.qat_devices), M(accel.qat.sriov_vfs),
-    M(accel.qat.pci_driver) or C(qatctl) changed, from the record made before the first change, and removes the record.
+    C(qatctl) or, on its VFs, M(accel.qat.pci_driver) changed, from the record made before the first change, and removes the record.
   - C(vfio-pci) is unloaded when it was not loaded before and nothing uses it any more.
   - Nothing happens on a node without a record.
 extends_documentation_fragment:

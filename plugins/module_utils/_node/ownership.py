@@ -32,7 +32,7 @@ _FORMAT = 1
 class Found:
     """The PFs as they were found, by address, and whether vfio-pci was loaded.
 
-    `given` are the drivers that PFs and VFs have been given since, by PF.
+    `given` are the drivers that VFs have been given since, by PF.
     """
 
     targets: t.Mapping[str, PfTarget]
@@ -49,13 +49,12 @@ class Found:
 
 
 def _given_by(plan: Plan, pf: str) -> frozenset[str]:
-    """The drivers that the plan gives to a PF instead of its own, and to its VFs."""
+    """The drivers that the plan gives to VFs of a PF."""
+    naming = (Action.OVERRIDE, Action.BIND)
     return frozenset(
         step.after
         for step in plan.steps
-        if step.pf == pf
-        and (step.action is Action.OVERRIDE or (step.action is Action.BIND and step.of_vf))
-        and step.after != NONE
+        if step.pf == pf and step.of_vf and step.action in naming and step.after != NONE
     )
 
 

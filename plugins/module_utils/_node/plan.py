@@ -52,13 +52,12 @@ def plan_node(
 ) -> Plan:
     """The plan for several PFs; their order does not matter. Raises RefusedError when a target cannot or must not be reached now.
 
-    `given` are the drivers that earlier plans gave to PFs and their VFs, by PF: those are nobody else's.
+    `given` are the drivers that earlier plans gave to VFs, by PF: those are nobody else's.
     """
     steps: list[Step] = []
     skipped: list[Skip] = []
     for target in sorted(targets, key=lambda target: target.address):
-        drivers = given.get(target.address, ())
-        ours = _respect_foreign_vfs(target, node, _plan_pf(target, node, drivers), drivers)
+        ours = _respect_foreign_vfs(target, node, _plan_pf(target, node), given.get(target.address, ()))
         free = _consider_users(target, node, ours.steps)
         steps += free.steps
         skipped += ours.skipped + free.skipped
@@ -135,20 +134,19 @@ def plan_functions(bindings: t.Mapping[str, Binding], node: Node, when_in_use: s
                 "the node has no such PCI function", where=address, remedy="see lspci -D for those it has"
             )
         _refuse_blocked(function, address)
-        pf = function.pf_address or (address if node.qat_at(address) else "")
-        target = PfTarget(pf or address, address, when_in_use=when_in_use)
-        part = _consider_users(target, node, _bind(function, binding, pf))
+        target = PfTarget(function.pf_address or address, address, when_in_use=when_in_use)
+        part = _consider_users(target, node, _bind(function, binding, function.pf_address or ""))
         steps += part.steps
         skipped += part.skipped
     return Plan(_with_modules(steps, node), tuple(skipped))
 
 
-def _plan_pf(target: PfTarget, node: Node, given: t.Collection[str]) -> list[Step]:
+def _plan_pf(target: PfTarget, node: Node) -> list[Step]:
     function = node.function(target.address)
     if function is None:
         raise RefusedError(f"{target.address} has gone", where=target.where, remedy="see the kernel's log for why")
     _refuse_blocked(function, target.where)
-    draft = _Draft(function, node.qat_at(target.address), target, node, given)
+    draft = _Draft(function, node.qat_at(target.address), target, node)
     draft.bring_driver()
     draft.set_services()
     draft.set_autoprobe()
@@ -172,21 +170,13 @@ def _refuse_blocked(function: PciFunction, where: str) -> None:
 class _Draft:
     """A PF as it will be after the steps written so far."""
 
-    def __init__(
-        self,
-        function: PciFunction,
-        device: QatDevice | None,
-        target: PfTarget,
-        node: Node,
-        given: t.Collection[str],
-    ) -> None:
+    def __init__(self, function: PciFunction, device: QatDevice | None, target: PfTarget, node: Node) -> None:
         self.steps: list[Step] = []
         self._function = function
         self._device = device
         self._family: Family | None = device.family if device else None
         self._target = target
         self._node = node
-        self._given = given
         self._address = function.address
         self._state = device.state if device else None
         self._vfs = function.sriov.vfs if function.sriov else ()
@@ -199,21 +189,18 @@ class _Draft:
         self.steps.append(Step(action, self._address, before or NONE, after, why, self._address, taken))
 
     def bring_driver(self) -> None:
-        """See that the PF has its own driver, which everything else needs; one that was given another loses that."""
-        if self._family is None or self._device is None or self._function.driver == self._family.pf_driver:
+        """See that the PF has its own driver, which everything else needs."""
+        if self._family is None or self._device is None or not self._wants_anything():
             return
         driver = self._family.pf_driver
-        others = {self._function.driver, self._function.override} - {None, driver}
-        if not others <= {*self._given} and self._wants_anything():
+        if self._function.driver == driver:
+            return
+        if self._function.driver is not None or self._function.override not in (None, driver):
             raise RefusedError(
                 f"{self._address} belongs to the driver {self._function.driver or self._function.override}",
                 where=self._target.where,
                 remedy=f"give it back to {driver}, or take it out of the configuration",
             )
-        if others and others <= {*self._given}:
-            self.steps += _bind(self._function, Binding(None, None), self._address)
-        if not self._wants_anything():
-            return
         if driver in self._node.drivers:
             self._add(Action.BIND, None, driver, "the PF has no driver")
         else:
@@ -230,7 +217,7 @@ class _Draft:
         device = self._device
         if wanted is None or device is None or device.services == wanted:
             return
-        if device.services is None and device.function.driver == device.family.pf_driver:
+        if device.services is None and device.function.driver is not None:
             raise RefusedError(
                 f"the driver of {self._address} offers no cfg_services",
                 where=self._target.where + ".services",

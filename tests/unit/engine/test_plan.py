@@ -9,7 +9,6 @@ import typing as t
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError, WriteTimeout
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import Found, plan_restoration
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import (
     Plan,
     Skip,
@@ -422,28 +421,6 @@ def test_the_driver_of_a_pf_stays_while_one_of_its_vfs_is_in_use(card: bool) -> 
     node = read_node(kernel, [address])
     with pytest.raises(RefusedError, match=rf"has {vf0} open, and the step unbind"):
         plan_functions({address: Binding("vfio-pci", "vfio-pci")}, node, "fail")
-
-
-def test_a_qat_pf_is_given_away_and_comes_back() -> None:
-    kernel = held(vf("vfio-pci"))
-    node = read_node(kernel)
-    given = plan_functions({GEN4: Binding("vfio-pci", "vfio-pci")}, node, "fail")
-    assert told(given.steps) == [
-        f"override {GEN4}: (none) -> vfio-pci",
-        f"unbind {GEN4}: 4xxx -> (none)",
-        f"bind {GEN4}: (none) -> vfio-pci",
-    ]
-    found = Found({}).with_pfs_of(given, node)
-    for step in given.steps:
-        kernel.write(step.path, step.value, 1)
-    back = plan_restoration(found, read_node(kernel))
-    assert told(back.steps)[:3] == [
-        f"override {GEN4}: vfio-pci -> (none)",
-        f"unbind {GEN4}: vfio-pci -> (none)",
-        f"bind {GEN4}: (none) -> 4xxx",
-    ]
-    with pytest.raises(RefusedError, match=f"{GEN4} belongs to the driver vfio-pci"):
-        plan_node(found.targets.values(), read_node(kernel))
 
 
 def test_a_pf_that_is_not_there() -> None:
