@@ -49,13 +49,19 @@ def test_logs_and_commands_of_a_pod_come_by_the_api(cluster: Cluster) -> None:
     cluster.create_pod("talks")
     cluster.wait_for_phase("talks")
     with kubernetes.config.new_client_from_config(str(cluster.kubeconfig)) as client:
-        answer = kubernetes.stream.stream(
+        session = kubernetes.stream.stream(
             kubernetes.client.CoreV1Api(client).connect_get_namespaced_pod_exec,
             "talks",
             "default",
             command=["sh", "-c", "echo to the log > /proc/1/fd/1; echo to the caller"],
             stdout=True,
+            _preload_content=False,
         )
+        try:
+            session.run_forever(timeout=60)
+            answer = session.read_all()
+        finally:
+            session.sock.shutdown()  # its close() leaves the socket open where the server has closed first
     assert answer == "to the caller\n"
     assert cluster.wait_for("the pod's log", lambda: cluster.log("talks"), bool) == "to the log\n"
 
