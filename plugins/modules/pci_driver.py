@@ -16,8 +16,8 @@ description:
   - Sees that PCI functions are bound to the wanted drivers, all functions of a node in one call. Works on QAT VFs and on any
     other PCI function.
   - Uses C(driver_override), which concerns this one function, and never C(new_id), which takes other functions along.
-  - While a VF of a PF is in use, the PF keeps its driver too. What a QAT PF was bound to is not recorded, unlike what its VFs were:
-    give it back by this module before M(accel.qat.qat_restore) is to put it back.
+  - While a VF of a PF is in use, the PF keeps its driver too. What a QAT PF was bound to is not recorded, unlike what its VFs
+    were. Give it back with this module before M(accel.qat.qat_restore) is to put it back.
   - Reads every write back, since the kernel accepts a binding that then does not happen.
 extends_documentation_fragment:
   - accel.qat.attributes
