@@ -198,7 +198,7 @@ class _Command:
             try:
                 self._apply_to(device.address, rules)
             except NodeError as error:
-                if error.problem != known.problem:
+                if (error.where, error.problem) != (known.where, known.problem):
                     self.tell(error)
 
     def _apply_to(self, address: str, rules: t.Sequence[Rule]) -> None:

@@ -169,9 +169,10 @@ def test_at_boot_one_pf_does_not_keep_the_others(
     assert [vf_["driver"] for vf_ in other["vfs"]] == ["vfio-pci", "vfio-pci"]
 
 
-def test_every_pf_that_fails_is_told(shell: Shell) -> None:
+@pytest.mark.parametrize("second", [5, 14], ids=["for another reason", "for the same reason"])
+def test_every_pf_that_fails_is_told(shell: Shell, second: int) -> None:
     shell.use(LiveFake.with_pfs(*(pf("4xxx", address, total_vfs=2) for address in (GEN4, OTHER))))
-    for address, code in ((GEN4, 14), (OTHER, 5)):
+    for address, code in ((GEN4, 14), (OTHER, second)):
         shell.kernel.switch(address, "fail_enable_vfs", f"{code} -1")
     shell.configure({"devices": [{}]})
     code, _out, err = shell.run("apply", "--settle")
