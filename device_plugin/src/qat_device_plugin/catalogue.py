@@ -113,7 +113,12 @@ def _why_left_out(device: QatDevice) -> str:
 def _offering_rule(rules: t.Sequence[Rule], device: QatDevice) -> Rule | None:
     """The rule by which a PF offers VFs to Kubernetes, if one does."""
     rule = rule_for(rules, device)
-    return rule if rule is not None and rule.state == "present" and rule.driver in VFIO_DRIVERS else None
+    return rule if rule is not None and is_offering(rule) else None
+
+
+def is_offering(rule: Rule) -> bool:
+    """Whether VFs as this rule wants them are for Kubernetes."""
+    return rule.state == "present" and rule.driver in VFIO_DRIVERS
 
 
 def offers_of(

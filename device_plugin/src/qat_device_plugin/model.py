@@ -8,10 +8,10 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import health
-from ._node.picture import VFIO_DRIVERS, Node
+from ._node.picture import Node
 from ._node.schema import Rule
 from ._node.target import rule_for
-from .catalogue import OfferedVf, Share, Sight, left_out_of, offers_of, resources_of, shares_of
+from .catalogue import OfferedVf, Share, Sight, is_offering, left_out_of, offers_of, resources_of, shares_of
 from .health import PfHealth, Reading
 
 
@@ -110,7 +110,7 @@ def nothing_to_offer(rules: t.Sequence[Rule], node: Node) -> bool:
 
 
 def _offers(rule: Rule) -> bool:
-    return rule.state == "present" and rule.driver in VFIO_DRIVERS and rule.vfs != 0 and rule.advertise != 0
+    return is_offering(rule) and rule.vfs != 0 and rule.advertise != 0
 
 
 def changes(before: Model, after: Model) -> list[dict[str, str]]:
