@@ -14,12 +14,13 @@ import time
 import typing as t
 
 from .grpc_call import RESOURCE_EXHAUSTED, UNIMPLEMENTED, RpcError, call, fields_of
+from .paths import KUBELET_ROOTS
 
 SOCKET = "pod-resources/kubelet.sock"
 CHECKPOINT = "device-plugins/kubelet_internal_checkpoint"
 """Below kubelet's root directory, /var/lib/kubelet."""
 
-DEVICE_MANAGER_ROOT = "/var/lib/kubelet"
+DEVICE_MANAGER_ROOT = KUBELET_ROOTS[0]
 """Below this one, whatever kubelet's --root-dir, is the directory device-plugins (cmd/kubelet, pluginapi.DevicePluginPath), unless
 a distribution changes it."""
 
