@@ -11,7 +11,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import host
 from .errors import LabError
@@ -20,17 +20,32 @@ from .paths import cache_directory
 if TYPE_CHECKING:
     from .image import Image
 
-KVM = ("-accel", "kvm", "-cpu", "host")
-TCG = ("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max")
-"""tb-size, in MiB, is what translated code may take: by default it is as much as the guest's own memory."""
+
+class Accelerator(NamedTuple):
+    """How to run a guest: QEMU's options, and the arguments that the guest's kernel gets for it."""
+
+    options: tuple[str, ...]
+    kernel_arguments: tuple[str, ...] = ()
+
+
+KVM = Accelerator(("-accel", "kvm", "-cpu", "host"))
+
+# tb-size, in MiB, is what translated code may take. A page table of five levels takes longer to walk than one of four.
+# A busy host makes emulated timer interrupts late, which the kernel at boot takes for broken hardware (check_timer in
+# arch/x86/kernel/apic/io_apic.c) unless told not to check. QEMU translates code again for each address where it is mapped:
+# with addresses that are random, a third of all processor time went there. Emulated processors leak nothing worth mitigating.
+TCG = Accelerator(
+    ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off"),
+    ("no_timer_check", "norandmaps", "mitigations=off"),
+)
 PROBE_SECONDS = 10
 
 # The kernel alone, without a disk, gets this far and no further.
 _PROOF = b"Unable to mount root fs"
 
 
-def choose(image: Image) -> tuple[str, ...]:
-    """QEMU's options for the faster accelerator that works; ACCEL_QAT_ACCELERATOR=kvm or tcg decides without a try."""
+def choose(image: Image) -> Accelerator:
+    """The faster accelerator that works; ACCEL_QAT_ACCELERATOR=kvm or tcg decides without a try."""
     forced = os.environ.get("ACCEL_QAT_ACCELERATOR", "")
     if forced not in ("", "kvm", "tcg"):
         raise LabError(f"ACCEL_QAT_ACCELERATOR is {forced!r}: set it to kvm or tcg, or leave it unset.")
@@ -69,8 +84,8 @@ def _probe(image: Image) -> bool:
     host.say("trying KVM")
     with tempfile.TemporaryDirectory() as directory:
         console = Path(directory) / "console"
-        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", *KVM]
-        command += ["-m", "256", "-serial", f"file:{console}", "-kernel", str(image.kernel)]
+        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", *KVM.options]
+        command += ["-no-reboot", "-m", "256", "-serial", f"file:{console}", "-kernel", str(image.kernel)]
         command += ["-append", "console=ttyS0 panic=-1"]
         with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=False)

@@ -29,9 +29,12 @@ from .ssh import Connection, Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BOOT_SECONDS = 300
-LOAD_SECONDS = 60
+    from .accelerator import Accelerator
+
+BOOT_SECONDS = 600
+LOAD_SECONDS = 180
 CONSOLE_LINES = 25
+PANIC = "Kernel panic"
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Machine:
         """All that the machine has written to its serial console."""
         return _console(self.directory)
 
-    def run(self, command: str, check: bool = True, timeout: float = 60, stdin: bytes = b"") -> Result:
+    def run(self, command: str, check: bool = True, timeout: float = 300, stdin: bytes = b"") -> Result:
         """Run a shell command as root; CommandFailed if it fails and check is true, LabError if it does not end."""
         return self.connection.run(command, check=check, timeout=timeout, stdin=stdin)
 
@@ -156,16 +159,16 @@ class Machine:
 
     def reboot(self, limit: float = BOOT_SECONDS) -> None:
         """Reboot in an orderly way and wait until the machine is up again."""
-        boot = self._boot_id()
+        boot, said = self._boot_id(), len(self.console)
         self.run("systemctl reboot", check=False)
-        self._wait_for_boot_after(boot, limit)
+        self._wait_for_boot_after(boot, said, limit)
 
     def cut_power(self, limit: float = BOOT_SECONDS) -> None:
         """Pull the plug, plug it in again, and wait until the machine is up: what was not synced is lost."""
-        boot = self._boot_id()
+        boot, said = self._boot_id(), len(self.console)
         with Qmp(self.directory) as qmp:
             qmp.do("system_reset")
-        self._wait_for_boot_after(boot, limit)
+        self._wait_for_boot_after(boot, said, limit)
 
     def stop(self) -> None:
         """Stop the machine and remove everything of it; it is no error if it is stopped already."""
@@ -177,11 +180,11 @@ class Machine:
     def _boot_id(self) -> str:
         return self.run("cat /proc/sys/kernel/random/boot_id").stdout
 
-    def _wait_for_boot_after(self, boot: str, limit: float) -> None:
+    def _wait_for_boot_after(self, boot: str, said: int, limit: float) -> None:
         deadline = time.monotonic() + limit
         self.connection.close()
         while time.monotonic() < deadline:
-            self.connection.wait(deadline - time.monotonic())
+            _wait_for_ssh(self.connection, self.directory, said, deadline - time.monotonic())
             now = self.run("cat /proc/sys/kernel/random/boot_id", check=False, timeout=limit)
             if now.rc == 0 and now.stdout != boot:
                 _wait_until_booted(self.connection, deadline - time.monotonic())
@@ -227,7 +230,7 @@ def _tail(directory: Path) -> str:
     return "\n".join(["The console's last lines:", *lines]) if lines else ""
 
 
-def _launch(directory: Path, record: Record, speed: Sequence[str], name: str) -> None:
+def _launch(directory: Path, record: Record, speed: Accelerator, name: str) -> None:
     """Run a machine on a fresh overlay of its disk; whatever goes wrong, nothing is left of it."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -246,7 +249,7 @@ def _launch(directory: Path, record: Record, speed: Sequence[str], name: str) ->
 
 def _power_on(directory: Path, launch: qemu.Launch, disk: Path) -> int:
     """Start QEMU on an overlay of a disk, wait until the guest answers, and return its ssh port."""
-    overlay = directory / "disk.qcow2"
+    overlay, said = directory / "disk.qcow2", len(_console(directory))
     overlay.unlink(missing_ok=True)
     backing = "raw" if disk.suffix == ".raw" else "qcow2"
     host.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", backing, overlay])
@@ -255,10 +258,21 @@ def _power_on(directory: Path, launch: qemu.Launch, disk: Path) -> int:
             qmp.load_state(LOAD_SECONDS)
         port = qemu.ssh_port(qmp)
     connection = Connection(port)
-    connection.wait(BOOT_SECONDS)
+    _wait_for_ssh(connection, directory, said, BOOT_SECONDS)
     if not launch.state:
         _wait_until_booted(connection, BOOT_SECONDS)
     return port
+
+
+def _wait_for_ssh(connection: Connection, directory: Path, said: int, limit: float) -> None:
+    """Wait until sshd answers; LabError after limit seconds, or when the kernel panics, beyond what the console had `said` before."""
+    deadline = time.monotonic() + limit
+    while not connection.answers(patience=2):
+        if PANIC in _console(directory)[said:]:
+            raise LabError("the kernel of the machine panicked.")
+        if time.monotonic() > deadline:
+            raise LabError(f"no sshd answered on port {connection.port} within {limit:.0f} s.")
+        time.sleep(0.2)
 
 
 def _wait_until_booted(connection: Connection, limit: float) -> None:
@@ -283,9 +297,9 @@ def _introduce(connection: Connection, name: str) -> None:
 # Saved states.
 
 
-def _saved_state(base: image.Image, speed: Sequence[str], hardware: Hardware) -> Path:
+def _saved_state(base: image.Image, speed: Accelerator, hardware: Hardware) -> Path:
     """File with the state of a machine that has just booted with this hardware, made now if there is none."""
-    question = [base.key, host.run([qemu.BINARY, "--version"]), list(speed), hardware.as_dict(), qemu.command.__doc__]
+    question = [base.key, host.run([qemu.BINARY, "--version"]), hardware.as_dict()]
     question.append(qemu.command(qemu.Launch(hardware, speed)))
     key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:16]
     directory = cache_directory() / "states" / key
@@ -307,7 +321,7 @@ def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None
         connection.run("sync")
         connection.close()
         with Qmp(aside) as qmp:
-            qmp.save_state("zstd -q -1 -T0 -o state.zst", limit=120)
+            qmp.save_state("zstd -q -1 -T0 -o state.zst", limit=LOAD_SECONDS)
         qemu.stop(aside)
         (aside / "image").symlink_to(base.directory)
         aside.rename(directory)

@@ -22,6 +22,8 @@ from .qmp import Qmp
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .accelerator import Accelerator
+
 BINARY = "qemu-system-x86_64"
 NAME = "qemu"
 START_SECONDS = 10
@@ -32,7 +34,7 @@ class Launch:
     """How to start QEMU once. ssh_port 0 takes any free port; state is a file name to start from, instead of a boot."""
 
     hardware: Hardware
-    accelerator: Sequence[str]
+    accelerator: Accelerator
     ssh_port: int = 0
     forwards: Sequence[str] = ()
     state: Path | None = None
@@ -54,14 +56,15 @@ def _escape(value: str) -> str:
     return value.replace(",", ",,")
 
 
-def _firmware(hardware: Hardware) -> list[str]:
+def _firmware(hardware: Hardware, kernel_arguments: Sequence[str]) -> list[str]:
     """What the guest reads from its firmware: the hardware to simulate, and kernel arguments of the platform."""
     options = []
     for name, value in (("pfs", hardware.pfs), ("generation", hardware.generation)):
         # As the kernel modules' parameters, and so never empty, which QEMU would not take.
         options += ["-fw_cfg", f"name=opt/accel.qat/{name},string={_escape(f'{name}={value}')}"]
-    if not hardware.iommu:
-        options += ["-smbios", "type=11,value=intel_iommu=off"]
+    arguments = [*kernel_arguments, *(() if hardware.iommu else ("intel_iommu=off",))]
+    if arguments:
+        options += ["-smbios", f"type=11,value={_escape(' '.join(arguments))}"]
     return options
 
 
@@ -85,7 +88,7 @@ def command(launch: Launch) -> list[str]:
     return [
         BINARY,
         *("-nodefaults", "-no-user-config", "-display", "none"),
-        *("-M", "q35,kernel-irqchip=split", *launch.accelerator),
+        *("-M", "q35,kernel-irqchip=split", *launch.accelerator.options),
         *("-m", str(memory), "-smp", f"{hardware.cpus},sockets={hardware.nodes}", *_numa(hardware)),
         *("-device", "intel-iommu,intremap=on,caching-mode=on", "-device", port),
         *("-drive", "if=none,id=disk,file=disk.qcow2,format=qcow2,cache=unsafe,discard=unmap"),
@@ -94,7 +97,7 @@ def command(launch: Launch) -> list[str]:
         *("-device", "virtio-rng-pci,bus=pcie.0"),
         *("-chardev", "socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on"),
         *("-serial", "chardev:console", "-qmp", "unix:qmp.sock,server=on,wait=off"),
-        *_firmware(hardware),
+        *_firmware(hardware, launch.accelerator.kernel_arguments),
         *(("-incoming", f"exec:zstd -dcq {json.dumps(str(launch.state))}") if launch.state else ()),
     ]
 

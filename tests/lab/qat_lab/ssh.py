@@ -11,7 +11,6 @@ import shlex
 import socket
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +62,7 @@ class Connection:
         """The ssh command line for a shell or a command in the machine."""
         return ["ssh", *self.options, f"{USER}@{HOST}", *words]
 
-    def run(self, command: str, check: bool = True, timeout: float = 60, stdin: bytes = b"") -> Result:
+    def run(self, command: str, check: bool = True, timeout: float = 300, stdin: bytes = b"") -> Result:
         """Run a shell command in the machine.
 
         CommandFailed if it fails and check is true; LabError if it takes longer than timeout seconds.
@@ -100,11 +99,3 @@ class Connection:
             probe.settimeout(patience)
             return probe.recv(4) == b"SSH-"
         return False
-
-    def wait(self, limit: float) -> None:
-        """Wait until sshd answers; LabError after limit seconds."""
-        deadline = time.monotonic() + limit
-        while not self.answers(patience=2):
-            if time.monotonic() > deadline:
-                raise LabError(f"no sshd answered on port {self.port} within {limit:.0f} s.")
-            time.sleep(0.2)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.accel.qat.tests.lab.qat_lab import accelerator, image
 from ansible_collections.accel.qat.tests.lab.qat_lab import machine as machines
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import CommandFailed, LabError
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
@@ -278,6 +279,14 @@ class TestEnd:
         assert name in machines.names()
         subprocess.run([*LAB, "stop", name], check=True, capture_output=True)
         assert_nothing_left(name)
+
+    def test_kernel_panic_is_told_at_once(self, own_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        speed = accelerator.choose(image.ensure())
+        broken = speed._replace(kernel_arguments=(*speed.kernel_arguments, "rdinit=/nothing"))
+        monkeypatch.setattr(accelerator, "choose", lambda _image: broken)
+        with pytest.raises(LabError, match=r"the kernel of the machine panicked\.(?s:.*)Unable to mount root fs"):
+            Machine.start(f"{own_name}-panic", cold=True)
+        assert_nothing_left(f"{own_name}-panic")
 
     def test_failed_start(self, own_name: str) -> None:
         name = f"{own_name}-fail"
