@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 
 CALLBACKS = Path(__file__).with_name("callback")
-SECONDS = 600
+SECONDS = 1800
 
 
 @dataclass(frozen=True)
