@@ -42,6 +42,7 @@ FILE_SYSTEM_FEATURES = (
     "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,"
     "huge_file,dir_nlink,extra_isize"
 )
+COMPILE_CACHE = SOURCES / "guest_programs/compile_cache.py"
 GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "serial", "terminal")
 
 # Units that do nothing useful in a machine that lives for minutes.
@@ -188,6 +189,7 @@ def _node_key() -> str:
 def _disk_key(flavour: Flavour) -> str:
     public = ssh_key().with_suffix(".pub").read_bytes()
     parts = [Path(__file__).read_bytes(), _modules_key(), public, *layers.tree(IMAGE_SOURCES / "files")]
+    parts += [COMPILE_CACHE.read_bytes()]
     if flavour is Flavour.NODE:
         parts += [_node_key(), programs.key(), *layers.tree(KUBERNETES_SOURCES / "files")]
         parts += [Path(pod_image.__file__).read_bytes()]
@@ -308,6 +310,7 @@ def _install_modules(root: Path, modules: Path, version: str) -> None:
 
 def _install_files(root: Path) -> None:
     shutil.copytree(IMAGE_SOURCES / "files", root, dirs_exist_ok=True, copy_function=_copy_for_root)
+    _copy_for_root(str(COMPILE_CACHE), str(root / "usr/lib/python3/dist-packages" / COMPILE_CACHE.name))
     key_file = root / "root/.ssh/authorized_keys"
     key_file.parent.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(ssh_key().with_suffix(".pub"), key_file)

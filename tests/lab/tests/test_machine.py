@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +78,25 @@ class TestInUse:
             plain_machine.name,
         ]
         assert abs(float(plain_machine.run("date +%s.%N").stdout) - time.time()) < 5
+
+    def test_module_from_a_zip_is_compiled_once(self, plain_machine: Machine) -> None:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("packed.py", f"# {time.time()}\ndef fail():\n    raise ValueError\n")
+        kept = []
+        directory = plain_machine.run(
+            "python3 -c 'import compile_cache; print(compile_cache.DIRECTORY)'"
+        ).stdout.strip()
+        for path in ("/root/first.zip", "/root/second.zip"):
+            plain_machine.put(packed.getvalue(), path)
+            call = f"import sys; sys.path.insert(0, '{path}'); import packed; packed.fail()"
+            assert (
+                f'File "{path}/packed.py", line 3, in fail'
+                in plain_machine.run(f'python3 -c "{call}"', check=False).stderr
+            )
+            kept.append(plain_machine.run(f"ls {directory} | wc -l").stdout)
+        assert kept[0] == kept[1]
+        assert int(kept[0]) > 0
 
     def test_no_way_out(self, plain_machine: Machine) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
