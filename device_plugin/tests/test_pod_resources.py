@@ -240,7 +240,7 @@ def usual(kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (usual / "device-plugins").mkdir(parents=True)
     checkpoint.rename(usual / "device-plugins" / checkpoint.name)
     checkpoint.parent.rmdir()
-    monkeypatch.setattr(podresources, "DEVICE_MANAGER_ROOT", str(usual))
+    monkeypatch.setattr(podresources, "KUBELET_ROOT", str(usual))
     return usual
 
 

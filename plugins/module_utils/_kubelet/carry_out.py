@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from .._node.errors import NodeError, RefusedError
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
+from .flavours import Flavour
 
 # kubelet says this right after it has taken its whole configuration as valid, before it touches anything of the node: --lock-file
 # is missing (cmd/kubelet/app/server.go, run(); the same from 1.10 to 1.36).
@@ -68,7 +69,7 @@ class Order:
     unit: str
     restart: bool
     state_files: tuple[str, ...] = ()
-    device_plugins_dir: str = "/var/lib/kubelet/device-plugins"
+    device_plugins_dir: str = Flavour.device_plugins_dir
     serves_device_plugins: bool = True
     seconds: float = 120.0
     proof: Proof | None = None

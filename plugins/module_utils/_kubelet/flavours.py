@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._node.errors import ConfigurationError
+from .._node.paths import DEVICE_PLUGINS, KUBELET_ROOT, MICROK8S_KUBELET_ROOT
 
 KUBEADM, K3S, RKE2, MICROK8S = "kubeadm", "k3s", "rke2", "microk8s"
 OPENSHIFT3, OPENSHIFT4 = "openshift3", "openshift4"
@@ -36,10 +37,9 @@ class Flavour:
     programs: tuple[str, ...]
     # Of the units that exist, the first is the kubelet's; one that is active comes first.
     units: tuple[str, ...]
-    kubelet_dir: str = "/var/lib/kubelet"
-    # Where kubelet.sock is. A constant of kubelet (staging/src/k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1/constants.go), which its
-    # --root-dir does not change; MicroK8s has another one built in.
-    device_plugins_dir: str = "/var/lib/kubelet/device-plugins"
+    kubelet_dir: str = KUBELET_ROOT
+    # Where kubelet.sock is.
+    device_plugins_dir: str = f"{KUBELET_ROOT}/{DEVICE_PLUGINS}"
     # Its own configuration file, where the command line does not say.
     config: str = ""
     # Directories of drop-ins, each with its pattern.
@@ -84,8 +84,8 @@ FLAVOURS = (
         ("/var/snap/microk8s/current/args/kubelet",),
         ("kubelite",),
         ("snap.microk8s.daemon-kubelite.service", "snap.microk8s.daemon-kubelet.service"),
-        kubelet_dir="/var/snap/microk8s/common/var/lib/kubelet",
-        device_plugins_dir="/var/snap/microk8s/common/var/lib/kubelet/device-plugins",
+        kubelet_dir=MICROK8S_KUBELET_ROOT,
+        device_plugins_dir=f"{MICROK8S_KUBELET_ROOT}/{DEVICE_PLUGINS}",
         config="/var/snap/microk8s/current/args/kubelet",
     ),
     Flavour(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .fields import argument_spec
-from .flavours import AUTO, CHOICES
+from .flavours import AUTO, CHOICES, Flavour
 
 Spec = dict[str, dict[str, t.Any]]
 
@@ -62,7 +62,7 @@ APPLY: Spec = {
     "unit": {"type": "str", "default": ""},
     "restart": {"type": "bool", "default": True},
     "state_files": {"type": "list", "elements": "path", "default": []},
-    "device_plugins_dir": {"type": "path", "default": "/var/lib/kubelet/device-plugins"},
+    "device_plugins_dir": {"type": "path", "default": Flavour.device_plugins_dir},
     "serves_device_plugins": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 120.0},
     "proof": {

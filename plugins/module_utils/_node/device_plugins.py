@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from .describe import RESOURCE_PREFIX
 from .grpc_call import RpcError, call, fields_of
+from .paths import DEVICE_PLUGINS
 from .picture import VFIO_DRIVERS, Node
 from .podresources import SOCKET, V1, Answer, Checkpoint, Given, ask_all, read_checkpoint
 from .pods import address_of, holder_of
@@ -29,7 +30,7 @@ ASK_SECONDS = 5.0
 _GREETING_SECONDS = 1.0
 """How long kubelet itself gives a plugin to tell its name (pkg/kubelet/pluginmanager)."""
 
-PLUGINS, REGISTRY = "device-plugins", "plugins_registry"
+REGISTRY = "plugins_registry"
 KUBELET_SOCKET = "kubelet.sock"
 _OWN_PREFIX = "accel-qat-"
 
@@ -107,12 +108,12 @@ def survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
         checkpoint: Checkpoint | None = read_checkpoint(root)
     except (OSError, ValueError):
         checkpoint = None
-    sockets = (*_sockets(os.path.join(root, PLUGINS), False), *_sockets(os.path.join(root, REGISTRY), True))
+    sockets = (*_sockets(os.path.join(root, DEVICE_PLUGINS), False), *_sockets(os.path.join(root, REGISTRY), True))
     return Survey(root, sockets, kubelet, problem, checkpoint, _ask_plugin(plugin_address) if plugin_address else None)
 
 
 def _is_kubelets(root: str) -> bool:
-    return any(os.path.isdir(os.path.join(root, name)) for name in (PLUGINS, os.path.dirname(SOCKET)))
+    return any(os.path.isdir(os.path.join(root, name)) for name in (DEVICE_PLUGINS, os.path.dirname(SOCKET)))
 
 
 def _ask_kubelet(path: str) -> tuple[Answer | None, str]:

@@ -16,8 +16,14 @@ VFIO_CDEVS = VFIO + "/devices"
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where the node has its commands, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories."""
 
-KUBELET_ROOTS = ("/var/lib/kubelet", "/var/snap/microk8s/common/var/lib/kubelet", "/var/lib/k0s/kubelet")
+KUBELET_ROOT = "/var/lib/kubelet"
+MICROK8S_KUBELET_ROOT = "/var/snap/microk8s/common/var/lib/kubelet"
+KUBELET_ROOTS = (KUBELET_ROOT, MICROK8S_KUBELET_ROOT, "/var/lib/k0s/kubelet")
 """Where kubelet has its root directory: nearly everywhere (k3s and RKE2 too), in microk8s, and in k0s."""
+
+DEVICE_PLUGINS = "device-plugins"
+"""The directory of device plugins' sockets. A constant of kubelet below its usual root directory, which its --root-dir does not change
+(staging/src/k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1/constants.go); MicroK8s has another one built in."""
 
 
 def device_directory(address: str) -> str:

@@ -14,15 +14,11 @@ import time
 import typing as t
 
 from .grpc_call import RESOURCE_EXHAUSTED, UNIMPLEMENTED, RpcError, call, fields_of
-from .paths import KUBELET_ROOTS
+from .paths import DEVICE_PLUGINS, KUBELET_ROOT
 
 SOCKET = "pod-resources/kubelet.sock"
-CHECKPOINT = "device-plugins/kubelet_internal_checkpoint"
-"""Below kubelet's root directory, /var/lib/kubelet."""
-
-DEVICE_MANAGER_ROOT = KUBELET_ROOTS[0]
-"""Below this one, whatever kubelet's --root-dir, is the directory device-plugins (cmd/kubelet, pluginapi.DevicePluginPath), unless
-a distribution changes it."""
+CHECKPOINT = DEVICE_PLUGINS + "/kubelet_internal_checkpoint"
+"""Below kubelet's root directory, or below the usual one where it has another."""
 
 PODS = "pods"
 
@@ -123,7 +119,7 @@ class Checkpoint(t.NamedTuple):
 def checkpoint_of(root: str) -> str:
     """Where the kubelet with this root directory keeps its checkpoint."""
     own = os.path.join(root, CHECKPOINT)
-    return own if os.path.exists(own) else os.path.join(DEVICE_MANAGER_ROOT, CHECKPOINT)
+    return own if os.path.exists(own) else os.path.join(KUBELET_ROOT, CHECKPOINT)
 
 
 def is_in_use(root: str) -> bool:
