@@ -128,8 +128,11 @@ def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     see_that_state_fits(directory, given)
     process = ROOT / "proc" / str(os.getpid())
-    process.mkdir(parents=True)
-    (process / "cmdline").write_text("\0".join([program, *words]) + "\0")
+    # With its content at once, as in /proc.
+    aside = ROOT / "run" / f"proc-{os.getpid()}"
+    aside.mkdir()
+    (aside / "cmdline").write_text("\0".join([program, *words]) + "\0")
+    aside.rename(process)
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     try:
         default, _locked = SETTINGS["gates"].get("DevicePlugins", [SETTINGS["serves"], True])
