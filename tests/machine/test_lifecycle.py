@@ -22,7 +22,7 @@ from ansible_collections.accel.qat.tests.machine.attempt import (
 )
 from ansible_collections.accel.qat.tests.machine.node import CONFIG, DEVICES, FAULTS, Node
 
-VF, ANOTHER_VF = "0000:6b:00.1", "0000:6b:01.0"
+VF, ANOTHER_VF, LAST_VF = "0000:6b:00.1", "0000:6b:01.0", "0000:6b:02.0"
 CHANGE = on(FULL, services=["dc"])
 CHANGED = "up dc, 16 of 16 VFs on vfio-pci"
 STARTED = "up sym;asym, 16 of 16 VFs on vfio-pci"
@@ -172,14 +172,14 @@ RESETS = {
         f" for _ in 1 2 3; do cat /sys/kernel/debug/qat_4xxx_{FULL}/heartbeat/status; sleep 0.3; done"
     ),
 }
-VFS_ARE_BACK = (
-    f"until [ ! -e {DEVICES}/{VF}/driver ] && [ -e {DEVICES}/{FULL}/virtfn15 ]; do sleep 0.05; done; udevadm settle"
-)
+# The last one comes last, and what was made anew has an inode of its own.
+INODE = f"$(stat --format=%i {DEVICES}/{LAST_VF})"
+VFS_ARE_BACK = f"until [ -e {DEVICES}/{FULL}/virtfn15 ] && [ {INODE} != $old ]; do sleep 0.05; done; udevadm settle"
 
 
 @pytest.mark.parametrize("cause", RESETS)
 def test_a_reset_is_told_as_drift_and_repaired(stage: Stage, cause: str) -> None:
-    stage.node.run(f"{RESETS[cause]}; {VFS_ARE_BACK}; echo off > {DEVICES}/{FULL}/qat/auto_reset")
+    stage.node.run(f"old={INODE}; {RESETS[cause]}; {VFS_ARE_BACK}; echo off > {DEVICES}/{FULL}/qat/auto_reset")
     drift = stage.node.qatctl("status", *START)
     assert drift.code == 3
     assert [(step["action"], step["device"]) for step in drift.document["steps"][:2]] == [
