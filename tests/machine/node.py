@@ -100,6 +100,7 @@ class Node:
         """A process, sleep, that has opened no more than the VF's node below /dev/vfio; gives its pid."""
         group = self.run(f"basename $(readlink {DEVICES}/{vf}/iommu_group)").strip()
         with self._process(f"sleep 600 3<> /dev/vfio/{group} > /dev/null") as pid:
+            self.run(f"until readlink /proc/{pid}/fd/3 | grep -q vfio; do kill -0 {pid} || exit; sleep 0.1; done")
             yield pid
 
     @contextlib.contextmanager
@@ -108,7 +109,8 @@ class Node:
         try:
             yield pid
         finally:
-            self.run(f"kill {pid}", check=False)
+            # A group can be opened once: whoever comes next must not find it open still.
+            self.run(f"kill {pid}; while [ -e /proc/{pid} ]; do sleep 0.05; done", check=False)
 
 
 def state_command(*directories: str) -> str:
