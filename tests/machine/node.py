@@ -52,7 +52,7 @@ class Node:
 
     def run(self, command: str, check: bool = True) -> str:
         """Output of a shell command as root."""
-        return self.machine.run(command, check=check, timeout=600).stdout
+        return self.machine.run(command, check=check).stdout
 
     def qatctl(self, command: str, *rules: dict[str, Any], options: str = "") -> Answer:
         """Run a command of qatctl on a configuration of these rules."""
@@ -64,7 +64,7 @@ class Node:
         command = f"qatctl {words} --json"
         if user:
             command = f"runuser -u {user} -- /usr/local/sbin/{command}"
-        result = self.machine.run(command, check=False, timeout=600)
+        result = self.machine.run(command, check=False)
         said = result.stdout if result.stdout.strip() else result.stderr
         document = json.loads(said) if said.lstrip().startswith("{") else {}
         parts = (document.get("where"), document.get("problem"), document.get("remedy"))

@@ -24,7 +24,7 @@ from .hardware import Hardware
 from .image import Flavour
 from .paths import cache_directory, machine_directory, machine_names
 from .qmp import Qmp
-from .ssh import Connection, Result
+from .ssh import COMMAND_SECONDS, Connection, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .accelerator import Accelerator
 
 BOOT_SECONDS = 600
-LOAD_SECONDS = 180
+STATE_SECONDS = 180
 CONSOLE_LINES = 25
 PANIC = "Kernel panic"
 
@@ -141,7 +141,7 @@ class Machine:
         """All that the machine has written to its serial console."""
         return _console(self.directory)
 
-    def run(self, command: str, check: bool = True, timeout: float = 300, stdin: bytes = b"") -> Result:
+    def run(self, command: str, check: bool = True, timeout: float = COMMAND_SECONDS, stdin: bytes = b"") -> Result:
         """Run a shell command as root; CommandFailed if it fails and check is true, LabError if it does not end."""
         return self.connection.run(command, check=check, timeout=timeout, stdin=stdin)
 
@@ -255,7 +255,7 @@ def _power_on(directory: Path, launch: qemu.Launch, disk: Path) -> int:
     host.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", backing, overlay])
     with qemu.start(directory, launch) as qmp:
         if launch.state:
-            qmp.load_state(LOAD_SECONDS)
+            qmp.load_state(STATE_SECONDS)
         port = qemu.ssh_port(qmp)
     connection = Connection(port)
     _wait_for_ssh(connection, directory, said, BOOT_SECONDS)
@@ -321,7 +321,7 @@ def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None
         connection.run("sync")
         connection.close()
         with Qmp(aside) as qmp:
-            qmp.save_state("zstd -q -1 -T0 -o state.zst", limit=LOAD_SECONDS)
+            qmp.save_state("zstd -q -1 -T0 -o state.zst", limit=STATE_SECONDS)
         qemu.stop(aside)
         (aside / "image").symlink_to(base.directory)
         aside.rename(directory)

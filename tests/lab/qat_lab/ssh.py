@@ -26,6 +26,8 @@ HOST = "127.0.0.1"
 
 # The machines' host keys mean nothing: they are the same in all of them, and reachable from this host only.
 TRUST = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
+COMMAND_SECONDS = 600
+"""No command takes so long, on the slowest host: what does hangs."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Connection:
         """The ssh command line for a shell or a command in the machine."""
         return ["ssh", *self.options, f"{USER}@{HOST}", *words]
 
-    def run(self, command: str, check: bool = True, timeout: float = 300, stdin: bytes = b"") -> Result:
+    def run(self, command: str, check: bool = True, timeout: float = COMMAND_SECONDS, stdin: bytes = b"") -> Result:
         """Run a shell command in the machine.
 
         CommandFailed if it fails and check is true; LabError if it takes longer than timeout seconds.
