@@ -16,7 +16,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from harness.node_files import NodeFiles
 from harness.pod_resources import KubeletThread
-from harness.process import fetch, free_port
+from harness.process import free_port, listens
 
 from ansible_collections.accel.qat.plugins.modules import device_plugin_info
 
@@ -250,7 +250,7 @@ def test_the_plugin_itself(run: t.Callable[[Scenario], None], capsys: pytest.Cap
         bench.start(f"--metrics-address=127.0.0.1:{port}", f"--registration={way}")
         arguments = {"plugin_address": f"127.0.0.1:{port}"}
         if way == "socket":
-            await bench.kubelet.until(lambda: answers(port))
+            await bench.kubelet.until(lambda: listens(port))
             told = await asyncio.to_thread(lambda: node.told(**arguments))
             assert ("plugin", f"the device plugin is not ready: {CY} is not registered") in told
             assert ("plugin", f"the device plugin has not registered {CY} with kubelet") in told
@@ -272,13 +272,6 @@ def test_the_plugin_itself(run: t.Callable[[Scenario], None], capsys: pytest.Cap
         ]
 
     run(scenario)
-
-
-def answers(port: int) -> bool:
-    try:
-        return bool(fetch(port, "/healthz"))
-    except OSError:
-        return False
 
 
 # Bad input.

@@ -8,14 +8,13 @@ import errno
 import json
 import os
 import signal
-import socket
 import typing as t
 from pathlib import Path
 
 import grpc
 import pytest
 from harness.node_files import NodeFiles
-from harness.process import Plugin, children, fetch, free_port
+from harness.process import Plugin, children, fetch, free_port, listens
 from qat_device_plugin import service as service_module
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel import LiveKernel
@@ -41,11 +40,6 @@ PF = "0000:6b:00.0"
 
 def unhealthy(bench: Bench, resource: str = CY) -> set[str]:
     return {address for address, health in bench.kubelet.devices(resource).items() if health == "Unhealthy"}
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_health_follows_each_vf_and_recovers(run: Run) -> None:

@@ -122,7 +122,7 @@ class Soak:
 
     async def _remove_sockets(self) -> None:
         for path in self.bench.kubelet_dir.glob("accel-qat-*.sock"):
-            path.unlink()
+            path.unlink(missing_ok=True)  # the plugin takes away those of before itself
 
     async def _restart_plugin(self) -> None:
         if self.chance.random() < 0.5:

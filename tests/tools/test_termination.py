@@ -31,8 +31,12 @@ def machine(request):
 """
 TESTS = """
 import time
-def test_first(machine): time.sleep(60)
-def test_second(machine): time.sleep(60)
+def use(config, name):
+    # Not before: pytest does not know yet how to end a fixture that has not yielded.
+    config.rootpath.joinpath(f"in-use-{name}").touch()
+    time.sleep(60)
+def test_first(machine, pytestconfig): use(pytestconfig, "first")
+def test_second(machine, pytestconfig): use(pytestconfig, "second")
 """
 SECONDS = 60.0
 
@@ -54,7 +58,7 @@ def test_what_a_test_set_up_is_gone_after_sigterm(tmp_path: Path, workers: int) 
     outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     environment = {**outer, "PYTHONPATH": str(TREE)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as running:
-        wait_for(lambda: len([*tmp_path.glob("machine-*")]) == max(workers, 1), running)
+        wait_for(lambda: len([*tmp_path.glob("in-use-*")]) == max(workers, 1), running)
         running.send_signal(signal.SIGTERM)
         said, _ = running.communicate(timeout=SECONDS)
     assert "KeyboardInterrupt" in said

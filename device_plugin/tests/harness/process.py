@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .node_files import NodeFiles
 
+LISTEN_SECONDS = 60.0
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
@@ -104,7 +105,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def fetch(port: int, path: str) -> tuple[int, str]:
+    """Status and text of a page, of a process that may have to begin to listen first."""
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while not listens(port) and time.monotonic() < deadline:
+        time.sleep(0.02)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
             return response.status, response.read().decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import typing as t
 
 import pytest
@@ -161,10 +162,17 @@ def test_a_successor_of_the_same_name_is_another_pod(cluster: FakeCluster, contr
 def test_a_pod_that_goes_by_itself(cluster: FakeCluster, controller: Controller) -> None:
     cluster.add_pod("default/web")
     cluster.refusals["POST .*/eviction"] = Refusal(404, "NotFound", 'pods "web" not found')
-    ended = threading.Timer(0.3, cluster.pods.clear)
-    ended.start()
+
+    def end_after_the_eviction() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not any(path.endswith("/eviction") for _, path, _ in cluster.requests):
+            time.sleep(0.02)
+        cluster.pods.clear()
+
+    end = threading.Thread(target=end_after_the_eviction)
+    end.start()
     assert controller.run(node_drain, **NODE)["evicted"] == ["default/web"]
-    ended.join()
+    end.join()
 
 
 def test_no_right_to_evict(cluster: FakeCluster, controller: Controller) -> None:
