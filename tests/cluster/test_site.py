@@ -40,7 +40,6 @@ def settings(cluster: Cluster) -> dict[str, Any]:
         "qat_kubernetes": True,
         "kubelet_configuration": {"topologyManagerPolicy": "best-effort"},
         "kubelet_timeout": 300,
-        "qat_verify": True,
         "verify_kubeconfig": str(cluster.kubeconfig),
         "verify_node_name": cluster.nodes[0],
         "verify_image": pod_image.NAME,
@@ -50,8 +49,8 @@ def settings(cluster: Cluster) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def provisioned(controller: Controller, settings: dict[str, Any]) -> Run:
-    """What the first run says."""
-    return controller.run("accel.qat.site", **settings)
+    """What the first run says, which verifies the node too."""
+    return controller.run("accel.qat.site", **settings, qat_verify=True)
 
 
 @pytest.mark.usefixtures("no_pods")
@@ -71,7 +70,7 @@ def test_from_untouched_to_a_pod_with_its_vf(cluster: Cluster, provisioned: Run)
 
 def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str, Any], provisioned: Run) -> None:
     assert provisioned.code == 0
-    run = controller.run("accel.qat.site", **{**settings, "qat_verify": False})
+    run = controller.run("accel.qat.site", **settings)
     assert run.code == 0, run.output
     assert [task.name for task in run.tasks if task.changed] == []
 
@@ -125,7 +124,7 @@ def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
     assert evicted == [["default/one"]]
     assert cluster.pods() == ["none"]
     assert not cluster.cordoned()
-    assert cluster.offered(DC) == (28, 28)
+    cluster.wait_for_offer(DC, 28)
 
 
 def test_teardown_gives_the_node_back(
