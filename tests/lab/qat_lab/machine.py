@@ -200,8 +200,9 @@ def names() -> list[str]:
 
 
 def remove(name: str) -> None:
-    """Stop and remove a machine, even one whose start was cut short."""
+    """Stop and remove a machine, even one whose start was cut short, or one that another thread or process is just starting."""
     directory = machine_directory(name)
+    qemu.stop(directory)  # which ends a start, and with it the lock that we would wait for
     try:
         Machine(name).stop()
     except LabError:
@@ -265,9 +266,14 @@ def _power_on(directory: Path, launch: qemu.Launch, disk: Path) -> int:
 
 
 def _wait_for_ssh(connection: Connection, directory: Path, said: int, limit: float) -> None:
-    """Wait until sshd answers; LabError after limit seconds, or when the kernel panics, beyond what the console had `said` before."""
+    """Wait until sshd answers; LabError after limit seconds, when QEMU ends, or when the kernel panics.
+
+    What the console had `said` before is of another boot.
+    """
     deadline = time.monotonic() + limit
     while not connection.answers(patience=2):
+        if qemu.pid(directory) is None:
+            raise LabError("its QEMU has ended.")
         if PANIC in _console(directory)[said:]:
             raise LabError("the kernel of the machine panicked.")
         if time.monotonic() > deadline:

@@ -79,7 +79,13 @@ def machines(own_name: str) -> Iterator[dict[str, Machine]]:
 @pytest.fixture(scope="module")
 def outcomes(machines: dict[str, Machine]) -> Outcomes:
     with ThreadPoolExecutor() as pool:
-        played = list(pool.map(play, machines.values(), machines))
+        try:
+            played = list(pool.map(play, machines.values(), machines))
+        except BaseException:
+            # The pool waits for its threads, and they for answers that may take minutes: but not from a machine that is gone.
+            for machine in machines.values():
+                machine.stop()
+            raise
     return {key: outcome for part in played for key, outcome in part.items()}
 
 

@@ -13,11 +13,12 @@ import sys
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ansible_collections.accel.qat.tests.lab.qat_lab import accelerator, image
+from ansible_collections.accel.qat.tests.lab.qat_lab import accelerator, image, qemu
 from ansible_collections.accel.qat.tests.lab.qat_lab import machine as machines
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import CommandFailed, LabError
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
@@ -308,6 +309,17 @@ class TestEnd:
         with pytest.raises(LabError, match=r"the kernel of the machine panicked\.(?s:.*)Unable to mount root fs"):
             Machine.start(f"{own_name}-panic", cold=True)
         assert_nothing_left(f"{own_name}-panic")
+
+    def test_removed_while_it_starts(self, own_name: str) -> None:
+        name = f"{own_name}-removed"
+        with ThreadPoolExecutor() as pool:
+            start = pool.submit(Machine.start, name, cold=True)
+            while not start.done() and qemu.pid(machine_directory(name)) is None:
+                time.sleep(0.05)
+            machines.remove(name)
+            with pytest.raises(LabError, match="QEMU"):
+                start.result()
+        assert_nothing_left(name)
 
     def test_failed_start(self, own_name: str) -> None:
         name = f"{own_name}-fail"
