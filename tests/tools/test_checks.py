@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.accel.qat.tools.checks import __main__ as runner
 from ansible_collections.accel.qat.tools.checks import stages, tally
-from ansible_collections.accel.qat.tools.checks.shell import CommandFailed, Shell
+from ansible_collections.accel.qat.tools.checks.shell import CommandFailed, Shell, Terminated, command, terminate
 
 THREE_TESTS = """
 import pytest
@@ -63,6 +68,58 @@ def test_a_command_that_fails_is_named() -> None:
 
 def test_reads_what_a_command_prints() -> None:
     assert Shell().read("sh", "-c", "echo $WORD", WORD="said") == "said\n"
+
+
+def test_runs_commands_at_once_and_prints_what_each_says_in_one_piece(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each of the two waits for the other's pipe."""
+    for name in ("here", "there"):
+        os.mkfifo(tmp_path / name)
+    first = command("sh", "-c", "echo $WORD; echo >there; cat <here; echo first >&2", cwd=tmp_path, WORD="begins")
+    second = command("sh", "-c", "cat <there; echo >here; echo second", cwd=tmp_path)
+    Shell().run_together(first, second)
+    said = [line for line in capfd.readouterr().out.splitlines() if line and not line.startswith("  ")]
+    assert said == ["begins", "first", "second"]
+
+
+def test_one_of_several_commands_that_fails_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    wrong, right = command("sh", "-c", "echo wrong; exit 3"), command("touch", tmp_path / "done")
+    with pytest.raises(CommandFailed, match=re.escape("sh -c 'echo wrong; exit 3' returned 3")):
+        Shell().run_together(wrong, right)
+    assert (tmp_path / "done").exists()
+    assert "wrong\n" in capfd.readouterr().out
+
+
+def test_commands_that_run_at_once_are_told_to_end_and_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "trap 'sleep 0.3; touch cleared-$NAME; exit' TERM; touch begun-$NAME; while :; do sleep 0.05; done"
+    commands = [command("sh", "-c", words, cwd=tmp_path, NAME=name) for name in ("first", "second")]
+    waits, wait = threading.Event(), subprocess.Popen.wait
+
+    def wait_and_say_so(process: subprocess.Popen[bytes]) -> int:
+        waits.set()
+        return wait(process)
+
+    def tell() -> None:
+        deadline = time.monotonic() + 60
+        while len([*tmp_path.glob("begun-*")]) < len(commands) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        waits.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", wait_and_say_so)
+    before = signal.signal(signal.SIGTERM, terminate)
+    teller = threading.Thread(target=tell)
+    try:
+        teller.start()
+        with pytest.raises(Terminated):
+            Shell().run_together(*commands)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        teller.join()
+    assert sorted(path.name for path in tmp_path.glob("cleared-*")) == ["cleared-first", "cleared-second"]
 
 
 @pytest.fixture(name="three_stages")

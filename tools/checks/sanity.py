@@ -8,14 +8,16 @@ directory, and there the script with which it would otherwise download pip.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from . import environments, interpreters
-from .shell import CHECKOUT, VENV, Shell, cache_directory
+from .shell import CHECKOUT, VENV, Command, Shell, cache_directory, command
 
 # The Pythons that a managed node or a controller of the supported ansible-core versions may have.
 NODE_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
@@ -50,9 +52,10 @@ class Controller:
 def sanity(shell: Shell) -> None:
     """Run ansible-test sanity on each controller that is found."""
     links = _link_interpreters(shell)
-    for controller in _controllers(shell):
-        shell.say(f"ansible-core {controller.version}")
-        _run(shell, controller, links)
+    controllers = _controllers(shell)
+    shell.say("ansible-core " + " and ".join(controller.version for controller in controllers))
+    with contextlib.ExitStack() as stack:
+        shell.run_together(*(stack.enter_context(_test(shell, controller, links)) for controller in controllers))
 
 
 def _controllers(shell: Shell) -> list[Controller]:
@@ -73,13 +76,15 @@ def _controller(shell: Shell, python: Path) -> Controller:
     return Controller(python.parent, version)
 
 
-def _run(shell: Shell, controller: Controller, links: Path) -> None:
+@contextlib.contextmanager
+def _test(shell: Shell, controller: Controller, links: Path) -> Iterator[Command]:
+    """Yield the command of a controller's tests, which run in a copy of their own."""
     home = _home(shell, controller)
     # ansible-test takes the interpreters from PATH; pyenv's shims would answer for versions that are not switched on.
     others = [entry for entry in shell.environment["PATH"].split(":") if Path(entry).name != "shims"]
     with tempfile.TemporaryDirectory(prefix="accel-qat-sanity-") as directory:
         shell.read(CHECKOUT / "tools" / "collection_tree", directory, *CHECKED)
-        shell.run(
+        yield command(
             controller.commands / "ansible-test",
             "sanity",
             "--requirements",

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import shlex
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -51,57 +55,95 @@ def common_environment() -> dict[str, str]:
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Words to run, where, and the variables to add to those of the stage."""
+
+    words: tuple[str, ...]
+    cwd: Path = CHECKOUT
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return shlex.join(self.words)
+
+
+def command(*words: str | Path, cwd: Path = CHECKOUT, **environment: str | Path) -> Command:
+    """Return the command of these words."""
+    variables = {name: str(value) for name, value in environment.items()}
+    return Command(tuple(str(word) for word in words), cwd, variables)
+
+
 class Shell:
     """Runs the commands of one stage."""
 
     def __init__(self) -> None:
         self.environment = common_environment()
 
-    def run(self, *command: str | Path, cwd: Path = CHECKOUT, **environment: str | Path) -> None:
+    def run(self, *words: str | Path, cwd: Path = CHECKOUT, **environment: str | Path) -> None:
         """Run a command with its output passed through; raise CommandFailed when it fails.
 
         `environment` adds variables to those of the stage.
         """
-        words = [str(word) for word in command]
-        print(f"  $ {shlex.join(words)}", flush=True)
+        one = command(*words, cwd=cwd, **environment)
+        print(f"  $ {one}", flush=True)
         begin = time.monotonic()
-        result = self._start(words, cwd, environment, stdout=None)
-        if result.returncode:
-            raise CommandFailed(f"{shlex.join(words)} returned {result.returncode}")
+        process = self._start(one)
+        with _cleared_away(process):
+            process.wait()
+        _insist(one, process)
         print(f"    ({time.monotonic() - begin:.1f} s)", flush=True)
 
-    def read(self, *command: str | Path, cwd: Path = CHECKOUT, **environment: str | Path) -> str:
+    def run_together(self, *commands: Command) -> None:
+        """Run commands that need one core each at once, and print what each says in one piece; raise CommandFailed when one fails."""
+        begin = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            started = []
+            for one in commands:
+                output = stack.enter_context(tempfile.TemporaryFile())
+                process = self._start(one, output.fileno(), subprocess.STDOUT)
+                started.append((one, output, stack.enter_context(_cleared_away(process))))
+            for one, output, process in started:
+                process.wait()
+                output.seek(0)
+                print(f"  $ {one}\n{output.read().decode(errors='replace')}", end="", flush=True)
+                print(f"    (after {time.monotonic() - begin:.1f} s)", flush=True)
+        for one, _output, process in started:
+            _insist(one, process)
+
+    def read(self, *words: str | Path, cwd: Path = CHECKOUT, **environment: str | Path) -> str:
         """Run a command quietly and return what it printed; raise CommandFailed when it fails."""
-        words = [str(word) for word in command]
-        result = self._start(words, cwd, environment, stdout=subprocess.PIPE)
-        if result.returncode:
-            raise CommandFailed(f"{shlex.join(words)} returned {result.returncode}")
-        return result.stdout
+        one = command(*words, cwd=cwd, **environment)
+        process = self._start(one, subprocess.PIPE)
+        with _cleared_away(process):
+            said, _ = process.communicate()
+        _insist(one, process)
+        return said.decode()
 
     def say(self, text: str) -> None:
         """Print a remark of the stage."""
         print(f"  {text}", flush=True)
 
-    def _start(
-        self, words: list[str], cwd: Path, environment: dict[str, str | Path], stdout: int | None
-    ) -> subprocess.CompletedProcess[str]:
-        added = {name: str(value) for name, value in environment.items()}
-        process = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env={**self.environment, **added},
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            text=True,
+    def _start(self, one: Command, stdout: int | None = None, stderr: int | None = None) -> subprocess.Popen[bytes]:
+        environment = {**self.environment, **one.environment}
+        return subprocess.Popen(
+            one.words, cwd=one.cwd, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
         )
-        # Not subprocess.run, which would kill it, virtual machines and all, instead of letting it clear away.
-        try:
-            said, _ = process.communicate()
-        except KeyboardInterrupt:
-            process.wait()  # the terminal has told it too
-            raise
-        except Terminated:
-            process.terminate()
-            process.wait()
-            raise
-        return subprocess.CompletedProcess(words, process.returncode, said)
+
+
+@contextlib.contextmanager
+def _cleared_away(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Not subprocess.run, which would kill it, virtual machines and all, instead of letting it clear away."""
+    try:
+        yield process
+    except KeyboardInterrupt:
+        process.wait()  # the terminal has told it too
+        raise
+    except Terminated:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _insist(one: Command, process: subprocess.Popen[bytes]) -> None:
+    if process.returncode:
+        raise CommandFailed(f"{one} returned {process.returncode}")

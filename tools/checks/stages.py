@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import environments, interpreters
 from .sanity import sanity
-from .shell import BUILD, CHECKOUT, COLLECTION, Shell, Terminated
+from .shell import BUILD, CHECKOUT, COLLECTION, Shell, Terminated, command
 
 # Controller and tests are written for 3.11, what a managed node runs for 3.9.
 OLDEST_NODE_PYTHON = "3.9"
@@ -22,6 +22,8 @@ PLUGIN_PATH = "device_plugin/src:device_plugin/tests"
 # order in which they are named, or by the number of their tests. A virtual machine without KVM keeps one core busy and needs 1 to 2 GB.
 SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 IN_THIS_ORDER = "--no-loadscope-reorder"
+# Tests without a machine also wait: for a service, a time limit, a write that blocks.
+MORE_THAN_CORES = ("--numprocesses=4", "--dist=worksteal")
 LAB_TESTS = ("tests/behaviour/test_machine.py", "tests/lab")
 
 
@@ -29,35 +31,38 @@ def lint(shell: Shell) -> None:
     """Style, documentation, changelog and licences."""
     shell.run("ruff", "check")
     shell.run("ruff", "format", "--check")
-    shell.run("yamllint", "--strict", ".")
-    shell.run("ansible-lint")
-    shell.run(
-        "antsibull-docs",
-        "lint-collection-docs",
-        "--plugin-docs",
-        "--validate-collection-refs=all",
-        "--check-extra-docs-refs",
-        COLLECTION,
+    shell.run_together(
+        command("yamllint", "--strict", "."),
+        command("ansible-lint"),
+        command(
+            "antsibull-docs",
+            "lint-collection-docs",
+            "--plugin-docs",
+            "--validate-collection-refs=all",
+            "--check-extra-docs-refs",
+            COLLECTION,
+        ),
+        command("antsibull-changelog", "lint"),
+        command("reuse", "lint", "--lines"),
+        command("python", "tools/reference_pages", "--check"),
     )
-    shell.run("antsibull-changelog", "lint")
-    shell.run("reuse", "lint", "--lines")
-    shell.run("python", "tools/reference_pages", "--check")
 
 
 def types(shell: Shell) -> None:
     """Types, by mypy --strict."""
     node_code = ("plugins", "tests/behaviour", "tests/fakes", "tests/unit")
     all_code = ("plugins", "molecule", "roles", "tests", "tools")
-    shell.run("mypy", *_with_python(node_code))
-    shell.run("mypy", "--python-version", "3.11", *_with_python(all_code))
-    shell.run("mypy", *PLUGIN_CODE, MYPYPATH=PLUGIN_PATH)
+    shell.run_together(
+        command("mypy", *_with_python(node_code)),
+        command("mypy", "--python-version", "3.11", *_with_python(all_code)),
+        command("mypy", *PLUGIN_CODE, "--cache-dir", BUILD / "mypy-plugin", MYPYPATH=PLUGIN_PATH),
+    )
 
 
 def unit(shell: Shell) -> None:
     """Tests that need neither root nor a virtual machine, also on the oldest Python of a managed node."""
     shell.say(f"on {shell.read('python', '--version').strip()} (.venv)")
-    # tests/unit/cluster, which runs playbooks, comes first and not last.
-    shell.run("pytest", *SIDE_BY_SIDE, IN_THIS_ORDER)
+    shell.run("pytest", *MORE_THAN_CORES)
     python = interpreters.find(OLDEST_NODE_PYTHON)
     if python is None:
         shell.say(f"no Python {OLDEST_NODE_PYTHON} found: not run on the oldest Python of a managed node")
@@ -66,7 +71,7 @@ def unit(shell: Shell) -> None:
     node = environments.environment(shell, python, "node")
     library = environments.node_library(shell)
     shell.run(
-        node, "-m", "pytest", *SIDE_BY_SIDE, *NODE_TESTS, PYTHONPATH=f"{library}:{shell.environment['PYTHONPATH']}"
+        node, "-m", "pytest", *MORE_THAN_CORES, *NODE_TESTS, PYTHONPATH=f"{library}:{shell.environment['PYTHONPATH']}"
     )
 
 
