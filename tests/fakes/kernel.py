@@ -10,8 +10,10 @@ import os
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.accel.qat.plugins.module_utils._node.child import NOTHING
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS, device_of
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Write as WriteOfMany
 from ansible_collections.accel.qat.plugins.module_utils._node.pods import NO_PODS, Assignments
 
 from .boot import bring_up, machine_of
@@ -121,6 +123,17 @@ class FakeKernel:
         with _Logged(self.writes, path, value):
             self._write(path, value, seconds)
 
+    def write_each(self, writes: t.Sequence[WriteOfMany], seconds: float) -> tuple[int, OSError | WriteTimeout | None]:
+        for number, one in enumerate(writes):
+            refusal: OSError | WriteTimeout | None = None
+            try:
+                self.write(one.path, one.value, seconds)
+            except (OSError, WriteTimeout) as error:
+                refusal = error
+            if isinstance(refusal, WriteTimeout) or self._shown(one.shows) != one.after:
+                return number, refusal
+        return len(writes), None
+
     def list(self, path: str) -> t.Sequence[str]:
         entry = self._find(path)
         return sorted(_at(path, entry.enter).names())
@@ -162,6 +175,21 @@ class FakeKernel:
     def sleep(self, seconds: float) -> None:
         self.slept += seconds
         self.machine.clock.pass_time(seconds)
+
+    def open_files(self) -> t.Iterator[tuple[int, str]]:
+        for pid in filter(str.isdigit, self._names("/proc")):
+            for descriptor in self._names(f"/proc/{pid}/fd"):
+                try:
+                    target = self.target(f"/proc/{pid}/fd/{descriptor}")
+                except OSError:
+                    continue
+                yield int(pid), target
+
+    def _names(self, directory: str) -> t.Sequence[str]:
+        try:
+            return self.list(directory)
+        except OSError:
+            return ()
 
     def pods(self) -> Assignments:
         return self.assignments
@@ -216,6 +244,14 @@ class FakeKernel:
         self.machine.clock.look()
 
     # How it does it.
+
+    def _shown(self, path: str) -> str:
+        """What a file says, or the last component of what a link does; empty where there is neither."""
+        try:
+            text = self.link(path) if isinstance(find(self._root, path), Link) else self.read(path)
+        except OSError:
+            return ""
+        return "" if text in NOTHING else text
 
     def _find(self, path: str) -> Entry:
         if self._denied or self.unprivileged:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 from dataclasses import dataclass, field
 
+from .child import NOTHING
 from .errors import NodeError, RefusedError, WriteTimeout
 from .explain import explain, gone, unlike
-from .kernel import Kernel
+from .kernel import Kernel, Write
 from .paths import device_directory, device_file, qat_file
 from .picture import Node
 from .plan import Plan, Skip, plan_node
@@ -113,9 +115,10 @@ def rehearse(plan: Plan, kernel: Kernel) -> None:
                 where=step.device,
                 remedy="install the package that has it for this kernel, or name another driver",
             )
-        if not step.of_module and kernel.exists(step.path) and not kernel.writable(step.path):
+    for path in dict.fromkeys(step.path for step in plan.steps if not step.of_module):
+        if kernel.exists(path) and not kernel.writable(path):
             raise RefusedError(
-                "no permission to write", where=step.path, remedy="run as root (become: true), with /sys writable"
+                "no permission to write", where=path, remedy="run as root (become: true), with /sys writable"
             )
 
 
@@ -208,28 +211,60 @@ def _take(
     steady: set[str] = set()
     refuse_new_users(kernel, steps, outcome.after)
     looked_at = {steps[0].pf}
-    for step in steps:
-        if any(failure.step.device == step.device for failure in failures):
-            continue
-        if step.disrupts and step.pf not in looked_at:
+    left = list(steps)
+    while left:
+        step = left[0]
+        together = _together(left)
+        if step.pf not in looked_at and any(one.disrupts for one in together):
             # The PFs before it took seconds, in which kubelet may have given one of its VFs to a pod.
             try:
-                refuse_new_users(kernel, [one for one in steps if one.pf == step.pf], outcome.after)
+                refuse_new_users(kernel, [one for one in left if one.pf == step.pf], outcome.after)
             except RefusedError as error:
                 raise ApplyError([Failure(step, error), *failures], outcome.steps, ()) from None
             looked_at.add(step.pf)
-        try:
-            take(kernel, step, seconds)
-        except NodeError as error:
-            if step.of_vf and step.pf not in steady and not isinstance(error, WriteTimeout):
-                if _goes_and_comes(kernel, step.device):
-                    break
-                steady.add(step.pf)
-            failures.append(Failure(step, _with_holders(error, step, outcome.after)))
-            if not step.of_vf or isinstance(error, WriteTimeout):
-                raise _roll_back(kernel, read, failures, outcome, seconds) from None
+        count, why = _take_together(kernel, together, seconds)
+        outcome.steps += left[:count]
+        del left[:count]
+        if why is None:
             continue
-        outcome.steps.append(step)
+        step = left[0]
+        if step.of_vf and step.pf not in steady and not isinstance(why, WriteTimeout):
+            if _goes_and_comes(kernel, step.device):
+                break
+            steady.add(step.pf)
+        failures.append(Failure(step, _with_holders(why, step, outcome.after)))
+        if not step.of_vf or isinstance(why, WriteTimeout):
+            raise _roll_back(kernel, read, failures, outcome, seconds)
+        left = [one for one in left if one.device != step.device]
+
+
+def _together(steps: t.Sequence[Step]) -> t.Sequence[Step]:
+    """The first of the steps, and where it is of a VF, those after it that are of VFs of the same PF."""
+    first = steps[0]
+    if not first.of_vf:
+        return steps[:1]
+    return list(itertools.takewhile(lambda step: step.of_vf and step.pf == first.pf, steps))
+
+
+def _take_together(kernel: Kernel, steps: t.Sequence[Step], seconds: float) -> tuple[int, NodeError | None]:
+    """Take the steps of `_together` in turn, up to the first that fails: how many were taken, and why that one was not."""
+    count = 0
+    try:
+        if steps[0].of_vf:
+            writes = [
+                Write(step.path, step.value, step.shows, "" if step.after == NONE else step.after) for step in steps
+            ]
+            count, refusal = kernel.write_each(writes, seconds)
+            if isinstance(refusal, WriteTimeout):
+                raise refusal
+            if count == len(steps):
+                return count, None
+            _prove(kernel, steps[count], refusal)
+        else:
+            take(kernel, steps[0], seconds)
+    except NodeError as error:
+        return count, error
+    return count + 1, None
 
 
 def _goes_and_comes(kernel: Kernel, address: str) -> bool:
@@ -279,7 +314,11 @@ def take(kernel: Kernel, step: Step, seconds: float) -> None:
     if step.action is Action.UNLOAD_MODULE:
         kernel.unload_module(step.device, seconds)
         return
-    refusal = _write(kernel, step, seconds)
+    _prove(kernel, step, _write(kernel, step, seconds))
+
+
+def _prove(kernel: Kernel, step: Step, refusal: OSError | None) -> None:
+    """Read the step back; raises NodeError where it has not come about."""
     found = _read_back(kernel, step)
     # At boot udev binds the same drivers: what counts is the state, not who brought it about.
     if _same(step, found) and not (refusal and _is_in_vain(kernel, step)):
@@ -310,7 +349,7 @@ def _read_back(kernel: Kernel, step: Step) -> str:
         return NONE
     if step.action is Action.VF_COUNT and found.isdigit():
         return str(_vfs_there(kernel, step.device, int(found)))
-    return NONE if found in ("", "(null)") else found
+    return NONE if found in NOTHING else found
 
 
 def _vfs_there(kernel: Kernel, address: str, count: int) -> int:

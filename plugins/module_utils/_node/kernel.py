@@ -12,16 +12,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
-import select
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 import typing as t
 
+from .child import Child, NotAnswered, StillBlocked, clean, last, read_once
 from .errors import NodeError, RefusedError, WriteTimeout
 from .paths import COMMAND_DIRECTORIES, DEVICES
 from .pods import NO_PODS, Assignments, Pods
@@ -42,6 +40,15 @@ The files of a QAT driver's own group are treated alike, since what a driver loc
 """
 
 
+class Write(t.NamedTuple):
+    """One write of several. `shows` is the file or link that tells whether it took, and `after` what that says then, if anything."""
+
+    path: str
+    value: str
+    shows: str
+    after: str
+
+
 class Kernel(t.Protocol):
     """What the engine may ask of a kernel. Paths are absolute and begin with /sys, /proc or /dev."""
 
@@ -60,11 +67,14 @@ class Kernel(t.Protocol):
         Raises OSError with the kernel's errno, or WriteTimeout when the call has not returned after `seconds`.
         """
 
+    def write_each(self, writes: t.Sequence[Write], seconds: float) -> tuple[int, OSError | WriteTimeout | None]:
+        """Make the writes in turn, up to the first that does not take: how many took, and what `write` would raise for that one.
+
+        None where no write failed, so also for one that the kernel accepted without doing it. `seconds` is the time for each.
+        """
+
     def list(self, path: str) -> t.Sequence[str]:
         """The names in a directory, sorted. Raises OSError."""
-
-    def target(self, path: str) -> str:
-        """What a symbolic link says, unresolved. Raises OSError."""
 
     def link(self, path: str) -> str:
         """The last component of a symbolic link's target. Raises OSError."""
@@ -90,6 +100,9 @@ class Kernel(t.Protocol):
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
 
+    def open_files(self) -> t.Iterator[tuple[int, str]]:
+        """The process id and the target of every open descriptor that this process may see."""
+
     def pods(self) -> Assignments:
         """Which devices Kubernetes has given to pods."""
 
@@ -102,25 +115,25 @@ class LiveKernel:
     ) -> None:
         """Without `pods` nobody is asked for them: kubelet's own device plugin must not wait for kubelet."""
         self._pods = pods
-        self._roots = (("/sys", sysfs_root), ("/proc", proc_root), ("/dev", dev_root))
-        self._proxy: _Proxy | None = None
+        self._roots = {"sys": sysfs_root.rstrip("/"), "proc": proc_root.rstrip("/"), "dev": dev_root.rstrip("/")}
+        self._child: Child | None = None
         self._left_behind: dict[int, str] = {}
         """Children that were given up, by process id, and the device that the kernel holds them up at, where it is known."""
         self._fetched: dict[str, tuple[int, str]] = {}
         self._log: _Log | None = None
 
     def _at(self, path: str) -> str:
-        for prefix, root in self._roots:
-            if path == prefix or path.startswith(prefix + "/"):
-                return root.rstrip("/") + path[len(prefix) :] or "/"
-        raise ValueError(f"{path} is not below /sys, /proc or /dev")
+        name, slash, rest = path[1:].partition("/")
+        if not path.startswith("/") or name not in self._roots:
+            raise ValueError(f"{path} is not below /sys, /proc or /dev")
+        return f"{self._roots[name]}{slash}{rest}" or "/"
 
     def read(self, path: str) -> str:
         if not may_block(path):
-            return _clean(_read_once(self._at(path)))
+            return clean(read_once(self._at(path)))
         if path not in self._fetched:
             self._fetch([path], READ_SECONDS)
-        return _clean(_result(self._fetched.pop(path), path))
+        return clean(_result(self._fetched.pop(path), path))
 
     def expect(self, paths: t.Sequence[str]) -> None:
         self._fetched.clear()
@@ -133,53 +146,73 @@ class LiveKernel:
         left to be read one by one.
         """
         held_up = self._held_up(paths, patience)
-        left = paths
-        while True:
-            self._fetched.update((path, (errno.ETIMEDOUT, "")) for path in left if device_of(path) in held_up)
-            left = [path for path in left if device_of(path) not in held_up]
-            if not left:
-                return
+        left = self._without(held_up, paths)
+        while left:
             try:
                 answers = self._ask("read", [self._at(path) for path in left], READ_SECONDS)
-            except _StillBlocked as blocked:
-                answers = blocked.answers
-                self._left_behind[blocked.pid] = device_of(left[len(answers)])
-                held_up.add(self._left_behind[blocked.pid])
+            except StillBlocked as blocked:
+                silent = device_of(left[blocked.reached])
+                self._left_behind[blocked.pid] = silent
+                # What it read before is lost with it, and can be read again.
+                left = [*left[: blocked.reached], *self._without({silent}, left[blocked.reached :])]
+                continue
             except OSError as error:
                 if len(paths) == 1:
                     self._fetched[paths[0]] = (error.errno or errno.EIO, "")
                 return
-            self._fetched.update(zip(left, answers))
-            left = left[len(answers) :]
+            self._fetched.update((path, (code, text)) for path, (code, text) in zip(left, answers))
+            return
+
+    def _without(self, silent: t.Collection[str], paths: t.Sequence[str]) -> list[str]:
+        """Those of the files whose device is not silent; the others are noted as not answering."""
+        self._fetched.update((path, (errno.ETIMEDOUT, "")) for path in paths if device_of(path) in silent)
+        return [path for path in paths if device_of(path) not in silent]
 
     def write(self, path: str, value: str, seconds: float) -> None:
+        self._begin_to_write()
+        shows = path if may_block(path) else ""
+        try:
+            _took, code, found = self._ask("write", [self._order(Write(path, value, shows, value))], seconds)
+        except NotAnswered as error:
+            raise _as_write(error, path, value, seconds) from None
+        if shows:
+            self._fetched[path] = (found[0], found[1])
+        _result((code, ""), path)
+
+    def write_each(self, writes: t.Sequence[Write], seconds: float) -> tuple[int, OSError | WriteTimeout | None]:
+        self._begin_to_write()
+        try:
+            took, code, _found = self._ask("write", [self._order(one) for one in writes], seconds)
+        except NotAnswered as error:
+            at = writes[error.reached]
+            return error.reached, _as_write(error, at.path, at.value, seconds)
+        except OSError as error:
+            return 0, error
+        refused = took < len(writes) and code
+        return took, OSError(code, os.strerror(code), writes[took].path) if refused else None
+
+    def _begin_to_write(self) -> None:
         if self._log is None:
             self._log = _Log(self._at("/dev/kmsg"))
         self._log.forget()
         self._fetched.clear()  # what was read before a write may no longer be so
-        try:
-            written, *read_back = self._ask("write", [self._at(path), value + "\n"], seconds)
-        except _StillBlocked as blocked:
-            raise WriteTimeout(
-                f"writing {value!r} has not returned after {seconds:g} seconds",
-                where=path,
-                remedy=f"process {blocked.pid} stays in the kernel until the device lets go",
-            ) from None
-        self._fetched.update((path, answer) for answer in read_back)
-        _result(written, path)
 
-    def _ask(self, operation: str, words: t.Sequence[str], seconds: float) -> list[tuple[int, str]]:
-        """Raises _StillBlocked, or another OSError where there is no child to ask."""
+    def _order(self, write: Write) -> Write:
+        """The write as the child is told of it."""
+        return Write(self._at(write.path), write.value + "\n", write.shows and self._at(write.shows), write.after)
+
+    def _ask(self, operation: str, work: t.Sequence[t.Any], seconds: float) -> t.Any:
+        """Raises NotAnswered, or another OSError where there is no child to ask."""
         self._reap()
         try:
-            if self._proxy is None:
-                self._proxy = _Proxy()
-            return self._proxy.ask(operation, words, seconds)
+            if self._child is None:
+                self._child = Child()
+            return self._child.ask(operation, work, seconds)
         except OSError:
-            if self._proxy is not None:
-                self._proxy.let_go()
-                self._left_behind[self._proxy.pid] = ""
-                self._proxy = None
+            if self._child is not None:
+                self._child.let_go()
+                self._left_behind[self._child.pid] = ""
+                self._child = None
             raise
 
     def _held_up(self, paths: t.Sequence[str], patience: float) -> set[str]:
@@ -202,11 +235,8 @@ class LiveKernel:
     def list(self, path: str) -> t.Sequence[str]:
         return sorted(os.listdir(self._at(path)))
 
-    def target(self, path: str) -> str:
-        return os.readlink(self._at(path))
-
     def link(self, path: str) -> str:
-        return os.path.basename(self.target(path))
+        return last(os.readlink(self._at(path)))
 
     def exists(self, path: str) -> bool:
         return os.path.exists(self._at(path))
@@ -234,6 +264,18 @@ class LiveKernel:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def open_files(self) -> t.Iterator[tuple[int, str]]:
+        # There may be a hundred thousand, so nothing else is done for each.
+        processes = self._at("/proc")
+        for name in filter(str.isdigit, _names(processes)):
+            directory = f"{processes}/{name}/fd/"
+            for descriptor in _names(directory):
+                try:
+                    target = os.readlink(directory + descriptor)
+                except OSError:
+                    continue  # closed since the directory was listed
+                yield int(name), target
 
     def pods(self) -> Assignments:
         return self._pods.assignments() if self._pods else NO_PODS
@@ -280,10 +322,10 @@ class LiveKernel:
         if self._log is not None:
             self._log.close()
             self._log = None
-        if self._proxy is not None:
-            self._proxy.let_go()
-            os.waitpid(self._proxy.pid, 0)
-            self._proxy = None
+        if self._child is not None:
+            self._child.let_go()
+            os.waitpid(self._child.pid, 0)
+            self._child = None
         self._reap()
 
 
@@ -345,6 +387,14 @@ def _command(name: str) -> str:
     return shutil.which(name, path=path) or name
 
 
+def _names(directory: str) -> t.Sequence[str]:
+    """What is in a directory; nothing where it is gone, or another user's."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return ()
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -391,87 +441,14 @@ def _remedy(said: str) -> str:
     return "see the kernel's log, and that the module belongs to the running kernel"
 
 
-class _StillBlocked(TimeoutError):
-    """Child `pid` has not answered in time; `answers` are those that it gave before."""
-
-    def __init__(self, pid: int, answers: t.Sequence[tuple[int, str]]) -> None:
-        super().__init__(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-        self.pid = pid
-        self.answers = list(answers)
-
-
-class _Proxy:
-    """A child process that touches the files on which the kernel can block, where no signal reaches a process.
-
-    One child serves all requests, so a request costs no fork. A child that does not answer in time is left behind: it ends by
-    itself when the kernel lets it go, and it holds none of the parent's pipes open meanwhile. Raises OSError where it cannot be made.
-    """
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        try:
-            self.pid = os.fork()
-        except OSError:
-            ours.close()
-            theirs.close()
-            raise
-        if self.pid == 0:
-            ours.close()
-            _serve(theirs)
-        theirs.close()
-        self._socket = ours
-        self._answers = ours.makefile("rb")
-
-    def ask(self, operation: str, words: t.Sequence[str], seconds: float) -> list[tuple[int, str]]:
-        """For each thing asked, 0 and what was read, or an errno; raises _StillBlocked where one takes longer than `seconds`.
-
-        `words` are the paths to read, or the path to write to and the text; a file that is not only written comes back with what it
-        then says, which saves whoever reads it back a request. Raises another OSError where the child is no more.
-        """
-        self._socket.settimeout(seconds)
-        expected = len(words) if operation == "read" else 1 + may_block(words[0])
-        answers: list[tuple[int, str]] = []
-        try:
-            self._socket.sendall(json.dumps([operation, words]).encode() + b"\n")
-            while len(answers) < expected:
-                line = self._answers.readline()
-                if not line:
-                    raise OSError(errno.EIO, "the process that was asked has ended")
-                code, text = json.loads(line)
-                answers.append((int(code), str(text)))
-        except socket.timeout:
-            raise _StillBlocked(self.pid, answers) from None
-        return answers
-
-    def let_go(self) -> None:
-        """Close our end, at which the child ends as soon as it can."""
-        self._answers.close()
-        self._socket.close()
-
-
-def _serve(requests: socket.socket) -> t.NoReturn:
-    """The child: one request a line, one answer back, until the parent closes its end."""
-    try:
-        os.setsid()
-        _close_all_but(requests.fileno())
-        with requests.makefile("rb") as lines:
-            for line in lines:
-                for answer in _answers(requests, *json.loads(line)):
-                    requests.sendall(json.dumps(answer).encode() + b"\n")
-    finally:
-        os._exit(0)
-
-
-def _answers(requests: socket.socket, operation: str, words: t.Sequence[str]) -> t.Iterator[tuple[int, str]]:
-    """One by one, so that the parent knows which file the kernel blocks on."""
-    if operation == "read":
-        yield from (_attempt(_read_once, path) for path in words)
-        return
-    path, text = words
-    yield _attempt(_write_once, path, text)
-    # A parent that has given up waits for nothing, and reading may block in its turn.
-    if may_block(path) and not select.select([requests], [], [], 0)[0]:
-        yield _attempt(_read_once, path)
+def _as_write(error: NotAnswered, path: str, value: str, seconds: float) -> OSError | WriteTimeout:
+    if not isinstance(error, StillBlocked):
+        return error
+    return WriteTimeout(
+        f"writing {value!r} has not returned after {seconds:g} seconds",
+        where=path,
+        remedy=f"process {error.pid} stays in the kernel until the device lets go",
+    )
 
 
 def _has_ended(pid: int) -> bool:
@@ -481,13 +458,6 @@ def _has_ended(pid: int) -> bool:
         return True
 
 
-def _attempt(work: t.Callable[..., str], *words: str) -> tuple[int, str]:
-    try:
-        return 0, work(*words)
-    except OSError as error:
-        return error.errno or errno.EIO, ""
-
-
 def _result(answer: tuple[int, str], path: str) -> str:
     code, text = answer
     if code:
@@ -495,49 +465,12 @@ def _result(answer: tuple[int, str], path: str) -> str:
     return text
 
 
-_PIECE = 65536
-
-
 def may_block(path: str) -> bool:
     """Whether the kernel can make whoever reads the file wait, for as long as a removal takes."""
-    return os.path.basename(path) in _LOCKED_FILES or os.path.dirname(path).endswith("/qat")
+    directory, _slash, name = path.rpartition("/")
+    return name in _LOCKED_FILES or directory.endswith("/qat")
 
 
 def device_of(path: str) -> str:
     """The directory of the PCI function whose file this is."""
     return "/".join(path.split("/", 6)[:6])
-
-
-def _clean(text: str) -> str:
-    return text.replace("\0", "").strip()
-
-
-def _read_once(path: str) -> str:
-    # Hundreds of small files are read at a time, for which open() takes several times as long.
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return b"".join(iter(lambda: os.read(descriptor, _PIECE), b"")).decode("utf-8", "replace")
-    finally:
-        os.close(descriptor)
-
-
-def _write_once(path: str, text: str) -> str:
-    descriptor = os.open(path, os.O_WRONLY)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
-    return ""
-
-
-def _close_all_but(kept: int) -> None:
-    """Let go of everything inherited: whoever reads this process's output must not wait for a child stuck in the kernel."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
-    for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
-        if descriptor > 2 and descriptor != kept:
-            # The listing's own descriptor is gone by now.
-            with contextlib.suppress(OSError):
-                os.close(descriptor)

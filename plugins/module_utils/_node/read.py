@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+from .child import NOTHING
 from .families import Family, family_of_pf, is_qat_vf
 from .kernel import Kernel, device_of, may_block, no_devices
 from .paths import DEVICES, DRIVERS, IOMMU_GROUPS, MODULES, OSRELEASE, device_file, qat_file
@@ -150,7 +151,7 @@ class _Reader:
             vendor_id=vendor_id,
             device_id=device_id,
             driver=driver,
-            override=None if override in (None, "", "(null)") else override,
+            override=None if override is None or override in NOTHING else override,
             iommu_group=group,
             numa_node=-1 if numa_node is None else numa_node,
             pf_address=pf_address,

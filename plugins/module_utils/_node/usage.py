@@ -46,13 +46,12 @@ class Holders:
 
 def read_holders(kernel: Kernel) -> Holders:
     """Looks through the descriptors of every process, those of other users being seen by root only, and asks for the pods."""
-    by_node: dict[str, list[Holder]] = {}
-    for name in _names(kernel, "/proc"):
-        if not name.isdigit():
-            continue
-        for node in _open_nodes(kernel, name):
-            by_node.setdefault(node, []).append(_holder(kernel, int(name)))
-    return Holders({node: tuple(holders) for node, holders in by_node.items()}, kernel.pods())
+    by_node: dict[str, set[int]] = {}
+    for pid, target in kernel.open_files():
+        if target.startswith(VFIO + "/") and target != VFIO + "/vfio":
+            by_node.setdefault(target, set()).add(pid)
+    holders = {pid: _holder(kernel, pid) for pid in set().union(*by_node.values())}
+    return Holders({node: tuple(holders[pid] for pid in sorted(pids)) for node, pids in by_node.items()}, kernel.pods())
 
 
 def without_pods(node: Node, pods: t.Collection[str]) -> Node:
@@ -79,19 +78,6 @@ def _without_pods(holders: tuple[Holder, ...], pods: t.Collection[str]) -> tuple
     return tuple(holder for holder in holders if not holder.pid and holder.pod not in pods)
 
 
-def _open_nodes(kernel: Kernel, pid: str) -> set[str]:
-    directory = f"/proc/{pid}/fd"
-    nodes = set()
-    for descriptor in _names(kernel, directory):
-        try:
-            target = kernel.target(f"{directory}/{descriptor}")
-        except OSError:
-            continue  # closed since the directory was listed
-        if target.startswith(VFIO + "/") and target != VFIO + "/vfio":
-            nodes.add(target)
-    return nodes
-
-
 def _holder(kernel: Kernel, pid: int) -> Holder:
     return Holder(
         pid,
@@ -104,13 +90,6 @@ def container_id(cgroup: str) -> str:
     """The id of the container in a /proc/PID/cgroup text: the last 64-digit hexadecimal number, as every runtime writes it."""
     found = _CONTAINER_ID.findall(cgroup)
     return found[-1] if found else ""
-
-
-def _names(kernel: Kernel, path: str) -> t.Sequence[str]:
-    try:
-        return kernel.list(path)
-    except OSError:
-        return []
 
 
 def _text(kernel: Kernel, path: str) -> str:

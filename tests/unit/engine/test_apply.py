@@ -17,6 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.apply import (
     take,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Write
 from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan
 from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
@@ -218,6 +219,24 @@ def test_what_somebody_else_has_done_meanwhile_is_no_error(done: Step) -> None:
     kernel = gen4()
     kernel.fail_writes("*", errno.EBUSY)
     take(kernel, done, 1)
+
+
+def test_a_vf_that_somebody_binds_right_after_the_kernel_refused_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At boot udev does it. The writes of the VFs after it are made all the same."""
+    kernel = gen4(vfs=())
+    write_each = kernel.write_each
+
+    def refused_once(writes: t.Sequence[Write], seconds: float) -> tuple[int, OSError | WriteTimeout | None]:
+        monkeypatch.setattr(kernel, "write_each", write_each)
+        assert write_each(writes[:2], seconds) == (2, None)
+        return 1, OSError(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(kernel, "write_each", refused_once)
+    outcome = apply(kernel, {})
+    assert [one.driver for one in read_node(kernel).qat[0].vfs] == ["vfio-pci"] * 2
+    assert told(outcome.steps)[-4:] == [
+        f"{action} {address}: (none) -> vfio-pci" for address in (VF0, VF1) for action in ("override", "bind")
+    ]
 
 
 def test_fewer_vfs_than_promised() -> None:

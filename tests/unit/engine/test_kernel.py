@@ -21,7 +21,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node import kernel as kernel_module
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError, WriteTimeout
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel, Write
 
 DEVICE = "/sys/bus/pci/devices/0000:6b:00.0"
 OTHER = "/sys/bus/pci/devices/0000:70:00.0"
@@ -55,6 +55,22 @@ def tree(tmp_path: Path) -> t.Iterator[Tree]:
     one = Tree(tmp_path)
     yield one
     one.kernel.close()
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The process ids of the children, in the order in which they are made."""
+    made: list[int] = []
+    fork = os.fork
+
+    def counted() -> int:
+        pid = fork()
+        if pid:
+            made.append(pid)
+        return pid
+
+    monkeypatch.setattr(os, "fork", counted)
+    return made
 
 
 # Files.
@@ -96,7 +112,6 @@ def test_passes_on_why_a_file_cannot_be_read(tree: Tree, name: str) -> None:
 
 def test_links(tree: Tree) -> None:
     tree.at(f"{DEVICE}/driver").symlink_to("../../../../bus/pci/drivers/4xxx")
-    assert tree.kernel.target(f"{DEVICE}/driver") == "../../../../bus/pci/drivers/4xxx"
     assert tree.kernel.link(f"{DEVICE}/driver") == "4xxx"
     assert not tree.kernel.exists(f"{DEVICE}/driver")
     assert tree.kernel.exists(DEVICE)
@@ -108,6 +123,23 @@ def test_writable(tree: Tree) -> None:
     tree.file(f"{DEVICE}/sriov_numvfs")
     assert tree.kernel.writable(f"{DEVICE}/sriov_numvfs")
     assert not tree.kernel.writable(f"{DEVICE}/gone")
+
+
+def test_open_files_are_those_of_every_process_that_may_be_seen(tree: Tree) -> None:
+    """What has ended since it was listed is left out; and so is what is no process."""
+    for place, target in {
+        "7/fd/0": "/dev/null",
+        "7/fd/4": "/dev/vfio/12",
+        "8/fd/3": "anon_inode:[vfio-device]",
+    }.items():
+        at = tree.at(f"/proc/{place}")
+        at.parent.mkdir(parents=True, exist_ok=True)
+        at.symlink_to(target)
+    tree.file("/proc/7/fd/9")
+    tree.file("/proc/9/comm", b"ended\n")
+    tree.file("/proc/irq/fd/3")
+    expected = [(7, "/dev/null"), (7, "/dev/vfio/12"), (8, "anon_inode:[vfio-device]")]
+    assert sorted(tree.kernel.open_files()) == expected
 
 
 # Writes.
@@ -188,6 +220,145 @@ def test_a_process_left_behind_ends_when_the_kernel_lets_it_go(tree: Tree) -> No
         time.sleep(0.02)
 
 
+def test_what_is_read_back_is_what_the_file_says(tree: Tree) -> None:
+    """Nothing is made of a null pointer, nor of a file that cannot be read."""
+    tree.file(f"{DEVICE}/driver_override", b"\n")
+    tree.kernel.write(f"{DEVICE}/driver_override", "(null)", 5)
+    assert tree.kernel.read(f"{DEVICE}/driver_override") == "(null)"
+    with pytest.raises(FileNotFoundError):
+        tree.kernel.write(f"{DEVICE}/qat/state", "up", 5)
+    with pytest.raises(FileNotFoundError):
+        tree.kernel.read(f"{DEVICE}/qat/state")
+
+
+# Several writes.
+
+
+def overrides(tree: Tree, *devices: str) -> list[Write]:
+    """One write for each device, to a file that is there."""
+    for device in devices:
+        tree.file(f"{device}/driver_override", b"\n")
+    return [
+        Write(f"{device}/driver_override", "vfio-pci", f"{device}/driver_override", "vfio-pci") for device in devices
+    ]
+
+
+def texts(tree: Tree, writes: t.Iterable[Write]) -> list[str]:
+    return [tree.at(one.path).read_text() for one in writes]
+
+
+THREE = [f"/sys/bus/pci/devices/0000:6b:00.{number}" for number in range(1, 4)]
+
+
+def test_writes_several_in_turn(tree: Tree) -> None:
+    writes = overrides(tree, *THREE)
+    assert tree.kernel.write_each(writes, 5) == (3, None)
+    assert texts(tree, writes) == ["vfio-pci\n"] * 3
+    assert tree.kernel.write_each([], 5) == (0, None)
+
+
+def test_several_writes_show_in_links_and_files(tree: Tree) -> None:
+    """A driver's file is written and the device's link tells; an override that is no more prints a null pointer."""
+    first, second, third = THREE
+    tree.file(f"{first}/bind")
+    tree.at(f"{first}/driver").symlink_to("../../drivers/vfio-pci")
+    tree.file(f"{second}/unbind")
+    tree.file(f"{third}/control")
+    tree.file(f"{third}/driver_override", b"(null)\n")
+    writes = [
+        Write(f"{first}/bind", "0000:6b:00.1", f"{first}/driver", "vfio-pci"),
+        Write(f"{second}/unbind", "0000:6b:00.2", f"{second}/driver", ""),
+        Write(f"{third}/control", "", f"{third}/driver_override", ""),
+    ]
+    assert tree.kernel.write_each(writes, 5) == (3, None)
+    assert texts(tree, writes) == ["0000:6b:00.1\n", "0000:6b:00.2\n", "\n"]
+
+
+def test_several_writes_end_at_the_first_that_fails(tree: Tree) -> None:
+    writes = overrides(tree, *THREE)
+    tree.at(writes[1].path).unlink()
+    count, refusal = tree.kernel.write_each(writes, 5)
+    assert (count, str(refusal)) == (1, f"[Errno 2] No such file or directory: '{writes[1].path}'")
+    assert [tree.at(writes[number].path).read_text() for number in (0, 2)] == ["vfio-pci\n", "\n"]
+
+
+def test_several_writes_end_at_the_first_without_effect(tree: Tree) -> None:
+    writes = overrides(tree, *THREE)
+    tree.file(writes[1].path, b"0123456789")
+    assert tree.kernel.write_each(writes, 5) == (1, None)
+    assert texts(tree, writes) == ["vfio-pci\n", "vfio-pci\n9", "\n"]
+
+
+def test_several_writes_go_on_where_another_has_done_what_fails(tree: Tree) -> None:
+    first, second, _third = THREE
+    tree.file(f"{first}/driver_override", b"vfio-pci\n")
+    writes = overrides(tree, second)
+    gone = Write(f"{first}/bind", "0000:6b:00.1", f"{first}/driver_override", "vfio-pci")
+    assert tree.kernel.write_each([gone, *writes], 5) == (2, None)
+    assert texts(tree, writes) == ["vfio-pci\n"]
+
+
+def test_the_one_of_several_writes_that_blocks_is_told(tree: Tree, children: list[int]) -> None:
+    """And those after it are not made, not even when the kernel lets the child go."""
+    writes = overrides(tree, *THREE)
+    tree.at(writes[1].path).unlink()
+    fifo = tree.fifo(writes[1].path)
+    with released(fifo):
+        count, error = tree.kernel.write_each(writes, 0.2)
+        assert count == 1
+        assert isinstance(error, WriteTimeout)
+        assert str(error) == (
+            f"{writes[1].path}: writing 'vfio-pci' has not returned after 0.2 seconds; "
+            f"process {children[0]} stays in the kernel until the device lets go"
+        )
+    os.waitid(os.P_PID, children[0], os.WEXITED | os.WNOWAIT)
+    assert [tree.at(writes[number].path).read_text() for number in (0, 2)] == ["vfio-pci\n", "\n"]
+
+
+def test_each_of_several_writes_has_its_own_time(tree: Tree) -> None:
+    files = [f"{DEVICE}/{name}" for name in ("first", "second", "third")]
+    fifos = [tree.fifo(name) for name in files]
+    writes = [Write(name, "1", f"{DEVICE}/driver", "") for name in files]
+
+    def read_in_turn() -> None:
+        for fifo in fifos:
+            time.sleep(0.8)
+            with fifo.open("rb") as pipe:
+                pipe.read()
+
+    reader = threading.Thread(target=read_in_turn)
+    reader.start()
+    assert tree.kernel.write_each(writes, 2.0) == (3, None)
+    reader.join()
+
+
+def test_a_child_that_is_killed_at_one_of_several_writes(tree: Tree, children: list[int]) -> None:
+    writes = overrides(tree, *THREE)
+    tree.at(writes[1].path).unlink()
+    fifo = tree.fifo(writes[1].path)
+    with released(fifo):
+        killer = threading.Timer(0.3, lambda: os.kill(children[0], signal.SIGKILL))
+        killer.start()
+        count, error = tree.kernel.write_each(writes, 20)
+        killer.join()
+    assert count == 1
+    assert isinstance(error, OSError)
+    assert error.errno == errno.EIO
+    assert tree.kernel.write_each([writes[0], writes[2]], 5) == (2, None)
+
+
+def test_several_writes_without_a_child(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = overrides(tree, *THREE)
+
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refused)
+    count, error = tree.kernel.write_each(writes, 5)
+    assert (count, error and error.args) == (0, (errno.EAGAIN, os.strerror(errno.EAGAIN)))
+    assert texts(tree, writes) == ["\n"] * 3
+
+
 # Reads that may block.
 
 
@@ -231,22 +402,6 @@ def test_fetching_gives_way_where_one_file_blocks(tree: Tree) -> None:
         assert tree.kernel.read(f"{DEVICE}/driver_override") == "vfio-pci"
         with pytest.raises(TimeoutError):
             tree.kernel.read(f"{DEVICE}/sriov_numvfs")
-
-
-@pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The process ids of the children, in the order in which they are made."""
-    made: list[int] = []
-    fork = os.fork
-
-    def counted() -> int:
-        pid = fork()
-        if pid:
-            made.append(pid)
-        return pid
-
-    monkeypatch.setattr(os, "fork", counted)
-    return made
 
 
 @pytest.mark.usefixtures("impatient")
