@@ -35,7 +35,7 @@ PEERS = ("driverctl", "dpdk")
 BUSES = [0x30 + 8 * number for number in range(8)]
 
 # How often each way is measured. The slowest takes minutes a run under emulation.
-RUNS = {"raw": 5, "engine": 5, "qatctl": 3, "driverctl": 3, "devbind": 3, "devbind_each": 1}
+RUNS = {"raw": 9, "engine": 9, "qatctl": 3, "driverctl": 3, "devbind": 3, "devbind_each": 1}
 # A forced call a VF looks at all of them each time: a quarter of an hour for 128.
 RUNS_OF_MANY = {"raw": 3, "engine": 3, "qatctl": 3, "driverctl": 1, "devbind": 1}
 NAMES = {
