@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -180,14 +181,22 @@ def test_only_the_pods_whose_vfs_go_are_evicted_and_the_node_comes_back(site: Si
 
 def test_a_kubelet_that_hears_of_it_later_is_waited_for(site: Site) -> None:
     site.give("default/one", VF0)
-    later: list[threading.Timer] = []
+    later: list[threading.Thread] = []
+
+    def hear(pod: JsonObject, told: int) -> None:
+        """Hear of it when asked for the second time."""
+        deadline = time.monotonic() + 60
+        while site.kubelet.fake.calls.count("v1.List") < told + 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        site.gone(pod)
 
     def gone(pod: JsonObject) -> None:
-        later.append(threading.Timer(6, site.gone, [pod]))
+        later.append(threading.Thread(target=hear, args=(pod, site.kubelet.fake.calls.count("v1.List"))))
         later[0].start()
 
     site.cluster.pod_gone = gone
     run = site.tasks(ROLE, node_devices=COMPRESSION)
+    later[0].join()
     assert run.code == 0, run.output
     assert site.kubelet.fake.pods == {}
     assert one(run, "Wait until kubelet has taken the VFs back").result["attempts"] > 1

@@ -174,6 +174,22 @@ def released(*fifos: Path) -> t.Iterator[None]:
             os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
 
 
+def kill_reader(fifo: Path, children: t.Sequence[int]) -> None:
+    """End the child that has opened the FIFO, for which this waits, and reads what nobody writes."""
+    with fifo.open("wb", buffering=0):
+        os.kill(children[0], signal.SIGKILL)
+        os.waitid(os.P_PID, children[0], os.WEXITED | os.WNOWAIT)
+
+
+def kill_writer_after(path: str, tree: Tree, children: t.Sequence[int]) -> None:
+    """End the child when it has written the file, and had the time to go on to the next."""
+    deadline = time.monotonic() + 20
+    while not tree.at(path).read_text().strip() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    os.kill(children[0], signal.SIGKILL)
+
+
 def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
     fifo = tree.fifo(f"{DEVICE}/sriov_numvfs")
     other = tree.file(f"{DEVICE}/driver_override")
@@ -197,7 +213,7 @@ def test_a_process_left_behind_holds_nothing_open(tree: Tree) -> None:
     reader, writer = os.pipe()
     with released(fifo):
         with tree.kernel.locked(1), pytest.raises(WriteTimeout) as caught:
-            tree.kernel.write(f"{DEVICE}/sriov_numvfs", "0", 0.2)
+            tree.kernel.write(f"{DEVICE}/sriov_numvfs", "0", 1.0)
         pid = re.search(r"process (\d+)", str(caught.value))
         assert pid is not None
         held = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid[1]}/fd")}
@@ -304,11 +320,11 @@ def test_the_one_of_several_writes_that_blocks_is_told(tree: Tree, children: lis
     tree.at(writes[1].path).unlink()
     fifo = tree.fifo(writes[1].path)
     with released(fifo):
-        count, error = tree.kernel.write_each(writes, 0.2)
+        count, error = tree.kernel.write_each(writes, 1.0)
         assert count == 1
         assert isinstance(error, WriteTimeout)
         assert str(error) == (
-            f"{writes[1].path}: writing 'vfio-pci' has not returned after 0.2 seconds; "
+            f"{writes[1].path}: writing 'vfio-pci' has not returned after 1 seconds; "
             f"process {children[0]} stays in the kernel until the device lets go"
         )
     os.waitid(os.P_PID, children[0], os.WEXITED | os.WNOWAIT)
@@ -322,13 +338,13 @@ def test_each_of_several_writes_has_its_own_time(tree: Tree) -> None:
 
     def read_in_turn() -> None:
         for fifo in fifos:
-            time.sleep(0.8)
+            time.sleep(1.5)
             with fifo.open("rb") as pipe:
                 pipe.read()
 
     reader = threading.Thread(target=read_in_turn)
     reader.start()
-    assert tree.kernel.write_each(writes, 2.0) == (3, None)
+    assert tree.kernel.write_each(writes, 4.0) == (3, None)
     reader.join()
 
 
@@ -337,7 +353,7 @@ def test_a_child_that_is_killed_at_one_of_several_writes(tree: Tree, children: l
     tree.at(writes[1].path).unlink()
     fifo = tree.fifo(writes[1].path)
     with released(fifo):
-        killer = threading.Timer(0.3, lambda: os.kill(children[0], signal.SIGKILL))
+        killer = threading.Thread(target=kill_writer_after, args=(writes[0].path, tree, children))
         killer.start()
         count, error = tree.kernel.write_each(writes, 20)
         killer.join()
@@ -468,7 +484,7 @@ def test_a_child_that_is_killed_at_its_work(tree: Tree, children: list[int]) -> 
     fifo = tree.fifo(names[0])
     tree.file(names[1], b"16\n")
     with released(fifo):
-        killer = threading.Timer(0.3, lambda: os.kill(children[0], signal.SIGKILL))
+        killer = threading.Thread(target=kill_reader, args=(fifo, children))
         killer.start()
         with pytest.raises(OSError, match="driver_override") as caught:
             tree.kernel.read(names[0])
