@@ -13,15 +13,14 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 import typing as t
 
 from .child import Child, NotAnswered, StillBlocked, clean, last, read_once
+from .commands import ModprobeFailed, modprobe, settle
 from .errors import NodeError, RefusedError, WriteTimeout
-from .paths import COMMAND_DIRECTORIES, DEVICES
+from .log import Log
+from .paths import DEVICES
 from .pods import NO_PODS, Assignments, Pods
 
 READ_SECONDS = 5.0
@@ -29,9 +28,6 @@ READ_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.02
 """How often to look whether a child has ended."""
-
-_HEARING_SECONDS = 0.2
-"""How long systemd may take to hear of an event that udev has handled."""
 
 _LOCKED_FILES = frozenset({"driver_override", "sriov_numvfs"})
 """Files that the kernel reads under the device's lock (drivers/pci/pci-sysfs.c, iov.c), which a removal that blocks holds too.
@@ -120,7 +116,7 @@ class LiveKernel:
         self._left_behind: dict[int, str] = {}
         """Children that were given up, by process id, and the device that the kernel holds them up at, where it is known."""
         self._fetched: dict[str, tuple[int, str]] = {}
-        self._log: _Log | None = None
+        self._log: Log | None = None
 
     def _at(self, path: str) -> str:
         name, slash, rest = path[1:].partition("/")
@@ -193,7 +189,7 @@ class LiveKernel:
 
     def _begin_to_write(self) -> None:
         if self._log is None:
-            self._log = _Log(self._at("/dev/kmsg"))
+            self._log = Log(self._at("/dev/kmsg"))
         self._log.forget()
         self._fetched.clear()  # what was read before a write may no longer be so
 
@@ -246,18 +242,18 @@ class LiveKernel:
 
     def has_module(self, name: str) -> bool:
         try:
-            _modprobe(["--dry-run", name], READ_SECONDS)
+            modprobe(["--dry-run", name], READ_SECONDS)
         except ModprobeFailed:
             return False
         return True
 
     def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
         self._fetched.clear()
-        _modprobe([name, *options], seconds)
+        modprobe([name, *options], seconds)
 
     def unload_module(self, name: str, seconds: float) -> None:
         self._fetched.clear()
-        _modprobe(["--remove", name], seconds)
+        modprobe(["--remove", name], seconds)
 
     def log(self, device: str) -> t.Sequence[str]:
         return self._log.lines(device) if self._log else ()
@@ -306,16 +302,7 @@ class LiveKernel:
 
     def settle(self, seconds: float) -> None:
         """Wait until udev has handled the events so far, at most `seconds`; where there is no udev, go on at once."""
-        with contextlib.suppress(FileNotFoundError, subprocess.TimeoutExpired):
-            subprocess.run(  # pylint: disable=ansible-bad-function
-                [_command("udevadm"), "settle", f"--timeout={seconds:.0f}"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=2 * seconds,
-                check=False,
-            )
-            time.sleep(_HEARING_SECONDS)
+        settle(seconds)
 
     def close(self) -> None:
         """End the child process, if one was started, and let go of the log."""
@@ -329,62 +316,11 @@ class LiveKernel:
         self._reap()
 
 
-class ModprobeFailed(NodeError):
-    """What modprobe said."""
-
-
-_WARNING = 4
-
-
-class _Log:
-    """The kernel's warnings and errors (Documentation/ABI/testing/dev-kmsg); none for those who may not read them."""
-
-    def __init__(self, path: str) -> None:
-        self._lines: list[str] = []
-        try:
-            self._descriptor: int | None = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            os.lseek(self._descriptor, 0, os.SEEK_END)
-        except OSError:
-            self._descriptor = None
-
-    def forget(self) -> None:
-        """Begin anew with what comes from now on."""
-        self._drain()
-        self._lines.clear()
-
-    def lines(self, device: str) -> list[str]:
-        """The messages that name the device, without the kernel's record header."""
-        self._drain()
-        return [line for line in self._lines if device in line]
-
-    def _drain(self) -> None:
-        while self._descriptor is not None:
-            try:
-                record = os.read(self._descriptor, 8192)
-            except BrokenPipeError:
-                continue  # records were overwritten before they were read; the next read gives the oldest that is left
-            except OSError:
-                return  # nothing more yet
-            header, _semicolon, message = record.decode("utf-8", "replace").partition(";")
-            if int(header.partition(",")[0]) & 7 <= _WARNING:
-                self._lines.append(message.partition("\n")[0])
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-
-
 def no_devices(error: OSError) -> NodeError:
     """What to say where there is no directory of PCI devices."""
     return NodeError(
         f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
     )
-
-
-def _command(name: str) -> str:
-    """The command's path; its name alone where there is none."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), *COMMAND_DIRECTORIES])
-    return shutil.which(name, path=path) or name
 
 
 def _names(directory: str) -> t.Sequence[str]:
@@ -401,44 +337,6 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _modprobe(arguments: t.Sequence[str], seconds: float) -> None:
-    """Run modprobe; its output goes to a file, since a process stuck in the kernel would hold a pipe open."""
-    name = next(argument for argument in arguments if not argument.startswith("-"))
-    with tempfile.TemporaryFile() as output:
-        try:
-            # The engine has no AnsibleModule, and run_command would wait for a process that no signal reaches.
-            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                [_command("modprobe"), *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-        except FileNotFoundError:
-            raise NodeError("the command modprobe is missing", where=name, remedy="install kmod on the node") from None
-        try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise WriteTimeout(
-                f"modprobe has not returned after {seconds:g} seconds",
-                where=name,
-                remedy=f"process {process.pid} stays in the kernel; see the kernel's log",
-            ) from None
-        if code:
-            output.seek(0)
-            said = " ".join(output.read().decode("utf-8", "replace").split())
-            raise ModprobeFailed(f"modprobe failed: {said or f'exit code {code}'}", where=name, remedy=_remedy(said))
-
-
-_UNSIGNED = ("Key was rejected", "Required key not available", os.strerror(errno.EPERM))
-"""What modprobe says of a module without the signature that Secure Boot or lockdown asks for (kernel/module/signing.c)."""
-
-
-def _remedy(said: str) -> str:
-    if any(words in said for words in _UNSIGNED):
-        return (
-            "the kernel takes only modules with a signature that it trusts (Secure Boot, lockdown): install the distribution's own "
-            "module, or sign this one"
-        )
-    return "see the kernel's log, and that the module belongs to the running kernel"
 
 
 def _as_write(error: NotAnswered, path: str, value: str, seconds: float) -> OSError | WriteTimeout:

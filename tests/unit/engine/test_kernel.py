@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node import kernel as kernel_module
+from ansible_collections.accel.qat.plugins.module_utils._node import commands
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
 from ansible_collections.accel.qat.tests.unit.engine.tree import DEVICE, Tree
@@ -178,7 +178,7 @@ def test_waits_for_udev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     LiveKernel().settle(7)
     assert called.read_text() == "settle --timeout=7\n"
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
-    monkeypatch.setattr(kernel_module, "COMMAND_DIRECTORIES", ())
+    monkeypatch.setattr(commands, "COMMAND_DIRECTORIES", ())
     LiveKernel().settle(7)
 
 

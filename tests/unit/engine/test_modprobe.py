@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node import kernel as kernel_module
+from ansible_collections.accel.qat.plugins.module_utils._node import commands
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
 from ansible_collections.accel.qat.tests.unit.engine.tree import DEVICE, Tree
@@ -24,7 +24,7 @@ def test_commands_are_found_where_the_connection_has_no_path_to_them(
     modprobe: t.Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called = modprobe("exit 0")
-    monkeypatch.setattr(kernel_module, "COMMAND_DIRECTORIES", (str(called.parent / "bin"),))
+    monkeypatch.setattr(commands, "COMMAND_DIRECTORIES", (str(called.parent / "bin"),))
     monkeypatch.setenv("PATH", "/bin")
     LiveKernel().unload_module("vfio_pci", 5)
     assert called.read_text() == "--remove vfio_pci\n"
@@ -112,7 +112,7 @@ def test_a_module_without_a_signature(modprobe: t.Callable[[str], Path], said: s
 
 def test_no_modprobe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(kernel_module, "COMMAND_DIRECTORIES", ())
+    monkeypatch.setattr(commands, "COMMAND_DIRECTORIES", ())
     with pytest.raises(NodeError) as caught:
         LiveKernel().unload_module("vfio_pci", 5)
     assert str(caught.value) == "vfio_pci: the command modprobe is missing; install kmod on the node"
