@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import typing as t
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._node import qatctl
+from ansible_collections.accel.qat.plugins.module_utils._node.families import is_qat_vf
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
     RULE,
     SELECT,
     WHEN_IN_USE,
     parse_configuration,
 )
+from ansible_collections.accel.qat.plugins.module_utils._node.services import SERVICES, resource_name
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 from ansible_collections.accel.qat.tools.checks.stages import STAGES
 
@@ -97,6 +100,20 @@ def test_examples_are_yaml_and_their_rules_are_sound(page: Path) -> None:
 
 def test_there_are_examples_of_rules() -> None:
     assert sum(len(list(rules_in(example))) for page in PAGES for example in examples(page)) >= 3
+
+
+def test_what_kubevirt_is_to_permit() -> None:
+    kubevirt, _machine = examples(CHECKOUT / "docs/virtual_machines.md")
+    for device in kubevirt["spec"]["configuration"]["permittedHostDevices"]["pciHostDevices"]:
+        assert is_qat_vf(*(int(number, 16) for number in device["pciVendorSelector"].split(":")))
+
+
+@each_page
+def test_resources_in_examples_are_those_of_services(page: Path) -> None:
+    blocks = "".join(re.findall(r"^```\w+\n(.*?)^```$", page.read_text(), re.M | re.S))
+    sets = (services for number in range(4) for services in itertools.combinations(SERVICES, number))
+    names = {resource_name(frozenset(services)) for services in sets}
+    assert set(re.findall(r"qat\.intel\.com/([a-z][a-z-]*)", blocks)) <= names
 
 
 # Tables.
