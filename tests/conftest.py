@@ -7,25 +7,49 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+PATIENCE = 300.0
+"""Seconds that processes which run tests side by side have to clear away, such as a cluster with its pods."""
+
+TOLD = pytest.StashKey[list[int]]()
+"""Whether this process was told to end: with the ids of those that it has told in its turn."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Handle SIGTERM, in this process and in those that run tests side by side."""
+    """Handle SIGTERM and ctrl-C, in this process and in those that run tests side by side."""
     has_workers = bool(config.getoption("numprocesses", None))
 
     def stop(_number: int, _frame: object) -> None:
-        # Once: a second one would cut the clearing away short.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if has_workers:
-            _tell_workers()
+        # Once: a second one would cut the clearing away short. Not SIG_IGN, which programs started from now on would inherit.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        config.stash[TOLD] = _tell_workers() if has_workers else []
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Wait for the processes that were told to end: xdist would have them killed after some seconds."""
+    deadline = time.monotonic() + PATIENCE
+    for pid in session.config.stash.get(TOLD, []):
+        while _runs(pid) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End, where xdist would have a process that was told to end wait for more to do."""
+    if TOLD in config.stash and hasattr(config, "workerinput"):
+        os._exit(pytest.ExitCode.INTERRUPTED)
 
 
 class Scheduling(LoadFileScheduling):
@@ -41,9 +65,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
-def _tell_workers() -> None:
-    """xdist kills its workers after some seconds, and does not tell them before."""
+def _tell_workers() -> list[int]:
+    """Tell the processes that xdist has started to end, which it would not; returns their ids."""
+    told = []
     for children in Path("/proc/self/task").glob("*/children"):
-        for pid in children.read_text().split():
+        for pid in map(int, children.read_text().split()):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGTERM)
+                os.kill(pid, signal.SIGTERM)
+                told.append(pid)
+    return told
+
+
+def _runs(pid: int) -> bool:
+    """Whether a child has not ended yet."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
+    except ChildProcessError:
+        return False

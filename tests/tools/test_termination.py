@@ -19,14 +19,14 @@ from ansible_collections.accel.qat.tools.checks.shell import TREE
 CONFTEST = """
 import time
 import pytest
-from ansible_collections.accel.qat.tests.conftest import pytest_configure
+from ansible_collections.accel.qat.tests.conftest import pytest_configure, pytest_sessionfinish, pytest_unconfigure
 
 @pytest.fixture
 def machine(request):
     machine = request.config.rootpath / f"machine-{request.node.name}"
     machine.touch()
     yield
-    time.sleep(0.5)
+    time.sleep(SECONDS)
     machine.unlink()
 """
 TESTS = """
@@ -49,9 +49,10 @@ def wait_for(true: Callable[[], bool], running: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_what_a_test_set_up_is_gone_after_sigterm(tmp_path: Path, workers: int) -> None:
-    (tmp_path / "conftest.py").write_text(CONFTEST)
+@pytest.mark.parametrize(("workers", "clears_for"), [(0, 0.5), (2, 11.0)], ids=["alone", "side by side"])
+def test_what_a_test_set_up_is_gone_after_sigterm(tmp_path: Path, workers: int, clears_for: float) -> None:
+    """Also what takes longer than the 5 seconds that xdist gives its workers undisturbed."""
+    (tmp_path / "conftest.py").write_text(CONFTEST.replace("SECONDS", str(clears_for)))
     (tmp_path / "test_it.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", f"--numprocesses={workers}", "-p", "no:cacheprovider"]
     # Nothing of the run that this is a part of.
