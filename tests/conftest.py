@@ -22,18 +22,16 @@ TOLD = pytest.StashKey[list[int]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Handle SIGTERM and ctrl-C, in this process and in those that run tests side by side."""
+    """Handle SIGTERM, in this process and in those that run tests side by side."""
     has_workers = bool(config.getoption("numprocesses", None))
 
     def stop(_number: int, _frame: object) -> None:
         # Once: a second one would cut the clearing away short. Not SIG_IGN, which programs started from now on would inherit.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: None)
         config.stash[TOLD] = _tell_workers() if has_workers else []
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    signal.signal(signal.SIGTERM, stop)
 
 
 @pytest.hookimpl(tryfirst=True)

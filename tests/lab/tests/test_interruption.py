@@ -17,7 +17,7 @@ from ansible_collections.accel.qat.tests.lab.qat_lab import machine
 
 CHECKOUT = Path(__file__).parents[3]
 SECONDS = 300.0
-"""What takes longer hangs; xdist waits for its workers for ten seconds."""
+"""What takes longer hangs."""
 
 
 def machines_of(pytest_process: int) -> list[str]:
