@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import tempfile
 import typing as t
 
 _SELINUX_LABEL = "security.selinux"
+_PREFIX = ".accel-qat-"
 
 
 def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:
@@ -19,35 +21,51 @@ def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def replace_file(path: str, content: bytes, mode: int = 0o644) -> None:
+def replace_file(path: str, content: bytes, mode: int = 0o644, keep: bool = True) -> None:
     """Put a new file in the place of the old one when all of it is on the disk. Raises OSError; then nothing has changed.
 
-    It keeps mode, owner and label of the old one; `mode` is for a file that was not there.
+    With `keep` it has mode, owner and label of the old one, and `mode` is for a file that was not there. Without, it has
+    `mode`, belongs to who runs this, and has the label that is usual in its directory.
     """
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
     # The name ends in no suffix that a boot loader reads, should a crash leave it behind.
-    descriptor, temporary = tempfile.mkstemp(prefix=".accel-qat-", dir=directory)
+    descriptor, temporary = tempfile.mkstemp(prefix=_PREFIX, dir=directory)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
-            _look_like(path, stream.fileno(), mode)
+            os.fchmod(stream.fileno(), mode)
+            if not keep:
+                # In a directory with the bit setgid it has that one's group.
+                os.fchown(stream.fileno(), os.geteuid(), os.getegid())
+            elif os.path.exists(path):
+                _look_like(path, stream.fileno())
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
-def _look_like(path: str, descriptor: int, mode: int) -> None:
-    """Give the new file mode, owner and SELinux label of the one it replaces."""
+def replace_link(path: str, target: str) -> None:
+    """Put a link to `target` in the place of a file or link. Raises OSError; then nothing has changed."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    # A name that nobody has; mkstemp makes files only.
+    aside = tempfile.mkdtemp(prefix=_PREFIX, dir=directory)
     try:
-        old = os.stat(path)
-    except FileNotFoundError:
-        os.fchmod(descriptor, mode)
-        return
+        os.symlink(target, f"{aside}/link")
+        os.replace(f"{aside}/link", path)
+    finally:
+        shutil.rmtree(aside)
+    sync_directory(directory)
+
+
+def _look_like(path: str, descriptor: int) -> None:
+    """Give the new file mode, owner and SELinux label of the one it replaces."""
+    old = os.stat(path)
     new = os.fstat(descriptor)
     os.fchmod(descriptor, old.st_mode & 0o7777)
     # FAT (an EFI system partition) has no owners and refuses the call.
@@ -61,7 +79,8 @@ def _look_like(path: str, descriptor: int, mode: int) -> None:
             raise
 
 
-def _sync_directory(path: str) -> None:
+def sync_directory(path: str) -> None:
+    """Have what was renamed or removed in a directory on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -213,8 +213,8 @@ def test_without_cdi_there_is_no_specification() -> None:
     found = unit()["Service"]
     assert steps(found)[1:] == [f"+rm -f {path}"]
     removed = load("tasks/teardown.yml")[2]
-    assert "__device_plugin_cdi_specification" in removed["loop"]
-    assert removed["ansible.builtin.file"] == {"path": "{{ item }}", "state": "absent"}
+    entry = {"path": "{{ __device_plugin_cdi_specification }}", "state": "absent"}
+    assert entry in removed["accel.qat.files"]["files"]
 
 
 @pytest.mark.parametrize(
@@ -226,19 +226,23 @@ def test_only_who_shall_reads_the_metrics(address: str, allowed: str | None) -> 
 
 
 @pytest.mark.parametrize(
-    ("mode", "own", "other"),
+    ("mode", "states"),
     [
-        ("unit", f"/etc/systemd/system/{UNIT}", [f"/run/systemd/system/{UNIT}"]),
-        (
-            "transient",
-            f"/run/systemd/system/{UNIT}",
-            [f"/etc/systemd/system/{UNIT}", f"/etc/systemd/system/multi-user.target.wants/{UNIT}"],
-        ),
+        ("unit", {"current": "link", "/etc": "present", "/etc wants": "link", "/run": "absent"}),
+        ("transient", {"current": "link", "/run": "present", "/etc wants": "absent", "/etc": "absent"}),
     ],
 )
-def test_each_mode_has_its_place_and_clears_the_other(mode: str, own: str, other: list[str]) -> None:
-    values: dict[str, t.Any] = {"device_plugin_mode": mode}
+def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[str, str]) -> None:
+    (task,) = (one["accel.qat.files"] for one in load("tasks/main.yml") if "accel.qat.files" in one)
     environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
+    omitted = object()
+    environment.globals["lookup"] = lambda _plugin, name: f"from {name}"
+    values: dict[str, t.Any] = {
+        **DEFAULTS,
+        "device_plugin_mode": mode,
+        "__device_plugin_chosen": "0.1.0",
+        "omit": omitted,
+    }
 
     def render(value: t.Any) -> t.Any:
         if isinstance(value, dict):
@@ -247,7 +251,25 @@ def test_each_mode_has_its_place_and_clears_the_other(mode: str, own: str, other
             return [render(one) for one in value]
         return environment.from_string(value).render(values)
 
-    for name in ("__device_plugin_unit", "__device_plugin_unit_link", "__device_plugin_paths"):
+    for name in (
+        "__device_plugin_unit",
+        "__device_plugin_unit_link",
+        "__device_plugin_units",
+        "__device_plugin_current",
+    ):
         values[name] = render(VARIABLES[name])
-    assert render(VARIABLES["__device_plugin_unit_path"]) == own
-    assert render(VARIABLES["__device_plugin_other_mode"]) == other
+    places = {
+        "current": values["__device_plugin_current"],
+        "/etc": f"/etc/systemd/system/{UNIT}",
+        "/etc wants": f"/etc/systemd/system/multi-user.target.wants/{UNIT}",
+        "/run": f"/run/systemd/system/{UNIT}",
+    }
+    entries = {
+        entry["path"]: {key: one for key, one in entry.items() if one is not omitted} for entry in render(task["files"])
+    }
+    found = {place: entries.pop(path) for place, path in places.items()}
+    assert entries == {}
+    assert {place: entry.get("state", "present") for place, entry in found.items()} == states
+    assert found["current"]["target"] == "0.1.0"
+    assert found["/etc" if mode == "unit" else "/run"]["content"] == f"from {UNIT}.j2"
+    assert found["/etc wants"].get("target") == (places["/etc"] if mode == "unit" else None)

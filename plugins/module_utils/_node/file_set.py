@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Files, links and directories that are brought about together: what is wanted, what is there, and the way between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import typing as t
+from dataclasses import dataclass
+
+from .errors import ConfigurationError, NodeError, RefusedError
+from .files import replace_file, replace_link, sync_directory
+
+State = t.Literal["present", "link", "directory", "absent"]
+Kind = t.Literal["file", "link", "directory", "absent", "something else"]
+
+STATES: tuple[State, ...] = t.get_args(State)
+
+# The option that says what is in it.
+_TEXT: t.Mapping[State, str] = {"present": "content", "link": "target"}
+_KIND: t.Mapping[State, Kind] = {"present": "file", "link": "link", "directory": "directory", "absent": "absent"}
+_MODE: t.Mapping[Kind, int] = {"file": 0o644, "directory": 0o755}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is wanted at a path. `text` is the content of a file, or where a link leads; others have none."""
+
+    path: str
+    state: State
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is at a path. `mode` are permission bits; it and `owner`, user and group id, are those of files and directories."""
+
+    kind: Kind
+    content: bytes = b""
+    mode: int = 0
+    owner: tuple[int, int] = (0, 0)
+
+    def is_wanted(self, entry: Entry) -> bool:
+        """Whether nothing is left to do. Files and directories belong to who runs this, and others may only read them."""
+        kind = _KIND[entry.state]
+        if (self.kind, self.content) != (kind, entry.text.encode()):
+            return False
+        return kind not in _MODE or (self.mode, self.owner) == (_MODE[kind], _owner())
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is wanted and not there, and what is there instead."""
+
+    entry: Entry
+    found: Found
+
+    def diff(self) -> dict[str, str]:
+        """The change as diff mode shows it."""
+        before, after = _shown(self.found), _shown(_as_found(self.entry))
+        if before == after:
+            before, after = _attributes(self.found), _attributes(_as_found(self.entry))
+        path = self.entry.path
+        return {"before_header": path, "after_header": path, "before": before, "after": after}
+
+
+def read_entries(items: t.Sequence[t.Mapping[str, t.Any]]) -> list[Entry]:
+    """The module's option `files` as entries. Raises ConfigurationError."""
+    entries: list[Entry] = []
+    for index, item in enumerate(items):
+        where = f"files[{index}]"
+        path, state = os.path.normpath(item["path"]), item["state"]
+        if not os.path.isabs(path):
+            raise ConfigurationError(
+                f"{item['path']} is relative", f"{where}.path", "name it from the root, with a leading /"
+            )
+        if path in (entry.path for entry in entries):
+            raise ConfigurationError(f"{path} is there already", f"{where}.path", "give each path once")
+        for option in _TEXT.values():
+            wants, has = _TEXT.get(state) == option, item[option] is not None
+            if wants and not has:
+                raise ConfigurationError("is missing", f"{where}.{option}", f"state {state} needs it")
+            if has and not wants:
+                raise ConfigurationError(f"means nothing with state {state}", f"{where}.{option}", "leave it out")
+        entries.append(Entry(path, state, item[_TEXT[state]] if state in _TEXT else ""))
+    return entries
+
+
+def plan(entries: t.Iterable[Entry]) -> list[Change]:
+    """What there is to change, in the order of the entries. Raises RefusedError where something else is in the way."""
+    changes = [Change(entry, look(entry)) for entry in entries]
+    changes = [change for change in changes if not change.found.is_wanted(change.entry)]
+    for change in changes:
+        _refuse_what_is_in_the_way(change)
+    return changes
+
+
+def look(entry: Entry) -> Found:
+    """What is at the path of an entry. A link to a directory is as good as one, where a directory is wanted. Raises NodeError."""
+    try:
+        status = os.lstat(entry.path)
+        if stat.S_ISLNK(status.st_mode) and entry.state == "directory" and os.path.isdir(entry.path):
+            status = os.stat(entry.path)
+        if stat.S_ISLNK(status.st_mode):
+            return Found("link", os.readlink(entry.path).encode())
+        mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+        if stat.S_ISDIR(status.st_mode):
+            return Found("directory", b"", mode, owner)
+        if not stat.S_ISREG(status.st_mode):
+            return Found("something else")
+        with open(entry.path, "rb") as stream:
+            return Found("file", stream.read(), mode, owner)
+    except (FileNotFoundError, NotADirectoryError):
+        return Found("absent")
+    except OSError as error:
+        raise NodeError(f"cannot be read: {error.strerror}", entry.path, "run as root") from error
+
+
+def carry_out(change: Change) -> None:
+    """Bring one about. A power cut leaves what was there or what is wanted. Raises NodeError."""
+    entry = change.entry
+    try:
+        if entry.state == "present":
+            replace_file(entry.path, entry.text.encode(), _MODE["file"], keep=False)
+        elif entry.state == "link":
+            replace_link(entry.path, entry.text)
+        elif entry.state == "directory":
+            os.makedirs(entry.path, mode=_MODE["directory"], exist_ok=True)
+            os.chown(entry.path, *_owner())
+            os.chmod(entry.path, _MODE["directory"])
+        else:
+            _remove(change)
+    except OSError as error:
+        remedy = "see that its file system has room and may be written"
+        raise NodeError(f"cannot be changed: {error.strerror}", entry.path, remedy) from error
+
+
+def _remove(change: Change) -> None:
+    path = change.entry.path
+    if change.found.kind == "directory":
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+    sync_directory(os.path.dirname(path))
+
+
+def _refuse_what_is_in_the_way(change: Change) -> None:
+    entry, kind = change.entry, change.found.kind
+    if entry.state == "absent":
+        return
+    wanted = _KIND[entry.state]
+    if kind == "something else" or (kind != "absent" and (kind == "directory") != (wanted == "directory")):
+        what = "neither file nor link nor directory" if kind == "something else" else f"a {kind}"
+        raise RefusedError(f"is {what}, not a {wanted}", entry.path, "move it away")
+    above = os.path.dirname(entry.path)
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise RefusedError("is no directory", above, f"move it away, since {entry.path} goes below it")
+
+
+def _owner() -> tuple[int, int]:
+    return os.geteuid(), os.getegid()
+
+
+def _as_found(entry: Entry) -> Found:
+    kind = _KIND[entry.state]
+    return Found(kind, entry.text.encode(), _MODE.get(kind, 0), _owner())
+
+
+def _shown(found: Found) -> str:
+    text = found.content.decode(errors="replace")
+    return {"file": text, "link": f"link to {text}\n", "absent": ""}.get(found.kind, f"{found.kind}\n")
+
+
+def _attributes(found: Found) -> str:
+    return f"mode {found.mode:04o}, owner {found.owner[0]}:{found.owner[1]}\n"

@@ -1,0 +1,139 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Writes, links and removes several files of a node in one run."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: files
+short_description: Write, link and remove several files of a node in one run
+version_added: 0.1.0
+author:
+  - accel.qat contributors (@accel-qat)
+description:
+  - Brings about the small files that belong together, such as a unit, the link that starts it at boot and a rule for udev.
+  - M(ansible.builtin.template) runs two modules on the node for each file, this one runs once for all of them.
+  - After a power cut each path is as it was before or as it is wanted, never half of it. What M(ansible.builtin.copy) writes
+    need not be on the disk when its task is done.
+  - Something in the way, such as a directory where a file is wanted, is refused before the first change.
+  - Files have the mode C(0644), directories C(0755), and all belong to the user that runs the module.
+extends_documentation_fragment:
+  - accel.qat.attributes
+  - accel.qat.attributes.platform_linux
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  files:
+    description: What is wanted, brought about in this order. Directories above are created.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where, from the root. Each path once.
+        type: path
+        required: true
+      state:
+        description:
+          - V(present) is a file with O(files[].content), V(link) a symbolic link to O(files[].target), and V(directory) a directory,
+            or a link to one.
+          - V(absent) removes whatever is there, a directory with all that is in it.
+          - A file replaces a link, and a link replaces a file.
+        type: str
+        choices: [present, link, directory, absent]
+        default: present
+      content:
+        description: What stands in the file. Only with V(present), and needed there.
+        type: str
+      target:
+        description: Where the link leads, which need not exist. Only with V(link), and needed there.
+        type: str
+"""
+
+EXAMPLES = r"""
+- name: Write a unit that starts at every boot
+  accel.qat.files:
+    files:
+      - path: /etc/systemd/system/warm-up.service
+        content: "{{ lookup('ansible.builtin.template', 'warm-up.service.j2') }}"
+      - path: /etc/systemd/system/multi-user.target.wants/warm-up.service
+        state: link
+        target: /etc/systemd/system/warm-up.service
+      - path: /run/systemd/system/warm-up.service
+        state: absent
+  notify: Tell systemd
+"""
+
+RETURN = r"""
+paths:
+  description: Where something was changed, in check mode where it would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/systemd/system/warm-up.service]
+failure:
+  description: The same as RV(ignore:msg) for machines.
+  returned: failure
+  type: dict
+  contains:
+    kind:
+      description: V(configuration) for a malformed request, V(refused) when nothing was written, else V(node).
+      type: str
+    where:
+      description: The option or path in question.
+      type: str
+    problem:
+      description: What is wrong.
+      type: str
+    remedy:
+      description: What to do.
+      type: str
+  sample:
+    kind: refused
+    where: /etc/systemd/system/warm-up.service
+    problem: is a directory, not a file
+    remedy: move it away
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.accel.qat.plugins.module_utils._node import file_set
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+
+
+def main() -> None:
+    """Read the parameters, and run."""
+    entry = {
+        "path": {"type": "path", "required": True},
+        "state": {"type": "str", "choices": list(file_set.STATES), "default": "present"},
+        "content": {"type": "str"},
+        "target": {"type": "str"},
+    }
+    module = AnsibleModule(
+        argument_spec={"files": {"type": "list", "elements": "dict", "required": True, "options": entry}},
+        supports_check_mode=True,
+    )
+    done: list[file_set.Change] = []
+    try:
+        changes = file_set.plan(file_set.read_entries(module.params["files"]))
+        for change in changes if not module.check_mode else ():
+            file_set.carry_out(change)
+            done.append(change)
+    except NodeError as error:
+        module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=bool(done))
+    module.exit_json(
+        changed=bool(changes),
+        paths=[change.entry.path for change in changes],
+        diff=[change.diff() for change in changes],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole module files in a real directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.accel.qat.plugins.module_utils._node import file_set
+from ansible_collections.accel.qat.plugins.modules import files
+
+Entry = t.Dict[str, t.Any]  # noqa: UP006
+Run = t.Callable[..., t.Any]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_main(*entries: Entry, check: bool = False) -> t.Any:
+        arguments = {
+            "files": [{**entry, "path": str(entry["path"])} for entry in entries],
+            "_ansible_check_mode": check,
+        }
+        with patch_module_args(arguments), pytest.raises(SystemExit) as caught:
+            files.main()
+        result = json.loads(capsys.readouterr().out)
+        assert bool(caught.value.code) == bool(result.get("failed"))
+        return result
+
+    return run_main
+
+
+def below(directory: Path) -> dict[str, str]:
+    """All that is below a directory, each with what it is and what is in it."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            said = f"-> {os.readlink(path)}"
+        else:
+            said = f"{stat.S_IMODE(status.st_mode):04o} {path.read_text() if path.is_file() else ''}"
+        found[str(path.relative_to(directory))] = said
+    return found
+
+
+@pytest.fixture
+def strict_umask() -> t.Iterator[None]:
+    """Root's on some nodes."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("strict_umask")
+def test_check_do_check_again_do_again(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "old/deep").mkdir(parents=True)
+    (tmp_path / "old/deep/file").write_text("gone\n")
+    (tmp_path / "changed").write_text("before\n")
+    (tmp_path / "kept").write_text("kept\n")
+    (tmp_path / "kept").chmod(0o644)
+    wanted: list[Entry] = [
+        {"path": tmp_path / "new/unit", "content": "[Unit]\nDescription=Grüße\n"},
+        {"path": tmp_path / "changed", "content": "after\n"},
+        {"path": tmp_path / "kept", "content": "kept\n"},
+        {"path": tmp_path / "wants/unit", "state": "link", "target": "../new/unit"},
+        {"path": tmp_path / "records", "state": "directory"},
+        {"path": tmp_path / "old", "state": "absent"},
+        {"path": tmp_path / "never", "state": "absent"},
+    ]
+    before = below(tmp_path)
+    checked = run(*wanted, check=True)
+    assert below(tmp_path) == before
+    done = run(*wanted)
+    told = ("changed", "paths", "diff")
+    assert [done[name] for name in told] == [checked[name] for name in told]
+    assert done["changed"]
+    names = ["new/unit", "changed", "wants/unit", "records", "old"]
+    assert done["paths"] == [str(tmp_path / name) for name in names]
+    shown = [(entry["before"], entry["after"]) for entry in done["diff"]]
+    assert shown == [
+        ("", "[Unit]\nDescription=Grüße\n"),
+        ("before\n", "after\n"),
+        ("", "link to ../new/unit\n"),
+        ("", "directory\n"),
+        ("directory\n", ""),
+    ]
+    assert [entry["after_header"] for entry in done["diff"]] == done["paths"]
+    after = below(tmp_path)
+    assert after == {
+        "changed": "0644 after\n",
+        "kept": "0644 kept\n",
+        "new": "0700 ",
+        "new/unit": "0644 [Unit]\nDescription=Grüße\n",
+        "records": "0755 ",
+        "wants": "0700 ",
+        "wants/unit": "-> ../new/unit",
+    }
+    for check in (True, False):
+        again = run(*wanted, check=check)
+        assert [again[name] for name in told] == [False, [], []]
+    assert below(tmp_path) == after
+
+
+@pytest.mark.parametrize(
+    ("there", "entry", "left"),
+    [
+        ("link", {"content": "text\n"}, "0644 text\n"),
+        ("file", {"state": "link", "target": "/dev/null"}, "-> /dev/null"),
+        ("other link", {"state": "link", "target": "/dev/null"}, "-> /dev/null"),
+        ("file", {"state": "absent"}, None),
+        ("link", {"state": "absent"}, None),
+    ],
+)
+def test_files_and_links_replace_each_other(
+    there: str, entry: Entry, left: str | None, tmp_path: Path, run: Run
+) -> None:
+    aside, path = tmp_path / "aside", tmp_path / "path"
+    aside.write_text("not ours\n")
+    aside.chmod(0o600)
+    if there == "file":
+        path.write_text("before\n")
+    else:
+        path.symlink_to(aside if there == "link" else "/dev/zero")
+    assert run({"path": path, **entry})["paths"] == [str(path)]
+    found = below(tmp_path)
+    assert found.pop("aside") == "0600 not ours\n"
+    assert found == ({} if left is None else {"path": left})
+
+
+def test_a_link_to_a_directory_is_one(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "real").mkdir(mode=0o755)
+    (tmp_path / "path").symlink_to("real")
+    assert not run({"path": tmp_path / "path", "state": "directory"})["changed"]
+    assert run({"path": tmp_path / "path", "state": "absent"})["changed"]
+    assert below(tmp_path) == {"real": "0755 "}
+
+
+@pytest.mark.parametrize(("entry", "mode"), [({"content": "text\n"}, 0o644), ({"state": "directory"}, 0o755)])
+def test_the_mode_is_put_right(entry: Entry, mode: int, tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "path"
+    run({"path": path, **entry})
+    path.chmod(0o700)
+    done = run({"path": path, **entry})
+    (shown,) = done["diff"]
+    owner = f"owner {os.geteuid()}:{os.getegid()}\n"
+    assert (shown["before"], shown["after"]) == (f"mode 0700, {owner}", f"mode {mode:04o}, {owner}")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (
+            {"path": "etc/unit", "content": ""},
+            "files[1].path: etc/unit is relative; name it from the root, with a leading /",
+        ),
+        ({"path": "/a//first", "content": ""}, "files[1].path: /a/first is there already; give each path once"),
+        ({"path": "/a/b"}, "files[1].content: is missing; state present needs it"),
+        ({"path": "/a/b", "state": "link"}, "files[1].target: is missing; state link needs it"),
+        (
+            {"path": "/a/b", "state": "absent", "content": "text"},
+            "files[1].content: means nothing with state absent; leave it out",
+        ),
+    ],
+)
+def test_malformed(entry: Entry, sentence: str, run: Run) -> None:
+    failed = run({"path": "/a/first", "state": "absent"}, entry)
+    assert (failed["msg"], failed["changed"], failed["failure"]["kind"]) == (sentence, False, "configuration")
+
+
+@pytest.mark.parametrize(
+    ("there", "entry", "problem"),
+    [
+        ("directory", {"content": "text\n"}, "is a directory, not a file; move it away"),
+        ("directory", {"state": "link", "target": "/x"}, "is a directory, not a link; move it away"),
+        ("file", {"state": "directory"}, "is a file, not a directory; move it away"),
+        ("pipe", {"content": "text\n"}, "is neither file nor link nor directory, not a file; move it away"),
+    ],
+)
+def test_what_is_in_the_way_is_refused_before_the_first_change(
+    there: str, entry: Entry, problem: str, tmp_path: Path, run: Run
+) -> None:
+    path = tmp_path / "path"
+    make: dict[str, t.Callable[[], None]] = {
+        "directory": path.mkdir,
+        "file": path.touch,
+        "pipe": lambda: os.mkfifo(path),
+    }
+    make[there]()
+    before = below(tmp_path) if there != "pipe" else None
+    for check in (True, False):
+        failed = run({"path": tmp_path / "first", "content": ""}, {"path": path, **entry}, check=check)
+        assert failed["msg"] == f"{path}: {problem}"
+        assert (failed["changed"], failed["failure"]["kind"]) == (False, "refused")
+    assert before is None or below(tmp_path) == before
+    assert not (tmp_path / "first").exists()
+
+
+def test_a_file_above_is_refused_before_the_first_change(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "above").touch()
+    path = tmp_path / "above/deep/unit"
+    failed = run({"path": tmp_path / "first", "content": ""}, {"path": path, "content": ""})
+    assert failed["msg"] == f"{tmp_path}/above: is no directory; move it away, since {path} goes below it"
+    assert not (tmp_path / "first").exists()
+    assert not run({"path": path, "state": "absent"})["changed"]
+
+
+@pytest.mark.parametrize("entry", [{"content": "after\n"}, {"state": "link", "target": "/x"}])
+def test_a_failure_leaves_the_old_one_and_nothing_else(
+    entry: Entry, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "path").write_text("before\n")
+    replace = os.replace
+
+    def refuse(source: str, path: str) -> None:
+        if path.endswith("/path"):
+            raise OSError(28, "No space left on device")
+        replace(source, path)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    failed = run({"path": tmp_path / "first", "content": "written\n"}, {"path": tmp_path / "path", **entry})
+    sentence = f"{tmp_path}/path: cannot be changed: No space left on device; see that its file system has room and may be written"
+    # The first one was, and the next run finds it so.
+    assert (failed["msg"], failed["changed"], failed["failure"]["kind"]) == (sentence, True, "node")
+    assert sorted(below(tmp_path)) == ["first", "path"]
+    assert (tmp_path / "path").read_text() == "before\n"
+
+
+def test_what_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def note_sync(descriptor: int) -> None:
+        order.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content")
+        sync(descriptor)
+
+    def note_replace(source: str, path: str) -> None:
+        order.append("replace")
+        replace(source, path)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    run({"path": tmp_path / "path", "content": "text\n"})
+    run({"path": tmp_path / "path", "state": "absent"})
+    assert order == ["content", "replace", "directory", "directory"]
+
+
+def test_options_are_documented() -> None:
+    option = yaml.safe_load(files.DOCUMENTATION)["options"]["files"]["suboptions"]
+    assert option["state"]["choices"] == list(file_set.STATES)
