@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keep what Python compiles out of zip files: Ansible sends each module as one, and an emulated processor compiles it for seconds.
 
-The guest's Python imports this whenever it starts. What it keeps is gone with the next boot.
+The guest's Python imports this whenever it starts. What it keeps is gone with the next boot. Elsewhere COMPILE_CACHE says where.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import _imp
 import contextlib
 import marshal
 import os
+import sys
 import zipimport
 from types import CodeType
 
-DIRECTORY = "/run/compile-cache"
+DIRECTORY = os.environ.get("COMPILE_CACHE", "/run/compile-cache")
 
 _compile = zipimport._compile_source  # type: ignore[attr-defined]
 
 
 def _compile_once(path: str, source: bytes) -> CodeType:
-    kept = f"{DIRECTORY}/{_imp.source_hash(0, source).hex()}"
+    # Each version of Python has code of its own.
+    kept = f"{DIRECTORY}/{sys.implementation.cache_tag}-{_imp.source_hash(0, source).hex()}"
     try:
         with open(kept, "rb") as stream:
             code: CodeType = marshal.loads(stream.read())

@@ -8,8 +8,6 @@ The role node would write to the machine that the tests run on: it is left out, 
 from __future__ import annotations
 
 import json
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -25,7 +23,8 @@ from ansible_collections.accel.qat.tests.machine.controller import Controller, R
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
 from ansible_collections.accel.qat.tests.unit.cluster.site import CY, PF, VF0, VF1, NodeOfCluster
 from ansible_collections.accel.qat.tests.unit.kernel_args.machines import systemd_boot
-from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, VENV
+from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.drain"}}
 BACK: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.drain", "tasks_from": "uncordon"}}
@@ -68,9 +67,7 @@ class Site(NodeOfCluster, Controller):
 
     def inventory(self) -> str:
         variables = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_become": False,
+            **CONNECTION,
             # Of the machine that the tests run on, nothing is to be told.
             "node_kernel_arguments": [],
             "kubelet_when_missing": "skip",
@@ -81,7 +78,7 @@ class Site(NodeOfCluster, Controller):
 
     def environment(self) -> dict[str, str]:
         return {
-            "PATH": f"{self.root}/bin:{self.node_root.parent}/bin:{VENV / 'bin'}:{os.environ['PATH']}",
+            **environment(self.root / "bin", self.node_root.parent / "bin"),
             "K8S_AUTH_HOST": self.cluster.url,
             "K8S_AUTH_API_KEY": TOKEN,
             "NO_PROXY": "127.0.0.1",

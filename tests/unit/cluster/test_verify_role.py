@@ -17,6 +17,7 @@ import yaml
 
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
 from ansible_collections.accel.qat.tests.unit.cluster.site import CY, VF0, VF1, NodeOfCluster
+from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 PLAYBOOK = """
@@ -79,12 +80,11 @@ class Site(NodeOfCluster):
         }
         playbook = self.root / "playbook.yml"
         playbook.write_text(PLAYBOOK)
-        inventory = {
-            "all": {"hosts": {"node1": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}}
-        }
+        inventory = {"all": {"hosts": {"node1": CONNECTION}}}
         (self.root / "inventory.yml").write_text(yaml.safe_dump(inventory))
-        environment = {
+        variables = {
             **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+            **environment(),
             "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / "build/tree"),
             "ANSIBLE_INJECT_FACT_VARS": "false",
             "ANSIBLE_LOCALHOST_WARNING": "false",
@@ -99,7 +99,7 @@ class Site(NodeOfCluster):
             *flags,
         ]
         return subprocess.run(
-            [*command, str(playbook)], env=environment, capture_output=True, text=True, check=False, timeout=300
+            [*command, str(playbook)], env=variables, capture_output=True, text=True, check=False, timeout=300
         )
 
     def report(self) -> t.Any:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -11,8 +12,32 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode
+from ansible_collections.accel.qat.tests.lab.qat_lab.image import COMPILE_CACHE
 from ansible_collections.accel.qat.tests.machine.controller import Controller, Run, Task
-from ansible_collections.accel.qat.tools.checks.shell import VENV
+from ansible_collections.accel.qat.tools.checks.shell import BUILD, VENV
+
+CONNECTION: dict[str, t.Any] = {
+    "ansible_connection": "local",
+    # Otherwise each module takes four more processes, which make its directory and clear it away.
+    "ansible_pipelining": True,
+    "ansible_python_interpreter": sys.executable,
+    "ansible_become": False,
+}
+"""The variables by which Ansible reaches this machine."""
+
+
+def environment(*programs: Path) -> dict[str, str]:
+    """What Ansible has in its environment besides: programs of the node go first, and modules are compiled once, not in each run."""
+    startup = BUILD / "startup"
+    startup.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        # Python imports what has this name whenever it starts.
+        (startup / "sitecustomize.py").symlink_to(COMPILE_CACHE)
+    return {
+        "PATH": os.pathsep.join([*map(str, programs), str(VENV / "bin"), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join([str(startup), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "COMPILE_CACHE": str(BUILD / "compile-cache"),
+    }
 
 
 class LocalController(Controller):
@@ -23,16 +48,10 @@ class LocalController(Controller):
         self._directory = directory
 
     def inventory(self) -> str:
-        variables = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_become": False,
-            **self.roots(),
-        }
-        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": variables}})
+        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": {**CONNECTION, **self.roots()}}})
 
     def environment(self) -> dict[str, str]:
-        return {"PATH": f"{self._node.directory / 'bin'}:{VENV / 'bin'}:{os.environ['PATH']}"}
+        return environment(self._node.directory / "bin")
 
     def roots(self) -> dict[str, str]:
         """Where the node is, by the names of the modules' options."""
