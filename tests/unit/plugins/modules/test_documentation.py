@@ -10,8 +10,16 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._module import argument_of
+from ansible_collections.accel.qat.plugins.module_utils._node.file_set import STATES
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
-from ansible_collections.accel.qat.plugins.modules import pci_driver, qat_devices, qat_info, qat_restore, sriov_vfs
+from ansible_collections.accel.qat.plugins.modules import (
+    files,
+    pci_driver,
+    qat_devices,
+    qat_info,
+    qat_restore,
+    sriov_vfs,
+)
 from ansible_collections.accel.qat.tests.fakes import pf, vf
 from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN4
 from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
@@ -34,6 +42,11 @@ def documented(option: dict[str, t.Any]) -> dict[str, t.Any]:
 def test_options_of_qat_devices_are_the_schema() -> None:
     options = yaml.safe_load(qat_devices.DOCUMENTATION)["options"]
     assert documented(options["devices"]) == {**argument_of(SCHEMA["properties"]["devices"]), "required": True}
+
+
+def test_states_of_files_are_the_engines() -> None:
+    entry = yaml.safe_load(files.DOCUMENTATION)["options"]["files"]["suboptions"]
+    assert entry["state"]["choices"] == list(STATES)
 
 
 @pytest.fixture

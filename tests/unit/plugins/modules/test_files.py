@@ -11,10 +11,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.accel.qat.plugins.module_utils._node import file_set
 from ansible_collections.accel.qat.plugins.modules import files
 
 Entry = t.Dict[str, t.Any]  # noqa: UP006
@@ -252,8 +250,3 @@ def test_what_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
     run({"path": tmp_path / "path", "content": "text\n"})
     run({"path": tmp_path / "path", "state": "absent"})
     assert order == ["content", "replace", "directory", "directory"]
-
-
-def test_options_are_documented() -> None:
-    option = yaml.safe_load(files.DOCUMENTATION)["options"]["files"]["suboptions"]
-    assert option["state"]["choices"] == list(file_set.STATES)
