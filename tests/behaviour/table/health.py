@@ -44,6 +44,8 @@ CASES = (
     case(
         "a fatal error resets a PF that resets itself",
         write(device(GEN4, "qat/auto_reset"), "on"),
+        # As in state.py.
+        switch(GEN4, "delay_up", "1500"),
         switch(GEN4, "error", "fatal"),
         write(STATE, "down", "EBUSY"),
         soon(write(STATE, "up")),

@@ -590,10 +590,12 @@ RESET = (
             Wait(0.1),
             Count(f"{PF}/virtfn*", "16"),
             Write(f"{PF}/qat/auto_reset", "on"),
+            # The reset alone is over before a machine that has much to do writes again.
+            Fault(FIRST, "delay_up", "1500"),
             Fault(FIRST, "error", "fatal"),
             Wait(0.1),
             Write(f"{PF}/qat/state", "up", "EBUSY"),
-            Wait(2.5),
+            Wait(4),
             Count(f"{PF}/virtfn*", "16"),
         ),
         only=NEW,
