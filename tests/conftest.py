@@ -50,11 +50,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         os._exit(pytest.ExitCode.INTERRUPTED)
 
 
+MANY_MACHINES = ("tests/behaviour/test_machine.py", "tests/lab/tests/test_behaviour.py")
+"""Several at once each: both together, emulated, are too slow for what a device does by the clock."""
+
+
 class Scheduling(LoadFileScheduling):
-    """Keeps the tests of a file together, for what they share, and all that share the one cluster."""
+    """Keeps the tests of a file together, for what they share, all that share the one cluster, and those of many machines apart."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
+        if file in MANY_MACHINES:
+            return "many machines"
         return "tests/cluster" if file.startswith("tests/cluster/") else file
 
 
