@@ -15,8 +15,8 @@ author:
 description:
   - Brings about the small files that belong together, such as a unit, the link that starts it at boot and a rule for udev.
   - M(ansible.builtin.template) runs two modules on the node for each file, this one runs once for all of them.
-  - After a power cut each path is as it was before or as it is wanted, never half of it. What M(ansible.builtin.copy) writes
-    need not be on the disk when its task is done.
+  - After a power cut each file and link is as it was before or as it is wanted, never half of it. What M(ansible.builtin.copy)
+    writes need not be on the disk when its task is done. A directory that was to go may be left in part; the next run goes on.
   - Something in the way, such as a directory where a file is wanted, is refused before the first change.
   - Files have the mode C(0644), directories C(0755), and all belong to the user that runs the module.
 extends_documentation_fragment:
@@ -27,6 +27,8 @@ attributes:
     support: full
   diff_mode:
     support: full
+    details:
+      - Of content that is no text only the size is shown.
   idempotent:
     support: full
 options:

@@ -120,7 +120,10 @@ def look(entry: Entry) -> Found:
 
 
 def carry_out(change: Change) -> None:
-    """Bring one about. A power cut leaves what was there or what is wanted. Raises NodeError."""
+    """Bring one about. A power cut leaves a file or link as it was or as it is wanted, and may leave part of a directory's removal.
+
+    Raises NodeError.
+    """
     entry = change.entry
     try:
         if entry.state == "present":
@@ -172,7 +175,10 @@ def _as_found(entry: Entry) -> Found:
 
 
 def _shown(found: Found) -> str:
-    text = found.content.decode(errors="replace")
+    try:
+        text = found.content.decode()
+    except UnicodeDecodeError:
+        text = f"({len(found.content)} bytes that are no text)\n"
     return {"file": text, "link": f"link to {text}\n", "absent": ""}.get(found.kind, f"{found.kind}\n")
 
 

@@ -132,6 +132,12 @@ def test_files_and_links_replace_each_other(
     assert found == ({} if left is None else {"path": left})
 
 
+def test_what_is_no_text_is_not_shown(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "path").write_bytes(b"PK\x03\x04\xff\xfe")
+    (shown,) = run({"path": tmp_path / "path", "state": "absent"})["diff"]
+    assert (shown["before"], shown["after"]) == ("(6 bytes that are no text)\n", "")
+
+
 def test_a_link_to_a_directory_is_one(tmp_path: Path, run: Run) -> None:
     (tmp_path / "real").mkdir(mode=0o755)
     (tmp_path / "path").symlink_to("real")
