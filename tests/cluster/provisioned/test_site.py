@@ -5,57 +5,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ansible_collections.accel.qat.tests.lab.qat_lab import pod_image
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, RULES, SECOND
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
+from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
-FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
-CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
-RULES = [{"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12}, {"services": ["sym", "asym"]}]
+STRICT = {"topologyManagerPolicy": "single-numa-node"}
+# The PFs are on two NUMA nodes: 16 VFs on one, 12 on the other.
 COMPRESSION = [RULES[0], {"services": ["dc"]}]
 
 # These tests are one story, in this order.
+pytestmark = pytest.mark.usefixtures("no_pods")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_qatctl(node: Node) -> Iterator[None]:
-    """The image has a qatctl for other tests; the role brings its own, and teardown takes that away."""
-    node.run("mv /usr/local/sbin/qatctl /root/qatctl")
-    yield
-    node.run("cp /root/qatctl /usr/local/sbin/qatctl")
-
-
-@pytest.fixture(scope="module")
-def settings(cluster: Cluster) -> dict[str, Any]:
-    """What the inventory of such a node says."""
-    return {
-        "node_devices": RULES,
-        "node_kernel_arguments": [],
-        "qat_kubernetes": True,
-        "kubelet_configuration": {"topologyManagerPolicy": "best-effort"},
-        "kubelet_timeout": 300,
-        "verify_kubeconfig": str(cluster.kubeconfig),
-        "verify_node_name": cluster.nodes[0],
-        "verify_image": pod_image.NAME,
-        "verify_image_pull_policy": "Never",
-    }
-
-
-@pytest.fixture(scope="module")
-def provisioned(controller: Controller, settings: dict[str, Any]) -> Run:
-    """What the first run says, which verifies the node too."""
-    return controller.run("accel.qat.site", **settings, qat_verify=True)
-
-
-@pytest.mark.usefixtures("no_pods")
 def test_from_untouched_to_a_pod_with_its_vf(cluster: Cluster, provisioned: Run) -> None:
-    assert provisioned.code == 0, provisioned.output
     assert (cluster.offered(CY), cluster.offered(DC)) == ((16, 16), (12, 12))
     (report,) = (task.result["ansible_facts"] for task in provisioned.tasks if task.name.endswith("Make the report"))
     found = {check["check"]: check["ok"] for check in report["verify_result"]["checks"]}
@@ -68,16 +36,13 @@ def test_from_untouched_to_a_pod_with_its_vf(cluster: Cluster, provisioned: Run)
     assert cluster.environment("first")["QAT0"].startswith("0000:6b:")
 
 
-def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str, Any], provisioned: Run) -> None:
-    assert provisioned.code == 0
+def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str, Any]) -> None:
     run = controller.run("accel.qat.site", **settings)
     assert run.code == 0, run.output
     assert [task.name for task in run.tasks if task.changed] == []
 
 
-@pytest.mark.usefixtures("no_pods")
-def test_a_reboot_brings_all_of_it_back(cluster: Cluster, node: Node, provisioned: Run) -> None:
-    assert provisioned.code == 0
+def test_a_reboot_brings_all_of_it_back(cluster: Cluster, node: Node) -> None:
     cluster.create_pod("lasts", {CY: 1}, restartPolicy="Always")
     cluster.wait_for_phase("lasts")
     vf = cluster.environment("lasts")["QAT0"]
@@ -96,7 +61,6 @@ def test_a_reboot_brings_all_of_it_back(cluster: Cluster, node: Node, provisione
     assert cluster.execute("lasts", f"exec 3<> /dev/vfio/{group} && echo opened").strip() == "opened"
 
 
-@pytest.mark.usefixtures("no_pods")
 def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
     cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any]
 ) -> None:
@@ -112,8 +76,9 @@ def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
     cluster.wait_for_phase("none")
     # Pods of tests have no controller that would start them elsewhere.
     draining = {"qat_drain": True, "drain_force": True, "drain_kubeconfig": str(cluster.kubeconfig)}
-    wanted = {**settings, **draining, "drain_node_name": cluster.nodes[0], "node_devices": COMPRESSION}
-    checked = controller.run("accel.qat.site", "--check", **wanted)
+    changes = {"node_devices": COMPRESSION, "kubelet_configuration": STRICT}
+    wanted = {**settings, **draining, "drain_node_name": cluster.nodes[0], **changes}
+    checked = controller.run("accel.qat.site", "--check", "--skip-tags", "device_plugin,kubelet", **wanted)
     assert checked.code == 0, checked.output
     assert sorted(cluster.pods()) == ["none", "one"]
     assert not cluster.cordoned()
@@ -125,6 +90,32 @@ def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
     assert cluster.pods() == ["none"]
     assert not cluster.cordoned()
     cluster.wait_for_offer(DC, 28)
+
+
+def test_what_fits_a_numa_node_comes_from_one(cluster: Cluster) -> None:
+    pods = ("one", "other")
+    for name in pods:
+        cluster.create_pod(name, {DC: 12})
+        cluster.wait_for_phase(name)
+    given = {name: cluster.environment(name)["PCIDEVICE_QAT_INTEL_COM_DC"] for name in pods}
+    buses = {name: {address[:7] for address in value.split(",")} for name, value in given.items()}
+    assert sorted(map(sorted, buses.values())) == [["0000:6b"], ["0000:70"]]
+
+
+def test_what_fits_none_is_refused(cluster: Cluster) -> None:
+    # The scheduler knows nothing of NUMA nodes: 17 of 28 are there.
+    cluster.create_pod("too-much", {DC: 17})
+    with pytest.raises(LabError, match="pod too-much is Failed: TopologyAffinityError"):
+        cluster.wait_for_phase("too-much")
+
+
+def test_what_is_left_on_two_numa_nodes_is_refused(cluster: Cluster) -> None:
+    for name, number in (("first", 10), ("second", 10)):
+        cluster.create_pod(name, {DC: number})
+        cluster.wait_for_phase(name)
+    cluster.create_pod("third", {DC: 8})
+    with pytest.raises(LabError, match="pod third is Failed: TopologyAffinityError"):
+        cluster.wait_for_phase("third")
 
 
 def test_teardown_gives_the_node_back(

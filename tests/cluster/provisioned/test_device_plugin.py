@@ -4,47 +4,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, SECOND
 from ansible_collections.accel.qat.tests.cluster.steps import include
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
-from ansible_collections.accel.qat.tests.machine.controller import Controller
+from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
-FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
-CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
-RULES = ({"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12}, {"services": ["sym", "asym"]})
 
-
-@pytest.fixture(scope="module", autouse=True)
-def plugin(cluster: Cluster, node: Node, controller: Controller) -> Iterator[None]:
-    """The role's work on a node with VFs; all of it is taken back."""
-    assert node.apply(*RULES).code == 0
-    node.run("mkdir /etc/accel-qat; cp /root/node.json /etc/accel-qat")
-    include(controller, "device_plugin")
-    yield
-    include(controller, "device_plugin", "teardown")
-    node.run("rm -r /etc/accel-qat")
-    assert node.apply({"vfs": 0}).code == 0
-    # Five minutes later the capacity goes too.
-    cluster.wait_for("that no VF is offered", lambda: cluster.offered(CY)[1], lambda number: number == 0)
+pytestmark = pytest.mark.usefixtures("no_pods")
 
 
 @pytest.fixture(scope="module")
-def vfs(node: Node) -> dict[str, str]:
+def vfs(node: Node, provisioned: Run) -> dict[str, str]:
     """The VFs that do cryptography, each with the number of its VFIO group."""
+    assert provisioned.code == 0, provisioned.output
     addresses = [vf["address"] for vf in node.devices()[FIRST]["vfs"]]
     groups = node.run("; ".join(f"basename $(readlink {DEVICES}/{vf}/iommu_group)" for vf in addresses)).split()
     return dict(zip(addresses, groups, strict=True))
-
-
-@pytest.fixture(autouse=True)
-def tidy(no_pods: None) -> None:
-    """No test leaves a pod."""
 
 
 def given(cluster: Cluster, pod: str, container: str = "main") -> list[str]:

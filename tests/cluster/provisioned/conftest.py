@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The node, provisioned once for all tests here: the last of test_site.py gives it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import RULES
+from ansible_collections.accel.qat.tests.lab.qat_lab import pod_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
+    from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
+    from ansible_collections.accel.qat.tests.machine.node import Node
+
+
+@pytest.fixture(scope="package")
+def settings(cluster: Cluster) -> dict[str, Any]:
+    """What the inventory of such a node says."""
+    return {
+        "node_devices": RULES,
+        "node_kernel_arguments": [],
+        "qat_kubernetes": True,
+        "kubelet_configuration": {"topologyManagerPolicy": "best-effort"},
+        "kubelet_timeout": 300,
+        "verify_kubeconfig": str(cluster.kubeconfig),
+        "verify_node_name": cluster.nodes[0],
+        "verify_image": pod_image.NAME,
+        "verify_image_pull_policy": "Never",
+    }
+
+
+@pytest.fixture(scope="package")
+def provisioned(node: Node, controller: Controller, settings: dict[str, Any]) -> Iterator[Run]:
+    """What the first run says, which verifies the node too."""
+    # The image has a qatctl for other tests; the role brings its own, and teardown takes that away.
+    node.run("mv /usr/local/sbin/qatctl /root/qatctl")
+    yield controller.run("accel.qat.site", **settings, qat_verify=True)
+    if node.machine.run("test -e /etc/accel-qat", check=False).rc == 0:  # not all tests here were asked for
+        taken_back = controller.run("accel.qat.teardown", **settings)
+        assert taken_back.code == 0, taken_back.output
+    node.run("cp /root/qatctl /usr/local/sbin/qatctl")
+
+
+@pytest.fixture(autouse=True)
+def works(provisioned: Run) -> None:
+    """That run, if it failed, is what each test fails for."""
+    assert provisioned.code == 0, provisioned.output
