@@ -22,7 +22,9 @@ from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.documents import join_arguments
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import Api
+
+if t.TYPE_CHECKING:
+    from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import Api
 
 _READ = "accel.qat.kubelet_read"
 _APPLY = "accel.qat.kubelet_apply"
@@ -94,7 +96,7 @@ class ActionModule(ActionBase):
             return {**result, "changed": False}
         arguments = _order(observed, plan, options)
         name = options["node_name"] or variables.get("inventory_hostname", "")
-        api = Api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
+        api = _api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
         done = self._on_node(_APPLY, arguments, variables)
         if api is not None and done["restarted"]:
             self._see_that_ready(api, arguments, done["at"], variables)
@@ -118,6 +120,13 @@ class ActionModule(ActionBase):
         if result.get("failed"):
             raise _Failed(result)
         return result
+
+
+def _api(kubeconfig: str, name: str) -> Api:
+    # Few tasks ask it, and loading the client takes a playbook longer than loading all else of this collection.
+    from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import Api  # noqa: PLC0415
+
+    return Api(kubeconfig, name)
 
 
 def _order(observed: Observed, plan: Plan, options: dict[str, t.Any]) -> dict[str, t.Any]:
