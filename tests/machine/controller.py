@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CALLBACKS = Path(__file__).with_name("callback")
 SECONDS = 1800
+# Ansible looks a thousand times a second whether a task has ended, and tries each kind of inventory: both take processor time.
+SETTINGS = "[defaults]\ninternal_poll_interval = 0.01\n[inventory]\nenable_plugins = yaml\n"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Controller:
         hosts, record = self._directory / "hosts.yml", self._directory / "results"
         hosts.write_text(self.inventory())
         record.write_text("")
+        (self._directory / "ansible.cfg").write_text(SETTINGS)
         words = [
             "ansible-playbook",
             "--inventory",
