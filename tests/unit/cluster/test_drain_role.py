@@ -200,25 +200,33 @@ def test_a_kubelet_that_hears_of_it_later_is_waited_for(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "evicted"),
-    [
-        ([{"services": ["sym", "asym"]}], None),
-        ([{"services": ["sym", "asym"], "advertise": 1}], None),
-        ([{"services": ["dc"], "when_in_use": "skip"}], None),
-        ([{"services": ["dc"], "when_in_use": "force"}], ["default/one"]),
-        ([{"state": "absent"}], ["default/one"]),
-        ([{"services": ["dc", "dcc"]}], None),
-    ],
-    ids=["nothing to do", "no VF goes", "skip", "force", "the VFs go", "wrong rules"],
+    "rules",
+    [[{"services": ["dc"], "when_in_use": "force"}], [{"state": "absent"}]],
+    ids=["force", "the VFs go"],
 )
-def test_which_rules_drain(site: Site, rules: list[dict[str, t.Any]], evicted: list[str] | None) -> None:
+def test_rules_that_drain(site: Site, rules: list[dict[str, t.Any]]) -> None:
     site.give("default/one", VF0)
     run = site.tasks(ROLE, node_devices=rules)
     assert run.code == 0, run.output
-    found = [task.result["evicted"] for task in run.tasks if task.name == EVICT]
-    assert found == ([] if evicted is None else [evicted])
-    assert site.cluster.cordoned() == ((False, []) if evicted is None else (True, [OURS]))
-    assert evicted is not None or not site.cluster.requests
+    assert [task.result["evicted"] for task in run.tasks if task.name == EVICT] == [["default/one"]]
+    assert site.cluster.cordoned() == (True, [OURS])
+
+
+def test_rules_that_do_not_drain(site: Site) -> None:
+    site.give("default/one", VF0)
+    harmless: list[list[dict[str, t.Any]]] = [
+        [{"services": ["sym", "asym"]}],
+        # No VF goes.
+        [{"services": ["sym", "asym"], "advertise": 1}],
+        [{"services": ["dc"], "when_in_use": "skip"}],
+        # Wrong, which is told by the role that carries them out.
+        [{"services": ["dc", "dcc"]}],
+    ]
+    run = site.tasks(*({**ROLE, "vars": {"node_devices": rules}} for rules in harmless))
+    assert run.code == 0, run.output
+    assert [task.name for task in run.tasks].count("accel.qat.node : Say what is disrupted") == len(harmless)
+    assert EVICT not in names(run)
+    assert not site.cluster.requests
 
 
 def test_nobody_has_a_vf(site: Site) -> None:
@@ -403,16 +411,11 @@ def test_a_node_without_kubernetes_has_few_tasks(site: Site) -> None:
 
 @pytest.mark.parametrize("kubernetes", [False, True])
 def test_the_tag_node_runs_the_role_node_and_its_handler(site: Site, kubernetes: bool) -> None:
-    run = site.site("--check", "--tags", "node", node_devices=[{}], qat_kubernetes=kubernetes)
+    """The handler once, also where the role was loaded twice: for what it disrupts, too."""
+    run = site.site("--check", "--tags", "node", node_devices=[{}], qat_kubernetes=kubernetes, qat_drain=kubernetes)
     assert run.code == 0, run.output
-    assert roles(run) == ["node"]
+    assert roles(run) == (["node", "drain"] if kubernetes else ["node"])
     assert run.tasks[-1].name == "accel.qat.node : Tell systemd"
-    assert [task.name for task in run.tasks].count("accel.qat.node : Tell systemd") == 1
-
-
-def test_the_handler_runs_once_where_the_role_was_loaded_twice(site: Site) -> None:
-    run = site.site("--check", "--tags", "node", node_devices=[{}], qat_kubernetes=True, qat_drain=True)
-    assert run.code == 0, run.output
     assert [task.name for task in run.tasks].count("accel.qat.node : Tell systemd") == 1
 
 
@@ -422,8 +425,8 @@ def test_each_tag_runs_its_part(site: Site) -> None:
     assert roles(site.site("--check", "--tags", "drain", **given)) == ["node", "kubelet"]
     assert roles(site.site("--check", "--tags", "uncordon", **given)) == ["drain"]
     without = {**given, "qat_kubernetes": False}
-    for tag in ("kubelet", "device_plugin", "verify", "drain", "uncordon"):
-        assert roles(site.site("--check", "--tags", tag, **without)) == []
+    tags = "kubelet,device_plugin,verify,drain,uncordon"
+    assert roles(site.site("--check", "--tags", tags, **without)) == []
 
 
 # Several nodes.
@@ -462,13 +465,6 @@ def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site:
     )
     assert of_host(run, "node4")[1:] == [HELD_BACK]
     assert of_host(run, "node5") == []
-
-
-def test_a_batch_of_its_own_for_each_node(site: Site) -> None:
-    site.nodes = {"node1": {"node_devices": [{}]}, "node2": {"node_devices": [{}]}}
-    run = site.site("--check", qat_serial=1)
-    assert run.code == 0, run.output
-    assert (of_host(run, "node1")[-1], of_host(run, "node2")[-1]) == (LAST, LAST)
 
 
 def test_a_node_that_is_left_out_holds_no_other_back(site: Site) -> None:
