@@ -3,7 +3,8 @@
 """Runs in the machine: does the tasks it reads as JSON from standard input, and prints a line of JSON for each: what
 came of its steps.
 
-Before each task it brings the simulated devices back to how they are after boot. Standard library of Python 3.9.
+Before each task it brings the simulated devices back to how they are after boot: those that the task before may have
+changed. Standard library of Python 3.9.
 """
 
 from __future__ import annotations
@@ -102,9 +103,13 @@ def do(step: dict[str, Any]) -> str:
     return str(actions[kind]())
 
 
-def start_again() -> None:
-    """Take all faults away and probe every PF anew, in the order of addresses, which decides the device numbers."""
-    pfs = sorted(os.listdir(FAULTS))
+def named(pf: str, task: dict[str, Any]) -> bool:
+    """Whether a task names a PF or, on the same bus, one of its VFs."""
+    return pf[: len("0000:00")] in json.dumps(task["steps"])
+
+
+def start_again(pfs: list[str]) -> None:
+    """Take all faults away and probe these PFs anew, in this order: it decides the device numbers, of those that are free."""
     for pf in pfs:
         for name, text in NO_FAULTS.items():
             write(f"{FAULTS}/{pf}/{name}", text)
@@ -124,9 +129,11 @@ def start_again() -> None:
 
 def main() -> None:
     """Do the tasks that standard input holds, one after another, and print a line for each."""
+    pfs = changed = sorted(os.listdir(FAULTS))
     for task in json.load(sys.stdin):
         write(f"{SYS}/module/intel_qat/parameters/generation", task["generation"])
-        start_again()
+        start_again(changed)
+        changed = [pf for pf in pfs if named(pf, task)]
         Path("/dev/kmsg").write_text(f"== {task['name']}\n")
         print(json.dumps([do(step) for step in task["steps"]]), flush=True)
 
