@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-STATES_KEPT = 12
+STATES_KEPT = 24
+"""A run of all tests uses 11, some 60 MB each: were fewer kept, each would be gone again when its turn comes."""
 LAYERS_KEPT = {"disk": 6, "modules": 3, "base": 2, "node": 2, "kubernetes": 2}
 """Layers of each kind that stay although no state builds on them: other checkouts may be at work on theirs."""
 
