@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the cache forgets, and what it keeps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.tests.lab.qat_lab import image, prune
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, of which no image is current."""
+    monkeypatch.setenv("ACCEL_QAT_CACHE", str(tmp_path))
+    monkeypatch.setattr(image, "current_layers", set)
+    return tmp_path
+
+
+def layer(cache: Path, name: str) -> Path:
+    """A layer of an image."""
+    made = cache / "image" / name
+    made.mkdir(parents=True)
+    return made
+
+
+def state(cache: Path, name: str, used: int, on: Path) -> Path:
+    """A saved state that builds on a layer, used last so many seconds after the first."""
+    made = cache / "states" / name
+    made.mkdir(parents=True)
+    (made / "image").symlink_to(on)
+    (made / "state.zst").touch()
+    os.utime(made / "state.zst", (used, used))
+    return made
+
+
+def test_the_states_used_last_stay_with_what_they_build_on(cache: Path) -> None:
+    first, second = layer(cache, "disk-1"), layer(cache, "disk-2")
+    states = [state(cache, f"s{used}", used, first if used < 2 else second) for used in range(prune.STATES_KEPT + 2)]
+    others = [layer(cache, f"disk-{number}") for number in range(3, 3 + prune.LAYERS_KEPT["disk"])]
+    for number, directory in enumerate((first, second, *others)):
+        os.utime(directory, (number, number))
+    prune.prune([])
+    assert [made.exists() for made in states] == [False, False, *[True] * prune.STATES_KEPT]
+    assert (first.exists(), second.exists()) == (False, True)
+
+
+def test_a_state_that_a_machine_goes_back_to_stays(cache: Path) -> None:
+    base = layer(cache, "disk-1")
+    states = [state(cache, f"s{used}", used, base) for used in range(prune.STATES_KEPT + 2)]
+    prune.prune([states[0] / "disk.qcow2"])
+    assert [made.exists() for made in states[:3]] == [True, False, True]
