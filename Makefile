@@ -24,8 +24,8 @@ build:  ## the collection's archive, in dist/, and that it can be installed and 
 test-lab:  ## the virtual QAT machine's own tests
 test-machine:  ## the engine on the virtual QAT machine
 test-cluster:  ## the collection on a node of a real Kubernetes, which is compiled the first time
-test-machines:  ## the last three, with as many tests at once as there are cores
-test-molecule:  ## the collection on the virtual QAT machine
+test-molecule:  ## the playbooks on the virtual QAT machine
+test-machines:  ## the last four, with as many tests at once as there are cores
 
 test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
