@@ -14,6 +14,7 @@ from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
+PREVIOUS = "0.0.9-previous"
 
 pytestmark = pytest.mark.usefixtures("no_pods")
 
@@ -120,8 +121,7 @@ def test_a_restart_of_the_plugin_costs_no_pod_its_vf(cluster: Cluster, node: Nod
 
 def test_an_upgrade_costs_no_pod_its_vf(cluster: Cluster, node: Node, controller: Controller) -> None:
     newest = node.run(f"readlink {RELEASES}/current").strip()
-    node.run(f"cp -a {RELEASES}/{newest} {RELEASES}/0.0.9-previous")
-    include(controller, "device_plugin", device_plugin_release="0.0.9-previous")
+    node.run(f"cd {RELEASES} && cp -a {newest} {PREVIOUS} && ln -sfn {PREVIOUS} current && systemctl restart {UNIT}")
     cluster.wait_for_offer(CY, 16)
     cluster.create_pod("one", {CY: 1})
     started = cluster.wait_for_phase("one")["status"]["containerStatuses"]
