@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbooks on a node of a real Kubernetes: from untouched to a pod with its VF, a change that waits for that pod, and back."""
+"""The playbooks on a node of a real Kubernetes: from untouched to a pod with its VF, a change that waits for that pod, and back.
+
+The change also makes kubelet's topology manager strict: VFs of one NUMA node for a container, or no start at all.
+"""
 
 from __future__ import annotations
 
