@@ -21,7 +21,12 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import 
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.documents import join_arguments
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import (
+    Plan,
+    Wishes,
+    asks_for_offered,
+    plan_kubelet,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import Api
@@ -85,7 +90,8 @@ class ActionModule(ActionBase):
             machine_config_pool=options["machine_config_pool"],
         )
         asked = {name: options[name] for name in (*READ, *ROOTS) if options[name] is not None}
-        found = self._on_node(_READ, {**asked, "if_recorded": wishes.restore}, variables)["observed"]
+        looked = {**asked, "if_recorded": wishes.restore, "offered": asks_for_offered(wishes)}
+        found = self._on_node(_READ, looked, variables)["observed"]
         if found is None:
             return {"changed": False, **_NOTHING}
         observed = Observed(**found)

@@ -29,6 +29,10 @@ options:
     description: Whether to look only where O(record) is, and to return nothing elsewhere.
     type: bool
     default: false
+  offered:
+    description: Whether to ask the kubelet's help for the feature gates that it offers, which takes a start of the program.
+    type: bool
+    default: true
 notes:
   - O(sysfs_root) and O(dev_root) are accepted as by the other modules of the action group, and not used.
 seealso:
@@ -87,7 +91,7 @@ observed:
       description: The policy in the state file of each resource manager, V(cpu) and V(memory), that has one.
       type: dict
     offered:
-      description: The feature gates in the kubelet's help, with their defaults.
+      description: The feature gates in the kubelet's help, with their defaults; none with O(offered=false).
       type: dict
     record:
       description: The record of what was found before the first change.
@@ -147,6 +151,7 @@ def read(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
         version=parameters["kubelet_version"] or "",
         service=parameters["service"] or "",
         record=parameters["record"],
+        offered=parameters["offered"],
     )
     nothing = {"changed": False, "observed": None}
     if parameters["if_recorded"] and not machine.exists(parameters["record"]):

@@ -52,6 +52,8 @@ class Request:
     version: str = ""
     service: str = ""
     record: str = ""
+    # Whether kubelet's help is asked for its gates: a start of kubelet, which only a gate outside of our table needs.
+    offered: bool = True
 
 
 @dataclass
@@ -73,7 +75,7 @@ class Observed:
     files: dict[str, str] = field(default_factory=dict)
     # The policy in the state file of each resource manager that has one.
     states: dict[str, str] = field(default_factory=dict)
-    # The gates that kubelet lists in its help, with their defaults.
+    # The gates that kubelet lists in its help, with their defaults, where they were asked for.
     offered: dict[str, bool] = field(default_factory=dict)
     record: str | None = None
 
@@ -118,7 +120,7 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         state = machine.read(f"{observed.kubelet_dir}/{name}")
         if state is not None:
             observed.states[manager] = _policy(state)
-    if program.rpartition("/")[2] == "kubelet" and flavour.name != OPENSHIFT4:
+    if request.offered and program.rpartition("/")[2] == "kubelet" and flavour.name != OPENSHIFT4:
         result = machine.run([program, "--help"])
         observed.offered = {name: default == "true" for name, default in _OFFERED.findall(result.out + result.err)}
     return observed

@@ -28,7 +28,10 @@ READ: Spec = {
 }
 
 # What only the module that reads takes.
-ONLY_READ: Spec = {"if_recorded": {"type": "bool", "default": False}}
+ONLY_READ: Spec = {
+    "if_recorded": {"type": "bool", "default": False},
+    "offered": {"type": "bool", "default": True},
+}
 
 # What the controller alone needs.
 CONFIG: Spec = {

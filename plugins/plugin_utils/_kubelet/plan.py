@@ -25,6 +25,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     Verdict,
     decide,
     decide_unasked,
+    find_gate,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
@@ -86,6 +87,11 @@ class Plan:
         if not gate.known_to(self.version.minor):
             return self.version.minor >= gate.since
         return bool(gate.stage(self.version.minor).default if found is None else found)
+
+
+def asks_for_offered(wishes: Wishes) -> bool:
+    """Whether the plan needs the gates that the kubelet itself lists: one is wanted that is not in the table."""
+    return not wishes.restore and any(find_gate(name) is None for name in wishes.configuration.get(GATES_FIELD, {}))
 
 
 def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:

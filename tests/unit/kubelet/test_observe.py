@@ -38,6 +38,7 @@ def test_a_running_kubelet_tells_by_its_command_line(make_node: Make) -> None:
     assert set(found.files) == {examples.CONFIG, f"{examples.CONFIG_DIR}/20-site.conf"}
     assert found.states == {"cpu": "none"}
     assert found.offered == {"KubeletPodResources": True, "NodeSwap": False}
+    assert look(node, offered=False).offered == {}
 
 
 def test_one_that_does_not_run_by_its_unit(make_node: Make) -> None:

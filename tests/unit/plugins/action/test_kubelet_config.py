@@ -90,6 +90,12 @@ def test_the_gate_by_the_kubelets_version(make: Make) -> None:
     assert node.is_active()
 
 
+def test_a_gate_that_the_kubelet_lists_itself(make: Make) -> None:
+    _node, controller = make(start=False, **examples.kubeadm())
+    (done,) = controller.config({"configuration": {"featureGates": {"NodeSwap": True}}, "restart": False})
+    assert (done.result["gates"][0]["gate"], done.result["gates"][0]["verdict"]) == ("NodeSwap", "set")
+
+
 def test_a_drop_in_where_kubelet_reads_them(make: Make) -> None:
     flags = [f"--config-dir={examples.CONFIG_DIR}"]
     site = {f"{examples.CONFIG_DIR}/10-site.conf": examples.CONFIGURATION}

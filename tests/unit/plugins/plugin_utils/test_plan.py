@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import Verdict
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, asks_for_offered
 from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils.nodes import (
     ARGS,
     CONFIG,
@@ -491,6 +491,19 @@ def test_a_gate_that_the_kubelet_lists_itself() -> None:
     observed = kubeadm(offered={"NodeSwap": False, "AppArmor": True})
     made = plan(observed, featureGates={"NodeSwap": True, "AppArmor": True})
     assert lines(made) == {CONFIG: ["+featureGates:", "+  NodeSwap: true"]}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "asks"),
+    [
+        (Wishes({}), False),
+        (Wishes({"featureGates": {"DevicePlugins": True, "CPUManager": True}}), False),
+        (Wishes({"featureGates": {"CPUManager": True, "NodeSwap": False}}), True),
+        (Wishes({"featureGates": {"NodeSwap": True}}, restore=True), False),
+    ],
+)
+def test_only_for_a_gate_outside_the_table_is_kubelet_asked(wishes: Wishes, asks: bool) -> None:
+    assert asks_for_offered(wishes) is asks
 
 
 class TestStateFiles:
