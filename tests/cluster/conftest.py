@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
-from ansible_collections.accel.qat.tests.machine.controller import Controller
 from ansible_collections.accel.qat.tests.machine.node import Node
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
+    from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 
 
 def include(controller: Controller, role: str, entry_point: str = "main", **variables: Any) -> Run:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
-from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
 
 LICENSES = "example.com/licenses"
 

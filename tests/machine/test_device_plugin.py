@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
-from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"

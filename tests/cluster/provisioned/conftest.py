@@ -14,8 +14,8 @@ from ansible_collections.accel.qat.tests.lab.qat_lab import pod_image
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
     from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
-    from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
     from ansible_collections.accel.qat.tests.machine.node import Node
 
 

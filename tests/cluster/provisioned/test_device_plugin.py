@@ -8,8 +8,8 @@ import pytest
 
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, SECOND
 from ansible_collections.accel.qat.tests.cluster.steps import include
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
-from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 UNIT = "accel-qat-device-plugin.service"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, RULES, SECOND
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
-from ansible_collections.accel.qat.tests.machine.controller import Controller, Run
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 STRICT = {"topologyManagerPolicy": "single-numa-node"}

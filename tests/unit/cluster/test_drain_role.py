@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS, forced_rules, pods_with_vfs
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run, Task
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
-from ansible_collections.accel.qat.tests.machine.controller import Controller, Run, Task
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
 from ansible_collections.accel.qat.tests.unit.cluster.site import CY, PF, VF0, VF1, NodeOfCluster
 from ansible_collections.accel.qat.tests.unit.kernel_args.machines import systemd_boot
@@ -82,7 +82,6 @@ class Site(NodeOfCluster, Controller):
             "K8S_AUTH_HOST": self.cluster.url,
             "K8S_AUTH_API_KEY": TOKEN,
             "NO_PROXY": "127.0.0.1",
-            "ANSIBLE_LOCALHOST_WARNING": "false",
         }
 
     def gone(self, pod: JsonObject) -> None:

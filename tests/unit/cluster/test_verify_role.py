@@ -5,20 +5,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
-import yaml
 
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
 from ansible_collections.accel.qat.tests.unit.cluster.site import CY, VF0, VF1, NodeOfCluster
 from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
-from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 PLAYBOOK = """
 - name: Verify
@@ -43,11 +39,12 @@ PLAYBOOK = """
 """
 
 
-class Site(NodeOfCluster):
+class Site(NodeOfCluster, Controller):
     """A node that is verified. `gets` are the VFs that a pod is given, `sees` what it tells."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root)
+        NodeOfCluster.__init__(self, root)
+        self._directory = root
         self.cluster.run_pod = self.run_pod
         self.cluster.pod_gone = self.gone
         self.gets = [VF0]
@@ -66,7 +63,13 @@ class Site(NodeOfCluster):
     def gone(self, pod: JsonObject) -> None:
         del self.kubelet.fake.pods[pod["metadata"]["namespace"], pod["metadata"]["name"]]
 
-    def verify(self, *flags: str, **variables: t.Any) -> subprocess.CompletedProcess[str]:
+    def inventory(self) -> str:
+        return json.dumps({"all": {"hosts": {"node1": CONNECTION}}})
+
+    def environment(self) -> dict[str, str]:
+        return {**environment(), "NO_PROXY": "127.0.0.1"}
+
+    def verify(self, *flags: str, **variables: t.Any) -> Run:
         given = {
             "root": str(self.root),
             "api": self.cluster.url,
@@ -80,27 +83,7 @@ class Site(NodeOfCluster):
         }
         playbook = self.root / "playbook.yml"
         playbook.write_text(PLAYBOOK)
-        inventory = {"all": {"hosts": {"node1": CONNECTION}}}
-        (self.root / "inventory.yml").write_text(yaml.safe_dump(inventory))
-        variables = {
-            **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
-            **environment(),
-            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / "build/tree"),
-            "ANSIBLE_INJECT_FACT_VARS": "false",
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_HOME": str(self.root / "ansible"),
-        }
-        command = [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "-i",
-            str(self.root / "inventory.yml"),
-            "-e",
-            json.dumps(given),
-            *flags,
-        ]
-        return subprocess.run(
-            [*command, str(playbook)], env=variables, capture_output=True, text=True, check=False, timeout=300
-        )
+        return self.run(str(playbook), *flags, **given)
 
     def report(self) -> t.Any:
         return json.loads((self.root / "report.json").read_text())
@@ -123,8 +106,8 @@ def failed(site: Site) -> list[str]:
 def test_all_is_well(site: Site) -> None:
     expectation = {"name": "node name", "query": "metadata.name", "equals": "node1"}
     result = site.verify(verify_expectations=[expectation])
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "changed=0" in result.stdout
+    assert result.code == 0, result.output
+    assert "changed=0" in result.output
     report = site.report()
     assert (report["node"], report["ok"]) == ("node1", True)
     assert [check["check"] for check in report["checks"]] == [
@@ -139,7 +122,7 @@ def test_all_is_well(site: Site) -> None:
         f"{CY} after the pod",
         "device nodes of others",
     ]
-    assert f"ok  allocatable {CY} " in result.stdout
+    assert f"ok  allocatable {CY} " in result.output
     assert site.cluster.pods == {}
 
 
@@ -151,7 +134,7 @@ def test_every_difference_is_told_at_once(site: Site) -> None:
     site.cluster.pod_gone = lambda _pod: None
     wanted = {"query": "spec.unschedulable == null", "equals": False, "name": "cordoned"}
     result = site.verify(verify_expectations=[wanted])
-    assert result.returncode != 0
+    assert result.code != 0
     reasons = failed(site)
     assert len(reasons) == 6
     assert reasons[0].endswith("run accel.qat.site, which has 1 such step(s) to take.")
@@ -162,14 +145,14 @@ def test_every_difference_is_told_at_once(site: Site) -> None:
         f"no variable in the test pod names {VF0}",
         f"{VF0} of {CY} is not free again after the test pod was deleted",
     ]
-    assert all(f"- {reason}" in result.stdout for reason in reasons)
+    assert all(f"- {reason}" in result.output for reason in reasons)
     assert site.cluster.pods == {}
 
 
 def test_a_pod_that_does_not_run(site: Site) -> None:
     site.cluster.run_pod = lambda _pod: ({"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "x"}, "")
     site.cluster.pod_gone = lambda _pod: None
-    assert site.verify().returncode != 0
+    assert site.verify().code != 0
     (reason,) = failed(site)
     assert reason.startswith(
         "pod default/accel-qat-verify-node1: it does not run: UnexpectedAdmissionError: x; see the journals"
@@ -178,13 +161,13 @@ def test_a_pod_that_does_not_run(site: Site) -> None:
 
 def test_no_vf_is_free(site: Site) -> None:
     site.kubelet.fake.pods["default", "busy"] = {"app": {CY: [VF0, VF1]}}
-    assert site.verify().returncode != 0
+    assert site.verify().code != 0
     assert failed(site) == [f"no VF of {CY} is free for a test pod; free one, or set verify_pod to false"]
     assert not any(method == "POST" for method, _path, _body in site.cluster.requests)
 
 
 def test_no_such_node_and_no_pod(site: Site) -> None:
-    assert site.verify(verify_node_name="node9", verify_pod=False).returncode != 0
+    assert site.verify(verify_node_name="node9", verify_pod=False).code != 0
     assert failed(site) == [
         'node node9: the API server answers 404: nodes "node9" not found; see that the name is right'
     ]
@@ -192,7 +175,7 @@ def test_no_such_node_and_no_pod(site: Site) -> None:
 
 def test_without_kubernetes(site: Site) -> None:
     site.files.bind(VF1, None)
-    assert site.verify(verify_kubernetes=False).returncode != 0
+    assert site.verify(verify_kubernetes=False).code != 0
     assert len(failed(site)) == 1
     assert [check["check"] for check in site.report()["checks"]] == ["the QAT devices"]
     assert site.cluster.requests == []
@@ -200,5 +183,5 @@ def test_without_kubernetes(site: Site) -> None:
 
 def test_check_mode_makes_no_pod(site: Site) -> None:
     result = site.verify("--check", verify_report="")
-    assert result.returncode == 0, result.stdout
+    assert result.code == 0, result.output
     assert not any(method == "POST" for method, _path, _body in site.cluster.requests)

@@ -11,9 +11,9 @@ import sys
 import typing as t
 from pathlib import Path
 
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run, Task
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode
 from ansible_collections.accel.qat.tests.lab.qat_lab.image import COMPILE_CACHE
-from ansible_collections.accel.qat.tests.machine.controller import Controller, Run, Task
 from ansible_collections.accel.qat.tools.checks.shell import BUILD, VENV
 
 CONNECTION: dict[str, t.Any] = {

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
+from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
-from ansible_collections.accel.qat.tests.machine.controller import Run
 from ansible_collections.accel.qat.tests.unit.plugins.local import LocalController
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 

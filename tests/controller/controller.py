@@ -5,21 +5,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.accel.qat.tests.controller.playbook import run_playbook
 from ansible_collections.accel.qat.tests.lab.qat_lab.inventory import inventory
 from ansible_collections.accel.qat.tools.checks.shell import common_environment
 
 if TYPE_CHECKING:
     from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
-
-CALLBACKS = Path(__file__).with_name("callback")
-SECONDS = 1800
-# Ansible looks a thousand times a second whether a task has ended, and tries each kind of inventory: both take processor time.
-SETTINGS = "[defaults]\ninternal_poll_interval = 0.01\n[inventory]\nenable_plugins = yaml\n"
 
 
 @dataclass(frozen=True)
@@ -76,35 +71,10 @@ class Controller:
         hosts, record = self._directory / "hosts.yml", self._directory / "results"
         hosts.write_text(self.inventory())
         record.write_text("")
-        (self._directory / "ansible.cfg").write_text(SETTINGS)
-        words = [
-            "ansible-playbook",
-            "--inventory",
-            str(hosts),
-            "--extra-vars",
-            json.dumps(variables),
-            *options,
-            playbook,
-        ]
-        environment = {
-            **common_environment(),
-            **self.environment(),
-            "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
-            "ANSIBLE_NOCOLOR": "true",
-            "RECORDER_FILE": str(record),
-        }
-        done = subprocess.run(
-            words,
-            env=environment,
-            cwd=self._directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout, [Task(**json.loads(line)) for line in record.read_text().splitlines()])
+        words = ["--inventory", str(hosts), "--extra-vars", json.dumps(variables), *options, playbook]
+        environment = {**common_environment(), **self.environment(), "RECORDER_FILE": str(record)}
+        code, output = run_playbook(words, environment, self._directory)
+        return Run(code, output, [Task(**json.loads(line)) for line in record.read_text().splitlines()])
 
     def play(self, tasks: list[dict[str, Any]], *options: str) -> Run:
         """Run these tasks, as root."""
