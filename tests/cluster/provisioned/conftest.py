@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.accel.qat.tests.cluster.provisioned.resources import RULES
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import FIRST, RULES
 from ansible_collections.accel.qat.tests.lab.qat_lab import pod_image
+from ansible_collections.accel.qat.tests.machine.node import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,3 +52,12 @@ def provisioned(node: Node, controller: Controller, settings: dict[str, Any]) ->
 def works(provisioned: Run) -> None:
     """That run, if it failed, is what each test fails for."""
     assert provisioned.code == 0, provisioned.output
+
+
+@pytest.fixture(scope="package")
+def vfs(node: Node, provisioned: Run) -> dict[str, str]:
+    """The VFs that do cryptography, each with the number of its VFIO group."""
+    assert provisioned.code == 0, provisioned.output
+    addresses = [vf["address"] for vf in node.devices()[FIRST]["vfs"]]
+    groups = node.run("; ".join(f"basename $(readlink {DEVICES}/{vf}/iommu_group)" for vf in addresses)).split()
+    return dict(zip(addresses, groups, strict=True))
