@@ -57,11 +57,15 @@ def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") 
     kernel = LiveKernel(options.sysfs_root, options.proc_root, options.dev_root, pods)
     command = _Command(options, kernel)
     try:
-        return command.run()
+        code = command.run()
+        sys.stdout.flush()
+        return code
     except NodeError as error:
         command.tell(error)
         return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED
     except BrokenPipeError:
+        # The interpreter would write the rest of its buffer at its end, and tell the failure (docs of Python's signal, on SIGPIPE).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     finally:
         kernel.close()

@@ -342,14 +342,6 @@ def test_what_users_keep_is_shown(shell: Shell) -> None:
     ]
 
 
-def test_a_reader_who_goes_away(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(_text: str) -> int:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(sys.stdout, "write", gone)
-    assert shell.run("show")[0] == 1
-
-
 def test_a_configuration_that_cannot_be_removed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.configure(DC)
     shell.run("apply")

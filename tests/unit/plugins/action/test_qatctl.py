@@ -116,11 +116,14 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return path
 
 
+def environment() -> dict[str, str]:
+    """As on a node: no site packages, nothing of this checkout, no switches of Python."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
 def call(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As on a node: no site packages, nothing of this checkout."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
-        [installed, *arguments], check=False, capture_output=True, text=True, env=environment, cwd="/"
+        [installed, *arguments], check=False, capture_output=True, text=True, env=environment(), cwd="/"
     )
 
 
@@ -153,7 +156,9 @@ def test_a_reader_who_goes_away(installed: Path) -> None:
     """`qatctl schema | head -1` ends without a traceback."""
     reader, writer = os.pipe()
     os.close(reader)
-    with subprocess.Popen([installed, "schema"], stdout=writer, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [installed, "schema"], stdout=writer, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
         os.close(writer)
         _out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (1, "")
