@@ -17,7 +17,14 @@ import pytest
 
 from ansible_collections.accel.qat.tools.checks import __main__ as runner
 from ansible_collections.accel.qat.tools.checks import stages, tally
-from ansible_collections.accel.qat.tools.checks.shell import CommandFailed, Shell, Terminated, command, terminate
+from ansible_collections.accel.qat.tools.checks.shell import (
+    CommandFailed,
+    Shell,
+    Terminated,
+    command,
+    common_environment,
+    terminate,
+)
 
 THREE_TESTS = """
 import pytest
@@ -185,3 +192,14 @@ def test_all_is_stages_that_there_are() -> None:
 def test_every_stage_says_in_one_line_what_it_checks() -> None:
     for name in stages.STAGES:
         assert stages.describe(name), name
+
+
+def test_switches_of_the_callers_python_reach_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "/somewhere", "HOME": "/home/me"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert {name: common_environment().get(name) for name in given} == {
+        **given,
+        "PYTHONUNBUFFERED": None,
+        "PYTHONDONTWRITEBYTECODE": None,
+    }

@@ -42,9 +42,13 @@ def cache_directory() -> Path:
 
 
 def common_environment() -> dict[str, str]:
-    """Return the environment of every check: tools from .venv, state in build/, the collection found in build/tree."""
+    """Return the environment of every check: tools from .venv, state in build/, the collection found in build/tree.
+
+    Of the caller's switches of Python it has none: PYTHONUNBUFFERED, for one, hides how programs end whose reader has gone.
+    """
+    switches = {name for name in os.environ if name.startswith("PYTHON")} - {"PYTHONPATH"}
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in switches},
         "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
         # Ansible keeps collections, caches and temporary files here instead of in the user's ~/.ansible.
         "ANSIBLE_HOME": str(BUILD / "ansible"),
