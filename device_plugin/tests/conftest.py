@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A running node: files, a kubelet and the plugin as a process, driven from one event loop a test."""
+"""How a test runs its scenario: on a node of its own, from one event loop."""
 
 from __future__ import annotations
 
@@ -11,30 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from harness.kubelet import FakeKubelet
-from harness.node_files import NodeFiles
-from harness.process import Plugin
-
-Scenario = t.Callable[["Bench"], t.Awaitable[None]]
-
-
-class Bench:
-    """What a test works with. `start` starts a plugin, and a test may start several."""
-
-    def __init__(self, root: Path) -> None:
-        self.files = NodeFiles(root)
-        self.kubelet_dir = root / "k"
-        self.kubelet = FakeKubelet(self.kubelet_dir)
-        self.plugins: list[Plugin] = []
-
-    def start(self, *flags: str, watchdog: float | None = None) -> Plugin:
-        plugin = Plugin(self.files, self.kubelet_dir, *flags, watchdog=watchdog)
-        self.plugins.append(plugin)
-        return plugin
-
-    async def ready(self, resource: str, count: int) -> None:
-        """Wait until kubelet has so many devices of a resource."""
-        await self.kubelet.until(lambda: len(self.kubelet.devices(resource)) == count)
+from harness.bench import Bench, Scenario
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from harness.process import free_port, listens
 from ansible_collections.accel.qat.plugins.modules import device_plugin_info
 
 if t.TYPE_CHECKING:
-    from conftest import Bench, Scenario
+    from harness.bench import Bench, Scenario
 
 CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
 PF = "0000:6b:00.0"

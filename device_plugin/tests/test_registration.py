@@ -12,7 +12,7 @@ from harness.kubelet import FakeKubelet
 from harness.process import Plugin, fetch, free_port, status_text
 
 if t.TYPE_CHECKING:
-    from conftest import Bench, Scenario
+    from harness.bench import Bench, Scenario
 
 Run = t.Callable[["Scenario"], None]
 

@@ -28,7 +28,7 @@ from qat_device_plugin.settings import parse_settings
 from qat_device_plugin.waiting import end
 
 if t.TYPE_CHECKING:
-    from conftest import Bench, Scenario
+    from harness.bench import Bench, Scenario
     from qat_device_plugin.catalogue import Sight
     from qat_device_plugin.model import Look
 

@@ -15,7 +15,7 @@ import typing as t
 from harness.process import status_value
 
 if t.TYPE_CHECKING:
-    from conftest import Bench, Scenario
+    from harness.bench import Bench, Scenario
 
 PFS = {"0000:6b:00.0": "asym;sym", "0000:70:00.0": "dc", "0000:75:00.0": "sym;asym"}
 RESOURCES = {"asym;sym": "qat.intel.com/cy", "sym;asym": "qat.intel.com/cy", "dc": "qat.intel.com/dc"}
