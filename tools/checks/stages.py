@@ -51,7 +51,7 @@ def lint(shell: Shell) -> None:
 def types(shell: Shell) -> None:
     """Types, by mypy --strict."""
     node_code = ("plugins", "tests/behaviour", "tests/fakes", "tests/unit")
-    all_code = ("plugins", "molecule", "roles", "tests", "tools")
+    all_code = ("conftest.py", "plugins", "molecule", "roles", "tests", "tools")
     shell.run_together(
         command("mypy", *_with_python(node_code)),
         command("mypy", "--python-version", "3.11", *_with_python(all_code)),
@@ -134,7 +134,7 @@ def overview() -> str:
     return "; ".join(f"{name}: {describe(name)}" for name in STAGES)
 
 
-def _with_python(directories: tuple[str, ...]) -> list[Path]:
-    """Return those of the directories that hold Python files, as paths in the tree that gives them their full names."""
+def _with_python(names: tuple[str, ...]) -> list[Path]:
+    """Return those that are, or hold, Python files, as paths in the tree that gives them their full names."""
     collection = COLLECTION.relative_to(CHECKOUT)
-    return [collection / name for name in directories if any((CHECKOUT / name).rglob("*.py"))]
+    return [collection / name for name in names if name.endswith(".py") or any((CHECKOUT / name).rglob("*.py"))]

@@ -14,7 +14,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHE
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, NodeSpec
 from ansible_collections.accel.qat.tests.fakes.strategies import Document, Fault, faults, kernels, nodes, scenarios
 
-quick = settings(max_examples=200, deadline=None)
+quick = settings(max_examples=200)
 
 
 @quick

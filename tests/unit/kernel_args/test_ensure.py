@@ -122,7 +122,7 @@ steps = st.lists(st.tuples(arguments, st.sampled_from(["present", "absent"])), m
 
 @pytest.mark.parametrize("kind", sorted(machines.ALL))
 @given(steps=steps)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_sequence_of_requests_is_met_and_then_stable(kind: str, steps: list[tuple[list[str], str]]) -> None:
     machine = machines.ALL[kind]()
     for wanted, state in steps:

@@ -98,7 +98,7 @@ words = st.sampled_from(["ro", "a=1", "a=2", "b-c=1", "b_c=2", 'd="x y"', "conso
     st.sampled_from(['"', "'"]),
     st.sampled_from(["a=1", "b-c=2", 'd="z w"', "console=tty0"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_shell_reads_an_edit_as_the_merge_of_the_line(line: list[str], quote: str, wanted: str) -> None:
     text = " ".join(line)
     escaped = text if quote == "'" else text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")

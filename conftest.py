@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many nodes each property is tried on: a few hundred, or with --hypothesis-profile=nightly over 100 000 in all."""
+"""How many examples each property is tried on: a few hundred, or with --hypothesis-profile=nightly ten thousand."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-_DATABASE = DirectoryBasedExampleDatabase(Path(__file__).parents[2] / "build/hypothesis")
-# Making a node takes longer than hypothesis expects of an input; how long depends on who else uses the processor.
+_DATABASE = DirectoryBasedExampleDatabase(Path(__file__).parent / "build/hypothesis")
+# Making a node takes longer than hypothesis expects of an input. How long any takes depends on who else uses the processor, so no test
+# has a limit to its time.
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 settings.register_profile(
