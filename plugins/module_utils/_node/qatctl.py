@@ -51,22 +51,27 @@ _COMMANDS = {
 
 
 def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") -> int:
-    """Runs one command; returns 0, 1 when it failed, or 2 when the call or the configuration is wrong."""
-    options = _parser(version).parse_args(arguments)
-    pods = Pods(options.kubelet_root or KUBELET_ROOTS)
-    kernel = LiveKernel(options.sysfs_root, options.proc_root, options.dev_root, pods)
-    command = _Command(options, kernel)
+    """Runs one command; returns 0, 1 when it failed or nobody reads what it prints, or 2 when the call or the configuration is wrong."""
     try:
-        code = command.run()
-        sys.stdout.flush()
-        return code
-    except NodeError as error:
-        command.tell(error)
-        return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED
+        try:
+            return _run(_parser(version).parse_args(arguments))
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
         # The interpreter would write the rest of its buffer at its end, and tell the failure (docs of Python's signal, on SIGPIPE).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+
+
+def _run(options: argparse.Namespace) -> int:
+    pods = Pods(options.kubelet_root or KUBELET_ROOTS)
+    kernel = LiveKernel(options.sysfs_root, options.proc_root, options.dev_root, pods)
+    command = _Command(options, kernel)
+    try:
+        return command.run()
+    except NodeError as error:
+        command.tell(error)
+        return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED
     finally:
         kernel.close()
 

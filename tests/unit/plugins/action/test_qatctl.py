@@ -152,12 +152,13 @@ def test_fails_in_one_sentence(installed: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_reader_who_goes_away(installed: Path) -> None:
+@pytest.mark.parametrize("word", ["schema", "--help"])
+def test_a_reader_who_goes_away(installed: Path, word: str) -> None:
     """`qatctl schema | head -1` ends without a traceback."""
     reader, writer = os.pipe()
     os.close(reader)
     with subprocess.Popen(
-        [installed, "schema"], stdout=writer, stderr=subprocess.PIPE, text=True, env=environment()
+        [installed, word], stdout=writer, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
         os.close(writer)
         _out, err = process.communicate(timeout=30)
