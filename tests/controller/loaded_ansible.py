@@ -4,6 +4,8 @@
 
 To load Ansible, and to pack the modules that a playbook sends to the node, takes longer than most playbooks of tests need besides.
 Copies of one process share both: Ansible keeps packed modules in the directory for temporary files of the process that loaded it.
+The forkserver of multiprocessing would load it with the environment of the tests, from which Ansible takes its settings, and leave a
+playbook running whose test was killed.
 
 Each line of standard input is an order, as JSON: `words` of the command line, `environment`, `directory`, `output` (path of a file),
 and `seconds`. The answer is a line with the exit code, or `null` for one that was ended after its seconds.

@@ -66,6 +66,16 @@ def test_each_has_its_own_environment_and_directory(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "one").iterdir()} == {"hosts.yml", "play.yml", "results"}
 
 
+def test_a_module_is_packed_once(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    packed = []
+    for _ in range(2):
+        run = Here(tmp_path, ANSIBLE_HOME=str(home)).play([{"ansible.builtin.ping": {}}])
+        assert run.code == 0, run.output
+        packed.append({path: path.stat().st_mtime_ns for path in home.glob("tmp/*/ansiballz_cache/*ping*")})
+    assert packed[0] == packed[1] != {}
+
+
 def test_what_fails_tells_its_code_and_what_was_printed(tmp_path: Path) -> None:
     run = Here(tmp_path).play([{"name": "Refuse", "ansible.builtin.fail": {"msg": "not today"}}])
     assert (run.code, run.task("Refuse").message) == (2, "not today")

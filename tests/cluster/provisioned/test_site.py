@@ -94,7 +94,7 @@ def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
 
 def test_what_fits_no_numa_node_is_refused(cluster: Cluster) -> None:
     # The scheduler knows nothing of NUMA nodes: 17 of 28 are there.
-    refused(cluster, "too-much", 17)
+    kubelet_refuses(cluster, "too-much", 17)
 
 
 def test_what_fits_one_comes_from_one_and_what_is_left_on_two_is_refused(cluster: Cluster) -> None:
@@ -106,10 +106,10 @@ def test_what_fits_one_comes_from_one_and_what_is_left_on_two_is_refused(cluster
     buses = {name: {address[:7] for address in value.split(",")} for name, value in given.items()}
     assert sorted(map(sorted, buses.values())) == [["0000:6b"], ["0000:70"]]
     # There are 6 and 2.
-    refused(cluster, "third", 8)
+    kubelet_refuses(cluster, "third", 8)
 
 
-def refused(cluster: Cluster, name: str, number: int) -> None:
+def kubelet_refuses(cluster: Cluster, name: str, number: int) -> None:
     cluster.create_pod(name, {DC: number})
     with pytest.raises(LabError, match=f"pod {name} is Failed: TopologyAffinityError"):
         cluster.wait_for_phase(name)
