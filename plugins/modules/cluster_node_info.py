@@ -43,6 +43,10 @@ options:
           - What the expression shall give; V(true) when not given.
           - A number and its text are alike, since quantities are text in the API.
         type: raw
+  wait_timeout:
+    description: For how many seconds the API server may be away, as it is while its own node reboots.
+    type: float
+    default: 0
 requirements:
   - jmespath (Python package, on the host that runs the module)
 seealso:
@@ -147,6 +151,7 @@ OPTIONS = {
             "equals": {"type": "raw"},
         },
     },
+    "wait_timeout": {"type": "float", "default": 0.0},
 }
 
 
@@ -164,7 +169,9 @@ class ClusterNodeInfo(ClusterModule):
     def result(self) -> dict[str, object]:
         """Check the expectations against the node."""
         expectations = parse_expectations(self._params["expectations"])
-        node = Cluster(self._module).node(self._params["node"])
+        cluster = Cluster(self._module)
+        cluster.be_patient(self._params["wait_timeout"])
+        node = cluster.node(self._params["node"])
         status = node.get("status", {})
         return {
             "changed": False,

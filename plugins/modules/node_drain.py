@@ -55,7 +55,9 @@ options:
     type: bool
     default: false
   wait_timeout:
-    description: How many seconds it may take until the pods are gone.
+    description:
+      - How many seconds it may take until the pods are gone.
+      - For so long the API server may be away, too, once the node is cordoned or where it is given back. It is while its own node reboots.
     type: float
     default: 300
 notes:
@@ -166,10 +168,10 @@ class NodeDrain(ClusterModule):
         entries = self._params["pods"]
         self._names = None if entries is None else parse_names(entries)
         self._cluster = Cluster(self._module)
-        node = self._cluster.node(self._node)
         if self._params["state"] == "schedulable":
-            return self._give_back(node)
-        return self._drain(node)
+            self._cluster.be_patient(self._seconds)
+            return self._give_back(self._cluster.node(self._node))
+        return self._drain(self._cluster.node(self._node))
 
     def _give_back(self, node: Object) -> dict[str, object]:
         if is_ours(node) and not self._module.check_mode:
@@ -183,6 +185,7 @@ class NodeDrain(ClusterModule):
         if not self._module.check_mode:
             if not before:
                 self._patch(cordon_patch())
+            self._cluster.be_patient(self._seconds)
             try:
                 # Until the cordon another may have come.
                 found = found if before else self._leaving()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import traceback
 import typing as t
 
@@ -30,14 +31,28 @@ except ImportError:
     HAS_KUBERNETES = False
     IMPORT_ERROR: str | None = traceback.format_exc()
     UNUSABLE: tuple[type[Exception], ...] = ()
+    AWAY: tuple[type[Exception], ...] = ()
 else:
     HAS_KUBERNETES = True
     IMPORT_ERROR = None
     # What the client raises for a kubeconfig that it cannot use, be it malformed in whichever way.
     UNUSABLE = (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
+    # What it raises while nobody listens, or whoever did is ending. Not for a certificate that is wrong.
+    AWAY = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.TimeoutError,
+        urllib3.exceptions.ProtocolError,
+        ConnectionError,
+    )
 
 REQUEST_SECONDS = 30.0
 """How long one request may take."""
+
+AWAY_SECONDS = 2.0
+"""How often to try again while the API server is away."""
+
+_AWAY_STATUS = (502, 503, 504)
+"""What is answered in the place of an API server that is away."""
 
 
 def _from_environment(name: str, **option: t.Any) -> dict[str, t.Any]:
@@ -56,16 +71,26 @@ ACCESS: dict[str, dict[str, t.Any]] = {
 
 
 class ClusterError(NodeError):
-    """The API server cannot be reached, or refuses. `status` is the HTTP status of a refusal, `words` are its own."""
+    """The API server cannot be reached, or refuses. `status` is the HTTP status of a refusal, `words` are its own.
+
+    `away` says that it may be there again in a while.
+    """
 
     kind = "cluster"
 
     def __init__(
-        self, problem: str, where: str = "", remedy: str = "", status: int | None = None, words: str = ""
+        self,
+        problem: str,
+        where: str = "",
+        remedy: str = "",
+        status: int | None = None,
+        words: str = "",
+        away: bool = False,
     ) -> None:
         super().__init__(problem, where, remedy)
         self.status = status
         self.words = words
+        self.away = away
 
 
 class Cluster:
@@ -75,6 +100,11 @@ class Cluster:
         if not HAS_KUBERNETES:
             module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
         self._core = kubernetes.client.CoreV1Api(_client(module.params))
+        self._patient_until = time.monotonic()
+
+    def be_patient(self, seconds: float) -> None:
+        """For so long from now on, try again when the API server is away, as it is while its own node reboots."""
+        self._patient_until = time.monotonic() + seconds
 
     def node(self, name: str) -> Object:
         """A Node; raises ClusterError."""
@@ -177,6 +207,15 @@ class Cluster:
         return answer
 
     def _text(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
+        while True:
+            try:
+                return self._answer(where, method, *arguments, **options)
+            except ClusterError as error:
+                if not error.away or time.monotonic() >= self._patient_until:
+                    raise
+            time.sleep(AWAY_SECONDS)
+
+    def _answer(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
         try:
             answer = method(*arguments, **options, _preload_content=False, _request_timeout=REQUEST_SECONDS)
             # Before release 36 of the client a refusal of an answer that is not taken apart is not raised.
@@ -191,6 +230,7 @@ class Cluster:
                 f"the API server cannot be reached: {_reason(error)}",
                 where=str(host),
                 remedy="see that the address is right and that the controller may connect to it",
+                away=isinstance(error, AWAY),
             ) from None
 
 
@@ -206,7 +246,12 @@ def _refusal(status: int | None, body: t.Any, where: str) -> ClusterError:
     words = _words(body)
     remedy = _REMEDIES.get(status or 0, "correct what it names, or try again later")
     return ClusterError(
-        f"the API server answers {status}: {words or 'without a reason'}", where, remedy, status=status, words=words
+        f"the API server answers {status}: {words or 'without a reason'}",
+        where,
+        remedy,
+        status=status,
+        words=words,
+        away=status in _AWAY_STATUS,
     )
 
 

@@ -37,12 +37,17 @@ class Refusal(Exception):
         self.causes = [{"reason": reason, "message": cause} for cause in causes]
 
 
+class Absence(Exception):
+    """The connection ends without an answer."""
+
+
 class FakeCluster:
     """The server with one node. `sync_seconds` is the time between two looks of kubelet; None for a kubelet that is down.
 
     `plugins` are the resources of device plugins, of which kubelet writes the capacity at each look. `run_pod` is what a container
     does: it gets the pod and returns its status and its log; `pod_gone` is told when kubelet has cleaned up after it.
     `delete_takes` is how many seconds that takes, None for ever. `budgets` says how often an eviction is refused first, by pod.
+    `absences` says how often a request, by a pattern for its method and path, finds nobody who answers it.
     """
 
     def __init__(self, name: str = "node1", sync_seconds: float | None = 0.05, has_managed_fields: bool = True) -> None:
@@ -58,6 +63,7 @@ class FakeCluster:
         self.pod_gone: t.Callable[[JsonObject], None] = lambda _pod: None
         self.delete_takes: float | None = 0.1
         self.budgets: dict[tuple[str, str], float] = {}
+        self.absences: dict[str, float] = {}
         self._has_managed_fields = has_managed_fields
         self._lock = threading.RLock()
         self._node: JsonObject = {
@@ -183,6 +189,10 @@ class FakeCluster:
         self.requests.append((method, url.path, body))
         if headers.get("Authorization") != f"Bearer {TOKEN}":
             raise Refusal(401, "Unauthorized", "Unauthorized")
+        for pattern, times in self.absences.items():
+            if times and re.fullmatch(pattern, f"{method} {url.path}"):
+                self.absences[pattern] -= 1
+                raise Absence
         for pattern, refusal in self.refusals.items():
             if re.fullmatch(pattern, f"{method} {url.path}"):
                 raise refusal
@@ -402,6 +412,8 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             try:
                 answer = cluster.answer(self.command, self.path, self.headers, json.loads(body) if body else None)
                 self._send(200, answer)
+            except Absence:
+                self.close_connection = True
             except Refusal as refusal:
                 words = {"status": "Failure", "reason": refusal.reason, "code": refusal.status, "message": str(refusal)}
                 details = {"details": {"causes": refusal.causes}} if refusal.causes else {}

@@ -7,6 +7,7 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.modules import cluster_node_info
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import FakeCluster
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
@@ -26,6 +27,15 @@ def checks(controller: Controller, *expectations: dict[str, t.Any]) -> list[dict
     assert not result["changed"]
     found: list[dict[str, t.Any]] = result["checks"]
     return found
+
+
+def test_an_api_server_that_is_away_for_a_while(
+    cluster: FakeCluster, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.05)
+    cluster.absences = {"GET .*": 2}
+    assert "cannot be reached" in controller.run(cluster_node_info, node="node1")["msg"]
+    assert controller.run(cluster_node_info, node="node1", wait_timeout=60)["allocatable"]["cpu"] == "8"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, _words
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS
 from ansible_collections.accel.qat.plugins.modules import node_drain
@@ -28,6 +29,7 @@ BUDGET = (
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_drain, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.05)
 
 
 # There and back, on a real API server where one is named.
@@ -184,6 +186,44 @@ def test_no_right_to_evict(cluster: FakeCluster, controller: Controller) -> None
         "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md and docs/drain.md"
     )
     assert failed["changed"]
+
+
+# An API server that is away for a while, as it is while its own node reboots.
+
+
+def test_it_comes_back_once_the_node_is_cordoned(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.add_pod("default/web")
+    cluster.absences = {"POST .*/eviction": 2}
+    assert controller.run(node_drain, **NODE)["evicted"] == ["default/web"]
+    assert cluster.pods == {}
+    cluster.absences = {"GET .*": 2, "PATCH .*": 1}
+    assert controller.run(node_drain, **BACK)["changed"]
+    assert cluster.cordoned() == (False, [])
+
+
+def test_it_does_not_come_back(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.add_pod("default/web")
+    cluster.absences = {"POST .*/eviction": float("inf")}
+    failed = controller.run(node_drain, **NODE, wait_timeout=0.2)
+    assert failed["msg"].startswith(f"{cluster.url}: the API server cannot be reached: ")
+    assert ", and node node1 stays cordoned; see that the address is right" in failed["msg"]
+    assert failed["changed"]
+
+
+def test_before_the_cordon_nothing_is_waited_for(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.absences = {"GET .*": float("inf")}
+    assert "cannot be reached" in controller.run(node_drain, **NODE)["msg"]
+    assert len(cluster.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "waits"), [(502, True), (503, True), (504, True), (500, False), (403, False)])
+def test_a_refusal_that_says_that_it_is_away(
+    cluster: FakeCluster, controller: Controller, status: int, waits: bool
+) -> None:
+    cluster.refusals["GET .*"] = Refusal(status, "", "etcd is away")
+    failed = controller.run(node_drain, **BACK, wait_timeout=0.2)
+    assert f"the API server answers {status}: etcd is away" in failed["msg"]
+    assert (len(cluster.requests) > 1) == waits
 
 
 def test_a_pod_that_comes_before_the_cordon(
