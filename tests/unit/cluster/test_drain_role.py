@@ -336,6 +336,23 @@ def test_kubelet_gives_up_its_state(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("kubelet")
+def test_the_whole_node_is_not_drained_for_a_vf_that_stays_with_its_pod(site: Site) -> None:
+    site.give("default/other")
+    site.give("default/agent", VF0, owner="DaemonSet")
+    failed = site.tasks(ROLE, node_devices=COMPRESSION, kubelet_configuration=STATIC)
+    assert failed.code != 0
+    assert "pod default/agent of a DaemonSet would be started here again at once" in failed.tasks[-1].message
+    assert site.cluster.pod_names() == ["default/agent", "default/other"]
+    assert site.cluster.cordoned() == (False, [])
+    # The others' are given up with the rest.
+    site.cluster.pods.pop(("default", "agent"))
+    site.kubelet.fake.pods.clear()
+    site.give("default/one", VF0)
+    run = site.tasks(ROLE, node_devices=COMPRESSION, kubelet_configuration=STATIC)
+    assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one", "default/other"]
+
+
+@pytest.mark.usefixtures("kubelet")
 def test_another_field_of_kubelet_disrupts_nobody(site: Site) -> None:
     site.give("default/other", VF0)
     rules = [{"services": ["sym", "asym"]}]
