@@ -122,12 +122,18 @@ class Site(NodeOfCluster, Controller):
         play = {"hosts": "qat_nodes", "gather_facts": False, "tasks": list(tasks)}
         return self.run(self.of_node(play), *flags, **variables)
 
-    def site(self, *flags: str, before: t.Sequence[dict[str, t.Any]] = (), **variables: t.Any) -> Run:
-        """The playbook site, but for where the node is, and who is root there; after the plays `before`."""
+    def site(
+        self,
+        *flags: str,
+        before: t.Sequence[dict[str, t.Any]] = (),
+        tags: t.Sequence[str] = (),
+        **variables: t.Any,
+    ) -> Run:
+        """The playbook site, but for where the node is, and who is root there; after the plays `before`, imported with these tags."""
         (play,) = yaml.safe_load((CHECKOUT / "playbooks/site.yml").read_text())
         (task,) = play["tasks"]
         task["ansible.builtin.include_tasks"] = f"{CHECKOUT}/playbooks/{task['ansible.builtin.include_tasks']}"
-        return self.run(self.of_node({**play, "become": False}, *before), *flags, **variables)
+        return self.run(self.of_node({**play, "become": False, "tags": [*tags]}, *before), *flags, **variables)
 
 
 @pytest.fixture
@@ -381,6 +387,25 @@ def test_the_tags_say_what_is_drained_for(site: Site) -> None:
         found = [task.result["evicted"] for task in run.tasks if task.name == EVICT]
         assert found == ([evicted] if evicted else []), flags
         assert (GIVE_BACK in names(run)) == (flags[1] not in ("drain", "verify")), flags
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_a_tag_of_the_callers_own_play(site: Site) -> None:
+    """Which imports the playbook, beside plays that have others."""
+    site.give("default/one", VF0)
+    site.give("default/other")
+    both: dict[str, t.Any] = {"node_devices": COMPRESSION, "kubelet_configuration": STATIC, "qat_drain": True}
+    for flags, evicted in (
+        (("--tags", "qat"), ["default/one", "default/other"]),
+        (("--tags", "qat", "--skip-tags", "kubelet"), ["default/one"]),
+        (("--tags", "others"), None),
+        (("--skip-tags", "qat"), None),
+    ):
+        skipped = ("--skip-tags", "device_plugin") if "--skip-tags" not in flags else ()
+        run = site.site("--check", *flags, *skipped, tags=["qat"], qat_kubernetes=True, **both)
+        found = [task.result["evicted"] for task in run.tasks if task.name == EVICT]
+        assert found == ([evicted] if evicted else []), flags
+        assert (GIVE_BACK in names(run)) == bool(evicted), flags
 
 
 # The playbook.

@@ -63,15 +63,16 @@ def test_what_is_looked_at_beforehand_is_what_is_brought() -> None:
     assert seen["check_mode"] is True
 
 
-def role_of(task: t.Any) -> str:
-    """The role that a task includes or imports."""
-    (name,) = (value["name"] for key, value in task.items() if key.endswith(("include_role", "import_role")))
-    return str(name)
+def roles_of(tasks: t.Iterable[dict[str, t.Any]]) -> list[str]:
+    """The roles that tasks include or import, in their order."""
+    entries = (entry for task in tasks for entry in task.items())
+    return [value["name"] for key, value in entries if key.endswith(("include_role", "import_role"))]
 
 
 def test_the_kubelet_comes_before_the_device_plugin_and_goes_after_it() -> None:
-    brought = [role_of(task) for task in load(PART)]
-    assert brought == [f"accel.qat.{name}" for name in ("drain", "node", "kubelet", "device_plugin", "verify", "drain")]
+    assert roles_of(load(PART)) == [
+        f"accel.qat.{name}" for name in ("drain", "node", "kubelet", "device_plugin", "verify", "drain")
+    ]
     (teardown,) = load(CHECKOUT / "playbooks/teardown.yml")
     undone = [
         task["ansible.builtin.include_role"]["name"]
