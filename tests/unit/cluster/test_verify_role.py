@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import typing as t
 from pathlib import Path
@@ -15,6 +16,7 @@ from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
 from ansible_collections.accel.qat.tests.unit.cluster.site import CY, VF0, VF1, NodeOfCluster
 from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 PLAYBOOK = """
 - name: Verify
@@ -124,6 +126,29 @@ def test_all_is_well(site: Site) -> None:
     ]
     assert f"ok  allocatable {CY} " in result.output
     assert site.cluster.pods == {}
+
+
+def test_nodes_whose_long_names_begin_alike_have_a_pod_each(site: Site) -> None:
+    names = ["node1", *(f"my-cluster-7xk2p-worker-germanywestcentral-1{letter}.example.com" for letter in "ab")]
+    play = {
+        "hosts": "node1",
+        "gather_facts": False,
+        "vars_files": [str(CHECKOUT / "roles/verify/vars/main.yml")],
+        "tasks": [
+            {
+                "name": "Tell",
+                "ansible.builtin.debug": {"msg": "{{ __verify_pod_name }}"},
+                "vars": {"verify_node_name": name},
+            }
+            for name in names
+        ],
+    }
+    path = site.root / "names.yml"
+    path.write_text(json.dumps([play]))
+    short, *long = (task.result["msg"] for task in site.run(str(path)).tasks)
+    assert short == "accel-qat-verify-node1"
+    assert len({*long}) == 2
+    assert all(re.fullmatch(r"[a-z0-9.-]{54}-[0-9a-f]{8}", name) for name in long)
 
 
 def test_every_difference_is_told_at_once(site: Site) -> None:
