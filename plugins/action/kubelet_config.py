@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import BY_FLAG, normal
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import VALIDATED_FLAGS, normal
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
     BY_NAME,
     KUBEADM,
@@ -165,14 +165,14 @@ def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:
         return None
     if observed.flavour not in (KUBEADM, RKE2):
         return None
-    given = dict(join_arguments(observed.words))
-    flags = [f"--{flag}={text}" for flag, text in join_arguments(observed.words) if flag in BY_FLAG]
+    arguments = join_arguments(observed.words)
+    given = dict(arguments)
     is_rke2 = observed.flavour == RKE2
     return {
         "program": observed.program,
         "config": given.get("config", "") if is_rke2 else observed.config,
         "config_dir": observed.config_dir,
-        "flags": flags,
+        "flags": [f"--{flag}={text}" for flag, text in arguments if flag in VALIDATED_FLAGS],
     }
 
 

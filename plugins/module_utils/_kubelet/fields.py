@@ -166,6 +166,47 @@ FIELDS = (
 BY_NAME = {field.name: field for field in FIELDS}
 BY_FLAG = {field.flag: field for field in FIELDS}
 
+# The flags that kubelet takes its configuration as valid or not by, together with its files (ValidateKubeletConfiguration in
+# pkg/kubelet/apis/config/validation of 1.10 to 1.36). 1.24 to 1.26 do not start without the runtime's endpoint, which is a flag there
+# (ValidateKubeletFlags in cmd/kubelet/app/options). What is not here has no say in that, and some of it would let a kubelet that is
+# only asked write its log on the node or join the cluster: --log-dir, --dynamic-config-dir, --kubeconfig.
+VALIDATED_FLAGS = (
+    *BY_FLAG,
+    "cgroup-root",
+    "cgroups-per-qos",
+    "container-log-max-files",
+    "container-runtime-endpoint",
+    "cpu-cfs-quota-period",
+    "enforce-node-allocatable",
+    "event-burst",
+    "event-qps",
+    "hairpin-mode",
+    "healthz-port",
+    "image-gc-high-threshold",
+    "image-gc-low-threshold",
+    "iptables-drop-bit",
+    "iptables-masquerade-bit",
+    "kube-api-burst",
+    "kube-api-qps",
+    "kube-reserved-cgroup",
+    "max-open-files",
+    "max-pods",
+    "minimum-image-ttl-duration",
+    "node-status-max-images",
+    "oom-score-adj",
+    "pods-per-core",
+    "port",
+    "read-only-port",
+    "register-with-taints",
+    "registry-burst",
+    "registry-qps",
+    "rotate-server-certificates",
+    "seccomp-default",
+    "serialize-image-pulls",
+    "system-cgroups",
+    "system-reserved-cgroup",
+)
+
 # What kubelet does where the field is left out.
 DEFAULTS = {"cpuManagerPolicy": "none", "memoryManagerPolicy": "None"}
 

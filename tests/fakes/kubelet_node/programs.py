@@ -80,6 +80,11 @@ def see_that_gates_are_known(gates: dict[str, str]) -> None:
             fatal(f"cannot set feature gate {name} to {value}, feature is locked to {str(default).lower()}")
 
 
+def see_that_cgroups_are_named(given: dict[str, t.Any], flags: dict[str, str]) -> None:
+    if "kube-reserved" in given.get("enforceNodeAllocatable", "") and not flags.get("kube-reserved-cgroup"):
+        fatal("invalid configuration: kubeReservedCgroup (--kube-reserved-cgroup) must be specified")
+
+
 def kubelet(words: list[str]) -> int:
     flags = flags_of(words)
     if "version" in flags:
@@ -96,9 +101,14 @@ def kubelet(words: list[str]) -> int:
         and "KUBELET_CONFIG_DROPIN_DIR_ALPHA" not in os.environ
     ):
         fatal("the KUBELET_CONFIG_DROPIN_DIR_ALPHA environment variable must be set to enable the drop-in directory")
+    if SETTINGS["version"][:4] in ("1.24", "1.25", "1.26") and "container-runtime-endpoint" not in flags:
+        fatal("failed to validate kubelet flags: the container runtime endpoint address was not specified or empty")
     given = effective(flags)
     see_that_gates_are_known(given["featureGates"])
+    see_that_cgroups_are_named(given, flags)
     if "exit-on-lock-contention" in flags:
+        if "kubeconfig" in flags:
+            fatal("a kubelet that is only asked knows the cluster")
         (at(flags["cert-dir"]) / "kubelet.crt").write_text("made on the way")
         fatal("failed to run Kubelet: cannot exit on lock file contention: no lock file specified")
     if SETTINGS.get("fails_with") and SETTINGS["fails_with"][0] in json.dumps(given):

@@ -312,6 +312,15 @@ class TestKubelet:
         with pytest.raises(NodeError, match="unrecognized feature gate: Bogus; correct the configuration"):
             prove(asked.machine, asked.proof, [Write(asked.proof.config, CONFIGURATION, BAD_GATE)], asked.root)
 
+    def test_takes_a_file_together_with_flags(self, asked: Asked) -> None:
+        enforced = [
+            Write(asked.proof.config, CONFIGURATION, f"{CONFIGURATION}enforceNodeAllocatable: [pods, kube-reserved]\n")
+        ]
+        with pytest.raises(NodeError, match="kubeReservedCgroup"):
+            prove(asked.machine, asked.proof, enforced, asked.root)
+        with_flag = replace(asked.proof, flags=("--kube-reserved-cgroup=/kubelet.slice",))
+        assert prove(asked.machine, with_flag, enforced, asked.root)
+
     @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
     def test_takes_the_gates_that_the_table_says(self, asked: Asked, gate: Gate) -> None:
         for value in (True, False):

@@ -106,6 +106,20 @@ def test_a_drop_in_where_kubelet_reads_them(make: Make) -> None:
     assert node.read(CONFIG_PATH) == examples.CONFIGURATION
 
 
+@pytest.mark.parametrize(
+    ("version", "more", "flags"),
+    [
+        ("1.27.4", "enforceNodeAllocatable: [pods, kube-reserved]\n", ["--kube-reserved-cgroup", "/kubelet.slice"]),
+        ("1.25.3", "", ["--container-runtime-endpoint=unix:///run/containerd/containerd.sock"]),
+    ],
+)
+def test_kubelet_is_asked_with_its_flags_too(make: Make, version: str, more: str, flags: list[str]) -> None:
+    node, controller = make(**examples.kubeadm(examples.CONFIGURATION + more, flags), version=version)
+    (done,) = controller.config({"configuration": TOPOLOGY, "timeout": 20})
+    assert done.outcome == "ok", done.message
+    assert (done.result["proven"], node.is_active()) == (True, True)
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_a_drop_in_where_k3s_has_its_data(make: Make, told: bool) -> None:
     directory = "/srv/k3s/agent/etc/kubelet.conf.d"
