@@ -114,6 +114,8 @@ CHOICES = (AUTO, *BY_NAME)
 
 # Where the snap says which Kubernetes it brings; kubelite itself does not tell.
 MICROK8S_SNAP = "/snap/microk8s/current/meta/snap.yaml"
+# What its file of arguments may have in it.
+MICROK8S_VARIABLES = {"SNAP_COMMON": "/var/snap/microk8s/common", "SNAP_DATA": "/var/snap/microk8s/current"}
 
 
 class MissingError(ConfigurationError):

@@ -24,6 +24,8 @@ from .flavours import (
     KUBEADM,
     MICROK8S,
     MICROK8S_SNAP,
+    MICROK8S_VARIABLES,
+    OPENSHIFT3,
     OPENSHIFT4,
     RANCHER_DROP_INS,
     RKE2,
@@ -39,6 +41,16 @@ _SHOWN = ("Id", "LoadState", "ActiveState", "ExecStart", "Environment", "Environ
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
 _DATA_DIR = re.compile(r"^[\"']?data-dir[\"']?\s*:\s*[\"']?([^\s\"'#]+)", re.M)
 _ARGUMENTS = re.compile(r"^(kubelet-arg\+?)\s*:")
+_REPLACES = re.compile(r"^[\"']?kubelet-arg[\"']?\s*:", re.M)
+_COMMENT = re.compile(r"(^|\s)#.*", re.M)
+# How the files of a flavour write kubelet's --root-dir.
+_RANCHER_ROOT_DIR = re.compile(r"(?:^\s*-|[\[,:])\s*[\"']?(?:--)?root-dir=([^\s\"',\]]+)", re.M)
+_ROOT_DIR = {
+    K3S: _RANCHER_ROOT_DIR,
+    RKE2: _RANCHER_ROOT_DIR,
+    MICROK8S: re.compile(r"^\s*--root-dir[= ][\"']?([^\s\"']+)", re.M),
+    OPENSHIFT3: re.compile(r"^\s+[\"']?root-dir[\"']?\s*:\s*\[?\s*(?:-\s*)?[\"']?([^\s\"'\],]+)", re.M),
+}
 
 
 @dataclass
@@ -112,10 +124,11 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         unit_arguments=unit_arguments,
         config=request.config or _config(flavour, options),
         config_dir=(request.config_dir or _config_dir(machine, flavour, options, started, variables)).rstrip("/"),
-        kubelet_dir=options.get("root-dir", "") or flavour.kubelet_dir,
         record=machine.read(request.record) if request.record else None,
     )
     observed.files = _files(machine, flavour, observed)
+    root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
+    observed.kubelet_dir = root_dir.rstrip("/") or flavour.kubelet_dir
     for manager, name in STATE_FILES.items():
         state = machine.read(f"{observed.kubelet_dir}/{name}")
         if state is not None:
@@ -320,7 +333,7 @@ def _config_dir(
 def _data_dir(machine: Machine, flavour: Flavour, started: t.Sequence[str], variables: t.Mapping[str, str]) -> str:
     """Where K3s or RKE2 are told to have their data. The command line comes over the last file, that over the environment."""
     found = [variables.get(f"{flavour.name.upper()}_DATA_DIR", "")]
-    for path in [flavour.config, *sorted(_argument_files(machine, flavour))]:
+    for path in _argument_files(machine, flavour, flavour.config):
         found += _DATA_DIR.findall(machine.read(path) or "")
     for word, following in zip(started, [*started[1:], ""]):
         name, equals, value = word.partition("=")
@@ -329,8 +342,28 @@ def _data_dir(machine: Machine, flavour: Flavour, started: t.Sequence[str], vari
     return found[-1]
 
 
-def _argument_files(machine: Machine, flavour: Flavour) -> list[str]:
-    return [path for ending in ("yaml", "yml") for path in machine.glob(f"{flavour.arguments_dir}/*.{ending}")]
+def _argument_files(machine: Machine, flavour: Flavour, config: str) -> list[str]:
+    """The files with kubelet's arguments, in their order."""
+    if not flavour.arguments_dir:
+        return [config]
+    beside = [path for ending in ("yaml", "yml") for path in machine.glob(f"{flavour.arguments_dir}/*.{ending}")]
+    return [config, *sorted(beside)]
+
+
+def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
+    """Where the files tell kubelet to have its state, empty where they do not."""
+    if flavour.name not in _ROOT_DIR:
+        return ""
+    found = ""
+    for path in _argument_files(machine, flavour, observed.config):
+        text = _COMMENT.sub("", observed.files.get(path, ""))
+        if _REPLACES.search(text):
+            found = ""
+        found = [found, *_ROOT_DIR[flavour.name].findall(text)][-1]
+    if flavour.name == MICROK8S:
+        for name, value in MICROK8S_VARIABLES.items():
+            found = found.replace(f"${{{name}}}", value)
+    return "" if "$" in found else found
 
 
 def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, str]:
@@ -340,7 +373,7 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
         paths += [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
     rancher = flavour.name in (K3S, RKE2)
     if rancher:
-        paths += _argument_files(machine, flavour)
+        paths += _argument_files(machine, flavour, observed.config)
     files = {}
     for path in sorted(set(paths)):
         text = machine.read(path)

@@ -157,6 +157,64 @@ def test_drop_ins_are_in_the_data_directory(
     assert f"{directory}/00-k3s-defaults.conf" in found.files
 
 
+K3S_FILES = "/etc/rancher/k3s/config.yaml"
+MICROK8S_ARGS = "/var/snap/microk8s/current/args/kubelet"
+NODE_CONFIG = "/etc/origin/node/node-config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "directory"),
+    [
+        (
+            examples.rancher("k3s", "1.30.5"),
+            {K3S_FILES: "kubelet-arg:\n  - 'root-dir=/data/kubelet/' # big\n"},
+            "/data/kubelet",
+        ),
+        (
+            examples.rancher("k3s", "1.32.1"),
+            {K3S_FILES: "kubelet-arg: [max-pods=9, --root-dir=/data/kubelet]\n"},
+            "/data/kubelet",
+        ),
+        (
+            examples.rancher("k3s", "1.30.5"),
+            {K3S_FILES: "kubelet-arg: root-dir=/a\n", f"{K3S_FILES}.d/1.yml": "kubelet-arg+:\n- root-dir=/b\n"},
+            "/b",
+        ),
+        (
+            examples.rancher("k3s", "1.30.5"),
+            {K3S_FILES: "kubelet-arg: root-dir=/a\n", f"{K3S_FILES}.d/1.yaml": "kubelet-arg:\n- v=2\n"},
+            "/var/lib/kubelet",
+        ),
+        (examples.rancher("k3s", "1.30.5"), {K3S_FILES: "kubelet-arg:\n# - root-dir=/a\n- v=2\n"}, "/var/lib/kubelet"),
+        (
+            examples.rancher("rke2", "1.30.5"),
+            {"/etc/rancher/rke2/config.yaml": "kubelet-arg:\n- root-dir=/data\n"},
+            "/data",
+        ),
+        (
+            examples.microk8s(),
+            {MICROK8S_ARGS: "--root-dir=${SNAP_COMMON}/kubelet\n"},
+            "/var/snap/microk8s/common/kubelet",
+        ),
+        (examples.microk8s(), {MICROK8S_ARGS: '#--root-dir=/a\n--root-dir "/data"\n'}, "/data"),
+        (
+            examples.microk8s(),
+            {MICROK8S_ARGS: "--root-dir=${ELSEWHERE}/kubelet\n"},
+            "/var/snap/microk8s/common/var/lib/kubelet",
+        ),
+        (examples.openshift3(), {NODE_CONFIG: "kubeletArguments:\n  root-dir:\n  - /data/kubelet\n"}, "/data/kubelet"),
+        (examples.openshift3(), {NODE_CONFIG: 'kubeletArguments:\n  root-dir: ["/data"]\n'}, "/data"),
+    ],
+)
+def test_the_files_say_where_kubelet_has_its_state(
+    make_node: Make, settings: dict[str, t.Any], files: dict[str, str], directory: str
+) -> None:
+    node = make_node(**{**settings, "files": {**settings["files"], **files}})
+    node.write(f"{directory}/cpu_manager_state", '{"policyName": "static"}')
+    found = look(node, kubelet=next(iter(node.programs.values())))
+    assert (found.kubelet_dir, found.states) == (directory, {"cpu": "static"})
+
+
 def test_rke2s_own_kubelet_tells_where_its_drop_ins_are(make_node: Make) -> None:
     node = make_node(**examples.rancher("rke2", "1.33.4"))
     node.start("rke2-server.service")

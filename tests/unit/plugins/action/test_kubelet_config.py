@@ -211,6 +211,16 @@ def test_the_state_file_trap(make: Make) -> None:
     assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
 
 
+def test_the_state_file_trap_of_k3s_in_another_directory(make: Make) -> None:
+    settings = {**examples.rancher("k3s", "1.30.5"), "kubelet_dir": "/data/kubelet"}
+    settings["files"]["/etc/rancher/k3s/config.yaml"] = "kubelet-arg:\n- root-dir=/data/kubelet\n"
+    node, controller = make(**settings)
+    untouched = node.state()
+    (refused,) = controller.config({"configuration": {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}})
+    assert refused.message.startswith("/data/kubelet/cpu_manager_state: the change makes kubelet give up")
+    assert node.state() == untouched
+
+
 def test_without_a_restart_a_state_file_does_not_stay_behind(make: Make) -> None:
     node, controller = make(**examples.kubeadm())
     untouched = node.state()
