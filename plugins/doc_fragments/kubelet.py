@@ -18,7 +18,9 @@ options:
     choices: [auto, kubeadm, k3s, rke2, microk8s, openshift3, openshift4]
     default: auto
   config:
-    description: Its configuration file. By default the one on kubelet's command line, else the flavour's.
+    description:
+      - Its configuration file. By default the one on kubelet's command line, else the flavour's.
+      - Of K3s and RKE2 their own, by default the one that their unit names. The directory beside it with C(.d) in its name goes with it.
     type: path
   config_dir:
     description:

@@ -26,6 +26,11 @@ RANCHER_THRESHOLDS = {"imagefs.available": "5%", "nodefs.available": "5%"}
 RANCHER_DROP_INS = "/agent/etc/kubelet.conf.d"
 
 
+def arguments_dir(config: str) -> str:
+    """Where K3s and RKE2 read more files after their configuration file."""
+    return f"{config}.d"
+
+
 @dataclass(frozen=True)
 class Flavour:
     """One way to run a kubelet. Paths are the node's own; `markers` are there where it is installed."""
@@ -42,9 +47,8 @@ class Flavour:
     device_plugins_dir: str = f"{KUBELET_ROOT}/{DEVICE_PLUGINS}"
     # Its own configuration file, where the command line does not say.
     config: str = ""
-    # Directories of drop-ins, each with its pattern.
+    # The directory of drop-ins, where nothing says otherwise.
     drop_ins: str = ""
-    arguments_dir: str = ""
     # How the program is asked for its version.
     asks: tuple[str, ...] = ("--version",)
 
@@ -66,7 +70,6 @@ FLAVOURS = (
         ("k3s.service", "k3s-agent.service"),
         config="/etc/rancher/k3s/config.yaml",
         drop_ins="/var/lib/rancher/k3s" + RANCHER_DROP_INS,
-        arguments_dir="/etc/rancher/k3s/config.yaml.d",
     ),
     Flavour(
         RKE2,
@@ -76,7 +79,6 @@ FLAVOURS = (
         ("rke2-agent.service", "rke2-server.service"),
         config="/etc/rancher/rke2/config.yaml",
         drop_ins="/var/lib/rancher/rke2" + RANCHER_DROP_INS,
-        arguments_dir="/etc/rancher/rke2/config.yaml.d",
     ),
     Flavour(
         MICROK8S,

@@ -32,6 +32,7 @@ from .flavours import (
     Flavour,
     MissingError,
     Process,
+    arguments_dir,
     detect,
 )
 
@@ -114,6 +115,7 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         words = _without_secrets(words)
     unit_arguments = _kubelet_arguments(started) if flavour.name in (K3S, RKE2) else []
     options = _options([*words, *(f"--{text}" for text in unit_arguments)])
+    config = request.config or _config(flavour, options, started, variables)
     observed = Observed(
         flavour=flavour.name,
         version=request.version or _version(machine, flavour, program),
@@ -122,8 +124,8 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         words=words,
         unit=unit,
         unit_arguments=unit_arguments,
-        config=request.config or _config(flavour, options),
-        config_dir=(request.config_dir or _config_dir(machine, flavour, options, started, variables)).rstrip("/"),
+        config=config,
+        config_dir=(request.config_dir or _config_dir(machine, flavour, words, config, started, variables)).rstrip("/"),
         record=machine.read(request.record) if request.record else None,
     )
     observed.files = _files(machine, flavour, observed)
@@ -239,7 +241,8 @@ def _units(machine: Machine, flavour: Flavour, service: str) -> dict[str, dict[s
 
 def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, service: str) -> str:
     if service:
-        return service
+        # systemd shows its whole name, whatever it was asked by.
+        return next(iter(units), service)
     there = [name for name in flavour.units if name in units]
     active = [name for name in there if units[name].get("ActiveState") in ("active", "activating")]
     return (active or there or [""])[0]
@@ -271,11 +274,16 @@ def _without_secrets(words: t.Sequence[str]) -> list[str]:
 
 
 def _kubelet_arguments(words: t.Sequence[str]) -> list[str]:
-    """What such a command line gives kubelet, as `--kubelet-arg=text` or in two words."""
+    """What the command line of K3s or RKE2 gives kubelet."""
+    return _given(words, "--kubelet-arg", "-kubelet-arg")
+
+
+def _given(words: t.Sequence[str], *names: str) -> list[str]:
+    """What a command line gives for an option, as `--name=text` or in two words."""
     found = []
     for word, following in zip(words, [*words[1:], ""]):
         name, equals, text = word.partition("=")
-        if name in ("--kubelet-arg", "-kubelet-arg"):
+        if name in names:
             found.append(text if equals else following)
     return found
 
@@ -309,44 +317,51 @@ def _options(words: t.Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _config(flavour: Flavour, options: t.Mapping[str, str]) -> str:
+def _config(
+    flavour: Flavour, options: t.Mapping[str, str], started: t.Sequence[str], variables: t.Mapping[str, str]
+) -> str:
     """The configuration file, empty for a kubelet that has drop-ins alone."""
     if flavour.name == KUBEADM and ("config" in options or "config-dir" in options):
         return options.get("config", "")
+    if flavour.name in (K3S, RKE2):
+        # The variable comes over the command line, where the first one counts (K3s, pkg/configfilearg/parser.go).
+        told = [variables.get(f"{flavour.name.upper()}_CONFIG_FILE", ""), *_given(started, "--config", "-c")]
+        return next(filter(None, told), flavour.config)
     return flavour.config
 
 
 def _config_dir(
     machine: Machine,
     flavour: Flavour,
-    options: t.Mapping[str, str],
+    words: t.Sequence[str],
+    config: str,
     started: t.Sequence[str],
     variables: t.Mapping[str, str],
 ) -> str:
     """The directory of drop-ins, empty for none and for the flavour's own."""
+    # That of a --kubelet-arg does not count: from 1.32 on K3s and RKE2 copy what is in it to their own.
+    given = _options(words).get("config-dir", "")
     if flavour.name not in (K3S, RKE2):
-        return options.get("config-dir", "") if flavour.name == KUBEADM else ""
-    directory = _data_dir(machine, flavour, started, variables)
-    return options.get("config-dir", "") or (directory and directory.rstrip("/") + RANCHER_DROP_INS)
+        return given if flavour.name == KUBEADM else ""
+    directory = _data_dir(machine, flavour, config, started, variables)
+    return given or (directory and directory.rstrip("/") + RANCHER_DROP_INS)
 
 
-def _data_dir(machine: Machine, flavour: Flavour, started: t.Sequence[str], variables: t.Mapping[str, str]) -> str:
+def _data_dir(
+    machine: Machine, flavour: Flavour, config: str, started: t.Sequence[str], variables: t.Mapping[str, str]
+) -> str:
     """Where K3s or RKE2 are told to have their data. The command line comes over the last file, that over the environment."""
     found = [variables.get(f"{flavour.name.upper()}_DATA_DIR", "")]
-    for path in _argument_files(machine, flavour, flavour.config):
+    for path in _argument_files(machine, flavour, config):
         found += _DATA_DIR.findall(machine.read(path) or "")
-    for word, following in zip(started, [*started[1:], ""]):
-        name, equals, value = word.partition("=")
-        if name in ("--data-dir", "-data-dir", "-d"):
-            found.append(value if equals else following)
-    return found[-1]
+    return [*found, *_given(started, "--data-dir", "-data-dir", "-d")][-1]
 
 
 def _argument_files(machine: Machine, flavour: Flavour, config: str) -> list[str]:
     """The files with kubelet's arguments, in their order."""
-    if not flavour.arguments_dir:
+    if flavour.name not in (K3S, RKE2):
         return [config]
-    beside = [path for ending in ("yaml", "yml") for path in machine.glob(f"{flavour.arguments_dir}/*.{ending}")]
+    beside = [path for ending in ("yaml", "yml") for path in machine.glob(f"{arguments_dir(config)}/*.{ending}")]
     return [config, *sorted(beside)]
 
 
@@ -371,15 +386,13 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
     directory = observed.config_dir or flavour.drop_ins
     if directory:
         paths += [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
-    rancher = flavour.name in (K3S, RKE2)
-    if rancher:
-        paths += _argument_files(machine, flavour, observed.config)
+    told = _argument_files(machine, flavour, observed.config) if flavour.name in (K3S, RKE2) else []
     files = {}
-    for path in sorted(set(paths)):
+    for path in sorted({*paths, *told}):
         text = machine.read(path)
         if text is not None:
             # Those of others have secrets such as the cluster's token, which nobody needs to see.
-            others = rancher and path.startswith("/etc/rancher/") and not path.endswith(f"/{ARGUMENTS_NAME}")
+            others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
             files[path] = kubelet_arguments(text) if others else text
     return files
 

@@ -18,6 +18,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import
     OPENSHIFT3,
     RANCHER_DROP_INS_SINCE,
     RKE2,
+    arguments_dir,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
     BY_NAME as FLAVOURS,
@@ -109,7 +110,7 @@ def layers_of(observed: Observed, version: Version) -> Layers:
 
 def document_of(path: str, text: str, flavour: str, version: Version) -> Document:
     """The document that such a file is, whichever layer it was."""
-    if path.startswith(FLAVOURS[flavour].arguments_dir or "\0"):
+    if flavour in (K3S, RKE2) and path.endswith(f"/{ARGUMENTS_NAME}"):
         return K3sArguments(text, path, version.minor >= _PLUS_SINCE)
     if flavour == MICROK8S:
         return ArgumentLines(text, path)
@@ -140,17 +141,16 @@ def _plain(observed: Observed) -> Layers:
 
 
 def _rancher(observed: Observed, version: Version) -> Layers:
-    flavour = FLAVOURS[observed.flavour]
     arguments = _rancher_arguments(observed, version)
     given = _unit_arguments(observed)
     if version.minor >= RANCHER_DROP_INS_SINCE:
-        directory = observed.config_dir or flavour.drop_ins
+        directory = observed.config_dir or FLAVOURS[observed.flavour].drop_ins
         _see_that_read(observed, directory)
         return _with_drop_ins(observed, directory, [], [*arguments, *given])
     if given:
         # Nothing is written: what is wanted would have to go where it cannot be changed.
         return Layers((*arguments, *given), len(arguments))
-    ours = f"{flavour.arguments_dir}/{ARGUMENTS_NAME}"
+    ours = f"{arguments_dir(observed.config)}/{ARGUMENTS_NAME}"
     position = sum(layer.where < ours for layer in arguments if layer.where != observed.config)
     position += any(layer.where == observed.config for layer in arguments)
     if not any(layer.ours for layer in arguments):
@@ -173,9 +173,9 @@ def _unit_arguments(observed: Observed) -> list[Layer]:
 
 def _rancher_arguments(observed: Observed, version: Version) -> list[Layer]:
     """The kubelet arguments in config.yaml and config.yaml.d, where one without a plus drops what comes before it."""
-    flavour = FLAVOURS[observed.flavour]
-    ours = f"{flavour.arguments_dir}/{ARGUMENTS_NAME}"
-    paths = sorted(path for path in observed.files if path.startswith(f"{flavour.arguments_dir}/"))
+    directory = arguments_dir(observed.config)
+    ours = f"{directory}/{ARGUMENTS_NAME}"
+    paths = sorted(path for path in observed.files if path.startswith(f"{directory}/"))
     layers: list[Layer] = []
     for path in [observed.config, *paths]:
         text = observed.files.get(path)

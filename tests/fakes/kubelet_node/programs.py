@@ -211,7 +211,8 @@ def start(unit: str) -> None:
 
 
 def systemctl(words: list[str]) -> int:
-    verb, *names = [word for word in words if not word.startswith("--")]
+    verb, *asked = [word for word in words if not word.startswith("--")]
+    names = [name if "." in name else f"{name}.service" for name in asked]
     if verb == "show":
         for name in names:
             unit = SETTINGS["units"].get(name)

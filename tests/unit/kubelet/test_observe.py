@@ -157,6 +157,62 @@ def test_drop_ins_are_in_the_data_directory(
     assert f"{directory}/00-k3s-defaults.conf" in found.files
 
 
+def test_a_unit_by_a_part_of_its_name(make_node: Make) -> None:
+    settings = examples.rancher("k3s", "1.32.1")
+    command = [
+        "/usr/local/bin/k3s",
+        "server",
+        f"--data-dir={DATA}",
+        "--kubelet-arg=config-dir=/srv/more",
+        "--kubelet-arg=v=2",
+    ]
+    settings["services"] = {"k3s.service": Service(command)}
+    found = look(make_node(**settings), service="k3s")
+    assert (found.unit, found.unit_arguments) == ("k3s.service", ["config-dir=/srv/more", "v=2"])
+    # K3s copies what is in another directory, and its kubelet reads none but this.
+    assert found.config_dir == f"{DATA}/agent/etc/kubelet.conf.d"
+
+
+ELSEWHERE = "/etc/k3s/config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "request_"),
+    [
+        (["--config", ELSEWHERE], "", {}),
+        ([f"-c={ELSEWHERE}", "-c=/other.yaml"], "", {}),
+        ([], f"K3S_CONFIG_FILE={ELSEWHERE}", {}),
+        (["--config=/other.yaml"], f"K3S_CONFIG_FILE={ELSEWHERE}", {}),
+        (["--config=/other.yaml"], "K3S_CONFIG_FILE=/another.yaml", {"config": ELSEWHERE}),
+    ],
+)
+def test_a_configuration_of_k3s_elsewhere(
+    make_node: Make, command: list[str], environment: str, request_: dict[str, str]
+) -> None:
+    drop_in = f"{DATA}/agent/etc/kubelet.conf.d/00-k3s-defaults.conf"
+    files = {
+        ELSEWHERE: f"token: secret-1\ndata-dir: {DATA}\n",
+        f"{ELSEWHERE}.d/10-site.yaml": "agent-token: secret-2\nkubelet-arg: [root-dir=/data/kubelet]\n",
+        f"{ELSEWHERE}.d/99-accel-qat.yaml": "# ours\n",
+        drop_in: examples.CONFIGURATION,
+    }
+    settings = examples.rancher("k3s", "1.32.1", files=files)
+    settings["services"] = {"k3s.service": Service(["/usr/local/bin/k3s", "server", *command], environment=environment)}
+    found = look(make_node(**settings), **request_)
+    assert (found.config, found.config_dir, found.kubelet_dir) == (
+        ELSEWHERE,
+        f"{DATA}/agent/etc/kubelet.conf.d",
+        "/data/kubelet",
+    )
+    assert found.files == {
+        ELSEWHERE: "",
+        f"{ELSEWHERE}.d/10-site.yaml": "\nkubelet-arg: [root-dir=/data/kubelet]\n",
+        f"{ELSEWHERE}.d/99-accel-qat.yaml": "# ours\n",
+        drop_in: examples.CONFIGURATION,
+    }
+    assert "secret" not in str(found.as_dict())
+
+
 K3S_FILES = "/etc/rancher/k3s/config.yaml"
 MICROK8S_ARGS = "/var/snap/microk8s/current/args/kubelet"
 NODE_CONFIG = "/etc/origin/node/node-config.yaml"

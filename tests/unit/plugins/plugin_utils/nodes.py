@@ -101,9 +101,9 @@ def rancher(
     paths = {
         "config": flavour.config,
         "drop_in": f"{flavour.drop_ins}/00-{name}-defaults.conf",
-        "arguments": f"{flavour.arguments_dir}/10-site.yaml",
-        "late": f"{flavour.arguments_dir}/zz-late.yaml",
-        "ours": f"{flavour.arguments_dir}/99-accel-qat.yaml",
+        "arguments": f"{flavours.arguments_dir(flavour.config)}/10-site.yaml",
+        "late": f"{flavours.arguments_dir(flavour.config)}/zz-late.yaml",
+        "ours": f"{flavours.arguments_dir(flavour.config)}/99-accel-qat.yaml",
     }
     given = {
         "running": True,

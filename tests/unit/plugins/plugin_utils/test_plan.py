@@ -81,6 +81,14 @@ RKE2_ELSEWHERE = Observed(
     }
 )
 
+K3S_ELSEWHERE = Observed(
+    **{
+        **rancher("k3s", "1.30.5").as_dict(),
+        "config": "/etc/k3s/config.yaml",
+        "files": {"/etc/k3s/config.yaml": K3S_CONFIG, "/etc/k3s/config.yaml.d/10-site.yaml": ""},
+    }
+)
+
 CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
     "kubeadm, nothing wanted": (kubeadm(), {}, {}),
     "kubeadm, devices": (kubeadm("1.9.11"), {}, {CONFIG: ["+featureGates:", "+  DevicePlugins: true"]}),
@@ -163,6 +171,17 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
         rancher("k3s", "1.30.5", config=K3S_CONFIG),
         {"topologyManagerPolicy": "restricted", "kubeReserved": {"cpu": "1"}},
         {K3S_OURS: [MANAGED, "+kubelet-arg+:", "+- topology-manager-policy=restricted", "+- kube-reserved=cpu=1"]},
+    ),
+    "K3s before 1.32 with its configuration elsewhere": (
+        K3S_ELSEWHERE,
+        {"topologyManagerPolicy": "restricted"},
+        {
+            "/etc/k3s/config.yaml.d/99-accel-qat.yaml": [
+                MANAGED,
+                "+kubelet-arg+:",
+                "+- topology-manager-policy=restricted",
+            ]
+        },
     ),
     "K3s before 1.32, a gate": (
         rancher("k3s", "1.30.5", config=K3S_CONFIG),
