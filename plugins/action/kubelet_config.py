@@ -88,6 +88,7 @@ class ActionModule(ActionBase):
             drained=options["drained"],
             restart=options["restart"],
             machine_config_pool=options["machine_config_pool"],
+            version_given=bool(options["kubelet_version"]),
         )
         asked = {name: options[name] for name in (*READ, *ROOTS) if options[name] is not None}
         looked = {**asked, "if_recorded": wishes.restore, "offered": asks_for_offered(wishes)}

@@ -15,6 +15,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import
     K3S,
     OPENSHIFT3,
     OPENSHIFT4,
+    RANCHER_DROP_INS_SINCE,
     RANCHER_THRESHOLDS,
     RKE2,
 )
@@ -55,6 +56,8 @@ class Wishes:
     drained: bool = False
     restart: bool = True
     machine_config_pool: str = "worker"
+    # Whether the version is one that may come, and not that of the kubelet that is there.
+    version_given: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
     if edits:
         known.see_that_complete(effective)
         _see_that_not_overwritten(observed, wishes, version)
+        if not wishes.version_given:
+            _see_that_rancher_reads(observed, version)
     record = Record.parse(observed.record).with_edits(edits, before, layers) if edits else None
     return Plan(
         observed.flavour,
@@ -227,6 +232,25 @@ def _see_that_not_overwritten(observed: Observed, wishes: Wishes, version: Versi
             f"OpenShift 3.{version.minor} overwrites this file from the configmap of the node's group",
             observed.config,
             f"put kubeletArguments {arguments} into that configmap in the namespace openshift-node",
+        )
+
+
+def _see_that_rancher_reads(observed: Observed, version: Version) -> None:
+    """Refuse a directory of drop-ins where a K3s or RKE2 that runs has not put its own: it does at each start, where kubelet reads.
+
+    Source: K3s, startKubelet in pkg/daemons/agent/agent.go.
+    """
+    if observed.flavour not in (K3S, RKE2) or version.minor < RANCHER_DROP_INS_SINCE or not observed.running:
+        return
+    flavour = FLAVOURS[observed.flavour]
+    directory = observed.config_dir or flavour.drop_ins
+    own = f"00-{flavour.name}-defaults.conf"
+    if f"{directory}/{own}" not in observed.files:
+        raise ConfigurationError(
+            f"the {flavour.title} that runs has no {own} here, so its kubelet reads its drop-ins elsewhere",
+            directory,
+            "set config_dir to agent/etc/kubelet.conf.d in its data directory, or restart it where it was upgraded to "
+            f"1.{RANCHER_DROP_INS_SINCE} since it was started",
         )
 
 

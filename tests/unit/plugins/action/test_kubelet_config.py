@@ -134,6 +134,17 @@ def test_a_drop_in_where_k3s_has_its_data(make: Make, told: bool) -> None:
     assert node.read(f"{directory}/99-accel-qat.conf") is None
 
 
+def test_a_drop_in_that_k3s_would_not_read(make: Make) -> None:
+    settings = examples.rancher("k3s", "1.33.4")
+    del settings["files"]["/var/lib/rancher/k3s/agent/etc/kubelet.conf.d/00-k3s-defaults.conf"]
+    node, controller = make(**settings)
+    untouched = node.state()
+    wanted = {"configuration": TOPOLOGY, "_check_mode": True}
+    refused, upgraded = controller.config({**wanted}, {**wanted, "kubelet_version": "1.33.4"})
+    assert "the K3s that runs has no 00-k3s-defaults.conf here" in refused.message
+    assert (upgraded.changed, node.state()) == (True, untouched)
+
+
 @pytest.mark.parametrize(
     ("settings", "path", "content"),
     [

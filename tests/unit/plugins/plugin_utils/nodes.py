@@ -140,10 +140,18 @@ def plan(
     gates: bool = True,
     restore: bool = False,
     restart: bool = True,
+    version_given: bool = False,
     **configuration: t.Any,
 ) -> Plan:
     """The plan for these fields."""
-    wishes = Wishes(normal(configuration), device_plugin_gates=gates, drained=drained, restore=restore, restart=restart)
+    wishes = Wishes(
+        normal(configuration),
+        device_plugin_gates=gates,
+        drained=drained,
+        restore=restore,
+        restart=restart,
+        version_given=version_given,
+    )
     return plan_kubelet(observed, wishes)
 
 

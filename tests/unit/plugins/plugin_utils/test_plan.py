@@ -202,7 +202,7 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
         },
     ),
     "RKE2 from 1.32 on": (
-        rancher("rke2", "1.33.4", config="token: (hidden)\n"),
+        rancher("rke2", "1.33.4", config="token: (hidden)\n", drop_in=DROP_IN),
         {"topologyManagerScope": "pod"},
         {RKE2_DROP_IN: [*DROP_IN_HEAD, "+topologyManagerScope: pod"]},
     ),
@@ -418,6 +418,13 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         (f"config_dir: kubelet reads its drop-ins in {CONFIG_DIR}, and not in /srv/kubelet.conf.d; leave it out, or start kubelet with "
         "--config-dir=/srv/kubelet.conf.d"),
     ),
+    "drop-ins where K3s has none of its own": (
+        rancher("k3s", "1.32.1", config=K3S_CONFIG),
+        {"topologyManagerPolicy": "restricted"},
+        ("/var/lib/rancher/k3s/agent/etc/kubelet.conf.d: the K3s that runs has no 00-k3s-defaults.conf here, so its kubelet reads its "
+        "drop-ins elsewhere; set config_dir to agent/etc/kubelet.conf.d in its data directory, or restart it where it was upgraded to "
+        "1.32 since it was started"),
+    ),
     "drop-ins of RKE2 elsewhere": (
         Observed(**{**RKE2_ELSEWHERE.as_dict(), "config_dir": "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d"}),
         {},
@@ -480,6 +487,12 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
 @pytest.mark.parametrize(("observed", "wanted", "message"), REFUSED.values(), ids=list(REFUSED))
 def test_what_is_refused(observed: Observed, wanted: dict[str, t.Any], message: str) -> None:
     assert refusal(observed, **wanted) == message
+
+
+@pytest.mark.parametrize(("running", "version_given"), [(True, True), (False, False)])
+def test_before_its_upgrade_or_first_start_k3s_has_no_drop_ins_yet(running: bool, version_given: bool) -> None:
+    there = {**rancher("k3s", "1.32.1", config=K3S_CONFIG).as_dict(), "running": running}
+    assert list(lines(plan(Observed(**there), version_given=version_given, **TOPOLOGY))) == [K3S_DROP_IN]
 
 
 def test_openshift_4_is_told_by_an_object() -> None:
