@@ -342,7 +342,7 @@ def _config_dir(
     # That of a --kubelet-arg does not count: from 1.32 on K3s and RKE2 copy what is in it to their own.
     given = _options(words).get("config-dir", "")
     if flavour.name not in (K3S, RKE2):
-        return given if flavour.name == KUBEADM else ""
+        return given if flavour.name in (KUBEADM, OPENSHIFT4) else ""
     directory = _data_dir(machine, flavour, config, started, variables)
     return given or (directory and directory.rstrip("/") + RANCHER_DROP_INS)
 

@@ -108,6 +108,14 @@ def layers_of(observed: Observed, version: Version) -> Layers:
     return _plain(observed)
 
 
+def in_force_on_openshift_4(observed: Observed) -> dict[str, t.Any]:
+    """The fields that its operator and the unit give kubelet."""
+    drop_ins = sorted(path for path in observed.files if path != observed.config)
+    paths = [path for path in (observed.config, *drop_ins) if path in observed.files]
+    files = [_file(ConfigurationFile, observed, path) for path in paths]
+    return Layers((*files, *_flags(observed.words)), 0).effective()
+
+
 def document_of(path: str, text: str, flavour: str, version: Version) -> Document:
     """The document that such a file is, whichever layer it was."""
     if flavour in (K3S, RKE2) and path.endswith(f"/{ARGUMENTS_NAME}"):

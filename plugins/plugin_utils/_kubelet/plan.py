@@ -33,7 +33,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
 from .documents import DROP_IN, MANAGED, Document
-from .layers import Layers, describe, document_of, layers_of, leaves
+from .layers import Layers, describe, document_of, in_force_on_openshift_4, layers_of, leaves
 from .record import Record
 from .yaml_text import Path
 
@@ -104,7 +104,7 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
         return _restoration(observed, wishes, version)
     known.see_that_known(wishes.configuration, version)
     if observed.flavour == OPENSHIFT4:
-        return _manifest(wishes, version)
+        return _manifest(observed, wishes, version)
     before = layers_of(observed, version)
     layers, decisions = _with_gates(before, wishes, version, observed.offered)
     for path, value in leaves(_with_thresholds(wishes.configuration, layers, observed.flavour, version)):
@@ -297,7 +297,7 @@ def _managed(effective: t.Mapping[str, t.Any], manager: str) -> dict[str, t.Any]
     return {name: value for name, value in managed.items() if value}
 
 
-def _manifest(wishes: Wishes, version: Version) -> Plan:
+def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     """On OpenShift 4 the Machine Config Operator writes; what it is to be told."""
     decisions = []
     for name, value in wishes.configuration.get(GATES_FIELD, {}).items():
@@ -314,7 +314,7 @@ def _manifest(wishes: Wishes, version: Version) -> Plan:
     settings = {name: value for name, value in wishes.configuration.items() if name != GATES_FIELD}
     if settings.get(EVICTION_FIELD):
         settings[EVICTION_FIELD] = {**known.default_thresholds(version.minor), **settings[EVICTION_FIELD]}
-    known.see_that_complete(settings)
+    _see_that_complete_there(observed, settings)
     pool = wishes.machine_config_pool
     manifest = {
         "apiVersion": "machineconfiguration.openshift.io/v1",
@@ -330,6 +330,13 @@ def _manifest(wishes: Wishes, version: Version) -> Plan:
     return Plan(
         OPENSHIFT4, version, decisions=tuple(decisions), effective=settings, manifest=manifest if settings else None
     )
+
+
+def _see_that_complete_there(observed: Observed, settings: t.Mapping[str, t.Any]) -> None:
+    """Refuse a wanted static policy for which neither the settings nor what kubelet has otherwise reserve anything."""
+    policies = {name: settings.get(name) for name, _static in _POLICIES.values()}
+    if any(settings.get(name) == static for name, static in _POLICIES.values()):
+        known.see_that_complete({**known.merge(in_force_on_openshift_4(observed), settings), **policies})
 
 
 def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:

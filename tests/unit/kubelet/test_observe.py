@@ -22,6 +22,8 @@ from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
 
 Make = t.Callable[..., KubeletNode]
 
+DATA = "/srv/data"
+
 
 def look(node: KubeletNode, **request: t.Any) -> Observed:
     return observe(machine_of(node), str(node.root / "proc"), Request(**request))
@@ -98,7 +100,19 @@ def test_each_flavour(
 
 
 def test_openshift_4(make_node: Make) -> None:
-    assert look(make_node(**examples.openshift4())).flavour == "openshift4"
+    files = {
+        "/etc/kubernetes/kubelet.conf": examples.CONFIGURATION,
+        f"{DATA}/20-auto-sizing.conf": examples.CONFIGURATION,
+    }
+    settings = examples.openshift4()
+    command = ["/usr/bin/kubelet", "--config=/etc/kubernetes/kubelet.conf", f"--config-dir={DATA}"]
+    settings = {
+        **settings,
+        "files": {**settings["files"], **files},
+        "services": {"kubelet.service": Service(command)},
+    }
+    found = look(make_node(**settings))
+    assert (found.flavour, found.config_dir, set(found.files)) == ("openshift4", DATA, set(files))
 
 
 def test_secrets_stay_on_the_node() -> None:
@@ -127,9 +141,6 @@ def test_secrets_of_the_command_line_stay_on_the_node(make_node: Make, name: str
         assert found.unit_arguments == ["max-pods=9", "root-dir=/data/kubelet"]
         assert found.kubelet_dir == "/data/kubelet"
         assert "secret" not in str(found.as_dict())
-
-
-DATA = "/srv/data"
 
 
 @pytest.mark.parametrize(

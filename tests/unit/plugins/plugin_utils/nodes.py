@@ -129,9 +129,17 @@ def openshift3(version: str = "1.9.1", config: str = NODE_CONFIG) -> Observed:
     )
 
 
-def openshift4(version: str = "1.29.8") -> Observed:
-    """OpenShift 4."""
-    return _observed(flavours.OPENSHIFT4, f"Kubernetes v{version}+f10c92d", "/usr/bin/kubelet", {"running": True})
+def openshift4(version: str = "1.29.8", flags: t.Sequence[str] = (), **files: str) -> Observed:
+    """OpenShift 4; the keys are config and drop_in."""
+    flavour = flavours.BY_NAME[flavours.OPENSHIFT4]
+    paths = {"config": flavour.config, "drop_in": "/etc/openshift/kubelet.conf.d/20-auto-sizing.conf"}
+    given = {
+        "running": True,
+        "words": ["/usr/bin/kubelet", f"--config={flavour.config}", *flags],
+        "config": flavour.config,
+        "files": {paths[key]: text for key, text in files.items()},
+    }
+    return _observed(flavours.OPENSHIFT4, f"Kubernetes v{version}+f10c92d", "/usr/bin/kubelet", given)
 
 
 def plan(

@@ -519,6 +519,31 @@ def test_openshift_4_is_told_by_an_object() -> None:
     }
 
 
+HEAD = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [
+        openshift4(flags=["--system-reserved=cpu=500m,memory=1Gi"]),
+        openshift4(config=f"{HEAD}kubeReserved:\n  cpu: 500m\n"),
+        openshift4(config=f'{HEAD}reservedSystemCPUs: "0"\n'),
+        openshift4(config=HEAD, drop_in=f"{HEAD}systemReserved:\n  cpu: 500m\n"),
+    ],
+    ids=["flag", "file", "reserved CPUs", "drop-in"],
+)
+def test_openshift_4_has_reservations_of_its_own(observed: Observed) -> None:
+    made = plan(observed, cpuManagerPolicy="static")
+    assert (made.manifest or {})["spec"]["kubeletConfig"] == {"cpuManagerPolicy": "static"}
+
+
+def test_openshift_4_without_reservations() -> None:
+    observed = openshift4(config=f"{HEAD}cpuManagerPolicy: static\n", flags=["--system-reserved=memory=1Gi"])
+    assert "kubelet does not start with static and no CPU reserved" in refusal(observed, cpuManagerPolicy="static")
+    # What others have set there is theirs.
+    assert plan(observed, **TOPOLOGY).manifest is not None
+
+
 def test_a_gate_that_the_kubelet_lists_itself() -> None:
     observed = kubeadm(offered={"NodeSwap": False, "AppArmor": True})
     made = plan(observed, featureGates={"NodeSwap": True, "AppArmor": True})
