@@ -6,10 +6,19 @@ import asyncio
 import functools
 import socket
 import typing as t
+from pathlib import Path
 
 import pytest
 from harness.kubelet import FakeKubelet
+from harness.node_files import NodeFiles
 from harness.process import Plugin, fetch, free_port, status_text
+from qat_device_plugin._node.kernel import LiveKernel
+from qat_device_plugin.catalogue import OfferedVf
+from qat_device_plugin.registration import SocketRegistrar
+from qat_device_plugin.server import Behaviour, Offer, ResourceServer
+from qat_device_plugin.sockets import InstanceLock
+from qat_device_plugin.statistics import Statistics
+from qat_device_plugin.waiting import end
 
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
@@ -244,6 +253,33 @@ def test_a_directory_that_became_read_only_ends_the_service(run: Run) -> None:
             f"qat-device-plugin: {bench.kubelet_dir}: the directory is read-only for this process, as it is when it was made anew "
             "since the start; start the device plugin anew, as systemd does by itself"
         )
+
+    run(scenario)
+
+
+def test_a_list_that_comes_while_the_server_starts_is_served(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = (OfferedVf(address, PF, 0, "vfio-pci") for address in NodeFiles.vf_addresses(PF, 2))
+    statistics = Statistics()
+    start = ResourceServer.start
+
+    async def scenario(bench: Bench) -> None:
+        def make_server(resource: str, path: Path, offer: Offer, changed: t.Callable[[], None]) -> ResourceServer:
+            behaviour = Behaviour("balanced", lambda: False)
+            return ResourceServer(resource, path, offer, LiveKernel(), behaviour, statistics, changed)
+
+        async def starts_while_a_list_comes(server: ResourceServer) -> None:
+            await start(server)
+            registrar.publish((new,))
+
+        monkeypatch.setattr(ResourceServer, "start", starts_while_a_list_comes)
+        await bench.kubelet.start()
+        lock = InstanceLock(bench.kubelet_dir)
+        registrar = SocketRegistrar(CY, bench.kubelet_dir, (old,), make_server, lock, statistics, lambda: None)
+        running = asyncio.ensure_future(registrar.run())
+        await bench.ready(CY, 1)
+        assert list(bench.kubelet.devices(CY)) == [new.address]
+        await end(running)
+        lock.release()
 
     run(scenario)
 

@@ -142,6 +142,7 @@ class Registrar:
         try:
             await server.start()
             self._server = server
+            server.publish(self._offer)  # another list may have come meanwhile
             await self._keep(server)
         finally:
             self._server = None
