@@ -110,5 +110,13 @@ def test_the_cdi_specification_is_written_only_when_it_differs(files: NodeFiles,
     before = path.stat().st_ino
     cdi.write(directory, nodes)
     assert path.stat().st_ino == before
+
+
+def test_without_a_device_there_is_no_cdi_specification(tmp_path: Path) -> None:
+    """One without devices is invalid."""
+    directory = tmp_path / "cdi"
     cdi.write(directory, {})
-    assert json.loads(path.read_text())["devices"] == []
+    assert not directory.exists()
+    cdi.write(directory, {"0000:6b:00.1": "/dev/vfio/10"})
+    cdi.write(directory, {})
+    assert list(directory.iterdir()) == []

@@ -42,9 +42,13 @@ def nodes_of(kernel: Kernel, addresses: t.Iterable[str]) -> dict[str, str]:
 def write(directory: Path, nodes: t.Mapping[str, str]) -> None:
     """Write the specification in one go, if it differs; a runtime never sees half of it. Raises OSError.
 
-    Nobody removes it when the service ends: the runtime needs it whenever it starts a container anew.
+    One without devices is invalid (SPEC.md), and runtimes complain of it: then there is none. Nobody removes it when the service
+    ends: the runtime needs it whenever it starts a container anew.
     """
     path = directory / FILE
+    if not nodes:
+        path.unlink(missing_ok=True)
+        return
     text = json.dumps(specification(nodes), indent=2) + "\n"
     with contextlib.suppress(OSError):
         if path.read_text() == text:
