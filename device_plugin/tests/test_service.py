@@ -280,13 +280,15 @@ def test_does_without_watches_where_the_kernel_gives_none(
         await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2]})
         await bench.kubelet.restart()
         await bench.ready(CY, 16)
+        bench.files.configure([{"advertise": 4}])
+        await bench.ready(CY, 4)
         os.kill(os.getpid(), signal.SIGTERM)
         await running
         service._kernel.close()
 
     run(scenario)
     told = [record for record in caplog.records if record.message == "changes of a directory are seen late"]
-    assert len(told) == 2
+    assert len(told) == 3
     assert told[0].__dict__["fields"]["remedy"] == (
         "raise fs.inotify.max_user_instances by sysctl, and restart this service"
     )
@@ -378,10 +380,11 @@ def test_advertise_limits_and_a_reload_changes_it(run: Run) -> None:
         vfs = bench.files.add_pf(PF)
         bench.files.configure([{"advertise": 4}])
         await bench.kubelet.start()
-        plugin = bench.start()
+        plugin = bench.start("--period=60")
         await bench.ready(CY, 4)
         assert list(bench.kubelet.devices(CY)) == vfs[:4]
-        bench.files.configure([{"advertise": 6}])
+        # In place, of which no event tells.
+        bench.files.config.write_text('{"devices": [{"advertise": 6}]}')
         plugin.hang_up()
         await bench.ready(CY, 6)
         bench.files.config.write_text('{"devices": [{"advertise": -1}]}')
@@ -392,6 +395,49 @@ def test_advertise_limits_and_a_reload_changes_it(run: Run) -> None:
         await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[0]})
         assert len(bench.kubelet.devices(CY)) == 6
         assert any(message.startswith("RELOADING=1\nMONOTONIC_USEC=") for message in plugin.told())
+
+    run(scenario)
+
+
+def test_a_configuration_that_is_written_anew_is_taken(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        plugin = bench.start("--period=60")
+        await bench.ready(CY, 16)
+        bench.files.configure([{"advertise": 4}])
+        await bench.ready(CY, 4)
+        assert list(bench.kubelet.devices(CY)) == vfs[:4]
+        bench.files.configure([{"advertise": -1}])
+        await bench.kubelet.until(lambda: "the old configuration stays" in plugin.log.read_text())
+        # One that says the same as before is no news.
+        bench.files.configure([{"advertise": 4}])
+        bench.files.bind(vfs[0], None)
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[0]})
+        assert (len(bench.kubelet.devices(CY)), plugin.reloads()) == (4, 2)
+
+    run(scenario)
+
+
+def test_a_configuration_is_taken_that_is_written_during_the_start_or_in_steps(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        settings = parse_settings([*Plugin.flags(bench.files, bench.kubelet_dir)[:-1], "--period=60"], {})
+        rules = read_rules(settings.config)
+        bench.files.configure([{"advertise": 4}])
+        service = Service(settings, rules, {})
+        running = asyncio.ensure_future(service.run())
+        await bench.kubelet.start()
+        await bench.ready(CY, 4)
+        # An editor writes it in several steps.
+        bench.files.config.rename(bench.files.root / "node.json~")
+        await asyncio.sleep(0.02)
+        bench.files.config.write_text('{"devices": [{"advertise": 6}]}')
+        await bench.ready(CY, 6)
+        assert service.statistics.reloads == {"succeeded": 2}
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+        service._kernel.close()
 
     run(scenario)
 

@@ -27,7 +27,7 @@ from .probe import Prober
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
 from .settings import Settings
-from .sockets import InstanceLock, remove_dead
+from .sockets import Identity, InstanceLock, identity, remove_dead
 from .statistics import Statistics
 from .status_page import StatusPage
 from .systemd import Systemd
@@ -56,6 +56,7 @@ class Service:
         self.last_look = time.monotonic()
         self._settings = settings
         self._rules = rules
+        self._file: Identity | None = None  # not known: what stands in it now may be newer than the rules
         self._kernel = LiveKernel(settings.sysfs_root, settings.proc_root, settings.dev_root)
         self._prober = Prober(self._kernel)
         self._thread = KernelThread()
@@ -103,6 +104,7 @@ class Service:
             if not await self._first_look():
                 return
             self._watch_directory(watches, self._settings.socket_dir, self._socket_dir_changed)
+            self._watch_directory(watches, self._settings.config.parent, self._config_dir_changed)
             self._start(self._look_loop())
             if self._systemd.watchdog_seconds:
                 self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
@@ -169,14 +171,21 @@ class Service:
         for registrar in self.registrars.values():
             registrar.bell.ring()
 
+    def _config_dir_changed(self) -> None:
+        """The look at it waits until all is quiet: an editor takes several steps to write a file anew."""
+        if identity(self._settings.config) != self._file:
+            self._bell.ring()
+
     async def _look_loop(self) -> None:
         """Look when something happened, and each period at what gives no event."""
+        self._follow_configuration()
         whole_every = self._settings.period * (_WHOLE_LOOK if self._has_events else 1)
         next_whole = time.monotonic() + whole_every
         while True:
             rung = await self._bell.wait(self._pause())
             if rung:
                 await settle(self._bell, _QUIET, _QUIET_LIMIT)
+            self._follow_configuration()
             # Of the end of what blocks a device there may be no event, or one that comes too early.
             whole = rung or time.monotonic() >= next_whole or self.model.is_blocked
             try:
@@ -273,9 +282,21 @@ class Service:
         elif before and not problem:
             log.info("the CDI specification is written again", extra={"fields": fields})
 
+    def _follow_configuration(self) -> None:
+        """Reload the configuration if its file was written anew, unless it says the same."""
+        found = identity(self._settings.config)
+        if found == self._file:
+            return
+        self._file = found
+        with contextlib.suppress(NodeError):
+            if read_rules(self._settings.config) == self._rules:
+                return
+        self._reload()
+
     def _reload(self) -> None:
         """Take the configuration anew, or keep the one there is and say why."""
         self._systemd.reloading()
+        self._file = identity(self._settings.config)
         try:
             self._rules = read_rules(self._settings.config)
         except NodeError as error:
