@@ -26,10 +26,20 @@ HERE = Path(__file__).resolve().parent
 PACKAGE = HERE / "src" / "qat_device_plugin"
 LOCK = HERE.parent / "requirements" / "device_plugin.txt"
 _GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
+# Its libraries are machine code for one Python. Another one cannot load them, also not at the next start: exit 2.
 _COMMAND = """\
 #!/usr/bin/env -S python3 -I
 import sys
 from pathlib import Path
+
+PYTHON = "@PYTHON@"
+found = "{}.{}".format(*sys.version_info)
+if found != PYTHON:
+    print(
+        f"qat-device-plugin: packed for Python {PYTHON}, and {sys.executable} is {found}: run the role device_plugin again",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
@@ -58,7 +68,7 @@ def bundle(python: str, machine: str, directory: Path) -> tuple[str, Path]:
 
 
 def release_name(python: str, machine: str) -> str:
-    """The version and a hash of everything that goes in, so that other contents are another release."""
+    """The version, the Python, and a hash of everything that goes in, so that other contents are another release."""
     digest = hashlib.sha256(f"{python} {machine} {_COMMAND}".encode())
     digest.update(LOCK.read_bytes())
     for path in _sources():
@@ -66,7 +76,12 @@ def release_name(python: str, machine: str) -> str:
     version = re.search(r'^__version__ = "(.+)"$', (PACKAGE / "__init__.py").read_text(), re.MULTILINE)
     if version is None:
         raise BundleError(f"{PACKAGE / '__init__.py'} has no version")
-    return f"{version[1]}-{digest.hexdigest()[:10]}"
+    return f"{version[1]}-py{python}-{digest.hexdigest()[:10]}"
+
+
+def command(python: str) -> str:
+    """The text of the release's command, which refuses another Python than this."""
+    return _COMMAND.replace("@PYTHON@", python)
 
 
 def requirements(lock: str, python: str) -> str:
@@ -97,10 +112,10 @@ def _fill(release: Path, python: str, machine: str) -> None:
         target = library / "qat_device_plugin" / path.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    command = release / "bin" / "qat-device-plugin"
-    command.parent.mkdir()
-    command.write_text(_COMMAND)
-    command.chmod(0o755)
+    program = release / "bin" / "qat-device-plugin"
+    program.parent.mkdir()
+    program.write_text(command(python))
+    program.chmod(0o755)
 
 
 def _install(library: Path, python: str, machine: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tarfile
@@ -42,12 +43,24 @@ def test_a_lock_is_cut_to_one_python(bundle: t.Any) -> None:
 
 def test_a_release_is_named_by_its_contents(bundle: t.Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     name = bundle.release_name("3.11", "x86_64")
+    assert re.fullmatch(r"\d+\.\d+\.\d+-py3\.11-[0-9a-f]{10}", name)
     assert name == bundle.release_name("3.11", "x86_64")
     assert name != bundle.release_name("3.11", "aarch64")
     lock = tmp_path / "lock"
     lock.write_text(LOCK)
     monkeypatch.setattr(bundle, "LOCK", lock)
     assert name != bundle.release_name("3.11", "x86_64")
+
+
+def test_another_python_than_the_release_is_for_is_one_sentence(bundle: t.Any, tmp_path: Path) -> None:
+    program = tmp_path / "qat-device-plugin"
+    program.write_text(bundle.command("3.8"))
+    result = subprocess.run([sys.executable, "-I", str(program)], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"qat-device-plugin: packed for Python 3.8, and {sys.executable} is {sys.version_info[0]}.{sys.version_info[1]}: "
+        "run the role device_plugin again\n"
+    )
 
 
 def test_no_wheels_for_a_machine_is_one_sentence(bundle: t.Any, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import subprocess
+import sys
 import typing as t
 from pathlib import Path
 
@@ -18,10 +20,13 @@ from ansible.plugins.test.core import match
 from qat_device_plugin import cdi
 from qat_device_plugin.settings import Settings, _parser, parse_settings
 
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
+from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/device_plugin"
 UNIT = "accel-qat-device-plugin.service"
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def load(name: str) -> t.Any:
@@ -223,6 +228,54 @@ def test_without_cdi_there_is_no_specification() -> None:
 def test_only_who_shall_reads_the_metrics(address: str, allowed: str | None) -> None:
     found = unit(device_plugin_metrics_address=address)["Service"]
     assert (found["IPAddressDeny"], found.get("IPAddressAllow")) == ("any", allowed)
+
+
+class OnThisMachine(Controller):
+    """Runs the role without root, with a directory of releases of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def inventory(self) -> str:
+        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": CONNECTION}})
+
+    def environment(self) -> dict[str, str]:
+        return environment()
+
+    def role(self, *options: str, **variables: t.Any) -> Run:
+        values = {"device_plugin_directory": str(self._directory), "device_plugin_python": sys.executable, **variables}
+        task = {"name": "Role", "ansible.builtin.include_role": {"name": "accel.qat.device_plugin"}, "vars": values}
+        return self.play([task], *options)
+
+
+def test_a_release_for_another_python_is_refused(tmp_path: Path) -> None:
+    release = "0.1.0-py3.8-e7e7937c13"
+    (tmp_path / release).mkdir()
+    (tmp_path / release / ".complete").touch()
+    run = OnThisMachine(tmp_path).role(device_plugin_release=release)
+    assert run.code != 0
+    assert run.tasks[-1].message == (
+        f"device_plugin_release: the node has no release {release} for its Python {PYTHON} in {tmp_path}; "
+        "name one that is there, or leave the variable empty"
+    )
+    assert not any(task.changed for task in run.tasks)
+
+
+@pytest.mark.parametrize("release", [f"0.1.0-py{PYTHON}-e7e7937c13", "0.0.9-previous"])
+def test_a_release_for_the_python_of_the_node_is_taken(tmp_path: Path, release: str) -> None:
+    """Also one whose name does not tell."""
+    (tmp_path / release).mkdir()
+    (tmp_path / release / ".complete").touch()
+    run = OnThisMachine(tmp_path).role("--check", device_plugin_release=release)
+    assert [task.outcome for task in run.tasks if task.name.endswith("not for its Python")] == ["ok"]
+
+
+def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    run = OnThisMachine(tmp_path).role(device_plugin_release="0.0.1-never")
+    assert run.tasks[-1].message == (
+        f"device_plugin_release: the node has no release 0.0.1-never in {tmp_path}; "
+        "name one that is there, or leave the variable empty"
+    )
 
 
 @pytest.mark.parametrize(
