@@ -7,6 +7,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 import typing as t
@@ -35,6 +36,7 @@ def load(name: str) -> t.Any:
 
 DEFAULTS = load("defaults/main.yml")
 VARIABLES = load("vars/main.yml")
+STAMP = VARIABLES["__device_plugin_stamp"]
 OPTIONS = load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
 
 
@@ -67,6 +69,8 @@ def unit(**variables: t.Any) -> configparser.ConfigParser:
         **DEFAULTS,
         "__device_plugin_current": "/opt/accel-qat/device-plugin/current",
         "__device_plugin_cdi_specification": VARIABLES["__device_plugin_cdi_specification"],
+        "__device_plugin_chosen": "0.1.0-py3.11-e7e7937c13",
+        "__device_plugin_stamp": STAMP,
         "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
         **variables,
     }
@@ -152,11 +156,30 @@ def test_the_service_starts_anew_however_often_kubelet_is_made_anew() -> None:
     assert found["Service"]["RestartPreventExitStatus"] == "2"
 
 
-# Prints and does what the test says, one line for each call of a kind.
+def test_a_unit_that_differs_in_anything_has_another_stamp() -> None:
+    def stamp(**variables: t.Any) -> str:
+        return unit(**variables)["Service"][f"Environment.{STAMP}"]
+
+    found = [
+        stamp(),
+        stamp(device_plugin_python="/usr/bin/python3.12"),
+        stamp(__device_plugin_chosen="0.0.9"),
+        stamp(__device_plugin_configuration={"stat": {"checksum": "a01e"}}),
+    ]
+    assert found[0] == stamp()
+    assert len(set(found)) == len(found)
+    assert all(re.fullmatch(r"[0-9a-f]{40}", one) for one in found)
+
+
+# Prints and does what the test says, one line for each call of a kind, and notes what was to change something.
 SYSTEMCTL = """#!/bin/sh
+test "$1" = --no-block && shift
 verb=$1
-test "$verb" = show && test "$2 $3" != "--property=StatusText --value" && exit 64
+test "$verb" = daemon-reload && echo "$verb" >> "$0.changes" && exit
 test "$(eval echo \\$$#)" = accel-qat-device-plugin.service || exit 64
+test "$verb" = restart && echo "$verb" >> "$0.changes" && exit
+test "$verb" = show && test "$3" != --value && exit 64
+test "$verb" = show && verb=${2#--property=}
 line=$(head -n 1 "$0.$verb")
 test "$(wc -l < "$0.$verb")" -gt 1 && sed -i 1d "$0.$verb"
 echo "$line"
@@ -166,43 +189,108 @@ GOOD = "ready; qat.intel.com/cy: 16 of 16 VFs healthy"
 BAD = "not ready; qat.intel.com/cy: 16 of 16 VFs healthy, not registered (kubelet.sock is not there)"
 
 
+@pytest.fixture
+def process() -> t.Iterator[int]:
+    """One with the stamp of the unit "new"."""
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, STAMP: "new"}) as found:
+        yield found.pid
+        found.kill()
+
+
+def see_that_it_runs(
+    directory: Path, answers: t.Mapping[str, t.Sequence[str]], **variables: t.Any
+) -> tuple[t.Any, list[str]]:
+    """The script of the role with these answers of systemctl: what became of it, and what it had systemctl change."""
+    program = directory / "systemctl"
+    program.write_text(SYSTEMCTL)
+    program.chmod(0o755)
+    for name, lines in answers.items():
+        (directory / f"systemctl.{name}").write_text("".join(f"{line}\n" for line in lines))
+    unit_file = directory / UNIT
+    unit_file.write_text(f"[Service]\nEnvironment=A=b\nEnvironment={STAMP}=new\n")
+    values = {
+        **DEFAULTS,
+        "__device_plugin_unit": UNIT,
+        "__device_plugin_units": {"unit": str(unit_file)},
+        "__device_plugin_stamp": STAMP,
+        "__device_plugin_written": {"changed": False},
+        "__device_plugin_waits": True,
+        **variables,
+    }
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters.update(FilterModule().filters())
+    script = environment.from_string(load("tasks/start.yml")[0]["ansible.builtin.shell"]["cmd"])
+    done = subprocess.run(
+        ["/bin/sh", "-c", script.render(values)],
+        env={**os.environ, "PATH": f"{directory}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    changes = directory / "systemctl.changes"
+    return done, changes.read_text().split() if changes.exists() else []
+
+
 @pytest.mark.parametrize(
     ("states", "start", "statuses", "seconds", "code", "said"),
     [
         pytest.param(["active", "active"], 0, [GOOD], 60, 0, None, id="all-is-well"),
-        pytest.param(["inactive", "active"], 0, [GOOD], 60, 0, None, id="started"),
         pytest.param(["active", "active"], 0, [BAD, GOOD], 60, 0, None, id="kubelet-takes-a-moment"),
         pytest.param(["active", "reloading", "active"], 0, [GOOD], 60, 0, None, id="reloaded"),
         # It ended, and systemd has its last words as yet.
         pytest.param(["active", "activating", "active"], 1, [GOOD, GOOD], 60, 0, None, id="starts-anew"),
         pytest.param(["active", "active"], 0, [BAD], 1, 1, f"it is active, {BAD}", id="active-is-not-ready"),
         pytest.param(["activating", "activating"], 1, [BAD], 1, 1, f"it is activating, {BAD}", id="never-ready"),
-        pytest.param(["inactive", "failed"], 1, [GOOD], 60, 1, "it is failed", id="ends-at-once"),
+        pytest.param(["active", "failed"], 1, [GOOD], 60, 1, "it is failed", id="ends-at-once"),
     ],
 )
 def test_the_role_waits_for_what_the_service_says_now(
-    tmp_path: Path, states: list[str], start: int, statuses: list[str], seconds: int, code: int, said: str | None
+    tmp_path: Path,
+    process: int,
+    states: list[str],
+    start: int,
+    statuses: list[str],
+    seconds: int,
+    code: int,
+    said: str | None,
 ) -> None:
-    program = tmp_path / "systemctl"
-    program.write_text(SYSTEMCTL)
-    program.chmod(0o755)
-    for verb, lines in (("is-active", states), ("start", [str(start)]), ("show", statuses)):
-        (tmp_path / f"systemctl.{verb}").write_text("".join(f"{line}\n" for line in lines))
-    task = load("tasks/start.yml")[1]
-    values = {"__device_plugin_unit": UNIT, "device_plugin_wait_timeout": seconds}
-    script = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(task["ansible.builtin.shell"]["cmd"])
-    done = subprocess.run(
-        ["/bin/sh", "-c", script.render(values)],
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (code, "")
+    answers = {"is-active": states, "start": [str(start)], "StatusText": statuses, "MainPID": [str(process)]}
+    done, changes = see_that_it_runs(tmp_path, answers, device_plugin_wait_timeout=seconds)
+    assert (done.returncode, done.stderr, changes) == (code, "", [])
     lines = done.stdout.splitlines()
     assert lines[0] == states[0]
     assert said is None or lines[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("was", "pid", "said", "made"),
+    [
+        pytest.param("active", os.getpid(), "outdated", ["daemon-reload", "restart"], id="of-another-unit"),
+        pytest.param("activating", 0, "outdated", ["daemon-reload", "restart"], id="on-its-way"),
+        pytest.param("inactive", 0, "inactive", ["daemon-reload"], id="none"),
+    ],
+)
+@pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
+def test_a_process_that_a_broken_run_left_is_replaced(
+    tmp_path: Path, was: str, pid: int, said: str, made: list[str], waits: bool
+) -> None:
+    answers = {"is-active": [was, "active"], "start": ["0"], "StatusText": [GOOD], "MainPID": [str(pid)]}
+    done, changes = see_that_it_runs(tmp_path, answers, __device_plugin_waits=waits)
+    assert (done.returncode, done.stderr, changes) == (0, "", made)
+    assert done.stdout.splitlines()[0] == said
+    condition = load("tasks/start.yml")[0]["changed_when"]
+    assert repr(said) in condition
+
+
+@pytest.mark.parametrize("changed", [True, False], ids=["written-now", "written-before"])
+def test_what_runs_as_it_shall_is_left_alone(tmp_path: Path, process: int, changed: bool) -> None:
+    """What this run has written was followed by its handlers, and the process may be on its way out."""
+    pid = os.getpid() if changed else process
+    answers = {"is-active": ["active"], "start": ["0"], "StatusText": [GOOD], "MainPID": [str(pid)]}
+    done, changes = see_that_it_runs(tmp_path, answers, __device_plugin_written={"changed": changed})
+    assert (done.returncode, done.stderr, changes) == (0, "", [])
+    assert done.stdout.splitlines()[0] == "active"
 
 
 def test_with_cdi_there_is_a_directory_that_the_service_may_write() -> None:
