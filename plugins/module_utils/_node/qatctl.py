@@ -12,7 +12,7 @@ import sys
 import typing as t
 from dataclasses import replace
 
-from .apply import SECONDS, Outcome, Planner, converge, rehearse
+from .apply import SECONDS, ApplyError, Outcome, Planner, converge, rehearse
 from .describe import describe, plan_text, table
 from .errors import ConfigurationError, NodeError, RefusedError
 from .kernel import LiveKernel
@@ -29,8 +29,8 @@ from .target import target_at, targets_of
 NODE_JSON = "/etc/accel-qat/node.json"
 
 _SETTLE = (
-    "go on until udev has handled every event of the change, and what the kernel undid meanwhile is done again; a PF that cannot be "
-    "brought to its configuration does not keep the others from theirs"
+    "go on until udev has handled every event of the change, and what the kernel undid meanwhile is done again; what fails is tried "
+    "once more, and a PF that cannot be brought to its configuration does not keep the others from theirs"
 )
 _TIMES = 4
 _EVENT_SECONDS = 10.0
@@ -177,19 +177,27 @@ class _Command:
         return 0
 
     def _apply_until_quiet(self) -> tuple[Outcome, tuple[Rule, ...]]:
-        """Apply, wait for udev, and look again, until nothing was left to do."""
+        """Apply, wait for udev, and look again, until nothing was left to do. What fails is tried once more."""
         steps: list[Step] = []
         for _time in range(_TIMES):
             try:
-                outcome, rules = self._apply_once()
-            finally:
-                self._kernel.settle(_EVENT_SECONDS)
+                outcome, rules = self._apply_and_settle()
+            except NodeError as error:
+                # Events that come while the unit starts do not start it again: what they brought is seen to here, or by nobody.
+                steps += error.done if isinstance(error, ApplyError) else ()
+                outcome, rules = self._apply_and_settle(to_each=True)
             steps += outcome.steps
             if not outcome.steps:
                 break
         return replace(outcome, steps=steps), rules
 
-    def _apply_once(self) -> tuple[Outcome, tuple[Rule, ...]]:
+    def _apply_and_settle(self, to_each: bool = False) -> tuple[Outcome, tuple[Rule, ...]]:
+        try:
+            return self._apply_once(to_each)
+        finally:
+            self._kernel.settle(_EVENT_SECONDS)
+
+    def _apply_once(self, to_each: bool = False) -> tuple[Outcome, tuple[Rule, ...]]:
         """The rules are read under the lock: whoever had it may have changed them with the devices."""
         with self._locked():
             rules = self._rules()
@@ -197,7 +205,7 @@ class _Command:
                 return self._converge(lambda node: self._plan_for(rules, node), self._remember), rules
             except NodeError as error:
                 # At boot and after a reset nobody is there to try again without the card that is broken.
-                if self._options.settle:
+                if to_each:
                     self._apply_to_each(rules, error)
                 raise
 

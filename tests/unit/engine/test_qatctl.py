@@ -128,9 +128,21 @@ def test_apply_waits_for_udev_when_it_fails_too(shell: Shell) -> None:
     shell.configure(DC)
     shell.kernel.switch(GEN4, "fail_services", "5 -1")
     assert shell.run("apply", "--settle")[0] == 1
-    assert (shell.kernel.settled, shell.kernel.locks) == (1, 1)
+    assert (shell.kernel.settled, shell.kernel.locks) == (2, 2)
     assert shell.run("apply")[0] == 1
-    assert shell.kernel.settled == 1
+    assert shell.kernel.settled == 2
+
+
+def test_what_fails_is_tried_once_more_after_the_events(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events of a PF whose reset ends meanwhile start no second run of the unit."""
+    shell.use(LiveFake.with_pfs(*(pf("4xxx", address, total_vfs=2) for address in (GEN4, OTHER))))
+    shell.configure({"devices": [{"services": ["sym"]}]})
+    shell.kernel.switch(OTHER, "fail_services", "5 -1")
+    monkeypatch.setattr(shell.kernel, "settle", lambda _seconds: shell.kernel.switch(OTHER, "fail_services", "0 0"))
+    code, out, err = shell.run("apply", "--settle")
+    assert (code, err) == (0, "")
+    assert [out.count(f"{address}/sriov_numvfs: ") for address in (GEN4, OTHER)] == [1, 1]
+    assert shell.run("status")[0] == 0
 
 
 @pytest.mark.parametrize(
