@@ -11,7 +11,6 @@ MODULES = "/sys/module"
 IOMMU_GROUPS = "/sys/kernel/iommu_groups"
 OSRELEASE = "/proc/sys/kernel/osrelease"
 VFIO = "/dev/vfio"
-VFIO_CDEVS = VFIO + "/devices"
 
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where the node has its commands, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories."""

@@ -11,19 +11,23 @@ from dataclasses import replace
 
 from .families import FAMILIES
 from .kernel import Kernel
-from .paths import VFIO, VFIO_CDEVS
 from .picture import VFIO_DRIVERS, Holder, Node, PciFunction
 from .pods import NO_PODS, Assignments
 
 _CONTAINER_ID = re.compile(r"([0-9a-f]{64})")
 
+_NODES = "/vfio/"
+"""In the path of every node of VFIO, wherever a process has its /dev."""
+_CONTAINER = "vfio"
+"""The node that every user of VFIO opens, whatever device it then takes."""
+_DELETED = " (deleted)"
 
 _HOST_DRIVERS = frozenset(f"{family.name}vf" for family in FAMILIES) | {None}
 """What a VF has when the host uses it itself: the kernel's driver for VFs, or that of Intel's package."""
 
 
 class Holders:
-    """Processes by the VFIO node they hold open, and pods by the address of the device they were given."""
+    """Processes by the VFIO node they hold open, named as below /dev/vfio, and pods by the address of the device they were given."""
 
     def __init__(self, by_node: t.Mapping[str, tuple[Holder, ...]], pods: Assignments = NO_PODS) -> None:
         self._by_node = by_node
@@ -37,9 +41,9 @@ class Holders:
 
     def of(self, iommu_group: str | None, cdevs: t.Iterable[str]) -> tuple[Holder, ...]:
         """The processes that hold a function, by its IOMMU group and by the names of its VFIO character devices (`vfio3`)."""
-        nodes = [f"{VFIO_CDEVS}/{name}" for name in cdevs]
+        nodes = [f"devices/{name}" for name in cdevs]
         if iommu_group is not None:
-            nodes += [f"{VFIO}/{iommu_group}", f"{VFIO}/noiommu-{iommu_group}"]
+            nodes += [iommu_group, f"noiommu-{iommu_group}"]
         found = {holder.pid: holder for node in nodes for holder in self._by_node.get(node, ())}
         return tuple(found[pid] for pid in sorted(found))
 
@@ -48,10 +52,17 @@ def read_holders(kernel: Kernel) -> Holders:
     """Looks through the descriptors of every process, those of other users being seen by root only, and asks for the pods."""
     by_node: dict[str, set[int]] = {}
     for pid, target in kernel.open_files():
-        if target.startswith(VFIO + "/") and target != VFIO + "/vfio":
-            by_node.setdefault(target, set()).add(pid)
+        if _NODES in target:
+            by_node.setdefault(_node(target), set()).add(pid)
+    by_node.pop(_CONTAINER, None)
     holders = {pid: _holder(kernel, pid) for pid in set().union(*by_node.values())}
     return Holders({node: tuple(holders[pid] for pid in sorted(pids)) for node, pids in by_node.items()}, kernel.pods())
+
+
+def _node(target: str) -> str:
+    """What follows the last /vfio/: a process may have another root, and its node may be gone (fs/d_path.c)."""
+    name = target.rpartition(_NODES)[2]
+    return name[: -len(_DELETED)] if name.endswith(_DELETED) else name
 
 
 def without_pods(node: Node, pods: t.Collection[str]) -> Node:

@@ -80,10 +80,27 @@ def test_a_process_counts_once_however_it_has_it_open() -> None:
     assert read_holders(fake).of("1", [name]) == (Holder(pid, "qemu-kvm"),)
 
 
+@pytest.mark.parametrize("root", ["", "/host", "/var/lib/machines/vfio/guest"])
+@pytest.mark.parametrize("gone", ["", " (deleted)"])
+@pytest.mark.parametrize("cdev", [False, True])
+def test_wherever_the_process_has_its_dev(root: str, gone: str, cdev: bool) -> None:
+    fake = kernel()
+    pid = fake.open_vf(VF0, "qemu-kvm", cdev=cdev)
+    files = fake.machine.vfio.processes[pid].files
+    files.update({descriptor: f"{root}{target}{gone}" for descriptor, target in files.items()})
+    functions = read_node(fake).functions
+    assert functions[VF0].holders == (Holder(pid, "qemu-kvm"),)
+    assert functions[VF1].holders == ()
+
+
 def test_the_container_node_of_vfio_is_nobodys_vf() -> None:
     fake = kernel()
     pid = fake.open_vf(VF0)
-    fake.machine.vfio.processes[pid].files = {3: "/dev/vfio/vfio", 4: "socket:[4711]"}
+    fake.machine.vfio.processes[pid].files = {
+        3: "/dev/vfio/vfio",
+        4: "socket:[4711]",
+        5: "/host/dev/vfio/vfio (deleted)",
+    }
     assert read_holders(fake).of("vfio", ()) == ()
 
 
