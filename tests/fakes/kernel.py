@@ -20,6 +20,7 @@ from .boot import bring_up, machine_of
 from .files import root_of
 from .modules import ModprobeError
 from .node import NodeSpec, Pf
+from .qat import QatVfDriver
 from .tree import Directory, Entry, File, Link, Working, failure, find
 from .vfio import Process
 
@@ -237,6 +238,13 @@ class FakeKernel:
         self._next_pid += 1
         self.machine.vfio.processes[self._next_pid] = Process(self._next_pid, command, _cgroup(container), files)
         return self._next_pid
+
+    def use_vf(self, address: str) -> None:
+        """The kernel's own crypto begins to use a VF that its driver has (adf_dev_mgr.c, adf_dev_get)."""
+        driver = self.machine.bus.functions[address].driver
+        if not isinstance(driver, QatVfDriver):
+            raise ValueError(f"{address} has no driver of QAT VFs")
+        driver.used.add(address)
 
     def end(self, pid: int) -> None:
         """A process ends, and what waited for it goes on."""

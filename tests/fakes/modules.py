@@ -64,8 +64,9 @@ class Modules:
     loaded: dict[str, Module] = field(default_factory=dict)
 
     def uses(self, name: str) -> int:
-        """The module's reference count: modules that need it, and devices of its drivers that are open."""
+        """The module's reference count: modules that need it, and devices of its drivers that are open, or used by the kernel."""
         count = sum(name in module.kind.needs for module in self.loaded.values())
+        count += sum(len(driver.used) for driver in self.loaded[name].drivers if isinstance(driver, QatVfDriver))
         vfio = self.machine.vfio
         if name in ("vfio_pci", "qat_vfio_pci"):
             bound = (one for driver in self.loaded[name].drivers for one in driver.bound.values())

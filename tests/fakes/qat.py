@@ -370,6 +370,12 @@ class QatVfDriver(Driver):
         assert family.vf_driver is not None
         assert family.vf_module is not None
         super().__init__(family.vf_driver, family.vf_module, ((0x8086, model.vf_id) for model in family.models))
+        self.used: set[str] = set()
+
+    def remove(self, function: Function) -> Working:
+        """Whoever in the kernel used it is not asked (adf_drv.c, adf_remove)."""
+        self.used.discard(function.address)
+        yield from ()
 
 
 def _all(device: QatDevice) -> bool:

@@ -170,8 +170,8 @@ class Node:
     """Everything the planner knows of a machine.
 
     `iommu` tells whether the IOMMU isolates devices, `noiommu` whether VFIO was told to do without. `functions` are the QAT PFs and
-    VFs, and whatever else was asked for; `drivers` the PCI drivers that are present. `rival` says what else manages the QAT
-    devices of this node, if anything does.
+    VFs, and whatever else was asked for; `drivers` the PCI drivers that are present; `busy_drivers` the QAT drivers of VFs by which
+    the kernel itself uses a VF, without telling which. `rival` says what else manages the QAT devices of this node, if anything does.
     """
 
     kernel_release: str = ""
@@ -180,6 +180,7 @@ class Node:
     qat: tuple[QatDevice, ...] = ()
     functions: t.Mapping[str, PciFunction] = field(default_factory=dict)
     drivers: frozenset[str] = frozenset()
+    busy_drivers: frozenset[str] = frozenset()
     vfio_pci: VfioPci = VfioPci()
     rival: str = ""
 

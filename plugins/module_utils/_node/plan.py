@@ -419,7 +419,33 @@ def _load_vfio_pci(why: str, denied: t.Sequence[str], node: Node) -> list[Step]:
 
 
 def _consider_users(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Plan:
-    """Refuses, skips or keeps the steps that would take a VF from whoever has it open."""
+    """Refuses, skips or keeps the steps that would take a VF from the kernel itself, or from whoever has it open."""
+    ours = _consider_kernel(target, node, steps)
+    free = _consider_holders(target, node, ours.steps)
+    return Plan(free.steps, ours.skipped + free.skipped)
+
+
+def _consider_kernel(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Plan:
+    """A VF's driver cannot refuse to be unbound, and leaves the kernel's users with what is gone (adf_drv.c, adf_remove)."""
+    busy = {step: driver for step in steps for driver in _busy_drivers(step, node)}
+    if not busy or target.when_in_use == "force":
+        return Plan(tuple(steps))
+    step, driver = next(iter(busy.items()))
+    if target.when_in_use == "fail":
+        raise RefusedError(
+            f"the kernel itself uses VFs of {driver}, and {_deed(step, step.device)} could take one of them away",
+            where=target.where,
+            remedy="stop the kernel's users, which /proc/crypto names, or set when_in_use to skip or force",
+        )
+    return _without(steps, list(busy), target.address, f"the kernel itself uses VFs of {driver}")
+
+
+def _busy_drivers(step: Step, node: Node) -> list[str]:
+    functions = (node.function(address) for address in step.disrupts)
+    return [vf.driver for vf in functions if vf and vf.driver in node.busy_drivers]
+
+
+def _consider_holders(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Plan:
     held = {step: _users(step, node) for step in steps if _users(step, node)}
     if not held or target.when_in_use == "force":
         return Plan(tuple(steps))
@@ -442,6 +468,6 @@ def _users(step: Step, node: Node) -> list[tuple[str, Holder]]:
 
 
 def _deed(step: Step, what: str) -> str:
-    if step.action is Action.UNBIND and step.disrupts == (step.device,):
-        return f"unbinding {what} from {step.before}"
+    if step.action is Action.UNBIND:
+        return f"unbinding {what if step.disrupts == (step.device,) else step.device} from {step.before}"
     return f"the step {step.action.value} {step.after} on {step.device}"

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import replace
 
 from .child import NOTHING
-from .families import Family, family_of_pf, is_qat_vf
+from .families import VF_DRIVERS, Family, family_of_pf, is_qat_vf, module_of_driver
 from .kernel import Kernel, device_of, may_block, no_devices
 from .paths import DEVICES, DRIVERS, IOMMU_GROUPS, MODULES, OSRELEASE, device_file, qat_file
 from .picture import VFIO_PCI, Module, Node, PciFunction, QatDevice, Sriov, VfioPci
@@ -50,13 +50,15 @@ def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
         if family is not None:
             qat.append(reader.qat_device(function, family, len(qat)))
     functions.update({device.address: device.function for device in qat})
+    drivers = frozenset(reader.names(DRIVERS))
     return Node(
         kernel_release=reader.text(OSRELEASE) or "",
         iommu=bool(reader.names(IOMMU_GROUPS)),
         noiommu=bool(_switch(reader.text(MODULES + "/vfio/parameters/enable_unsafe_noiommu_mode"))),
         qat=tuple(qat),
         functions=functions,
-        drivers=frozenset(reader.names(DRIVERS)),
+        drivers=drivers,
+        busy_drivers=frozenset(filter(reader.is_busy, drivers & VF_DRIVERS)),
         vfio_pci=reader.vfio_pci(),
         rival=next((name for path, name in _RIVALS if kernel.exists(path)), ""),
     )
@@ -214,6 +216,10 @@ class _Reader:
             ring_pairs=self._number(qat_file(address, "num_rps")),
             ras_errors={name: value for name, value in ras.items() if value is not None} or None,
         )
+
+    def is_busy(self, vf_driver: str) -> bool:
+        """Whether the kernel uses a VF of the driver: each that it uses counts for the module, and nothing else does (adf_dev_mgr.c)."""
+        return (self._number(f"{MODULES}/{module_of_driver(vf_driver)}/refcnt") or 0) > 0
 
     def vfio_pci(self) -> VfioPci:
         directory = MODULES + "/vfio_pci"

@@ -242,6 +242,45 @@ def test_users_of_what_stays_do_not_matter() -> None:
     assert plan_of(held(QEMU, vf("vfio-pci")), {"services": ["sym", "asym"]}) == Plan()
 
 
+def kernels_own(*used: str) -> FakeKernel:
+    """Two VFs on the kernel's driver, of which its own crypto uses these."""
+    kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=2, vfs=vf()), **NO_DENYLIST)
+    for address in used:
+        kernel.use_vf(address)
+    return kernel
+
+
+@pytest.mark.parametrize(
+    ("rule", "deed"),
+    [({}, f"unbinding {GEN2_VF0} from c6xxvf"), ({"state": "absent"}, f"unbinding {GEN2} from c6xx")],
+)
+def test_what_the_kernel_itself_uses_is_in_use(rule: dict[str, t.Any], deed: str) -> None:
+    kernel = kernels_own(GEN2_VF1)
+    assert refusal(kernel, **rule) == (
+        f"devices[0]: the kernel itself uses VFs of c6xxvf, and {deed} could take one of them away; stop the kernel's users, which "
+        "/proc/crypto names, or set when_in_use to skip or force"
+    )
+    assert plan_of(kernel, {**rule, "when_in_use": "force"}) == plan_of(kernels_own(), rule)
+
+
+def test_what_the_kernel_itself_uses_is_skipped() -> None:
+    reason = "the kernel itself uses VFs of c6xxvf"
+    plan = plan_of(kernels_own(GEN2_VF1), {"when_in_use": "skip"})
+    assert (told(plan.steps), plan.skipped) == (
+        [f"autoprobe {GEN2}: 1 -> 0"],
+        (Skip(GEN2_VF0, reason), Skip(GEN2_VF1, reason)),
+    )
+    assert plan_of(kernels_own(GEN2_VF1), {"state": "absent", "when_in_use": "skip"}) == Plan((), (Skip(GEN2, reason),))
+
+
+def test_what_the_kernel_uses_of_other_drivers_does_not_matter() -> None:
+    kernel = FakeKernel.with_pfs(
+        pf("c6xx", GEN2, total_vfs=1, vfs=vf()), pf("dh895xcc", OTHER, total_vfs=1, vfs=vf()), **NO_DENYLIST
+    )
+    kernel.use_vf(read_node(kernel).qat[0].vfs[0].address)
+    assert plan_of(kernel, {"select": {"address": [GEN2]}}).steps
+
+
 # Refusals.
 
 
@@ -419,7 +458,7 @@ def test_a_vf_of_a_network_card_in_use_keeps_the_others_too() -> None:
 def test_the_driver_of_a_pf_stays_while_one_of_its_vfs_is_in_use(card: bool) -> None:
     kernel, address, vf0 = (card_with_a_vf_in_use(), CARD, CARD_VF0) if card else (held(QEMU), GEN4, VF0)
     node = read_node(kernel, [address])
-    with pytest.raises(RefusedError, match=rf"has {vf0} open, and the step unbind"):
+    with pytest.raises(RefusedError, match=rf"has {vf0} open, and unbinding {address} from "):
         plan_functions({address: Binding("vfio-pci", "vfio-pci")}, node, "fail")
 
 

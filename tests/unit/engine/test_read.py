@@ -81,6 +81,15 @@ def test_the_node() -> None:
     assert node.vfio_pci == VfioPci(Module("vfio_pci", 1), True, (VF0,))
 
 
+def test_what_the_kernel_uses_itself() -> None:
+    fake = kernel()
+    assert read_node(fake).busy_drivers == frozenset()
+    fake.use_vf(GEN2_VF0)
+    assert read_node(fake).busy_drivers == {"c6xxvf"}
+    fake.deny("/sys/module/qat_c62xvf/refcnt")
+    assert read_node(fake).busy_drivers == frozenset()
+
+
 def test_vfio_pci() -> None:
     assert read_node(FakeKernel.with_pfs()).vfio_pci == VfioPci()
     loaded = FakeKernel.with_pfs(loaded=("vfio_pci",), options={"vfio_pci": ("disable_denylist=1",)})

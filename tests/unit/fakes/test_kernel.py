@@ -356,6 +356,17 @@ class TestModules:
         kernel.unload_module("qat_4xxx", 1)
         assert not kernel.exists("/sys/module/intel_qat")
 
+    def test_what_the_kernel_itself_uses_keeps_its_module_but_not_its_driver(self) -> None:
+        kernel = FakeKernel.with_pfs(pf("c6xx", PF, total_vfs=2, vfs=vf()))
+        with pytest.raises(ValueError, match="has no driver of QAT VFs"):
+            kernel.use_vf(PF)
+        kernel.use_vf("0000:6b:01.0")
+        assert kernel.read("/sys/module/qat_c62xvf/refcnt") == "1"
+        with pytest.raises(NodeError, match="in use"):
+            kernel.unload_module("qat_c62xvf", 1)
+        kernel.write("/sys/bus/pci/drivers/c6xxvf/unbind", "0000:6b:01.0", 1)
+        assert kernel.read("/sys/module/qat_c62xvf/refcnt") == "0"
+
     def test_a_built_in_module_cannot_be_unloaded(self) -> None:
         kernel = gen4(builtin=("vfio_pci",))
         assert kernel.exists("/sys/bus/pci/drivers/vfio-pci")
