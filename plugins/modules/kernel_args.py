@@ -59,6 +59,16 @@ options:
     type: str
     choices: [auto, grub, grubby, rpm-ostree, systemd-boot]
     default: auto
+  added_file:
+    description:
+      - File on the node, below O(root), that keeps the arguments that were added, one a line.
+      - It is written before anything else is changed, so that a run that is cut off leaves none unnoted, and what it has already stays.
+      - Nothing is kept when not given.
+    type: path
+  replaced_file:
+    description:
+      - The same for the arguments that had to go, with the value that was found first. Those that O(added_file) has are not kept.
+    type: path
   root:
     description:
       - Directory where the node's root file system is mounted, when Ansible runs in a container on the node.
@@ -218,6 +228,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.argume
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import read_firmware
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import CHOICES, ensure
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import LiveMachine
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.notes import Notes
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import read_running
 
 if t.TYPE_CHECKING:
@@ -243,15 +254,16 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     running = read_running(parameters["proc_root"], parameters["sysfs_root"])
     machine = LiveMachine(runner(module), parameters["root"])
     firmware = read_firmware(parameters["sysfs_root"])
-    outcome = ensure(machine, request, running, firmware, parameters["bootloader"], rehearse=module.check_mode)
+    notes = Notes(parameters["added_file"], parameters["replaced_file"])
+    outcome = ensure(machine, request, running, firmware, parameters["bootloader"], module.check_mode, notes)
     for note in outcome.plan.notes:
         module.warn(note)
     return {
         "changed": not outcome.plan.empty,
         "bootloader": outcome.bootloader,
         "configured": outcome.plan.after.texts(),
-        "added": _beyond(outcome.plan.after.texts(), outcome.plan.before.texts()),
-        "removed": _beyond(outcome.plan.before.texts(), outcome.plan.after.texts()),
+        "added": outcome.plan.added,
+        "removed": outcome.plan.removed,
         "running": running.line.texts(),
         "missing_now": [argument.text for argument in running.missing(request)],
         "lingering_now": [argument.text for argument in running.lingering(request)],
@@ -263,10 +275,6 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     }
 
 
-def _beyond(items: t.Sequence[str], others: t.Sequence[str]) -> list[str]:
-    return [item for item in items if item not in others]
-
-
 def main() -> None:
     """Read the parameters, and run."""
     module = AnsibleModule(
@@ -274,6 +282,8 @@ def main() -> None:
             "arguments": {"type": "list", "elements": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "bootloader": {"type": "str", "choices": list(CHOICES), "default": CHOICES[0]},
+            "added_file": {"type": "path"},
+            "replaced_file": {"type": "path"},
             "root": {"type": "path", "default": "/"},
             **ROOTS,
         },

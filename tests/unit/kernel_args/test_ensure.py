@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +18,9 @@ from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.argume
     satisfied,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import Firmware
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import Outcome, ensure
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import NO_NOTES, Outcome, ensure
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.notes import Notes
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import Running
 from ansible_collections.accel.qat.tests.unit.kernel_args import machines
 from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine, fails, says
@@ -36,8 +40,14 @@ LOADER_OF = {
 }
 
 
-def run(machine: FakeMachine, request: Request, rehearse: bool = False, bootloader: str = "auto") -> Outcome:
-    return ensure(machine, request, RUNNING, Firmware(True, ""), bootloader, rehearse)
+def run(
+    machine: FakeMachine,
+    request: Request,
+    rehearse: bool = False,
+    bootloader: str = "auto",
+    notes: Notes = NO_NOTES,
+) -> Outcome:
+    return ensure(machine, request, RUNNING, Firmware(True, ""), bootloader, rehearse, notes)
 
 
 @pytest.fixture(params=sorted(machines.ALL))
@@ -135,6 +145,92 @@ def test_any_sequence_of_requests_is_met_and_then_stable(kind: str, steps: list[
         assert run(machine, request, rehearse=True).plan.empty
         others = [sorted(each.text for each in line.arguments if each.name not in names) for line in (before, after)]
         assert others[0] == others[1]
+
+
+# Notes for the way back.
+
+NOTES = Notes("/var/lib/accel-qat/kernel_arguments", "/var/lib/accel-qat/kernel_arguments_replaced")
+
+
+def noted(machine: FakeMachine) -> list[list[str] | None]:
+    """The lines of both files, added first."""
+    texts = [machine.files.get(str(path)) for path in (NOTES.added, NOTES.replaced)]
+    return [None if text is None else text.splitlines() for text in texts]
+
+
+def test_what_changes_is_noted_first(machine: FakeMachine) -> None:
+    run(machine, read_request(["intel_iommu=off"], "present"))
+    before = dict(machine.files)
+    checked = run(machine, read_request(QAT, "present"), rehearse=True, notes=NOTES)
+    assert machine.files == before
+    machine.done.clear()
+    done = run(machine, read_request(QAT, "present"), notes=NOTES)
+    assert done.plan == checked.plan
+    assert {NOTES.added, NOTES.replaced} <= set(done.plan.files)
+    assert machine.done[:2] == [f"write {NOTES.added}", f"write {NOTES.replaced}"]
+    added, replaced = noted(machine)
+    assert (sorted(added or []), replaced) == (sorted(QAT), ["intel_iommu=off"])
+    machine.done.clear()
+    run(machine, read_request(QAT, "present"), notes=NOTES)
+    assert machine.done == []
+
+
+def test_a_run_that_is_killed_leaves_nothing_unnoted(machine: FakeMachine) -> None:
+    run(machine, read_request(["intel_iommu=off"], "present"))
+    write = machine.write
+
+    def killed(path: str, text: str) -> None:
+        if path not in (NOTES.added, NOTES.replaced):
+            raise KeyboardInterrupt
+        write(path, text)
+
+    def dies(_machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
+        if " ".join(command) in machine.reading:
+            return works(machine, command)
+        raise KeyboardInterrupt
+
+    (name,) = {"update-grub", "grub2-mkconfig", "grubby", "rpm-ostree", "kernel-install", "sdbootutil"} & {
+        *machine.commands
+    }
+    works, machine.commands[name] = machine.commands[name], dies
+    machine.write = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run(machine, read_request(["intel_iommu=on"], "present"), notes=NOTES)
+    assert noted(machine) == [["intel_iommu=on"], ["intel_iommu=off"]]
+
+
+def test_a_failed_change_is_not_noted() -> None:
+    machine = machines.debian()
+    machine.commands["update-grub"] = fails(1, "boom")
+    machine.files[str(NOTES.added)] = "quiet\n"
+    with pytest.raises(NodeError, match="the files were put back"):
+        run(machine, read_request(QAT, "present"), notes=NOTES)
+    assert noted(machine) == [["quiet"], None]
+
+
+def test_notes_of_earlier_runs_stay() -> None:
+    machine = machines.debian()
+    machine.files[str(NOTES.added)] = "intel_iommu=on\nnosmt"
+    run(machine, read_request(QAT, "present"), notes=NOTES)
+    assert noted(machine) == [["intel_iommu=on", "nosmt", *QAT[1:]], None]
+
+
+def test_only_what_was_found_first_is_noted_as_replaced() -> None:
+    """Neither what was added itself, nor what somebody has set since: the way back leads to what was found."""
+    machine = machines.debian(settings='GRUB_CMDLINE_LINUX="intel_iommu=on intel_iommu=off"\n')
+    for value in ("on,sm_on", "igfx_off", "on"):
+        run(machine, read_request([f"intel_iommu={value}"], "present"), notes=NOTES if "on" in value else NO_NOTES)
+    assert noted(machine) == [["intel_iommu=on,sm_on", "intel_iommu=on"], ["intel_iommu=off"]]
+    machine = machines.debian()
+    for value in ("off", "on"):
+        run(machine, read_request([f"intel_iommu={value}"], "present"), notes=NOTES)
+    assert noted(machine) == [["intel_iommu=off", "intel_iommu=on"], None]
+
+
+def test_of_one_kind_alone() -> None:
+    machine = machines.debian(settings='GRUB_CMDLINE_LINUX="intel_iommu=off"\n')
+    run(machine, read_request(["intel_iommu=on"], "present"), notes=Notes(added=NOTES.added))
+    assert noted(machine) == [["intel_iommu=on"], None]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,20 @@ def test_defaults_are_documented() -> None:
     assert set(defaults) == {name for name, _default in documented}
 
 
+# Kernel arguments.
+
+
+def test_teardown_reads_what_is_noted_of_the_kernel_arguments() -> None:
+    brought, torn_down = ({task["name"]: task for task in load(f"tasks/{name}.yml")} for name in ("main", "teardown"))
+    noted = [
+        brought["Set the kernel arguments"]["accel.qat.kernel_args"][f"{what}_file"] for what in ("added", "replaced")
+    ]
+    assert noted == ["{{ __node_added_arguments }}", "{{ __node_replaced_arguments }}"]
+    assert torn_down["Read which kernel arguments were added and replaced"]["loop"] == noted
+    removed = torn_down["Remove what was noted of them"]["accel.qat.files"]["files"]
+    assert [entry["path"] for entry in removed] == noted
+
+
 # Templates.
 
 

@@ -4,5 +4,6 @@
 """Sees that a node's kernel is booted with the wanted arguments.
 
 `arguments` is the pure core, `machine` the port to files and commands, `running` what the kernel has now, `detect` finds
-the boot loader, `loaders` has one file per boot loader (each only reads and plans), `ensure` plans, applies and checks.
+the boot loader, `loaders` has one file per boot loader (each only reads and plans), `notes` keeps what the way back needs,
+`ensure` plans, applies and checks.
 """

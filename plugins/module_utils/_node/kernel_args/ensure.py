@@ -12,12 +12,14 @@ from ..errors import NodeError, RefusedError
 from .arguments import Request, unsatisfied
 from .detect import Firmware, detect, nothing_found
 from .loaders import LOADERS
+from .notes import Notes
 from .plan import Plan, apply
 
 if t.TYPE_CHECKING:
     from .machine import Machine
     from .running import Running
 
+NO_NOTES = Notes()
 AUTO = "auto"
 NONE = "none"
 CHOICES: tuple[str, ...] = (AUTO, *sorted(LOADERS))
@@ -41,17 +43,18 @@ def ensure(
     firmware: Firmware,
     bootloader: str = AUTO,
     rehearse: bool = False,
+    notes: Notes = NO_NOTES,
 ) -> Outcome:
     """Make the node's next boots have the arguments as requested.
 
-    `rehearse` stops before the first write. Raises RefusedError before anything is written, NodeError when something
-    failed.
+    `rehearse` stops before the first write. What is added and replaced is written to `notes` first. Raises RefusedError
+    before anything is written, NodeError when something failed.
     """
     name = detect(machine, firmware) if bootloader == AUTO else _named(machine, bootloader)
     if name is None:
         return _from_elsewhere(running, request)
     loader = LOADERS[name](machine, running)
-    plan = loader.plan(request)
+    plan = notes.first(loader.plan(request), machine)
     if not (rehearse or plan.empty):
         apply(machine, plan)
         _check(loader.plan(request), request, plan)

@@ -55,9 +55,23 @@ class Plan:
         return not (self.edits or self.commands)
 
     @property
+    def added(self) -> list[str]:
+        """The arguments that the next boot would not have had."""
+        return _beyond(self.after.texts(), self.before.texts())
+
+    @property
+    def removed(self) -> list[str]:
+        """The arguments that the next boot would have had."""
+        return _beyond(self.before.texts(), self.after.texts())
+
+    @property
     def files(self) -> list[str]:
         """The files that change."""
         return sorted({*(edit.path for edit in self.edits), *self.rewritten})
+
+
+def _beyond(items: t.Sequence[str], others: t.Sequence[str]) -> list[str]:
+    return [item for item in items if item not in others]
 
 
 class BootLoader(t.Protocol):

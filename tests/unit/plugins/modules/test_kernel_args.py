@@ -166,6 +166,20 @@ def test_configured_but_not_booted_still_asks_for_the_reboot(start: t.Callable[.
     assert (result["changed"], result["reboot_required"]) == (False, True)
 
 
+def test_keeps_what_the_way_back_needs(start: t.Callable[..., Disk], run: Run) -> None:
+    kept = {"added_file": "/var/lib/accel-qat/kernel_arguments", "replaced_file": "/var/lib/accel-qat/replaced"}
+    disk = start(machines.debian(settings='GRUB_CMDLINE_LINUX="iommu=off"\n'))
+    before = disk.files()
+    checked = run(disk, check=True, arguments=QAT, **kept)
+    assert disk.files() == before
+    done = run(disk, arguments=QAT, **kept)
+    assert [done[key] for key in ("files", "diff")] == [checked[key] for key in ("files", "diff")]
+    assert set(kept.values()) <= set(done["files"])
+    files = disk.files()
+    assert [files[path].split() for path in kept.values()] == [QAT, ["iommu=off"]]
+    assert not run(disk, arguments=QAT, **kept)["changed"]
+
+
 def test_warns_when_it_edits_a_file_of_the_administrator(start: t.Callable[..., Disk], run: Run) -> None:
     disk = start(machines.debian(settings='GRUB_CMDLINE_LINUX="iommu=off"\n'))
     (warning,) = run(disk, arguments=["iommu=pt"])["warnings"]
