@@ -211,5 +211,10 @@ def test_repeatable_keys_do_not_contradict_each_other() -> None:
     assert [argument.text for argument in request.arguments] == ["console=tty0", "console=ttyS0"]
 
 
+def test_several_values_of_a_key_can_be_removed() -> None:
+    request = read_request(["intel_iommu=off", "intel_iommu=on"], "absent")
+    assert merge(parse("ro intel_iommu=on intel_iommu=igfx_off"), request).texts() == ["ro", "intel_iommu=igfx_off"]
+
+
 def test_repeatable_keys_are_written_as_they_are_compared() -> None:
     assert all(key == key.replace("-", "_") for key in REPEATABLE)

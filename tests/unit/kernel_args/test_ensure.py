@@ -99,6 +99,15 @@ def test_removing_what_was_added_restores_the_machine(machine: FakeMachine) -> N
     assert not any(path.endswith("zz-accel-qat.cfg") for path in machine.files)
 
 
+def test_all_that_was_added_over_time_is_removed(machine: FakeMachine) -> None:
+    before = machines.next_boot(machine)
+    values = ["intel_iommu=off", "intel_iommu=on"]
+    for value in values:
+        run(machine, read_request([value], "present"))
+    run(machine, read_request(values, "absent"))
+    assert parse(machines.next_boot(machine)) == parse(before)
+
+
 def test_another_value_is_replaced(machine: FakeMachine) -> None:
     run(machine, read_request(["intel_iommu=off", "vfio_pci.disable_denylist=0"], "present"))
     run(machine, read_request(QAT, "present"))

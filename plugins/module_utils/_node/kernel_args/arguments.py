@@ -219,7 +219,8 @@ def difference(before: CommandLine, after: CommandLine) -> tuple[list[str], list
 def read_request(texts: t.Sequence[str], state: State) -> Request:
     """The request a user wrote as a list of arguments.
 
-    Raises ConfigurationError, which names the item, for anything but one argument an item, and for contradictions.
+    Raises ConfigurationError, which names the item, for anything but one argument an item, and for contradictions: a kernel
+    can be without several values of a key, and have only one.
     """
     if not texts:
         raise ConfigurationError("the list is empty", "arguments", "name at least one kernel argument")
@@ -227,7 +228,7 @@ def read_request(texts: t.Sequence[str], state: State) -> Request:
     for index, text in enumerate(texts):
         argument = _read_wanted(text, f"arguments[{index}]")
         rival = next((each for each in wanted if each.rivals(argument) and not each.same_as(argument)), None)
-        if rival is not None:
+        if rival is not None and state == "present":
             raise ConfigurationError(
                 f"{argument.text} contradicts {rival.text}", f"arguments[{index}]", "keep one of the two"
             )
