@@ -126,7 +126,7 @@ DOWN_WITHOUT_VFS = "down sym;asym, 0 of 0 VFs on vfio-pci"
 CASES: dict[str, Case] = {
     # The number of VFs.
     "VFs: EBUSY": numvfs(
-        16,
+        "16 -1",
         "writing '16' failed with EBUSY (Device or resource busy), the PF is in reset, the kernel itself uses it, or it has VFs already; "
         "stop the kernel's user, which /proc/crypto names, and try again" + PUT_BACK,
     ),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import typing as t
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ SECONDS = 60.0
 
 SETTLE_SECONDS = 10.0
 """How long to wait for VFs that the kernel is making, or makes anew after a reset of their PF: Gen4 firmware starts in about a second."""
+
+_BUSY_SECONDS = 0.5
+"""How often to ask a PF in reset, which puts each refusal into the kernel's log."""
 
 _GOING_SECONDS = 0.5
 """How long a VF that has just lost its driver may take to go."""
@@ -182,11 +186,11 @@ def _read_settled(kernel: Kernel, read: t.Callable[[], Node]) -> Node:
     return node
 
 
-def _looks(kernel: Kernel, seconds: float) -> t.Iterator[None]:
+def _looks(kernel: Kernel, seconds: float, every: float = _LOOK_SECONDS) -> t.Iterator[None]:
     """Chances to look whether something has come, over so many seconds."""
-    for _look in range(round(seconds / _LOOK_SECONDS)):
+    for _look in range(round(seconds / every)):
         yield
-        kernel.sleep(_LOOK_SECONDS)
+        kernel.sleep(every)
 
 
 def _until_revealed(steps: t.Sequence[Step]) -> t.Sequence[Step]:
@@ -261,7 +265,7 @@ def _take_together(kernel: Kernel, steps: t.Sequence[Step], seconds: float) -> t
                 return count, None
             _prove(kernel, steps[count], refusal)
         else:
-            take(kernel, steps[0], seconds)
+            _take_after_reset(kernel, steps[0], seconds)
     except NodeError as error:
         return count, error
     return count + 1, None
@@ -304,6 +308,19 @@ def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
     if not held or not isinstance(error, WriteTimeout):
         return error
     return WriteTimeout(f"{error.problem}, since {' and '.join(held)}", error.where, error.remedy)
+
+
+def _take_after_reset(kernel: Kernel, step: Step, seconds: float) -> None:
+    """Take the step, which a PF in reset refuses; where nobody loses a VF by it, wait for the end of the reset."""
+    if step.action in (Action.STATE, Action.VF_COUNT) and not step.disrupts:
+        refusal = None
+        for _look in _looks(kernel, SETTLE_SECONDS, _BUSY_SECONDS):
+            refusal = _write(kernel, step, seconds)
+            if refusal is None or refusal.errno != errno.EBUSY:
+                break
+        _prove(kernel, step, refusal)
+    else:
+        take(kernel, step, seconds)
 
 
 def take(kernel: Kernel, step: Step, seconds: float) -> None:

@@ -179,6 +179,7 @@ class _Draft:
         self._node = node
         self._address = function.address
         self._state = device.state if device else None
+        self._taken_down = False
         self._vfs = function.sriov.vfs if function.sriov else ()
         self._count = function.sriov.count if function.sriov else 0
         self._autoprobe = function.sriov.autoprobe if function.sriov else True
@@ -236,6 +237,7 @@ class _Draft:
             Action.STATE, self._state, "down", why + (", which removes its VFs" if self._count else ""), disrupts=True
         )
         self._state = "down"
+        self._taken_down = True
         self._forget_vfs()
 
     def _forget_vfs(self) -> None:
@@ -256,9 +258,15 @@ class _Draft:
             self._remove_vfs()
         if self._wanted_count and not self._count:
             self._refuse_without_sriov()
+            self._bring_up()
             self._add(Action.VF_COUNT, "0", str(self._wanted_count), "creates the VFs")
             self._count = self._wanted_count
             self._state = "up" if self._state else None
+
+    def _bring_up(self) -> None:
+        """A PF in reset is down too, and refuses a write to its state; VFs it would make in the midst of the reset (adf_sriov.c)."""
+        if self._state == "down" and not self._taken_down:
+            self._add(Action.STATE, "down", "up", "fails as long as the PF is in reset")
 
     def _remove_vfs(self) -> None:
         """QAT drivers before Linux 6.12 refuse 0 in sriov_numvfs, so take the way that works on all (adf_sriov.c)."""

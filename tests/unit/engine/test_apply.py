@@ -275,13 +275,13 @@ def test_a_failing_step_puts_the_pf_back() -> None:
     )
     assert told(failure.step for failure in error.failures) == [f"services {GEN4}: sym;asym -> dc"]
     assert error.done == ()
-    assert told(error.rolled_back)[0] == f"vf_count {GEN4}: 0 -> 2"
+    assert told(error.rolled_back)[:2] == [f"state {GEN4}: down -> up", f"vf_count {GEN4}: 0 -> 2"]
     document = error.as_dict()
     assert document["kind"] == "apply"
     assert document["stands"] == []
     assert document["failed_at"] == [failure.as_dict() for failure in error.failures]
     assert document["failed_at"][0]["step"]["value"] == "dc"
-    assert document["rolled_back"][0]["action"] == "vf_count"
+    assert document["rolled_back"][1]["action"] == "vf_count"
 
 
 def test_what_was_done_to_other_pfs_stands() -> None:
@@ -320,8 +320,8 @@ def test_says_so_when_putting_back_fails_too() -> None:
     assert f"putting {GEN4} back failed too: {DEVICES}/{GEN4}/sriov_numvfs: writing '2' failed with ENOMEM" in str(
         caught.value
     )
-    assert told(caught.value.done) == [f"state {GEN4}: up -> down"]
-    assert caught.value.rolled_back == ()
+    assert caught.value.done == ()
+    assert told(caught.value.rolled_back) == [f"state {GEN4}: down -> up"]
     assert caught.value.as_dict()["left"] == GEN4
 
 
@@ -330,7 +330,7 @@ def test_tells_what_stands_when_putting_back_fails_half_way() -> None:
     kernel.switch(GEN4, "fail_enable_vfs", f"{errno.ENOMEM} 2")
     with pytest.raises(ApplyError) as caught:
         apply(kernel, {"services": ["dc"]})
-    assert told(caught.value.rolled_back) == [f"services {GEN4}: dc -> sym;asym"]
+    assert told(caught.value.rolled_back) == [f"services {GEN4}: dc -> sym;asym", f"state {GEN4}: down -> up"]
     assert told(caught.value.done) == [f"state {GEN4}: up -> down"]
     assert read_node(kernel).qat[0].state == "down"
 
@@ -401,10 +401,53 @@ def test_vfs_that_do_not_come_back_after_a_reset(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ApplyError) as caught:
         apply(kernel, {})
     first, *others = caught.value.failures
-    assert f"{DEVICES}/{GEN4}/sriov_numvfs: writing '3' failed with EFAULT" in str(first.error)
+    assert f"{DEVICES}/{GEN4}/qat/state: writing 'up' failed with EBUSY" in str(first.error)
     assert [(other.step.device, other.error.kind) for other in others] == [(VF1, "gone"), ("0000:6b:00.3", "gone")]
     assert f"{VF1} has gone" in str(others[0].error)
-    assert kernel.machine.clock.now < waited_from + 2 * SETTLE_SECONDS
+    assert kernel.machine.clock.now < waited_from + 2 * SETTLE_SECONDS + 1
+
+
+def refused(kernel: FakeKernel) -> list[str]:
+    """What was written in vain, by the file's name."""
+    return [write.path.rpartition("/")[2] for write in kernel.writes if write.errno is not None]
+
+
+def test_a_pf_in_reset_is_waited_for() -> None:
+    """It reads as down, without VFs; only its state may be written to then."""
+    kernel = gen4()
+    kernel.switch(GEN4, "delay_up", "1200")
+    kernel.switch(GEN4, "reset", "1")
+    outcome = apply(kernel, {})
+    assert refused(kernel) == ["state"] * 3
+    assert {one.driver for one in outcome.after.qat[0].vfs} == {"vfio-pci"}
+
+
+@pytest.mark.parametrize(
+    ("file", "vfs", "rule"),
+    [("sriov_numvfs", (), {}), ("qat/state", (), {"services": ["dc"], "vfs": 0})],
+)
+def test_the_end_of_a_reset_is_waited_for(file: str, vfs: t.Any, rule: dict[str, t.Any]) -> None:
+    """A PF is up again a moment before its reset is over."""
+    kernel = gen4(vfs=vfs)
+    kernel.fail_writes(f"*/{file}", errno.EBUSY, 3)
+    apply(kernel, rule)
+    assert len(refused(kernel)) == 3
+
+
+def test_who_would_lose_a_vf_is_not_waited_for() -> None:
+    """Who uses it by then is not known."""
+    kernel = gen4()
+    kernel.fail_writes("*/qat/state", errno.EBUSY)
+    with pytest.raises(ApplyError, match="writing 'down' failed with EBUSY"):
+        apply(kernel, {"services": ["dc"]})
+
+
+def test_what_stays_busy_is_not_waited_for_without_end() -> None:
+    kernel = gen4(vfs=())
+    kernel.switch(GEN4, "kernel_users", "1")
+    with pytest.raises(ApplyError, match="sriov_numvfs: writing '2' failed with EBUSY"):
+        apply(kernel, {})
+    assert kernel.slept == SETTLE_SECONDS
 
 
 def test_one_bad_vf_does_not_cost_the_others() -> None:

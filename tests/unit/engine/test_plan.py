@@ -83,6 +83,15 @@ def test_services_of_a_pf_that_is_down_and_stays_without_vfs() -> None:
     ]
 
 
+def test_a_pf_that_is_down_comes_up_before_its_vfs() -> None:
+    """Or fails to, where it is in reset."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1, state="down", autoprobe=False), **WITH_VFIO)
+    up, count = f"state {GEN4}: down -> up", f"vf_count {GEN4}: 0 -> 1"
+    assert told(plan_of(kernel, {}).steps) == [up, count, *bound(VF0)]
+    services = f"services {GEN4}: sym;asym -> dc"
+    assert told(plan_of(kernel, {"services": ["dc"]}).steps) == [services, up, count, *bound(VF0)]
+
+
 def test_a_few_vfs_that_differ() -> None:
     vfs = [vf("vfio-pci"), vf(None, "vfio-pci"), vf(None)]
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=3, autoprobe=False, vfs=vfs))
