@@ -264,7 +264,10 @@ def _started_words(unit: t.Mapping[str, str], variables: t.Mapping[str, str]) ->
     words: list[str] = []
     for word in match.group(1).split():
         name = re.fullmatch(r"\$\{?(\w+)\}?", word)
-        words += variables.get(name.group(1), "").split() if name else [word]
+        if name:
+            words += variables.get(name.group(1), "").split()
+        else:
+            words.append(re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), ""), word))
     return words
 
 

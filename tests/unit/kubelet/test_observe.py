@@ -51,6 +51,13 @@ def test_one_that_does_not_run_by_its_unit(make_node: Make) -> None:
     assert "--v=2" in found.words
 
 
+def test_a_variable_inside_a_word_of_the_unit(make_node: Make) -> None:
+    argv = f"/usr/bin/kubelet --config={examples.CONFIG} --system-reserved=cpu=${{CPU}},memory=${{MEMORY}} $MORE"
+    service = Service(["/usr/bin/kubelet"], argv, 'CPU=500m MEMORY=1Gi "MORE=--v=2 --max-pods=9"')
+    node = make_node(**{**examples.kubeadm(), "services": {"kubelet.service": service}})
+    assert look(node).words[2:] == ["--system-reserved=cpu=500m,memory=1Gi", "--v=2", "--max-pods=9"]
+
+
 def test_one_with_drop_ins_alone(make_node: Make) -> None:
     settings = examples.kubeadm(files={f"{examples.CONFIG_DIR}/20-site.conf": examples.CONFIGURATION})
     command = ["/usr/bin/kubelet", f"--config-dir={examples.CONFIG_DIR}"]
