@@ -18,6 +18,7 @@ from harness.node_files import NodeFiles
 from harness.pod_resources import KubeletThread
 from harness.process import free_port, listens
 
+from ansible_collections.accel.qat.plugins.module_utils._node import device_plugins, podresources
 from ansible_collections.accel.qat.plugins.modules import device_plugin_info
 
 if t.TYPE_CHECKING:
@@ -217,6 +218,27 @@ def test_sockets(served: Node) -> None:
     assert [one["problem"] for one in result["mismatches"]] == [
         f"nobody listens on {path}, which a device plugin has left"
     ]
+
+
+def test_a_kubelet_with_another_root_directory(served: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in k0s: device plugins and the checkpoint stay below the usual one."""
+    usual = served.kubelet.root / "usual"
+    plugins = usual / "device-plugins"
+    plugins.mkdir(parents=True)
+    for module in (device_plugins, podresources):
+        monkeypatch.setattr(module, "KUBELET_ROOT", str(usual))
+    roots = (str(tmp_path / "microk8s"), str(usual), str(served.kubelet.root))
+    monkeypatch.setattr(device_plugin_info, "KUBELET_ROOTS", roots)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(plugins / "kubelet.sock"))
+        listener.listen(0)
+        result = served.ask(kubelet_root=None)
+    assert (result["kubelet"]["root"], result["kubelet"]["answers"]) == (str(served.kubelet.root), True)
+    assert [(one["path"], one["listening"]) for one in result["sockets"]] == [(str(plugins / "kubelet.sock"), True)]
+    # One that does not run, and has left nothing but a directory for device plugins.
+    served.kubelet.stop()
+    (served.kubelet.root / "pod-resources/kubelet.sock").unlink(missing_ok=True)
+    assert served.ask(kubelet_root=None)["kubelet"]["root"] == str(usual)
 
 
 # The device plugin.

@@ -81,7 +81,9 @@ kubelet:
       type: str
       sample: ""
 sockets:
-  description: The sockets in C(device-plugins) and C(plugins_registry).
+  description:
+    - The sockets in C(device-plugins) and C(plugins_registry) of kubelet's root directory, and in C(/var/lib/kubelet/device-plugins),
+      which kubelet uses whatever its root directory is.
   returned: success
   type: list
   elements: dict

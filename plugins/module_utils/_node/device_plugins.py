@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 from .describe import RESOURCE_PREFIX
 from .grpc_call import RpcError, call, fields_of
-from .paths import DEVICE_PLUGINS
+from .paths import DEVICE_PLUGINS, KUBELET_ROOT
 from .picture import VFIO_DRIVERS, Node
-from .podresources import SOCKET, V1, Answer, Checkpoint, Given, ask_all, read_checkpoint
+from .podresources import SOCKET, V1, Answer, Checkpoint, Given, ask_all, is_in_use, read_checkpoint
 from .pods import address_of, holder_of
 from .schema import Rule
 from .services import resource_name
@@ -102,17 +102,34 @@ class Mismatch:
 
 def survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
     """Ask kubelet, whichever of the root directories it has, and the plugin at `HOST:PORT`; empty for not to ask it."""
-    root = next((one for one in roots if _is_kubelets(one)), roots[0])
+    root = _root_of(roots)
     kubelet, problem = _ask_kubelet(os.path.join(root, SOCKET))
     try:
         checkpoint: Checkpoint | None = read_checkpoint(root)
     except (OSError, ValueError):
         checkpoint = None
-    sockets = (*_sockets(os.path.join(root, DEVICE_PLUGINS), False), *_sockets(os.path.join(root, REGISTRY), True))
-    return Survey(root, sockets, kubelet, problem, checkpoint, _ask_plugin(plugin_address) if plugin_address else None)
+    sockets = [one for directory in _socket_directories(root) for one in _sockets(directory, False)]
+    sockets += _sockets(os.path.join(root, REGISTRY), True)
+    plugin = _ask_plugin(plugin_address) if plugin_address else None
+    return Survey(root, tuple(sockets), kubelet, problem, checkpoint, plugin)
 
 
-def _is_kubelets(root: str) -> bool:
+def _root_of(roots: t.Sequence[str]) -> str:
+    """The root directory of the kubelet that is here. A device plugin may have made directories in the one of another."""
+    for is_sign in (is_in_use, _has_directories):
+        for root in roots:
+            if is_sign(root):
+                return root
+    return roots[0]
+
+
+def _socket_directories(root: str) -> tuple[str, ...]:
+    """Where device plugins call this kubelet: below its root directory or below the usual one, which may be the same."""
+    own, usual = (os.path.join(one, DEVICE_PLUGINS) for one in (root, KUBELET_ROOT))
+    return (own,) if os.path.realpath(own) == os.path.realpath(usual) else (own, usual)
+
+
+def _has_directories(root: str) -> bool:
     return any(os.path.isdir(os.path.join(root, name)) for name in (DEVICE_PLUGINS, os.path.dirname(SOCKET)))
 
 
