@@ -221,10 +221,12 @@ module_options:
   type: dict
   sample: {vfio-pci: disable_denylist=1}
 python:
-  description: The Python on the node that runs modules.
+  description:
+    - The Python on the node that runs modules.
+    - Named C(/usr/bin/python3) where that is the same, since a name with a version goes with the next upgrade of the distribution.
   returned: success
   type: str
-  sample: /usr/bin/python3.11
+  sample: /usr/bin/python3
 accel_qat:
   description: The node afterwards, as M(accel.qat.qat_info) tells it. In check mode, as it is.
   returned: success
@@ -274,6 +276,7 @@ failure:
       sample: ""
 """
 
+import os
 import sys
 from dataclasses import replace
 
@@ -297,6 +300,8 @@ from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan, 
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of, unused_rules
 from ansible_collections.accel.qat.plugins.module_utils._node.usage import without_pods
+
+PYTHON = "/usr/bin/python3"
 
 
 class StoredConfiguration:
@@ -350,6 +355,11 @@ def _cannot(done: str, path: str, error: OSError) -> NodeError:
     )
 
 
+def python() -> str:
+    """This Python, by the name that outlives an upgrade of the distribution where it has that one."""
+    return PYTHON if os.path.realpath(PYTHON) == os.path.realpath(sys.executable) else sys.executable
+
+
 def main() -> None:
     """Run the module."""
     rules_argument = argument_of(SCHEMA["properties"]["devices"])
@@ -390,7 +400,7 @@ def main() -> None:
             "changed": made["changed"] or stored.differs,
             "diff": [made["diff"], stored.diff()] if stored.differs else made["diff"],
             "configuration": configuration,
-            "python": sys.executable,
+            "python": python(),
             "unused_rules": list(unused_rules(rules, outcome.after)),
             "module_options": module_options(targets_of(rules, outcome.after), outcome.after),
             "accel_qat": describe(outcome.after, rules),

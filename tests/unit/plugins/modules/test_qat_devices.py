@@ -32,6 +32,19 @@ def kernel(**others: t.Any) -> t.Any:
     )
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["the same", "another"])
+def test_python_is_named_without_a_version_where_it_can_be(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    usual, alternative, other = (tmp_path / name for name in ("python3", "alternative", "python3.6"))
+    other.write_text("")
+    alternative.symlink_to(Path(sys.executable).resolve() if same else other)
+    usual.symlink_to(alternative)
+    monkeypatch.setattr(qat_devices, "PYTHON", str(usual))
+    done = play(kernel()).run(qat_devices, check=True, devices=[{}])
+    assert done["python"] == (str(usual) if same else sys.executable)
+
+
 def test_the_whole_job(play: Play) -> None:
     player = play(kernel())
     rules = [
@@ -43,7 +56,6 @@ def test_the_whole_job(play: Play) -> None:
     assert {vf_["driver"] for device in done["accel_qat"]["devices"] for vf_ in device["vfs"]} == {"vfio-pci"}
     assert done["module_options"] == {"vfio-pci": "disable_denylist=1"}
     assert done["unused_rules"] == []
-    assert done["python"] == sys.executable
     assert done["configuration"] == {
         "devices": [
             {
