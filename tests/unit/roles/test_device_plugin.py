@@ -340,7 +340,7 @@ def test_a_release_for_another_python_is_refused(tmp_path: Path) -> None:
     release = "0.1.0-py3.8-e7e7937c13"
     (tmp_path / release).mkdir()
     (tmp_path / release / ".complete").touch()
-    run = OnThisMachine(tmp_path).role(device_plugin_release=release)
+    run = OnThisMachine(tmp_path).role("--check", device_plugin_release=release)
     assert run.code != 0
     assert run.tasks[-1].message == (
         f"device_plugin_release: the node has no release {release} for its Python {PYTHON} in {tmp_path}; "
@@ -359,7 +359,7 @@ def test_a_release_for_the_python_of_the_node_is_taken(tmp_path: Path, release: 
 
 
 def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    run = OnThisMachine(tmp_path).role(device_plugin_release="0.0.1-never")
+    run = OnThisMachine(tmp_path).role("--check", device_plugin_release="0.0.1-never")
     assert run.tasks[-1].message == (
         f"device_plugin_release: the node has no release 0.0.1-never in {tmp_path}; "
         "name one that is there, or leave the variable empty"
