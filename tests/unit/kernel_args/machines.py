@@ -70,6 +70,7 @@ blscfg
 
 MACHINE_ID = "156865930c1b4effa36dcba8df70e78c"
 KERNELS = ("6.1.0-31-amd64", "6.1.0-32-amd64")
+SNAPSHOT_ROOT = "root=UUID=0d3b7c1e rootflags=subvol=@/.snapshots/42/snapshot"
 
 
 def debian(settings: str = DEBIAN_SETTINGS, drop_ins: t.Mapping[str, str] | None = None) -> FakeMachine:
@@ -137,9 +138,16 @@ def systemd_boot() -> FakeMachine:
 
 
 def tumbleweed() -> FakeMachine:
-    """openSUSE with systemd-boot and sdbootutil."""
-    files = {"/etc/kernel/cmdline": "splash=silent quiet security=selinux root=UUID=77aa rootflags=subvol=@\n"}
-    return FakeMachine(files, {"sdbootutil": says("")})
+    """openSUSE with systemd-boot and sdbootutil, booted from a snapshot; an older one has an entry too."""
+    files = {"/etc/kernel/cmdline": f"splash=silent quiet security=selinux {SNAPSHOT_ROOT}\n"}
+    for snapshot in ("41", "42"):
+        options = f"splash=silent quiet security=selinux {SNAPSHOT_ROOT.replace('42', snapshot)} systemd.machine_id={MACHINE_ID}"
+        files[f"/boot/efi/loader/entries/opensuse-tumbleweed-6.11.3-1-default-{snapshot}.conf"] = (
+            "# Boot Loader Specification type#1 entry\n"
+            f"title      openSUSE Tumbleweed\nversion    {snapshot}@6.11.3-1-default\nsort-key   opensuse-tumbleweed\n"
+            f"options    {options}\nlinux      /opensuse-tumbleweed/6.11.3-1-default/linux-5f1e\n"
+        )
+    return FakeMachine(files, {"sdbootutil": _sdbootutil})
 
 
 ALL: dict[str, t.Callable[[], FakeMachine]] = {
@@ -173,7 +181,8 @@ def entry_options(machine: FakeMachine) -> list[str]:
     """The command lines of all boot entries, as the boot loader would read them."""
     lines = [
         line.partition(" ")[2].strip()
-        for path in machine.glob("/*/loader/entries/*.conf")
+        for pattern in ("/*/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf")
+        for path in machine.glob(pattern)
         for line in machine.files[path].splitlines()
         if line.startswith("options")
     ]
@@ -190,8 +199,6 @@ def next_boot(machine: FakeMachine) -> str:
         entry = re.search(r"^\s+linux\s+\S+ (.*)$", machine.files.get(path, ""), re.MULTILINE)
         if entry and "transactional-update" not in machine.commands:
             return entry[1]
-    if "sdbootutil" in machine.commands:
-        return machine.files["/etc/kernel/cmdline"].strip()
     if "transactional-update" in machine.commands:
         return " ".join(sourced(machine.files["/etc/default/grub"]))
     return entry_options(machine)[-1]
@@ -321,4 +328,16 @@ def _kernel_install(machine: FakeMachine, command: t.Sequence[str]) -> CommandRe
         f"title      Debian GNU/Linux 12 (bookworm)\nversion    {version}\nmachine-id {MACHINE_ID}\nsort-key   debian\n"
         f"options    {line} systemd.machine_id={MACHINE_ID}\nlinux      /efi/{MACHINE_ID}/{version}/linux\n"
     )
+    return CommandResult(0)
+
+
+def _sdbootutil(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
+    """The function update_all_entries of sdbootutil: new options for the entries of the running snapshot."""
+    assert list(command) == ["sdbootutil", "update-all-entries"]
+    line = f"{machine.files['/etc/kernel/cmdline'].strip()} systemd.machine_id={MACHINE_ID}"
+    for path in machine.glob("/boot/efi/loader/entries/*.conf"):
+        if SNAPSHOT_ROOT in machine.files[path]:
+            machine.files[path] = re.sub(
+                r"^options\s.*$", f"options    {line}", machine.files[path], flags=re.MULTILINE
+            )
     return CommandResult(0)

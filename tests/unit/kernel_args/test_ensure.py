@@ -26,7 +26,10 @@ from ansible_collections.accel.qat.tests.unit.kernel_args import machines
 from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine, fails, says
 
 QAT = ["intel_iommu=on", "iommu=pt", "vfio-pci.disable_denylist=1"]
-RUNNING = Running(parse("BOOT_IMAGE=/vmlinuz root=UUID=0d3b7c1e ro splash initrd=/initrd"), iommu_active=False)
+RUNNING = Running(
+    parse(f"BOOT_IMAGE=/vmlinuz {machines.SNAPSHOT_ROOT} ro splash initrd=/initrd"),
+    iommu_active=False,
+)
 LOADER_OF = {
     "debian": "grub",
     "ubuntu-cloud": "grub",

@@ -16,6 +16,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.plan i
 from ansible_collections.accel.qat.tests.unit.kernel_args import machines
 from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine, fails, says
 
+SNAPSHOT = parse(f"initrd=/opensuse-tumbleweed/initrd quiet {machines.SNAPSHOT_ROOT}")
 RUNNING = parse("BOOT_IMAGE=/vmlinuz root=UUID=0d3b7c1e ro splash initrd=/initrd -- init-argument")
 
 
@@ -314,6 +315,26 @@ class TestSystemdBoot:
             machine.run(["kernel-install", "add", version, ""])
         machine.files["/efi/loader/entries/foreign.conf"] = foreign
         assert SystemdBoot(machine, RUNNING).plan(request).empty
+
+    def test_entries_that_sdbootutil_missed_are_found(self) -> None:
+        machine = machines.tumbleweed()
+        loader = SystemdBoot(machine, SNAPSHOT)
+        request = read_request(["iommu=pt"], "present")
+        (edit,) = loader.plan(request).edits
+        machine.write(edit.path, str(edit.after))
+        plan = loader.plan(request)
+        assert (plan.edits, plan.commands) == ((), (("sdbootutil", "update-all-entries"),))
+        assert plan.files == ["/boot/efi/loader/entries/opensuse-tumbleweed-6.11.3-1-default-42.conf"]
+        machine.run(*plan.commands)
+        assert loader.plan(request).empty
+
+    @pytest.mark.parametrize(
+        "running", ["ro", "root=UUID=77aa", "root=UUID=0d3b7c1e rootflags=subvol=@/.snapshots/4/snapshot"]
+    )
+    def test_entries_that_sdbootutil_keeps_do_not_count(self, running: str) -> None:
+        machine = machines.tumbleweed()
+        machine.files["/etc/kernel/cmdline"] = "ro iommu=pt\n"
+        assert SystemdBoot(machine, parse(running)).plan(read_request(["iommu=pt"], "present")).empty
 
     @pytest.mark.parametrize("missing", ["kernel-install", "kernels"])
     def test_refuses_when_entries_cannot_be_made(self, missing: str) -> None:

@@ -5,7 +5,7 @@
 
 Sources: kernel-install(8) and 90-loaderentry.install (reads /etc/kernel/cmdline, else /usr/lib/kernel/cmdline, else
 /proc/cmdline without BOOT_IMAGE= and initrd=), the Boot Loader Specification (fields of an entry), sdbootutil
-(update-all-entries).
+(update_all_entries: the options of the entries with the root= and the rootflags=subvol= of the running snapshot).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SDBOOTUTIL = "sdbootutil"
 BOOT_ROOTS = ("/efi", "/boot", "/boot/efi")
 _MODULES = "/lib/modules"
 _FROM_THE_LOADER = ("BOOT_IMAGE", "initrd")
+_ROOT = ("root", "rootflags")
 
 
 @dataclass(frozen=True)
@@ -97,24 +98,37 @@ class SystemdBoot:
         return tuple(("kernel-install", "add", version, image) for version, image in sorted(kernels.items()))
 
     def _stale(self, request: Request) -> list[_Entry]:
-        """The entries of installed kernels that are not as requested: an earlier run may have ended before them.
+        """The entries that are not as requested: an earlier run may have ended before them."""
+        ours = self._of_running_root() if self._machine.command(SDBOOTUTIL) else self._of_installed_kernels()
+        return [entry for entry in ours if not satisfied(entry.line, request)]
 
-        With sdbootutil none: it keeps the entries of old snapshots as they were.
-        """
-        if self._machine.command(SDBOOTUTIL):
-            return []
-        return [entry for entry in self._entries() if not satisfied(entry.line, request)]
+    def _of_running_root(self) -> t.Iterator[_Entry]:
+        """The entries that sdbootutil makes anew: it keeps those of other snapshots, and of other systems, as they were."""
+        running = _root(self._running)
+        for entry, _fields in self._entries():
+            if running and _root(entry.line) == running:
+                yield entry
 
-    def _entries(self) -> t.Iterator[_Entry]:
+    def _of_installed_kernels(self) -> t.Iterator[_Entry]:
         """This machine's entries of kernels that are still installed."""
         identity = (self._machine.read(MACHINE_ID) or "").strip()
         kernels = self._kernels()
+        for entry, fields in self._entries():
+            ours = fields.get("machine-id", [identity])[-1] == identity
+            if ours and fields.get("version", [""])[-1] in kernels:
+                yield entry
+
+    def _entries(self) -> t.Iterator[tuple[_Entry, t.Mapping[str, list[str]]]]:
+        """All entries with their fields."""
         for root in BOOT_ROOTS:
             for path in self._machine.glob(root + "/loader/entries/*.conf"):
                 fields = read_entry(self._machine.read(path) or "")
-                ours = fields.get("machine-id", [identity])[-1] == identity
-                if ours and fields.get("version", [""])[-1] in kernels:
-                    yield _Entry(path, parse(" ".join(fields.get("options", []))))
+                yield _Entry(path, parse(" ".join(fields.get("options", [])))), fields
+
+
+def _root(line: CommandLine) -> dict[str, str | None]:
+    """What says where the root file system is; `rootflags` names the snapshot."""
+    return {each.key: each.value for each in line.arguments if each.key in _ROOT}
 
 
 def _render(text: str | None, line: CommandLine) -> str:
