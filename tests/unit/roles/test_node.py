@@ -116,6 +116,7 @@ def test_the_unit_comes_before_every_kubelet() -> None:
     assert unit["Service"]["ExecStart"] == "/usr/local/sbin/qatctl apply --settle"
     assert unit["Service"]["Type"] == "oneshot"
     kubelets = {"kubelet.service", "k3s.service", "k3s-agent.service", "rke2-server.service", "rke2-agent.service"}
+    kubelets |= {"snap.microk8s.daemon-kubelite.service", "k0scontroller.service", "k0sworker.service"}
     assert kubelets <= set(unit["Unit"]["Before"].split())
     # Longer than two writes that hang, so that qatctl itself says which one does.
     assert int(unit["Service"]["TimeoutStartSec"]) > 2 * OPTIONS["node_time_limit"]["default"]
