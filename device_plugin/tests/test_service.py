@@ -21,6 +21,7 @@ from qat_device_plugin._node.kernel import LiveKernel
 from qat_device_plugin._node.picture import Node
 from qat_device_plugin._node.read import read_node
 from qat_device_plugin._node.schema import parse_configuration
+from qat_device_plugin.catalogue import REASONS, Sight, offers_of
 from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.model import nothing_to_offer
 from qat_device_plugin.service import Service
@@ -29,7 +30,6 @@ from qat_device_plugin.waiting import end
 
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
-    from qat_device_plugin.catalogue import Sight
     from qat_device_plugin.model import Look
 
 Run = t.Callable[["Scenario"], None]
@@ -91,6 +91,55 @@ def test_health_follows_what_gives_no_event(run: Run) -> None:
         assert f"its PF {PF} has no heartbeat" in plugin.log.read_text()
 
     run(scenario)
+
+
+def test_an_iommu_group_goes_to_one_vf_and_only_whole(run: Run) -> None:
+    """As where a port above the card does not isolate what is below it."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF, vfs=4)
+        other = bench.files.add_pf("0000:70:00.0", services="dc", vfs=2)
+        bench.files.add_function("0000:6a:00.0", "pcieport")
+        for address in ("0000:6a:00.0", vfs[0], vfs[1], other[0]):
+            bench.files.set_group(address, 10)
+        bench.files.add_function("0000:6b:1f.0", "igb")
+        bench.files.set_group("0000:6b:1f.0", int(bench.files.node(vfs[3]).name))
+        await bench.kubelet.start()
+        plugin = bench.start("--period=60")
+        await bench.ready(CY, 4)
+        await bench.ready("qat.intel.com/dc", 2)
+        assert unhealthy(bench) == {vfs[1], vfs[3]}
+        assert unhealthy(bench, "qat.intel.com/dc") == {other[0]}
+        log = plugin.log.read_text()
+        assert f"its IOMMU group 10 has {vfs[0]} too, which is offered" in log
+        assert "has 0000:6b:1f.0 too, which is bound to igb" in log
+        with pytest.raises(grpc.RpcError, match=f"{vfs[1]} cannot be used now: its IOMMU group 10 has {vfs[0]} too"):
+            await bench.kubelet.allocate(CY, [vfs[0]], [vfs[1]])
+        # The group stays with its VF while that cannot be used: a pod may have it.
+        bench.files.bind(vfs[0], None)
+        bench.files.node(vfs[1]).touch()
+        bench.files.bind("0000:6b:1f.0", "vfio-pci")
+        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[0], vfs[1]})
+        assert unhealthy(bench, "qat.intel.com/dc") == {other[0]}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("driver", "healthy"),
+    [(None, 16), ("pcieport", 16), ("pci-stub", 16), ("vfio-pci", 16), ("mlx5_vfio_pci", 16), ("4xxxvf", 0)],
+)
+def test_which_drivers_leave_the_rest_of_a_group_to_vfio(tmp_path: Path, driver: str | None, healthy: int) -> None:
+    files = NodeFiles(tmp_path)
+    vfs = files.add_pf(PF)
+    with contextlib.closing(LiveKernel(str(files.sys), str(files.proc), str(files.dev))) as kernel:
+        node = read_node(kernel)
+    names = frozenset(files.node(vf).name for vf in vfs)
+    groups = {name: {"0000:6a:00.0": driver} for name in names}
+    rules = parse_configuration({"devices": [{}]})
+    (offer,) = offers_of(Sight(node, names, groups), rules, {PF: CY}, {}).values()
+    assert sum(vf.healthy for vf in offer) == healthy
+    assert {reason.code for vf in offer for reason in vf.reasons} <= {"iommu_group"} <= set(REASONS)
 
 
 def test_vfs_that_vanish_and_come_back_are_followed(run: Run) -> None:

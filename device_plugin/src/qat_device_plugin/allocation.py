@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ._node.kernel import Kernel
 from ._node.paths import VFIO, device_file
 from .catalogue import OfferedVf
+from .probe import link
 
 CDI_KIND = "qat.intel.com/vf"
 
@@ -62,7 +63,7 @@ def _node_of(kernel: Kernel, resource: str, vf: OfferedVf | None, address: str) 
         raise AllocationError(f"{address} is not a VF of {resource} on this node")
     if vf.reasons:
         raise AllocationError(f"{address} cannot be used now: {'; '.join(reason.detail for reason in vf.reasons)}")
-    driver = _link(kernel, device_file(address, "driver"))
+    driver = link(kernel, device_file(address, "driver"))
     if driver != vf.driver:
         raise AllocationError(
             f"{address} cannot be used: it is bound to {driver or 'no driver'} instead of {vf.driver}"
@@ -78,13 +79,6 @@ def vfio_node_of(kernel: Kernel, address: str) -> str | None:
 
     Without an IOMMU its name has a prefix (Linux drivers/vfio/group.c, vfio_group_create).
     """
-    group = _link(kernel, device_file(address, "iommu_group"))
+    group = link(kernel, device_file(address, "iommu_group"))
     candidates = (f"{VFIO}/{group}", f"{VFIO}/noiommu-{group}") if group else ()
     return next((node for node in candidates if kernel.exists(node)), None)
-
-
-def _link(kernel: Kernel, path: str) -> str | None:
-    try:
-        return kernel.link(path)
-    except OSError:
-        return None

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._node.describe import RESOURCE_PREFIX
 from ._node.paths import vfio_node
@@ -22,7 +22,7 @@ class Reason(t.NamedTuple):
     detail: str
 
 
-REASONS = ("blocked", "driver", "vfio_node", "services", "pf_state", "heartbeat", "ras_fatal")
+REASONS = ("blocked", "driver", "vfio_node", "iommu_group", "services", "pf_state", "heartbeat", "ras_fatal")
 """Every code there is."""
 
 
@@ -55,12 +55,20 @@ class Share:
     vfs: int
 
 
+_HARMLESS = frozenset({None, "pcieport", "pci-stub"})
+"""Drivers that leave the rest of their IOMMU group to VFIO, as its own do: Linux has `driver_managed_dma` set in each of them."""
+
+Groups = t.Mapping[str, "t.Mapping[str, str | None]"]
+"""The driver of each device by the IOMMU group and its name, which is an address where it is a PCI function."""
+
+
 @dataclass(frozen=True)
 class Sight:
-    """What one look at the node found: its picture, and the names in /dev/vfio."""
+    """What one look at the node found: its picture, the names in /dev/vfio, and who is in the IOMMU groups of the VFs."""
 
     node: Node
     vfio_names: frozenset[str]
+    groups: Groups = field(default_factory=dict)
 
 
 def resources_of(node: Node, known: t.Mapping[str, str]) -> dict[str, str]:
@@ -128,26 +136,50 @@ def offers_of(
     pf_reasons: t.Mapping[str, tuple[Reason, ...]],
 ) -> dict[str, tuple[OfferedVf, ...]]:
     """The VFs that the rules advertise, by resource. PFs whose VFs stay with a driver of the host are not offered."""
+    chosen = {device.address: _chosen(device, rules, resources) for device in sight.node.qat}
+    keepers = _keepers(vf for vfs in chosen.values() for vf in vfs)
     offers: dict[str, tuple[OfferedVf, ...]] = {}
     for device in sight.node.qat:
         rule = _offering_rule(rules, device)
-        resource = resources.get(device.address)
-        if rule is None or resource is None:
+        if rule is None or not chosen[device.address]:
             continue
         shared = _shared_reasons(device) + tuple(pf_reasons.get(device.address, ()))
-        chosen = frozenset(advertised(rules, device))
-        vfs = tuple(_offered(vf, device, rule, sight, shared) for vf in device.vfs if vf.address in chosen)
-        if vfs:
-            offers[resource] = offers.get(resource, ()) + vfs
+        vfs = tuple(_offered(vf, device, rule, sight, keepers, shared) for vf in chosen[device.address])
+        resource = resources[device.address]
+        offers[resource] = offers.get(resource, ()) + vfs
     return offers
 
 
-def _offered(vf: PciFunction, device: QatDevice, rule: Rule, sight: Sight, shared: tuple[Reason, ...]) -> OfferedVf:
+def _chosen(device: QatDevice, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> tuple[PciFunction, ...]:
+    """The VFs of a PF that are offered."""
+    if _offering_rule(rules, device) is None or device.address not in resources:
+        return ()
+    wanted = frozenset(advertised(rules, device))
+    return tuple(vf for vf in device.vfs if vf.address in wanted)
+
+
+def _keepers(vfs: t.Iterable[PciFunction]) -> dict[str, str]:
+    """The VF that each IOMMU group is for: its first one, healthy or not, so that it is not another one while a pod has it."""
+    keepers: dict[str, str] = {}
+    for vf in sorted(vfs, key=lambda vf: vf.address):
+        keepers.setdefault(vf.iommu_group or "", vf.address)
+    return keepers
+
+
+def _offered(
+    vf: PciFunction,
+    device: QatDevice,
+    rule: Rule,
+    sight: Sight,
+    keepers: t.Mapping[str, str],
+    shared: tuple[Reason, ...],
+) -> OfferedVf:
     numa_node = vf.numa_node if vf.numa_node >= 0 else device.function.numa_node
-    return OfferedVf(vf.address, device.address, numa_node, rule.driver, _own_reasons(vf, rule, sight) + shared)
+    reasons = _own_reasons(vf, rule, sight, keepers) + shared
+    return OfferedVf(vf.address, device.address, numa_node, rule.driver, reasons)
 
 
-def _own_reasons(vf: PciFunction, rule: Rule, sight: Sight) -> tuple[Reason, ...]:
+def _own_reasons(vf: PciFunction, rule: Rule, sight: Sight, keepers: t.Mapping[str, str]) -> tuple[Reason, ...]:
     if vf.blocked:
         return (Reason("blocked", "the kernel is still at work on it"),)
     if vf.driver != rule.driver:
@@ -156,7 +188,16 @@ def _own_reasons(vf: PciFunction, rule: Rule, sight: Sight) -> tuple[Reason, ...
         return (Reason("vfio_node", "it has no IOMMU group"),)
     if not sight.vfio_names & {vf.iommu_group, f"noiommu-{vf.iommu_group}"}:
         return (Reason("vfio_node", f"{vfio_node(vf.iommu_group)} is missing"),)
-    return ()
+    others = _others_of(vf, vf.iommu_group, sight.groups, keepers[vf.iommu_group])
+    return (Reason("iommu_group", f"its IOMMU group {vf.iommu_group} has {others}"),) if others else ()
+
+
+def _others_of(vf: PciFunction, group: str, groups: Groups, keeper: str) -> str:
+    """Who keeps the VF's group from being its own: the kernel gives a group to one user of VFIO at a time, and only whole."""
+    for name, driver in sorted(groups.get(group, {}).items()):
+        if name != vf.address and driver not in _HARMLESS and "vfio" not in str(driver):
+            return f"{name} too, which is bound to {driver}"
+    return f"{keeper} too, which is offered" if keeper != vf.address else ""
 
 
 def _shared_reasons(device: QatDevice) -> tuple[Reason, ...]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what changes without an event: each PF's state, error counters and heartbeat.
+"""Reads what the engine does not: who is in an IOMMU group, and each PF's state, error counters and heartbeat, which give no event.
 
 Sources: Linux Documentation/ABI/testing/debugfs-driver-qat, sysfs-driver-qat and sysfs-driver-qat_ras.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 import typing as t
 
 from ._node.kernel import Kernel
-from ._node.paths import device_file, qat_file
-from ._node.picture import QatDevice
+from ._node.paths import IOMMU_GROUPS, device_file, qat_file
+from ._node.picture import Node, QatDevice
 from .health import Reading
 
 DEFAULT_INTERVAL = 0.5
@@ -19,6 +19,29 @@ DEFAULT_INTERVAL = 0.5
 
 _MARGIN = 2
 """Between two readings lie at least this many intervals of the driver: a reading too early says that the device is dead."""
+
+
+def read_groups(kernel: Kernel, node: Node) -> dict[str, dict[str, str | None]]:
+    """The driver of each device in the IOMMU groups of the VFs."""
+    groups = {vf.iommu_group for device in node.qat for vf in device.vfs if vf.iommu_group}
+    return {group: _drivers(kernel, f"{IOMMU_GROUPS}/{group}/devices") for group in groups}
+
+
+def _drivers(kernel: Kernel, directory: str) -> dict[str, str | None]:
+    """The driver of each device in a directory of devices."""
+    try:
+        names = kernel.list(directory)
+    except OSError:
+        return {}
+    return {name: link(kernel, f"{directory}/{name}/driver") for name in names}
+
+
+def link(kernel: Kernel, path: str) -> str | None:
+    """The last component of a symbolic link's target, or None."""
+    try:
+        return kernel.link(path)
+    except OSError:
+        return None
 
 
 class Prober:

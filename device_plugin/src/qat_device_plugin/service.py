@@ -18,12 +18,12 @@ from ._node.errors import NodeError
 from ._node.kernel import LiveKernel
 from ._node.read import read_node
 from ._node.schema import Rule
-from .catalogue import Sight
+from .catalogue import Groups, Sight
 from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .kernel_thread import KernelThread
 from .model import Look, Model, advance, changes, nothing_to_offer, with_rules
-from .probe import Prober
+from .probe import Prober, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
 from .settings import Settings
@@ -213,14 +213,18 @@ class Service:
 
     def _see(self, whole: bool, known: Sight | None) -> Look:
         """In the thread: read what there is to read."""
-        node = read_node(self._kernel) if whole or known is None else known.node
+        if whole or known is None:
+            node = read_node(self._kernel)
+            groups: Groups = read_groups(self._kernel, node)
+        else:
+            node, groups = known.node, known.groups
         names: t.Sequence[str] = ()
         with contextlib.suppress(OSError):
             # After the drivers: what is bound by then has its node.
             names = self._kernel.list("/dev/vfio")
         now = time.monotonic()
         readings, mute = self._prober.probe(node.qat, now)
-        return Look(now, Sight(node, frozenset(names)), readings, mute)
+        return Look(now, Sight(node, frozenset(names), groups), readings, mute)
 
     def _become(self, model: Model) -> None:
         for change in changes(self.model, model):

@@ -48,6 +48,10 @@ class NodeFiles:
         self.set_heartbeat(address, "0")
         return self.create_vfs(address, vfs)
 
+    def add_function(self, address: str, driver: str) -> None:
+        """One that has nothing to do with QAT."""
+        self._function(address, "0x1521", driver, 0)
+
     def create_vfs(self, pf: str, count: int) -> list[str]:
         """The VFs appear, bound and with their nodes."""
         directory = self.devices / pf
@@ -77,6 +81,7 @@ class NodeFiles:
             vf = self.devices / link.readlink().name if hasattr(link, "readlink") else link.resolve()
             link.unlink()
             group = (vf / "iommu_group").resolve().name
+            (self.sys / f"kernel/iommu_groups/{group}/devices/{vf.name}").unlink()
             for path in sorted(vf.iterdir()):
                 path.unlink()
             vf.rmdir()
@@ -106,9 +111,13 @@ class NodeFiles:
 
     def set_group(self, address: str, group: int) -> None:
         link = self.devices / address / "iommu_group"
-        link.unlink(missing_ok=True)
-        (self.sys / f"kernel/iommu_groups/{group}").mkdir(parents=True, exist_ok=True)
+        if link.is_symlink():
+            (link.resolve() / "devices" / address).unlink()
+            link.unlink()
+        members = self.sys / f"kernel/iommu_groups/{group}/devices"
+        members.mkdir(parents=True, exist_ok=True)
         link.symlink_to(f"../../../../kernel/iommu_groups/{group}")
+        (members / address).symlink_to(f"../../../../bus/pci/devices/{address}")
 
     def set_state(self, pf: str, state: str) -> None:
         _write(self.devices / pf / "qat/state", state)
