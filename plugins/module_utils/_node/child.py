@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import json
 import mmap
 import os
@@ -55,7 +56,7 @@ class Child:
         # In shared memory, so that the child is not stopped by telling how far it is.
         self._progress = mmap.mmap(-1, _PROGRESS.size)
         try:
-            self.pid = os.fork()
+            self.pid = _fork()
         except OSError:
             ours.close()
             theirs.close()
@@ -105,6 +106,22 @@ class Child:
         self._answers.close()
         self._socket.close()
         self._progress.close()
+
+
+def _fork() -> int:
+    """As os.fork. The child collects no garbage: the end of an object may wait for a thread, which the child does not have.
+
+    A server of grpc.aio does so without limit.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if collects and pid != 0:
+            gc.enable()
+    return pid
 
 
 def _serve(requests: socket.socket, progress: mmap.mmap) -> t.NoReturn:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import re
 import signal
@@ -46,6 +47,38 @@ def kill_writer_after(path: str, tree: Tree, children: t.Sequence[int]) -> None:
         time.sleep(0.02)
     time.sleep(0.3)
     os.kill(children[0], signal.SIGKILL)
+
+
+class Waits:
+    """Garbage in a circle, which keeps another process than its own busy when it is collected there."""
+
+    def __init__(self) -> None:
+        self._itself = self
+        self._process = os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self._process:
+            time.sleep(20)
+
+
+def test_the_child_does_not_collect_what_it_has_from_the_caller(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.file(f"{DEVICE}/driver_override", b"vfio-pci\n")
+    kept = [Waits()]
+    thresholds = gc.get_threshold()
+    fork = os.fork
+
+    def with_garbage() -> int:
+        gc.set_threshold(1)
+        kept.clear()
+        return fork()
+
+    monkeypatch.setattr(os, "fork", with_garbage)
+    try:
+        # The first request makes the child.
+        assert tree.kernel.read(f"{DEVICE}/driver_override") == "vfio-pci"
+    finally:
+        gc.set_threshold(*thresholds)
+    assert gc.isenabled()
 
 
 def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
