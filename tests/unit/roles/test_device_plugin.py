@@ -8,6 +8,7 @@ import configparser
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import typing as t
@@ -330,9 +331,10 @@ class OnThisMachine(Controller):
     def environment(self) -> dict[str, str]:
         return environment()
 
-    def role(self, *options: str, **variables: t.Any) -> Run:
+    def role(self, *options: str, entry_point: str = "main", **variables: t.Any) -> Run:
+        include = {"name": "accel.qat.device_plugin", "tasks_from": entry_point}
         values = {"device_plugin_directory": str(self._directory), "device_plugin_python": sys.executable, **variables}
-        task = {"name": "Role", "ansible.builtin.include_role": {"name": "accel.qat.device_plugin"}, "vars": values}
+        task = {"name": "Role", "ansible.builtin.include_role": include, "vars": values}
         return self.play([task], *options)
 
 
@@ -364,6 +366,22 @@ def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
         f"device_plugin_release: the node has no release 0.0.1-never in {tmp_path}; "
         "name one that is there, or leave the variable empty"
     )
+
+
+def test_only_releases_are_removed(tmp_path: Path) -> None:
+    """The newest one and the one that runs stay."""
+    name_of = runpy.run_path(str(CHECKOUT / "device_plugin/bundle.py"))["release_name"]
+    running, old, new = (name_of(python, "x86_64") for python in ("3.9", "3.11", "3.13"))
+    for age, name in enumerate([new, old, running, "of-others", "1.2.3-beta"]):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    done = OnThisMachine(tmp_path).role(
+        entry_point="tidy", device_plugin_kept_releases=1, __device_plugin_chosen=running
+    )
+    assert done.code == 0, done.output
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} - {"of-others", "1.2.3-beta"} == {running, new}
+    assert (tmp_path / "of-others").is_dir()
+    assert (tmp_path / "1.2.3-beta").is_dir()
 
 
 @pytest.mark.parametrize(
