@@ -337,8 +337,8 @@ def test_comes_back_after_the_plugin_watcher_refused(run: Run) -> None:
         assert 'problem="not now"' in plugin.log.read_text()
         assert "READY=1" not in plugin.told()
         metrics = (await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/metrics"))[1]
-        assert 'result="failed"' in metrics
-        assert 'result="lost"' not in metrics
+        assert f'registrations_total{{resource="{CY}",result="failed"}} 0.0' not in metrics
+        assert f'registrations_total{{resource="{CY}",result="lost"}} 0.0' in metrics
         watcher = asyncio.ensure_future(bench.kubelet.watch_registry(registry))
         await bench.ready(CY, 16)
         watcher.cancel()

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import typing as t
 from pathlib import Path
@@ -483,7 +484,7 @@ def test_a_configuration_is_taken_that_is_written_during_the_start_or_in_steps(r
         await asyncio.sleep(0.02)
         bench.files.config.write_text('{"devices": [{"advertise": 6}]}')
         await bench.ready(CY, 6)
-        assert service.statistics.reloads == {"succeeded": 2}
+        assert service.statistics.reloads == {"succeeded": 2, "failed": 0}
         os.kill(os.getpid(), signal.SIGTERM)
         await running
         service._kernel.close()
@@ -585,6 +586,10 @@ def test_metrics_and_readiness(run: Run) -> None:
         assert await get("/healthz") == (200, "ok\n")
         assert await get("/readyz") == (503, f"{CY} is not registered\n")
         assert (await get("/"))[0] == 404
+        metrics = (await get("/metrics"))[1]
+        counters = [line for line in metrics.splitlines() if re.match("qat_device_plugin_.*(_total|_count)[{ ]", line)]
+        assert len(counters) == 13
+        assert all(line.endswith(" 0.0") for line in counters)
         await bench.kubelet.start()
         await bench.ready(CY, 16)
         await bench.kubelet.until(lambda: "READY=1" in plugin.told())

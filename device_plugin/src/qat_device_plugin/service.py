@@ -247,6 +247,7 @@ class Service:
             removed = remove_dead(self._settings.socket_dir)
             if removed:
                 log.info("removed sockets of a dead instance", extra={"fields": {"names": removed}})
+        self.statistics.add_resource(resource)
         kind = SocketRegistrar if self._settings.registration == "socket" else WatcherRegistrar
         registrar = kind(
             resource,

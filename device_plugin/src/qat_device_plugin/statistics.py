@@ -25,17 +25,32 @@ class Latencies:
         self.total += seconds
 
 
+def _zeros(*names: str) -> Counter[str]:
+    return Counter(dict.fromkeys(names, 0))
+
+
 @dataclass
 class Statistics:
-    """Counters by resource and result, or by result alone."""
+    """Counters by resource and result, or by result alone.
+
+    Each is there before its first event: Prometheus takes one that appears with 1 for one that has not increased.
+    """
 
     registrations: Counter[tuple[str, str]] = field(default_factory=Counter)
     allocations: Counter[tuple[str, str]] = field(default_factory=Counter)
     preferences: Counter[str] = field(default_factory=Counter)
     latencies: dict[str, Latencies] = field(default_factory=dict)
     lists: Counter[str] = field(default_factory=Counter)
-    reloads: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
+    reloads: Counter[str] = field(default_factory=lambda: _zeros("succeeded", "failed"))
+    errors: Counter[str] = field(default_factory=lambda: _zeros("look", "cdi", "http"))
+
+    def add_resource(self, resource: str) -> None:
+        """Count what happens to this resource from now on."""
+        self.registrations.update({(resource, result): 0 for result in ("succeeded", "failed", "lost")})
+        self.allocations.update({(resource, result): 0 for result in ("granted", "refused")})
+        self.preferences[resource] += 0
+        self.lists[resource] += 0
+        self.latencies.setdefault(resource, Latencies())
 
     def allocated(self, resource: str, result: str, seconds: float) -> None:
         """Count an allocation."""
