@@ -154,6 +154,11 @@ def one(run: Run, name: str) -> Task:
     return found
 
 
+def evictions(run: Run) -> list[list[str]]:
+    """The pods of each drain that came to pass."""
+    return [task.result["evicted"] for task in run.tasks if task.name == EVICT]
+
+
 def told(run: Run) -> t.Any:
     return one(run, "Tell").result["msg"]
 
@@ -213,7 +218,7 @@ def test_rules_that_drain(site: Site, rules: list[dict[str, t.Any]]) -> None:
     site.give("default/one", VF0)
     run = site.tasks(ROLE, node_devices=rules)
     assert run.code == 0, run.output
-    assert [task.result["evicted"] for task in run.tasks if task.name == EVICT] == [["default/one"]]
+    assert evictions(run) == [["default/one"]]
     assert site.cluster.cordoned() == (True, [OURS])
 
 
@@ -323,6 +328,8 @@ def kubelet(site: Site) -> t.Iterator[KubeletNode]:
 
 
 STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
+# What disrupts by the devices and by kubelet, in a run that drains.
+BOTH: dict[str, t.Any] = {"node_devices": COMPRESSION, "kubelet_configuration": STATIC, "qat_drain": True}
 
 
 @pytest.mark.usefixtures("kubelet")
@@ -372,7 +379,6 @@ def test_the_tags_say_what_is_drained_for(site: Site) -> None:
     """The node's part waits for another run, so what it disrupts is left alone; and the reverse."""
     site.give("default/one", VF0)
     site.give("default/other")
-    both: dict[str, t.Any] = {"node_devices": COMPRESSION, "kubelet_configuration": STATIC, "qat_drain": True}
     for flags, evicted in (
         (("--tags", "node"), ["default/one"]),
         (("--tags", "kubelet"), ["default/one", "default/other"]),
@@ -382,10 +388,9 @@ def test_the_tags_say_what_is_drained_for(site: Site) -> None:
         (("--skip-tags", "drain,device_plugin,node,kubelet"), None),
         (("--tags", "verify"), None),
     ):
-        run = site.site("--check", *flags, qat_kubernetes=True, **both)
+        run = site.site("--check", *flags, qat_kubernetes=True, **BOTH)
         assert run.code == 0, (flags, run.output)
-        found = [task.result["evicted"] for task in run.tasks if task.name == EVICT]
-        assert found == ([evicted] if evicted else []), flags
+        assert evictions(run) == ([evicted] if evicted else []), flags
         assert (GIVE_BACK in names(run)) == (flags[1] not in ("drain", "verify")), flags
 
 
@@ -394,7 +399,6 @@ def test_a_tag_of_the_callers_own_play(site: Site) -> None:
     """Which imports the playbook, beside plays that have others."""
     site.give("default/one", VF0)
     site.give("default/other")
-    both: dict[str, t.Any] = {"node_devices": COMPRESSION, "kubelet_configuration": STATIC, "qat_drain": True}
     for flags, evicted in (
         (("--tags", "qat"), ["default/one", "default/other"]),
         (("--tags", "qat", "--skip-tags", "kubelet"), ["default/one"]),
@@ -402,9 +406,8 @@ def test_a_tag_of_the_callers_own_play(site: Site) -> None:
         (("--skip-tags", "qat"), None),
     ):
         skipped = ("--skip-tags", "device_plugin") if "--skip-tags" not in flags else ()
-        run = site.site("--check", *flags, *skipped, tags=["qat"], qat_kubernetes=True, **both)
-        found = [task.result["evicted"] for task in run.tasks if task.name == EVICT]
-        assert found == ([evicted] if evicted else []), flags
+        run = site.site("--check", *flags, *skipped, tags=["qat"], qat_kubernetes=True, **BOTH)
+        assert evictions(run) == ([evicted] if evicted else []), flags
         assert (GIVE_BACK in names(run)) == bool(evicted), flags
 
 
