@@ -1,0 +1,20 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Text of others as it may go to a terminal, the journal, a message or a table. The only place that escapes it."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""The text in one line, each character that is not printed as itself as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
+
+    That covers control characters, line breaks of every kind, those that turn the direction of writing, and what was no UTF-8.
+    """
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(ord(one)) for one in text)
+
+
+def _escaped(code: int) -> str:
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -1,0 +1,29 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What others say cannot move a cursor, forge a line, or end one."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._node.printable import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("qemu-system-x86", "qemu-system-x86"),
+        ("Schlüssel 鍵", "Schlüssel 鍵"),
+        ("\x1b[2J\x1b[H", r"\x1b[2J\x1b[H"),
+        ("\x1b]0;owned\x07", r"\x1b]0;owned\x07"),
+        ("a\n0000:ff:00.0", r"a\x0a0000:ff:00.0"),
+        ("\r\t\x00\x7f\x9b", r"\x0d\x09\x00\x7f\x9b"),
+        ("line\u2028break\u202eturned", r"line\u2028break\u202eturned"),
+        ("lone \udcff byte", r"lone \udcff byte"),
+        ("\U000e0001", r"\U000e0001"),
+        ("", ""),
+    ],
+)
+def test_is_one_line_of_printed_characters(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert printable(text).isprintable()
