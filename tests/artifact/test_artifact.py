@@ -63,7 +63,13 @@ def test_what_somebody_keeps_in_the_checkout_stays_there(tmp_path: Path) -> None
     """Such as an inventory with its secrets, in a directory that git has not, or beside files that it has."""
     clone, output = tmp_path / "clone", tmp_path / "output"
     subprocess.run(["git", "clone", "--quiet", CHECKOUT, clone], check=True)
-    secrets = [".env", "my-nodes/.vault_pass", "my-nodes/group_vars/qat_nodes.yml", "examples/host_vars/mine.yml", "roles/node/key"]
+    secrets = [
+        ".env",
+        "my-nodes/.vault_pass",
+        "my-nodes/group_vars/qat_nodes.yml",
+        "examples/host_vars/mine.yml",
+        "roles/node/key",
+    ]
     for name in secrets:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         (clone / name).write_text("secret\n")
