@@ -27,6 +27,7 @@ class FakeMachine:
         self.commands = dict(commands)
         self.reading = {"sh", *reading}
         self.read_only: set[str] = set()
+        self.shell = "sh"
         self.done: list[str] = []
 
     def read(self, path: str) -> str | None:
@@ -57,7 +58,7 @@ class FakeMachine:
         if command[0] not in self.reading and line not in self.reading:
             self.done.append(f"run {line}")
         if command[0] == "sh":
-            return real(command)
+            return real([self.shell, *command[1:]])
         if command[0] not in self.commands:
             raise NodeError("cannot be run: No such file or directory", command[0])
         return self.commands[command[0]](self, command)
@@ -69,7 +70,7 @@ class FakeMachine:
 
 def real(command: t.Sequence[str]) -> CommandResult:
     """Run a command of the machine the test runs on."""
-    done = subprocess.run(list(command), capture_output=True, text=True, check=False)
+    done = subprocess.run(list(command), capture_output=True, text=True, errors="surrogateescape", check=False)
     return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
