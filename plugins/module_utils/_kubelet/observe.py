@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, field
 
 from .._node.errors import ConfigurationError, NodeError
 from .._node.kernel_args.machine import Machine, last_lines
+from . import rancher
 from .fields import CPU, MEMORY
 from .flavours import (
     ARGUMENTS_NAME,
     AUTO,
     BY_NAME,
     FLAVOURS,
-    K3S,
     KUBEADM,
     MICROK8S,
     MICROK8S_SNAP,
@@ -28,11 +28,11 @@ from .flavours import (
     OPENSHIFT3,
     OPENSHIFT4,
     RANCHER_DROP_INS,
+    RANCHERS,
     RKE2,
     Flavour,
     MissingError,
     Process,
-    arguments_dir,
     detect,
 )
 
@@ -40,15 +40,8 @@ _PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
 _SHOWN = ("Id", "LoadState", "ActiveState", "ExecStart", "Environment", "EnvironmentFiles")
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
-_DATA_DIR = re.compile(r"^[\"']?data-dir[\"']?\s*:\s*[\"']?([^\s\"'#]+)", re.M)
-_ARGUMENTS = re.compile(r"^(kubelet-arg\+?)\s*:")
-_REPLACES = re.compile(r"^[\"']?kubelet-arg[\"']?\s*:", re.M)
-_COMMENT = re.compile(r"(^|\s)#.*", re.M)
 # How the files of a flavour write kubelet's --root-dir.
-_RANCHER_ROOT_DIR = re.compile(r"(?:^\s*-|[\[,:])\s*[\"']?(?:--)?root-dir=([^\s\"',\]]+)", re.M)
 _ROOT_DIR = {
-    K3S: _RANCHER_ROOT_DIR,
-    RKE2: _RANCHER_ROOT_DIR,
     MICROK8S: re.compile(r"^\s*--root-dir[= ][\"']?([^\s\"']+)", re.M),
     OPENSHIFT3: re.compile(r"^\s+[\"']?root-dir[\"']?\s*:\s*\[?\s*(?:-\s*)?[\"']?([^\s\"'\],]+)", re.M),
 }
@@ -111,9 +104,9 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
     started = _started_words(units.get(unit, {}), variables)
     words = list(process.words) if process else started
     program = _program(machine, flavour, process, words, request.kubelet)
-    if flavour.name in (K3S, RKE2) and not (process and process.program.rpartition("/")[2] == "kubelet"):
-        words = _without_secrets(words)
-    unit_arguments = _kubelet_arguments(started) if flavour.name in (K3S, RKE2) else []
+    if flavour.name in RANCHERS and not (process and process.program.rpartition("/")[2] == "kubelet"):
+        words = rancher.without_secrets(words)
+    unit_arguments = rancher.arguments_given(started) if flavour.name in RANCHERS else []
     options = _options([*words, *(f"--{text}" for text in unit_arguments)])
     config = request.config or _config(flavour, options, started, variables)
     observed = Observed(
@@ -271,26 +264,6 @@ def _started_words(unit: t.Mapping[str, str], variables: t.Mapping[str, str]) ->
     return words
 
 
-def _without_secrets(words: t.Sequence[str]) -> list[str]:
-    """Of the command line of K3s or RKE2 the program and kubelet's arguments: the rest may have the cluster's token."""
-    return [*(words[0].split()[:1] if words else ()), *(f"--kubelet-arg={text}" for text in _kubelet_arguments(words))]
-
-
-def _kubelet_arguments(words: t.Sequence[str]) -> list[str]:
-    """What the command line of K3s or RKE2 gives kubelet."""
-    return _given(words, "--kubelet-arg", "-kubelet-arg")
-
-
-def _given(words: t.Sequence[str], *names: str) -> list[str]:
-    """What a command line gives for an option, as `--name=text` or in two words."""
-    found = []
-    for word, following in zip(words, [*words[1:], ""]):
-        name, equals, text = word.partition("=")
-        if name in names:
-            found.append(text if equals else following)
-    return found
-
-
 def _quoted_words(text: str) -> list[str]:
     try:
         return shlex.split(text)
@@ -326,9 +299,9 @@ def _config(
     """The configuration file, empty for a kubelet that has drop-ins alone."""
     if flavour.name == KUBEADM and ("config" in options or "config-dir" in options):
         return options.get("config", "")
-    if flavour.name in (K3S, RKE2):
+    if flavour.name in RANCHERS:
         # The variable comes over the command line, where the first one counts (K3s, pkg/configfilearg/parser.go).
-        told = [variables.get(f"{flavour.name.upper()}_CONFIG_FILE", ""), *_given(started, "--config", "-c")]
+        told = [variables.get(f"{flavour.name.upper()}_CONFIG_FILE", ""), *rancher.given(started, "--config", "-c")]
         return next(filter(None, told), flavour.config)
     return flavour.config
 
@@ -344,40 +317,21 @@ def _config_dir(
     """The directory of drop-ins, empty for none and for the flavour's own."""
     # That of a --kubelet-arg does not count: from 1.32 on K3s and RKE2 copy what is in it to their own.
     given = _options(words).get("config-dir", "")
-    if flavour.name not in (K3S, RKE2):
+    if flavour.name not in RANCHERS:
         return given if flavour.name in (KUBEADM, OPENSHIFT4) else ""
-    directory = _data_dir(machine, flavour, config, started, variables)
+    directory = rancher.data_dir(machine, flavour, config, started, variables)
     return given or (directory and directory.rstrip("/") + RANCHER_DROP_INS)
-
-
-def _data_dir(
-    machine: Machine, flavour: Flavour, config: str, started: t.Sequence[str], variables: t.Mapping[str, str]
-) -> str:
-    """Where K3s or RKE2 are told to have their data. The command line comes over the last file, that over the environment."""
-    found = [variables.get(f"{flavour.name.upper()}_DATA_DIR", "")]
-    for path in _argument_files(machine, flavour, config):
-        found += _DATA_DIR.findall(machine.read(path) or "")
-    return [*found, *_given(started, "--data-dir", "-data-dir", "-d")][-1]
-
-
-def _argument_files(machine: Machine, flavour: Flavour, config: str) -> list[str]:
-    """The files with kubelet's arguments, in their order."""
-    if flavour.name not in (K3S, RKE2):
-        return [config]
-    beside = [path for ending in ("yaml", "yml") for path in machine.glob(f"{arguments_dir(config)}/*.{ending}")]
-    return [config, *sorted(beside)]
 
 
 def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
     """Where the files tell kubelet to have its state, empty where they do not."""
+    if flavour.name in RANCHERS:
+        return rancher.root_dir(
+            [observed.files.get(path, "") for path in rancher.argument_files(machine, observed.config)]
+        )
     if flavour.name not in _ROOT_DIR:
         return ""
-    found = ""
-    for path in _argument_files(machine, flavour, observed.config):
-        text = _COMMENT.sub("", observed.files.get(path, ""))
-        if _REPLACES.search(text):
-            found = ""
-        found = [found, *_ROOT_DIR[flavour.name].findall(text)][-1]
+    found = ["", *_ROOT_DIR[flavour.name].findall(observed.files.get(observed.config, ""))][-1]
     if flavour.name == MICROK8S:
         for name, value in MICROK8S_VARIABLES.items():
             found = found.replace(f"${{{name}}}", value)
@@ -389,26 +343,15 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
     directory = observed.config_dir or flavour.drop_ins
     if directory:
         paths += [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
-    told = _argument_files(machine, flavour, observed.config) if flavour.name in (K3S, RKE2) else []
+    told = rancher.argument_files(machine, observed.config) if flavour.name in RANCHERS else []
     files = {}
     for path in sorted({*paths, *told}):
         text = machine.read(path)
         if text is not None:
             # Those of others have secrets such as the cluster's token, which nobody needs to see.
             others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
-            files[path] = kubelet_arguments(text) if others else text
+            files[path] = rancher.kubelet_arguments(text) if others else text
     return files
-
-
-def kubelet_arguments(text: str) -> str:
-    """Only what a configuration of K3s or RKE2 says of kubelet's arguments, each line where it was, the others empty."""
-    lines = []
-    inside = False
-    for line in text.splitlines():
-        if line and not line[0].isspace() and line[0] not in "-#":
-            inside = bool(_ARGUMENTS.match(line.replace('"', "").replace("'", "")))
-        lines.append(line if inside else "")
-    return "".join(f"{line}\n" for line in lines).rstrip("\n") + "\n" if any(lines) else ""
 
 
 def _policy(state: str) -> str:

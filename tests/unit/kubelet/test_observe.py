@@ -9,12 +9,8 @@ import typing as t
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import Process, detect
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import (
-    Observed,
-    Request,
-    kubelet_arguments,
-    observe,
-)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.rancher import kubelet_arguments
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
