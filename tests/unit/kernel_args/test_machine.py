@@ -178,3 +178,8 @@ def test_a_missing_chroot_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_last_lines(result: CommandResult, expected: str) -> None:
     assert last_lines(result) == expected
+
+
+def test_tells_where_its_file_system_is(machine: LiveMachine, tmp_path: Path) -> None:
+    assert machine.root == str(tmp_path)
+    assert LiveMachine(no_commands).root == "/"

@@ -66,6 +66,11 @@ class LiveMachine:
         self._root = root.rstrip("/")
         self._directories = directories
 
+    @property
+    def root(self) -> str:
+        """Where the machine's file system is mounted."""
+        return self._root or "/"
+
     def _at(self, path: str) -> str:
         """Where the path is for this process; a link is followed inside the node's file system."""
         place = self._root + path
