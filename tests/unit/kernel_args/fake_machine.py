@@ -39,7 +39,7 @@ class FakeMachine:
         expression = re.compile(re.escape(pattern).replace(r"\*", "[^/]*"))
         return sorted(path for path in self._paths() if expression.fullmatch(path))
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
         if path in self.read_only:
             raise NodeError("cannot be written: Read-only file system", path)
         self.files[path] = text
