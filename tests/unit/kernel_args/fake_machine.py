@@ -27,6 +27,8 @@ class FakeMachine:
         self.commands = dict(commands)
         self.reading = {"sh", *reading}
         self.read_only: set[str] = set()
+        # The mode that a file was written with, None for the one of its predecessor.
+        self.modes: dict[str, int | None] = {}
         self.done: list[str] = []
 
     def read(self, path: str) -> str | None:
@@ -43,6 +45,7 @@ class FakeMachine:
         if path in self.read_only:
             raise NodeError("cannot be written: Read-only file system", path)
         self.files[path] = text
+        self.modes[path] = mode
         self.done.append(f"write {path}")
 
     def remove(self, path: str) -> None:
