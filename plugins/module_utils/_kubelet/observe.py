@@ -326,9 +326,8 @@ def _config_dir(
 def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
     """Where the files tell kubelet to have its state, empty where they do not."""
     if flavour.name in RANCHERS:
-        return rancher.root_dir(
-            [observed.files.get(path, "") for path in rancher.argument_files(machine, observed.config)]
-        )
+        said = rancher.said_by_files(machine, observed.config).values()
+        return rancher.root_dir(rancher.arguments_in_force(said))
     if flavour.name not in _ROOT_DIR:
         return ""
     found = ["", *_ROOT_DIR[flavour.name].findall(observed.files.get(observed.config, ""))][-1]
@@ -350,7 +349,7 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
         if text is not None:
             # Those of others have secrets such as the cluster's token, which nobody needs to see.
             others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
-            files[path] = rancher.kubelet_arguments(text) if others else text
+            files[path] = rancher.kubelet_arguments(text, path) if others else text
     return files
 
 
