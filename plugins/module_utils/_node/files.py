@@ -12,6 +12,8 @@ import shutil
 import tempfile
 import typing as t
 
+from .absence import if_there
+
 _SELINUX_LABEL = "security.selinux"
 _PREFIX = ".accel-qat-"
 
@@ -61,6 +63,26 @@ def replace_link(path: str, target: str) -> None:
     finally:
         shutil.rmtree(aside)
     sync_directory(directory)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file, from the disk too. Raises OSError; one that is not there is no error.
+
+    Also then the directory is synced: the run that removed the file may have been cut off before it was.
+    """
+    if_there(lambda: os.unlink(path), None)
+    if_there(lambda: sync_directory(os.path.dirname(path) or "."), None)
+
+
+def remove_directory_if_empty(path: str) -> None:
+    """Remove a directory in which nothing is, from the disk too. Raises OSError; one that is not there is no error."""
+    try:
+        if_there(lambda: os.rmdir(path), None)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    else:
+        if_there(lambda: sync_directory(os.path.dirname(path) or "."), None)
 
 
 def _look_like(path: str, descriptor: int) -> None:
