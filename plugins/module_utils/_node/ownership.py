@@ -182,6 +182,11 @@ def remember(path: str, plan: Plan, node: Node) -> None:
         write_record(path, more)
 
 
+def plan_for(targets: t.Iterable[PfTarget], node: Node, path: str) -> Plan:
+    """The plan for these targets on a node with this record: what earlier plans gave to VFs is nobody else's. Raises NodeError."""
+    return plan_node(targets, node, read_record(path).on(node).given)
+
+
 def plan_restoration(found: Found, node: Node, when_in_use: str = "fail") -> Plan:
     """The plan back to what was found; raises RefusedError while a VF is in use.
 
