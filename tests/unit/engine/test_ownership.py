@@ -113,7 +113,7 @@ def document(**changes: t.Any) -> str:
 def test_a_record_of_the_right_form(record: str) -> None:
     Path(record).parent.mkdir()
     Path(record).write_text(document())
-    assert read_record(record).targets[GEN4].services == {"dc"}
+    assert read_record(record).targets[GEN4].services == frozenset({"dc"})
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_a_new_card_is_recorded_in_the_place_of_the_former(record: str) -> None:
     remember(record, plan_of(present, {}), read_node(present))
     found = read_record(record)
     assert found.ids == {GEN4: "8086:4940"}
-    assert found.targets[GEN4].services == {"sym", "asym"}
+    assert found.targets[GEN4].services == frozenset({"sym", "asym"})
     assert found.given == {GEN4: {"vfio-pci"}}
 
 
