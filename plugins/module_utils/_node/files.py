@@ -16,6 +16,8 @@ import tempfile
 import time
 import typing as t
 
+from .absence import if_there
+
 _SELINUX_LABEL = "security.selinux"
 _ACCESS_LIST = "system.posix_acl_access"
 _PREFIX = ".accel-qat-"
@@ -126,6 +128,26 @@ def _remove_unheld(draft: str, seconds: float) -> None:
         os.unlink(draft)
     finally:
         os.close(descriptor)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file, from the disk too. Raises OSError; one that is not there is no error.
+
+    Also then the directory is synced: the run that removed the file may have been cut off before it was.
+    """
+    if_there(lambda: os.unlink(path), None)
+    if_there(lambda: sync_directory(os.path.dirname(path) or "."), None)
+
+
+def remove_directory_if_empty(path: str) -> None:
+    """Remove a directory in which nothing is, from the disk too. Raises OSError; one that is not there is no error."""
+    try:
+        if_there(lambda: os.rmdir(path), None)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    else:
+        if_there(lambda: sync_directory(os.path.dirname(path) or "."), None)
 
 
 def _look_like(path: str, descriptor: int) -> None:
