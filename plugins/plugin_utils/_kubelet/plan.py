@@ -27,6 +27,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     decide,
     decide_unasked,
     find_gate,
+    unmet_needs,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
@@ -133,12 +134,15 @@ def _with_gates(
 ) -> tuple[Layers, tuple[Decision, ...]]:
     found = layers.effective().get(GATES_FIELD, {})
     wanted = wishes.configuration.get(GATES_FIELD, {})
-    decisions = [decide(name, value, version.minor, found.get(name), offered) for name, value in wanted.items()]
+    minor, lenient = version.minor, version.ignores_unknown_gates
+    decisions = [
+        decide(name, value, minor, found.get(name), offered, ignores_unknown=lenient) for name, value in wanted.items()
+    ]
     if wishes.device_plugin_gates:
         needed = [name for name in NEEDED if name not in wanted]
-        decisions += [decide(name, True, version.minor, found.get(name), needed_only=True) for name in needed]
+        decisions += [decide(name, True, minor, found.get(name), None, True, lenient) for name in needed]
     asked = {decision.gate for decision in decisions}
-    unasked = [decide_unasked(name, value, version.minor) for name, value in found.items() if name not in asked]
+    unasked = [decide_unasked(name, value, minor, lenient) for name, value in found.items() if name not in asked]
     decisions += [decision for decision in unasked if decision is not None]
     for decision in decisions:
         if decision.verdict is Verdict.REFUSE:
@@ -149,7 +153,27 @@ def _with_gates(
             path = (GATES_FIELD, decision.gate)
             value = decision.wanted if decision.verdict is Verdict.SET else None
             layers = _with_leaf(layers, path, value, decision.reason)
+    _see_that_needs_are_met(layers, wanted, version)
     return layers, tuple(decisions)
+
+
+def _see_that_needs_are_met(layers: Layers, wanted: t.Mapping[str, bool], version: Version) -> None:
+    """Refuse a gate that is on without one that it needs: kubelet would not start. Raises RefusedError."""
+    for gate, need in unmet_needs(layers.effective().get(GATES_FIELD, {}), version.minor):
+        blamed = next(name for name in (need, gate) if name in wanted or _where(layers, (GATES_FIELD, name)))
+        raise RefusedError(
+            f"kubelet {version.short} has {gate} on, which needs {need}, and would not start with that off",
+            f"configuration.{GATES_FIELD}.{blamed}"
+            if blamed in wanted
+            else f"{_where(layers, (GATES_FIELD, blamed))}: {GATES_FIELD}.{blamed}",
+            f"leave it out, or set {gate if blamed == need else need} to {'false' if blamed == need else 'true'} too; "
+            "nothing was written",
+        )
+
+
+def _where(layers: Layers, path: Path) -> str:
+    """The last place that says something of it, empty for none."""
+    return next((layer.where for layer in reversed(layers.layers) if layer.value(path) is not None), "")
 
 
 def _with_thresholds(
@@ -301,9 +325,9 @@ def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     """On OpenShift 4 the Machine Config Operator writes; what it is to be told."""
     decisions = []
     for name, value in wishes.configuration.get(GATES_FIELD, {}).items():
-        decisions.append(decide(name, value, version.minor))
+        decisions.append(decide(name, value, version.minor, ignores_unknown=True))
     if wishes.device_plugin_gates:
-        decisions += [decide(name, True, version.minor, needed_only=True) for name in NEEDED]
+        decisions += [decide(name, True, version.minor, needed_only=True, ignores_unknown=True) for name in NEEDED]
     for decision in decisions:
         if decision.verdict in (Verdict.SET, Verdict.REFUSE):
             raise RefusedError(
@@ -373,7 +397,7 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
 def _startable(document: Document, version: Version) -> Document:
     """Without the gates that were found, and with which a kubelet that is newer by now would not start."""
     for name, value in document.fields().get(GATES_FIELD, {}).items():
-        if decide_unasked(name, value, version.minor) is not None:
+        if decide_unasked(name, value, version.minor, version.ignores_unknown_gates) is not None:
             document = document.without((GATES_FIELD, name))
     return document
 
