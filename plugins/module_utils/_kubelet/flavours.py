@@ -127,11 +127,12 @@ class MissingError(ConfigurationError):
 
 
 class Process(t.NamedTuple):
-    """A process that is, or may contain, a kubelet."""
+    """A process of the host that is, or may contain, a kubelet."""
 
     pid: int
     program: str
     words: tuple[str, ...]
+    parent: int = 0
 
 
 def belongs_to(process: Process) -> str:

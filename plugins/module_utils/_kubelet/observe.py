@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import typing as t
 from dataclasses import asdict, dataclass, field
 
-from .._node.errors import ConfigurationError, NodeError
-from .._node.kernel_args.machine import Machine, last_lines
+from .._node.errors import ConfigurationError, NodeError, RefusedError
+from .._node.kernel_args.machine import CommandResult, LiveMachine, Machine, last_lines
 from . import rancher
 from .fields import CPU, MEMORY
 from .flavours import (
@@ -35,9 +34,11 @@ from .flavours import (
     Process,
     detect,
 )
+from .processes import Found, find_kubelets
+from .programs import see_that_trusted
 
 _PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
-_SHOWN = ("Id", "LoadState", "ActiveState", "ExecStart", "Environment", "EnvironmentFiles")
+_SHOWN = ("Id", "LoadState", "ActiveState", "MainPID", "ExecStart", "Environment", "EnvironmentFiles")
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
 # How the files of a flavour write kubelet's --root-dir.
@@ -93,17 +94,17 @@ class Observed:
 STATE_FILES = {CPU: "cpu_manager_state", MEMORY: "memory_manager_state"}
 
 
-def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
+def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     """Take the picture. Raises ConfigurationError where there is no kubelet, or no telling which."""
-    processes = read_processes(proc_root)
-    flavour = BY_NAME[request.flavour] if request.flavour != AUTO else _detected(machine, processes, request)
+    found = find_kubelets(proc_root, machine.root, _PROGRAMS)
+    flavour = BY_NAME[request.flavour] if request.flavour != AUTO else _detected(machine, found.trusted, request)
     units = _units(machine, flavour, request.service)
     unit = _chosen(units, flavour, request.service)
-    process = _kubelet_of(flavour, processes)
+    process = _kubelet_of(flavour, found, int(units.get(unit, {}).get("MainPID", "0")))
     variables = _variables(machine, units.get(unit, {}))
     started = _started_words(units.get(unit, {}), variables)
     words = list(process.words) if process else started
-    program = _program(machine, flavour, process, words, request.kubelet)
+    program = _program(machine, flavour, process, _started_program(units.get(unit, {})), request.kubelet)
     if flavour.name in RANCHERS and not (process and process.program.rpartition("/")[2] == "kubelet"):
         words = rancher.without_secrets(words)
     unit_arguments = rancher.arguments_given(started) if flavour.name in RANCHERS else []
@@ -129,37 +130,9 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         if state is not None:
             observed.states[manager] = _policy(state)
     if request.offered and program.rpartition("/")[2] == "kubelet" and flavour.name != OPENSHIFT4:
-        result = machine.run([program, "--help"])
+        result = _run(machine, program, "--help")
         observed.offered = {name: default == "true" for name, default in _OFFERED.findall(result.out + result.err)}
     return observed
-
-
-def read_processes(proc_root: str) -> list[Process]:
-    """The processes that are, or may contain, a kubelet."""
-    found = []
-    for entry in sorted(os.listdir(proc_root)) if os.path.isdir(proc_root) else []:
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"{proc_root}/{entry}/cmdline", encoding="utf-8", errors="replace") as stream:
-                words = tuple(stream.read().rstrip("\0").split("\0"))
-        except OSError:
-            continue
-        program = _program_of(f"{proc_root}/{entry}/exe", words)
-        # K3s writes its own name and command into one word.
-        if program.rpartition("/")[2] in _PROGRAMS:
-            found.append(Process(int(entry), program, words))
-    return found
-
-
-def _program_of(link: str, words: tuple[str, ...]) -> str:
-    called = (words[0].split() or [""])[0]
-    if called.rpartition("/")[2] in _PROGRAMS and called.startswith("/"):
-        return called
-    try:
-        return os.readlink(link).replace(" (deleted)", "")
-    except OSError:
-        return called
 
 
 def _detected(machine: Machine, processes: t.Sequence[Process], request: Request) -> Flavour:
@@ -168,30 +141,51 @@ def _detected(machine: Machine, processes: t.Sequence[Process], request: Request
     return BY_NAME[detect(marked, processes, programs)]
 
 
-def _kubelet_of(flavour: Flavour, processes: t.Sequence[Process]) -> Process | None:
-    """The process with kubelet's command line: its own one, also below RKE2, else the one that contains it."""
-    kubelets = [process for process in processes if process.program.rpartition("/")[2] == "kubelet"]
-    contain = [process for process in processes if process.program.rpartition("/")[2] in flavour.programs]
-    return (kubelets if flavour.name in (KUBEADM, RKE2, OPENSHIFT4) and kubelets else contain or [None])[0]  # type: ignore[list-item]
+def _kubelet_of(flavour: Flavour, found: Found, main: int) -> Process | None:
+    """The process with kubelet's command line: its own one, also below RKE2, else the one that contains it.
+
+    That of the unit comes first: its main process, or one that this has started.
+    """
+    for process, fault in found.others:
+        if main and main in (process.pid, process.parent):
+            raise RefusedError(
+                f"{fault.problem}, so that the kubelet {process.program} that runs is not believed"
+                if fault.problem
+                else f"{process.program} runs and is not there any more",
+                fault.place,
+                fault.remedy or "install it again, or stop kubelet",
+            )
+    kubelets = [process for process in found.trusted if process.program.rpartition("/")[2] == "kubelet"]
+    contain = [process for process in found.trusted if process.program.rpartition("/")[2] in flavour.programs]
+    candidates = kubelets if flavour.name in (KUBEADM, RKE2, OPENSHIFT4) and kubelets else contain
+    ranked = sorted(
+        candidates, key=lambda process: (not main or main not in (process.pid, process.parent), process.pid)
+    )
+    return next(iter(ranked), None)
 
 
-def _program(machine: Machine, flavour: Flavour, process: Process | None, words: t.Sequence[str], given: str) -> str:
+def _program(machine: Machine, flavour: Flavour, process: Process | None, started: str, given: str) -> str:
+    """The program that is asked, and that a restart would start."""
     if given:
         if not machine.exists(given):
             raise ConfigurationError(f"there is no {given}", "kubelet", "name the kubelet program of this node")
         return given
     if process is not None:
-        return process.program
-    if words:
-        return words[0]
-    for name in flavour.programs:
-        path = machine.command(name)
-        if path is not None:
-            return path
-    return ""
+        same = started.rpartition("/")[2] == process.program.rpartition("/")[2]
+        return started if same else process.program
+    if started:
+        return started
+    found = (machine.command(name) for name in flavour.programs)
+    return next((path for path in found if path is not None), "")
 
 
-def _version(machine: Machine, flavour: Flavour, program: str) -> str:
+def _run(machine: LiveMachine, program: str, *words: str) -> CommandResult:
+    """Run a kubelet, or what contains one. Raises RefusedError where others could have put it there."""
+    see_that_trusted(machine.root, program)
+    return machine.run([program, *words])
+
+
+def _version(machine: LiveMachine, flavour: Flavour, program: str) -> str:
     if flavour.name == MICROK8S:
         snap = re.search(r"^version:\s*(\S+)", machine.read(MICROK8S_SNAP) or "", re.M)
         said = snap.group(1).strip("'\"") if snap else ""
@@ -204,7 +198,7 @@ def _version(machine: Machine, flavour: Flavour, program: str) -> str:
         )
     else:
         kubelet = program.rpartition("/")[2] == "kubelet"
-        result = machine.run([program, *(("--version",) if kubelet else flavour.asks)])
+        result = _run(machine, program, *(("--version",) if kubelet else flavour.asks))
         if result.code != 0:
             raise NodeError(f"does not tell its version: {last_lines(result)}", program, "set kubelet_version")
         said, source = f"{result.out} {result.err}", program
@@ -247,6 +241,12 @@ def _variables(machine: Machine, unit: t.Mapping[str, str]) -> dict[str, str]:
     for line in unit.get("EnvironmentFiles", "").splitlines():
         variables.update(_assignments((machine.read(line.split(" (")[0].strip()) or "").splitlines()))
     return variables
+
+
+def _started_program(unit: t.Mapping[str, str]) -> str:
+    """The program that systemd would start, empty where it does not say."""
+    match = re.search(r"\bpath=(/.*?) ; ", unit.get("ExecStart", ""))
+    return match.group(1) if match else ""
 
 
 def _started_words(unit: t.Mapping[str, str], variables: t.Mapping[str, str]) -> list[str]:

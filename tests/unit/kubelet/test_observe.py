@@ -283,7 +283,8 @@ def test_rke2s_own_kubelet_tells_where_its_drop_ins_are(make_node: Make) -> None
     node = make_node(**examples.rancher("rke2", "1.33.4"))
     node.start("rke2-server.service")
     kubelet = ["/srv/rke2/data/v1.33.4/bin/kubelet", "--config-dir=/srv/rke2/agent/etc/kubelet.conf.d/", "--v=2"]
-    node.write("/proc/99999/cmdline", "\0".join(kubelet) + "\0")
+    node.add_program(kubelet[0])
+    node.add_process(4_000_001, kubelet)
     found = look(node, version="1.33.4")
     assert (found.flavour, found.program, found.words) == ("rke2", kubelet[0], kubelet)
     assert found.config_dir == "/srv/rke2/agent/etc/kubelet.conf.d"
