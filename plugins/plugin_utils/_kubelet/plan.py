@@ -107,6 +107,8 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
     if observed.flavour == OPENSHIFT4:
         return _manifest(observed, wishes, version)
     before = layers_of(observed, version)
+    if before.hidden_by and before.layers[before.target].where in observed.files:
+        raise _hidden(before)
     layers, decisions = _with_gates(before, wishes, version, observed.offered)
     for path, value in leaves(_with_thresholds(wishes.configuration, layers, observed.flavour, version)):
         layers = _with_leaf(layers, path, value)
@@ -185,9 +187,14 @@ def _with_thresholds(
     """
     wanted = configuration.get(EVICTION_FIELD)
     target = layers.layers[layers.target]
-    if not wanted or EVICTION_FIELD in layers.effective() or (target.ours and not target.flags):
+    if not wanted or target.drop_in:
         return configuration
-    unsaid = RANCHER_THRESHOLDS if flavour in (K3S, RKE2) else known.default_thresholds(version.minor)
+    unsaid: t.Mapping[str, t.Any] = known.default_thresholds(version.minor)
+    if flavour in (K3S, RKE2) and not any(EVICTION_FIELD in layer.fields for layer in layers.layers if layer.flags):
+        # Their flag hides the thresholds of a file that is named; who has written these there has meant them.
+        unsaid = {**RANCHER_THRESHOLDS, **layers.effective().get(EVICTION_FIELD, {})}
+    elif EVICTION_FIELD in layers.effective():
+        return configuration
     return {**configuration, EVICTION_FIELD: {**unsaid, **wanted}}
 
 
@@ -209,7 +216,10 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
             )
         layers = layers.with_document(number, layer.document.without(path))
     if value is not None:
-        return layers.with_document(layers.target, _document(layers, layers.target).with_value(path, value))
+        document = _document(layers, layers.target)
+        for entry, below in layers.lost_to_flag(name).items() if key else ():
+            document = document.with_value((name, entry), below)
+        return layers.with_document(layers.target, document.with_value(path, value))
     for number, layer in enumerate(layers.layers):
         if layer.value(path) is None:
             continue
@@ -221,8 +231,17 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
     return layers
 
 
+def _hidden(layers: Layers) -> ConfigurationError:
+    ours = layers.layers[layers.target].where
+    return ConfigurationError(
+        f"kubelet-arg replaces what {ours} says before it", layers.hidden_by, "write kubelet-arg+ there"
+    )
+
+
 def _document(layers: Layers, number: int) -> Document:
     layer = layers.layers[number]
+    if layers.hidden_by and number == layers.target:
+        raise _hidden(layers)
     if layer.document is None:
         raise RefusedError(
             "kubelet's arguments are given here, and those in files do not count beside them",
