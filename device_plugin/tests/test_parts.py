@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import json
+import logging
 import os
+import resource
 import socket
 import typing as t
 from pathlib import Path
 
 import pytest
+from qat_device_plugin import limits, logs
 from qat_device_plugin.events import DirectoryWatch, concerns_us, remedy_for
 from qat_device_plugin.messages import pluginregistration, v1beta1
 from qat_device_plugin.settings import Settings, SettingsError, parse_settings
@@ -376,3 +380,74 @@ def test_systemd_that_does_not_listen_for_a_while_is_told_later(tmp_path: Path) 
         systemd.say_again()
         assert last != "STATUS=4999"
         assert listener.recv(100) == b"STATUS=4999"
+
+
+def logged(form: str, journal: bool, message: str, **fields: object) -> str:
+    record = logging.LogRecord("qat_device_plugin.x", logging.WARNING, "x.py", 1, message, (), None)
+    record.fields = fields
+    logs.set_up("info", form, journal)
+    (handler,) = logging.getLogger("qat_device_plugin").handlers
+    return handler.format(record)
+
+
+@pytest.fixture
+def same_logs_afterwards() -> t.Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("qat_device_plugin", "asyncio")]
+    before = [(one.handlers, one.propagate, one.level) for one in loggers]
+    yield
+    for one, (handlers, propagate, level) in zip(loggers, before):
+        one.handlers, one.propagate = handlers, propagate
+        one.setLevel(level)
+
+
+@pytest.mark.usefixtures("same_logs_afterwards")
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("plain", "plain"),
+        ("", '""'),
+        ("two words", '"two words"'),
+        ("\x1b[2J", '"\\u001b[2J"'),
+        ("\x1b]0;owned\x07", '"\\u001b]0;owned\\u0007"'),
+        ("a\n<0>b", '"a\\n<0>b"'),
+        ("a\rb", '"a\\rb"'),
+        ("\x7f", '"\\u007f"'),
+        ("\x9b2J", '"\\u009b2J"'),
+        ("\u202eevil", '"\\u202eevil"'),
+        ("\u2028", '"\\u2028"'),
+        ("caf\u00e9", "caf\u00e9"),
+        ("\udcff", '"\\udcff"'),
+    ],
+)
+def test_what_others_say_is_shown_in_the_log(said: str, shown: str) -> None:
+    assert logged("text", True, "it said", problem=said) == f"<4>it said problem={shown}"
+    line = logged("json", False, "it said", problem=said)
+    assert json.loads(line)["problem"] == said
+    assert line.isprintable()
+    assert logged("text", False, f"it said {said}").isprintable()
+
+
+@pytest.mark.usefixtures("same_logs_afterwards")
+def test_what_the_loop_has_to_say_has_the_form_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("info", "text", journal=True)
+    logging.getLogger("asyncio").error("a task\x1b has ended", exc_info=ValueError("\x1b[2J"))
+    logging.getLogger("asyncio").info("of no interest")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == r"<3>a task\x1b has ended"
+    assert lines[-1] == r"ValueError: \x1b[2J"
+
+
+@pytest.mark.parametrize("seccomp", ["0", "2", None])
+def test_as_many_descriptors_as_there_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seccomp: str | None
+) -> None:
+    """A filter of system calls may end a process that wants to set a limit."""
+    asked: list[object] = []
+    status = tmp_path / "status"
+    if seccomp is not None:
+        status.write_text(f"Threads:\t1\nSeccomp:\t{seccomp}\nSeccomp_filters:\t1\n")
+    monkeypatch.setattr(limits, "_STATUS", status)
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (1024, 524288))
+    monkeypatch.setattr(resource, "setrlimit", lambda *arguments: asked.append(arguments))
+    limits.raise_descriptors()
+    assert asked == ([(resource.RLIMIT_NOFILE, (524288, 524288))] if seccomp == "0" else [])
