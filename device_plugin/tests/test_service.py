@@ -411,6 +411,39 @@ def test_without_a_cdi_specification_there_are_no_cdi_names(run: Run) -> None:
     run(scenario)
 
 
+def test_kata_finds_each_vf_by_its_resource(run: Run) -> None:
+    """It asks kubelet what a pod has, and looks up RESOURCE=DEVICE, whether Allocate gives CDI names or not."""
+
+    async def scenario(bench: Bench) -> None:
+        directory = bench.files.root / "cdi"
+
+        def names() -> dict[str, int]:
+            found = {}
+            for path in directory.glob("*.json"):
+                document = json.loads(path.read_text())
+                found.update(
+                    {f"{document['kind']}={one['name']}": len(one["containerEdits"]) for one in document["devices"]}
+                )
+            return found
+
+        vfs = {CY: bench.files.add_pf(PF), "qat.intel.com/dc": bench.files.add_pf("0000:70:00.0", services="dc")}
+        await bench.kubelet.start()
+        plugin = bench.start(f"--cdi-dir={directory}")
+        await bench.ready(CY, 16)
+        await bench.kubelet.until(
+            lambda: names() == {f"{kind}={vf}": 1 for kind, addresses in vfs.items() for vf in addresses}
+        )
+        (container,) = (await bench.kubelet.allocate(CY, [vfs[CY][0]])).container_responses
+        assert list(container.cdi_devices) == []
+        bench.files.remove_vfs(PF)
+        await bench.kubelet.until(lambda: set(names()) == {f"qat.intel.com/dc={vf}" for vf in vfs["qat.intel.com/dc"]})
+        # A runtime starts containers anew while the plugin is away.
+        plugin.stop()
+        assert len(names()) == 16
+
+    run(scenario)
+
+
 def test_preferences_keep_to_what_must_be_included_and_to_one_numa_node(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         near, far = bench.files.add_pf(PF, numa_node=0), bench.files.add_pf("0000:e8:00.0", numa_node=1)

@@ -138,7 +138,7 @@ def test_the_unit_comes_after_the_vfs_and_may_do_little() -> None:
     assert "qat-node.service" in after(found)
     assert found["Service"]["Type"] == "notify"
     assert found["Service"]["CapabilityBoundingSet"] == ""
-    assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet"
+    assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
 
 
 def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
@@ -293,18 +293,43 @@ def test_what_runs_as_it_shall_is_left_alone(tmp_path: Path, process: int, chang
     assert done.stdout.splitlines()[0] == "active"
 
 
-def test_with_cdi_there_is_a_directory_that_the_service_may_write() -> None:
-    """/run is empty at boot, and a path that is not there cannot be made writable."""
-    found = unit(device_plugin_cdi=True)["Service"]
-    assert steps(found) == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
+@pytest.mark.parametrize("names", [True, False])
+def test_there_is_a_directory_for_cdi_that_the_service_may_write(names: bool) -> None:
+    """/run is empty at boot, and a path that is not there cannot be made writable. Kata needs specifications in any case."""
+    found = unit(device_plugin_cdi=names)["Service"]
+    assert steps(found)[:2] == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
+    assert len(steps(found)) == (2 if names else 3)
     assert found["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
+
+
+def test_the_service_may_open_more_than_systemd_lets_a_service_open() -> None:
+    """It cannot raise the limit itself: the filter of system calls would end it."""
+    found = unit()["Service"]
+    assert int(found["LimitNOFILE"]) > 1024
+    assert "@resources" in found["SystemCallFilter"]
+
+
+def test_teardown_removes_the_specifications_of_resources_and_no_others(tmp_path: Path) -> None:
+    """The program writes none of another name."""
+    assert {f"qat.intel.com/{name}" for name in VARIABLES["__device_plugin_resources"]} == cdi.KINDS
+    (task,) = (one for one in load("tasks/teardown.yml") if "CDI specifications of the resources" in one["name"])
+    ours = [tmp_path / cdi.file_of(kind) for kind in ("qat.intel.com/cy", "qat.intel.com/generic")]
+    others = [tmp_path / name for name in ("intel.com-qat.json", "qat.intel.com-vf.json", "qat.intel.com-mine.json")]
+    for path in (*ours, *others):
+        path.touch()
+    variables = {"ansible.builtin.include_vars": str(ROLE / "vars/main.yml")}
+    done = OnThisMachine(tmp_path).play(
+        [variables, task], "--extra-vars", f"__device_plugin_cdi_specification={tmp_path}/qat.intel.com-vf.json"
+    )
+    assert done.code == 0, done.output
+    assert set(tmp_path.glob("*.json")) == set(others), done.output
 
 
 def test_without_cdi_there_is_no_specification() -> None:
     path = parse_settings([], {}).cdi_dir / cdi.FILE
     assert VARIABLES["__device_plugin_cdi_specification"] == str(path)
     found = unit()["Service"]
-    assert steps(found)[1:] == [f"+rm -f {path}"]
+    assert steps(found)[2:] == [f"+rm -f {path}"]
     removed = load("tasks/teardown.yml")[2]
     entry = {"path": "{{ __device_plugin_cdi_specification }}", "state": "absent"}
     assert entry in removed["accel.qat.files"]["files"]
