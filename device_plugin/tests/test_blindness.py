@@ -253,5 +253,5 @@ def test_allocate_says_that_it_cannot_see(
 def test_allocate_of_a_vf_that_is_gone(files: NodeFiles) -> None:
     files.remove_vfs(PF)
     kernel = LiveKernel(str(files.sys), str(files.proc), str(files.dev))
-    with pytest.raises(AllocationError, match=f"^{VF} cannot be used: it is not there any more$"):
+    with pytest.raises(AllocationError, match=f"^{VF} cannot be used: it is not on the node any more$"):
         answer(kernel, CY, [OfferedVf(VF, PF, 0, "vfio-pci")], [VF])

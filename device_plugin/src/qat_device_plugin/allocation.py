@@ -78,7 +78,7 @@ def _node_of(kernel: Kernel, resource: str, vf: OfferedVf | None, address: str, 
 
 def _why_not(kernel: Kernel, address: str, driver: str | None, wanted: str) -> str:
     if driver is None and not names_in(kernel, device_directory(address)):
-        return "it is not there any more"
+        return "it is not on the node any more"
     return f"it is bound to {driver or 'no driver'} instead of {wanted}"
 
 
