@@ -11,14 +11,15 @@ import logging
 import os
 import resource
 import socket
+import struct
 import typing as t
 from pathlib import Path
 
 import pytest
 from qat_device_plugin import limits, logs
-from qat_device_plugin.events import DirectoryWatch, concerns_us, remedy_for
+from qat_device_plugin.events import DirectoryWatch, concerns_us, events_in, remedy_for
 from qat_device_plugin.messages import pluginregistration, v1beta1
-from qat_device_plugin.settings import Settings, SettingsError, parse_settings
+from qat_device_plugin.settings import Settings, SettingsError, _parser, parse_settings
 from qat_device_plugin.sockets import (
     LONGEST_PATH,
     InstanceLock,
@@ -76,6 +77,64 @@ def test_a_directory_is_watched_through_its_end_and_new_beginning(tmp_path: Path
                 await hears_of(directory.rmdir)
 
     asyncio.run(scenario())
+
+
+def test_what_else_happens_above_a_directory_is_no_event_of_it(tmp_path: Path) -> None:
+    """Nodes come and go in /dev by the second."""
+    above = tmp_path / "dev"
+    directory = above / "vfio"
+    directory.mkdir(parents=True)
+
+    async def scenario() -> None:
+        rings: list[float] = []
+
+        async def rings_of(change: t.Callable[[], object]) -> int:
+            rings.clear()
+            change()
+            # An event of another directory ends the wait: those of before it have come by then.
+            marker = asyncio.Event()
+            with contextlib.closing(DirectoryWatch(tmp_path / "marker", marker.set)):
+                (tmp_path / "marker").mkdir()
+                await asyncio.wait_for(marker.wait(), 30)
+                (tmp_path / "marker").rmdir()
+            await asyncio.sleep(0.05)
+            return len(rings)
+
+        def others() -> None:
+            for number in range(100):
+                (above / f"loop{number}").touch()
+                (above / f"loop{number}").rename(above / "vfio2")
+                (above / "vfio2").unlink()
+            (above / "vfio.d").mkdir()
+            (above / "vfio.d").rmdir()
+
+        with contextlib.closing(DirectoryWatch(directory, lambda: rings.append(0.0))):
+            for _ in range(2):
+                assert await rings_of(others) == 0
+                assert await rings_of((directory / "41").touch) >= 1
+                assert await rings_of((directory / "41").unlink) >= 1
+                assert await rings_of(directory.rmdir) >= 1
+                assert await rings_of(others) == 0
+                assert await rings_of(directory.mkdir) >= 1
+            # Another directory takes its place.
+            (above / "new").mkdir()
+            assert await rings_of(lambda: directory.rename(above / "old")) >= 1
+            assert await rings_of(lambda: (above / "new").rename(directory)) >= 1
+            assert await rings_of((directory / "42").touch) >= 1
+            # The way to it goes, and comes.
+            assert await rings_of(lambda: above.rename(tmp_path / "away")) >= 1
+            assert await rings_of(lambda: (tmp_path / "away").rename(above)) >= 1
+            assert await rings_of(others) == 0
+            assert await rings_of((directory / "43").touch) >= 1
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_events_of_inotify() -> None:
+    """Names are padded; the directory itself has none, nor has a queue that has run over."""
+    buffer = struct.pack("iIII16s", 1, 0x100, 0, 16, b"kubelet.sock") + struct.pack("iIII", -1, 0x4000, 0, 0)
+    assert list(events_in(buffer)) == [(1, 0x100, "kubelet.sock"), (-1, 0x4000, "")]
+    assert list(events_in(b"")) == []
 
 
 @pytest.mark.parametrize(
@@ -161,6 +220,10 @@ def test_switches_in_the_environment(text: str, value: bool) -> None:
     [
         (["--period=0"], {}, "argument --period: '0' is not a number of seconds between 0.05 and 3600"),
         (["--metrics-address=80"], {}, "argument --metrics-address: '80' is not HOST:PORT, such as 127.0.0.1:9482"),
+        (["--kubelet-dir="], {}, "argument --kubelet-dir: the path is empty"),
+        (["--config="], {}, "argument --config: the path is empty"),
+        (["--cdi-dir", ""], {}, "argument --cdi-dir: the path is empty"),
+        (["--sysfs-root="], {}, "argument --sysfs-root: the path is empty"),
         (["--frobnicate"], {}, "unrecognized arguments: --frobnicate"),
         ([], {"PERIOD": "soon"}, "QAT_DEVICE_PLUGIN_PERIOD: 'soon' is not a number of seconds between 0.05 and 3600"),
         ([], {"CDI": "perhaps"}, "QAT_DEVICE_PLUGIN_CDI: 'perhaps' is neither true nor false"),
@@ -171,6 +234,14 @@ def test_wrong_settings(flags: list[str], environment: dict[str, str], message: 
     with pytest.raises(SettingsError) as error:
         settings(*flags, **environment)
     assert str(error.value) == message
+
+
+def test_a_variable_that_is_empty_is_as_one_that_is_not_there() -> None:
+    """Of every flag, as manifests have it that leave a value open."""
+    names = [action.dest.upper() for action in _parser()._actions if action.dest not in ("help", "version")]
+    for name in names:
+        assert settings(**{name: ""}) == settings(), name
+    assert settings(**dict.fromkeys(names, "")) == settings()
 
 
 def test_only_the_own_socket_is_removed(tmp_path: Path) -> None:
