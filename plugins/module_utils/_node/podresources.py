@@ -155,11 +155,12 @@ def without_named(more: t.Iterable[Given], named: t.Iterable[Given]) -> list[Giv
     return [one for one in more if one.device not in known]
 
 
-def read_checkpoint(root: str) -> Checkpoint:
+def read_checkpoint(root: str, answers: bool = False) -> Checkpoint:
     """The checkpoint of the kubelet with this root directory, without the pods that are gone.
 
     Raises OSError, or ValueError where it is not one. Kubelet writes it before a container starts. It forgets a pod only when it
-    admits another one, but removes the pod's directory as soon as nothing of the pod runs.
+    admits another one, but removes the pod's directory as soon as nothing of the pod runs. Without a directory of pods each pod counts,
+    unless this kubelet `answers`: it makes that directory when it starts.
     """
     with open(checkpoint_of(root), encoding="utf-8") as stream:
         text = stream.read()
@@ -172,6 +173,8 @@ def read_checkpoint(root: str) -> Checkpoint:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it has another form than expected, at {error}") from None
     alive = _alive(root)
+    if alive is None and answers:
+        alive = frozenset()
     return Checkpoint(tuple(one for one in given if alive is None or one.pod in alive), registered)
 
 
@@ -180,10 +183,10 @@ def _given_by(entry: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
     ids = entry["DeviceIDs"] or ()
     lists = [node or () for node in ids.values()] if isinstance(ids, dict) else [ids]
     for devices in lists:
-        if not isinstance(devices, (list, tuple)):
+        if not isinstance(devices, (list, tuple)) or not all(isinstance(device, str) for device in devices):
             raise TypeError(f"DeviceIDs {devices!r}")
         for device in devices:
-            yield Given("", str(entry["PodUID"]), str(entry["ContainerName"]), str(entry["ResourceName"]), str(device))
+            yield Given("", str(entry["PodUID"]), str(entry["ContainerName"]), str(entry["ResourceName"]), device)
 
 
 def _alive(root: str) -> frozenset[str] | None:

@@ -17,7 +17,16 @@ from .claimed import QAT_DRIVER, is_told
 from .grpc_call import RpcError
 from .paths import KUBELET_ROOTS, vfio_node
 from .picture import Holder, normal_address
-from .podresources import SOCKET, Given, checkpoint_of, is_in_use, list_given, read_checkpoint, without_named
+from .podresources import (
+    CHECKPOINT,
+    SOCKET,
+    Given,
+    checkpoint_of,
+    is_in_use,
+    list_given,
+    read_checkpoint,
+    without_named,
+)
 
 ASK_SECONDS = 3.0
 """How long to wait for kubelet, which answers in milliseconds. One that has not answered once is not asked again."""
@@ -79,31 +88,31 @@ class Pods:
     def _given_by(self, root: str, unknown: list[str]) -> t.Iterator[tuple[Given, str]]:
         """What this kubelet has given, and where it did not tell that itself, a remark. Why more may be given goes into `unknown`."""
         listed, problem = self._ask(root, unknown)
-        for one in listed:
+        for one in listed or ():
             if one.resource == QAT_DRIVER and not is_told(one.device):
                 unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing tells which VF that is")
             yield one, ""
-        checkpoint = read_given(root)
+        checkpoint = read_given(root, listed is not None)
         if checkpoint.problem:
             unknown.append(f"{problem}, and {checkpoint.problem}" if problem and not unknown else checkpoint.problem)
-        for one in without_named(checkpoint.given, listed):
+        for one in without_named(checkpoint.given, listed or ()):
             yield one, BY_CHECKPOINT
 
-    def _ask(self, root: str, unknown: list[str]) -> tuple[t.Sequence[Given], str]:
-        """What kubelet lists, or why it does not."""
+    def _ask(self, root: str, unknown: list[str]) -> tuple[t.Sequence[Given] | None, str]:
+        """What kubelet lists; or None, and why, where it is there."""
         if root in self._silent:
-            return (), self._silent[root]
+            return None, self._silent[root]
         try:
             return list_given(os.path.join(root, SOCKET), ASK_SECONDS).given, ""
         except (FileNotFoundError, NotADirectoryError):
-            return (), ""  # no kubelet, or one before PodResources
+            return None, ""  # no kubelet, or one before PodResources
         except (OSError, RpcError, ValueError) as error:
             problem = f"kubelet does not answer: {reason_of(error)}"
             if isinstance(error, TimeoutError):
                 self._silent[root] = problem
             if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
                 unknown.append(problem)  # it may well be there and answer others
-            return (), problem
+            return None, problem
 
 
 class Checkpoint(t.NamedTuple):
@@ -113,14 +122,16 @@ class Checkpoint(t.NamedTuple):
     problem: str = ""
 
 
-def read_given(root: str) -> Checkpoint:
+def read_given(root: str, answers: bool) -> Checkpoint:
     """What the kubelet with this root directory has given by its checkpoint, which it writes when it gives the first device."""
+    where = os.path.join(root, CHECKPOINT)
     try:
-        return Checkpoint(read_checkpoint(root).given)
+        where = checkpoint_of(root)
+        return Checkpoint(read_checkpoint(root, answers).given)
     except (FileNotFoundError, NotADirectoryError):
         return Checkpoint()
     except (OSError, ValueError) as error:
-        return Checkpoint(problem=f"{checkpoint_of(root)} cannot be read: {reason_of(error)}")
+        return Checkpoint(problem=f"{where} cannot be read: {reason_of(error)}")
 
 
 def reason_of(error: Exception) -> str:
