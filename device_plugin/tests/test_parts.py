@@ -15,7 +15,18 @@ import pytest
 from qat_device_plugin.events import DirectoryWatch, concerns_us, remedy_for
 from qat_device_plugin.messages import pluginregistration, v1beta1
 from qat_device_plugin.settings import Settings, SettingsError, parse_settings
-from qat_device_plugin.sockets import InstanceLock, fresh_name, identity, remove_dead, remove_own
+from qat_device_plugin.sockets import (
+    LONGEST_PATH,
+    InstanceLock,
+    fresh_name,
+    hidden_path,
+    identity,
+    refuse_long,
+    remove_dead,
+    remove_own,
+    room_in,
+    why_no_socket,
+)
 from qat_device_plugin.statistics import LATENCY_BOUNDS, Latencies
 from qat_device_plugin.systemd import Systemd
 
@@ -200,10 +211,99 @@ def test_dead_sockets_are_told_from_live_ones(tmp_path: Path) -> None:
     assert remove_dead(tmp_path / "absent") == []
 
 
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EBUSY, errno.EPERM, errno.EIO])
+def test_what_cannot_be_tidied_up_is_left_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    """The last of three can be removed."""
+    names = [f"accel-qat-cy-1-{letter}.sock" for letter in "abc"]
+    for name in names:
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as one:
+            one.bind(str(tmp_path / name))
+    unlink = Path.unlink
+
+    def refuses(path: Path, missing_ok: bool = False) -> None:
+        if path.name != names[2]:
+            raise OSError(code, os.strerror(code), str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuses)
+    assert remove_dead(tmp_path) == [names[2]]
+    remove_own(tmp_path / names[0], identity(tmp_path / names[0]))
+    assert {path.name for path in tmp_path.iterdir()} == set(names[:2])
+    told = [record.__dict__["fields"] for record in caplog.records]
+    assert told == [{"path": tmp_path / names[place], "problem": os.strerror(code)} for place in (0, 1, 0)]
+
+
+def test_a_directory_that_cannot_be_listed_has_no_dead_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_path: object) -> t.NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "listdir", refuses)
+    monkeypatch.setattr(os, "scandir", refuses)
+    assert remove_dead(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"), [(errno.ENOENT, True), (errno.EACCES, False), (errno.EIO, False), (errno.ENOMEM, False)]
+)
+def test_a_file_that_cannot_be_seen_is_not_one_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, absent: bool
+) -> None:
+    path = tmp_path / "a.sock"
+    path.touch()
+    own = identity(path)
+
+    def refuses(_path: Path) -> t.NoReturn:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "stat", refuses)
+    assert identity(path, unseen=own) == (None if absent else own)
+    assert identity(path) is None
+
+
 def test_names_of_sockets_differ_and_show_the_resource() -> None:
     names = {fresh_name("qat.intel.com/sym-dc") for _ in range(10)}
     assert len(names) == 10
     assert all(name.startswith("accel-qat-sym-dc-") and name.endswith(".sock") for name in names)
+
+
+@pytest.mark.parametrize("resource", ["cy", "generic", "sym-asym-dc"])
+@pytest.mark.parametrize("length", [40, 70, 80, 85])
+def test_names_of_sockets_fit_into_the_room_there_is(resource: str, length: int) -> None:
+    """Wherever a socket of another vendor's plugin fits, as qat.intel.com-cy.sock does below a path of 80 bytes."""
+    directory = Path("/" + "k" * (length - 1))
+    path = directory / fresh_name(f"qat.intel.com/{resource}", room_in(directory))
+    refuse_long(path)
+    assert len(os.fsencode(hidden_path(path))) <= len(os.fsencode(path)) <= LONGEST_PATH
+    assert path.name.startswith("accel-qat-")
+    assert path.name.endswith(".sock")
+    assert hidden_path(path).name.startswith(".")
+    shows = len(str(directory)) + len(f"/accel-qat-{resource}-123456.sock") <= LONGEST_PATH
+    assert (resource in path.name) is shows
+
+
+def test_a_path_that_is_too_long_for_a_socket() -> None:
+    directory = Path("/" + "k" * 99)
+    path = directory / fresh_name("qat.intel.com/cy", room_in(directory))
+    with pytest.raises(OSError, match=f"^the path of the socket is too long: {path} has 122 bytes, 107 at most$"):
+        refuse_long(path)
+    # Bytes count, not characters.
+    with pytest.raises(OSError, match="has 108 bytes"):
+        refuse_long(Path("/" + "\u00fc" * 53 + "x"))
+    refuse_long(Path("/" + "\u00fc" * 53))
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EMFILE])
+def test_why_there_is_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    class Refuses(socket.socket):
+        def bind(self, _address: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+    assert str(why_no_socket(tmp_path / "a")) == f"cannot make a socket in {tmp_path}"
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(socket, "socket", Refuses)
+    assert str(why_no_socket(tmp_path / "a")) == f"cannot make a socket in {tmp_path}: {os.strerror(code)}"
 
 
 def test_one_instance_at_a_time(tmp_path: Path) -> None:

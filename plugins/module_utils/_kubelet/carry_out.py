@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from .._node.errors import NodeError, RefusedError
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
 from .flavours import Flavour
+from .programs import see_that_trusted
 
 # kubelet says this right after it has taken its whole configuration as valid, before it touches anything of the node: --lock-file
 # is missing (cmd/kubelet/app/server.go, run(); the same from 1.10 to 1.36).
@@ -126,6 +127,7 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], root: str =
 
     False where this kubelet cannot be asked.
     """
+    see_that_trusted(root, proof.program)
     place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
     inside = place[len(root.rstrip("/")) :]
     try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import time
 import typing as t
@@ -20,7 +19,8 @@ from .absence import if_there, is_absent
 from .child import Child, NotAnswered, StillBlocked, clean, last, read_once
 from .commands import ModprobeFailed, modprobe, settle
 from .descriptors import OpenFiles, open_files
-from .errors import NodeError, RefusedError, WriteTimeout, cannot_tell
+from .errors import NodeError, WriteTimeout, cannot_tell
+from .lock import open_locks
 from .log import Log
 from .paths import DEVICES
 from .pods import NO_PODS, Assignments, Pods
@@ -206,7 +206,8 @@ class LiveKernel:
             if self._child is None:
                 self._child = Child()
             return self._child.ask(operation, work, seconds)
-        except OSError:
+        except BaseException:
+            # Also when somebody ends this process: the child may hang in the kernel, and is not waited for.
             if self._child is not None:
                 self._child.let_go()
                 self._left_behind[self._child.pid] = ""
@@ -274,27 +275,12 @@ class LiveKernel:
 
     @contextlib.contextmanager
     def locked(self, seconds: float) -> t.Iterator[None]:
-        """Keep every other engine from changing this kernel's PCI devices meanwhile; raises RefusedError after `seconds`.
-
-        The lock is on sysfs itself, so that it also holds between the host and a container, and leaves no file behind.
-        """
-        try:
-            descriptor = os.open(self._at(DEVICES), os.O_RDONLY)
-        except OSError as error:
-            raise no_devices(error) from None
-        try:
-            deadline = time.monotonic() + seconds
-            while not _try_lock(descriptor):
-                if time.monotonic() > deadline:
-                    raise RefusedError(
-                        f"another change of this node's devices has been running for {seconds:g} seconds",
-                        where=DEVICES,
-                        remedy="wait for it to end, or see which qatctl or Ansible process hangs",
-                    )
-                time.sleep(0.05)
+        """Keep every other engine from changing this kernel's PCI devices meanwhile; raises RefusedError after `seconds`."""
+        with contextlib.ExitStack() as locks:
+            for lock in open_locks(self._at):
+                locks.callback(lock.close)
+                lock.take(seconds)
             yield
-        finally:
-            os.close(descriptor)
 
     def settle(self, seconds: float) -> None:
         """Wait until udev has handled the events so far, at most `seconds`; where there is no udev, go on at once."""
@@ -319,14 +305,6 @@ def no_devices(error: OSError) -> NodeError:
     return NodeError(
         f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
     )
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _as_write(error: NotAnswered, path: str, value: str, seconds: float) -> OSError | WriteTimeout:

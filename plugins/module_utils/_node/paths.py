@@ -7,6 +7,8 @@ from __future__ import annotations
 
 DEVICES = "/sys/bus/pci/devices"
 DRIVERS = "/sys/bus/pci/drivers"
+DRIVERS_PROBE = "/sys/bus/pci/drivers_probe"
+"""Which root alone may open, and for writing only (drivers/base/bus.c, DRIVER_ATTR_WO)."""
 MODULES = "/sys/module"
 IOMMU_GROUPS = "/sys/kernel/iommu_groups"
 OSRELEASE = "/proc/sys/kernel/osrelease"

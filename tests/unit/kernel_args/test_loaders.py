@@ -59,7 +59,52 @@ class TestGrub:
     def test_missing_settings_are_made(self) -> None:
         machine = machines.suse()
         del machine.files[SETTINGS]
-        assert grub(machine, ["iommu=pt"]).edits[0].after == 'GRUB_CMDLINE_LINUX="iommu=pt"\n'
+        text = str(grub(machine, ["iommu=pt"]).edits[0].after)
+        assert text.startswith("# There was no such file before.\n")
+        assert text.endswith('\nGRUB_CMDLINE_LINUX="iommu=pt $GRUB_CMDLINE_LINUX"\n')
+
+    @pytest.mark.parametrize(
+        ("settings", "always"),
+        [
+            # A line that a tool has appended.
+            (
+                'GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX+=" net.ifnames=0 biosdevname=0"\n',
+                "net.ifnames=0 biosdevname=0",
+            ),
+            (
+                (
+                    'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX="rd.lvm.lv=vg/root rd.lvm.lv=vg/swap \\\n'
+                    '  crashkernel=256M net.ifnames=0"\n'
+                ),
+                "rd.lvm.lv=vg/root rd.lvm.lv=vg/swap crashkernel=256M net.ifnames=0",
+            ),
+        ],
+        ids=["plus-equals", "continuation"],
+    )
+    def test_what_the_settings_compute_stays_where_there_are_no_drop_ins(self, settings: str, always: str) -> None:
+        machine = machines.suse()
+        machine.shell = "bash"
+        machine.files[SETTINGS] = settings
+        plan = grub(machine, ["intel_iommu=on", "iommu=pt"])
+        assert plan.before.texts() == [*always.split(), "quiet"]
+        assert plan.after.texts() == ["intel_iommu=on", "iommu=pt", *plan.before.texts()]
+        assert (plan.added, plan.removed) == (["intel_iommu=on", "iommu=pt"], [])
+        (edit,) = plan.edits
+        assert str(edit.after).startswith(settings)
+
+    def test_settings_are_read_by_the_shell_that_reads_them_for_grub(self) -> None:
+        machine = machines.suse(settings='GRUB_CMDLINE_LINUX="ro"\n')
+        machine.shell = "dash"
+        machine.files[SETTINGS] = 'GRUB_CMDLINE_LINUX+=" ro"\n'
+        with pytest.raises(NodeError, match="GRUB's settings do not run as a shell script"):
+            grub(machine, ["iommu=pt"])
+        machine.files["/usr/sbin/grub2-mkconfig"] = "#! /usr/bin/env bash\n. ${sysconfdir}/default/grub\n"
+        assert grub(machine, ["iommu=pt"]).before.texts() == ["ro"]
+
+    def test_a_comment_on_drop_ins_is_no_drop_in(self) -> None:
+        machine = machines.suse()
+        machine.files["/usr/sbin/grub2-mkconfig"] += "# There is no /etc/default/grub.d here.\n"
+        assert [edit.path for edit in grub(machine, ["iommu=pt"]).edits] == [SETTINGS]
 
     def test_a_run_that_ended_before_update_grub_is_finished(self) -> None:
         machine = machines.debian()

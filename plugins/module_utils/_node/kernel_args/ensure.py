@@ -13,7 +13,8 @@ from .arguments import Request, unsatisfied
 from .detect import Firmware, detect, nothing_found
 from .loaders import LOADERS
 from .notes import Notes
-from .plan import Plan, apply
+from .plan import LineChange, Plan, apply
+from .unharmed import harm
 
 if t.TYPE_CHECKING:
     from .machine import Machine
@@ -54,7 +55,9 @@ def ensure(
     if name is None:
         return _from_elsewhere(running, request)
     loader = LOADERS[name](machine, running)
-    plan = notes.first(loader.plan(request), machine)
+    planned = loader.plan(request)
+    _see_unharmed(planned, request)
+    plan = notes.first(planned, machine)
     if not (rehearse or plan.empty):
         apply(machine, plan)
         _check(loader.plan(request), request, plan)
@@ -78,6 +81,15 @@ def _named(machine: Machine, bootloader: str) -> str:
             "install it, or use bootloader: auto",
         )
     return bootloader
+
+
+def _see_unharmed(plan: Plan, request: Request) -> None:
+    for change in (LineChange("the next boot", plan.before, plan.after), *plan.changes, *plan.lines):
+        harmful = harm(change.before, change.after, request)
+        if harmful:
+            raise RefusedError(
+                f"{change.label} {harmful}", "bootloader", "set the arguments by hand where this node boots from"
+            )
 
 
 def _check(again: Plan, request: Request, done: Plan) -> None:

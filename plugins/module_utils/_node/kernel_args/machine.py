@@ -12,8 +12,9 @@ import shutil
 import typing as t
 from dataclasses import dataclass
 
+from ..absence import if_there
 from ..errors import NodeError, RefusedError
-from ..files import replace_file
+from ..files import replace_file, sync_directory
 from ..paths import COMMAND_DIRECTORIES
 
 _MOST_LINKS = 40
@@ -45,11 +46,11 @@ class Machine(t.Protocol):
     def glob(self, pattern: str) -> list[str]:
         """The paths that match, sorted by their bytes."""
 
-    def write(self, path: str, text: str) -> None:
-        """Put a file there whole or not at all; mode and owner of an older one are kept. Raises NodeError."""
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
+        """Put a file there whole or not at all; mode and owner of an older one are kept, but for a given mode. Raises NodeError."""
 
     def remove(self, path: str) -> None:
-        """Take the file away; none is fine. Raises NodeError."""
+        """Take the file away, from the disk too; none is fine. Raises NodeError."""
 
     def command(self, name: str) -> str | None:
         """The path of a command the node has, or None."""
@@ -65,6 +66,11 @@ class LiveMachine:
         self._runner = runner
         self._root = root.rstrip("/")
         self._directories = directories
+
+    @property
+    def root(self) -> str:
+        """Where the machine's file system is mounted."""
+        return self._root or "/"
 
     def _at(self, path: str) -> str:
         """Where the path is for this process; a link is followed inside the node's file system."""
@@ -93,17 +99,22 @@ class LiveMachine:
         found = glob.glob(glob.escape(self._root) + pattern)
         return sorted(path[len(self._root) :] for path in found)
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
+        content = text.encode("utf-8", "surrogateescape")
         try:
-            replace_file(self._at(path), text.encode("utf-8", "surrogateescape"))
+            if mode is None:
+                replace_file(self._at(path), content)
+            else:
+                replace_file(self._at(path), content, mode, keep=False)
         except OSError as error:
             raise _cannot("written", path, error) from None
 
     def remove(self, path: str) -> None:
+        place = self._at(path)
         try:
-            os.unlink(self._at(path))
-        except FileNotFoundError:
-            pass
+            if_there(lambda: os.unlink(place), None)
+            # Also where it is gone: the run that took it away may have been cut off before that was on the disk.
+            if_there(lambda: sync_directory(os.path.dirname(place)), None)
         except OSError as error:
             raise _cannot("removed", path, error) from None
 
