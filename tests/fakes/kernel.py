@@ -252,12 +252,14 @@ class FakeKernel:
 
     # How it does it.
 
-    def _shown(self, path: str) -> str:
-        """What a file says, or the last component of what a link does; empty where there is neither."""
+    def _shown(self, path: str) -> str | None:
+        """What a file says, or the last component of what a link does; empty where there is neither, None where it cannot be read."""
         try:
-            text = self.link(path) if isinstance(find(self._root, path), Link) else self.read(path)
+            text = if_there(
+                lambda: self.link(path) if isinstance(find(self._root, path), Link) else self.read(path), ""
+            )
         except OSError:
-            return ""
+            return None
         return "" if text in NOTHING else text
 
     def _find(self, path: str) -> Entry:

@@ -10,6 +10,7 @@ import itertools
 import typing as t
 from dataclasses import dataclass, field
 
+from .absence import is_absent
 from .child import NOTHING
 from .errors import ConfigurationError, NodeError, RefusedError, WriteTimeout, cannot_tell
 from .explain import explain, gone, unlike
@@ -451,7 +452,10 @@ def _read_back(kernel: Kernel, step: Step) -> str:
         if step.action in (Action.BIND, Action.UNBIND):
             return kernel.link(step.shows)
         found = kernel.read(step.shows)
-    except OSError:
+    except OSError as error:
+        # What cannot be read is not as wanted, unless nothing is wanted: that it is gone has to be proved.
+        if step.after == NONE and not is_absent(error):
+            raise cannot_tell(error) from None
         return NONE
     if step.action is Action.VF_COUNT and found.isdigit():
         return str(_vfs_there(kernel, step.device, int(found)))
