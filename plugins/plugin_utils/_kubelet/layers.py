@@ -8,7 +8,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import BY_NAME, GATES_FIELD, merge
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
+    BY_NAME,
+    EVICTION_FIELD,
+    GATES_FIELD,
+    MERGES_THRESHOLDS,
+    merge,
+)
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
     ARGUMENTS_NAME,
     DROP_IN_NAME,
@@ -104,6 +110,19 @@ class Layers:
             return {}
         entries = files.get(name)
         return dict(entries) if isinstance(entries, dict) else {}
+
+    @property
+    def merges_thresholds(self) -> bool:
+        """Whether kubelet adds its default thresholds to those of its file; a drop-in's word for it comes too late."""
+        return any(layer.fields.get(MERGES_THRESHOLDS) is True for layer in self.layers if not layer.drop_in)
+
+    def thresholds(self, unsaid: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The hard eviction thresholds in force, where those of kubelet itself are these."""
+        said = [layer for layer in self.layers if EVICTION_FIELD in layer.fields]
+        base = {} if any(not layer.drop_in for layer in said) else unsaid
+        if self.merges_thresholds and not any(layer.flags for layer in said):
+            base = unsaid
+        return {**base, **self.effective().get(EVICTION_FIELD, {})}
 
     def above_target(self, path: Path) -> t.Iterator[tuple[int, Layer]]:
         """The layers that say something about the path after the one that is written."""

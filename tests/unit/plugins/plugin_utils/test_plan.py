@@ -157,6 +157,22 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
             ]
         },
     ),
+    "kubeadm, a threshold where kubelet adds its own": (
+        kubeadm("1.33.1", config=KUBEADM_CONFIG + "mergeDefaultEvictionSettings: true\n"),
+        {"evictionHard": {"memory.available": "1Gi"}},
+        {CONFIG: ["+evictionHard:", "+  memory.available: 1Gi"]},
+    ),
+    "kubeadm, on cgroup v1 as before": (kubeadm("1.35.4", cgroup="v1"), {"failCgroupV1": False}, {CONFIG: ["+failCgroupV1: false"]}),
+    "kubeadm, on cgroup v1 where that is taken": (
+        kubeadm("1.36.3", KUBEADM_CONFIG + "failCgroupV1: false\n", cgroup="v1"),
+        {"topologyManagerPolicy": "restricted"},
+        {CONFIG: ["+topologyManagerPolicy: restricted"]},
+    ),
+    "kubeadm, an alias where nothing changes": (
+        kubeadm(config=KUBEADM_CONFIG + "kubeReserved: &reserved\n  cpu: 500m\nsystemReserved: *reserved\n"),
+        {"topologyManagerPolicy": "restricted"},
+        {CONFIG: ["+topologyManagerPolicy: restricted"]},
+    ),
     "kubeadm, a threshold beside others": (
         kubeadm(config=KUBEADM_CONFIG + "evictionHard:\n  nodefs.available: 5%\n"),
         {"evictionHard": {"memory.available": "1Gi"}},
@@ -321,6 +337,17 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         ("configuration.featureGates.DevicePlugins: kubelet 1.26 has DevicePlugins locked to true, and would not start; leave it out; "
         "nothing was written"),
     ),
+    "an alias where something has to change": (
+        kubeadm(config=KUBEADM_CONFIG + "kubeReserved: &reserved\n  cpu: 500m\nsystemReserved: *reserved\n"),
+        {"systemReserved": {"cpu": "1"}},
+        f"{CONFIG}:21: an alias or a merge key stands where something has to change; write the values out",
+    ),
+    "cgroup v1": (
+        kubeadm("1.35.4", cgroup="v1"),
+        {"topologyManagerPolicy": "restricted"},
+        ("configuration.failCgroupV1: kubelet 1.35 does not start on a node with cgroup v1, unless failCgroupV1 is false; boot the node "
+        "with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or set it to false"),
+    ),
     "a gate that is locked since": (
         kubeadm("1.36.3"),
         {"featureGates": {"KubeletPodResourcesDynamicResources": False}},
@@ -356,7 +383,7 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         {"maxPods": 10},
         ("configuration.maxPods: the field is not known here; write one of featureGates, cpuManagerPolicy, cpuManagerPolicyOptions, "
         "topologyManagerPolicy, topologyManagerScope, topologyManagerPolicyOptions, reservedSystemCPUs, kubeReserved, systemReserved, "
-        "evictionHard, memoryManagerPolicy, reservedMemory"),
+        "evictionHard, memoryManagerPolicy, reservedMemory, failCgroupV1"),
     ),
     "a quantity": (
         kubeadm(),
@@ -367,6 +394,27 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         kubeadm(),
         {"reservedSystemCPUs": "0..1"},
         "configuration.reservedSystemCPUs: '0..1' cannot be understood; write CPUs such as 0-1,8",
+    ),
+    "CPUs the wrong way round": (
+        kubeadm(),
+        {"reservedSystemCPUs": "0,8-2"},
+        "configuration.reservedSystemCPUs: 8-2 is no range of CPUs; write 2-8",
+    ),
+    "CPUs with a line behind them": (
+        kubeadm(),
+        {"reservedSystemCPUs": "0-1\n"},
+        "configuration.reservedSystemCPUs: '0-1\\n' cannot be understood; write CPUs such as 0-1,8",
+    ),
+    "a gate's name with a line behind it": (
+        kubeadm(),
+        {"featureGates": {"DevicePlugins\n": True}},
+        ("configuration.featureGates.DevicePlugins\n: 'DevicePlugins\\n' cannot be understood; write a gate's name such as "
+        "DevicePlugins"),
+    ),
+    "a quantity with a line behind it": (
+        kubeadm(),
+        {"kubeReserved": {"memory": "1Gi\n"}},
+        "configuration.kubeReserved.memory: '1Gi\\n' cannot be understood; write a quantity such as 500m or 1Gi",
     ),
     "memory of NUMA nodes": (
         kubeadm(),
@@ -631,7 +679,7 @@ class TestStateFiles:
             ({}, {"reservedSystemCPUs": "0-3"}, []),
             (
                 {"cpu": "static", "memory": "None"},
-                {"memoryManagerPolicy": "Static", "reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi"}}]},
+                {"memoryManagerPolicy": "Static", "reservedMemory": [{"numaNode": 0, "limits": {"memory": "100Mi"}}]},
                 ["memory_manager_state"],
             ),
             # A state that is of another policy already stops the next start, whatever is changed.
