@@ -317,8 +317,14 @@ def from_flag(field: Field, text: str) -> t.Any:
 def read(field: Field, value: t.Any, where: str) -> t.Any:
     """A value as it stands in a file, in the normal form where it has one, else as it is.
 
-    Raises ConfigurationError for what has no entries and should have, and for gates that are neither true nor false.
+    Raises ConfigurationError for what has no entries and should have, and for gates that are neither true nor false. None stays, for a
+    field and for an entry: in a drop-in it takes away what is below (a JSON merge patch).
     """
+    if value is None:
+        return None
+    if field.is_map and isinstance(value, dict) and None in value.values():
+        there = {name: entry for name, entry in value.items() if entry is not None}
+        return {**read(field, there, where), **{str(name): None for name, entry in value.items() if entry is None}}
     try:
         return _normal(field, value, where)
     except ConfigurationError:
@@ -328,11 +334,17 @@ def read(field: Field, value: t.Any, where: str) -> t.Any:
 
 
 def merge(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Fields with others laid over them: entries of maps one by one, anything else whole."""
+    """Fields with others laid over them: entries of maps one by one, anything else whole. None takes away what is below."""
     merged = dict(base)
     for name, value in over.items():
-        below = merged.get(name)
-        merged[name] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, dict):
+            below = merged.get(name)
+            laid = {**(below if isinstance(below, dict) else {}), **value}
+            merged[name] = {key: entry for key, entry in laid.items() if entry is not None}
+        else:
+            merged[name] = value
     return merged
 
 

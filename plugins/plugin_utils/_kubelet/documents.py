@@ -68,8 +68,8 @@ class ConfigurationFile:
         return self._yaml.text
 
     def fields(self) -> dict[str, t.Any]:
-        found = ((field, self._yaml.get((field.name,))) for field in ALL_BY_NAME.values())
-        return {field.name: read(field, value, self._place(field.name)) for field, value in found if value is not None}
+        there = (field for field in ALL_BY_NAME.values() if field.name in self._yaml.data)
+        return {field.name: read(field, self._yaml.get((field.name,)), self._place(field.name)) for field in there}
 
     def _place(self, name: str) -> str:
         line = self._yaml.line((name,))

@@ -434,8 +434,8 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
 
 def _startable(document: Document, version: Version) -> Document:
     """Without the gates that were found, and with which a kubelet that is newer by now would not start."""
-    for name, value in document.fields().get(GATES_FIELD, {}).items():
-        if decide_unasked(name, value, version.minor, version.ignores_unknown_gates) is not None:
+    for name, value in (document.fields().get(GATES_FIELD) or {}).items():
+        if value is not None and decide_unasked(name, value, version.minor, version.ignores_unknown_gates) is not None:
             document = document.without((GATES_FIELD, name))
     return document
 

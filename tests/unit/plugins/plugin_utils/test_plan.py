@@ -65,6 +65,7 @@ def refusal(observed: Observed, **wishes: t.Any) -> str:
     return caught.value.sentence()
 
 
+HEAD = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 MANAGED = "+# Managed by accel.qat.kubelet_config"
 DROP_IN_HEAD = [MANAGED, "+apiVersion: kubelet.config.k8s.io/v1beta1", "+kind: KubeletConfiguration"]
 K3S_OURS = "/etc/rancher/k3s/config.yaml.d/99-accel-qat.yaml"
@@ -408,7 +409,7 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
     "a gate's name with a line behind it": (
         kubeadm(),
         {"featureGates": {"DevicePlugins\n": True}},
-        ("configuration.featureGates.DevicePlugins\n: 'DevicePlugins\\n' cannot be understood; write a gate's name such as "
+        ("configuration.featureGates.DevicePlugins\\x0a: 'DevicePlugins\\n' cannot be understood; write a gate's name such as "
         "DevicePlugins"),
     ),
     "a quantity with a line behind it": (
@@ -582,6 +583,46 @@ def test_what_is_refused(observed: Observed, wanted: dict[str, t.Any], message: 
     assert refusal(observed, **wanted) == message
 
 
+NULLS = {
+    "a field": ("cpuManagerPolicy: null\n", "cpuManagerPolicy"),
+    "a field without a word": ("reservedSystemCPUs:\n", "reservedSystemCPUs"),
+    "a map": ("kubeReserved: ~\n", "kubeReserved"),
+    "an entry": ("kubeReserved: {memory: null}\n", "kubeReserved.memory"),
+    "the gates": ("featureGates: null\n", "featureGates"),
+    "a gate": ("featureGates:\n  NodeSwap: null\n", "featureGates.NodeSwap"),
+}
+
+
+@pytest.mark.parametrize(("text", "gone"), NULLS.values(), ids=list(NULLS))
+def test_null_in_a_drop_in_takes_away_what_is_below(text: str, gone: str) -> None:
+    config = WITH_GATES + "cpuManagerPolicy: none\nreservedSystemCPUs: 0-1\nkubeReserved:\n  memory: 1Gi\n  cpu: '1'\n"
+    node = with_drop_ins(site=f"{HEAD}{text}")
+    node = Observed(**{**node.as_dict(), "version": "Kubernetes v1.27.1", "files": {**node.files, CONFIG: config}})
+    effective = plan(node, topologyManagerPolicy="restricted").effective
+    name, _dot, key = gone.partition(".")
+    assert not (key in effective.get(name, {}) if key else name in effective)
+    kept = {"cpuManagerPolicy", "reservedSystemCPUs", "kubeReserved", "featureGates"} - {name}
+    assert kept <= set(effective)
+    assert effective.get("kubeReserved", {"cpu": "1"})["cpu"] == "1"
+
+
+def test_null_in_a_later_drop_in_comes_over_ours() -> None:
+    assert refusal(with_drop_ins(late=f"{HEAD}topologyManagerPolicy: null\n"), topologyManagerPolicy="restricted") == (
+        f"{CONFIG_DIR}/99-late.conf: topologyManagerPolicy is set here and comes over {OURS}; change it here, or remove it"
+    )
+    late = with_drop_ins(late=f"{HEAD}kubeReserved: null\n")
+    assert "kubeReserved.cpu is set here" in refusal(late, kubeReserved={"cpu": "1"})
+
+
+def test_drop_ins_come_in_the_order_in_which_kubelet_walks() -> None:
+    texts = {"20.conf": "best-effort", "20/late.conf": "restricted"}
+    node = with_drop_ins()
+    files = {f"{CONFIG_DIR}/{name}": f"{HEAD}topologyManagerPolicy: {policy}\n" for name, policy in texts.items()}
+    node = Observed(**{**node.as_dict(), "files": {**node.files, **files}})
+    # The directory 20 comes before the file 20.conf.
+    assert plan(node, topologyManagerPolicy="best-effort").edits == ()
+
+
 @pytest.mark.parametrize(("running", "version_given"), [(True, True), (False, False)])
 def test_before_its_upgrade_or_first_start_k3s_has_no_drop_ins_yet(running: bool, version_given: bool) -> None:
     there = {**rancher("k3s", "1.32.1", config=K3S_CONFIG).as_dict(), "running": running}
@@ -610,9 +651,6 @@ def test_openshift_4_is_told_by_an_object() -> None:
         "nodefs.inodesFree": "5%",
         "imagefs.available": "15%",
     }
-
-
-HEAD = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 
 
 @pytest.mark.parametrize(
