@@ -68,7 +68,7 @@ class ConfigurationFile:
         return self._yaml.text
 
     def fields(self) -> dict[str, t.Any]:
-        there = (field for field in ALL_BY_NAME.values() if field.name in self._yaml.data)
+        there = (field for field in ALL_BY_NAME.values() if self._yaml.has(field.name))
         return {field.name: read(field, self._yaml.get((field.name,)), self._place(field.name)) for field in there}
 
     def _place(self, name: str) -> str:

@@ -56,6 +56,10 @@ class YamlText:
             value = value.get(name) if isinstance(value, dict) else None
         return value
 
+    def has(self, name: str) -> bool:
+        """Whether the name stands there, be it with nothing behind it."""
+        return isinstance(self.data, dict) and name in self.data
+
     def line(self, path: Path) -> int | None:
         """The line of that entry, from 1; None where it does not stand there itself, but by an alias or a merge key."""
         try:
