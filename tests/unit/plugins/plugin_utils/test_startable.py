@@ -21,7 +21,7 @@ from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils.nodes import 
     with_drop_ins,
 )
 
-STATIC = {"memoryManagerPolicy": "Static"}
+STATIC: dict[str, t.Any] = {"memoryManagerPolicy": "Static"}
 
 
 def nodes(*memory: str, **more: str) -> list[dict[str, t.Any]]:
@@ -168,7 +168,7 @@ def test_a_limit_of_numa_nodes(value: t.Any) -> None:
     assert plan(kubeadm("1.31.4"), topologyManagerPolicyOptions={"max-allowable-numa-nodes": value}).edits
 
 
-CPUS = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0"}
+CPUS: dict[str, t.Any] = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0"}
 
 
 @pytest.mark.parametrize(
