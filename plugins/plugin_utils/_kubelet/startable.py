@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Values with which kubelet does not start, and of which it cannot be asked: it looks at them only where the proof ends it.
 
-Sources: pkg/kubelet/cm of 1.34 to 1.37 (cpumanager, memorymanager, topologymanager), parseResourceList in cmd/kubelet/app/server.go,
-and pkg/kubelet/apis/config/validation.
+Sources: pkg/kubelet/cm of 1.34 to 1.37 (cpumanager, memorymanager, topologymanager), pkg/kubelet/eviction/helpers.go,
+parseResourceList in cmd/kubelet/app/server.go, and pkg/kubelet/apis/config/validation.
 """
 
 from __future__ import annotations
@@ -25,6 +25,19 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Conf
 _FAILS_ON_CGROUP_V1_SINCE = 35
 _RESERVED = ("kubeReserved", "systemReserved")
 _RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")
+_SIGNALS = (
+    "memory.available",
+    "nodefs.available",
+    "nodefs.inodesFree",
+    "imagefs.available",
+    "imagefs.inodesFree",
+    "containerfs.available",
+    "containerfs.inodesFree",
+    "allocatableMemory.available",
+    "pid.available",
+)
+# What stands for no threshold.
+_NO_THRESHOLD = ("0%", "100%")
 _LEAST_NUMA_NODES = 8
 _YES = ("1", "t", "T", "true", "TRUE", "True")
 _NO = ("0", "f", "F", "false", "FALSE", "False")
@@ -122,6 +135,7 @@ def _see_that_memory_adds_up(wanted: Wanted) -> None:
     if wanted.fields.get("memoryManagerPolicy") != "Static" or not reserved:
         return
     threshold = str(wanted.thresholds.get("memory.available", "0"))
+    threshold = "0" if threshold in _NO_THRESHOLD else threshold
     names = {name for entry in reserved for name in entry["limits"]}
     names |= {name for field in _RESERVED for name in wanted.fields.get(field, {}) if _is_memory(name)} | {"memory"}
     for name in sorted(names):
@@ -167,6 +181,17 @@ def _see_that_reservable(wanted: Wanted) -> None:
                 raise wanted.refusal(
                     f"{name} in it", f"{field}.{name}", f"write one of {', '.join(_RESERVABLE)}, or leave it out"
                 )
+
+
+def _see_that_thresholds_are_taken(wanted: Wanted) -> None:
+    for name, value in wanted.fields.get(EVICTION_FIELD, {}).items():
+        place, text = f"{EVICTION_FIELD}.{name}", str(value)
+        if name not in _SIGNALS and wanted.minor <= NEWEST_MINOR:
+            raise wanted.refusal(f"a threshold of {name}", place, f"write one of {', '.join(_SIGNALS)}")
+        if text.endswith("%") and _sum([text[:-1]]) > 100:
+            raise wanted.refusal(f"{text} there", place, "write at most 100%")
+        if not text.endswith("%") and not _sum([text]):
+            raise wanted.refusal(f"{text} there", place, "write more, or 0% for no threshold")
 
 
 def _see_that_cgroups_are_left(wanted: Wanted) -> None:
@@ -269,6 +294,7 @@ _CHECKS: tuple[tuple[t.Callable[[Wanted], None], tuple[str, ...]], ...] = (
     (see_that_cpus_are_reserved, ("cpuManagerPolicy", "reservedSystemCPUs", *_RESERVED)),
     (_see_that_reserved_memory_is_sound, ("reservedMemory",)),
     (_see_that_reservable, _RESERVED),
+    (_see_that_thresholds_are_taken, (EVICTION_FIELD,)),
     (_see_that_memory_adds_up, _MEMORY),
     (_see_that_cgroups_are_left, ("reservedSystemCPUs",)),
     (_see_that_cpu_options_are_taken, ("cpuManagerPolicy", "cpuManagerPolicyOptions", *_OPTIONS)),

@@ -83,7 +83,7 @@ def test_reserved_memory_that_does_not_add_up(
         (kubeadm(), {**both("2147483648"), "reservedMemory": nodes("4196Mi")}),
         (
             kubeadm(),
-            {**both("1.5Gi"), "evictionHard": {"memory.available": "0"}, "reservedMemory": nodes("1Gi", "2Gi")},
+            {**both("1.5Gi"), "evictionHard": {"memory.available": "0%"}, "reservedMemory": nodes("1Gi", "2Gi")},
         ),
         (kubeadm(), {"reservedMemory": nodes("104857600")}),
         # What 5% of a node are only the node knows.
@@ -132,6 +132,26 @@ def test_reserved_memory_that_kubelet_does_not_take(given: t.Any, problem: str) 
         refusal(kubeadm(), reservedMemory=given)
         == f"configuration.reservedMemory: kubelet does not start with {problem}"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("memory.avail", "1Gi", "a threshold of memory.avail; write one of memory.available, nodefs.available, "),
+        ("memory.available", "0", "0 there; write more, or 0% for no threshold"),
+        ("nodefs.available", "0Gi", "0Gi there; write more, or 0% for no threshold"),
+        ("nodefs.available", "101%", "101% there; write at most 100%"),
+    ],
+)
+def test_a_threshold_that_kubelet_does_not_take(name: str, value: str, problem: str) -> None:
+    assert refusal(kubeadm(), evictionHard={name: value}).startswith(
+        f"configuration.evictionHard.{name}: kubelet does not start with {problem}"
+    )
+
+
+@pytest.mark.parametrize("value", ["0%", "100%", "7.5%", "1Gi"])
+def test_a_threshold(value: str) -> None:
+    assert plan(kubeadm(), evictionHard={"pid.available": value}).edits
 
 
 @pytest.mark.parametrize("zero", [0, "0", "0m", "0.0", 0.0, "0Ki", "0e3", "0.000"])
