@@ -102,6 +102,21 @@ def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
         assert other.read_text() == "vfio-pci\n"
 
 
+def test_somebody_ends_the_caller_while_a_write_blocks(tree: Tree, children: list[int]) -> None:
+    """Once: the child that hangs in the kernel is waited for neither then nor at the end."""
+    fifo = tree.fifo(f"{DEVICE}/sriov_numvfs")
+    with released(fifo):
+        begin = time.monotonic()
+        ctrl_c = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        ctrl_c.start()
+        with pytest.raises(KeyboardInterrupt):
+            tree.kernel.write(f"{DEVICE}/sriov_numvfs", "0", 60)
+        tree.kernel.close()
+        assert time.monotonic() - begin < 20
+        assert os.waitpid(children[0], os.WNOHANG) == (0, 0)
+    os.waitpid(children[0], 0)
+
+
 def test_a_process_left_behind_holds_nothing_open(tree: Tree) -> None:
     """Neither the lock nor the output that somebody reads to its end."""
     fifo = tree.fifo(f"{DEVICE}/sriov_numvfs")

@@ -309,20 +309,12 @@ def test_the_service_may_open_more_than_systemd_lets_a_service_open() -> None:
     assert "@resources" in found["SystemCallFilter"]
 
 
-def test_teardown_removes_the_specifications_of_resources_and_no_others(tmp_path: Path) -> None:
+def test_teardown_knows_the_specifications_of_resources_and_no_others() -> None:
     """The program writes none of another name."""
-    assert {f"qat.intel.com/{name}" for name in VARIABLES["__device_plugin_resources"]} == cdi.KINDS
-    (task,) = (one for one in load("tasks/teardown.yml") if "CDI specifications of the resources" in one["name"])
-    ours = [tmp_path / cdi.file_of(kind) for kind in ("qat.intel.com/cy", "qat.intel.com/generic")]
-    others = [tmp_path / name for name in ("intel.com-qat.json", "qat.intel.com-vf.json", "qat.intel.com-mine.json")]
-    for path in (*ours, *others):
-        path.touch()
-    variables = {"ansible.builtin.include_vars": str(ROLE / "vars/main.yml")}
-    done = OnThisMachine(tmp_path).play(
-        [variables, task], "--extra-vars", f"__device_plugin_cdi_specification={tmp_path}/qat.intel.com-vf.json"
-    )
-    assert done.code == 0, done.output
-    assert set(tmp_path.glob("*.json")) == set(others), done.output
+    ours = re.compile(VARIABLES["__device_plugin_cdi_name"])
+    assert all(ours.search(cdi.file_of(kind)) for kind in cdi.KINDS)
+    others = ["intel.com-qat.json", "qat.intel.com-mine.json", "qat.intel.com-cy.json.old", "x-qat.intel.com-cy.json"]
+    assert not any(ours.search(name) for name in others)
 
 
 def test_without_cdi_there_is_no_specification() -> None:
@@ -330,9 +322,6 @@ def test_without_cdi_there_is_no_specification() -> None:
     assert VARIABLES["__device_plugin_cdi_specification"] == str(path)
     found = unit()["Service"]
     assert steps(found)[2:] == [f"+rm -f {path}"]
-    removed = load("tasks/teardown.yml")[2]
-    entry = {"path": "{{ __device_plugin_cdi_specification }}", "state": "absent"}
-    assert entry in removed["accel.qat.files"]["files"]
 
 
 @pytest.mark.parametrize(
@@ -419,6 +408,50 @@ def test_only_releases_are_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} - {"of-others", "1.2.3-beta"} == {running, new}
     assert (tmp_path / "of-others").is_dir()
     assert (tmp_path / "1.2.3-beta").is_dir()
+
+
+def removal(directory: Path, *options: str) -> Run:
+    """The task of teardown that removes files, with all it removes below a directory of the test."""
+    tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
+    for task in tasks:
+        task.pop("notify", None)
+    names = ("unit_link", "cdi_specification")
+    places = {f"__device_plugin_{name}": str(directory / f"system/{name}") for name in names}
+    units = {mode: str(directory / f"system/{mode}") for mode in VARIABLES["__device_plugin_units"]}
+    values = {
+        "device_plugin_directory": str(directory / "opt"),
+        "device_plugin_kubelet_dir": str(directory / "kubelet"),
+    }
+    kept = {name: VARIABLES[f"__device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
+    variables = {**values, **places, **{f"__device_plugin_{name}": value for name, value in kept.items()}}
+    block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__device_plugin_units": units}}
+    return OnThisMachine(directory).play([block], *options)
+
+
+@pytest.mark.parametrize("others", [[], ["opt/theirs/file", "kubelet/other.sock"]], ids=["alone", "beside-others"])
+def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: list[str]) -> None:
+    ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]
+    ours += [f"system/{name}" for name in ("transient", "unit_link", "cdi_specification", "qat.intel.com-sym-dc.json")]
+    for name in [*ours, *others]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "kubelet").mkdir(exist_ok=True)
+
+    def left() -> set[str]:
+        places = [tmp_path / "opt", tmp_path / "kubelet", tmp_path / "system"]
+        below = {path for place in places for path in (place, *place.rglob("*"))}
+        return {str(path.relative_to(tmp_path)) for path in below if path.exists() and not path.is_dir()} | {
+            str(path.relative_to(tmp_path)) for path in places if path.exists()
+        }
+
+    before = left()
+    checked = removal(tmp_path, "--check")
+    assert (checked.code, left()) == (0, before), checked.output
+    assert any(task.changed for task in checked.tasks)
+    done = removal(tmp_path)
+    assert done.code == 0, done.output
+    assert left() == {*others, *(name.partition("/")[0] for name in others)}
+    assert not any(task.changed for task in removal(tmp_path).tasks)
 
 
 @pytest.mark.parametrize(
