@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import typing as t
 
-from ..errors import RefusedError
+from ..absence import if_there
+from ..errors import RefusedError, cannot_tell
 from .loaders.entries import GRUB_ENTRIES, grub_reads_entries
 from .loaders.grub import GENERATED, GENERATED_FOR_EFI, Grub, generated_file
 from .loaders.grubby import Grubby
@@ -41,12 +43,18 @@ class Firmware(t.NamedTuple):
 
 def read_firmware(sysfs_root: str = "/sys") -> Firmware:
     """Read it from sysfs: an EFI variable is four bytes of attributes, then, here, UTF-16 text."""
-    efi = os.path.isdir(os.path.join(sysfs_root, "firmware", "efi"))
+    directory, variable = os.path.join(sysfs_root, "firmware", "efi"), os.path.join(sysfs_root, LOADER_INFO)
     try:
-        with open(os.path.join(sysfs_root, LOADER_INFO), "rb") as stream:
-            return Firmware(efi, stream.read()[4:].decode("utf-16-le", "replace").rstrip("\0"))
-    except OSError:
-        return Firmware(efi, "")
+        efi = if_there(lambda: stat.S_ISDIR(os.stat(directory).st_mode), False)
+        loader = if_there(lambda: _bytes(variable), b"")
+    except OSError as error:
+        raise cannot_tell(error) from None
+    return Firmware(efi, loader[4:].decode("utf-16-le", "replace").rstrip("\0"))
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()
 
 
 def detect(machine: Machine, firmware: Firmware) -> str | None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import errno
-import glob
+import fnmatch
 import os
 import shutil
 import typing as t
@@ -93,11 +93,18 @@ class LiveMachine:
             raise _cannot("read", path, error) from None
 
     def exists(self, path: str) -> bool:
-        return os.path.exists(self._at(path))
+        try:
+            return if_there(lambda: os.stat(self._at(path)), None) is not None
+        except NotADirectoryError:
+            return False
+        except OSError as error:
+            raise _cannot("read", path, error) from None
 
     def glob(self, pattern: str) -> list[str]:
-        found = glob.glob(glob.escape(self._root) + pattern)
-        return sorted(path[len(self._root) :] for path in found)
+        try:
+            return sorted(_matching(self._root, "", pattern.split("/")[1:]))
+        except OSError as error:
+            raise _cannot("read", pattern, error) from None
 
     def write(self, path: str, text: str, mode: int | None = None) -> None:
         content = text.encode("utf-8", "surrogateescape")
@@ -150,6 +157,21 @@ def last_lines(result: CommandResult, count: int = 5) -> str:
     said = result.err.strip() or result.out.strip()
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return " / ".join(lines[-count:]) or "it said nothing"
+
+
+def _matching(root: str, place: str, pattern: t.Sequence[str]) -> t.Iterator[str]:
+    """What there is of a pattern. Python's own search takes a directory that it cannot read for an empty one."""
+    if not pattern:
+        yield place
+        return
+    try:
+        names: t.Sequence[str] = if_there(lambda: os.listdir(f"{root}{place}/"), ())
+    except NotADirectoryError:
+        return
+    for name in names:
+        is_meant = name == pattern[0] or (fnmatch.fnmatchcase(name, pattern[0]) and not name.startswith("."))
+        if is_meant:
+            yield from _matching(root, f"{place}/{name}", pattern[1:])
 
 
 def _cannot(done: str, path: str, error: OSError) -> NodeError:

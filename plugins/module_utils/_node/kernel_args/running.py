@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import typing as t
 from dataclasses import dataclass
 
+from ..absence import if_there
 from ..errors import NodeError
 from .arguments import Argument, CommandLine, Request, in_force, matches, parse
 
@@ -58,8 +60,9 @@ def iommu_active(sysfs_root: str = "/sys") -> bool:
     return bool(groups) and any(name.startswith("dmar") for name in units)
 
 
-def _names(path: str) -> list[str]:
+def _names(path: str) -> t.Sequence[str]:
+    nothing: t.Sequence[str] = ()
     try:
-        return os.listdir(path)
-    except OSError:
-        return []
+        return if_there(lambda: os.listdir(path), nothing)
+    except OSError as error:
+        raise NodeError(f"cannot be read: {error.strerror}", path, "check sysfs_root") from None
