@@ -48,17 +48,21 @@ class _Finder(ast.NodeVisitor):
     def _note(self, what: str) -> None:
         self.found.append(f"{'.'.join(self._inside)}: {what}")
 
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:  # noqa: N802
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if _catches_more(node.type) and not _raises(node.body) and not _asks_for_absence(node):
             self._note(f"except {ast.unparse(node.type)}" if node.type else "except")
         self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         name, of = _called(node.func)
         if name == "suppress" and any(map(_catches_more, node.args)):
             self._note(ast.unparse(node))
         elif name in _SWALLOWING and of not in _PORTS and not any(word.arg == "onerror" for word in node.keywords):
             self._note(f"{of}.{name}" if of else name)
+        for word in node.args:
+            # A function that is handed over, as to map().
+            if isinstance(word, ast.Attribute) and word.attr in _SWALLOWING and _called(word.value)[0] == "path":
+                self._note(f"path.{word.attr}")
         self.generic_visit(node)
 
 
