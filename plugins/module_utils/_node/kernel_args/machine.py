@@ -12,6 +12,7 @@ import shutil
 import typing as t
 from dataclasses import dataclass
 
+from ..absence import if_there
 from ..errors import NodeError, RefusedError
 from ..files import remove_file, replace_file
 from ..paths import COMMAND_DIRECTORIES
