@@ -394,7 +394,8 @@ def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
 def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
     """A write that does not return waits for those who have the VF open: name them."""
     functions = (node.function(address) for address in step.disrupts)
-    held = told_users((vf.address, holder) for vf in functions if vf for holder in vf.holders)
+    users = ((vf.address, holder) for vf in functions if vf for holder in vf.holders)
+    held = [f"{told} open" for told in told_users(users)]
     if not held or not isinstance(error, WriteTimeout):
         return error
     return WriteTimeout(f"{error.problem}, since {' and '.join(held)}", error.where, error.remedy)
