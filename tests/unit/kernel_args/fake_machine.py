@@ -28,6 +28,8 @@ class FakeMachine:
         self.reading = {"sh", *reading}
         self.read_only: set[str] = set()
         self.shell = "sh"
+        # The mode that a file was written with, None for the one of its predecessor.
+        self.modes: dict[str, int | None] = {}
         self.done: list[str] = []
 
     def read(self, path: str) -> str | None:
@@ -40,10 +42,11 @@ class FakeMachine:
         expression = re.compile(re.escape(pattern).replace(r"\*", "[^/]*"))
         return sorted(path for path in self._paths() if expression.fullmatch(path))
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
         if path in self.read_only:
             raise NodeError("cannot be written: Read-only file system", path)
         self.files[path] = text
+        self.modes[path] = mode
         self.done.append(f"write {path}")
 
     def remove(self, path: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..absence import is_absent
 from ..errors import NodeError, RefusedError
-from ..files import replace_file, sync_directory
+from ..files import remove_file, replace_file
 from ..paths import COMMAND_DIRECTORIES
 
 _MOST_LINKS = 40
@@ -47,11 +47,11 @@ class Machine(t.Protocol):
     def glob(self, pattern: str) -> list[str]:
         """The paths that match, sorted by their bytes."""
 
-    def write(self, path: str, text: str) -> None:
-        """Put a file there whole or not at all; mode and owner of an older one are kept. Raises NodeError."""
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
+        """Put a file there whole or not at all; mode and owner of an older one are kept, but for a given mode. Raises NodeError."""
 
     def remove(self, path: str) -> None:
-        """Take the file away; none is fine. Raises NodeError."""
+        """Take the file away, from the disk too; none is fine. Raises NodeError."""
 
     def command(self, name: str) -> str | None:
         """The path of a command the node has, or None."""
@@ -67,6 +67,11 @@ class LiveMachine:
         self._runner = runner
         self._root = root.rstrip("/")
         self._directories = directories
+
+    @property
+    def root(self) -> str:
+        """Where the machine's file system is mounted."""
+        return self._root or "/"
 
     def _at(self, path: str) -> str:
         """Where the path is for this process; a link is followed inside the node's file system."""
@@ -115,17 +120,19 @@ class LiveMachine:
             raise _cannot("listed", directory, error) from None
         return [name for name in fnmatch.filter(names, part) if part.startswith(".") or not name.startswith(".")]
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
+        content = text.encode("utf-8", "surrogateescape")
         try:
-            replace_file(self._at(path), text.encode("utf-8", "surrogateescape"))
+            if mode is None:
+                replace_file(self._at(path), content)
+            else:
+                replace_file(self._at(path), content, mode, keep=False)
         except OSError as error:
             raise _cannot("written", path, error) from None
 
     def remove(self, path: str) -> None:
-        place = self._at(path)
         try:
-            os.unlink(place)
-            sync_directory(os.path.dirname(place))
+            remove_file(self._at(path))
         except OSError as error:
             if not _no_such_path(error):
                 raise _cannot("removed", path, error) from None
