@@ -34,11 +34,21 @@ from .flavours import (
     Process,
     detect,
 )
+from .journal import is_later, journal_of, locked, read_journal
 from .processes import Found, find_kubelets
 from .programs import see_that_trusted
 
 _PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
-_SHOWN = ("Id", "LoadState", "ActiveState", "MainPID", "ExecStart", "Environment", "EnvironmentFiles")
+_SHOWN = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "MainPID",
+    "ExecMainStartTimestampMonotonic",
+    "ExecStart",
+    "Environment",
+    "EnvironmentFiles",
+)
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
 # How the files of a flavour write kubelet's --root-dir.
@@ -85,6 +95,8 @@ class Observed:
     # The gates that kubelet lists in its help, with their defaults, where they were asked for.
     offered: dict[str, bool] = field(default_factory=dict)
     record: str | None = None
+    # What an earlier change has left: see `_pending`.
+    pending: dict[str, t.Any] | None = None
 
     def as_dict(self) -> dict[str, t.Any]:
         """For the module's result."""
@@ -123,12 +135,13 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         record=machine.read(request.record) if request.record else None,
     )
     observed.files = _files(machine, flavour, observed)
+    observed.pending = _pending(machine, proc_root, request.record, units.get(unit, {}))
     root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
     observed.kubelet_dir = root_dir.rstrip("/") or flavour.kubelet_dir
     for manager, name in STATE_FILES.items():
         state = machine.read(f"{observed.kubelet_dir}/{name}")
         if state is not None:
-            observed.states[manager] = _policy(state)
+            observed.states[manager] = policy(state)
     if request.offered and program.rpartition("/")[2] == "kubelet" and flavour.name != OPENSHIFT4:
         result = _run(machine, program, "--help")
         observed.offered = {name: default == "true" for name, default in _OFFERED.findall(result.out + result.err)}
@@ -354,8 +367,27 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
     return files
 
 
-def _policy(state: str) -> str:
+def _pending(machine: LiveMachine, proc_root: str, record: str, unit: t.Mapping[str, str]) -> dict[str, t.Any] | None:
+    """What a change has left that was cut off, or whose restart is yet to come. Raises RefusedError where it is going on."""
+    journal = read_journal(machine, journal_of(record)) if record else None
+    if journal is None:
+        return None
+    with locked(machine.root):
+        changes = [{**asdict(change), "now": machine.read(change.path)} for change in journal.changes]
+    started = int(unit.get("ExecMainStartTimestampMonotonic") or "0") / 1e6
+    return {
+        "cut_off": journal.written is None,
+        "restarts": journal.restart,
+        "changes": changes,
+        "states": dict(journal.states),
+        "restart_left": journal.written is not None
+        and not (unit.get("ActiveState") == "active" and is_later(proc_root, started, journal.written)),
+    }
+
+
+def policy(state: str) -> str:
+    """The policy that a state file is of, empty where it does not say."""
     try:
         return str(json.loads(state)["policyName"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
