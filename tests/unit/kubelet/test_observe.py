@@ -10,7 +10,6 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import Process, detect
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.rancher import kubelet_arguments
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
@@ -118,11 +117,6 @@ def test_openshift_4(make_node: Make) -> None:
     assert (found.flavour, found.config_dir, set(found.files)) == ("openshift4", DATA, set(files))
 
 
-def test_secrets_stay_on_the_node() -> None:
-    text = "token: s1\nkubelet-arg:\n- a=1\n\n  # why\n- b=2\nagent-token: s2\n'kubelet-arg+': [c=3]\nother:\n  kubelet-arg: s3\n"
-    assert kubelet_arguments(text) == "\nkubelet-arg:\n- a=1\n\n  # why\n- b=2\n\n'kubelet-arg+': [c=3]\n"
-
-
 @pytest.mark.parametrize("name", ["k3s", "rke2"])
 def test_secrets_of_the_command_line_stay_on_the_node(make_node: Make, name: str) -> None:
     program = f"/usr/local/bin/{name}"
@@ -220,7 +214,7 @@ def test_a_configuration_of_k3s_elsewhere(
     )
     assert found.files == {
         ELSEWHERE: "",
-        f"{ELSEWHERE}.d/10-site.yaml": "\nkubelet-arg: [root-dir=/data/kubelet]\n",
+        f"{ELSEWHERE}.d/10-site.yaml": '{"kubelet-arg": ["root-dir=/data/kubelet"]}\n',
         f"{ELSEWHERE}.d/99-accel-qat.yaml": "# ours\n",
         drop_in: examples.CONFIGURATION,
     }
