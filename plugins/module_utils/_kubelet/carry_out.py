@@ -19,6 +19,7 @@ from .._node.absence import if_there
 from .._node.errors import NodeError, RefusedError
 from .._node.files import sync_directory
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
+from .drop_ins import drop_ins
 from .flavours import Flavour
 from .interruption import Interruptions
 from .journal import Change, Journal, now, read_journal
@@ -197,7 +198,7 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], root: str =
     place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
     inside = place[len(root.rstrip("/")) :]
     try:
-        arguments = _files_to_prove(machine, proof, writes, place, inside)
+        arguments = _files_to_prove(machine, proof, writes, place, root)
         result = machine.run(
             _wrapped(
                 machine,
@@ -233,7 +234,8 @@ def why_it_ended(log: str) -> str:
     return telling
 
 
-def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], place: str, inside: str) -> list[str]:
+def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], place: str, root: str) -> list[str]:
+    inside = place[len(root.rstrip("/")) :]
     after = {write.path: write.after for write in writes}
     arguments = []
     if proof.config:
@@ -243,8 +245,10 @@ def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], p
             arguments.append(f"--config={inside}/config.yaml")
     if proof.config_dir:
         os.mkdir(f"{place}/conf.d")
-        there = [*machine.glob(f"{proof.config_dir}/*.conf"), *machine.glob(f"{proof.config_dir}/*/*.conf")]
-        for path in {*there, *(path for path in after if path.startswith(f"{proof.config_dir}/"))}:
+        for path in {
+            *drop_ins(root, proof.config_dir),
+            *(path for path in after if path.startswith(f"{proof.config_dir}/")),
+        }:
             text = after[path] if path in after else machine.read(path)
             if text is not None:
                 name = path[len(proof.config_dir) + 1 :]
