@@ -102,6 +102,8 @@ class Observed:
     record: str | None = None
     # What an earlier change has left: see `_pending`.
     pending: dict[str, t.Any] | None = None
+    # v1 or v2, as kubelet takes it; empty where that cannot be seen.
+    cgroup: str = ""
 
     def as_dict(self) -> dict[str, t.Any]:
         """For the module's result."""
@@ -142,6 +144,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         config_dir=(request.config_dir or _config_dir(machine, flavour, words, config, started, variables)).rstrip("/"),
         record=machine.read(request.record) if request.record else None,
     )
+    observed.cgroup = _cgroup(machine)
     observed.named = _named(machine, flavour, observed)
     observed.files = _files(machine, flavour, observed)
     observed.pending = _pending(machine, proc_root, request.record, units.get(unit, {}))
@@ -291,14 +294,14 @@ def _see_that_known(
     remedy = "start kubelet, or set config to the file that it is started with (--config)"
     if doubtful:
         raise ConfigurationError(
-            f"kubelet does not run, and its command line cannot be made out: {' and '.join(sorted(doubtful))}",
+            f"no kubelet of the host is seen to run, and its command line cannot be made out: {' and '.join(sorted(doubtful))}",
             unit,
             remedy,
         )
     wrapped = bool(started) and started.rpartition("/")[2] not in flavour.programs
     if flavour.name == KUBEADM and wrapped and not {"config", "config-dir"} & set(_options(words)):
         raise ConfigurationError(
-            f"kubelet does not run, and its unit starts it by {printable(started)}, so that its command line is not known",
+            f"no kubelet of the host is seen to run, and its unit starts it by {printable(started)}, so that its command line is not known",
             unit,
             remedy,
         )
@@ -422,6 +425,13 @@ def _pending(machine: LiveMachine, proc_root: str, record: str, unit: t.Mapping[
         "restart_left": journal.written is not None
         and not (unit.get("ActiveState") == "active" and is_later(proc_root, started, journal.written)),
     }
+
+
+def _cgroup(machine: Machine) -> str:
+    """v2 is where the whole hierarchy is of it, which a mixed one is not (IsCgroup2UnifiedMode of opencontainers/cgroups)."""
+    if machine.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return "v2"
+    return "v1" if machine.glob("/sys/fs/cgroup/*/cgroup.procs") else ""
 
 
 def policy(state: str) -> str:

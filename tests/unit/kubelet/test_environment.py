@@ -133,7 +133,8 @@ def test_a_stopped_kubelet_is_not_guessed_at(make_node: Make, text: str, argv: s
     with pytest.raises(ConfigurationError) as caught:
         look(node)
     assert caught.value.sentence() == (
-        f"kubelet.service: kubelet does not run, and {told}; start kubelet, or set config to the file that it is started with (--config)"
+        f"kubelet.service: no kubelet of the host is seen to run, and {told}; start kubelet, or set config to the "
+        "file that it is started with (--config)"
     )
     assert look(node, config=KUBESPRAY, kubelet="/usr/local/bin/kubelet").config == KUBESPRAY
     node.add_process(77, ["/usr/local/bin/kubelet", f"--config={KUBESPRAY}"])

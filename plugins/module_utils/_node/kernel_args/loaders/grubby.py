@@ -71,7 +71,7 @@ class Grubby:
         first = places[0].line
         wrong = [place for place in places if not satisfied(place.line, request)]
         if not wrong:
-            return Plan(first, first)
+            return Plan(first, first, lines=tuple(LineChange(each.label, each.line, each.line) for each in places))
         command = _command([place.line for place in wrong], [place.line for place in places], request)
         self._see_readable(places)
         return Plan(
