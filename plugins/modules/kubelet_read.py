@@ -96,6 +96,9 @@ observed:
     record:
       description: The record of what was found before the first change.
       type: str
+    cgroup:
+      description: The version of cgroups, V(v1) or V(v2), empty where it cannot be seen.
+      type: str
     pending:
       description:
         - What an earlier change has left, none where nothing is. C(cut_off) where a run has ended in the midst of it, with its C(changes)
@@ -120,6 +123,7 @@ observed:
     offered: {KubeletPodResourcesGet: false}
     record: null
     pending: null
+    cgroup: v2
 failure:
   description: The same as RV(ignore:msg) for machines.
   returned: failure
