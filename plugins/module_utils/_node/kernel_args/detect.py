@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import typing as t
 
 from ..absence import if_there
-from ..errors import RefusedError, cannot_tell
+from ..errors import RefusedError
 from .loaders.entries import GRUB_ENTRIES, grub_reads_entries
 from .loaders.grub import GENERATED, GENERATED_FOR_EFI, Grub, generated_file
 from .loaders.grubby import Grubby
 from .loaders.rpm_ostree import RpmOstree, booted_image_mode
 from .loaders.systemd_boot import BOOT_ROOTS, CMDLINE, SDBOOTUTIL, SystemdBoot
+from .running import look, read_efi_text
 
 if t.TYPE_CHECKING:
     from .machine import Machine
@@ -42,19 +42,10 @@ class Firmware(t.NamedTuple):
 
 
 def read_firmware(sysfs_root: str = "/sys") -> Firmware:
-    """Read it from sysfs: an EFI variable is four bytes of attributes, then, here, UTF-16 text."""
-    directory, variable = os.path.join(sysfs_root, "firmware", "efi"), os.path.join(sysfs_root, LOADER_INFO)
-    try:
-        efi = if_there(lambda: stat.S_ISDIR(os.stat(directory).st_mode), False)
-        loader = if_there(lambda: _bytes(variable), b"")
-    except OSError as error:
-        raise cannot_tell(error) from None
-    return Firmware(efi, loader[4:].decode("utf-16-le", "replace").rstrip("\0"))
-
-
-def _bytes(path: str) -> bytes:
-    with open(path, "rb") as stream:
-        return stream.read()
+    """Read it from sysfs. Raises NodeError when it is there and cannot be read."""
+    path = os.path.join(sysfs_root, "firmware", "efi")
+    efi = look(path, lambda: if_there(lambda: bool(os.stat(path)), False))
+    return Firmware(efi, read_efi_text(sysfs_root, LOADER_INFO))
 
 
 def detect(machine: Machine, firmware: Firmware) -> str | None:

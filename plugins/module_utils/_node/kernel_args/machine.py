@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import fnmatch
+import glob
 import os
 import shutil
 import typing as t
 from dataclasses import dataclass
 
-from ..absence import if_there
+from ..absence import is_absent
 from ..errors import NodeError, RefusedError
 from ..files import remove_file, replace_file
 from ..paths import COMMAND_DIRECTORIES
@@ -87,24 +88,37 @@ class LiveMachine:
             # Bytes that are no UTF-8 must come back as they were when the file is put back.
             with open(self._at(path), encoding="utf-8", errors="surrogateescape", newline="") as stream:
                 return stream.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
+            if _no_such_path(error):
+                return None
             raise _cannot("read", path, error) from None
 
     def exists(self, path: str) -> bool:
         try:
-            return if_there(lambda: os.stat(self._at(path)), None) is not None
-        except NotADirectoryError:
-            return False
+            os.stat(self._at(path))
         except OSError as error:
-            raise _cannot("read", path, error) from None
+            if _no_such_path(error):
+                return False
+            raise _cannot("looked at", path, error) from None
+        return True
 
     def glob(self, pattern: str) -> list[str]:
+        found = [""]
+        for part in pattern.split("/")[1:]:
+            found = [f"{directory}/{name}" for directory in found for name in self._names(directory, part)]
+        return sorted(filter(self.exists, found))
+
+    def _names(self, directory: str, part: str) -> list[str]:
+        """What may stand for this part of a pattern; a name that begins with a dot only where it says so."""
+        if not glob.has_magic(part):
+            return [part]
         try:
-            return sorted(_matching(self._root, "", pattern.split("/")[1:]))
+            names = os.listdir(self._at(directory) or "/")
         except OSError as error:
-            raise _cannot("read", pattern, error) from None
+            if _no_such_path(error):
+                return []
+            raise _cannot("listed", directory, error) from None
+        return [name for name in fnmatch.filter(names, part) if part.startswith(".") or not name.startswith(".")]
 
     def write(self, path: str, text: str, mode: int | None = None) -> None:
         content = text.encode("utf-8", "surrogateescape")
@@ -120,7 +134,8 @@ class LiveMachine:
         try:
             remove_file(self._at(path))
         except OSError as error:
-            raise _cannot("removed", path, error) from None
+            if not _no_such_path(error):
+                raise _cannot("removed", path, error) from None
 
     def command(self, name: str) -> str | None:
         for directory in self._directories:
@@ -156,19 +171,9 @@ def last_lines(result: CommandResult, count: int = 5) -> str:
     return " / ".join(lines[-count:]) or "it said nothing"
 
 
-def _matching(root: str, place: str, pattern: t.Sequence[str]) -> t.Iterator[str]:
-    """What there is of a pattern. Python's own search takes a directory that it cannot read for an empty one."""
-    if not pattern:
-        yield place
-        return
-    try:
-        names: t.Sequence[str] = if_there(lambda: os.listdir(f"{root}{place}/"), ())
-    except NotADirectoryError:
-        return
-    for name in names:
-        is_meant = name == pattern[0] or (fnmatch.fnmatchcase(name, pattern[0]) and not name.startswith("."))
-        if is_meant:
-            yield from _matching(root, f"{place}/{name}", pattern[1:])
+def _no_such_path(error: OSError) -> bool:
+    """Whether there is nothing at the path, be it because a part of it is a file and no directory."""
+    return is_absent(error) or error.errno == errno.ENOTDIR
 
 
 def _cannot(done: str, path: str, error: OSError) -> NodeError:
