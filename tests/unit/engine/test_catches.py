@@ -110,8 +110,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Pods._ask: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
         "Pods._ask: except (OSError, RpcError, ValueError)": _UNSEEN_IS_USED,
         "_names_of_pods: except OSError": "a pod is shown by its uid then, and counts the same",
-        "read_given: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
-        "read_given: except (OSError, ValueError)": _UNSEEN_IS_USED,
+        "_read: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
+        "_read: except (OSError, ValueError)": _UNSEEN_IS_USED,
     },
     f"{NODE}/qatctl.py": {
         "main: except BrokenPipeError": "nobody reads what is printed",
