@@ -92,7 +92,7 @@ class Machine:
         hardware: Hardware | None = None,
         forwards: Sequence[str] = (),
         cold: bool = False,
-        flavour: Flavour = Flavour.PLAIN,
+        flavour: Flavour = image.PLAIN,
     ) -> Machine:
         """Start a new machine and wait until it answers.
 
