@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import typing as t
@@ -227,32 +228,87 @@ def test_survives_that_the_directory_is_made_anew(run: Run) -> None:
 
 
 READ_ONLY = """
-import os, sys, types
+import errno, os, pathlib, sys, types
 from qat_device_plugin import cli, server
 
 async def start(self):
     raise OSError("cannot make a socket")
 
+def unlink(path, missing_ok=False):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
 server.ResourceServer.start = start
+pathlib.Path.unlink = unlink
 os.statvfs = lambda path: types.SimpleNamespace(f_flag=os.ST_RDONLY)
 sys.exit(cli.main())
 """
 
 
 def test_a_directory_that_became_read_only_ends_the_service(run: Run) -> None:
-    """A mount that is read-only is not for every user to make: only the two answers of the kernel to it are played here."""
+    """A mount that is read-only is not for every user to make: only the answers of the kernel to it are played here."""
 
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf(PF)
         bench.kubelet_dir.mkdir()
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as dead:
+            dead.bind(str(bench.kubelet_dir / "accel-qat-cy-1-a.sock"))
         plugin = Plugin(bench.files, bench.kubelet_dir, program=("-c", READ_ONLY))
         bench.plugins.append(plugin)
         await bench.kubelet.until(lambda: plugin.process.poll() is not None)
         assert plugin.process.returncode == 1
+        assert "Traceback" not in plugin.log.read_text()
         assert plugin.log.read_text().splitlines()[-1] == (
             f"qat-device-plugin: {bench.kubelet_dir}: the directory is read-only for this process, as it is when it was made anew "
             "since the start; start the device plugin anew, as systemd does by itself"
         )
+
+    run(scenario)
+
+
+def in_directory(bench: Bench, length: int) -> None:
+    """Let kubelet's directory have a path of so many bytes."""
+    bench.kubelet_dir = bench.files.root / ("k" * (length - len(str(bench.files.root)) - 1))
+    bench.kubelet = FakeKubelet(bench.kubelet_dir)
+    assert len(str(bench.kubelet_dir)) == length
+
+
+@pytest.mark.parametrize("registration", ["socket", "watcher"])
+@pytest.mark.parametrize("services", ["asym;sym", "asym;dc;sym"])
+def test_registers_below_a_path_that_other_plugins_bear(run: Run, services: str, registration: str) -> None:
+    """One of 80 bytes: kubelet.sock and qat.intel.com-cy.sock fit."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF, services=services, vfs=4)
+        resource = {"asym;sym": CY}.get(services, "qat.intel.com/sym-asym-dc")
+        registry = bench.kubelet_dir.parent / "plugins_registry"
+        if registration == "socket":
+            in_directory(bench, 80)
+            await bench.kubelet.start()
+        else:
+            registry = bench.files.root / ("r" * (80 - len(str(bench.files.root)) - 18)) / "plugins_registry"
+            registry.mkdir(parents=True)
+            bench.kubelet_dir = registry.parent / "k"
+        watcher = asyncio.ensure_future(bench.kubelet.watch_registry(registry))
+        bench.start(f"--registration={registration}")
+        await bench.ready(resource, 4)
+        assert len(str(bench.kubelet.endpoints[resource].path)) <= 107
+        watcher.cancel()
+
+    run(scenario)
+
+
+def test_a_path_that_is_too_long_is_told(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        in_directory(bench, 100)
+        bench.kubelet_dir.mkdir()
+        plugin = bench.start()
+        await bench.kubelet.until(lambda: "107 at most" in plugin.log.read_text())
+        log = plugin.log.read_text()
+        assert f"the path of the socket is too long: {bench.kubelet_dir}/accel-qat-" in log
+        assert "has 122 bytes" in log
+        assert "writable" not in log
+        assert all(line.startswith(("info: ", "warning: ")) for line in log.splitlines())
 
     run(scenario)
 

@@ -77,7 +77,8 @@ def build(python: str) -> bytes:
     """The qatctl file: a Python zip application with the engine inside. The same sources give the same bytes."""
     engine = os.path.join(_COLLECTION, "plugins", "module_utils", "_node")
     packed = io.BytesIO()
-    packed.write(b"#!" + python.encode() + b"\n")
+    # Root runs it: nothing of the caller's PYTHON... variables or ~/.local comes into it.
+    packed.write(b"#!" + python.encode() + b" -I\n")
     with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(_sources(engine)):
             with open(os.path.join(engine, path), "rb") as stream:

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._node.apply import ApplyError, Outcome, Planner, converge, rehearse
+from ._node.apply import ApplyError, Outcome, Planner, converge, rehearse, with_what_stands
 from ._node.errors import NodeError
 from ._node.kernel import LiveKernel
 from ._node.kernel_args.machine import CommandResult, Runner
@@ -20,6 +20,7 @@ from ._node.picture import Node
 from ._node.plan import Plan
 from ._node.pods import Pods
 from ._node.read import read_node
+from ._node.step import Step
 
 ROOTS: dict[str, dict[str, t.Any]] = {
     "sysfs_root": {"type": "path", "default": "/sys"},
@@ -89,13 +90,16 @@ class NodeModule:
         sysfs_root, proc_root, dev_root, kubelet_root = (module.params[name] for name in ROOTS)
         pods = Pods([kubelet_root] if kubelet_root else KUBELET_ROOTS)
         self.kernel = LiveKernel(sysfs_root, proc_root, dev_root, pods)
+        self.done: t.Sequence[Step] = ()
+        """What was written, and stays also where something fails afterwards."""
 
     def run(self, work: t.Callable[[NodeModule], dict[str, t.Any]]) -> t.NoReturn:
         """Ends the module with what `work` returns, or with the one sentence of the NodeError that it raises."""
         try:
             result = work(self)
         except NodeError as error:
-            changed = isinstance(error, ApplyError) and bool(error.done)
+            error = with_what_stands(error, self.done)
+            changed = isinstance(error, ApplyError) and error.has_changed
             self._module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=changed)
         finally:
             self.kernel.close()
@@ -106,12 +110,16 @@ class NodeModule:
         return read_node(self.kernel, others)
 
     def converge(
-        self, planner: Planner, others: t.Iterable[str] = (), then: t.Callable[[], None] = lambda: None
+        self,
+        planner: Planner,
+        others: t.Iterable[str] = (),
+        then: t.Callable[[], None] = lambda: None,
+        at_end: t.Callable[[Outcome], None] = lambda _outcome: None,
     ) -> Outcome:
         """The node as the planner wants it; in check mode, what that would take.
 
-        `then` is what else has to be done before anybody else may change the devices. It is done where single VFs failed, too: the
-        others are as wanted, and what keeps them so, as udev does, has to know what that is.
+        `then` and `at_end` are what else has to be done before anybody else may change the devices. `then` is done where single VFs
+        failed, too: the others are as wanted, and what keeps them so, as udev does, has to know what that is.
         """
         others = tuple(others)
         self._warn_where_pods_are_unknown()
@@ -122,9 +130,11 @@ class NodeModule:
                     outcome = converge(self.kernel, lambda: self.read(others), planner, seconds, self._remember)
                 except ApplyError as error:
                     if error.only_vfs:
-                        then()
+                        _also(then, error)
                     raise
+                self.done = outcome.steps
                 then()
+                at_end(outcome)
                 return outcome
         node = self.read(others)
         plan = planner(node)
@@ -142,6 +152,14 @@ class NodeModule:
 
     def _remember(self, plan: Plan, node: Node) -> None:
         remember(self._module.params["record"], plan, node)
+
+
+def _also(then: t.Callable[[], None], error: ApplyError) -> None:
+    """Do it in spite of the error, which tells where that fails too."""
+    try:
+        then()
+    except NodeError as another:
+        error.remedy = "; ".join(filter(None, (error.remedy, another.sentence())))
 
 
 def changes(plan: Plan) -> dict[str, t.Any]:

@@ -46,10 +46,13 @@ options:
         description:
           - V(present) is a file with O(files[].content), V(link) a symbolic link to O(files[].target), and V(directory) a directory,
             or a link to one.
-          - V(absent) removes whatever is there, a directory with all that is in it.
+          - V(absent) removes whatever is there, a directory with all that is in it. A directory right below the root, a mount point
+            and whatever has one in it are refused.
+          - V(absent_if_empty) removes a directory in which nothing is, or nothing but what goes by an entry before it. Whatever else
+            is there stays.
           - A file replaces a link, and a link replaces a file.
         type: str
-        choices: [present, link, directory, absent]
+        choices: [present, link, directory, absent, absent_if_empty]
         default: present
       content:
         description: What stands in the file. Only with V(present), and needed there.

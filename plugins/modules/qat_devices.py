@@ -294,9 +294,9 @@ from ansible_collections.accel.qat.plugins.module_utils._node.apply import Apply
 from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import json_bytes, replace_file
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import read_record
+from ansible_collections.accel.qat.plugins.module_utils._node.ownership import plan_for
 from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan, module_options, plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan, module_options
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of, unused_rules
 from ansible_collections.accel.qat.plugins.module_utils._node.usage import without_pods
@@ -311,6 +311,7 @@ class StoredConfiguration:
         self._path = path
         self._content = json_bytes(configuration)
         self._before = _content_of(path) if path else self._content
+        self._is_written = False
 
     @property
     def differs(self) -> bool:
@@ -325,10 +326,11 @@ class StoredConfiguration:
             replace_file(self._path, self._content)
         except OSError as error:
             raise _cannot("written", self._path, error) from None
+        self._is_written = True
 
     def outlook(self) -> str:
         """What to add to the remedy where a part of the rules is in force and the file has the former ones."""
-        if not self.differs or not self._before:
+        if not self.differs or self._is_written or not self._before:
             return ""
         return f"; {self._path} still has the former rules, to which the node returns at the next reset of a PF or boot"
 
@@ -384,14 +386,13 @@ def main() -> None:
         stored = StoredConfiguration(module.params["configuration_file"], configuration)
 
         def plan(node: Node) -> Plan:
-            given = read_record(module.params["record"]).given
             assumed = replace(without_pods(node, drained), iommu=node.iommu or assume_iommu)
-            return plan_node(targets_of(rules, node), assumed, given)
+            return plan_for(targets_of(rules, node), assumed, module.params["record"])
 
         try:
             outcome = run.converge(plan, then=stored.write)
-        except ApplyError as error:
-            if error.done and not error.only_vfs:
+        except NodeError as error:
+            if run.done or (isinstance(error, ApplyError) and error.done):
                 error.remedy += stored.outlook()
             raise
         made = changes(outcome.plan)

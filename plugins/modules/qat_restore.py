@@ -76,12 +76,15 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._module import CHANGES, ROOTS, NodeModule, changes
+from ansible_collections.accel.qat.plugins.module_utils._node.apply import Outcome
 from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.ownership import (
     plan_restoration,
     read_record,
     remove_record,
 )
+from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
+from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import WHEN_IN_USE
 
 
@@ -98,12 +101,21 @@ def main() -> None:
 
     def work(run: NodeModule) -> dict[str, t.Any]:
         record = module.params["record"]
-        found = read_record(record)
-        outcome = run.converge(lambda node: plan_restoration(found, node, module.params["when_in_use"]))
-        if not module.check_mode and not outcome.skipped:
-            remove_record(record)
+        was_recorded = False
+
+        def plan(node: Node) -> Plan:
+            nonlocal was_recorded
+            found = read_record(record)  # under the lock: who had it may have recorded more
+            was_recorded = bool(found.targets)
+            return plan_restoration(found, node, module.params["when_in_use"])
+
+        def forget(outcome: Outcome) -> None:
+            if not outcome.skipped:
+                remove_record(record)
+
+        outcome = run.converge(plan, at_end=forget)
         result = changes(outcome.plan)
-        result["changed"] = result["changed"] or (bool(found.targets) and not outcome.skipped)  # the record goes too
+        result["changed"] = result["changed"] or (was_recorded and not outcome.skipped)  # the record goes too
         return {**result, "accel_qat": describe(outcome.after)}
 
     NodeModule(module).run(work)

@@ -108,8 +108,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._module import CHANGES, ROOTS, NodeModule, changes
 from ansible_collections.accel.qat.plugins.module_utils._node.addressed import vf_targets
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import read_record
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.ownership import plan_for
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import WHEN_IN_USE
 
 
@@ -132,9 +131,7 @@ def main() -> None:
 
     def work(run: NodeModule) -> dict[str, t.Any]:
         wishes = vf_targets(module.params["devices"], module.params["when_in_use"])
-        outcome = run.converge(
-            lambda node: plan_node(wishes.on(node), node, read_record(module.params["record"]).given), wishes.addresses
-        )
+        outcome = run.converge(lambda node: plan_for(wishes.on(node), node, module.params["record"]), wishes.addresses)
         vfs = {address: _vfs(outcome.after.functions[address]) for address in wishes.addresses}
         return {**changes(outcome.plan), "vfs": vfs}
 

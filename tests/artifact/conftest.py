@@ -7,13 +7,13 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, VENV
+from ansible_collections.accel.qat.tools.checks.archive import build_archive
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, VENV, Shell
 
 
 class Installed:
@@ -39,10 +39,9 @@ class Installed:
 
 @pytest.fixture(scope="session", name="archive")
 def _archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archive, built from the checkout as a user would."""
+    """The archive, built as `make build` does."""
     output = tmp_path_factory.mktemp("archive")
-    command: Sequence[str | Path] = [VENV / "bin/ansible-galaxy", "collection", "build", "--output-path", output]
-    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True)
+    build_archive(Shell(), output)
     version = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"]
     return output / f"accel-qat-{version}.tar.gz"
 

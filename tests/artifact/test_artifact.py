@@ -7,10 +7,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
+from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+from ansible_collections.accel.qat.tools.checks.archive import build_archive
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, Shell
 
 from .conftest import Installed
 
@@ -28,7 +31,7 @@ MADE_BY_THE_BUILD = {"FILES.json", "MANIFEST.json"}
 
 def known_to_git() -> set[str]:
     listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "ls-files", "-z", "--cached"],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -45,6 +48,8 @@ def test_the_archive_holds_all_that_users_need(names: set[str]) -> None:
     def is_shipped(name: str) -> bool:
         if name.startswith(LEFT_OUT) and name != SHIPPED_ALL_THE_SAME:
             return False
+        if any(part.startswith(".") for part in name.split("/")):
+            return False
         return name.split("/", maxsplit=1)[0] in SHIPPED and (CHECKOUT / name).exists()
 
     assert {name for name in known_to_git() if is_shipped(name)} <= names
@@ -52,6 +57,26 @@ def test_the_archive_holds_all_that_users_need(names: set[str]) -> None:
 
 def test_the_archive_holds_nothing_that_git_does_not_know(names: set[str]) -> None:
     assert names - MADE_BY_THE_BUILD <= known_to_git()
+
+
+def test_what_somebody_keeps_in_the_checkout_stays_there(tmp_path: Path) -> None:
+    """Such as an inventory with its secrets, in a directory that git has not, or beside files that it has."""
+    clone, output = tmp_path / "clone", tmp_path / "output"
+    subprocess.run(["git", "clone", "--quiet", CHECKOUT, clone], check=True)
+    secrets = [
+        ".env",
+        "my-nodes/.vault_pass",
+        "my-nodes/group_vars/qat_nodes.yml",
+        "examples/host_vars/mine.yml",
+        "roles/node/key",
+    ]
+    for name in secrets:
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text("secret\n")
+    build_archive(Shell(), output, clone)
+    (archive,) = output.iterdir()
+    with tarfile.open(archive) as tar:
+        assert not {member.name for member in tar} & {*secrets, "my-nodes"}
 
 
 def test_every_module_has_documentation(installed: Installed) -> None:

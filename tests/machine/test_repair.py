@@ -61,6 +61,18 @@ def test_vfs_that_a_reset_has_made_anew_get_their_driver(node: Node) -> None:
     assert node.state() == before
 
 
+GENERATION = "/sys/module/intel_qat/parameters/generation"
+
+
+@pytest.mark.parametrize("generation", ["6.1", "6.12", "6.16"])
+def test_a_reset_is_repaired_whether_or_not_the_kernel_makes_the_vfs_anew(node: Node, generation: str) -> None:
+    before, was = node.state(), node.run(f"cat {GENERATION}").strip()
+    node.run(f"echo {generation} > {GENERATION}")
+    assert reset_and_repaired(node) == 1
+    node.run(f"echo {was} > {GENERATION}")
+    assert node.state() == before
+
+
 def test_a_repair_that_fails_says_why_and_is_not_tried_for_ever(node: Node) -> None:
     before = node.state()
     node.fault(PF, "refuse_vfio", "0x1")

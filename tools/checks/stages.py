@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import environments, interpreters
+from .archive import build_archive
 from .sanity import sanity
 from .shell import BUILD, CHECKOUT, COLLECTION, Shell, command
 
@@ -78,7 +79,7 @@ def unit(shell: Shell) -> None:
 
 def build(shell: Shell) -> None:
     """Build the collection, install it into an empty path, and use it from there."""
-    shell.run("ansible-galaxy", "collection", "build", "--force", "--output-path", CHECKOUT / "dist")
+    build_archive(shell, CHECKOUT / "dist")
     shell.run("pytest", "tests/artifact")
 
 

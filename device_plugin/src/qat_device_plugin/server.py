@@ -23,7 +23,7 @@ from .messages import DEVICE_PLUGIN_SERVICE, HEALTHY, PLUGIN_REGISTRATION_SERVIC
 from .messages import pluginregistration as registry
 from .messages import v1beta1 as api
 from .preference import prefer
-from .sockets import Identity, fresh_name, identity, remove_own
+from .sockets import Identity, fresh_name, hidden_path, identity, refuse_long, remove_own, room_in, why_no_socket
 from .statistics import Statistics
 from .waiting import Latest
 
@@ -82,7 +82,7 @@ class ResourceServer:
         changed: t.Callable[[], None],
     ) -> None:
         self.resource = resource
-        self.path = directory / fresh_name(resource)
+        self.path = directory / fresh_name(resource, room_in(directory))
         self.streams = 0
         self.streams_opened = 0
         self.notified: tuple[bool, str] | None = None
@@ -97,12 +97,13 @@ class ResourceServer:
 
     async def start(self) -> None:
         """Serve. The socket gets its name when all is ready, so whoever sees it can use it; raises OSError."""
+        refuse_long(self.path)
         # gRPC removes at its end whatever has the name that it made: it gets one that nobody else has.
-        hidden = self.path.with_name("." + self.path.name)
+        hidden = hidden_path(self.path)
         try:
             self._server.add_insecure_port(f"unix:{hidden}")
         except RuntimeError:
-            raise OSError(f"cannot make a socket in {self.path.parent}: is the directory writable?") from None
+            raise why_no_socket(hidden) from None
         await self._server.start()
         hidden.chmod(0o600)
         hidden.rename(self.path)
@@ -120,7 +121,7 @@ class ResourceServer:
 
     def socket_stands(self) -> bool:
         """Whether the socket still has its name: a kubelet that starts removes it."""
-        return self._own is not None and self._own.is_file_of(identity(self.path))
+        return self._own is not None and self._own.is_file_of(identity(self.path, unseen=self._own))
 
     def _device_plugin(self) -> grpc.GenericRpcHandler:
         methods = {

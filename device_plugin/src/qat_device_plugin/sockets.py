@@ -4,15 +4,25 @@
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import fcntl
+import logging
 import os
 import socket
 import stat
 import typing as t
 from pathlib import Path
 
+from ._node.absence import is_absent
+
+log = logging.getLogger(__name__)
+
 PREFIX = "accel-qat-"
+
+LONGEST_PATH = 107
+"""Bytes of the path in a socket's address (unix(7), with the NUL byte at its end), for kubelet's side too."""
+
+_TOKEN_LETTERS = 6
 
 
 class Identity(t.NamedTuple):
@@ -30,49 +40,93 @@ class Identity(t.NamedTuple):
         return other is not None and (self.device, self.inode) == (other.device, other.inode)
 
 
-def identity(path: Path) -> Identity | None:
-    """The identity of the file, or None where there is none."""
+def identity(path: Path, unseen: Identity | None = None) -> Identity | None:
+    """The identity of the file, or None where there is none; `unseen` where that cannot be told."""
     try:
         status = path.stat()
-    except OSError:
-        return None
+    except OSError as error:
+        return None if is_absent(error) else unseen
     return Identity(status.st_dev, status.st_ino, status.st_ctime_ns)
 
 
-def fresh_name(resource: str) -> str:
-    """A file name for a resource's socket that no other start has used."""
-    return f"{PREFIX}{resource.rpartition('/')[2]}-{os.getpid()}-{os.urandom(3).hex()}.sock"
+def fresh_name(resource: str, room: int = 255) -> str:
+    """A file name for a resource's socket that no other start has used. It shows the resource if `room` has the bytes for that."""
+    token = base64.b32encode(os.urandom(5)).decode().lower()[:_TOKEN_LETTERS]
+    name = f"{PREFIX}{resource.rpartition('/')[2]}-{token}.sock"
+    return name if len(name) <= room else f"{PREFIX}{token}.sock"
+
+
+def room_in(directory: Path) -> int:
+    """How many bytes the name of a socket in this directory may have."""
+    return LONGEST_PATH - len(os.fsencode(directory)) - 1
+
+
+def hidden_path(path: Path) -> Path:
+    """Where the socket is until it may be used. It is never longer than the path that it gets then."""
+    return path.with_name(f".{PREFIX}{path.stem[-_TOKEN_LETTERS:]}")
+
+
+def why_no_socket(path: Path) -> OSError:
+    """What the kernel says against a socket at this path, where a library does not pass that on."""
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.bind(str(path))
+    except OSError as error:
+        return OSError(f"cannot make a socket in {path.parent}: {error.strerror or error}")
+    _remove(path)
+    return OSError(f"cannot make a socket in {path.parent}")
+
+
+def refuse_long(path: Path) -> None:
+    """Raises OSError where a socket cannot have this path."""
+    length = len(os.fsencode(path))
+    if length > LONGEST_PATH:
+        raise OSError(f"the path of the socket is too long: {path} has {length} bytes, {LONGEST_PATH} at most")
 
 
 def remove_own(path: Path, own: Identity | None) -> None:
     """Remove the file unless it is no longer the one that we made."""
     if own is not None and own.is_file_of(identity(path)):
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+        _remove(path)
 
 
 def remove_dead(directory: Path) -> list[str]:
-    """Remove the sockets of this program that nobody listens on, as a crash leaves them; returns their names."""
-    removed = []
-    with contextlib.suppress(FileNotFoundError):
-        for path in sorted(directory.glob(PREFIX + "*.sock")):
-            if _is_dead(path):
-                path.unlink(missing_ok=True)
-                removed.append(path.name)
-    return removed
+    """Remove the sockets of this program that nobody listens on, as a crash leaves them; returns their names.
+
+    What cannot be removed is left, and told: it harms nobody.
+    """
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        return []
+    ours = (directory / name for name in names if name.startswith(PREFIX) and name.endswith(".sock"))
+    return [path.name for path in ours if _is_dead(path) and _remove(path)]
+
+
+def _remove(path: Path) -> bool:
+    """Whether it is gone by us. Nothing that is in the way of tidying up is in the way of the service."""
+    try:
+        path.unlink()
+    except OSError as error:
+        if not is_absent(error):
+            fields = {"path": path, "problem": error.strerror or str(error)}
+            log.warning("a socket cannot be removed", extra={"fields": fields})
+        return False
+    return True
 
 
 def _is_dead(path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+    """Whether surely nobody listens on it."""
+    try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             return False
-        probe.setblocking(False)
-        try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
             probe.connect(str(path))
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
     return False
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from .._node.errors import NodeError, RefusedError
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
 from .flavours import Flavour
+from .programs import see_that_trusted
 
 # kubelet says this right after it has taken its whole configuration as valid, before it touches anything of the node: --lock-file
 # is missing (cmd/kubelet/app/server.go, run(); the same from 1.10 to 1.36).
@@ -34,6 +35,8 @@ _STEADY = 10.0
 _LOG_LINES = 200
 # Of kubelet's log, the lines that tell why it ended.
 _TELLING = re.compile(r"^(?:\S+ \S+: )?[FE]\d{4} [\d:.]+\s+\d+ \S+\] (.*)|^(?:Error|error): ?(.*)")
+# From 1.32 on it panics on a gate; what is wrong with that stands behind the last "error: ", and a stack follows.
+_PANIC = re.compile(r"^(?:\S+ \S+: )?panic: (?:.*\berror: )?(.*?)(?: \[recovered.*\])?$")
 _ERROR = re.compile(r' err="(.*?)"(?: \w+=|$)')
 
 
@@ -126,6 +129,7 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], root: str =
 
     False where this kubelet cannot be asked.
     """
+    see_that_trusted(root, proof.program)
     place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
     inside = place[len(root.rstrip("/")) :]
     try:
@@ -154,6 +158,9 @@ def why_it_ended(log: str) -> str:
     """The line of kubelet's log that tells why it ended, empty where none does."""
     telling = ""
     for line in log.splitlines():
+        panic = _PANIC.match(line.strip())
+        if panic:
+            telling = panic.group(1)
         match = _TELLING.match(line.strip())
         if match:
             said = (match.group(1) or match.group(2) or "").strip()

@@ -13,6 +13,8 @@ from .._node.paths import DEVICE_PLUGINS, KUBELET_ROOT, MICROK8S_KUBELET_ROOT
 
 KUBEADM, K3S, RKE2, MICROK8S = "kubeadm", "k3s", "rke2", "microk8s"
 OPENSHIFT3, OPENSHIFT4 = "openshift3", "openshift4"
+# Both are configured alike.
+RANCHERS = (K3S, RKE2)
 
 # The files of our own. Read after what others number from 00 to 98.
 DROP_IN_NAME = "99-accel-qat.conf"
@@ -125,11 +127,12 @@ class MissingError(ConfigurationError):
 
 
 class Process(t.NamedTuple):
-    """A process that is, or may contain, a kubelet."""
+    """A process of the host that is, or may contain, a kubelet."""
 
     pid: int
     program: str
     words: tuple[str, ...]
+    parent: int = 0
 
 
 def belongs_to(process: Process) -> str:

@@ -6,21 +6,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import typing as t
 from dataclasses import asdict, dataclass, field
 
-from .._node.errors import ConfigurationError, NodeError
-from .._node.kernel_args.machine import Machine, last_lines
+from .._node.errors import ConfigurationError, NodeError, RefusedError
+from .._node.kernel_args.machine import CommandResult, LiveMachine, Machine, last_lines
+from . import rancher
 from .fields import CPU, MEMORY
 from .flavours import (
     ARGUMENTS_NAME,
     AUTO,
     BY_NAME,
     FLAVOURS,
-    K3S,
     KUBEADM,
     MICROK8S,
     MICROK8S_SNAP,
@@ -28,30 +27,21 @@ from .flavours import (
     OPENSHIFT3,
     OPENSHIFT4,
     RANCHER_DROP_INS,
+    RANCHERS,
     RKE2,
     Flavour,
     MissingError,
     Process,
-    arguments_dir,
     detect,
 )
+from .processes import Found, find_kubelets
+from .programs import see_that_trusted
+from .small_yaml import NotUnderstoodError, read_mapping
 
 _PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
-_SHOWN = ("Id", "LoadState", "ActiveState", "ExecStart", "Environment", "EnvironmentFiles")
+_SHOWN = ("Id", "LoadState", "ActiveState", "MainPID", "ExecStart", "Environment", "EnvironmentFiles")
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
-_DATA_DIR = re.compile(r"^[\"']?data-dir[\"']?\s*:\s*[\"']?([^\s\"'#]+)", re.M)
-_ARGUMENTS = re.compile(r"^(kubelet-arg\+?)\s*:")
-_REPLACES = re.compile(r"^[\"']?kubelet-arg[\"']?\s*:", re.M)
-_COMMENT = re.compile(r"(^|\s)#.*", re.M)
-# How the files of a flavour write kubelet's --root-dir.
-_RANCHER_ROOT_DIR = re.compile(r"(?:^\s*-|[\[,:])\s*[\"']?(?:--)?root-dir=([^\s\"',\]]+)", re.M)
-_ROOT_DIR = {
-    K3S: _RANCHER_ROOT_DIR,
-    RKE2: _RANCHER_ROOT_DIR,
-    MICROK8S: re.compile(r"^\s*--root-dir[= ][\"']?([^\s\"']+)", re.M),
-    OPENSHIFT3: re.compile(r"^\s+[\"']?root-dir[\"']?\s*:\s*\[?\s*(?:-\s*)?[\"']?([^\s\"'\],]+)", re.M),
-}
 
 
 @dataclass
@@ -84,6 +74,8 @@ class Observed:
     config: str = ""
     config_dir: str = ""
     kubelet_dir: str = ""
+    # The configuration files, in their order, that kubelet is given by its arguments where these are what is written.
+    named: list[str] = field(default_factory=list)
     # Every configuration file there is, by its path.
     files: dict[str, str] = field(default_factory=dict)
     # The policy in the state file of each resource manager that has one.
@@ -100,20 +92,20 @@ class Observed:
 STATE_FILES = {CPU: "cpu_manager_state", MEMORY: "memory_manager_state"}
 
 
-def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
+def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     """Take the picture. Raises ConfigurationError where there is no kubelet, or no telling which."""
-    processes = read_processes(proc_root)
-    flavour = BY_NAME[request.flavour] if request.flavour != AUTO else _detected(machine, processes, request)
+    found = find_kubelets(proc_root, machine.root, _PROGRAMS)
+    flavour = BY_NAME[request.flavour] if request.flavour != AUTO else _detected(machine, found.trusted, request)
     units = _units(machine, flavour, request.service)
     unit = _chosen(units, flavour, request.service)
-    process = _kubelet_of(flavour, processes)
+    process = _kubelet_of(flavour, found, int(units.get(unit, {}).get("MainPID", "0")))
     variables = _variables(machine, units.get(unit, {}))
     started = _started_words(units.get(unit, {}), variables)
     words = list(process.words) if process else started
-    program = _program(machine, flavour, process, words, request.kubelet)
-    if flavour.name in (K3S, RKE2) and not (process and process.program.rpartition("/")[2] == "kubelet"):
-        words = _without_secrets(words)
-    unit_arguments = _kubelet_arguments(started) if flavour.name in (K3S, RKE2) else []
+    program = _program(machine, flavour, process, _started_program(units.get(unit, {})), request.kubelet)
+    if flavour.name in RANCHERS and not (process and process.program.rpartition("/")[2] == "kubelet"):
+        words = rancher.without_secrets(words)
+    unit_arguments = rancher.arguments_given(started) if flavour.name in RANCHERS else []
     options = _options([*words, *(f"--{text}" for text in unit_arguments)])
     config = request.config or _config(flavour, options, started, variables)
     observed = Observed(
@@ -128,6 +120,7 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         config_dir=(request.config_dir or _config_dir(machine, flavour, words, config, started, variables)).rstrip("/"),
         record=machine.read(request.record) if request.record else None,
     )
+    observed.named = _named(machine, flavour, observed)
     observed.files = _files(machine, flavour, observed)
     root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
     observed.kubelet_dir = root_dir.rstrip("/") or flavour.kubelet_dir
@@ -136,37 +129,9 @@ def observe(machine: Machine, proc_root: str, request: Request) -> Observed:
         if state is not None:
             observed.states[manager] = _policy(state)
     if request.offered and program.rpartition("/")[2] == "kubelet" and flavour.name != OPENSHIFT4:
-        result = machine.run([program, "--help"])
+        result = _run(machine, program, "--help")
         observed.offered = {name: default == "true" for name, default in _OFFERED.findall(result.out + result.err)}
     return observed
-
-
-def read_processes(proc_root: str) -> list[Process]:
-    """The processes that are, or may contain, a kubelet."""
-    found = []
-    for entry in sorted(os.listdir(proc_root)) if os.path.isdir(proc_root) else []:
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"{proc_root}/{entry}/cmdline", encoding="utf-8", errors="replace") as stream:
-                words = tuple(stream.read().rstrip("\0").split("\0"))
-        except OSError:
-            continue
-        program = _program_of(f"{proc_root}/{entry}/exe", words)
-        # K3s writes its own name and command into one word.
-        if program.rpartition("/")[2] in _PROGRAMS:
-            found.append(Process(int(entry), program, words))
-    return found
-
-
-def _program_of(link: str, words: tuple[str, ...]) -> str:
-    called = (words[0].split() or [""])[0]
-    if called.rpartition("/")[2] in _PROGRAMS and called.startswith("/"):
-        return called
-    try:
-        return os.readlink(link).replace(" (deleted)", "")
-    except OSError:
-        return called
 
 
 def _detected(machine: Machine, processes: t.Sequence[Process], request: Request) -> Flavour:
@@ -175,30 +140,51 @@ def _detected(machine: Machine, processes: t.Sequence[Process], request: Request
     return BY_NAME[detect(marked, processes, programs)]
 
 
-def _kubelet_of(flavour: Flavour, processes: t.Sequence[Process]) -> Process | None:
-    """The process with kubelet's command line: its own one, also below RKE2, else the one that contains it."""
-    kubelets = [process for process in processes if process.program.rpartition("/")[2] == "kubelet"]
-    contain = [process for process in processes if process.program.rpartition("/")[2] in flavour.programs]
-    return (kubelets if flavour.name in (KUBEADM, RKE2, OPENSHIFT4) and kubelets else contain or [None])[0]  # type: ignore[list-item]
+def _kubelet_of(flavour: Flavour, found: Found, main: int) -> Process | None:
+    """The process with kubelet's command line: its own one, also below RKE2, else the one that contains it.
+
+    That of the unit comes first: its main process, or one that this has started.
+    """
+    for process, fault in found.others:
+        if main and main in (process.pid, process.parent):
+            raise RefusedError(
+                f"{fault.problem}, so that the kubelet {process.program} that runs is not believed"
+                if fault.problem
+                else f"{process.program} runs and is not there any more",
+                fault.place,
+                fault.remedy or "install it again, or stop kubelet",
+            )
+    kubelets = [process for process in found.trusted if process.program.rpartition("/")[2] == "kubelet"]
+    contain = [process for process in found.trusted if process.program.rpartition("/")[2] in flavour.programs]
+    candidates = kubelets if flavour.name in (KUBEADM, RKE2, OPENSHIFT4) and kubelets else contain
+    ranked = sorted(
+        candidates, key=lambda process: (not main or main not in (process.pid, process.parent), process.pid)
+    )
+    return next(iter(ranked), None)
 
 
-def _program(machine: Machine, flavour: Flavour, process: Process | None, words: t.Sequence[str], given: str) -> str:
+def _program(machine: Machine, flavour: Flavour, process: Process | None, started: str, given: str) -> str:
+    """The program that is asked, and that a restart would start."""
     if given:
         if not machine.exists(given):
             raise ConfigurationError(f"there is no {given}", "kubelet", "name the kubelet program of this node")
         return given
     if process is not None:
-        return process.program
-    if words:
-        return words[0]
-    for name in flavour.programs:
-        path = machine.command(name)
-        if path is not None:
-            return path
-    return ""
+        same = started.rpartition("/")[2] == process.program.rpartition("/")[2]
+        return started if same else process.program
+    if started:
+        return started
+    found = (machine.command(name) for name in flavour.programs)
+    return next((path for path in found if path is not None), "")
 
 
-def _version(machine: Machine, flavour: Flavour, program: str) -> str:
+def _run(machine: LiveMachine, program: str, *words: str) -> CommandResult:
+    """Run a kubelet, or what contains one. Raises RefusedError where others could have put it there."""
+    see_that_trusted(machine.root, program)
+    return machine.run([program, *words])
+
+
+def _version(machine: LiveMachine, flavour: Flavour, program: str) -> str:
     if flavour.name == MICROK8S:
         snap = re.search(r"^version:\s*(\S+)", machine.read(MICROK8S_SNAP) or "", re.M)
         said = snap.group(1).strip("'\"") if snap else ""
@@ -211,7 +197,7 @@ def _version(machine: Machine, flavour: Flavour, program: str) -> str:
         )
     else:
         kubelet = program.rpartition("/")[2] == "kubelet"
-        result = machine.run([program, *(("--version",) if kubelet else flavour.asks)])
+        result = _run(machine, program, *(("--version",) if kubelet else flavour.asks))
         if result.code != 0:
             raise NodeError(f"does not tell its version: {last_lines(result)}", program, "set kubelet_version")
         said, source = f"{result.out} {result.err}", program
@@ -256,6 +242,12 @@ def _variables(machine: Machine, unit: t.Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
+def _started_program(unit: t.Mapping[str, str]) -> str:
+    """The program that systemd would start, empty where it does not say."""
+    match = re.search(r"\bpath=(/.*?) ; ", unit.get("ExecStart", ""))
+    return match.group(1) if match else ""
+
+
 def _started_words(unit: t.Mapping[str, str], variables: t.Mapping[str, str]) -> list[str]:
     """The command line that systemd would start the unit with."""
     match = re.search(r"argv\[\]=(.*?) ; ", unit.get("ExecStart", ""))
@@ -269,26 +261,6 @@ def _started_words(unit: t.Mapping[str, str], variables: t.Mapping[str, str]) ->
         else:
             words.append(re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), ""), word))
     return words
-
-
-def _without_secrets(words: t.Sequence[str]) -> list[str]:
-    """Of the command line of K3s or RKE2 the program and kubelet's arguments: the rest may have the cluster's token."""
-    return [*(words[0].split()[:1] if words else ()), *(f"--kubelet-arg={text}" for text in _kubelet_arguments(words))]
-
-
-def _kubelet_arguments(words: t.Sequence[str]) -> list[str]:
-    """What the command line of K3s or RKE2 gives kubelet."""
-    return _given(words, "--kubelet-arg", "-kubelet-arg")
-
-
-def _given(words: t.Sequence[str], *names: str) -> list[str]:
-    """What a command line gives for an option, as `--name=text` or in two words."""
-    found = []
-    for word, following in zip(words, [*words[1:], ""]):
-        name, equals, text = word.partition("=")
-        if name in names:
-            found.append(text if equals else following)
-    return found
 
 
 def _quoted_words(text: str) -> list[str]:
@@ -326,9 +298,9 @@ def _config(
     """The configuration file, empty for a kubelet that has drop-ins alone."""
     if flavour.name == KUBEADM and ("config" in options or "config-dir" in options):
         return options.get("config", "")
-    if flavour.name in (K3S, RKE2):
+    if flavour.name in RANCHERS:
         # The variable comes over the command line, where the first one counts (K3s, pkg/configfilearg/parser.go).
-        told = [variables.get(f"{flavour.name.upper()}_CONFIG_FILE", ""), *_given(started, "--config", "-c")]
+        told = [variables.get(f"{flavour.name.upper()}_CONFIG_FILE", ""), *rancher.given(started, "--config", "-c")]
         return next(filter(None, told), flavour.config)
     return flavour.config
 
@@ -344,71 +316,67 @@ def _config_dir(
     """The directory of drop-ins, empty for none and for the flavour's own."""
     # That of a --kubelet-arg does not count: from 1.32 on K3s and RKE2 copy what is in it to their own.
     given = _options(words).get("config-dir", "")
-    if flavour.name not in (K3S, RKE2):
+    if flavour.name not in RANCHERS:
         return given if flavour.name in (KUBEADM, OPENSHIFT4) else ""
-    directory = _data_dir(machine, flavour, config, started, variables)
+    directory = rancher.data_dir(machine, flavour, config, started, variables)
     return given or (directory and directory.rstrip("/") + RANCHER_DROP_INS)
-
-
-def _data_dir(
-    machine: Machine, flavour: Flavour, config: str, started: t.Sequence[str], variables: t.Mapping[str, str]
-) -> str:
-    """Where K3s or RKE2 are told to have their data. The command line comes over the last file, that over the environment."""
-    found = [variables.get(f"{flavour.name.upper()}_DATA_DIR", "")]
-    for path in _argument_files(machine, flavour, config):
-        found += _DATA_DIR.findall(machine.read(path) or "")
-    return [*found, *_given(started, "--data-dir", "-data-dir", "-d")][-1]
-
-
-def _argument_files(machine: Machine, flavour: Flavour, config: str) -> list[str]:
-    """The files with kubelet's arguments, in their order."""
-    if flavour.name not in (K3S, RKE2):
-        return [config]
-    beside = [path for ending in ("yaml", "yml") for path in machine.glob(f"{arguments_dir(config)}/*.{ending}")]
-    return [config, *sorted(beside)]
 
 
 def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
     """Where the files tell kubelet to have its state, empty where they do not."""
-    if flavour.name not in _ROOT_DIR:
-        return ""
-    found = ""
-    for path in _argument_files(machine, flavour, observed.config):
-        text = _COMMENT.sub("", observed.files.get(path, ""))
-        if _REPLACES.search(text):
-            found = ""
-        found = [found, *_ROOT_DIR[flavour.name].findall(text)][-1]
-    if flavour.name == MICROK8S:
-        for name, value in MICROK8S_VARIABLES.items():
-            found = found.replace(f"${{{name}}}", value)
+    found = rancher.option(_told(machine, flavour, observed), "root-dir")
     return "" if "$" in found else found
+
+
+def _named(machine: Machine, flavour: Flavour, observed: Observed) -> list[str]:
+    """The configuration file and then the drop-ins that kubelet's arguments name, also where there is no such file."""
+    told = [*_told(machine, flavour, observed), *observed.unit_arguments]
+    config, directory = rancher.option(told, "config"), rancher.option(told, "config-dir").rstrip("/")
+    return [*filter(None, [config]), *(_drop_ins(machine, directory) if directory.startswith("/") else ())]
+
+
+def _told(machine: Machine, flavour: Flavour, observed: Observed) -> list[str]:
+    """Kubelet's arguments in the files of a flavour that has them there."""
+    if flavour.name in RANCHERS:
+        return rancher.arguments_in_force(rancher.said_by_files(machine, observed.config).values())
+    text = machine.read(observed.config) or "" if flavour.name in (MICROK8S, OPENSHIFT3) else ""
+    if flavour.name == OPENSHIFT3:
+        return _node_config_arguments(text)
+    for name, value in MICROK8S_VARIABLES.items():
+        text = text.replace(f"${{{name}}}", value).replace(f"${name}/", f"{value}/")
+    lines = (line.strip() for line in text.splitlines())
+    return [re.sub(r"^(--[\w-]+)\s+", r"\1=", line) for line in lines if line.startswith("-")]
+
+
+def _node_config_arguments(text: str) -> list[str]:
+    """Those of node-config.yaml. What is not understood here the controller refuses, which has a whole library to read it."""
+    try:
+        arguments = read_mapping(text).get("kubeletArguments")
+    except NotUnderstoodError:
+        return []
+    given = arguments.items() if isinstance(arguments, dict) else ()
+    return [f"{name}={value}" for name, values in given for value in (values if isinstance(values, list) else [values])]
+
+
+def _drop_ins(machine: Machine, directory: str) -> list[str]:
+    return [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
 
 
 def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, str]:
     paths = [observed.config] if observed.config else []
     directory = observed.config_dir or flavour.drop_ins
     if directory:
-        paths += [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
-    told = _argument_files(machine, flavour, observed.config) if flavour.name in (K3S, RKE2) else []
+        paths += _drop_ins(machine, directory)
+    told = rancher.argument_files(machine, observed.config) if flavour.name in RANCHERS else []
     files = {}
-    for path in sorted({*paths, *told}):
+    named = [path for path in observed.named if path.startswith("/")]
+    for path in sorted({*paths, *told, *named}):
         text = machine.read(path)
         if text is not None:
             # Those of others have secrets such as the cluster's token, which nobody needs to see.
             others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
-            files[path] = kubelet_arguments(text) if others else text
+            files[path] = rancher.kubelet_arguments(text, path) if others else text
     return files
-
-
-def kubelet_arguments(text: str) -> str:
-    """Only what a configuration of K3s or RKE2 says of kubelet's arguments, each line where it was, the others empty."""
-    lines = []
-    inside = False
-    for line in text.splitlines():
-        if line and not line[0].isspace() and line[0] not in "-#":
-            inside = bool(_ARGUMENTS.match(line.replace('"', "").replace("'", "")))
-        lines.append(line if inside else "")
-    return "".join(f"{line}\n" for line in lines).rstrip("\n") + "\n" if any(lines) else ""
 
 
 def _policy(state: str) -> str:

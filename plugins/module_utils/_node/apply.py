@@ -10,17 +10,18 @@ import itertools
 import typing as t
 from dataclasses import dataclass, field
 
+from .absence import is_absent
 from .child import NOTHING
-from .errors import NodeError, RefusedError, WriteTimeout
+from .errors import ConfigurationError, NodeError, RefusedError, WriteTimeout, cannot_tell
 from .explain import explain, gone, unlike
 from .kernel import Kernel, Write
 from .paths import device_directory, device_file, qat_file
-from .picture import Node
+from .picture import Node, PciFunction
 from .plan import Plan, Skip, plan_node
 from .services import parse_services
 from .step import NONE, Action, Step
 from .target import original_target
-from .usage import read_holders
+from .usage import Holders, read_holders
 
 SECONDS = 60.0
 """How long one write may take. A PF that makes 16 VFs takes about a second; removing a VF somebody holds open takes forever."""
@@ -43,13 +44,18 @@ Planner = t.Callable[[Node], Plan]
 
 @dataclass(frozen=True)
 class Failure:
-    """A step that did not work, and why."""
+    """A step that did not work, and why. Without a step it is what kept the next one from being planned or taken."""
 
-    step: Step
+    step: Step | None
     error: NodeError
 
+    @property
+    def device(self) -> str:
+        """What the step was for."""
+        return self.step.device if self.step else ""
+
     def as_dict(self) -> dict[str, t.Any]:
-        return dict(self.error.as_dict(), step=self.step.as_dict())
+        return dict(self.error.as_dict(), step=self.step.as_dict() if self.step else None)
 
 
 class ApplyError(NodeError):
@@ -71,7 +77,7 @@ class ApplyError(NodeError):
         first = failures[0]
         problem = first.error.problem
         if len(failures) > 1:
-            others = ", ".join(failure.step.device for failure in failures[1:])
+            others = ", ".join(failure.device for failure in failures[1:])
             problem += f" (and {len(failures) - 1} more: {others})"
         remedy = "; ".join(text for text in (first.error.remedy, rest) if text)
         super().__init__(problem, first.error.where, remedy)
@@ -83,7 +89,17 @@ class ApplyError(NodeError):
     @property
     def only_vfs(self) -> bool:
         """Whether nothing but single VFs failed, so that all others are as wanted."""
-        return all(one.step.of_vf and not isinstance(one.error, WriteTimeout) for one in self.failures)
+        return all(one.step and one.step.of_vf and not isinstance(one.error, WriteTimeout) for one in self.failures)
+
+    def after(self, done: t.Sequence[Step]) -> ApplyError:
+        """The same, where these writes were made before and stay too."""
+        self.done = (*done, *self.done)
+        return self
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the node may be another than it was."""
+        return bool(self.done or self.left)
 
     def as_dict(self) -> dict[str, t.Any]:
         return dict(
@@ -93,6 +109,18 @@ class ApplyError(NodeError):
             stands=[step.as_dict() for step in self.done],
             left=self.left,
         )
+
+
+def with_what_stands(error: NodeError, done: t.Sequence[Step]) -> NodeError:
+    """The error as it is to be told when these writes were made before, and stay."""
+    if isinstance(error, ApplyError):
+        return error.after(done)
+    return ApplyError([Failure(None, error)], done, (), _what_stays(done)) if done else error
+
+
+def _what_stays(done: t.Sequence[Step]) -> str:
+    devices = ", ".join(dict.fromkeys(step.pf or step.device for step in done))
+    return f"what was written to {devices} before stays" if devices else ""
 
 
 @dataclass
@@ -136,38 +164,48 @@ def converge(
     """Plan, rehearse and apply until nothing is left to do.
 
     Plans again where a step brings a driver in, since only then its device shows what it is, and at the end, to prove that the
-    node is as wanted. `remember` is told of a plan before its first write. Raises NodeError; after an ApplyError the PF whose
-    step failed is as it was found, as far as that can be. A PF that is reset meanwhile gets a new plan when its VFs are back.
+    node is as wanted. `remember` is told of a plan before its first write. A PF that is reset meanwhile gets a new plan when its
+    VFs are back.
+
+    Raises NodeError where nothing was written, else ApplyError: then the PF whose step failed, and each that was in the midst of
+    its steps, is as it was found, as far as that can be.
     """
     before = _read_settled(kernel, read)
     outcome = Outcome(before, before)
-    failures: list[Failure] = []
-    for _round in range(_ROUNDS + len(before.qat)):
-        plan = planner(outcome.after)
-        rehearse(plan, kernel)
-        outcome.skipped = plan.skipped
-        failed = {failure.step.device for failure in failures}
-        steps = [step for step in plan.steps if step.device not in failed]
-        if not steps:
-            break
-        if remember is not None:
-            remember(plan, outcome.after)
-        _take(kernel, read, _until_revealed(steps), outcome, failures, seconds)
-        outcome.after = _read_settled(kernel, read)
-    else:
-        raise NodeError(
-            f"the node does not keep what is written to it: {steps[0]}",
-            where=steps[0].path,
-            remedy="see whether another tool manages this device",
-        )
-    if failures:
-        raise ApplyError(failures, outcome.steps, (), _others(failures, outcome.after))
+    run = _Run(kernel, read, outcome, seconds)
+    try:
+        for _round in range(_ROUNDS + len(before.qat)):
+            plan = planner(outcome.after)
+            rehearse(plan, kernel)
+            outcome.skipped = plan.skipped
+            run.left = [step for step in plan.steps if step.device not in run.failed]
+            if not run.left:
+                break
+            if remember is not None:
+                remember(plan, outcome.after)
+            first = run.left[0]
+            run.take_until_revealed()
+            outcome.after = _read_settled(kernel, read)
+        else:
+            raise NodeError(
+                f"the node does not keep what is written to it: {first}",
+                where=first.path,
+                remedy="see whether another tool manages this device",
+            )
+    except ApplyError:
+        raise
+    except NodeError as error:
+        if not outcome.steps:
+            raise
+        raise run.stopped_by(error) from None
+    if run.failures:
+        raise ApplyError(run.failures, outcome.steps, (), _others(run.failures, outcome.after))
     return outcome
 
 
 def _others(failures: t.Sequence[Failure], node: Node) -> str:
-    failed = {failure.step.device for failure in failures}
-    pfs = [node.function(pf) for pf in {failure.step.pf for failure in failures}]
+    failed = {failure.device for failure in failures}
+    pfs = [node.function(pf) for pf in {failure.step.pf for failure in failures if failure.step}]
     others = {vf.address for pf in pfs if pf and pf.sriov for vf in pf.sriov.vfs} - failed
     return "the other VFs are as wanted" if others else ""
 
@@ -200,46 +238,99 @@ def _until_revealed(steps: t.Sequence[Step]) -> t.Sequence[Step]:
     return steps
 
 
-def _take(
-    kernel: Kernel,
-    read: t.Callable[[], Node],
-    steps: t.Sequence[Step],
-    outcome: Outcome,
-    failures: list[Failure],
-    seconds: float,
-) -> None:
-    """Take the steps; a failing VF is left out and added to `failures`, anything else ends in ApplyError.
+@dataclass
+class _Run:
+    """A run in the midst of it. `left` are the steps of the last plan that are not taken; `failures` are single VFs' so far."""
 
-    Stops where a VF has gone and come again: what is left to do is then to be planned anew.
-    """
-    steady: set[str] = set()
-    refuse_new_users(kernel, steps, outcome.after)
-    looked_at = {steps[0].pf}
-    left = list(steps)
-    while left:
-        step = left[0]
-        together = _together(left)
-        if step.pf not in looked_at and any(one.disrupts for one in together):
-            # The PFs before it took seconds, in which kubelet may have given one of its VFs to a pod.
-            try:
-                refuse_new_users(kernel, [one for one in left if one.pf == step.pf], outcome.after)
-            except RefusedError as error:
-                raise ApplyError([Failure(step, error), *failures], outcome.steps, ()) from None
-            looked_at.add(step.pf)
-        count, why = _take_together(kernel, together, seconds)
-        outcome.steps += left[:count]
-        del left[:count]
-        if why is None:
-            continue
-        step = left[0]
-        if step.of_vf and step.pf not in steady and not isinstance(why, WriteTimeout):
-            if _goes_and_comes(kernel, step.device):
-                break
-            steady.add(step.pf)
-        failures.append(Failure(step, _with_holders(why, step, outcome.after)))
-        if not step.of_vf or isinstance(why, WriteTimeout):
-            raise _roll_back(kernel, read, failures, outcome, seconds)
-        left = [one for one in left if one.device != step.device]
+    kernel: Kernel
+    read: t.Callable[[], Node]
+    outcome: Outcome
+    seconds: float
+    left: list[Step] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def failed(self) -> set[str]:
+        """The VFs that have failed."""
+        return {failure.device for failure in self.failures}
+
+    def take_until_revealed(self) -> None:
+        """Take the steps; a failing VF is left out and added to `failures`, anything else ends in ApplyError.
+
+        Stops where a driver has come in, or a VF has gone and come again: what is left to do is then to be planned anew.
+        """
+        steady: set[str] = set()
+        refuse_new_users(self.kernel, _until_revealed(self.left), self.outcome.after)
+        looked_at = {self.left[0].pf}
+        revealed = False
+        while self.left and not revealed:
+            step = self.left[0]
+            together = _together(self.left)
+            if step.pf not in looked_at and any(one.disrupts for one in together):
+                # The PFs before it took seconds, in which kubelet may have given one of its VFs to a pod.
+                theirs = [one for one in _until_revealed(self.left) if one.pf == step.pf]
+                refuse_new_users(self.kernel, theirs, self.outcome.after)
+                looked_at.add(step.pf)
+            count, why = _take_together(self.kernel, together, self.seconds)
+            revealed = any(one.reveals for one in together[:count])
+            self.outcome.steps += self.left[:count]
+            del self.left[:count]
+            if why is None:
+                continue
+            step = self.left[0]
+            if step.of_vf and step.pf not in steady and not isinstance(why, WriteTimeout):
+                if _goes_and_comes(self.kernel, step.device):
+                    break
+                steady.add(step.pf)
+            failure = Failure(step, _with_holders(why, step, self.outcome.after))
+            if not step.of_vf or isinstance(why, WriteTimeout):
+                raise self._stop(failure, {step.pf} - {""})
+            self.failures.append(failure)
+            self.left = [one for one in self.left if one.device != step.device]
+
+    def stopped_by(self, error: NodeError) -> ApplyError:
+        """Put back the PFs in the midst of their steps, and make the error that tells of it."""
+        begun = {step.pf for step in self.outcome.steps} & {step.pf for step in self.left}
+        return self._stop(Failure(None, error), begun - {""})
+
+    def _stop(self, failure: Failure, pfs: t.Collection[str]) -> ApplyError:
+        """Put the PFs back to what was found, and make the error that tells of it."""
+        failures, done = [failure, *self.failures], self.outcome.steps
+        if isinstance(failure.error, WriteTimeout):
+            at_work = "nothing was put back, since the kernel still works on it"
+            return ApplyError(failures, done, (), at_work, failure.step.pf if failure.step else "")
+        back: list[Step] = []
+        rest: list[str] = []
+        left: list[str] = []
+        for pf in sorted(pfs):
+            why_not = self._put_back(pf, back)
+            if why_not:
+                left.append(pf)
+                rest.append(f"putting {pf} back failed too: {why_not}")
+            elif any(step.pf == pf for step in back):
+                rest.append(f"{pf} was put back as it was found")
+        stands = [one for one in done if one.pf not in pfs or self._stays(one, one.pf in left)]
+        if isinstance(failure.error, (RefusedError, ConfigurationError)):
+            rest.append(_what_stays(stands))
+        return ApplyError(failures, stands, back, "; ".join(filter(None, rest)), ", ".join(left))
+
+    def _stays(self, step: Step, is_left: bool) -> bool:
+        """Whether a step of a PF that was put back, or is left half-way, still is so. A driver that came in stays in any case."""
+        found = self.outcome.before.function(step.pf)
+        came_in = step.reveals and found is not None and found.driver is None
+        return (is_left or came_in) and _stands(self.kernel, step)
+
+    def _put_back(self, pf: str, back: list[Step]) -> str:
+        """Put a PF back, adding to `back` what is done for it; why that does not work, or an empty string."""
+        given = {pf: {step.after for step in self.outcome.steps}}
+        try:
+            now = _read_settled(self.kernel, self.read)
+            for step in plan_node([original_target(self.outcome.before, pf)], now, given).steps:
+                take(self.kernel, step, self.seconds)
+                back.append(step)
+        except NodeError as error:
+            return error.sentence()
+        return ""
 
 
 def _together(steps: t.Sequence[Step]) -> t.Sequence[Step]:
@@ -283,22 +374,21 @@ def refuse_new_users(kernel: Kernel, steps: t.Iterable[Step], node: Node) -> Non
     taken = [node.functions[address] for step in steps for address in step.disrupts if address in node.functions]
     if not taken:
         return
-    holders = read_holders(kernel)
+    try:
+        _refuse_new(read_holders(kernel), taken)
+    except OSError as error:
+        raise cannot_tell(error) from None
+
+
+def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
     for vf in taken:
-        for holder in holders.of_pods(vf.address, vf.driver) + holders.of(vf.iommu_group, _cdevs(kernel, vf.address)):
-            if holder not in vf.holders:
+        for holder in holders.of(vf.address, vf.driver, vf.iommu_group):
+            if not any(holder.is_same_as(known) for known in vf.holders):
                 raise RefusedError(
                     f"{holder} has just opened {vf.address}",
                     where=vf.address,
                     remedy="end or drain that user first, and try again",
                 )
-
-
-def _cdevs(kernel: Kernel, address: str) -> t.Sequence[str]:
-    try:
-        return kernel.list(device_file(address, "vfio-dev"))
-    except OSError:
-        return ()  # not with VFIO, or on a kernel without them
 
 
 def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
@@ -362,7 +452,10 @@ def _read_back(kernel: Kernel, step: Step) -> str:
         if step.action in (Action.BIND, Action.UNBIND):
             return kernel.link(step.shows)
         found = kernel.read(step.shows)
-    except OSError:
+    except OSError as error:
+        # What cannot be read is not as wanted, unless nothing is wanted: that it is gone has to be proved.
+        if step.after == NONE and not is_absent(error):
+            raise cannot_tell(error) from None
         return NONE
     if step.action is Action.VF_COUNT and found.isdigit():
         return str(_vfs_there(kernel, step.device, int(found)))
@@ -383,31 +476,6 @@ def _same(step: Step, found: str) -> bool:
 def _is_in_vain(kernel: Kernel, step: Step) -> bool:
     """Whether refused services were stored all the same: a PF that is down keeps what it cannot do (adf_sysfs.c, cfg_services_store)."""
     return step.action is Action.SERVICES and kernel.read(qat_file(step.device, "state")) == "down"
-
-
-def _roll_back(
-    kernel: Kernel, read: t.Callable[[], Node], failures: t.Sequence[Failure], outcome: Outcome, seconds: float
-) -> ApplyError:
-    """Put the PF of the last failure back to what was found, and make the error that tells of it."""
-    failures = [failures[-1], *failures[:-1]]
-    pf = failures[0].step.pf
-    if isinstance(failures[0].error, WriteTimeout):
-        return ApplyError(failures, outcome.steps, (), "nothing was put back, since the kernel still works on it", pf)
-    if not pf:
-        return ApplyError(failures, outcome.steps, ())
-    back: list[Step] = []
-    rest, left = "", ""
-    given = {pf: {step.after for step in outcome.steps}}
-    try:
-        for step in plan_node([original_target(outcome.before, pf)], _read_settled(kernel, read), given).steps:
-            take(kernel, step, seconds)
-            back.append(step)
-    except NodeError as error:
-        rest, left = f"putting {pf} back failed too: {error.sentence()}", pf
-    else:
-        rest = f"{pf} was put back as it was found" if back else ""
-    stands = [step for step in outcome.steps if step.pf != pf or (left and _stands(kernel, step))]
-    return ApplyError(failures, stands, back, rest, left)
 
 
 def _stands(kernel: Kernel, step: Step) -> bool:

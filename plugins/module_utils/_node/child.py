@@ -17,6 +17,8 @@ import struct
 import time
 import typing as t
 
+from .absence import is_absent
+
 NOTHING = ("", "(null)")
 """What a file says that has no value: `driver_override` prints a null pointer (drivers/pci/pci-sysfs.c)."""
 
@@ -52,9 +54,9 @@ class Child:
     """
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
         # In shared memory, so that the child is not stopped by telling how far it is.
         self._progress = mmap.mmap(-1, _PROGRESS.size)
+        ours, theirs = socket.socketpair()
         try:
             self.pid = _fork()
         except OSError:
@@ -79,8 +81,11 @@ class Child:
         except OSError:
             raise self._not_answered(errno.EIO) from None
         self._await_answer(seconds)
-        line = self._answers.readline()
-        if not line:
+        try:
+            line = self._answers.readline()
+        except OSError:  # it ended with a request that it had not read
+            raise self._not_answered(errno.EIO) from None
+        if not line.endswith(b"\n"):  # it ended, perhaps in the midst of its answer
             raise self._not_answered(errno.EIO)
         return json.loads(line)
 
@@ -88,7 +93,7 @@ class Child:
         reached, deadline = 0, time.monotonic() + seconds
         while True:
             left = max(0.0, deadline - time.monotonic())
-            if select.select([self._socket], [], [], min(left, _PROGRESS_SECONDS))[0]:
+            if _is_readable(self._socket, min(left, _PROGRESS_SECONDS)):
                 return
             if self._reached() != reached:
                 reached, deadline = self._reached(), time.monotonic() + seconds
@@ -161,7 +166,8 @@ def _write_all(
             return number, code, found
         found = _look(shows) if shows else (0, "")
         shown = clean(found[1])
-        if ("" if shown in NOTHING else shown) != after:
+        is_told = not found[0] or is_absent(OSError(found[0], ""))
+        if not is_told or ("" if shown in NOTHING else shown) != after:
             return number, code, found
     return number + 1, code, found
 
@@ -171,7 +177,14 @@ _OPERATIONS: dict[str, t.Callable[[t.Any, socket.socket], t.Any]] = {"read": _re
 
 def _has_closed(requests: socket.socket) -> bool:
     """Whether the parent has: it sends nothing before it is answered."""
-    return bool(select.select([requests], [], [], 0)[0])
+    return _is_readable(requests, 0.0)
+
+
+def _is_readable(connection: socket.socket, seconds: float) -> bool:
+    """Whether there is something to read, or the end, within so many seconds. Takes any descriptor: select(2) takes those below 1024."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _look(path: str) -> tuple[int, str]:

@@ -6,22 +6,31 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import typing as t
 from dataclasses import dataclass
 
 from .errors import ConfigurationError, NodeError, RefusedError
-from .files import replace_file, replace_link, sync_directory
+from .files import is_draft, make_directories, remove_drafts, replace_file, replace_link, sync_directory
 
-State = t.Literal["present", "link", "directory", "absent"]
+State = t.Literal["present", "link", "directory", "absent", "absent_if_empty"]
 Kind = t.Literal["file", "link", "directory", "absent", "something else"]
 
 STATES: tuple[State, ...] = t.get_args(State)
 
 # The option that says what is in it.
 _TEXT: t.Mapping[State, str] = {"present": "content", "link": "target"}
-_KIND: t.Mapping[State, Kind] = {"present": "file", "link": "link", "directory": "directory", "absent": "absent"}
+_KIND: t.Mapping[State, Kind] = {
+    "present": "file",
+    "link": "link",
+    "directory": "directory",
+    "absent": "absent",
+    "absent_if_empty": "absent",
+}
+MOUNTS = "/proc/self/mountinfo"
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _MODE: t.Mapping[Kind, int] = {"file": 0o644, "directory": 0o755}
 
 
@@ -36,12 +45,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Found:
-    """What is at a path. `mode` are permission bits; it and `owner`, user and group id, are those of files and directories."""
+    """What is at a path. `mode` are permission bits; it and `owner`, user and group id, are those of files and directories.
+
+    `names` are what is in a directory that is to go if nothing is in it.
+    """
 
     kind: Kind
     content: bytes = b""
     mode: int = 0
     owner: tuple[int, int] = (0, 0)
+    names: frozenset[str] = frozenset()
 
     def is_wanted(self, entry: Entry) -> bool:
         """Whether nothing is left to do. Files and directories belong to who runs this, and others may only read them."""
@@ -91,11 +104,27 @@ def read_entries(items: t.Sequence[t.Mapping[str, t.Any]]) -> list[Entry]:
 
 def plan(entries: t.Iterable[Entry]) -> list[Change]:
     """What there is to change, in the order of the entries. Raises RefusedError where something else is in the way."""
-    changes = [Change(entry, look(entry)) for entry in entries]
-    changes = [change for change in changes if not change.found.is_wanted(change.entry)]
-    for change in changes:
+    changes: list[Change] = []
+    gone: set[str] = set()
+    for entry in entries:
+        change = Change(entry, look(entry))
+        if change.found.is_wanted(entry) or _stays(change, gone):
+            continue
         _refuse_what_is_in_the_way(change)
+        _refuse_what_nobody_removes(change)
+        if _KIND[entry.state] == "absent":
+            gone.add(entry.path)
+        changes.append(change)
     return changes
+
+
+def _stays(change: Change, gone: t.Collection[str]) -> bool:
+    """Whether a directory that goes only when it is empty has something in it that does not go before, or is a mount point."""
+    path, found = change.entry.path, change.found
+    if change.entry.state != "absent_if_empty":
+        return False
+    full = any(os.path.join(path, name) not in gone for name in found.names)
+    return full or found.kind != "directory" or path in _mount_points()
 
 
 def look(entry: Entry) -> Found:
@@ -108,7 +137,8 @@ def look(entry: Entry) -> Found:
             return Found("link", os.readlink(entry.path).encode())
         mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
         if stat.S_ISDIR(status.st_mode):
-            return Found("directory", b"", mode, owner)
+            names = os.listdir(entry.path) if entry.state == "absent_if_empty" else ()
+            return Found("directory", b"", mode, owner, frozenset(name for name in names if not is_draft(name)))
         if not stat.S_ISREG(status.st_mode):
             return Found("something else")
         with open(entry.path, "rb") as stream:
@@ -131,7 +161,7 @@ def carry_out(change: Change) -> None:
         elif entry.state == "link":
             replace_link(entry.path, entry.text)
         elif entry.state == "directory":
-            os.makedirs(entry.path, mode=_MODE["directory"], exist_ok=True)
+            make_directories(entry.path)
             os.chown(entry.path, *_owner())
             os.chmod(entry.path, _MODE["directory"])
         else:
@@ -143,18 +173,42 @@ def carry_out(change: Change) -> None:
 
 def _remove(change: Change) -> None:
     path = change.entry.path
-    if change.found.kind == "directory":
+    if change.entry.state == "absent_if_empty":
+        remove_drafts(path, 0)
+        os.rmdir(path)
+    elif change.found.kind == "directory":
         shutil.rmtree(path)
     else:
         os.unlink(path)
     sync_directory(os.path.dirname(path))
 
 
+def _refuse_what_nobody_removes(change: Change) -> None:
+    """A slip in a variable must not cost the node. Below a mount point are the files of something else."""
+    path = change.entry.path
+    if _KIND[change.entry.state] != "absent" or change.found.kind != "directory":
+        return
+    if os.path.dirname(path) == "/":
+        raise RefusedError("is a directory of the operating system itself", path, "name a directory below it")
+    inside = next(
+        (mount for mount in _mount_points() if mount == path or mount.startswith(path.rstrip("/") + "/")), None
+    )
+    if inside is not None:
+        what = "is a mount point" if inside == path else f"has the mount point {inside} in it"
+        raise RefusedError(what, path, "unmount it first, or name another path")
+
+
+def _mount_points() -> list[str]:
+    """Where something is mounted in this namespace, by proc(5) on mountinfo: the fifth word, with some characters as octal numbers."""
+    with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
+        return [_OCTAL.sub(lambda found: chr(int(found[1], 8)), line.split(" ")[4]) for line in stream]
+
+
 def _refuse_what_is_in_the_way(change: Change) -> None:
     entry, kind = change.entry, change.found.kind
-    if entry.state == "absent":
-        return
     wanted = _KIND[entry.state]
+    if wanted == "absent":
+        return
     if kind == "something else" or (kind != "absent" and (kind == "directory") != (wanted == "directory")):
         what = "neither file nor link nor directory" if kind == "something else" else f"a {kind}"
         raise RefusedError(f"is {what}, not a {wanted}", entry.path, "move it away")

@@ -5,15 +5,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
+import time
 import typing as t
 
+from .absence import if_there
+
 _SELINUX_LABEL = "security.selinux"
+_ACCESS_LIST = "system.posix_acl_access"
 _PREFIX = ".accel-qat-"
+_DRAFT_SECONDS = 10.0
+"""The age from which a draft that nobody holds is what a crash has left: between its making and its lock pass microseconds."""
 
 
 def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:
@@ -22,37 +31,45 @@ def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:
 
 
 def replace_file(path: str, content: bytes, mode: int = 0o644, keep: bool = True) -> None:
-    """Put a new file in the place of the old one when all of it is on the disk. Raises OSError; then nothing has changed.
+    """Put a new file in the place of the old one when all of it is on the disk.
 
-    With `keep` it has mode, owner and label of the old one, and `mode` is for a file that was not there. Without, it has
-    `mode`, belongs to who runs this, and has the label that is usual in its directory.
+    With `keep` it has mode, owner, access list and label of the old one, and `mode` is for a file that was not there. Without, it
+    has `mode`, belongs to who runs this, and has the label that is usual in its directory. Until it is whole nobody else reads it.
+
+    Raises OSError. The file is as it was then, unless the last act failed, which is to have the directory on the disk: the file is
+    new then, and may be the old one again after a power cut.
     """
     directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
+    make_directories(directory)
+    remove_drafts(directory)
     # The name ends in no suffix that a boot loader reads, should a crash leave it behind.
     descriptor, temporary = tempfile.mkstemp(prefix=_PREFIX, dir=directory)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            # Held for as long as it is written: a draft that nobody holds is one that a crash has left.
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX)
             stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             if not keep:
                 # In a directory with the bit setgid it has that one's group.
                 os.fchown(stream.fileno(), os.geteuid(), os.getegid())
-            elif os.path.exists(path):
+            else:
                 _look_like(path, stream.fileno())
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):  # an interrupt may come when it has its name already
+            os.unlink(temporary)
         raise
     sync_directory(directory)
 
 
 def replace_link(path: str, target: str) -> None:
-    """Put a link to `target` in the place of a file or link. Raises OSError; then nothing has changed."""
+    """Put a link to `target` in the place of a file or link. Raises OSError as `replace_file` does."""
     directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
+    make_directories(directory)
+    remove_drafts(directory)
     # A name that nobody has; mkstemp makes files only.
     aside = tempfile.mkdtemp(prefix=_PREFIX, dir=directory)
     try:
@@ -63,20 +80,104 @@ def replace_link(path: str, target: str) -> None:
     sync_directory(directory)
 
 
+def make_directories(path: str) -> None:
+    """Make a directory and those above it that are missing, each 0755 whatever the umask is. Raises OSError."""
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:  # somebody else was quicker, or it is no directory
+            if not os.path.isdir(directory):
+                raise
+        else:
+            os.chmod(directory, 0o755)
+            sync_directory(os.path.dirname(directory))
+
+
+def is_draft(name: str) -> bool:
+    """Whether a file of this name is a draft of this module, which a crash has left where nobody writes."""
+    return name.startswith(_PREFIX)
+
+
+def remove_drafts(directory: str, seconds: float = _DRAFT_SECONDS) -> None:
+    """Remove what a crash has left of writes of so many seconds ago and more.
+
+    Raises nothing: tidying up never keeps a write from being made.
+    """
+    names: t.Sequence[str] = ()
+    with contextlib.suppress(OSError):
+        names = os.listdir(directory)
+    for name in filter(is_draft, names):
+        with contextlib.suppress(OSError):
+            _remove_unheld(os.path.join(directory, name), seconds)
+
+
+def _remove_unheld(draft: str, seconds: float) -> None:
+    status = os.lstat(draft)
+    if time.time() - status.st_mtime < seconds:
+        return
+    if stat.S_ISDIR(status.st_mode):
+        shutil.rmtree(draft)
+        return
+    descriptor = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(draft)
+    finally:
+        os.close(descriptor)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file, from the disk too. Raises OSError; one that is not there is no error.
+
+    Also then the directory is synced: the run that removed the file may have been cut off before it was.
+    """
+    if_there(lambda: os.unlink(path), None)
+    if_there(lambda: sync_directory(os.path.dirname(path) or "."), None)
+
+
+def remove_directory_if_empty(path: str) -> None:
+    """Remove a directory in which nothing is, from the disk too. Raises OSError; one that is not there is no error."""
+    try:
+        if_there(lambda: os.rmdir(path), None)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    else:
+        if_there(lambda: sync_directory(os.path.dirname(path) or "."), None)
+
+
 def _look_like(path: str, descriptor: int) -> None:
-    """Give the new file mode, owner and SELinux label of the one it replaces."""
-    old = os.stat(path)
+    """Give the new file mode, owner, access list and SELinux label of the one it replaces, if there is one."""
+    try:
+        old = os.stat(path)
+    except FileNotFoundError:
+        return
     new = os.fstat(descriptor)
-    os.fchmod(descriptor, old.st_mode & 0o7777)
-    # FAT (an EFI system partition) has no owners and refuses the call.
+    # FAT (an EFI system partition) has no owners and refuses the call. Before the mode, since it takes the bit setuid away.
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.fchown(descriptor, old.st_uid, old.st_gid)
+    for attribute in (_SELINUX_LABEL, _ACCESS_LIST):
+        value = _attribute(path, attribute)
+        if value is not None:
+            os.setxattr(descriptor, attribute, value)
+        elif attribute == _ACCESS_LIST and _attribute(descriptor, attribute) is not None:
+            os.removexattr(descriptor, attribute)  # what the directory gives to new files
+    # Last: where there is an access list the group's bits are its mask (acl(5)).
+    os.fchmod(descriptor, old.st_mode & 0o7777)
+
+
+def _attribute(file: str | int, name: str) -> bytes | None:
     try:
-        os.setxattr(descriptor, _SELINUX_LABEL, os.getxattr(path, _SELINUX_LABEL))
+        return os.getxattr(file, name)
     except OSError as error:
-        # No label, or a file system without labels.
+        # The file has none, or the file system has no such thing.
         if error.errno not in (errno.ENODATA, errno.ENOTSUP):
             raise
+        return None
 
 
 def sync_directory(path: str) -> None:

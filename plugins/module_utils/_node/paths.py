@@ -7,9 +7,14 @@ from __future__ import annotations
 
 DEVICES = "/sys/bus/pci/devices"
 DRIVERS = "/sys/bus/pci/drivers"
+DRIVERS_PROBE = "/sys/bus/pci/drivers_probe"
+"""Which root alone may open, and for writing only (drivers/base/bus.c, DRIVER_ATTR_WO)."""
 MODULES = "/sys/module"
 IOMMU_GROUPS = "/sys/kernel/iommu_groups"
 OSRELEASE = "/proc/sys/kernel/osrelease"
+CHAR_DEVICES = "/proc/devices"
+SELF_STATUS = "/proc/self/status"
+VFIO_GROUPS = "/sys/class/vfio"
 VFIO = "/dev/vfio"
 
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")

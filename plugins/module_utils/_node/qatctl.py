@@ -6,20 +6,22 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
 import typing as t
 from dataclasses import replace
 
-from .apply import SECONDS, ApplyError, Outcome, Planner, converge, rehearse
+from .apply import SECONDS, ApplyError, Outcome, Planner, converge, rehearse, with_what_stands
 from .describe import describe, plan_text, table
 from .errors import ConfigurationError, NodeError, RefusedError
+from .files import remove_file
 from .kernel import LiveKernel
-from .ownership import RECORD, plan_restoration, read_record, remember, remove_record
+from .ownership import RECORD, plan_for, plan_restoration, read_record, remember, remove_record
 from .paths import KUBELET_ROOTS
 from .picture import Node
-from .plan import Plan, plan_node
+from .plan import Plan
 from .pods import Pods
 from .read import read_node
 from .schema import SCHEMA, Rule, parse_json
@@ -38,6 +40,7 @@ _EVENT_SECONDS = 10.0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DIFFERS = 3
+EXIT_INTERRUPTED = 130
 
 _COMMANDS = {
     "show": "print the node's QAT devices",
@@ -51,12 +54,15 @@ _COMMANDS = {
 
 
 def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") -> int:
-    """Runs one command; returns 0, 1 when it failed or nobody reads what it prints, or 2 when the call or the configuration is wrong."""
+    """Runs one command; returns its exit code."""
     try:
         try:
             return _run(_parser(version).parse_args(arguments))
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("qatctl: interrupted; what was written stays, and the same command goes on from there\n")
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The interpreter would write the rest of its buffer at its end, and tell the failure (docs of Python's signal, on SIGPIPE).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -166,7 +172,7 @@ class _Command:
         return 0
 
     def _plan_for(self, rules: t.Sequence[Rule], node: Node) -> Plan:
-        return plan_node(targets_of(rules, node), node, read_record(self._options.record).given)
+        return plan_for(targets_of(rules, node), node, self._options.record)
 
     def _apply(self) -> int:
         outcome, rules = self._apply_until_quiet() if self._options.settle else self._apply_once()
@@ -185,7 +191,10 @@ class _Command:
             except NodeError as error:
                 # Events that come while the unit starts do not start it again: what they brought is seen to here, or by nobody.
                 steps += error.done if isinstance(error, ApplyError) else ()
-                outcome, rules = self._apply_and_settle(to_each=True)
+                try:
+                    outcome, rules = self._apply_and_settle(to_each=True)
+                except NodeError as again:
+                    raise with_what_stands(again, steps) from None
             steps += outcome.steps
             if not outcome.steps:
                 break
@@ -193,9 +202,12 @@ class _Command:
 
     def _apply_and_settle(self, to_each: bool = False) -> tuple[Outcome, tuple[Rule, ...]]:
         try:
-            return self._apply_once(to_each)
-        finally:
+            done = self._apply_once(to_each)
+        except NodeError:
             self._kernel.settle(_EVENT_SECONDS)
+            raise
+        self._kernel.settle(_EVENT_SECONDS)
+        return done
 
     def _apply_once(self, to_each: bool = False) -> tuple[Outcome, tuple[Rule, ...]]:
         """The rules are read under the lock: whoever had it may have changed them with the devices."""
@@ -220,7 +232,7 @@ class _Command:
 
     def _apply_to(self, address: str, rules: t.Sequence[Rule]) -> None:
         def plan(node: Node) -> Plan:
-            return plan_node(target_at(rules, node, address), node, read_record(self._options.record).given)
+            return plan_for(target_at(rules, node, address), node, self._options.record)
 
         self._converge(plan, self._remember)
 
@@ -244,29 +256,51 @@ class _Command:
         return EXIT_DIFFERS if plan.steps else 0
 
     def _teardown(self) -> int:
+        """All of it under the lock: an engine at work may be recording more, and goes by the configuration."""
+        done: list[Step] = []
+        try:
+            with self._locked():
+                return self._tear_down(done)
+        except NodeError as error:
+            raise with_what_stands(error, done) from None
+
+    def _tear_down(self, done: list[Step]) -> int:
         found = read_record(self._options.record)
-        if not found.targets:
-            self._print(_plan_document(Plan()), "Nothing was recorded on this node, so there is nothing to put back.")
-            return 0
         rehearse(plan_restoration(found, self._read()), self._kernel)
-        self._forget_configuration()
-        with self._locked():
-            outcome = self._converge(lambda node: plan_restoration(found, node))
-            remove_record(self._options.record)
-        self._print(_plan_document(outcome.plan), plan_text(outcome.plan) + "\n" + table(outcome.after))
+        is_forgotten = self._forget_configuration()
+        if not found.targets:
+            self._print(
+                {**_plan_document(Plan()), "changed": is_forgotten},
+                "Nothing was recorded on this node, so there is nothing to put back."
+                + (f" {self._options.config} was removed." if is_forgotten else ""),
+            )
+            return 0
+        outcome = self._converge(lambda node: plan_restoration(found, node))
+        done += outcome.steps
+        remove_record(self._options.record)
+        self._print(
+            {**_plan_document(outcome.plan), "changed": True}, plan_text(outcome.plan) + "\n" + table(outcome.after)
+        )
         return 0
 
-    def _forget_configuration(self) -> None:
-        """Without it nothing brings the configuration back, neither udev while VFs change nor the next boot."""
+    def _forget_configuration(self) -> bool:
+        """Without it nothing brings the configuration back, neither udev while VFs change nor the next boot.
+
+        Returns whether it was there.
+        """
         path = self._options.config
+        was_there = os.path.lexists(path)
         try:
-            os.unlink(path)
-        except FileNotFoundError:
-            return
+            remove_file(path)
         except OSError as error:
             raise RefusedError(
-                f"the configuration cannot be removed: {error.strerror}", where=path, remedy="run as root"
+                f"the configuration cannot be removed: {error.strerror}",
+                where=path,
+                remedy="run as root"
+                if error.errno in (errno.EACCES, errno.EPERM)
+                else "remove it by hand, and try again",
             ) from None
+        return was_there
 
     def _validate(self) -> int:
         rules, node = self._rules(), self._read()

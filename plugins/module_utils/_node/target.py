@@ -147,8 +147,9 @@ def _target(rule: Rule, device: QatDevice) -> PfTarget:
         services=rule.services,
         vf_count=count,
         binding=Binding(rule.driver, rule.driver) if count else None,
-        # A VF that appears later, after a reset, waits for its override instead of going to its kernel driver.
-        autoprobe=False if count else None,
+        # A VF that appears later, after a reset, waits for its override instead of going to its kernel driver. Where none is wanted
+        # the kernel's default is, as after the next boot.
+        autoprobe=not count,
         state="up" if device.family.has_services else None,
         # Where the PF lets go of its driver to lose its VFs, a crash can leave it without.
         driven=True,

@@ -64,6 +64,14 @@ class KubeletNode:
     fails_with: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
+        # As on a node: who may write to a directory decides whether root runs a program in it.
+        before = os.umask(0o022)
+        try:
+            self._make()
+        finally:
+            os.umask(before)
+
+    def _make(self) -> None:
         for path, text in self.files.items():
             self.write(path, text)
         for path in (*_TOOLS, *self.programs.values()):
@@ -71,6 +79,7 @@ class KubeletNode:
         self._program(self.directory / "bin/chroot", _CHROOT)
         for name in ("run", "proc", "tmp"):
             (self.root / name).mkdir(exist_ok=True)
+        self.add_process(1, ["/sbin/init"])
         self.settle()
 
     @property
@@ -103,6 +112,38 @@ class KubeletNode:
         path.write_text(text.format(root=self.root, python=sys.executable, programs=_PROGRAMS))
         path.chmod(0o755)
 
+    def add_program(self, path: str) -> None:
+        """Put one of the node's programs in another place too."""
+        self._program(self.root / path.lstrip("/"), _CALL)
+
+    def add_process(
+        self,
+        pid: int,
+        words: t.Sequence[str],
+        program: str = "",
+        *,
+        user: int | None = None,
+        namespaces: str = "host",
+        parent: int = 1,
+    ) -> None:
+        """Have /proc show one more process, by default one of the host's own user. Its program is the first word, where none is given.
+
+        Namespaces are `host`, or any other name for those of a container: one of its own of each kind, or of one kind as `mnt=NAME`.
+        """
+        process = self.root / "proc" / str(pid)
+        (process / "ns").mkdir(parents=True)
+        kind, _equals, inside = namespaces.rpartition("=")
+        for name in ("mnt", "pid", "user", "cgroup"):
+            (process / "ns" / name).symlink_to(f"{name}:[{inside if kind in ('', name) else 'host'}]")
+        (process / "root").symlink_to("/")
+        (process / "exe").symlink_to(program or words[0])
+        (process / "cmdline").write_text("\0".join(words) + "\0")
+        uid = os.geteuid() if user is None else user
+        depth = "" if namespaces == "host" or kind not in ("", "pid") else "\t7"
+        (process / "status").write_text(
+            f"Name:\t{words[0].rpartition('/')[2][:15]}\nPPid:\t{parent}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nNSpid:\t{pid}{depth}\n"
+        )
+
     def write(self, path: str, text: str) -> None:
         """Put a file there."""
         place = self.root / path.lstrip("/")
@@ -126,7 +167,7 @@ class KubeletNode:
         """Start a unit, and wait until its process shows in proc."""
         self.systemctl("restart", unit)
         end = time.monotonic() + 20
-        while not list((self.root / "proc").iterdir()):
+        while len(list((self.root / "proc").iterdir())) < 2:
             assert time.monotonic() < end, self.read(f"/run/{unit}.log")
             time.sleep(0.02)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -71,13 +72,23 @@ def fatal(message: str) -> t.NoReturn:
     sys.exit(255)
 
 
+def panic(message: str) -> t.NoReturn:
+    """As Go ends a program, and kubelet from 1.32 on where a gate is wrong."""
+    sys.stderr.write(
+        "panic: failed to merge global and in-flight KubeletConfiguration while setting defaults, error: "
+        f"{message}\n\ngoroutine 1 [running]:\nmain.main()\n\t/go/src/main.go:35 +0x1c\nexit status 2\n"
+    )
+    sys.exit(2)
+
+
 def see_that_gates_are_known(gates: dict[str, str]) -> None:
+    end = panic if int(SETTINGS["version"].split(".")[1]) >= 32 else fatal
     for name, value in gates.items():
         if name not in SETTINGS["gates"]:
-            fatal(f"unrecognized feature gate: {name}")
+            end(f"unrecognized feature gate: {name}")
         default, locked = SETTINGS["gates"][name]
         if locked and (value == "true") is not default:
-            fatal(f"cannot set feature gate {name} to {value}, feature is locked to {str(default).lower()}")
+            end(f"cannot set feature gate {name} to {value}, feature is locked to {str(default).lower()}")
 
 
 def see_that_cgroups_are_named(given: dict[str, t.Any], flags: dict[str, str]) -> None:
@@ -113,7 +124,7 @@ def kubelet(words: list[str]) -> int:
         fatal("failed to run Kubelet: cannot exit on lock file contention: no lock file specified")
     if SETTINGS.get("fails_with") and SETTINGS["fails_with"][0] in json.dumps(given):
         fatal(SETTINGS["fails_with"][1])
-    return serve(given, "/usr/bin/kubelet", words)
+    return serve(given, SETTINGS["programs"]["kubelet"], words)
 
 
 def see_that_state_fits(directory: Path, given: dict[str, t.Any]) -> None:
@@ -140,8 +151,11 @@ def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
     process = ROOT / "proc" / str(os.getpid())
     # With its content at once, as in /proc.
     aside = ROOT / "run" / f"proc-{os.getpid()}"
-    aside.mkdir()
+    # Of the same user, in the same namespaces as process 1.
+    shutil.copytree(ROOT / "proc/1", aside, symlinks=True)
     (aside / "cmdline").write_text("\0".join([program, *words]) + "\0")
+    (aside / "exe").unlink()
+    (aside / "exe").symlink_to(program)
     aside.rename(process)
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     try:
@@ -152,8 +166,7 @@ def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
             time.sleep(60)
             assert listener is not None or not on
     finally:
-        (process / "cmdline").unlink()
-        process.rmdir()
+        shutil.rmtree(process)
 
 
 def listen(directory: Path) -> socket.socket:
@@ -218,6 +231,7 @@ def systemctl(words: list[str]) -> int:
             unit = SETTINGS["units"].get(name)
             print(f"Id={name}\nLoadState={'loaded' if unit else 'not-found'}")
             print(f"ActiveState={'active' if unit and is_alive(name) else 'inactive'}")
+            print(f"MainPID={is_alive(name)}")
             if unit:
                 print(
                     f"ExecStart={{ path={unit['argv'].split()[0]} ; argv[]={unit['argv']} ; ignore_errors=no ; pid=0 }}"

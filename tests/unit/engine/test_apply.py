@@ -15,6 +15,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.apply import (
     refuse_new_users,
     rehearse,
     take,
+    with_what_stands,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError, WriteTimeout
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Write
@@ -109,6 +110,17 @@ def test_remembers_before_the_first_write() -> None:
         lambda plan, _node: remembered.append((len(kernel.writes), told(plan.steps)[:1])),
     )
     assert remembered == [(0, [f"state {GEN4}: up -> down"])]
+
+
+@pytest.mark.parametrize("rule", [{"state": "absent"}, {"vfs": 0}])
+@pytest.mark.parametrize("address", [GEN4, GEN2])
+def test_without_vfs_the_kernel_is_as_after_the_next_boot(address: str, rule: dict[str, t.Any]) -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx" if address == GEN4 else "c6xx", address, total_vfs=2))
+    before = snapshot(kernel)
+    apply(kernel, {})
+    apply(kernel, rule)
+    assert snapshot(kernel) == before
+    assert apply(kernel, rule).steps == []
 
 
 # Before the first write.
@@ -273,7 +285,7 @@ def test_a_failing_step_puts_the_pf_back() -> None:
         "which this step is not known to give; see the kernel's log for the device's own message; "
         f"{GEN4} was put back as it was found"
     )
-    assert told(failure.step for failure in error.failures) == [f"services {GEN4}: sym;asym -> dc"]
+    assert told(one.step for one in error.failures if one.step) == [f"services {GEN4}: sym;asym -> dc"]
     assert error.done == ()
     assert told(error.rolled_back)[:2] == [f"state {GEN4}: down -> up", f"vf_count {GEN4}: 0 -> 2"]
     document = error.as_dict()
@@ -402,7 +414,7 @@ def test_vfs_that_do_not_come_back_after_a_reset(monkeypatch: pytest.MonkeyPatch
         apply(kernel, {})
     first, *others = caught.value.failures
     assert f"{DEVICES}/{GEN4}/qat/state: writing 'up' failed with EBUSY" in str(first.error)
-    assert [(other.step.device, other.error.kind) for other in others] == [(VF1, "gone"), ("0000:6b:00.3", "gone")]
+    assert [(other.device, other.error.kind) for other in others] == [(VF1, "gone"), ("0000:6b:00.3", "gone")]
     assert f"{VF1} has gone" in str(others[0].error)
     assert kernel.machine.clock.now < waited_from + 2 * SETTLE_SECONDS + 1
 
@@ -456,7 +468,7 @@ def test_one_bad_vf_does_not_cost_the_others() -> None:
     with pytest.raises(ApplyError) as caught:
         apply(kernel, {})
     assert [one.driver for one in read_node(kernel).qat[0].vfs] == ["vfio-pci", None, "vfio-pci"]
-    assert [failure.step.device for failure in caught.value.failures] == [VF1]
+    assert [failure.device for failure in caught.value.failures] == [VF1]
     assert str(caught.value) == (
         f"{DRIVERS}/vfio-pci/bind: writing '{VF1}' failed with EINVAL (Invalid argument), vfio-pci refuses this device "
         f'(the kernel says "vfio-pci: probe of {VF1} failed with error -22"); before Gen4, load vfio-pci with '
@@ -529,3 +541,171 @@ def test_what_users_keep_is_told() -> None:
     assert outcome.steps == []
     assert [skip.device for skip in outcome.skipped] == [GEN4]
     assert outcome.plan.skipped == outcome.skipped
+
+
+# Refusals after the first writes.
+
+
+def without_driver() -> FakeKernel:
+    """A PF whose driver is to be brought in, after one that then has all it shall have."""
+    return FakeKernel.with_pfs(
+        pf("4xxx", GEN4, total_vfs=1, services="sym"), pf("4xxx", OTHER, total_vfs=1, driver=None), loaded=("qat_4xxx",)
+    )
+
+
+def refusing(round_: int, *rules: t.Any) -> t.Callable[[Node], Plan]:
+    """A planner that has seen enough in this round."""
+    plan, asked = planner(*rules), [0]
+
+    def refuse(node: Node) -> Plan:
+        asked[0] += 1
+        if asked[0] == round_:
+            raise RefusedError(f"the driver of {OTHER} offers no cfg_services", "devices[0].services", "use another")
+        return plan(node)
+
+    return refuse
+
+
+def test_a_refusal_before_the_first_write_is_none_after_it() -> None:
+    kernel = without_driver()
+    with pytest.raises(RefusedError):
+        converge(kernel, lambda: read_node(kernel), refusing(1, {}), SECONDS)
+    assert kernel.writes == []
+
+
+@pytest.mark.parametrize("round_", [2, 3])
+def test_a_planner_that_refuses_after_writes(round_: int) -> None:
+    """What is half done goes back, what is done stands, and the error tells of both."""
+    kernel = without_driver()
+    before = snapshot(kernel)
+    with pytest.raises(ApplyError) as caught:
+        converge(kernel, lambda: read_node(kernel), refusing(round_, {}), SECONDS)
+    error, (first, second) = caught.value, snapshot(kernel)
+    assert str(error).startswith(f"devices[0].services: the driver of {OTHER} offers no cfg_services; use another; ")
+    assert [(one.step, one.error.kind) for one in error.failures] == [(None, "refused")]
+    assert error.as_dict()["failed_at"][0]["step"] is None
+    assert (error.has_changed, error.only_vfs, error.left) == (True, False, "")
+    assert (first == before[0]) == (round_ == 2)  # its turn had not come by then
+    assert (round_ == 3) == (first[-1] == [(VF0, "vfio-pci", "vfio-pci")])
+    assert second[1] == ("4xxx" if round_ == 3 else None)
+    stands = told(error.done)
+    assert "load_module vfio_pci: not loaded -> loaded" in stands
+    assert (f"bind {OTHER}: (none) -> 4xxx" in stands) == (round_ == 3)
+    assert "what was written to vfio_pci" in str(error)
+    for step_ in error.done:
+        take(kernel, step_, 1)  # it is so, and taking it again changes nothing
+    assert snapshot(kernel) == [first, second]
+
+
+def absent(*addresses: str) -> FakeKernel:
+    """PFs whose VFs go by letting go of the PF, which ends a round."""
+    return FakeKernel.with_pfs(
+        *(pf("c6xx", address, total_vfs=2, autoprobe=False, vfs="vfio-pci") for address in addresses),
+        loaded=("qat_c62x", "vfio_pci"),
+        options={"vfio_pci": ("disable_denylist=1",)},
+    )
+
+
+def opens_between_rounds(kernel: FakeKernel, after: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody opens a VF right after a PF was bound."""
+    write, opened = kernel.write, [address]
+
+    def write_and_open(path: str, value: str, seconds: float) -> None:
+        write(path, value, seconds)
+        if path.endswith("/bind") and value == after and opened:
+            kernel.open_vf(opened.pop(), "qemu-kvm")
+
+    monkeypatch.setattr(kernel, "write", write_and_open)
+
+
+def test_somebody_opens_a_vf_between_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = absent(GEN2, "0000:80:00.0")
+    before = snapshot(kernel)
+    theirs = read_node(kernel).qat[1].vfs[0].address
+    opens_between_rounds(kernel, GEN2, theirs, monkeypatch)
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"state": "absent"})
+    assert f"qemu-kvm (pid 4001) has {theirs} open" in str(caught.value)
+    first, second = snapshot(kernel)
+    assert second == before[1]
+    assert first == (*before[0][:4], (0, True), [])
+    assert {one.pf for one in caught.value.done} == {GEN2}
+    assert caught.value.has_changed
+
+
+@pytest.mark.parametrize("is_broken", [False, True], ids=["put back", "cannot be put back"])
+def test_a_refusal_when_a_pf_is_half_done(monkeypatch: pytest.MonkeyPatch, is_broken: bool) -> None:
+    """A reset in the midst of it has the rest planned anew, and that is refused."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=3, services="sym"), loaded=("qat_4xxx", "vfio_pci"))
+    before = snapshot(kernel)
+    resets_before(kernel, VF1, monkeypatch)
+    plan, asked = planner({"services": ["dc"]}), [0]
+
+    def refuse(node: Node) -> Plan:
+        asked[0] += 1
+        if asked[0] == 2:
+            if is_broken:
+                kernel.fail_writes(f"*/{GEN4}/qat/cfg_services", errno.EIO)
+            raise RefusedError("not any more", "devices[0]")
+        return plan(node)
+
+    with pytest.raises(ApplyError) as caught:
+        converge(kernel, lambda: read_node(kernel), refuse, SECONDS)
+    error = caught.value
+    assert [(one.step, one.error.kind) for one in error.failures] == [(None, "refused")]
+    if is_broken:
+        assert (error.left, error.has_changed) == (GEN4, True)
+        assert f"putting {GEN4} back failed too: {DEVICES}/{GEN4}/qat/cfg_services: writing 'sym' failed" in str(error)
+    else:
+        assert snapshot(kernel) == before
+        assert str(error) == f"devices[0]: not any more; {GEN4} was put back as it was found"
+        assert (error.done, error.left, error.has_changed) == ((), "", False)
+        assert told(error.rolled_back)[:2] == [f"state {GEN4}: up -> down", f"services {GEN4}: dc -> sym"]
+
+
+def test_a_record_that_cannot_be_written_in_a_later_round() -> None:
+    kernel = without_driver()
+    rounds = [0]
+
+    def remember(_plan: Plan, _node: Node) -> None:
+        rounds[0] += 1
+        if rounds[0] == 2:
+            raise NodeError("what was found on this node cannot be recorded", "/var/lib/found.json", "make room")
+
+    with pytest.raises(ApplyError) as caught:
+        converge(kernel, lambda: read_node(kernel), planner({}), SECONDS, remember)
+    assert str(caught.value).startswith(
+        "/var/lib/found.json: what was found on this node cannot be recorded; make room"
+    )
+    assert told(caught.value.done) == ["load_module vfio_pci: not loaded -> loaded"]
+
+
+def test_a_module_that_is_gone_in_a_later_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the rehearsal of the second plan refuses."""
+    kernel = FakeKernel.with_pfs(
+        pf("4xxx", GEN4, total_vfs=1, services="sym"), pf("c6xx", GEN2, total_vfs=1, driver=None), loaded=("qat_4xxx",)
+    )
+    has_module, asked = kernel.has_module, [0]
+
+    def gone_later(name: str) -> bool:
+        asked[0] += 1
+        return asked[0] <= 2 and has_module(name)
+
+    monkeypatch.setattr(kernel, "has_module", gone_later)
+    with pytest.raises(ApplyError, match="the running kernel has no module of this name") as caught:
+        apply(kernel, {})
+    assert caught.value.has_changed
+
+
+def test_what_stood_before_a_later_error_is_added_to_it() -> None:
+    made = step(Action.STATE, GEN4, "up", "down")
+    other = step(Action.SERVICES, GEN4, "sym", "dc")
+    refusal = RefusedError("not any more", "devices[0]")
+    assert with_what_stands(refusal, ()) is refusal
+    late = with_what_stands(refusal, [made])
+    assert isinstance(late, ApplyError)
+    assert (late.done, late.kind) == ((made,), "apply")
+    assert str(late) == f"devices[0]: not any more; what was written to {GEN4} before stays"
+    again = with_what_stands(late, [other])
+    assert isinstance(again, ApplyError)
+    assert again.done == (other, made)

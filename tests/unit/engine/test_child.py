@@ -9,7 +9,9 @@ import errno
 import gc
 import os
 import re
+import resource
 import signal
+import socket
 import threading
 import time
 import typing as t
@@ -17,7 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._node import child as child_module
 from ansible_collections.accel.qat.plugins.module_utils._node import kernel as kernel_module
+from ansible_collections.accel.qat.plugins.module_utils._node.child import NotAnswered
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import WriteTimeout
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Write
 from ansible_collections.accel.qat.tests.unit.engine.tree import DEVICE, OTHER, Tree
@@ -96,6 +100,21 @@ def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
         )
         tree.kernel.write(f"{DEVICE}/driver_override", "vfio-pci", 5)
         assert other.read_text() == "vfio-pci\n"
+
+
+def test_somebody_ends_the_caller_while_a_write_blocks(tree: Tree, children: list[int]) -> None:
+    """Once: the child that hangs in the kernel is waited for neither then nor at the end."""
+    fifo = tree.fifo(f"{DEVICE}/sriov_numvfs")
+    with released(fifo):
+        begin = time.monotonic()
+        ctrl_c = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        ctrl_c.start()
+        with pytest.raises(KeyboardInterrupt):
+            tree.kernel.write(f"{DEVICE}/sriov_numvfs", "0", 60)
+        tree.kernel.close()
+        assert time.monotonic() - begin < 20
+        assert os.waitpid(children[0], os.WNOHANG) == (0, 0)
+    os.waitpid(children[0], 0)
 
 
 def test_a_process_left_behind_holds_nothing_open(tree: Tree) -> None:
@@ -357,6 +376,79 @@ def test_a_child_that_was_killed_is_replaced(tree: Tree, children: list[int]) ->
     tree.kernel.expect(names)
     assert [tree.kernel.read(name) for name in names] == ["16", "16"]
     assert not Path(f"/proc/{children[0]}").exists()
+
+
+def ends_in_the_midst_of_its_answer(_work: t.Iterable[t.Any], requests: socket.socket) -> t.NoReturn:
+    requests.sendall(b'[[0, "vfio')
+    os._exit(1)
+
+
+def ends_without_an_answer(_work: t.Iterable[t.Any], _requests: socket.socket) -> t.NoReturn:
+    os._exit(1)
+
+
+@pytest.mark.parametrize("ends", [ends_in_the_midst_of_its_answer, ends_without_an_answer])
+def test_an_answer_that_is_cut_off_is_none(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, ends: t.Callable[..., t.NoReturn]
+) -> None:
+    writes = overrides(tree, *THREE)
+    with monkeypatch.context() as patch:
+        patch.setitem(child_module._OPERATIONS, "read", ends)
+        patch.setitem(child_module._OPERATIONS, "write", ends)
+        with pytest.raises(OSError, match="driver_override") as caught:
+            tree.kernel.read(writes[0].path)
+        assert caught.value.errno == errno.EIO
+        with pytest.raises(NotAnswered) as unanswered:
+            tree.kernel.write(writes[0].path, "vfio-pci", 5)
+        assert unanswered.value.errno == errno.EIO
+        count, error = tree.kernel.write_each(writes, 5)
+        assert (count, type(error)) == (0, NotAnswered)
+    assert tree.kernel.write_each(writes, 5) == (3, None)
+
+
+def test_a_connection_that_breaks_is_no_answer(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the child ends before it has read what it was asked."""
+    tree.file(f"{DEVICE}/driver_override", b"vfio-pci\n")
+    assert tree.kernel.read(f"{DEVICE}/driver_override") == "vfio-pci"
+
+    assert tree.kernel._child is not None
+    answers = tree.kernel._child._answers
+
+    class Broken:
+        def readline(self) -> t.NoReturn:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+
+        def close(self) -> None:
+            answers.close()
+
+    monkeypatch.setattr(tree.kernel._child, "_answers", Broken())
+    with pytest.raises(NotAnswered) as caught:
+        tree.kernel.write(f"{DEVICE}/driver_override", "vfio-pci", 5)
+    assert caught.value.errno == errno.EIO
+
+
+@pytest.fixture
+def many_descriptors() -> t.Iterator[None]:
+    """Whatever is opened next has a descriptor above 1023, the last that select(2) takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard < 0 else min(hard, 4096), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    while opened[-1] < 1100:
+        opened.append(os.dup(opened[0]))
+    yield
+    for descriptor in opened:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_works_with_descriptors_above_1023(tree: Tree) -> None:
+    writes = overrides(tree, *THREE)
+    assert tree.kernel.write_each(writes, 5) == (3, None)
+    assert texts(tree, writes) == ["vfio-pci\n"] * 3
+    assert tree.kernel.read(writes[0].path) == "vfio-pci"
+    assert tree.kernel._child is not None
+    assert tree.kernel._child._socket.fileno() > 1023
 
 
 def test_a_child_that_is_killed_at_its_work(tree: Tree, children: list[int]) -> None:

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 import time
+import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node import commands
+from ansible_collections.accel.qat.plugins.module_utils._node import commands, lock
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
 from ansible_collections.accel.qat.tests.unit.engine.tree import DEVICE, Tree
@@ -70,21 +72,14 @@ def test_writable(tree: Tree) -> None:
     assert not tree.kernel.writable(f"{DEVICE}/gone")
 
 
-def test_open_files_are_those_of_every_process_that_may_be_seen(tree: Tree) -> None:
-    """What has ended since it was listed is left out; and so is what is no process."""
-    for place, target in {
-        "7/fd/0": "/dev/null",
-        "7/fd/4": "/dev/vfio/12",
-        "8/fd/3": "anon_inode:[vfio-device]",
-    }.items():
-        at = tree.at(f"/proc/{place}")
-        at.parent.mkdir(parents=True, exist_ok=True)
-        at.symlink_to(target)
-    tree.file("/proc/7/fd/9")
-    tree.file("/proc/9/comm", b"ended\n")
-    tree.file("/proc/irq/fd/3")
-    expected = [(7, "/dev/null"), (7, "/dev/vfio/12"), (8, "anon_inode:[vfio-device]")]
-    assert sorted(tree.kernel.open_files()) == expected
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.EIO, errno.ELOOP, errno.ENOTDIR])
+def test_existence_that_cannot_be_told(tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(path: str) -> None:
+        raise OSError(code, os.strerror(code), path)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(NodeError, match=rf"host-sys/bus: cannot be read: {os.strerror(code)}; "):
+        tree.kernel.exists("/sys/bus")
 
 
 # Writes.
@@ -160,6 +155,117 @@ def test_the_lock_ends_with_an_error(tree: Tree) -> None:
         raise KeyError
     with tree.kernel.locked(0.2):
         pass
+
+
+def test_nobody_but_root_can_take_the_lock(tree: Tree) -> None:
+    """It is opened for writing only, which the kernel lets root do alone, and nothing is written to it."""
+    probe = tree.file("/sys/bus/pci/drivers_probe", b"as it was")
+    probe.chmod(0o200)
+    with tree.kernel.locked(1):
+        opened = [entry for entry in os.scandir("/proc/self/fd") if _leads_to(entry.path, probe)]
+        (flags,) = (_flags(entry.name) for entry in opened)
+        assert flags & os.O_ACCMODE == os.O_WRONLY
+        assert flags & os.O_CLOEXEC
+    assert probe.read_bytes() == b"as it was"
+
+
+def _leads_to(link: str, target: Path) -> bool:
+    return os.path.exists(link) and os.path.samefile(link, target)
+
+
+def _flags(descriptor: str) -> int:
+    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("flags:")), 8)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.EIO])
+def test_who_may_not_take_the_lock_is_told(tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    real = os.open
+
+    def refuse(path: t.Any, flags: int, *others: t.Any, **more: t.Any) -> int:
+        if str(path).endswith("drivers_probe"):
+            raise OSError(code, os.strerror(code), path)
+        return real(path, flags, *others, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(RefusedError) as caught, tree.kernel.locked(1):
+        pytest.fail("the lock was given")
+    forbidden = code in (errno.EACCES, errno.EPERM, errno.EROFS)
+    remedy = "run as root (become: true), with /sys writable" if forbidden else "see what the node lacks, and try again"
+    problem = f"the lock on this node's devices cannot be taken: {os.strerror(code)}"
+    assert str(caught.value) == f"/sys/bus/pci/drivers_probe: {problem}; {remedy}"
+
+
+def _held_directory(tree: Tree, status: str | None) -> int:
+    """The directory of devices with a lock on it; a process with this status in /proc has it."""
+    tree.file("/sys/bus/pci/drivers_probe")
+    descriptor = os.open(tree.at("/sys/bus/pci/devices"), os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    found = os.fstat(descriptor)
+    name = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    tree.file(
+        "/proc/locks",
+        (
+            "1: POSIX  ADVISORY  WRITE 11 00:17:1 0 EOF\n"
+            f"2: FLOCK  ADVISORY  WRITE 4711 {name} 0 EOF\n"
+            f"2: -> FLOCK  ADVISORY  WRITE 12 {name} 0 EOF\n"
+        ).encode(),
+    )
+    if status is not None:
+        tree.file("/proc/4711/status", f"Name:\tqatctl\nUid:\t{status}\nGid:\t0\t0\t0\t0\n".encode())
+    return descriptor
+
+
+@pytest.mark.parametrize(
+    ("status", "is_heeded"),
+    [
+        ("0\t0\t0\t0", True),
+        ("65534\t65534\t65534\t65534", False),
+        ("1000\t0\t0\t0", False),
+        ("0\t1000\t0\t1000", False),
+        (None, False),
+    ],
+    ids=["root", "nobody", "a program with setuid", "root as somebody else", "gone"],
+)
+def test_the_lock_of_engines_before_this_one(tree: Tree, status: str | None, is_heeded: bool) -> None:
+    """They may be at work still; but anybody can take theirs."""
+    descriptor = _held_directory(tree, status)
+    try:
+        if is_heeded:
+            with pytest.raises(RefusedError, match="another change"), tree.kernel.locked(0.2):
+                pytest.fail("two engines at work")
+        else:
+            with tree.kernel.locked(0.2):
+                pass
+    finally:
+        os.close(descriptor)
+
+
+def test_an_engine_before_this_one_is_kept_out(tree: Tree) -> None:
+    tree.file("/sys/bus/pci/drivers_probe")
+    descriptor = os.open(tree.at("/sys/bus/pci/devices"), os.O_RDONLY)
+    try:
+        with tree.kernel.locked(1), pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EMFILE])
+def test_a_holder_of_the_former_lock_who_cannot_be_seen_is_waited_for(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    descriptor = _held_directory(tree, "65534\t65534\t65534\t65534")
+
+    def refuse(_path: str) -> str:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(lock, "_text", refuse)
+    try:
+        with pytest.raises(RefusedError, match="another change"), tree.kernel.locked(0.2):
+            pytest.fail("two engines at work")
+    finally:
+        os.close(descriptor)
 
 
 def test_no_lock_where_sysfs_is_not_mounted(tmp_path: Path) -> None:

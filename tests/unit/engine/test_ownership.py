@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import json
 import os
 import typing as t
@@ -86,26 +87,117 @@ def test_remembers_which_drivers_vfs_were_given(record: str) -> None:
     assert read_record(record).given == {GEN4: {"pci-stub", "vfio-pci"}}
 
 
+def document(**changes: t.Any) -> str:
+    """A record of one PF with two VFs. A change replaces what stands at `devices__...`, `vf__...` or at the top."""
+    vf_: dict[str, t.Any] = {"driver": None, "driver_override": None}
+    entry: dict[str, t.Any] = {
+        "ids": "8086:4940",
+        "services": ["dc"],
+        "state": "up",
+        "driven": True,
+        "drivers_autoprobe": True,
+        "vfs": [dict(vf_), vf_],
+        "drivers_given": ["vfio-pci"],
+    }
+    top: dict[str, t.Any] = {"format": 1, "vfio_pci_loaded": True, "devices": {GEN4: entry}}
+    for name, value in changes.items():
+        part, _dot, key = name.rpartition("__")
+        place = {"": top, "pf": entry, "vf": vf_}[part]
+        if value is ...:
+            del place[key]
+        else:
+            place[key] = value
+    return json.dumps(top)
+
+
+def test_a_record_of_the_right_form(record: str) -> None:
+    Path(record).parent.mkdir()
+    Path(record).write_text(document())
+    assert read_record(record).targets[GEN4].services == frozenset({"dc"})
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "JSONDecodeError"),
-        ("[]", "TypeError"),
-        ("{}", "KeyError"),
-        ('{"format": 2}', "format 2 is not known"),
-        ('{"format": 1, "devices": []}', "AttributeError"),
-        ('{"format": 1, "vfio_pci_loaded": true, "devices": {"0000:6b:00.0": {}}}', "KeyError"),
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "the document is not an object"),
+        ("{}", "format is missing"),
+        ("null", "the document is not an object"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"format": ' * 100_000, "it is nested too deeply"),
+        (document(format=2), "format 2 is not known"),
+        (document(format=True), "format is of another kind"),
+        (document(format="1"), "format is of another kind"),
+        (document(vfio_pci_loaded="no"), "vfio_pci_loaded is of another kind"),
+        (document(devices=[]), "devices is of another kind"),
+        (document(devices={GEN4: []}), f"devices.{GEN4} is not an object"),
+        (document(devices={GEN4: {}}), f"devices.{GEN4}.services is missing"),
+        (document(devices={"../../etc": {}}), "../../etc"),
+        (document(pf__ids=["8086", "4940"]), f"devices.{GEN4}.ids is of another kind"),
+        (document(pf__ids="8086:494"), f"devices.{GEN4}.ids is not vendor and device"),
+        (document(pf__services="dc"), f"devices.{GEN4}.services is of another kind"),
+        (document(pf__services=[1, 2]), f"devices.{GEN4}.services has something that does not belong there"),
+        (document(pf__services=["rsa"]), f"devices.{GEN4}.services has something that does not belong there"),
+        (document(pf__services=...), f"devices.{GEN4}.services is missing"),
+        (document(pf__state=5), f"devices.{GEN4}.state is of another kind"),
+        (document(pf__state="asleep"), f"devices.{GEN4}.state does not fit"),
+        (document(pf__driven="no"), f"devices.{GEN4}.driven is of another kind"),
+        (document(pf__driven=1), f"devices.{GEN4}.driven is of another kind"),
+        (document(pf__drivers_autoprobe=0), f"devices.{GEN4}.drivers_autoprobe is of another kind"),
+        (document(pf__vfs=None), f"devices.{GEN4}.vfs is of another kind"),
+        (document(pf__vfs=[None]), f"devices.{GEN4}.vfs[0] is not an object"),
+        (document(pf__drivers_given="vfio-pci"), f"devices.{GEN4}.drivers_given is of another kind"),
+        (document(pf__drivers_given=[None]), f"devices.{GEN4}.drivers_given has something that does not belong there"),
+        (document(vf__driver=3), f"devices.{GEN4}.vfs[1].driver is of another kind"),
+        (document(vf__driver="../../../../tmp"), f"devices.{GEN4}.vfs[1].driver does not fit"),
+        (document(vf__driver_override=".."), f"devices.{GEN4}.vfs[1].driver_override does not fit"),
+        (document(vf__driver_override=...), f"devices.{GEN4}.vfs[1].driver_override is missing"),
+        ('{"format": 1\xff', "can't decode"),
     ],
 )
 def test_a_record_that_cannot_be_understood(record: str, text: str, reason: str) -> None:
     Path(record).parent.mkdir()
-    Path(record).write_text(text)
+    Path(record).write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigurationError) as caught:
         read_record(record)
     assert caught.value.where == record
     assert caught.value.problem.startswith("the record of what was found on this node cannot be read: ")
     assert reason in caught.value.problem
     assert caught.value.remedy.startswith("restore the file from a backup, or remove it")
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.EACCES, "run as root (become: true)"),
+        (errno.EPERM, "run as root (become: true)"),
+        (errno.EIO, "see that the path is right and its disk sound; the file is still needed"),
+        (errno.ENOTDIR, "see that the path is right and its disk sound; the file is still needed"),
+        (errno.EISDIR, "see that the path is right and its disk sound; the file is still needed"),
+        (errno.EMFILE, "see that the path is right and its disk sound; the file is still needed"),
+    ],
+)
+def test_nobody_is_told_to_remove_a_record_that_cannot_be_seen(
+    record: str, monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
+) -> None:
+    def refuse(path: str, *_others: t.Any) -> t.NoReturn:
+        raise OSError(code, os.strerror(code), path)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(NodeError) as caught:
+        read_record(record)
+    assert str(caught.value) == (
+        f"{record}: the record of what was found on this node cannot be read: {os.strerror(code)}; {remedy}"
+    )
+
+
+def test_a_directory_in_the_place_of_the_record(record: str) -> None:
+    Path(record).mkdir(parents=True)
+    for act in (read_record, remove_record):
+        with pytest.raises(NodeError) as caught:
+            act(record)
+        assert caught.value.where == record
+        assert "Is a directory" in caught.value.problem
 
 
 def test_a_power_cut_leaves_the_old_record(record: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +222,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
         write_record(record, Found({}))
     assert caught.value.where == record
     assert caught.value.problem.startswith("what was found on this node cannot be recorded: ")
-    assert caught.value.remedy.endswith("nothing was changed")
+    assert caught.value.remedy.endswith("in the record itself nothing was changed")
 
 
 def test_removal_keeps_a_directory_with_other_files(record: str) -> None:
@@ -143,6 +235,43 @@ def test_removal_keeps_a_directory_with_other_files(record: str) -> None:
     write_record(record, Found({}))
     remove_record(record)
     assert not other.parent.exists()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EBUSY])
+@pytest.mark.parametrize("call", ["unlink", "rmdir", "fsync"])
+def test_a_record_that_cannot_be_removed(record: str, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
+    """Or whose removal is not on the disk: a power cut would bring it back."""
+    write_record(record, Found({}))
+
+    def refuse(path: t.Any) -> t.NoReturn:
+        raise OSError(code, os.strerror(code), path if isinstance(path, str) else None)
+
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(NodeError) as caught:
+        remove_record(record)
+    assert caught.value.where in (record, str(Path(record).parent))
+    assert caught.value.problem == (f"the record of what was found on this node cannot be removed: {os.strerror(code)}")
+    assert Path(record).exists() == (call == "unlink")
+
+
+def test_a_removal_is_on_the_disk_when_it_is_told(record: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also that of a run that was cut off before it could see to it."""
+    write_record(record, Found({}))
+    directory = Path(record).parent
+    synced: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), directory.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    remove_record(record)
+    assert synced == [(str(directory), True), (str(directory.parent), False)]
+    synced.clear()
+    directory.mkdir()
+    remove_record(record)
+    assert synced == [(str(directory), True), (str(directory.parent), False)]
 
 
 def found_on(fake: FakeKernel, *rules: dict[str, t.Any]) -> Found:
@@ -194,11 +323,104 @@ def test_a_pf_that_has_gone_is_left_out() -> None:
     assert plan_restoration(found, read_node(FakeKernel.with_pfs())).steps == ()
 
 
+CARDS: dict[str, t.Any] = {
+    "4xxx": {"total_vfs": 2},
+    "401xx": {"total_vfs": 2, "device_id": 0x4942},
+    "4xxx with VFs": {"total_vfs": 2, "services": "dc", "vfs": vf("vfio-pci")},
+    "c6xx": {"total_vfs": 2},
+    "c6xx with VFs": {"total_vfs": 2, "vfs": vf()},
+    "dh895xcc": {"total_vfs": 4, "vfs": vf()},
+}
+
+
+def model_of(name: str) -> str:
+    return name.partition(" ")[0]
+
+
+OTHERS = [(then, now) for then in CARDS for now in CARDS if model_of(then) != model_of(now)]
+
+
+def card(name: str) -> FakeKernel:
+    family = model_of(name).replace("401xx", "4xxx")
+    modules = ("qat_4xxx", "qat_c62x", "qat_dh895xcc", "vfio_pci")
+    options = {"vfio_pci": ("disable_denylist=1",)}
+    return FakeKernel.with_pfs(pf(family, GEN4, **CARDS[name]), loaded=modules, options=options)
+
+
+def _may_be(then: str, now: str) -> bool:
+    """What nothing but its ids tells from the other card."""
+    return {model_of(then), model_of(now)} == {"4xxx", "401xx"} or then == "c6xx"
+
+
+@pytest.mark.parametrize(("then", "now"), OTHERS)
+def test_another_card_at_the_address_has_no_history(record: str, then: str, now: str) -> None:
+    """Teardown neither is refused for it, nor does anything to it; and nothing given to the former one is free to be taken."""
+    former, present = card(then), card(now)
+    remember(record, plan_of(former, {"driver": "pci-stub"}), read_node(former))
+    node = read_node(present)
+    found = read_record(record).on(node)
+    assert (found.targets, found.given) == ({}, {})
+    assert plan_restoration(read_record(record), node).steps == ()
+
+
+@pytest.mark.parametrize(("then", "now"), [*OTHERS, *((name, name) for name in CARDS)])
+def test_a_record_without_ids(record: str, then: str, now: str) -> None:
+    """It is of before the ids were noted. For the same card it still is the way back; what another cannot be is not tried on it."""
+    former, present = card(then), card(now)
+    remember(record, plan_of(former, {"driver": "pci-stub"}), read_node(former))
+    former_record = json.loads(Path(record).read_text())
+    for entry in former_record["devices"].values():
+        del entry["ids"]
+    Path(record).write_text(json.dumps(former_record))
+    found = read_record(record)
+    assert found.ids == {}
+    plan = plan_restoration(found, read_node(present))
+    assert not any(step.device.startswith("qat_") for step in plan.steps)
+    assert (set(found.on(read_node(present)).targets) == {GEN4}) == (then == now or _may_be(then, now))
+
+
+def test_a_new_card_is_recorded_in_the_place_of_the_former(record: str) -> None:
+    former, present = card("c6xx with VFs"), card("4xxx")
+    remember(record, plan_of(former, {"driver": "pci-stub"}), read_node(former))
+    remember(record, plan_of(present, {}), read_node(present))
+    found = read_record(record)
+    assert found.ids == {GEN4: "8086:4940"}
+    assert found.targets[GEN4].services == frozenset({"sym", "asym"})
+    assert found.given == {GEN4: {"vfio-pci"}}
+
+
+def test_the_ids_of_a_record_without_them_are_noted(record: str) -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4))
+    found = found_on(fake, {})
+    write_record(record, Found(found.targets, found.vfio_pci_loaded, found.given))
+    remember(record, plan_of(fake, {"services": ["dc"]}), read_node(fake))
+    assert read_record(record).ids == {GEN4: "8086:4940"}
+
+
+def test_a_vfio_pci_that_is_built_in_by_now_stays() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1))
+    found = found_on(fake, {})
+    updated = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1), builtin=("vfio_pci",))
+    assert not found.vfio_pci_loaded
+    apply(updated, {})
+    assert read_node(updated).vfio_pci.module is not None
+    assert not any(step.of_module for step in plan_restoration(found, read_node(updated)).steps)
+
+
+def test_the_drivers_given_to_one_pf_are_not_those_of_another() -> None:
+    """Each PF's VFs belong to whoever had them there."""
+    fake = FakeKernel.with_pfs(*(pf("4xxx", address, total_vfs=1, vfs=vf()) for address in (GEN4, OTHER)))
+    rules = ({"select": {"address": GEN4}, "driver": "pci-stub"}, {"driver": "vfio-pci"})
+    assert found_on(fake, *rules).given == {GEN4: {"pci-stub"}, OTHER: {"vfio-pci"}}
+
+
 def test_the_record_is_readable(record: str) -> None:
     found = {GEN4: original_target(read_node(kernel()), GEN4)}
-    write_record(record, Found(found, given={GEN4: frozenset({"vfio-pci", "pci-stub"})}))
+    given = {GEN4: frozenset({"vfio-pci", "pci-stub"})}
+    write_record(record, Found(found, given=given, ids={GEN4: "8086:4940"}))
     document = json.loads(Path(record).read_text())
     assert document["devices"][GEN4] == {
+        "ids": "8086:4940",
         "services": ["dc"],
         "state": "up",
         "driven": True,

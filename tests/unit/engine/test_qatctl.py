@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node import qatctl
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
 from ansible_collections.accel.qat.tests.fakes import pf, vf
 from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN4, OTHER, VF0
@@ -214,6 +216,121 @@ def test_teardown(shell: Shell) -> None:
     assert not shell.config.exists()
     assert not shell.record.parent.exists()
     assert shell.run("teardown") == (0, "Nothing was recorded on this node, so there is nothing to put back.\n", "")
+
+
+def test_teardown_puts_back_what_was_recorded_while_it_waited(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.use(LiveFake.with_pfs(*(pf("4xxx", address, total_vfs=2) for address in (GEN4, OTHER))))
+    before = shell.json("show")["devices"]
+    shell.configure({"devices": [{"select": {"address": GEN4}}]})
+    shell.run("apply")
+    shell.configure({"devices": [{}]})
+    locked, others = shell.kernel.locked, ["another run"]
+
+    def after_another(seconds: float) -> t.ContextManager[None]:
+        if others.pop() and not others:
+            monkeypatch.setattr(shell.kernel, "locked", locked)
+            assert shell.run("apply")[0] == 0
+        return locked(seconds)
+
+    monkeypatch.setattr(shell.kernel, "locked", after_another)
+    assert shell.run("teardown")[0] == 0
+    assert shell.json("show")["devices"] == before
+    assert not shell.config.exists()
+    assert not shell.record.exists()
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_teardown_without_the_lock_removes_nothing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, is_recorded: bool
+) -> None:
+    shell.configure(DC)
+    if is_recorded:
+        shell.run("apply")
+
+    def locked(_seconds: float) -> t.NoReturn:
+        raise RefusedError("another change of this node's devices has been running for 120 seconds")
+
+    monkeypatch.setattr(shell.kernel, "locked", locked)
+    writes = list(shell.kernel.writes)
+    code, out, err = shell.run("teardown")
+    assert (code, out) == (1, "")
+    assert "another change" in err
+    assert shell.config.exists()
+    assert shell.record.exists() == is_recorded
+    assert shell.kernel.writes == writes
+
+
+def test_teardown_without_a_record_removes_the_configuration(shell: Shell) -> None:
+    """As on a node that was as wanted: else the next boot would apply it."""
+    shell.use(LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=1, services="dc", autoprobe=False, vfs="vfio-pci")))
+    shell.configure(DC)
+    assert shell.json("apply")["changed"] is False
+    assert not shell.record.exists()
+    code, out, err = shell.run("teardown")
+    assert (code, err) == (0, "")
+    assert out == (f"Nothing was recorded on this node, so there is nothing to put back. {shell.config} was removed.\n")
+    assert not shell.config.exists()
+    assert shell.kernel.locks == 2
+    assert shell.json("teardown")["changed"] is False
+    shell.configure(DC)
+    assert shell.json("teardown")["changed"] is True
+
+
+def test_teardown_tells_when_the_record_stays(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.configure(DC)
+    shell.run("apply")
+    unlink = os.unlink
+
+    def refuse(path: str) -> None:
+        if path == str(shell.record):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    code, out, err = shell.run("teardown", "--json")
+    assert (code, out) == (1, "")
+    failure = json.loads(err)
+    assert failure["problem"] == "the record of what was found on this node cannot be removed: Read-only file system"
+    assert {step["device"] for step in failure["stands"]} >= {GEN4}
+
+
+def test_another_card_at_the_address_does_not_keep_teardown_from_its_work(shell: Shell) -> None:
+    shell.configure({"devices": [{}]})
+    shell.run("apply")
+    shell.use(LiveFake.with_pfs(pf("c6xx", GEN4, total_vfs=2, vfs=vf())))
+    writes = list(shell.kernel.writes)
+    code, _out, err = shell.run("teardown")
+    assert (code, err) == (0, "")
+    assert shell.kernel.writes == writes
+    assert not shell.record.exists()
+
+
+def test_ctrl_c(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.configure(DC)
+
+    def interrupted(*_arguments: t.Any) -> t.NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shell.kernel, "write", interrupted)
+    for command in (["apply"], ["apply", "--settle"]):
+        code, out, err = shell.run(*command)
+        assert (code, out) == (130, "")
+        assert err == "qatctl: interrupted; what was written stays, and the same command goes on from there\n"
+    assert shell.kernel.settled == 0
+
+
+def test_what_the_first_try_has_written_is_told_when_the_second_is_refused(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.use(LiveFake.with_pfs(*(pf("4xxx", address, total_vfs=2) for address in (GEN4, OTHER))))
+    shell.configure({"devices": [{"services": ["sym"]}]})
+    shell.kernel.switch(OTHER, "fail_services", "5 -1")
+    monkeypatch.setattr(shell.kernel, "settle", lambda _seconds: shell.configure({"devices": [{"vfs": 1}]}))
+    code, _out, err = shell.run("apply", "--settle", "--json")
+    failure = json.loads("{" + err.rpartition("\n{")[2])  # after what it tells of each PF
+    assert code == 1
+    assert failure["failed_at"][0]["kind"] == "configuration"
+    assert {step["device"] for step in failure["stands"]} >= {GEN4}
 
 
 def test_teardown_stops_at_users_and_keeps_everything(shell: Shell) -> None:

@@ -99,8 +99,8 @@ def test_targets() -> None:
         ),
     )
     assert targets_of(rules({"state": "absent"}), node) == (
-        PfTarget(GEN4, "devices[0]", vf_count=0, state="up", driven=True),
-        PfTarget(GEN2, "devices[0]", vf_count=0, driven=True),
+        PfTarget(GEN4, "devices[0]", vf_count=0, autoprobe=True, state="up", driven=True),
+        PfTarget(GEN2, "devices[0]", vf_count=0, autoprobe=True, driven=True),
     )
 
 

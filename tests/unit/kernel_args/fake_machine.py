@@ -27,6 +27,9 @@ class FakeMachine:
         self.commands = dict(commands)
         self.reading = {"sh", *reading}
         self.read_only: set[str] = set()
+        self.shell = "sh"
+        # The mode that a file was written with, None for the one of its predecessor.
+        self.modes: dict[str, int | None] = {}
         self.done: list[str] = []
 
     def read(self, path: str) -> str | None:
@@ -39,10 +42,11 @@ class FakeMachine:
         expression = re.compile(re.escape(pattern).replace(r"\*", "[^/]*"))
         return sorted(path for path in self._paths() if expression.fullmatch(path))
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
         if path in self.read_only:
             raise NodeError("cannot be written: Read-only file system", path)
         self.files[path] = text
+        self.modes[path] = mode
         self.done.append(f"write {path}")
 
     def remove(self, path: str) -> None:
@@ -57,7 +61,7 @@ class FakeMachine:
         if command[0] not in self.reading and line not in self.reading:
             self.done.append(f"run {line}")
         if command[0] == "sh":
-            return real(command)
+            return real([self.shell, *command[1:]])
         if command[0] not in self.commands:
             raise NodeError("cannot be run: No such file or directory", command[0])
         return self.commands[command[0]](self, command)
@@ -69,7 +73,7 @@ class FakeMachine:
 
 def real(command: t.Sequence[str]) -> CommandResult:
     """Run a command of the machine the test runs on."""
-    done = subprocess.run(list(command), capture_output=True, text=True, check=False)
+    done = subprocess.run(list(command), capture_output=True, text=True, errors="surrogateescape", check=False)
     return CommandResult(done.returncode, done.stdout, done.stderr)
 
 

@@ -73,14 +73,31 @@ def test_takes_out_an_argument_and_its_space(before: str, after: str) -> None:
     [
         ('GRUB_CMDLINE_LINUX=""\n', 'GRUB_CMDLINE_LINUX="iommu=pt"\n'),
         ('GRUB_CMDLINE_LINUX="ro -- x"\n', 'GRUB_CMDLINE_LINUX="iommu=pt ro -- x"\n'),
-        ("GRUB_CMDLINE_LINUX='a=\"b c\"'\n", 'GRUB_CMDLINE_LINUX="iommu=pt a=\\"b c\\""\n'),
-        ("GRUB_CMDLINE_LINUX=ro\n", 'GRUB_CMDLINE_LINUX="iommu=pt ro"\n'),
-        ('GRUB_CMDLINE_LINUX_DEFAULT="ro"', 'GRUB_CMDLINE_LINUX_DEFAULT="ro"\nGRUB_CMDLINE_LINUX="iommu=pt"\n'),
-        ("", 'GRUB_CMDLINE_LINUX="iommu=pt"\n'),
+        ("GRUB_CMDLINE_LINUX='a=\"b c\"'\n", "GRUB_CMDLINE_LINUX='iommu=pt a=\"b c\"'\n"),
+        ('GRUB_CMDLINE_LINUX="  ro"\n', 'GRUB_CMDLINE_LINUX="iommu=pt   ro"\n'),
+        # Nothing that could be taken out again byte for byte, or nothing that is certain.
+        ("GRUB_CMDLINE_LINUX=ro\n", None),
+        ('GRUB_CMDLINE_LINUX_DEFAULT="ro"', None),
+        ("", None),
+        ('cat <<EOF\nGRUB_CMDLINE_LINUX="ro"\nEOF\n', None),
     ],
 )
-def test_adds_in_front(before: str, after: str) -> None:
+def test_adds_in_front(before: str, after: str | None) -> None:
     assert grub_settings.add(before, [read_argument("iommu=pt")]) == after
+    if after is not None:
+        assert edit(after, ["iommu"], "absent") == before
+
+
+@pytest.mark.parametrize("text", ["", "A=1", "A=1\n", "A=1\n\n", "A=1\r\n", f"{grub_settings.ALWAYS}=`x`\n"])
+@pytest.mark.parametrize("behind", ["", "B=2", "B=2\n"])
+def test_a_part_of_our_own_comes_and_goes(text: str, behind: str) -> None:
+    arguments = [read_argument("iommu=pt"), read_argument('dyndbg="file a.c +p"')]
+    own = grub_settings.with_own_part(text, arguments)
+    assert grub_settings.own_part_arguments(own) == arguments
+    assert grub_settings.without_own_part(own) == text
+    assert grub_settings.with_own_part(own, arguments[:1]) == grub_settings.with_own_part(text, arguments[:1])
+    if behind and own.endswith("\n"):
+        assert grub_settings.without_own_part(own + behind) == text + behind
 
 
 def test_a_drop_in_keeps_what_others_set() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import typing as t
@@ -178,3 +179,53 @@ def test_a_missing_chroot_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_last_lines(result: CommandResult, expected: str) -> None:
     assert last_lines(result) == expected
+
+
+def test_tells_where_its_file_system_is(machine: LiveMachine, tmp_path: Path) -> None:
+    assert machine.root == str(tmp_path)
+    assert LiveMachine(no_commands).root == "/"
+
+
+def test_a_file_with_a_mode_of_its_own_has_it_from_the_start(
+    machine: LiveMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    replace = os.replace
+
+    def replacing(source: str, target: str) -> None:
+        modes.append(stat.S_IMODE(os.stat(source).st_mode))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    (tmp_path / "file").write_text("for all to read")
+    machine.write("/file", "secret", 0o600)
+    machine.write("/new", "secret", 0o600)
+    assert modes == [0o600, 0o600]
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+
+
+def test_what_was_removed_is_gone_from_the_disk_too(
+    machine: LiveMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    sync = os.fsync
+
+    def syncing(descriptor: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), (tmp_path / "etc/file").exists()))
+        sync(descriptor)
+
+    machine.write("/etc/file", "x")
+    monkeypatch.setattr(os, "fsync", syncing)
+    machine.remove("/etc/file")
+    machine.remove("/etc/file")
+    machine.remove("/no/such/file")
+    assert synced == [(str(tmp_path / "etc"), False)] * 2
+
+
+def test_a_removal_that_fails_is_told(machine: LiveMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(path: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    monkeypatch.setattr(os, "unlink", failing)
+    with pytest.raises(NodeError, match="/file: cannot be removed: Input/output error"):
+        machine.remove("/file")

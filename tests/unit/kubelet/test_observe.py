@@ -9,12 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import Process, detect
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import (
-    Observed,
-    Request,
-    kubelet_arguments,
-    observe,
-)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
@@ -122,11 +117,6 @@ def test_openshift_4(make_node: Make) -> None:
     assert (found.flavour, found.config_dir, set(found.files)) == ("openshift4", DATA, set(files))
 
 
-def test_secrets_stay_on_the_node() -> None:
-    text = "token: s1\nkubelet-arg:\n- a=1\n\n  # why\n- b=2\nagent-token: s2\n'kubelet-arg+': [c=3]\nother:\n  kubelet-arg: s3\n"
-    assert kubelet_arguments(text) == "\nkubelet-arg:\n- a=1\n\n  # why\n- b=2\n\n'kubelet-arg+': [c=3]\n"
-
-
 @pytest.mark.parametrize("name", ["k3s", "rke2"])
 def test_secrets_of_the_command_line_stay_on_the_node(make_node: Make, name: str) -> None:
     program = f"/usr/local/bin/{name}"
@@ -224,7 +214,7 @@ def test_a_configuration_of_k3s_elsewhere(
     )
     assert found.files == {
         ELSEWHERE: "",
-        f"{ELSEWHERE}.d/10-site.yaml": "\nkubelet-arg: [root-dir=/data/kubelet]\n",
+        f"{ELSEWHERE}.d/10-site.yaml": '{"kubelet-arg": ["root-dir=/data/kubelet"]}\n',
         f"{ELSEWHERE}.d/99-accel-qat.yaml": "# ours\n",
         drop_in: examples.CONFIGURATION,
     }
@@ -293,7 +283,8 @@ def test_rke2s_own_kubelet_tells_where_its_drop_ins_are(make_node: Make) -> None
     node = make_node(**examples.rancher("rke2", "1.33.4"))
     node.start("rke2-server.service")
     kubelet = ["/srv/rke2/data/v1.33.4/bin/kubelet", "--config-dir=/srv/rke2/agent/etc/kubelet.conf.d/", "--v=2"]
-    node.write("/proc/99999/cmdline", "\0".join(kubelet) + "\0")
+    node.add_program(kubelet[0])
+    node.add_process(4_000_001, kubelet)
     found = look(node, version="1.33.4")
     assert (found.flavour, found.program, found.words) == ("rke2", kubelet[0], kubelet)
     assert found.config_dir == "/srv/rke2/agent/etc/kubelet.conf.d"

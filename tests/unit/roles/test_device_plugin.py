@@ -138,7 +138,7 @@ def test_the_unit_comes_after_the_vfs_and_may_do_little() -> None:
     assert "qat-node.service" in after(found)
     assert found["Service"]["Type"] == "notify"
     assert found["Service"]["CapabilityBoundingSet"] == ""
-    assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet"
+    assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
 
 
 def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
@@ -293,21 +293,35 @@ def test_what_runs_as_it_shall_is_left_alone(tmp_path: Path, process: int, chang
     assert done.stdout.splitlines()[0] == "active"
 
 
-def test_with_cdi_there_is_a_directory_that_the_service_may_write() -> None:
-    """/run is empty at boot, and a path that is not there cannot be made writable."""
-    found = unit(device_plugin_cdi=True)["Service"]
-    assert steps(found) == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
+@pytest.mark.parametrize("names", [True, False])
+def test_there_is_a_directory_for_cdi_that_the_service_may_write(names: bool) -> None:
+    """/run is empty at boot, and a path that is not there cannot be made writable. Kata needs specifications in any case."""
+    found = unit(device_plugin_cdi=names)["Service"]
+    assert steps(found)[:2] == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
+    assert len(steps(found)) == (2 if names else 3)
     assert found["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
+
+
+def test_the_service_may_open_more_than_systemd_lets_a_service_open() -> None:
+    """It cannot raise the limit itself: the filter of system calls would end it."""
+    found = unit()["Service"]
+    assert int(found["LimitNOFILE"]) > 1024
+    assert "@resources" in found["SystemCallFilter"]
+
+
+def test_teardown_knows_the_specifications_of_resources_and_no_others() -> None:
+    """The program writes none of another name."""
+    ours = re.compile(VARIABLES["__device_plugin_cdi_name"])
+    assert all(ours.search(cdi.file_of(kind)) for kind in cdi.KINDS)
+    others = ["intel.com-qat.json", "qat.intel.com-mine.json", "qat.intel.com-cy.json.old", "x-qat.intel.com-cy.json"]
+    assert not any(ours.search(name) for name in others)
 
 
 def test_without_cdi_there_is_no_specification() -> None:
     path = parse_settings([], {}).cdi_dir / cdi.FILE
     assert VARIABLES["__device_plugin_cdi_specification"] == str(path)
     found = unit()["Service"]
-    assert steps(found)[1:] == [f"+rm -f {path}"]
-    removed = load("tasks/teardown.yml")[2]
-    entry = {"path": "{{ __device_plugin_cdi_specification }}", "state": "absent"}
-    assert entry in removed["accel.qat.files"]["files"]
+    assert steps(found)[2:] == [f"+rm -f {path}"]
 
 
 @pytest.mark.parametrize(
@@ -394,6 +408,50 @@ def test_only_releases_are_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} - {"of-others", "1.2.3-beta"} == {running, new}
     assert (tmp_path / "of-others").is_dir()
     assert (tmp_path / "1.2.3-beta").is_dir()
+
+
+def removal(directory: Path, *options: str) -> Run:
+    """The task of teardown that removes files, with all it removes below a directory of the test."""
+    tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
+    for task in tasks:
+        task.pop("notify", None)
+    names = ("unit_link", "cdi_specification")
+    places = {f"__device_plugin_{name}": str(directory / f"system/{name}") for name in names}
+    units = {mode: str(directory / f"system/{mode}") for mode in VARIABLES["__device_plugin_units"]}
+    values = {
+        "device_plugin_directory": str(directory / "opt"),
+        "device_plugin_kubelet_dir": str(directory / "kubelet"),
+    }
+    kept = {name: VARIABLES[f"__device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
+    variables = {**values, **places, **{f"__device_plugin_{name}": value for name, value in kept.items()}}
+    block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__device_plugin_units": units}}
+    return OnThisMachine(directory).play([block], *options)
+
+
+@pytest.mark.parametrize("others", [[], ["opt/theirs/file", "kubelet/other.sock"]], ids=["alone", "beside-others"])
+def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: list[str]) -> None:
+    ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]
+    ours += [f"system/{name}" for name in ("transient", "unit_link", "cdi_specification", "qat.intel.com-sym-dc.json")]
+    for name in [*ours, *others]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "kubelet").mkdir(exist_ok=True)
+
+    def left() -> set[str]:
+        places = [tmp_path / "opt", tmp_path / "kubelet", tmp_path / "system"]
+        below = {path for place in places for path in (place, *place.rglob("*"))}
+        return {str(path.relative_to(tmp_path)) for path in below if path.exists() and not path.is_dir()} | {
+            str(path.relative_to(tmp_path)) for path in places if path.exists()
+        }
+
+    before = left()
+    checked = removal(tmp_path, "--check")
+    assert (checked.code, left()) == (0, before), checked.output
+    assert any(task.changed for task in checked.tasks)
+    done = removal(tmp_path)
+    assert done.code == 0, done.output
+    assert left() == {*others, *(name.partition("/")[0] for name in others)}
+    assert not any(task.changed for task in removal(tmp_path).tasks)
 
 
 @pytest.mark.parametrize(

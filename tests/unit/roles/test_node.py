@@ -124,7 +124,10 @@ def test_the_unit_comes_before_every_kubelet() -> None:
 
 def test_the_rules_for_udev_are_for_qat() -> None:
     kernel = FakeKernel.with_pfs(*(pf(one.name, f"0000:{bus:02x}:00.0") for bus, one in enumerate(FAMILIES, 0x10)))
-    rules = settings(render("udev.rules.j2"))
+    *rules, gone = settings(render("udev.rules.j2"))
+    # What has gone has the words of its event alone (drivers/pci/pci-driver.c, pci_uevent: %04X:%04X and %04X).
+    assert gone.startswith('ACTION=="remove", SUBSYSTEM=="pci", ENV{PCI_ID}=="8086:*", ENV{PCI_CLASS}=="B4000", ')
+    assert gone.endswith('RUN+="/bin/systemctl --no-block start qat-node.service"')
     for rule in rules:
         conditions = dict(re.findall(r"ATTR\{(\w+)\}==\"(\w+)\"", rule))
         assert conditions["vendor"] == f"{INTEL:#06x}"

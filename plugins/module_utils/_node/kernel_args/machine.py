@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..errors import NodeError, RefusedError
-from ..files import replace_file
+from ..files import remove_file, replace_file
 from ..paths import COMMAND_DIRECTORIES
 
 _MOST_LINKS = 40
@@ -45,11 +45,11 @@ class Machine(t.Protocol):
     def glob(self, pattern: str) -> list[str]:
         """The paths that match, sorted by their bytes."""
 
-    def write(self, path: str, text: str) -> None:
-        """Put a file there whole or not at all; mode and owner of an older one are kept. Raises NodeError."""
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
+        """Put a file there whole or not at all; mode and owner of an older one are kept, but for a given mode. Raises NodeError."""
 
     def remove(self, path: str) -> None:
-        """Take the file away; none is fine. Raises NodeError."""
+        """Take the file away, from the disk too; none is fine. Raises NodeError."""
 
     def command(self, name: str) -> str | None:
         """The path of a command the node has, or None."""
@@ -65,6 +65,11 @@ class LiveMachine:
         self._runner = runner
         self._root = root.rstrip("/")
         self._directories = directories
+
+    @property
+    def root(self) -> str:
+        """Where the machine's file system is mounted."""
+        return self._root or "/"
 
     def _at(self, path: str) -> str:
         """Where the path is for this process; a link is followed inside the node's file system."""
@@ -93,17 +98,19 @@ class LiveMachine:
         found = glob.glob(glob.escape(self._root) + pattern)
         return sorted(path[len(self._root) :] for path in found)
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
+        content = text.encode("utf-8", "surrogateescape")
         try:
-            replace_file(self._at(path), text.encode("utf-8", "surrogateescape"))
+            if mode is None:
+                replace_file(self._at(path), content)
+            else:
+                replace_file(self._at(path), content, mode, keep=False)
         except OSError as error:
             raise _cannot("written", path, error) from None
 
     def remove(self, path: str) -> None:
         try:
-            os.unlink(self._at(path))
-        except FileNotFoundError:
-            pass
+            remove_file(self._at(path))
         except OSError as error:
             raise _cannot("removed", path, error) from None
 

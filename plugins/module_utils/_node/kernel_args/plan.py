@@ -38,7 +38,8 @@ class Plan:
     """Everything to do, in order: the edits, then the commands.
 
     `before` and `after` are the command line that the next boot would have and will have. `rewritten` are the files
-    that the commands change; they are put back when a command fails. `notes` are for the person who asked.
+    that the commands change; they are put back when a command fails. `notes` are for the person who asked. `lines` are
+    all command lines that the plan touches, whether they change or not.
     """
 
     before: CommandLine
@@ -48,6 +49,7 @@ class Plan:
     rewritten: tuple[str, ...] = ()
     changes: tuple[LineChange, ...] = ()
     notes: tuple[str, ...] = ()
+    lines: tuple[LineChange, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -69,7 +69,7 @@ def test_copies_the_file() -> None:
 def test_copies_it_elsewhere_for_another_python() -> None:
     _result, asked = act(path="/opt/qatctl", python="/opt/python/bin/python3")
     assert asked["dest"] == "/opt/qatctl"
-    assert asked["content"].startswith(b"#!/opt/python/bin/python3\n")
+    assert asked["content"].startswith(b"#!/opt/python/bin/python3 -I\n")
 
 
 def test_a_difference_names_the_file() -> None:
@@ -130,6 +130,21 @@ def call(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_runs(installed: Path) -> None:
     assert call(installed, "--version").stdout == f"qatctl {qatctl.version()}\n"
     assert json.loads(call(installed, "schema").stdout) == SCHEMA
+
+
+def test_takes_nothing_of_its_callers_python(installed: Path, tmp_path: Path) -> None:
+    """Root calls it, also with the environment of the user that became root."""
+    (tmp_path / "argparse.py").write_text("print('taken')\n")
+    site = tmp_path / ".local/lib"
+    for version, _python in NODE_PYTHONS:
+        place = site / f"python{version}/site-packages"
+        place.mkdir(parents=True)
+        (place / "usercustomize.py").write_text("print('taken')\n")
+    caller = {**environment(), "PYTHONPATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONSTARTUP": str(tmp_path)}
+    done = subprocess.run(
+        [installed, "--version"], check=True, capture_output=True, text=True, env=caller, cwd=tmp_path
+    )
+    assert (done.stdout, done.stderr) == (f"qatctl {qatctl.version()}\n", "")
 
 
 def test_shows_a_node(installed: Path, tmp_path: Path) -> None:

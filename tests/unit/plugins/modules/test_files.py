@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.accel.qat.plugins.module_utils._node import file_set
 from ansible_collections.accel.qat.plugins.modules import files
 
 Entry = t.Dict[str, t.Any]  # noqa: UP006
@@ -94,10 +95,10 @@ def test_check_do_check_again_do_again(tmp_path: Path, run: Run) -> None:
     assert after == {
         "changed": "0644 after\n",
         "kept": "0644 kept\n",
-        "new": "0700 ",
+        "new": "0755 ",
         "new/unit": "0644 [Unit]\nDescription=Grüße\n",
         "records": "0755 ",
-        "wants": "0700 ",
+        "wants": "0755 ",
         "wants/unit": "-> ../new/unit",
     }
     for check in (True, False):
@@ -256,3 +257,61 @@ def test_what_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
     run({"path": tmp_path / "path", "content": "text\n"})
     run({"path": tmp_path / "path", "state": "absent"})
     assert order == ["content", "replace", "directory", "directory"]
+
+
+def test_a_directory_goes_only_with_nothing_of_others_in_it(tmp_path: Path, run: Run) -> None:
+    """What goes before it in the same run does not count, nor what a crash has left of writing there."""
+    for name in ("emptied", "full", "empty", "left"):
+        (tmp_path / name).mkdir()
+    for name in ("emptied/ours", "full/ours", "full/of others", "left/.accel-qat-x1y2"):
+        (tmp_path / name).touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("empty")
+    names = ["emptied", "full", "empty", "left", "file", "link", "never"]
+    wanted: list[Entry] = [
+        {"path": tmp_path / "emptied/ours", "state": "absent"},
+        {"path": tmp_path / "full/ours", "state": "absent"},
+        *({"path": tmp_path / name, "state": "absent_if_empty"} for name in names),
+    ]
+    goes = ["emptied/ours", "full/ours", "emptied", "empty", "left"]
+    before = below(tmp_path)
+    assert run(*wanted, check=True)["paths"] == [str(tmp_path / name) for name in goes]
+    assert below(tmp_path) == before
+    assert run(*wanted)["paths"] == [str(tmp_path / name) for name in goes]
+    assert set(below(tmp_path)) == {"full", "full/of others", "file", "link"}
+    assert not run(*wanted)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("/", "is a directory of the operating system itself; name a directory below it"),
+        ("/usr/", "is a directory of the operating system itself; name a directory below it"),
+        ("/opt/mounted", "is a mount point; unmount it first, or name another path"),
+        ("/opt/above", "has the mount point /opt/above/a b in it; unmount it first, or name another path"),
+    ],
+)
+def test_a_slip_in_a_path_does_not_cost_the_node(
+    path: str, problem: str, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    directory = file_set.Found("directory", b"", 0o755, (0, 0))
+    monkeypatch.setattr(
+        file_set, "look", lambda entry: directory if entry.state == "absent" else file_set.Found("absent")
+    )
+    monkeypatch.setattr(file_set, "carry_out", lambda change: pytest.fail(f"{change.entry.path} was changed"))
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:20 / / rw - ext4 /dev/sda1 rw\n"
+        "30 22 0:31 / /opt/mounted rw - tmpfs tmpfs rw\n"
+        "31 22 0:32 / /opt/above/a\\040b rw - tmpfs tmpfs rw\n"
+    )
+    monkeypatch.setattr(file_set, "MOUNTS", str(mounts))
+    for check in (True, False):
+        failed = run({"path": "/opt/first", "content": ""}, {"path": path, "state": "absent"}, check=check)
+        assert failed["msg"] == f"{path.rstrip('/') or '/'}: {problem}"
+        assert (failed["changed"], failed["failure"]["kind"]) == (False, "refused")
+    assert run({"path": "/opt/mountedly", "state": "absent_if_empty"})["changed"] is False
+
+
+def test_this_machine_has_mount_points() -> None:
+    assert {"/", "/proc"} <= set(file_set._mount_points())

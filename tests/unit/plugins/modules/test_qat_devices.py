@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._module import given
 from ansible_collections.accel.qat.plugins.module_utils._node import files
+from ansible_collections.accel.qat.plugins.module_utils._node.ownership import remove_record
 from ansible_collections.accel.qat.plugins.module_utils._node.picture import Holder
 from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
 from ansible_collections.accel.qat.plugins.modules import qat_devices, qat_info, qat_restore
@@ -188,6 +189,116 @@ def test_restoration_that_leaves_somebody_keeps_the_record(play: Play) -> None:
     skipped = player.run(qat_restore, record=player.record, when_in_use="skip")
     assert (skipped["changed"], [one["device"] for one in skipped["skipped_devices"]]) == (False, [GEN4])
     assert Path(player.record).exists()
+
+
+def test_restoration_of_what_was_recorded_while_it_waited(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    player = play(LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=2), pf("4xxx", OTHER, total_vfs=2)))
+    before = player.run(qat_info)["accel_qat"]["devices"]
+    player.run(qat_devices, devices=[{"select": {"index": [0]}}], record=player.record)
+    locked = player.kernel.locked
+
+    def after_another(seconds: float) -> t.ContextManager[None]:
+        monkeypatch.setattr(player.kernel, "locked", locked)
+        player.run(qat_devices, devices=[{}], record=player.record)
+        return locked(seconds)
+
+    monkeypatch.setattr(player.kernel, "locked", after_another)
+    restored = player.run(qat_restore, record=player.record)
+    assert restored["accel_qat"]["devices"] == before
+    assert not Path(player.record).exists()
+
+
+def test_the_record_goes_under_the_lock(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    player = play(kernel())
+    player.run(qat_devices, devices=[{"select": {"index": [0]}}], record=player.record)
+    removed: list[bool] = []
+
+    def remove(path: str) -> None:
+        removed.append(player.kernel._is_locked)
+        remove_record(path)
+
+    monkeypatch.setattr(qat_restore, "remove_record", remove)
+    assert player.run(qat_restore, record=player.record)["changed"]
+    assert removed == [True]
+
+
+def test_a_record_that_cannot_be_removed_is_told_with_what_was_put_back(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = play(kernel())
+    player.run(qat_devices, devices=[{"select": {"index": [0]}}], record=player.record)
+
+    def refuse(path: str) -> None:
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    monkeypatch.setattr("os.unlink", refuse)
+    failed = player.run(qat_restore, record=player.record)
+    assert failed["msg"].startswith(
+        f"{player.record}: the record of what was found on this node cannot be removed: Input/output error; "
+    )
+    assert (failed["changed"], failed["failure"]["kind"]) == (True, "apply")
+    assert {step["device"] for step in failed["failure"]["stands"]} >= {GEN4}
+
+
+def _no_space(place: str, _content: bytes) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", place)
+
+
+def test_rules_that_cannot_be_stored_after_the_devices_were_changed(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The result says so, and what the former rules will do."""
+    player, path = play(kernel()), tmp_path / "node.json"
+    path.write_text('{"devices": []}')
+    monkeypatch.setattr(qat_devices, "replace_file", _no_space)
+    rules = [{"select": {"index": [0]}, "services": ["dc"]}]
+    failed = player.run(qat_devices, devices=rules, configuration_file=str(path), record=player.record)
+    assert (failed["changed"], failed["failure"]["kind"]) == (True, "apply")
+    assert {step["device"] for step in failed["failure"]["stands"]} >= {GEN4}
+    assert failed["msg"].startswith(f"{path}: the configuration cannot be written: No space left on device; ")
+    assert f"{path} still has the former rules" in failed["msg"]
+
+
+def test_rules_that_cannot_be_stored_when_a_vf_failed_too(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    player, path = play(kernel()), tmp_path / "node.json"
+    path.write_text('{"devices": []}')
+    player.kernel.switch(GEN4, "refuse_vfio", "0x1")
+    monkeypatch.setattr(qat_devices, "replace_file", _no_space)
+    rules = [{"select": {"index": [0]}}]
+    failed = player.run(qat_devices, devices=rules, configuration_file=str(path), record=player.record)
+    for words in ("the other VFs are as wanted", "No space left on device", f"{path} still has the former rules"):
+        assert words in failed["msg"]
+
+
+def test_a_refusal_after_the_first_writes_is_a_change(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "node.json"
+    path.write_text('{"devices": []}')
+    player = play(
+        LiveFake.with_pfs(
+            *(pf("c6xx", address, total_vfs=2, autoprobe=False, vfs="vfio-pci") for address in (GEN2, "0000:80:00.0")),
+            loaded=("qat_c62x", "vfio_pci"),
+            options={"vfio_pci": ("disable_denylist=1",)},
+        )
+    )
+    write, opened = player.kernel.write, ["0000:80:01.0"]
+
+    def write_and_open(file: str, value: str, seconds: float) -> None:
+        write(file, value, seconds)
+        if file.endswith("/bind") and opened:
+            player.kernel.open_vf(opened.pop(), "qemu-kvm")
+
+    monkeypatch.setattr(player.kernel, "write", write_and_open)
+    failed = player.run(qat_devices, devices=[{"state": "absent"}], configuration_file=str(path), record=player.record)
+    assert "qemu-kvm (pid 4001) has 0000:80:01.0 open" in failed["msg"]
+    assert (failed["changed"], failed["failure"]["kind"]) == (True, "apply")
+    assert [one["kind"] for one in failed["failure"]["failed_at"]] == ["refused"]
+    assert {step["device"] for step in failed["failure"]["stands"]} == {GEN2}
+    assert f"what was written to {GEN2} before stays" in failed["msg"]
+    assert f"{path} still has the former rules" in failed["msg"]
 
 
 def test_rules_that_no_pf_uses_are_named(play: Play) -> None:

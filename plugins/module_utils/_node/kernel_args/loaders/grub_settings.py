@@ -4,8 +4,8 @@
 """GRUB's settings as text: finding and changing arguments inside the assignments of shell files. No input or output.
 
 /etc/default/grub and its drop-ins are shell scripts that grub-mkconfig sources, so only a shell knows what they come
-to; that is asked elsewhere. Here only assignments that are plain enough to be sure of are changed, and everything else
-stays byte for byte.
+to; that is asked elsewhere, of each text made here too. Only assignments that look plain are changed, and everything
+else stays byte for byte.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ _HEADER = """\
 # Written by accel.qat.kernel_args; what is changed here by hand is lost.
 # The arguments stand in front so that none of them gets behind a "--".
 """
+_OWN = rf'{re.escape(_HEADER)}{ALWAYS}="(?:[^"\\\n]|\\.)*"'
+# Our part of another file. It has no line end if that one had none, so that taking it away leaves what was.
+_OWN_PART = re.compile(rf"^{_OWN}\n|\n{_OWN}\Z", re.MULTILINE)
+# What follows is no part of the script, though it may look like it.
+_HERE_DOCUMENT = "<<"
 
 
 @dataclass(frozen=True)
@@ -43,24 +48,58 @@ class _Word:
     argument: Argument
 
 
+def is_one_plain_line(text: str) -> bool:
+    """Whether kernel arguments are set in at most one line, and that is a plain assignment to GRUB_CMDLINE_LINUX."""
+    lines = [line for line in text.splitlines() if ALWAYS in line and not line.startswith("#")]
+    matches = [_ASSIGNMENT.fullmatch(line) for line in lines if not _COMPUTED.search(line)]
+    return (
+        len(lines) <= 1
+        and len(matches) == len(lines)
+        and all(each and each.group("variable") == ALWAYS for each in matches)
+    )
+
+
 def edit(text: str, request: Request) -> str:
     """The file with those arguments changed or taken out that contradict the request; none is added."""
+    if _HERE_DOCUMENT in text:
+        return text
     for match in reversed(list(_ASSIGNMENT.finditer(text))):
         text = text[: match.start("value")] + _edit_value(match.group("value"), request) + text[match.end("value") :]
     return text
 
 
-def add(text: str, arguments: t.Sequence[Argument]) -> str:
-    """The file with arguments put first in its last plain assignment to GRUB_CMDLINE_LINUX, or in one at its end."""
+def add(text: str, arguments: t.Sequence[Argument]) -> str | None:
+    """The file with arguments put first in its last plain assignment to GRUB_CMDLINE_LINUX.
+
+    None where there is none with quotes, between which they can be put and taken out again.
+    """
     assignments = [match for match in _ASSIGNMENT.finditer(text) if match.group("variable") == ALWAYS]
-    words = _in_double_quotes(arguments)
-    if not assignments:
-        end = "" if not text or text.endswith("\n") else "\n"
-        return f'{text}{end}{ALWAYS}="{words}"\n'
-    match = assignments[-1]
-    content = _double_quoted(match.group("value"))
-    value = '"{}"'.format(" ".join(filter(None, [words, content])))
-    return text[: match.start("value")] + value + text[match.end("value") :]
+    value = assignments[-1].group("value") if assignments else ""
+    if _HERE_DOCUMENT in text or not value.startswith(('"', "'")):
+        return None
+    words = _quoted(" ".join(argument.text for argument in arguments), value[0])
+    inside = " ".join(filter(None, [words, value[1:-1]]))
+    return text[: assignments[-1].start("value")] + value[0] + inside + value[0] + text[assignments[-1].end("value") :]
+
+
+def with_own_part(text: str, arguments: t.Sequence[Argument]) -> str:
+    """The file with a part of our own at its end that has these arguments, and keeps what the file itself has set."""
+    text = without_own_part(text)
+    if not arguments:
+        return text
+    if text and not text.endswith("\n"):
+        return f"{text}\n{drop_in(arguments)[:-1]}"
+    return text + drop_in(arguments)
+
+
+def without_own_part(text: str) -> str:
+    """The file as it was before that part came."""
+    return _OWN_PART.sub("", text)
+
+
+def own_part_arguments(text: str) -> list[Argument]:
+    """The arguments that this part holds."""
+    return [argument for part in _OWN_PART.findall(text) for argument in drop_in_arguments(part)]
 
 
 def drop_in(arguments: t.Sequence[Argument]) -> str:
@@ -90,7 +129,8 @@ def _edit_value(value: str, request: Request) -> str:
 def _without(value: str, word: _Word) -> str:
     """The value without a word and the white space that parted it from its neighbour."""
     before, after = value[: word.start].rstrip(" \t"), value[word.end :]
-    return before + (after.lstrip(" \t") if len(before) == 1 else after)
+    first = len(before) == 1 and after[0] in " \t"
+    return before + (after[1:] if first else after)
 
 
 def _words(value: str) -> list[_Word]:
@@ -123,13 +163,6 @@ def _raw_words(value: str, double: bool) -> t.Iterator[tuple[int, str]]:
         position += len(piece)
     if raw:
         yield position - len(raw), raw
-
-
-def _double_quoted(value: str) -> str:
-    """The content of a value as it stands between double quotes."""
-    if value.startswith('"'):
-        return value[1:-1]
-    return _quoted(value.strip("'"), '"')
 
 
 def _in_double_quotes(arguments: t.Sequence[Argument]) -> str:
