@@ -60,7 +60,7 @@ def refusal(program: Path, file: Path, gates: Mapping[str, bool]) -> str:
         "featureGates": gates,
     }
     file.write_text(json.dumps(configuration))
-    command = [program, f"--config={file}", "--exit-on-lock-contention"]
+    command = [str(program), f"--config={file}", "--exit-on-lock-contention"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert done.returncode != 0
     said = done.stdout + done.stderr

@@ -80,9 +80,8 @@ def kernel_version(root: Path) -> str:
 
 def _mirrors(debian: Debian) -> list[str]:
     """Where it comes from: if this host is a Debian, from where its own release does, else mmdebstrap's default."""
-    system = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    own = system.get("VERSION_CODENAME")
-    if system.get("ID") != "debian" or own is None:
+    own = host_release()
+    if own is None:
         return []
     fields = "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"
     suites = {f"{own}{part}": f"{debian.suite}{part}" for part in ("", "-updates", "-security")}
@@ -92,3 +91,9 @@ def _mirrors(debian: Debian) -> list[str]:
         if kind == "Packages" and suite in suites and component == "main":
             sources[f"deb {address} {suites[suite]} {component}"] = None
     return list(sources)
+
+
+def host_release() -> str | None:
+    """The suite of this host, if it is a Debian."""
+    system = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    return system.get("VERSION_CODENAME") if system.get("ID") == "debian" else None
