@@ -206,7 +206,7 @@ def test_a_first_look_that_fails_ends_the_start_with_a_sentence(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
 
     monkeypatch.setattr(LiveKernel, "list", fails)
-    monkeypatch.setattr(service_module, "read_node", lambda kernel: kernel.list("/sys/bus/pci/devices"))
+    monkeypatch.setattr(service_module, "read_node", lambda kernel, **_options: kernel.list("/sys/bus/pci/devices"))
     monkeypatch.setattr("signal.pthread_sigmask", lambda *_arguments: None)
     assert cli.main([*Plugin.flags(files, files.root / "k")]) == 1
     assert capsys.readouterr().err == (
