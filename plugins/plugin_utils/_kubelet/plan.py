@@ -436,15 +436,24 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
             else:
                 files[path] = after
     effective = layers_of(_with_files(observed, files), version).effective()
+    if edits:
+        see_that_cgroups_are_taken(effective, version.minor, observed.cgroup)
     states = _state_files(observed, wishes, before.effective(), effective) if edits else ()
     return Plan(observed.flavour, version, tuple(edits), (), states, None, effective)
 
 
 def _startable(document: Document, version: Version) -> Document:
     """Without the gates that were found, and with which a kubelet that is newer by now would not start."""
-    for name, value in (document.fields().get(GATES_FIELD) or {}).items():
-        if value is not None and decide_unasked(name, value, version.minor, version.ignores_unknown_gates) is not None:
-            document = document.without((GATES_FIELD, name))
+    gates = {name: value for name, value in (document.fields().get(GATES_FIELD) or {}).items() if value is not None}
+    stop = {
+        name
+        for name, value in gates.items()
+        if decide_unasked(name, value, version.minor, version.ignores_unknown_gates) is not None
+    }
+    for gate, need in unmet_needs({name: gates[name] for name in gates if name not in stop}, version.minor):
+        stop.add(need if need in gates else gate)
+    for name in stop:
+        document = document.without((GATES_FIELD, name))
     return document
 
 

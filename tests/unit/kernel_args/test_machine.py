@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._node import files
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args import machine as machine_module
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import (
     CommandResult,
     LiveMachine,
@@ -161,7 +161,7 @@ def test_a_pattern_is_that_of_a_shell(machine: LiveMachine) -> None:
 def test_a_removal_is_on_the_disk(machine: LiveMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.write("/etc/a", "")
     synced: list[str] = []
-    monkeypatch.setattr(machine_module, "sync_directory", synced.append)
+    monkeypatch.setattr(files, "sync_directory", synced.append)
     machine.remove("/etc/a")
     assert synced == [str(tmp_path / "etc")]
 
@@ -169,7 +169,7 @@ def test_a_removal_is_on_the_disk(machine: LiveMachine, tmp_path: Path, monkeypa
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     machine.write("/etc/a", "")
-    monkeypatch.setattr(machine_module, "sync_directory", fails)
+    monkeypatch.setattr(files, "sync_directory", fails)
     with pytest.raises(NodeError, match="/etc/a: cannot be removed: Input/output error"):
         machine.remove("/etc/a")
 

@@ -268,6 +268,26 @@ def test_what_only_an_entry_has_is_not_lost(old: str, new: str, wrong: str) -> N
     )
 
 
+@pytest.mark.parametrize("shown", [False, True], ids=["known", "taken-for-arguments"])
+def test_comments_are_what_kernel_install_takes_them_for(shown: bool) -> None:
+    machine = machines.systemd_boot()
+    machine.files["/etc/kernel/cmdline"] = "# ours\nroot=UUID=0d3b7c1e ro quiet\n"
+    for path in machine.glob("/efi/loader/entries/*.conf") if shown else ():
+        machine.files[path] = machine.files[path].replace("root=UUID", "# ours root=UUID")
+    machine.commands["kernel-install"] = lambda target, command: _install(target, command, shown)
+    run(machine, QAT)
+    assert ("# ours" in machines.next_boot(machine)) is shown
+    assert run(machine, QAT).plan.empty
+
+
+def _install(machine: FakeMachine, command: t.Sequence[str], shown: bool) -> CommandResult:
+    text = machine.files["/etc/kernel/cmdline"]
+    line = " ".join((text if shown else text.split("\n", 1)[1]).split())
+    path = f"/efi/loader/entries/{machines.MACHINE_ID}-{command[2]}.conf"
+    machine.files[path] = f"version {command[2]}\noptions {line} systemd.machine_id={machines.MACHINE_ID}\n"
+    return CommandResult(0)
+
+
 def test_blanks_within_quotes_would_not_stay() -> None:
     machine = machines.systemd_boot()
     for path, text in machine.files.items():

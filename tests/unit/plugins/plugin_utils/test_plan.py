@@ -163,7 +163,6 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
         {"evictionHard": {"memory.available": "1Gi"}},
         {CONFIG: ["+evictionHard:", "+  memory.available: 1Gi"]},
     ),
-    "kubeadm, on cgroup v1 as before": (kubeadm("1.35.4", cgroup="v1"), {"failCgroupV1": False}, {CONFIG: ["+failCgroupV1: false"]}),
     "kubeadm, on cgroup v1 where that is taken": (
         kubeadm("1.36.3", KUBEADM_CONFIG + "failCgroupV1: false\n", cgroup="v1"),
         {"topologyManagerPolicy": "restricted"},
@@ -786,6 +785,19 @@ class TestTheWayBack:
         there = after(observed, plan(observed, **TOPOLOGY))
         there.version = "Kubernetes v1.28.1"
         assert "DevicePlugins" not in (plan(there, restore=True).edits[0].after or "")
+
+    def test_a_gate_that_a_newer_kubelet_needs_on_does_not_come_back(self) -> None:
+        gates = "featureGates:\n  ResourceHealthStatus: false\n  PodLevelResources: true\n"
+        observed = kubeadm("1.35.4", KUBEADM_CONFIG + gates)
+        there = after(observed, plan(observed, **TOPOLOGY))
+        there.version = "Kubernetes v1.36.3"
+        found = after(there, plan(there, restore=True)).files[CONFIG]
+        assert found == KUBEADM_CONFIG + gates.replace("  ResourceHealthStatus: false\n", "")
+
+    def test_what_lets_kubelet_start_on_cgroup_v1_does_not_go(self) -> None:
+        observed = kubeadm("1.35.4", cgroup="v1")
+        there = after(observed, plan(observed, failCgroupV1=False))
+        assert "does not start on a node with cgroup v1" in refusal(there, restore=True)
 
     def test_where_nothing_was_changed(self) -> None:
         assert plan(kubeadm(), restore=True).edits == ()

@@ -50,9 +50,10 @@ _MADE = "# There was no such file before.\n"
 _INTERPRETER = re.compile(r"^#![ \t]*(?:/usr/bin/env[ \t]+)?(?:\S*/)?(?P<name>[a-z]+)")
 # A file goes in as /dev/fd/9, so that it is sourced as grub-mkconfig does it: `return` ends it, and nothing else.
 _SOURCE = """\
-. /dev/fd/9 9<<ACCEL_QAT_END
+if test -d /dev/fd; then . /dev/fd/9 9<<ACCEL_QAT_END
 $accel_qat_{index}
 ACCEL_QAT_END
+else eval "$accel_qat_{index}"; fi
 """
 # Every variable with its value. A line of a value may look like one more variable, which is empty then.
 _PRINT_ALL = """\

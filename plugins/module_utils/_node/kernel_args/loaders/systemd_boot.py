@@ -78,16 +78,18 @@ class SystemdBoot:
         write = after != before or (text is None and bool(stale))
         commands = self._rebuild_commands() if write or stale else ()
         self._see_that_it_boots(ours, request, bool(commands))
+        written = _render(text, after) if write else text or after.render()
         return Plan(
             before,
             after,
-            (FileEdit(CMDLINE, text, _render(text, after)),) if write else (),
+            (FileEdit(CMDLINE, text, written),) if write else (),
             commands,
             rewritten=tuple(entry.path for entry in stale),
             changes=tuple(LineChange(entry.path, entry.line, merge(entry.line, request)) for entry in stale),
-            lines=tuple(LineChange(_anew(entry), entry.line, _made(entry, after), anew=True) for entry in ours)
-            if commands
-            else tuple(LineChange(_anew(entry), entry.line, entry.line) for entry in ours),
+            lines=(
+                LineChange(CMDLINE, before, self._configured(written)),
+                *(_anew(entry, _made(entry, written) if commands else entry.line) for entry in ours),
+            ),
             guarded=tuple(entry.path for entry in ours),
         )
 
@@ -178,7 +180,7 @@ class SystemdBoot:
         """The line kernel-install gives a new entry."""
         text = text if text is not None else self._machine.read(VENDOR_CMDLINE)
         if text is not None:
-            return parse(" ".join(line for line in text.splitlines() if not line.startswith("#")))
+            return parse(_without_comments(text))
         kept = tuple(each for each in self._running.arguments if each.key not in _FROM_THE_LOADER)
         return CommandLine(kept, self._running.init)
 
@@ -234,17 +236,25 @@ class SystemdBoot:
                 yield _Entry(path, parse(" ".join(fields.get("options", [])))), fields
 
 
-def _anew(entry: _Entry) -> str:
-    return f"{entry.path}, made anew from {CMDLINE},"
+def _anew(entry: _Entry, after: CommandLine) -> LineChange:
+    return LineChange(f"{entry.path}, made anew from {CMDLINE},", entry.line, after, anew=True)
 
 
-def _made(entry: _Entry, configured: CommandLine) -> CommandLine:
-    """What comes of an entry that is made anew: white space is all alike to kernel-install, and it adds the machine's id."""
-    line = parse(" ".join(configured.render().split()))
+def _made(entry: _Entry, text: str) -> CommandLine:
+    """What kernel-install makes of the text of /etc/kernel/cmdline in place of this entry.
+
+    White space is all alike to it, it adds the machine's id, and that of systemd 252 knows no comments.
+    """
+    knows_comments = not any(word.startswith("#") for word in entry.line.texts())
+    line = parse(" ".join((_without_comments(text) if knows_comments else text).split()))
     added = [word for word in (*entry.line.texts(), *entry.line.init) if word.startswith(f"{_MACHINE_ID}=")]
     if any(word.startswith(f"{_MACHINE_ID}=") for word in (*line.texts(), *line.init)):
         return line
     return parse(" ".join([line.render(), *added]))
+
+
+def _without_comments(text: str) -> str:
+    return " ".join(line for line in text.splitlines() if not line.startswith("#"))
 
 
 def _root(line: CommandLine) -> dict[str, str | None]:
