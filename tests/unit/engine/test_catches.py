@@ -35,10 +35,9 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     "plugins/module_utils/_module.py": {
         "NodeModule._warn_where_pods_are_unknown: path.isdir": "a warning, which is given then"
     },
-    "plugins/modules/kubelet_apply.py": {"apply: path.exists": _FOUND_TWICE},
     "plugins/plugin_utils/_kubelet/ready.py": {"Api.wait_until_ready: except Exception": _AGAIN},
     f"{KUBELET}/carry_out.py": {
-        "_write: contextlib.suppress(OSError)": _TIDYING,
+        "_put_back: except (NodeError, OSError)": _TOLD,
         "_answers: except OSError 1": "it is asked again until the time is up, which is an error",
         "_answers: except OSError 2": "the same",
     },
