@@ -96,6 +96,10 @@ observed:
     record:
       description: The record of what was found before the first change.
       type: str
+    named:
+      description: The files and drop-ins that kubelet's arguments in other files name as its configuration.
+      type: list
+      elements: str
     cgroup:
       description: The version of cgroups, V(v1) or V(v2), empty where it cannot be seen.
       type: str
@@ -123,6 +127,7 @@ observed:
     offered: {KubeletPodResourcesGet: false}
     record: null
     pending: null
+    named: []
     cgroup: v2
 failure:
   description: The same as RV(ignore:msg) for machines.

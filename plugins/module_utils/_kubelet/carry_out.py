@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -15,9 +14,8 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._node.absence import if_there
 from .._node.errors import NodeError, RefusedError
-from .._node.files import sync_directory
+from .._node.files import remove_directory_if_empty
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
 from .drop_ins import drop_ins
 from .flavours import Flavour
@@ -307,14 +305,7 @@ def _write(machine: Machine, write: Write, root: str) -> None:
 def _remove_private(machine: Machine, path: str, root: str) -> None:
     """A file of the collection's own, whose directory goes with the last one in it."""
     machine.remove(path)
-    directory = os.path.dirname(_in(root, path))
-    try:
-        if_there(lambda: os.rmdir(directory), None)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-    else:
-        if_there(lambda: sync_directory(os.path.dirname(directory)), None)
+    remove_directory_if_empty(os.path.dirname(_in(root, path)))
 
 
 def _see_that_kept(machine: Machine, order: Order) -> None:

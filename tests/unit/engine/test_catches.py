@@ -38,7 +38,6 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     "plugins/plugin_utils/_kubelet/ready.py": {"Api.wait_until_ready: except Exception": _AGAIN},
     f"{KUBELET}/carry_out.py": {
         "_put_back: except (NodeError, OSError)": _TOLD,
-        "_remove_private: except OSError": "raises, unless something is in the directory",
         "_answers: except OSError 1": "it is asked again until the time is up, which is an error",
         "_answers: except OSError 2": "the same",
     },
