@@ -203,15 +203,17 @@ mismatches:
       sample: 0000:6b:00.2 shall be offered as qat.intel.com/cy, and kubelet has no healthy device of that id
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, given
 from ansible_collections.accel.qat.plugins.module_utils._node.device_plugins import as_dict, promised, survey
-from ansible_collections.accel.qat.plugins.module_utils._node.paths import KUBELET_ROOTS
-from ansible_collections.accel.qat.plugins.module_utils._node.qatctl import NODE_JSON
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import Rule, parse_configuration, parse_json
+from ansible_collections.accel.qat.plugins.module_utils._node.paths import KUBELET_ROOTS, NODE_JSON
+from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
+    NoConfiguration,
+    Rule,
+    parse_configuration,
+    read_rules,
+)
 
 
 def main() -> None:
@@ -238,10 +240,10 @@ def main() -> None:
 def _rules(devices: list[dict[str, object]] | None) -> tuple[Rule, ...]:
     if devices is not None:
         return parse_configuration({"devices": given(devices)})
-    if not os.path.exists(NODE_JSON):
+    try:
+        return read_rules(NODE_JSON, "")
+    except NoConfiguration:
         return ()
-    with open(NODE_JSON, encoding="utf-8") as stream:
-        return parse_json(stream.read(), NODE_JSON)
 
 
 if __name__ == "__main__":

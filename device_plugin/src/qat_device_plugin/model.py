@@ -8,10 +8,11 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import health
+from ._node.offer import is_offering
 from ._node.picture import Node
 from ._node.schema import Rule
 from ._node.target import rule_for
-from .catalogue import OfferedVf, Share, Sight, is_offering, left_out_of, offers_of, resources_of, shares_of
+from .catalogue import OfferedVf, Share, Sight, left_out_of, offers_of, resources_of, shares_of
 from .health import PfHealth, Reading
 
 

@@ -14,6 +14,9 @@ IOMMU_GROUPS = "/sys/kernel/iommu_groups"
 OSRELEASE = "/proc/sys/kernel/osrelease"
 VFIO = "/dev/vfio"
 
+NODE_JSON = "/etc/accel-qat/node.json"
+"""The rules of this node."""
+
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where the node has its commands, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories."""
 
