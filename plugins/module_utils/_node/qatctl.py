@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -15,10 +14,9 @@ from dataclasses import replace
 
 from .apply import SECONDS, ApplyError, Outcome, Planner, converge, rehearse, with_what_stands
 from .describe import describe, plan_text, table
-from .errors import ConfigurationError, NodeError, RefusedError
-from .files import remove_file
+from .errors import ConfigurationError, NodeError
 from .kernel import LiveKernel
-from .ownership import RECORD, plan_for, plan_restoration, read_record, remember, remove_record
+from .ownership import RECORD, plan_for, plan_restoration, read_record, remember, remove_configuration, remove_record
 from .paths import KUBELET_ROOTS, NODE_JSON
 from .picture import Node
 from .plan import Plan
@@ -272,18 +270,8 @@ class _Command:
 
         Returns whether it was there.
         """
-        path = self._options.config
-        was_there = os.path.lexists(path)
-        try:
-            remove_file(path)
-        except OSError as error:
-            raise RefusedError(
-                f"the configuration cannot be removed: {error.strerror}",
-                where=path,
-                remedy="run as root"
-                if error.errno in (errno.EACCES, errno.EPERM)
-                else "remove it by hand, and try again",
-            ) from None
+        was_there = os.path.lexists(self._options.config)
+        remove_configuration(self._options.config)
         return was_there
 
     def _validate(self) -> int:
