@@ -33,6 +33,7 @@ options:
   plugin_address:
     description:
       - Where the device plugin of this collection serves its metrics, as C(HOST:PORT). It is asked there whether it is ready.
+        The answer is believed only of a process of root, or of the user who asks, that is in no container.
       - Empty when it serves none, or when there is none.
     type: str
     default: 127.0.0.1:9482
@@ -114,7 +115,9 @@ allocatable:
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.1", "0000:6b:00.2"]}
 pods:
-  description: The devices that pods have, by kubelet itself, or by its checkpoint where it does not answer.
+  description:
+    - The devices that pods have, by kubelet itself, and those that its checkpoint gives besides to pods that live, as to
+      init containers, or while it does not answer or has just started.
   returned: success
   type: list
   elements: dict
@@ -145,7 +148,7 @@ plugin:
   type: dict
   contains:
     answers:
-      description: Whether it answers over HTTP.
+      description: Whether it answers over HTTP, and it is the device plugin as far as can be told.
       type: bool
       sample: true
     ready:
@@ -171,7 +174,7 @@ promised:
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.1", "0000:6b:00.2"]}
 free:
-  description: The allocatable devices that no pod has, by resource.
+  description: The allocatable devices that no pod has, by resource; empty where it cannot be told what pods have.
   returned: success
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.2"]}
@@ -185,7 +188,7 @@ mismatches:
       description:
         - V(kubelet), it does not tell what pods have. V(plugin), it is not ready. V(missing), a VF is promised and not
           allocatable. V(surplus), a device is allocatable and not promised. V(vanished), V(driver) and V(services), a pod
-          has a VF that is gone, has another driver, or other services by now. V(shared), two containers have the
+          has a VF that is gone, has another driver, or other services by now. V(shared), two pods have the
           same device. V(taken), a process has a VF open that is no pod's. V(socket), a dead socket.
       type: str
       sample: missing

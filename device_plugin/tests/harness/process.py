@@ -59,6 +59,7 @@ class Plugin:
             "--dev-root": files.dev,
             "--proc-root": files.proc,
             "--kubelet-dir": kubelet_dir,
+            "--cdi-dir": files.root / "cdi",
             "--period": 0.2,
         }
         return [f"{name}={value}" for name, value in values.items()]

@@ -46,8 +46,8 @@ class Holder:
     """A process that has a device open, or a pod that Kubernetes has given it to.
 
     Of a process, `container` is the container id its cgroup names, or an empty string. Of a pod, `pid` is 0, `pod` its
-    namespace and name, and `container` the name of the container. `note` says how that is known where kubelet did not say it; with
-    `note` alone nobody could say whether a pod has the device.
+    namespace and name, and `container` the name of the container. `note` says how that is known where kubelet did not say it, or why
+    it is not known whether this process has the device; with neither `pid` nor `pod` nobody could say who has it, nor whether.
     """
 
     pid: int
@@ -60,9 +60,28 @@ class Holder:
         if self.pod:
             return f"pod {self.pod} (container {self.container}{', ' if self.note else ''}{self.note})"
         if not self.pid:
-            return f"perhaps a pod ({self.note})"
+            return f"perhaps {self.command or 'a pod'} ({self.note})"
         inside = f" in container {self.container[:12]}" if self.container else ""
+        if self.note:
+            return f"perhaps {self.command} (pid {self.pid}, {self.note}){inside}"
         return f"{self.command} (pid {self.pid}){inside}"
+
+    def is_same_as(self, other: Holder) -> bool:
+        """Whether it is the same user of one VF, whatever is shown of it, by whichever source it is known.
+
+        Kubelet gives a device to one pod at a time. So of two pods only names that the same source gave can tell that they differ.
+        """
+        if self._is_process or other._is_process:
+            return self._is_process and other._is_process and self.pid == other.pid
+        return self.pod == other.pod or not (self.pod and other.pod) or bool(self.note) != bool(other.note)
+
+    @property
+    def _is_process(self) -> bool:
+        return bool(self.pid) or self.command == A_PROCESS
+
+
+A_PROCESS = "a process"
+"""The command of a holder that stands for any process, where it cannot be seen who has a device."""
 
 
 @dataclass(frozen=True)

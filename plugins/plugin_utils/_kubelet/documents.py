@@ -178,6 +178,10 @@ class ArgumentLines:
     def without(self, path: Path) -> Document:
         return self._changed(path, None)
 
+    def has(self, flag: str) -> bool:
+        """Whether the flag stands in it."""
+        return any(name == flag for _line, (name, _text) in self._arguments())
+
     def _arguments(self) -> list[tuple[int, tuple[str, str]]]:
         parsed = ((number, parse_argument(line)) for number, line in enumerate(self.text.splitlines()))
         return [(number, argument) for number, argument in parsed if argument is not None]
@@ -223,6 +227,10 @@ class NodeConfig:
 
     def without(self, path: Path) -> Document:
         return self._changed(path, None)
+
+    def has(self, flag: str) -> bool:
+        """Whether the flag stands in it."""
+        return any(name == flag for name, _text in self._arguments())
 
     def _arguments(self) -> list[tuple[str, str]]:
         found = self._yaml.get((self._KEY,))

@@ -12,9 +12,8 @@ import shutil
 import typing as t
 from dataclasses import dataclass
 
-from ..absence import if_there
 from ..errors import NodeError, RefusedError
-from ..files import replace_file, sync_directory
+from ..files import remove_file, replace_file
 from ..paths import COMMAND_DIRECTORIES
 
 _MOST_LINKS = 40
@@ -110,11 +109,8 @@ class LiveMachine:
             raise _cannot("written", path, error) from None
 
     def remove(self, path: str) -> None:
-        place = self._at(path)
         try:
-            if_there(lambda: os.unlink(place), None)
-            # Also where it is gone: the run that took it away may have been cut off before that was on the disk.
-            if_there(lambda: sync_directory(os.path.dirname(place)), None)
+            remove_file(self._at(path))
         except OSError as error:
             raise _cannot("removed", path, error) from None
 

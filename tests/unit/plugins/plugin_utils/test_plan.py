@@ -95,6 +95,31 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
     "kubeadm, pod resources": (kubeadm("1.14.10"), {}, {CONFIG: ["+featureGates:", "+  KubeletPodResources: true"]}),
     "kubeadm, a gate of a newer kubelet": (kubeadm("1.28.1", WITH_GATES), {}, {CONFIG: ["-  DevicePlugins: true"]}),
     "kubeadm, a gate that may stand": (kubeadm("1.27.1", WITH_GATES), {}, {}),
+    "kubeadm, a gate that is gone since": (
+        kubeadm("1.36.3", KUBEADM_CONFIG + "featureGates:\n  MemoryManager: true\n"),
+        {},
+        {CONFIG: ["-featureGates:", "-  MemoryManager: true"]},
+    ),
+    "kubeadm, a gate that is locked otherwise since": (
+        kubeadm("1.37.2", KUBEADM_CONFIG + "featureGates:\n  TopologyManagerPolicyOptions: false\n"),
+        {},
+        {CONFIG: ["-featureGates:", "-  TopologyManagerPolicyOptions: false"]},
+    ),
+    "kubeadm, a gate that stays": (
+        kubeadm("1.37.2", KUBEADM_CONFIG + "featureGates:\n  CPUManagerPolicyOptions: true\n"),
+        {},
+        {},
+    ),
+    "kubeadm, two gates that belong together": (
+        kubeadm("1.36.3"),
+        {"featureGates": {"ResourceHealthStatus": False, "ResourceHealthStatusMessage": False}},
+        {CONFIG: ["+featureGates:", "+  ResourceHealthStatus: false", "+  ResourceHealthStatusMessage: false"]},
+    ),
+    "OpenShift's build, a gate that it ignores": (
+        kubeadm("1.36.3+f10c92d", KUBEADM_CONFIG + "featureGates:\n  MemoryManager: true\n  DevicePlugins: true\n"),
+        {},
+        {},
+    ),
     "kubeadm, topology": (
         kubeadm(),
         TOPOLOGY,
@@ -295,6 +320,26 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         {"featureGates": {"DevicePlugins": False}},
         ("configuration.featureGates.DevicePlugins: kubelet 1.26 has DevicePlugins locked to true, and would not start; leave it out; "
         "nothing was written"),
+    ),
+    "a gate that is locked since": (
+        kubeadm("1.36.3"),
+        {"featureGates": {"KubeletPodResourcesDynamicResources": False}},
+        ("configuration.featureGates.KubeletPodResourcesDynamicResources: kubelet 1.36 has KubeletPodResourcesDynamicResources locked to "
+        "true, and would not start; leave it out; nothing was written"),
+    ),
+    "a gate that another one needs": (
+        kubeadm("1.36.3"),
+        {"featureGates": {"ResourceHealthStatus": False}},
+        ("configuration.featureGates.ResourceHealthStatus: kubelet 1.36 has ResourceHealthStatusMessage on, which needs "
+        "ResourceHealthStatus, and would not start with that off; leave it out, or set ResourceHealthStatusMessage to false too; nothing "
+        "was written"),
+    ),
+    "a gate without what it needs": (
+        kubeadm("1.35.4", config=KUBEADM_CONFIG + "featureGates:\n  PodLevelResources: false\n  NodeDeclaredFeatures: true\n"),
+        {"featureGates": {"InPlacePodLevelResourcesVerticalScaling": True}},
+        (f"{CONFIG}: featureGates.PodLevelResources: kubelet 1.35 has InPlacePodLevelResourcesVerticalScaling on, which needs "
+        "PodLevelResources, and would not start with that off; leave it out, or set InPlacePodLevelResourcesVerticalScaling to false "
+        "too; nothing was written"),
     ),
     "a gate that is no bool": (
         kubeadm(),

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ...errors import NodeError, RefusedError
-from ..arguments import Argument, CommandLine, Request, amend, parse, satisfied, unsatisfied
+from ..arguments import Argument, CommandLine, Request, amend, lacking, parse, satisfied, unsatisfied
 from ..machine import last_lines
 from ..plan import FileEdit, LineChange, Plan
 from ..unharmed import harm
@@ -217,7 +217,7 @@ class Grub:
             line = self._evaluate(edited).line
         except NodeError:
             return list(pending.arguments)
-        return list(unsatisfied(line, pending).arguments)
+        return lacking(line, pending.only(unsatisfied(line, pending).arguments))
 
     def _with_own(self, theirs: Files, files: Files, own: t.Sequence[Argument]) -> Files:
         """The files of others with our arguments: in a drop-in, or at the end of the settings."""
