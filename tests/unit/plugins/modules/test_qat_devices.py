@@ -314,7 +314,7 @@ def test_restoration_removes_the_rules_under_the_lock(
         )
     else:
         path.write_text('{"devices": []}')
-    wish = {"record": player.record, "configuration_file": str(path)}
+    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
     assert player.run(qat_restore, check=True, **wish)["changed"]
     assert path.exists()
     write, removed = player.kernel.write, []
@@ -336,7 +336,7 @@ def test_restoration_that_is_refused_removes_nothing(
     play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, why: str
 ) -> None:
     player, path = play(kernel()), tmp_path / "node.json"
-    wish = {"record": player.record, "configuration_file": str(path)}
+    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
     player.run(qat_devices, devices=[{"select": {"index": [0]}}], **wish)
     if why == "a user":
         player.kernel.open_vf(VF0, "qemu-kvm")
@@ -356,7 +356,7 @@ def test_rules_that_cannot_be_removed_keep_the_devices_as_they_are(
     play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     player, path = play(kernel()), tmp_path / "node.json"
-    wish = {"record": player.record, "configuration_file": str(path)}
+    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
     player.run(qat_devices, devices=[{"select": {"index": [0]}}], **wish)
     writes = list(player.kernel.writes)
 
