@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import time
@@ -16,6 +17,7 @@ from harness.node_files import NodeFiles
 from harness.process import Plugin
 from qat_device_plugin import cli
 from qat_device_plugin import service as service_module
+from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel import LiveKernel
 from qat_device_plugin._node.read import read_node
 from qat_device_plugin.allocation import AllocationError, answer
@@ -46,13 +48,16 @@ READS = {
 class Fault:
     """Lets one read of a kernel fail. `hits` counts how often it has."""
 
-    def __init__(self, kernel: LiveKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, kernel: LiveKernel, monkeypatch: pytest.MonkeyPatch, seen: list[str] | None = None) -> None:
+        """`seen` gets the paths of all reads."""
         self.path, self.code, self.hits = "", 0, 0
-        for name in ("read", "list", "link"):
+        self._seen = [] if seen is None else seen
+        for name in ("read", "list", "link", "exists"):
             monkeypatch.setattr(kernel, name, self._failing(getattr(kernel, name)))
 
     def _failing(self, method: t.Callable[[str], t.Any]) -> t.Callable[[str], t.Any]:
         def one(path: str) -> t.Any:
+            self._seen.append(path)
             if path == self.path:
                 self.hits += 1
                 raise OSError(self.code, os.strerror(self.code), path)
@@ -119,6 +124,33 @@ def test_a_look_that_cannot_see_one_thing_changes_nothing(
             assert service.statistics.errors["look"] == counted
         assert service.model.offers == before.offers
         await end(looking)
+
+    with_service(files, scenario)
+
+
+@pytest.mark.parametrize("code", UNSEEN)
+def test_whichever_read_of_a_look_fails_the_list_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """One after the other, those of the engine too; what is not told of a PF besides the list may be unknown."""
+    files = NodeFiles(tmp_path)
+    files.add_pf(PF, vfs=2)
+    files.add_pf("0000:70:00.0", services="dc", vfs=2)
+
+    async def scenario(service: Service) -> None:
+        read: list[str] = []
+        fault = Fault(service._kernel, monkeypatch, read)
+        await service._look(True)
+        before = service.model.offers
+        assert {name: len(vfs) for name, vfs in before.items()} == {CY: 2, "qat.intel.com/dc": 2}
+        fault.code = code
+        for fault.path in sorted(set(read)):
+            service._prober._not_before.clear()
+            with contextlib.suppress(OSError, NodeError):
+                await service._look(True)
+            assert service.model.offers == before, fault.path
+        assert {"/dev/vfio", "/sys/bus/pci/devices", f"/sys/bus/pci/devices/{PF}/sriov_totalvfs"} <= set(read)
+        assert len(set(read)) > 60
 
     with_service(files, scenario)
 

@@ -253,18 +253,17 @@ def test_sockets_that_cannot_be_seen(served: Node, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_process_that_has_what_pods_may_get(served: Node) -> None:
-    process = served.files.proc / "4711"
-    (process / "fd").mkdir(parents=True)
-    (process / "comm").write_text("testpmd\n")
-    path = served.files.root / "vfio" / served.files.node(VF0).name
-    path.parent.mkdir()
-    path.touch()
-    (process / "fd/3").symlink_to(path)
-    assert served.told() == []  # a file of that name
-    groups = served.files.sys / "class/vfio" / served.files.node(VF0).name
-    groups.mkdir(parents=True)
-    (groups / "dev").write_text("1:3\n")
-    (process / "fd/4").symlink_to("/dev/null")
+    group = served.files.node(VF0).name
+    named_alike = served.files.root / "vfio" / group
+    named_alike.parent.mkdir()
+    named_alike.touch()
+    served.files.hold(VF0, 4711, "testpmd")
+    link = served.files.proc / "4711/fd/7"
+    link.unlink()
+    link.symlink_to(named_alike)
+    assert served.told() == []
+    link.unlink()
+    link.symlink_to("/dev/null")
     text = f"testpmd (pid 4711) has {VF0} open, which kubelet may give to a pod as {CY} at any time"
     assert served.told() == [("taken", text)]
     served.give("web-0", VF0)

@@ -158,6 +158,28 @@ def test_an_init_container_is_not_listed(kubelet: KubeletThread) -> None:
     assert of(kubelet, VF1) == ["pod default/web-0 (container app)"]
 
 
+@pytest.mark.parametrize("code", [None, errno.EACCES, errno.EMFILE])
+def test_the_checkpoint_knows_no_names_but_kubelets_logs_do(
+    kubelet: KubeletThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    """A pod by its name is one that can be drained."""
+    monkeypatch.setattr(pods, "LOGS_OF_PODS", str(tmp_path / "pods"))
+    for name in ("default_web-0_11-22", "web-1_33-44", "a_b_c_d"):
+        (tmp_path / "pods" / name).mkdir(parents=True)
+    kubelet.checkpoint([entry("11-22", [VF0]), entry("33-44", [VF1])], alive=["11-22", "33-44"])
+    listdir = os.listdir
+
+    def refuse(path: str) -> list[str]:
+        if code and path == str(tmp_path / "pods"):
+            raise OSError(code, os.strerror(code), path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    named = "with uid 11-22" if code else "default/web-0"
+    assert of(kubelet, VF0) == [f"pod {named} (container app, by kubelet's checkpoint)"]
+    assert of(kubelet, VF1) == ["pod with uid 33-44 (container app, by kubelet's checkpoint)"]
+
+
 def test_a_device_is_named_once(kubelet: KubeletThread) -> None:
     init = {**entry("11-22", {"0": [VF0]}), "ContainerName": "init"}
     kubelet.checkpoint([init, entry("11-22", {"0": [VF0]})], alive=["11-22"])

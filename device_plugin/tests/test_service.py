@@ -170,6 +170,35 @@ def test_vfs_that_vanish_and_come_back_are_followed(run: Run) -> None:
     run(scenario)
 
 
+def test_nodes_that_come_and_go_in_dev_cost_next_to_nothing(run: Run) -> None:
+    """A whole look for each of them took a fifth of a processor."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs = [vf for bus in range(8) for vf in bench.files.add_pf(f"0000:{0x60 + bus:x}:00.0")]
+        await bench.kubelet.start()
+        plugin = bench.start("--period=60")
+        await bench.ready(CY, 128)
+        await plugin.goes_on()
+
+        def processor_seconds() -> float:
+            fields = Path(f"/proc/{plugin.process.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+        before = processor_seconds()
+        for number in range(20):
+            (bench.files.dev / f"loop{number}").touch()
+            await asyncio.sleep(0.1)
+            (bench.files.dev / f"loop{number}").unlink()
+            await asyncio.sleep(0.1)
+        assert processor_seconds() - before < 0.4
+        (bench.files.dev / "vfio").rename(bench.files.dev / "away")
+        await bench.kubelet.until(lambda: unhealthy(bench) == set(vfs), seconds=10.0)
+        (bench.files.dev / "away").rename(bench.files.dev / "vfio")
+        await bench.kubelet.until(lambda: unhealthy(bench) == set(), seconds=10.0)
+
+    run(scenario)
+
+
 def test_a_vf_that_blocks_for_long_costs_one_process(run: Run) -> None:
     """As one that a pod holds while it is unbound."""
 
@@ -181,7 +210,7 @@ def test_a_vf_that_blocks_for_long_costs_one_process(run: Run) -> None:
         release = bench.files.block(vfs[3], "driver_override")
         await bench.kubelet.until(lambda: vfs[3] in unhealthy(bench))
         before = children(plugin.process)
-        await asyncio.sleep(1.0)
+        await plugin.goes_on(20)
         assert children(plugin.process) == before
         assert len(before) == 2
         assert f"vf={vfs[3]} event=unhealthy" in plugin.log.read_text()
@@ -282,7 +311,7 @@ def test_lost_vfs_can_be_seen_in_the_metrics(run: Run) -> None:
         await bench.kubelet.until(lambda: len(unhealthy(bench)) == 12)
         assert await figures() == expected(12.0, 0.0)
         (bench.files.devices / PF).rename(bench.files.root / "gone")
-        await asyncio.sleep(1.0)
+        await plugin.goes_on(20)
         assert await figures() == expected(12.0, 0.0)
         plugin.hang_up()
         await bench.kubelet.until(lambda: plugin.reloads() == 1)

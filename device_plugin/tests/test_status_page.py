@@ -112,8 +112,11 @@ def test_clients_of_the_page_change_nothing_that_kubelet_is_told(run: Run, says:
         assert 1 <= log.count("connections for HTTP were not taken") <= 2
         assert len(log.splitlines()) < 20
         assert status_value(plugin.process, "VmRSS") < 60_000
-        # And the page is back.
-        answer = await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/readyz")
+        # And the page is back, once what they left is cleared.
+        answer = None
+        while answer is None:
+            with contextlib.suppress(ConnectionError):
+                answer = await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/readyz")
         assert answer == (200, "ok\n")
 
     run(scenario)

@@ -227,7 +227,7 @@ class Service:
     def _see(self, whole: bool, known: Sight | None) -> Look:
         """In the thread: read what there is to read. Raises NodeError or OSError where any of it cannot be seen."""
         if whole or known is None:
-            node = read_node(self._kernel)
+            node = read_node(self._kernel, users=False)
             groups: Groups = read_groups(self._kernel, node)
         else:
             node, groups = known.node, known.groups

@@ -83,6 +83,8 @@ class Observed:
     # The gates that kubelet lists in its help, with their defaults, where they were asked for.
     offered: dict[str, bool] = field(default_factory=dict)
     record: str | None = None
+    # v1 or v2, as kubelet takes it; empty where that cannot be seen.
+    cgroup: str = ""
 
     def as_dict(self) -> dict[str, t.Any]:
         """For the module's result."""
@@ -120,6 +122,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         config_dir=(request.config_dir or _config_dir(machine, flavour, words, config, started, variables)).rstrip("/"),
         record=machine.read(request.record) if request.record else None,
     )
+    observed.cgroup = _cgroup(machine)
     observed.named = _named(machine, flavour, observed)
     observed.files = _files(machine, flavour, observed)
     root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
@@ -377,6 +380,13 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
             others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
             files[path] = rancher.kubelet_arguments(text, path) if others else text
     return files
+
+
+def _cgroup(machine: Machine) -> str:
+    """v2 is where the whole hierarchy is of it, which a mixed one is not (IsCgroup2UnifiedMode of opencontainers/cgroups)."""
+    if machine.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return "v2"
+    return "v1" if machine.glob("/sys/fs/cgroup/*/cgroup.procs") else ""
 
 
 def _policy(state: str) -> str:

@@ -17,7 +17,7 @@ from .explain import explain, gone, unlike
 from .kernel import Kernel, Write
 from .paths import device_directory, device_file, qat_file
 from .picture import Node, PciFunction
-from .plan import Plan, Skip, plan_node
+from .plan import Plan, Skip, plan_node, told_users
 from .services import parse_services
 from .step import NONE, Action, Step
 from .target import original_target
@@ -394,7 +394,8 @@ def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
 def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
     """A write that does not return waits for those who have the VF open: name them."""
     functions = (node.function(address) for address in step.disrupts)
-    held = [f"{holder} has {vf.address} open" for vf in functions if vf for holder in vf.holders]
+    users = ((vf.address, holder) for vf in functions if vf for holder in vf.holders)
+    held = [f"{told} open" for told in told_users(users)]
     if not held or not isinstance(error, WriteTimeout):
         return error
     return WriteTimeout(f"{error.problem}, since {' and '.join(held)}", error.where, error.remedy)

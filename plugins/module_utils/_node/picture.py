@@ -18,7 +18,7 @@ VFIO_PCI = "vfio-pci"
 VFIO_DRIVERS = frozenset({VFIO_PCI, "qat_vfio_pci"})
 """The drivers that give VFs to user space, all of which need an IOMMU. The second one is for live migration (drivers/vfio/pci/qat)."""
 
-_ADDRESS = re.compile(r"^([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$")
+_ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 
 def normal_address(text: str) -> str:
@@ -26,14 +26,14 @@ def normal_address(text: str) -> str:
     address = text.strip().lower()
     if address.count(":") == 1:
         address = "0000:" + address
-    if not _ADDRESS.match(address):
+    if not _ADDRESS.fullmatch(address):
         raise ValueError(text)
     return address
 
 
 def address_after(address: str, distance: int) -> str:
     """The address `distance` routing ids after this one (PCIe SR-IOV: VF n is at first offset + n * stride from its PF)."""
-    match = _ADDRESS.match(address)
+    match = _ADDRESS.fullmatch(address)
     if match is None:
         raise ValueError(address)
     domain, bus, device, function = match.groups()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .absence import if_there
 from .claimed import QAT_DRIVER, is_told
 from .grpc_call import RpcError
 from .paths import KUBELET_ROOTS, vfio_node
@@ -32,6 +33,9 @@ ASK_SECONDS = 3.0
 """How long to wait for kubelet, which answers in milliseconds. One that has not answered once is not asked again."""
 
 BY_CHECKPOINT = "by kubelet's checkpoint"
+
+LOGS_OF_PODS = "/var/log/pods"
+"""Where kubelet makes a directory NAMESPACE_NAME_UID for each pod, since 1.14 (pkg/kubelet/kuberuntime/helpers.go)."""
 
 
 class Assignments:
@@ -95,8 +99,11 @@ class Pods:
         checkpoint = read_given(root, listed is not None)
         if checkpoint.problem:
             unknown.append(f"{problem}, and {checkpoint.problem}" if problem and not unknown else checkpoint.problem)
-        for one in without_named(checkpoint.given, listed or ()):
-            yield one, BY_CHECKPOINT
+        more = without_named(checkpoint.given, listed or ())
+        names = _names_of_pods() if more else {}
+        for one in more:
+            namespace, pod = names.get(one.pod, ("", one.pod))
+            yield one._replace(namespace=namespace, pod=pod), BY_CHECKPOINT
 
     def _ask(self, root: str, unknown: list[str]) -> tuple[t.Sequence[Given] | None, str]:
         """What kubelet lists; or None, and why, where it is there."""
@@ -113,6 +120,16 @@ class Pods:
             if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
                 unknown.append(problem)  # it may well be there and answer others
             return None, problem
+
+
+def _names_of_pods() -> dict[str, tuple[str, str]]:
+    """Namespace and name of pods by their uid, which is all that the checkpoint knows; without it the uid is shown."""
+    try:
+        names: t.Sequence[str] = if_there(lambda: os.listdir(LOGS_OF_PODS), ())
+    except OSError:
+        names = ()
+    parts = (name.split("_") for name in names if name.count("_") == 2)
+    return {uid: (namespace, pod) for namespace, pod, uid in parts}
 
 
 class Checkpoint(t.NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
+    ALL_BY_NAME,
     BY_FLAG,
     BY_NAME,
     Field,
@@ -67,12 +68,12 @@ class ConfigurationFile:
         return self._yaml.text
 
     def fields(self) -> dict[str, t.Any]:
-        found = ((field, self._yaml.get((field.name,))) for field in BY_NAME.values())
-        return {
-            field.name: read(field, value, f"{self.where}:{self._yaml.line((field.name,))}: {field.name}")
-            for field, value in found
-            if value is not None
-        }
+        there = (field for field in ALL_BY_NAME.values() if self._yaml.has(field.name))
+        return {field.name: read(field, self._yaml.get((field.name,)), self._place(field.name)) for field in there}
+
+    def _place(self, name: str) -> str:
+        line = self._yaml.line((name,))
+        return f"{self.where}:{line}: {name}" if line else f"{self.where}: {name}"
 
     def with_value(self, path: Path, value: t.Any) -> Document:
         return ConfigurationFile(self._yaml.with_value(path, value).text, self.where)

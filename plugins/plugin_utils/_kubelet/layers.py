@@ -8,7 +8,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import BY_NAME, GATES_FIELD, merge
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
+    BY_NAME,
+    EVICTION_FIELD,
+    GATES_FIELD,
+    MERGES_THRESHOLDS,
+    merge,
+)
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
     ARGUMENTS_NAME,
     DROP_IN_NAME,
@@ -61,6 +67,13 @@ class Layer:
     # Merged into the defaults of what it leaves out.
     drop_in: bool = False
 
+    def says(self, path: Path) -> bool:
+        """Whether it decides on the path, be it by taking away what is below."""
+        if path[0] not in self.fields:
+            return False
+        value = self.fields[path[0]]
+        return len(path) == 1 or value is None or (isinstance(value, dict) and path[1] in value)
+
     def value(self, path: Path) -> t.Any:
         """What stands there, None where nothing does."""
         value = self.fields.get(path[0])
@@ -105,12 +118,25 @@ class Layers:
         entries = files.get(name)
         return dict(entries) if isinstance(entries, dict) else {}
 
+    @property
+    def merges_thresholds(self) -> bool:
+        """Whether kubelet adds its default thresholds to those of its file; a drop-in's word for it comes too late."""
+        return any(layer.fields.get(MERGES_THRESHOLDS) is True for layer in self.layers if not layer.drop_in)
+
+    def thresholds(self, unsaid: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The hard eviction thresholds in force, where those of kubelet itself are these."""
+        said = [layer for layer in self.layers if layer.fields.get(EVICTION_FIELD) is not None]
+        base = {} if any(not layer.drop_in for layer in said) else unsaid
+        if self.merges_thresholds and not any(layer.flags for layer in said):
+            base = unsaid
+        return {**base, **self.effective().get(EVICTION_FIELD, {})}
+
     def above_target(self, path: Path) -> t.Iterator[tuple[int, Layer]]:
         """The layers that say something about the path after the one that is written."""
         for number in range(self.target + 1, len(self.layers)):
             layer = self.layers[number]
             hides = layer.flags and not self.layers[self.target].flags and path[0] != GATES_FIELD
-            if layer.value(path) is not None or (hides and layer.value(path[:1]) is not None):
+            if layer.says(path) or (hides and layer.says(path[:1])):
                 yield number, layer
 
     def with_document(self, number: int, document: Document) -> Layers:
@@ -275,13 +301,18 @@ def _see_that_read(observed: Observed, directory: str) -> None:
 
 def _with_drop_ins(observed: Observed, directory: str, base: t.Sequence[Layer], flags: t.Sequence[Layer]) -> Layers:
     ours = f"{directory}/{DROP_IN_NAME}"
-    paths = sorted(path for path in observed.files if path.startswith(f"{directory}/"))
+    # As kubelet walks: what is in a directory comes where its name does.
+    paths = sorted((path for path in observed.files if path.startswith(f"{directory}/")), key=_walked)
     drop_ins = [replace(_file(ConfigurationFile, observed, path), ours=path == ours, drop_in=True) for path in paths]
     if ours not in paths:
-        position = sum(path < ours for path in paths)
+        position = sum(_walked(path) < _walked(ours) for path in paths)
         drop_ins.insert(position, Layer(ours, {}, ConfigurationFile(DROP_IN, ours), False, True, True))
     layers = (*base, *drop_ins, *flags)
     return Layers(layers, next(number for number, layer in enumerate(layers) if layer.where == ours))
+
+
+def _walked(path: str) -> list[str]:
+    return path.split("/")
 
 
 def _file(kind: t.Callable[[str, str], Document], observed: Observed, path: str) -> Layer:

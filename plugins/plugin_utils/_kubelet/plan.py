@@ -36,6 +36,13 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Conf
 from .documents import DROP_IN, MANAGED, Document
 from .layers import Layers, describe, document_of, in_force_on_openshift_4, layers_of, leaves
 from .record import Record
+from .startable import (
+    Wanted,
+    see_that_cgroups_are_taken,
+    see_that_cpus_are_reserved,
+    see_that_it_starts,
+    see_that_memory_is_reserved,
+)
 from .yaml_text import Path
 
 # From this Kubernetes (OpenShift 3.10) on pods overwrite node-config.yaml from a configmap.
@@ -114,8 +121,11 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
         layers = _with_leaf(layers, path, value)
     effective = layers.effective()
     edits = _edits(observed, layers)
+    if edits or wishes.version_given:
+        see_that_cgroups_are_taken(effective, version.minor, observed.cgroup)
     if edits:
-        known.see_that_complete(effective)
+        thresholds = layers.thresholds(_unsaid_thresholds(observed.flavour, version))
+        see_that_it_starts(Wanted(effective, thresholds, version.minor), before.effective())
         _see_that_not_overwritten(observed, wishes, version)
         if not wishes.version_given:
             _see_that_rancher_reads(observed, version)
@@ -127,8 +137,15 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
         decisions,
         _state_files(observed, wishes, before.effective(), effective) if edits else (),
         record.text() if record else observed.record,
-        effective,
+        {name: value for name, value in effective.items() if name in known.BY_NAME},
     )
+
+
+def _unsaid_thresholds(flavour: str, version: Version) -> t.Mapping[str, str]:
+    """The hard eviction thresholds of a kubelet that is told none."""
+    if flavour in (K3S, RKE2) and version.minor < RANCHER_DROP_INS_SINCE:
+        return RANCHER_THRESHOLDS
+    return known.default_thresholds(version.minor)
 
 
 def _with_gates(
@@ -187,12 +204,12 @@ def _with_thresholds(
     """
     wanted = configuration.get(EVICTION_FIELD)
     target = layers.layers[layers.target]
-    if not wanted or target.drop_in:
+    if not wanted or target.drop_in or (layers.merges_thresholds and not target.flags):
         return configuration
-    unsaid: t.Mapping[str, t.Any] = known.default_thresholds(version.minor)
+    unsaid: t.Mapping[str, t.Any] = _unsaid_thresholds(flavour, version)
     if flavour in (K3S, RKE2) and not any(EVICTION_FIELD in layer.fields for layer in layers.layers if layer.flags):
         # Their flag hides the thresholds of a file that is named; who has written these there has meant them.
-        unsaid = {**RANCHER_THRESHOLDS, **layers.effective().get(EVICTION_FIELD, {})}
+        unsaid = {**unsaid, **layers.effective().get(EVICTION_FIELD, {})}
     elif EVICTION_FIELD in layers.effective():
         return configuration
     return {**configuration, EVICTION_FIELD: {**unsaid, **wanted}}
@@ -331,9 +348,9 @@ def _managed(effective: t.Mapping[str, t.Any], manager: str) -> dict[str, t.Any]
     """The fields that a manager's state depends on; of maps only its own resource."""
     managed = {}
     for name, value in effective.items():
-        if manager not in known.BY_NAME[name].managers:
+        if manager not in known.ALL_BY_NAME[name].managers:
             continue
-        if known.BY_NAME[name].kind is known.Kind.QUANTITIES and isinstance(value, dict):
+        if known.ALL_BY_NAME[name].kind is known.Kind.QUANTITIES and isinstance(value, dict):
             managed[name] = {key: entry for key, entry in value.items() if key.split(".")[0] == manager}
         else:
             managed[name] = value
@@ -357,7 +374,7 @@ def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     settings = {name: value for name, value in wishes.configuration.items() if name != GATES_FIELD}
     if settings.get(EVICTION_FIELD):
         settings[EVICTION_FIELD] = {**known.default_thresholds(version.minor), **settings[EVICTION_FIELD]}
-    _see_that_complete_there(observed, settings)
+    _see_that_complete_there(observed, settings, version)
     pool = wishes.machine_config_pool
     manifest = {
         "apiVersion": "machineconfiguration.openshift.io/v1",
@@ -375,11 +392,13 @@ def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     )
 
 
-def _see_that_complete_there(observed: Observed, settings: t.Mapping[str, t.Any]) -> None:
+def _see_that_complete_there(observed: Observed, settings: t.Mapping[str, t.Any], version: Version) -> None:
     """Refuse a wanted static policy for which neither the settings nor what kubelet has otherwise reserve anything."""
     policies = {name: settings.get(name) for name, _static in _POLICIES.values()}
     if any(settings.get(name) == static for name, static in _POLICIES.values()):
-        known.see_that_complete({**known.merge(in_force_on_openshift_4(observed), settings), **policies})
+        fields = {**known.merge(in_force_on_openshift_4(observed), settings), **policies}
+        for check in (see_that_cpus_are_reserved, see_that_memory_is_reserved):
+            check(Wanted(fields, {}, version.minor))
 
 
 def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
@@ -409,15 +428,24 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
             else:
                 files[path] = after
     effective = layers_of(_with_files(observed, files), version).effective()
+    if edits:
+        see_that_cgroups_are_taken(effective, version.minor, observed.cgroup)
     states = _state_files(observed, wishes, before.effective(), effective) if edits else ()
     return Plan(observed.flavour, version, tuple(edits), (), states, None, effective)
 
 
 def _startable(document: Document, version: Version) -> Document:
     """Without the gates that were found, and with which a kubelet that is newer by now would not start."""
-    for name, value in document.fields().get(GATES_FIELD, {}).items():
-        if decide_unasked(name, value, version.minor, version.ignores_unknown_gates) is not None:
-            document = document.without((GATES_FIELD, name))
+    gates = {name: value for name, value in (document.fields().get(GATES_FIELD) or {}).items() if value is not None}
+    stop = {
+        name
+        for name, value in gates.items()
+        if decide_unasked(name, value, version.minor, version.ignores_unknown_gates) is not None
+    }
+    for gate, need in unmet_needs({name: gates[name] for name in gates if name not in stop}, version.minor):
+        stop.add(need if need in gates else gate)
+    for name in stop:
+        document = document.without((GATES_FIELD, name))
     return document
 
 

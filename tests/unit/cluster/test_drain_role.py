@@ -103,10 +103,7 @@ class Site(NodeOfCluster, Controller):
 
     def open(self, vf: str) -> None:
         """A process has the VF open, of a container that nobody knows."""
-        process = self.files.proc / "4711"
-        (process / "fd").mkdir(parents=True)
-        (process / "comm").write_text("qemu-kvm\n")
-        (process / "fd/7").symlink_to(f"/dev/vfio/{self.files.node(vf).name}")
+        self.files.hold(vf, 4711, "qemu-kvm")
 
     def of_node(self, play: dict[str, t.Any], *before: dict[str, t.Any]) -> str:
         """The play, with the modules told where this node is, and plays before it; returns the path of the playbook."""
@@ -520,7 +517,7 @@ def test_each_tag_runs_its_part(site: Site) -> None:
 
 HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
 RELOAD = "Have systemd read the unit of the QAT devices"
-LAST = "accel.qat.node : Say whether a reboot is left to do"
+LAST = "accel.qat.node : Ask systemd whether it knows the unit of the QAT devices as it stands"
 
 
 def of_host(run: Run, host: str) -> list[str]:

@@ -185,7 +185,9 @@ def test_whose_descriptors_cannot_be_seen_may_have_any_vf(
     assert holders_of(fake, GEN4) == ()
     with pytest.raises(RefusedError) as caught:
         apply(fake, {"services": ["dc"]})
-    assert str(caught.value).startswith(f"devices[0]: perhaps a process ({why}) has {VF0} open and ")
+    assert str(caught.value).startswith(
+        f"devices[0]: perhaps a process ({why}) has {VF0} and 14 more open and qemu-kvm (pid {other}) has {VF1} open, and "
+    )
     assert fake.writes == []
     assert f"perhaps a process ({why})" in table(read_node(fake))
     monkeypatch.setattr(fake.machine.vfio, "holders", lambda _function: [])  # they let go
@@ -395,3 +397,22 @@ def test_what_nobody_can_tell_is_not_taken_for_free() -> None:
     ):
         apply(fake, {"services": ["sym"]})
     assert read_node(fake).functions[GEN4].holders == ()
+
+
+def test_who_may_have_all_of_them_is_told_once() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, services="dc", total_vfs=3, vfs="vfio-pci"))
+    fake.assignments = Assignments({}, "kubelet is ill")
+    pid = fake.open_vf(VF1, "qemu-kvm")
+    with pytest.raises(RefusedError) as caught:
+        apply(fake, {"services": ["sym"]})
+    assert str(caught.value).startswith(f"devices[0]: perhaps a pod (kubelet is ill) has {VF0} and 2 more open, and ")
+    fake.assignments = NO_PODS
+    process = fake.machine.vfio.processes[pid]
+    process.files[9], process.devices[9] = (
+        "/dev/vfio/devices/vfio0",
+        next(iter(fake.machine.vfio.numbers(fake.machine.bus.functions[VF0]))),
+    )
+    with pytest.raises(
+        RefusedError, match=rf"^devices\[0\]: qemu-kvm \(pid {pid}\) has {VF0} and {VF1} open, and the step"
+    ):
+        apply(fake, {"services": ["sym"]})

@@ -70,6 +70,7 @@ blscfg
 
 MACHINE_ID = "156865930c1b4effa36dcba8df70e78c"
 KERNELS = ("6.1.0-31-amd64", "6.1.0-32-amd64")
+PROXMOX_PARTITION = "/unseen/0D3B-7C1E"
 SNAPSHOT_ROOT = "root=UUID=0d3b7c1e rootflags=subvol=@/.snapshots/42/snapshot"
 
 
@@ -137,6 +138,21 @@ def systemd_boot() -> FakeMachine:
     return machine
 
 
+def proxmox() -> FakeMachine:
+    """Proxmox VE on ZFS with UEFI: nobody mounts its boot partitions but its own tool, and kernel-install does nothing."""
+    files = {
+        "/etc/kernel/cmdline": "root=ZFS=rpool/ROOT/pve-1 boot=zfs\n",
+        "/etc/kernel/proxmox-boot-uuids": "0D3B-7C1E\n",
+        "/etc/machine-id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+        "/boot/vmlinuz-6.8.12-9-pve": "",
+        "/lib/modules/6.8.12-9-pve/modules.order": "",
+        "/boot/grub/grub.cfg": "",
+    }
+    machine = FakeMachine(files, {"kernel-install": says(""), "proxmox-boot-tool": _proxmox_boot_tool})
+    _proxmox_boot_tool(machine, ["proxmox-boot-tool", "refresh"])
+    return machine
+
+
 def tumbleweed() -> FakeMachine:
     """openSUSE with systemd-boot and sdbootutil, booted from a snapshot; an older one has an entry too."""
     files = {"/etc/kernel/cmdline": f"splash=silent quiet security=selinux {SNAPSHOT_ROOT}\n"}
@@ -196,8 +212,9 @@ def entry_options(machine: FakeMachine) -> list[str]:
 
 def next_boot(machine: FakeMachine) -> str:
     """The command line with which the machine would boot."""
-    if "/deployment" in machine.files:
-        return machine.files["/deployment"]
+    for path in ("/deployment", PROXMOX_PARTITION):
+        if path in machine.files:
+            return machine.files[path]
     for path in ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg"):
         entry = re.search(r"^\s+linux\s+\S+ (.*)$", machine.files.get(path, ""), re.MULTILINE)
         if entry and "transactional-update" not in machine.commands:
@@ -361,6 +378,13 @@ def _kernel_install(machine: FakeMachine, command: t.Sequence[str]) -> CommandRe
         f"options    {line} systemd.machine_id={MACHINE_ID}\nlinux      /efi/{MACHINE_ID}/{version}/linux\n"
     )
     return CommandResult(0)
+
+
+def _proxmox_boot_tool(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
+    """The hook zz-proxmox-boot: the file is the line, of which a boot entry has the first."""
+    assert list(command) == ["proxmox-boot-tool", "refresh"]
+    machine.files[PROXMOX_PARTITION] = machine.files["/etc/kernel/cmdline"].split("\n")[0]
+    return CommandResult(0, "Copying and configuring kernels on /dev/disk/by-uuid/0D3B-7C1E\n")
 
 
 def _sdbootutil(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:

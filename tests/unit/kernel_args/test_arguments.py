@@ -256,6 +256,38 @@ lists = st.builds(
 )
 
 
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (
+            ["intel_iommu=on", "iommu=pt quiet"],
+            (
+                "/notes line 2: 'iommu=pt quiet' is more than one argument; mend or remove that line, and see to its argument by"
+                " hand"
+            ),
+        ),
+        (["", "ro"], "/notes line 1: the argument is empty; mend or remove that line, and see to its argument by hand"),
+        (
+            ["a\x1b[31m"],
+            (
+                "/notes line 1: 'a\\x1b[31m' has an unpaired quote or a control character; mend or remove that line, and see to its"
+                " argument by hand"
+            ),
+        ),
+    ],
+)
+def test_a_damaged_note_is_told_by_its_file_and_line(lines: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_request(lines, "absent", "/notes")
+    assert str(caught.value) == sentence
+
+
+def test_of_a_noted_list_that_contradicts_itself_what_counted_comes_back() -> None:
+    request = read_request(["intel_iommu=on,strict,off"], "present", "/notes")
+    after = merge(parse("ro intel_iommu=on"), request).render()
+    assert after == "ro intel_iommu=off intel_iommu=strict"
+
+
 def as_the_kernel_reads(line: str, key: str) -> dict[str, bool]:
     """What the functions intel_iommu_setup and iommu_setup come to, without their prefixes."""
     switches = {"on": ("on", True), "off": ("on", False), "pt": ("pt", True), "nopt": ("pt", False)}

@@ -271,9 +271,10 @@ def test_what_was_carried_out_can_be_put_back_later(node: KubeletNode) -> None:
         ("I1121 11:17:02.500439   24097 server.go:1] all is well\n", ""),
         (
             (
-                "I1121 11:17:02.500439   24097 server.go:1] starting\npanic: failed to merge global and in-flight KubeletConfiguration while "
-                "setting defaults, error: [cannot set feature gate A to false, feature is locked to true, unrecognized feature gate: B]\n\n"
-                "goroutine 1 [running]:\nk8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1.SetDefaults_KubeletConfiguration(0xc000a)\n"
+                "I1121 11:17:02.500439   24097 server.go:1] starting\npanic: failed to merge global and in-flight KubeletConfiguration "
+                "while setting defaults, error: [cannot set feature gate A to false, feature is locked to true, "
+                "unrecognized feature gate: B]"
+                "\n\ngoroutine 1 [running]:\nk8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1.SetDefaults_KubeletConfiguration(0xc000a)\n"
             ),
             "[cannot set feature gate A to false, feature is locked to true, unrecognized feature gate: B]",
         ),

@@ -266,26 +266,41 @@ def difference(before: CommandLine, after: CommandLine) -> tuple[list[str], list
     return leaving, coming
 
 
-def read_request(texts: t.Sequence[str], state: State) -> Request:
-    """The request a user wrote as a list of arguments.
+def read_request(texts: t.Sequence[str], state: State, noted_in: str | None = None) -> Request:
+    """The request a user wrote as a list of arguments, or that a file has, an argument a line.
 
-    Raises ConfigurationError, which names the item, for anything but one argument an item, and for contradictions: a kernel
-    can be without several values of a key, and have only one.
+    Raises ConfigurationError, which names the item or the line, for anything but one argument an item, and for contradictions: a
+    kernel can be without several values of a key, and have only one.
     """
+    try:
+        return _read_request(
+            texts, state, [f"{noted_in} line {each}" for each in range(1, len(texts) + 1)] if noted_in else None
+        )
+    except ConfigurationError as error:
+        if noted_in is None:
+            raise
+        remedy = "mend or remove that line, and see to its argument by hand"
+        raise ConfigurationError(error.problem, error.where, remedy) from None
+
+
+def _read_request(texts: t.Sequence[str], state: State, lines: t.Sequence[str] | None) -> Request:
     if not texts:
         raise ConfigurationError("the list is empty", "arguments", "name at least one kernel argument")
     wanted: list[Argument] = []
     for index, text in enumerate(texts):
-        argument = _read_wanted(text, f"arguments[{index}]")
+        where = lines[index] if lines else f"arguments[{index}]"
+        argument = _read_wanted(text, where)
+        if lines:
+            # What was found may have contradicted itself; what counted of it is to come back.
+            argument = (
+                argument.with_items([each for each in argument.items if _counts(argument.name, argument.items, each)])
+                or argument
+            )
         rival = next((each for each in wanted if each.rivals(argument) and not each.same_as(argument)), None)
         if rival is not None and state == "present":
-            raise ConfigurationError(
-                f"{argument.text} contradicts {rival.text}", f"arguments[{index}]", "keep one of the two"
-            )
+            raise ConfigurationError(f"{argument.text} contradicts {rival.text}", where, "keep one of the two")
         if state == "present" and not in_force(CommandLine((argument,)), argument):
-            raise ConfigurationError(
-                f"{argument.text} contradicts itself", f"arguments[{index}]", "keep one of the two"
-            )
+            raise ConfigurationError(f"{argument.text} contradicts itself", where, "keep one of the two")
         if not any(map(argument.same_as, wanted)):
             wanted.append(argument)
     return Request(tuple(wanted), state)
@@ -324,6 +339,7 @@ def _replace_items(places: t.Sequence[Argument | None], wanted: Argument) -> lis
 
 
 def _items(arguments: t.Iterable[Argument], wanted: Argument) -> list[str]:
+    """All items of the list that the wanted argument is one place of, in the order in which the kernel reads them."""
     return [item for each in arguments if each.name == wanted.name for item in each.items]
 
 

@@ -59,7 +59,7 @@ def ensure(
     _see_unharmed(planned, request)
     plan = notes.first(planned, machine)
     if not (rehearse or plan.empty):
-        apply(machine, plan)
+        apply(machine, plan, lambda: _see_left(loader.plan(request), planned, request))
         _check(loader.plan(request), request, plan)
     return Outcome(name, plan)
 
@@ -87,13 +87,24 @@ def _see_unharmed(plan: Plan, request: Request) -> None:
     """Refuse a plan that does not bring what it shall to every line that it changes, or does not leave what it shall."""
     changed = (LineChange("the next boot", plan.before, plan.after), *plan.changes)
     for change in (*changed, *plan.lines):
-        wrong = harm(change.before, change.after, request)
+        wrong = harm(change.before, change.after, request, exact=not change.anew)
         if wrong is None and change in changed and not satisfied(change.after, request):
             wrong = f"would still not be {_in_words(request, unsatisfied(change.after, request))}"
         if wrong is not None:
             raise RefusedError(
                 f"{change.label} {wrong}", "bootloader", "set the arguments by hand where this node boots from"
             )
+
+
+def _see_left(now: Plan, planned: Plan, request: Request) -> None:
+    """See that the commands have left what was to be left; what a boot loader makes anew nobody knows before."""
+    found = {line.label: line.before for line in (*planned.changes, *planned.lines)}
+    for line in now.lines:
+        wrong = harm(found[line.label], line.before, request, exact=False) if line.label in found else None
+        if wrong is not None:
+            did = " and ".join(" ".join(command) for command in planned.commands)
+            remedy = "" if planned.files else f"see what {did} has made of it before the next boot"
+            raise NodeError(f"with what it has written {line.label} {wrong}", did, remedy)
 
 
 def _in_words(request: Request, pending: Request) -> str:

@@ -18,7 +18,7 @@ from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
 
 Make = t.Callable[..., KubeletNode]
 
-TOPOLOGY = {"topologyManagerPolicy": "single-numa-node"}
+TOPOLOGY: dict[str, t.Any] = {"topologyManagerPolicy": "single-numa-node"}
 MANAGED = "# Managed by accel.qat.kubelet_config\n"
 
 

@@ -36,8 +36,6 @@ _FIELD = re.compile(r'^(?P<name>[a-z]+)=(?P<quote>"?)(?P<value>.*)(?P=quote)$')
 # It passes words through unquoted shell expansions and sed; what it removes is besides a regular expression.
 _UNSAFE = frozenset(" \\&$`'\"*[]^|")
 _UNSAFE_TO_REMOVE = _UNSAFE.union("+?(){}")
-
-
 # sed gives these a meaning when grubby writes a line back (set_bls_value).
 _UNSAFE_TO_KEEP = frozenset("&\\")
 _OPTIONS = re.compile(r"^[ \t]*options[ \t].*$", re.MULTILINE)
@@ -46,15 +44,12 @@ _KERNEL_OPTIONS = re.compile(r"^kernelopts=(?P<text>.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class _Place:
-    """A command line and where it is kept, as it is written there."""
+    """A command line and where it is kept; `text` is how it is written there, with root=, which grubby shows apart."""
 
     label: str
     path: str
+    line: CommandLine
     text: str
-
-    @property
-    def line(self) -> CommandLine:
-        return parse(self.text)
 
 
 class Grubby:
@@ -71,7 +66,7 @@ class Grubby:
         first = places[0].line
         wrong = [place for place in places if not satisfied(place.line, request)]
         if not wrong:
-            return Plan(first, first)
+            return Plan(first, first, lines=_lines(places, ()))
         command = _command([place.line for place in wrong], [place.line for place in places], request)
         self._see_readable(places)
         return Plan(
@@ -80,9 +75,7 @@ class Grubby:
             commands=((*command, *self._keeping_settings()),),
             rewritten=self._rewritten(places),
             changes=tuple(LineChange(place.label, place.line, merge(place.line, request)) for place in wrong),
-            lines=tuple(
-                LineChange(each.label, each.line, parse(as_grubby_does(each.text, command))) for each in places
-            ),
+            lines=_lines(places, command),
         )
 
     def _places(self) -> list[_Place]:
@@ -95,7 +88,7 @@ class Grubby:
                 "grubby --info=ALL",
                 f"see that {GRUB_ENTRIES} has entries of installed kernels",
             )
-        return [*map(self._as_written, entries), *self._beside()]
+        return [*map(self._as_written, entries), *self._beside(entries)]
 
     def _as_written(self, entry: _Place) -> _Place:
         """The entry with its line as the file has it, where no variable of GRUB stands in it."""
@@ -103,14 +96,14 @@ class Grubby:
         texts = [text.split(None, 1)[1] for text in written if len(text.split()) > 1]
         return entry if not texts or "$" in " ".join(texts) else replace(entry, text=" ".join(texts))
 
-    def _beside(self) -> t.Iterator[_Place]:
+    def _beside(self, entries: t.Sequence[_Place]) -> t.Iterator[_Place]:
         """The lines of future kernels, and that of entries without one of their own."""
         future = self._machine.read(FOR_NEW_KERNELS)
         if future is not None:
-            yield _Place(FOR_NEW_KERNELS, FOR_NEW_KERNELS, future)
+            yield _Place(FOR_NEW_KERNELS, FOR_NEW_KERNELS, parse(future), future)
         shared = _KERNEL_OPTIONS.search(self._machine.read(ENVIRONMENT) or "")
-        if shared is not None:
-            yield _Place(ENVIRONMENT, ENVIRONMENT, shared.group("text"))
+        if shared is not None and not all(self._has_own_line(entry.path) for entry in entries):
+            yield _Place(ENVIRONMENT, ENVIRONMENT, parse(shared.group("text")), shared.group("text"))
 
     def _see_readable(self, places: t.Sequence[_Place]) -> None:
         """Refuse entries that grubby does not read as the boot loader does, and what it does not write back as it was."""
@@ -144,6 +137,12 @@ class Grubby:
         return "$kernelopts" not in (self._machine.read(path) or "")
 
 
+def _lines(places: t.Sequence[_Place], command: t.Sequence[str]) -> tuple[LineChange, ...]:
+    """Each line as it is written, and as it will be after this command."""
+    texts = ((each.path, each.text, as_grubby_does(each.text, command) if command else each.text) for each in places)
+    return tuple(LineChange(path, parse(before), parse(after)) for path, before, after in texts)
+
+
 def read_info(text: str) -> list[_Place]:
     """The entries that `grubby --info=ALL` lists. The argument root= is printed apart and left out here."""
     entries: list[dict[str, str]] = []
@@ -156,7 +155,9 @@ def read_info(text: str) -> list[_Place]:
         if entries:
             entries[-1][field.group("name")] = field.group("value")
     return [
-        _Place(entry["kernel"], GRUB_ENTRIES.replace("*", entry["id"]), entry.get("args", ""))
+        _Place(
+            entry["kernel"], GRUB_ENTRIES.replace("*", entry["id"]), parse(entry.get("args", "")), entry.get("args", "")
+        )
         for entry in entries
         if "kernel" in entry and "id" in entry
     ]
