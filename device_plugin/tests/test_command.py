@@ -41,7 +41,7 @@ def test_a_valid_configuration(tmp_path: Path) -> None:
             '{"devices": [{"services": ["sim"]}]}',
             "devices[0].services[0]: 'sim' is not known; use one of sym, asym, dc, dcc, decomp",
         ),
-        (None, "cannot be read: No such file or directory; name another file with --config"),
+        (None, "there is no such file; name another file with --config"),
     ],
 )
 @pytest.mark.parametrize("validate", [True, False], ids=["check", "start"])

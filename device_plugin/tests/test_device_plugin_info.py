@@ -8,6 +8,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import socket
 import tempfile
 import typing as t
@@ -18,8 +19,9 @@ from ansible.module_utils.testing import patch_module_args
 from harness.node_files import NodeFiles
 from harness.pod_resources import KubeletThread
 from harness.process import free_port, listens
+from qat_device_plugin.configuration import read_rules
 
-from ansible_collections.accel.qat.plugins.module_utils._node import device_plugins, podresources
+from ansible_collections.accel.qat.plugins.module_utils._node import device_plugins, podresources, schema
 from ansible_collections.accel.qat.plugins.modules import device_plugin_info
 
 if t.TYPE_CHECKING:
@@ -371,6 +373,49 @@ def test_the_plugin_itself(run: t.Callable[[Scenario], None], capsys: pytest.Cap
 
 def test_a_malformed_rule(node: Node) -> None:
     assert node.ask(devices=[{"vfs": "many"}])["msg"] == 'devices[0].vfs: "many" is not an integer; correct it'
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"\xff\xfe{}", "is not UTF-8 text; correct the file"),
+        (None, "cannot be read: Is a directory; see that it is a file"),
+        (b"[" * 100_000, "is nested too deeply; correct the file"),
+        (b'{"devices": ' * 100_000, "is nested too deeply; correct the file"),
+        (b"", "not valid JSON: Expecting value: line 1 column 1 (char 0); correct the file"),
+    ],
+    ids=["bytes", "a directory", "lists without end", "objects without end", "empty"],
+)
+def test_a_configuration_that_cannot_be_read_is_one_sentence_for_all(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, problem: str
+) -> None:
+    path = tmp_path / "node.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    monkeypatch.setattr(device_plugin_info, "NODE_JSON", str(path))
+    failed = node.ask(devices=None)
+    assert (failed["msg"], failed["failure"]["kind"]) == (f"{path}: {problem}", "configuration")
+    for reads in (lambda: schema.read_rules(str(path), ""), lambda: read_rules(path)):
+        with pytest.raises(Exception, match=re.escape(f"{path}: {problem}")):
+            reads()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOTDIR])
+def test_a_configuration_that_cannot_be_seen_is_not_absent(
+    node: Node, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    path = str(node.files.config)
+    monkeypatch.setattr(device_plugin_info, "NODE_JSON", path)
+
+    def refuse(_path: str, *_others: t.Any) -> t.NoReturn:
+        raise OSError(code, os.strerror(code), path)
+
+    monkeypatch.setattr(schema, "open", refuse, raising=False)
+    failed = node.ask(devices=None)
+    remedy = "run as root" if code == errno.EACCES else "see that it is a file"
+    assert failed["msg"] == f"{path}: cannot be read: {os.strerror(code)}; {remedy}"
 
 
 @pytest.mark.parametrize(("text", "problem"), [("{", "not valid JSON"), ("{}", "devices: the key is missing")])

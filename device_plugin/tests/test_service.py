@@ -262,8 +262,8 @@ def test_a_pf_whose_services_were_never_readable_is_told_of(run: Run) -> None:
         await bench.kubelet.start()
         plugin = bench.start("--period=0.05", f"--metrics-address=127.0.0.1:{port}")
         why = (
-            "its driver 4xxx does not show its services (qat/cfg_services): Linux is older than 6.0, "
-            "or the driver is not the one in Linux"
+            "its driver 4xxx does not show its services (qat/cfg_services): this kernel is too old "
+            "(Linux before 6.0, RHEL before 8.7 or 9.2), or the driver is not the one in Linux"
         )
         await bench.kubelet.until(lambda: why in plugin.log.read_text())
         await bench.kubelet.until(lambda: "STATUS=not ready; no VF to offer (qatctl status tells why)" in plugin.told())

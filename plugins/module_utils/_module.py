@@ -115,19 +115,26 @@ class NodeModule:
         others: t.Iterable[str] = (),
         then: t.Callable[[], None] = lambda: None,
         at_end: t.Callable[[Outcome], None] = lambda _outcome: None,
+        at_first: t.Callable[[], None] = lambda: None,
     ) -> Outcome:
         """The node as the planner wants it; in check mode, what that would take.
 
         `then` and `at_end` are what else has to be done before anybody else may change the devices. `then` is done where single VFs
-        failed, too: the others are as wanted, and what keeps them so, as udev does, has to know what that is.
+        failed, too: the others are as wanted, and what keeps them so, as udev does, has to know what that is. `at_first` is done before
+        each round of writes, when nothing speaks against these.
         """
         others = tuple(others)
+
+        def before_writes(plan: Plan, node: Node) -> None:
+            at_first()
+            self._remember(plan, node)
+
         self._warn_where_pods_are_unknown()
         if not self._module.check_mode:
             seconds: float = self._module.params["time_limit"]
             with self.kernel.locked(2 * seconds):
                 try:
-                    outcome = converge(self.kernel, lambda: self.read(others), planner, seconds, self._remember)
+                    outcome = converge(self.kernel, lambda: self.read(others), planner, seconds, before_writes)
                 except ApplyError as error:
                     if error.only_vfs:
                         _also(then, error)

@@ -210,10 +210,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, given
 from ansible_collections.accel.qat.plugins.module_utils._node.device_plugins import as_dict, promised, survey
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
-from ansible_collections.accel.qat.plugins.module_utils._node.paths import KUBELET_ROOTS
-from ansible_collections.accel.qat.plugins.module_utils._node.qatctl import NODE_JSON
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import Rule, parse_configuration, parse_json
+from ansible_collections.accel.qat.plugins.module_utils._node.paths import KUBELET_ROOTS, NODE_JSON
+from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
+    NoConfiguration,
+    Rule,
+    parse_configuration,
+    read_rules,
+)
 
 
 def main() -> None:
@@ -241,15 +244,9 @@ def _rules(devices: list[dict[str, object]] | None) -> tuple[Rule, ...]:
     if devices is not None:
         return parse_configuration({"devices": given(devices)})
     try:
-        with open(NODE_JSON, encoding="utf-8") as stream:
-            text = stream.read()
-    except FileNotFoundError:
+        return read_rules(NODE_JSON, "")
+    except NoConfiguration:
         return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"cannot be read: {error}", where=NODE_JSON, remedy="run with become, or correct the file or its mode"
-        ) from None
-    return parse_json(text, NODE_JSON)
 
 
 if __name__ == "__main__":

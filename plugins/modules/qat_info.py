@@ -161,7 +161,9 @@ accel_qat:
           type: bool
           sample: false
         resource:
-          description: The Kubernetes resource that its VFs are.
+          description:
+            - The Kubernetes resource that its VFs are, by the services of the rule where that names any.
+            - None for a PF from Gen4 on that does not tell its services.
           type: str
           sample: qat.intel.com/cy
         rule:
@@ -169,7 +171,7 @@ accel_qat:
           type: str
           sample: devices[0]
         advertised:
-          description: The VFs that Kubernetes is offered by that rule.
+          description: The VFs that exist and that Kubernetes is offered by that rule; none where it leaves them to a driver of the host.
           type: list
           elements: str
           sample: ["0000:6b:00.1"]

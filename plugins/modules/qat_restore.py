@@ -16,7 +16,8 @@ description:
   - Restores services, states, VFs, drivers and overrides of every PF that M(accel.qat.qat_devices), M(accel.qat.sriov_vfs),
     C(qatctl) or, on its VFs, M(accel.qat.pci_driver) changed, from the record made before the first change, and removes the record.
   - C(vfio-pci) is unloaded when it was not loaded before and nothing uses it any more.
-  - Nothing happens on a node without a record.
+  - Nothing happens to the devices of a node without a record.
+  - A PF in whose place another card is since, or that has gone, is left alone.
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux
@@ -38,6 +39,13 @@ options:
     type: str
     choices: [fail, skip, force]
     default: fail
+  configuration_file:
+    description:
+      - File on the node with the rules, as C(qatctl) and the device plugin read them, to be removed before the first write, when
+        nothing speaks against putting the devices back.
+      - Without it nothing brings the rules back, neither udev while VFs change nor the next boot. Nothing else may change the devices
+        meanwhile, and where another change goes on for too long nothing is removed.
+    type: path
 seealso:
   - module: accel.qat.qat_devices
 """
@@ -71,6 +79,7 @@ failure:
   type: dict
 """
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -81,6 +90,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.describe import de
 from ansible_collections.accel.qat.plugins.module_utils._node.ownership import (
     plan_restoration,
     read_record,
+    remove_configuration,
     remove_record,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
@@ -93,6 +103,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "when_in_use": {"type": "str", "choices": list(WHEN_IN_USE), "default": "fail"},
+            "configuration_file": {"type": "path"},
             **CHANGES,
             **ROOTS,
         },
@@ -100,8 +111,9 @@ def main() -> None:
     )
 
     def work(run: NodeModule) -> dict[str, t.Any]:
-        record = module.params["record"]
+        record, configuration = module.params["record"], module.params["configuration_file"]
         was_recorded = False
+        was_configured = bool(configuration) and os.path.lexists(configuration)
 
         def plan(node: Node) -> Plan:
             nonlocal was_recorded
@@ -109,13 +121,19 @@ def main() -> None:
             was_recorded = bool(found.targets)
             return plan_restoration(found, node, module.params["when_in_use"])
 
+        def forget_configuration() -> None:
+            if configuration:
+                remove_configuration(configuration)
+
         def forget(outcome: Outcome) -> None:
+            forget_configuration()
             if not outcome.skipped:
                 remove_record(record)
 
-        outcome = run.converge(plan, at_end=forget)
+        outcome = run.converge(plan, at_first=forget_configuration, at_end=forget)
         result = changes(outcome.plan)
-        result["changed"] = result["changed"] or (was_recorded and not outcome.skipped)  # the record goes too
+        # The record and the rules go too.
+        result["changed"] = result["changed"] or was_configured or (was_recorded and not outcome.skipped)
         return {**result, "accel_qat": describe(outcome.after)}
 
     NodeModule(module).run(work)

@@ -308,8 +308,9 @@ CASES: dict[str, Case] = {
     "qatlib manages the devices": Case(
         CHANGE,
         "",
-        "{pf}: qatlib's service qat.service is active and manages the QAT devices of this node; stop and disable it for good, or take "
-        "this node out of the configuration",
+        "{pf}: qatlib's service qat.service is active and manages the QAT devices of this node; stop and mask its units, qat.service "
+        "and the qat.timer that starts it although it is disabled (systemctl mask --now qat.service qat.timer), or take this node out "
+        "of the configuration",
         setup="mkdir /sys/fs/cgroup/system.slice/qat.service",
         mend="rmdir /sys/fs/cgroup/system.slice/qat.service",
     ),

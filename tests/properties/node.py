@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.accel.qat.plugins.module_utils._node.apply import Outcome, converge
+from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError, Outcome, converge
 from ansible_collections.accel.qat.plugins.module_utils._node.ownership import Found
 from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan, plan_node
@@ -40,12 +40,12 @@ class Bench:
         return read_node(self.kernel)
 
     def plan(self, node: Node) -> Plan:
-        return plan_node(targets_of(self.rules, node), node)
+        return plan_node(targets_of(self.rules, node), node, self.found.on(node).given)
 
     def converge(self) -> Outcome:
-        return converge(self.kernel, self.read, self.plan, SECONDS, self._remember)
+        return converge(self.kernel, self.read, self.plan, SECONDS, self.remember)
 
-    def _remember(self, plan: Plan, node: Node) -> None:
+    def remember(self, plan: Plan, node: Node) -> None:
         self.found = self.found.with_pfs_of(plan, node)
 
     def pfs(self) -> dict[str, PfState]:
@@ -96,6 +96,15 @@ def state_of(pf: Function) -> PfState:
 
 def _driver(function: Function) -> str | None:
     return function.driver.name if function.driver else None
+
+
+def assert_as_told(bench: Bench, before: dict[str, PfState], error: ApplyError) -> None:
+    """PFs of which nothing was written, or of which everything was undone, are as they were."""
+    changed = {step.pf for step in error.done} | set(error.left.split(", "))
+    after = bench.pfs()
+    for address, state in before.items():
+        if address not in changed:
+            assert as_left(after[address], state)
 
 
 def as_left(after: PfState, before: PfState) -> bool:

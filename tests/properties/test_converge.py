@@ -19,7 +19,6 @@ from ansible_collections.accel.qat.plugins.module_utils._node.step import Action
 from ansible_collections.accel.qat.plugins.module_utils._node.target import rule_for, targets_of
 from ansible_collections.accel.qat.tests.fakes.modules import KINDS
 from ansible_collections.accel.qat.tests.fakes.pci import Function
-from ansible_collections.accel.qat.tests.fakes.qat import QatVfDriver
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases
 from ansible_collections.accel.qat.tests.properties.node import Bench, as_left
 
@@ -146,26 +145,6 @@ def test_touches_nothing_that_a_pod_has(case: Case, random: t.Any) -> None:
         if rule is None or rule.when_in_use != "force":
             assert functions.get(address) is function
             assert (_driver(function), function.override) == (VFIO_PCI, override)
-
-
-@given(cases(), st.randoms(use_true_random=False))
-def test_touches_nothing_that_the_kernel_uses_itself(case: Case, random: t.Any) -> None:
-    bench = Bench.of(*case)
-    functions = bench.kernel.machine.bus.functions
-    vfs = sorted(address for address, one in functions.items() if isinstance(one.driver, QatVfDriver))
-    used = random.sample(vfs, random.randint(0, min(2, len(vfs))))
-    for address in used:
-        bench.kernel.use_vf(address)
-    rules = {device.address: rule_for(bench.rules, device) for device in bench.read().qat}
-    before = {address: functions[address] for address in used}
-    with contextlib.suppress(NodeError):
-        bench.converge()
-    for address, function in before.items():
-        assert function.physfn is not None
-        rule = rules.get(function.physfn.address)
-        if rule is None or rule.when_in_use != "force":
-            assert functions.get(address) is function
-            assert isinstance(function.driver, QatVfDriver)
 
 
 @given(cases(), st.randoms(use_true_random=False))

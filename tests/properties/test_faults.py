@@ -18,7 +18,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.target import rule
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel
 from ansible_collections.accel.qat.tests.fakes.strategies import faults
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases
-from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, PfState, as_left
+from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, PfState, as_left, assert_as_told
 
 _ERRNOS = (errno.EINVAL, errno.EBUSY, errno.EIO, errno.EFAULT, errno.ENOMEM, errno.ENODEV, errno.EPERM)
 
@@ -100,20 +100,11 @@ def test_one_refused_write_leaves_the_pf_as_found_or_says_what_stands(case: Case
     try:
         bench.converge()
     except ApplyError as error:
-        _assert_as_told(bench, before, error)
+        assert_as_told(bench, before, error)
     except NodeError as error:
         pytest.fail(f"writes were made, and the error does not tell of them: {error}")
     else:
         assert bench.pfs() == smooth.pfs()
-
-
-def _assert_as_told(bench: Bench, before: dict[str, PfState], error: ApplyError) -> None:
-    """PFs of which nothing was written, or of which everything was undone, are as they were."""
-    changed = {step.pf for step in error.done} | {error.left}
-    after = bench.pfs()
-    for address, state in before.items():
-        if address not in changed:
-            assert as_left(after[address], state)
 
 
 @given(cases(), st.data())
@@ -130,7 +121,7 @@ def test_broken_hardware_harms_no_other_pf(case: Case, data: st.DataObject) -> N
     except ApplyError as error:
         timeout = any(isinstance(failure.error, WriteTimeout) for failure in error.failures)
         if not timeout and not broken[1:]:
-            _assert_as_told(bench, before, error)
+            assert_as_told(bench, before, error)
     except NodeError:
         assert all(as_left(state, before[address]) for address, state in bench.pfs().items())
     after = bench.pfs()

@@ -8,11 +8,11 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import reasons as why
-from ._node.describe import RESOURCE_PREFIX
-from ._node.picture import VFIO_DRIVERS, Node, PciFunction, QatDevice
+from ._node.offer import Offer, differing_services, offer_of, resource_of
+from ._node.picture import Node, PciFunction, QatDevice
 from ._node.schema import Rule
-from ._node.services import resource_name
-from ._node.target import advertised, rule_for
+from ._node.services import written_services
+from ._node.target import rule_for
 from .reasons import REASONS, Reason
 
 __all__ = ["REASONS", "Reason"]
@@ -74,59 +74,28 @@ def resources_of(node: Node, known: t.Mapping[str, str]) -> dict[str, str]:
     A PF that has services but has not told them yet is left out, rather than taken for one without. Whether it has is a matter of its
     family, not of the files that it shows.
     """
-    found: dict[str, str] = {}
-    for device in node.qat:
-        if not device.family.has_services:
-            found[device.address] = RESOURCE_PREFIX + resource_name(None)
-        elif device.services:
-            found[device.address] = RESOURCE_PREFIX + resource_name(device.services)
-        elif device.address in known:
-            found[device.address] = known[device.address]
-    return found
+    found = {device.address: resource_of(device) or known.get(device.address, "") for device in node.qat}
+    return {address: resource for address, resource in found.items() if resource}
+
+
+def _offer_of(device: QatDevice, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> Offer:
+    return offer_of(rule_for(rules, device), device, resources.get(device.address, ""))
 
 
 def shares_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, Share]:
     """What each PF shall offer, whether its VFs are there or not."""
-    shares: dict[str, Share] = {}
-    for device in node.qat:
-        rule = _offering_rule(rules, device)
-        sriov = device.function.sriov
-        if rule is not None and device.address in resources and sriov is not None:
-            vfs = sriov.total if rule.vfs is None else rule.vfs
-            vfs = vfs if rule.advertise is None else min(vfs, rule.advertise)
-            shares[device.address] = Share(resources[device.address], device.function.numa_node, vfs)
-    return shares
+    offers = ((device, _offer_of(device, rules, resources)) for device in node.qat)
+    return {
+        device.address: Share(offer.resource, device.function.numa_node, len(offer.vfs))
+        for device, offer in offers
+        if offer.resource
+    }
 
 
 def left_out_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, str]:
     """The PFs that shall offer VFs, but have not told their services so far, so that the resource is unknown; and why."""
-    return {
-        device.address: _why_left_out(device)
-        for device in node.qat
-        if device.address not in resources and _offering_rule(rules, device) is not None
-    }
-
-
-def _why_left_out(device: QatDevice) -> str:
-    if device.function.blocked:
-        return "the kernel is still at work on it"
-    if device.function.driver is None:
-        return "it has no driver"
-    return (
-        f"its driver {device.function.driver} does not show its services (qat/cfg_services): "
-        "Linux is older than 6.0, or the driver is not the one in Linux"
-    )
-
-
-def _offering_rule(rules: t.Sequence[Rule], device: QatDevice) -> Rule | None:
-    """The rule by which a PF offers VFs to Kubernetes, if one does."""
-    rule = rule_for(rules, device)
-    return rule if rule is not None and is_offering(rule) else None
-
-
-def is_offering(rule: Rule) -> bool:
-    """Whether VFs as this rule wants them are for Kubernetes."""
-    return rule.state == "present" and rule.driver in VFIO_DRIVERS
+    offers = ((device.address, _offer_of(device, rules, resources)) for device in node.qat)
+    return {address: offer.why_not for address, offer in offers if offer.is_left_out}
 
 
 def offers_of(
@@ -136,16 +105,17 @@ def offers_of(
     pf_reasons: t.Mapping[str, tuple[Reason, ...]],
 ) -> dict[str, tuple[OfferedVf, ...]]:
     """The VFs that the rules advertise, by resource. PFs whose VFs stay with a driver of the host are not offered."""
-    chosen = {device.address: _chosen(device, rules, resources) for device in sight.node.qat}
+    offered = {device.address: _offer_of(device, rules, resources) for device in sight.node.qat}
+    chosen = {device.address: offered[device.address].there(device) for device in sight.node.qat}
     keepers = _keepers(vf for vfs in chosen.values() for vf in vfs)
     offers: dict[str, tuple[OfferedVf, ...]] = {}
     for device in sight.node.qat:
-        rule = _offering_rule(rules, device)
+        rule = rule_for(rules, device)
         if rule is None or not chosen[device.address]:
             continue
-        shared = _shared_reasons(device) + tuple(pf_reasons.get(device.address, ()))
+        shared = _shared_reasons(device, rule) + tuple(pf_reasons.get(device.address, ()))
         vfs = tuple(_offered(vf, device, rule, sight, keepers, shared) for vf in chosen[device.address])
-        resource = resources[device.address]
+        resource = offered[device.address].resource
         offers[resource] = offers.get(resource, ()) + vfs
     return offers
 
@@ -170,14 +140,6 @@ def with_vanished(
         )
         for resource in {**before, **offers}
     }
-
-
-def _chosen(device: QatDevice, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> tuple[PciFunction, ...]:
-    """The VFs of a PF that are offered."""
-    if _offering_rule(rules, device) is None or device.address not in resources:
-        return ()
-    wanted = frozenset(advertised(rules, device))
-    return tuple(vf for vf in device.vfs if vf.address in wanted)
 
 
 def _keepers(vfs: t.Iterable[PciFunction]) -> dict[str, str]:
@@ -222,10 +184,13 @@ def _others_of(vf: PciFunction, group: str, groups: Groups, keeper: str) -> str:
     return f"{keeper} too, which is offered" if keeper != vf.address else ""
 
 
-def _shared_reasons(device: QatDevice) -> tuple[Reason, ...]:
+def _shared_reasons(device: QatDevice, rule: Rule) -> tuple[Reason, ...]:
     """What the picture says against all VFs of a PF."""
     if device.function.blocked:
         return (why.pf_blocked(device.address),)
     if device.family.has_services and not device.services:
         return (why.services_unread(device.address),)
+    if differing_services(rule, device):
+        has, wanted = (written_services(one or ()) for one in (device.services, rule.services))
+        return (why.other_services(device.address, has, wanted),)
     return ()

@@ -17,9 +17,9 @@ import typing as t
 from pathlib import Path
 
 from ._node.absence import is_absent
-from ._node.describe import RESOURCE_PREFIX
 from ._node.files import replace_file
 from ._node.kernel import Kernel
+from ._node.offer import RESOURCE_PREFIX
 from ._node.paths import VFIO
 from ._node.services import SERVICES, resource_name
 from .allocation import CDI_KIND, names_of_nodes, vfio_node_of

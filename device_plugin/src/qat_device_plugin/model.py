@@ -8,6 +8,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import health
+from ._node.offer import is_offering
 from ._node.picture import Node, QatDevice
 from ._node.schema import Rule
 from ._node.target import rule_for
@@ -15,7 +16,6 @@ from .catalogue import (
     OfferedVf,
     Share,
     Sight,
-    is_offering,
     left_out_of,
     offers_of,
     resources_of,

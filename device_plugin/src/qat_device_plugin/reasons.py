@@ -72,6 +72,11 @@ def services_unread(pf: str) -> Reason:
     return Reason("services", f"the services of its PF {pf} cannot be read")
 
 
+def other_services(pf: str, has: str, wanted: str) -> Reason:
+    """It is not what its resource says."""
+    return Reason("services", f"its PF {pf} has the services {has} instead of {wanted}")
+
+
 def pf_state(pf: str, state: str) -> Reason:
     """Its PF is down."""
     return Reason("pf_state", f"its PF {pf} is {state}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
+from ._node.paths import NODE_JSON
 from .preference import POLICIES
 
 ENVIRONMENT_PREFIX = "QAT_DEVICE_PLUGIN_"
@@ -116,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", type=_path, default=Path("/etc/accel-qat/node.json"), metavar="FILE", help="what to offer")
+    add("--config", type=_path, default=Path(NODE_JSON), metavar="FILE", help="what to offer")
     add("--sysfs-root", type=_root, default="/sys", metavar="DIR", help="where sysfs is mounted")
     add("--dev-root", type=_root, default="/dev", metavar="DIR", help="where the device nodes are")
     add("--proc-root", type=_root, default="/proc", metavar="DIR", help="where proc is mounted")

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, replace
 
 from .errors import ConfigurationError
 from .picture import Node, normal_address
+from .schema import DRIVER_PATTERN
 from .target import Binding, PfTarget, all_or_none
 
 
@@ -53,6 +55,10 @@ def bindings_by_address(devices: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str,
 
 def _binding(device: t.Mapping[str, t.Any], where: str) -> Binding:
     driver = device["driver"] or None
+    if driver is not None and not re.fullmatch(DRIVER_PATTERN, driver):
+        raise ConfigurationError(
+            f"{driver!r} is malformed", where=where + ".driver", remedy="use letters, digits, - and _"
+        )
     if driver is None and device["override"]:
         raise ConfigurationError(
             "override needs a driver", where=where + ".override", remedy="name the driver, or leave it out"

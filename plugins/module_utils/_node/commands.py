@@ -31,14 +31,24 @@ def modprobe(arguments: t.Sequence[str], seconds: float) -> None:
     Its output goes to a file, since a process stuck in the kernel would hold a pipe open.
     """
     name = next(argument for argument in arguments if not argument.startswith("-"))
+    command = _path("modprobe")
+    if command is None:
+        raise NodeError("the command modprobe is missing", where=name, remedy="install kmod on the node")
     with tempfile.TemporaryFile() as output:
         try:
             # The engine has no AnsibleModule, and run_command would wait for a process that no signal reaches.
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                [_path("modprobe"), *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=_environment(),
+                cwd="/",
             )
-        except FileNotFoundError:
-            raise NodeError("the command modprobe is missing", where=name, remedy="install kmod on the node") from None
+        except OSError as error:
+            raise NodeError(
+                f"{command} cannot be run: {error.strerror}", where=name, remedy="see that the node's kmod is sound"
+            ) from None
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -68,19 +78,33 @@ def _remedy(said: str) -> str:
 
 def settle(seconds: float) -> None:
     """Wait until udev has handled the events so far, at most `seconds`; where there is no udev, go on at once."""
-    with contextlib.suppress(FileNotFoundError, subprocess.TimeoutExpired):
+    command = _path("udevadm")
+    if command is None:
+        return
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(  # pylint: disable=ansible-bad-function
-            [_path("udevadm"), "settle", f"--timeout={seconds:.0f}"],
+            [command, "settle", f"--timeout={seconds:.0f}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=2 * seconds,
             check=False,
+            env=_environment(),
+            cwd="/",
         )
         time.sleep(_HEARING_SECONDS)
 
 
-def _path(name: str) -> str:
-    """The command's path; its name alone where there is none."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), *COMMAND_DIRECTORIES])
-    return shutil.which(name, path=path) or name
+def _path(name: str) -> str | None:
+    """The command's path, or None. A directory that depends on where this runs is not looked at: root would run what lies there."""
+    return shutil.which(name, path=os.pathsep.join(_directories()))
+
+
+def _directories() -> list[str]:
+    path = filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep))
+    return list(dict.fromkeys([*path, *COMMAND_DIRECTORIES]))
+
+
+def _environment() -> dict[str, str]:
+    """What a command gets of this process's surroundings, in which MODPROBE_OPTIONS and LD_PRELOAD may stand. It speaks English."""
+    return {"PATH": os.pathsep.join(_directories()), "LC_ALL": "C"}

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import typing as t
 
+from .offer import offer_of, resource_of
 from .paths import vfio_node
 from .picture import Node, PciFunction, QatDevice
 from .printable import printable
-from .services import in_order, resource_name
-from .target import advertised, rule_for
+from .services import in_order
+from .target import rule_for
 
 if t.TYPE_CHECKING:
     from .plan import Plan
     from .schema import Rule
-
-RESOURCE_PREFIX = "qat.intel.com/"
 
 _COLUMNS = ("PF", "FAMILY", "STATE", "SERVICES", "VFS", "DRIVER", "NUMA", "IOMMU GROUPS", "HELD BY")
 _UNKNOWN = "-"
@@ -40,6 +39,7 @@ def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
     function = device.function
     sriov = function.sriov
     rule = rule_for(rules, device)
+    offer = offer_of(rule, device)
     return {
         "address": device.address,
         "index": device.index,
@@ -61,9 +61,9 @@ def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
         "vfs_total": sriov.total if sriov else 0,
         "vfs_count": sriov.count if sriov else 0,
         "drivers_autoprobe": sriov.autoprobe if sriov else None,
-        "resource": RESOURCE_PREFIX + resource_name(device.services),
+        "resource": offer.resource or resource_of(device) or None,
         "rule": rule.where if rule else None,
-        "advertised": list(advertised(rules, device)),
+        "advertised": [vf.address for vf in offer.there(device)],
         "vfs": [_vf(vf) for vf in device.vfs],
     }
 

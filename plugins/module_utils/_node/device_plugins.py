@@ -16,17 +16,16 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .absence import if_there, is_absent
-from .describe import RESOURCE_PREFIX
 from .errors import cannot_tell
 from .grpc_call import RpcError, call, fields_of
 from .listener import BadAnswer, NotBelieved, fetch
+from .offer import RESOURCE_PREFIX, offer_of, resource_of
 from .paths import DEVICE_PLUGINS, KUBELET_ROOT
 from .picture import VFIO_DRIVERS, Node
 from .podresources import SOCKET, V1, Answer, Checkpoint, Given, ask_all, is_in_use, read_checkpoint, without_named
 from .pods import BY_CHECKPOINT, address_of, holder_of, reason_of
 from .printable import printable
 from .schema import Rule
-from .services import resource_name
 from .target import rule_for
 
 ASK_SECONDS = 5.0
@@ -275,14 +274,9 @@ def promised(rules: t.Sequence[Rule], node: Node) -> dict[str, tuple[str, ...]]:
     """The VFs that the rules offer to Kubernetes, by resource, whether they exist as yet or not."""
     found: dict[str, tuple[str, ...]] = {}
     for device in node.qat:
-        rule, sriov = rule_for(rules, device), device.function.sriov
-        if rule is None or rule.state == "absent" or rule.driver not in VFIO_DRIVERS or sriov is None:
-            continue
-        count = sriov.total if rule.vfs is None else rule.vfs
-        vfs = sriov.addresses(device.address, count)[: rule.advertise]
-        if vfs:
-            resource = RESOURCE_PREFIX + resource_name(rule.services or device.services)
-            found[resource] = found.get(resource, ()) + vfs
+        offer = offer_of(rule_for(rules, device), device)
+        if offer.vfs:
+            found[offer.resource] = found.get(offer.resource, ()) + offer.vfs
     return found
 
 
@@ -344,9 +338,7 @@ def _of_lists(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
 
 def _of_pods(found: Survey, node: Node) -> t.Iterator[Mismatch]:
     owners: dict[str, dict[tuple[str, str], str]] = {}
-    resources = {
-        vf.address: RESOURCE_PREFIX + resource_name(device.services) for device in node.qat for vf in device.vfs
-    }
+    resources = {vf.address: resource_of(device) for device in node.qat for vf in device.vfs}
     for one, note in found.noted:
         if not one.resource.startswith(RESOURCE_PREFIX):
             continue
@@ -361,7 +353,7 @@ def _of_pods(found: Survey, node: Node) -> t.Iterator[Mismatch]:
             bound = f"bound to {function.driver}" if function.driver else "bound to no driver"
             text = f"{pod} has {one.device} of {one.resource}, which is {bound}"
             yield Mismatch("driver", one.resource, one.device, text)
-        elif resources.get(function.address, one.resource) != one.resource:
+        elif resources.get(function.address) not in (None, "", one.resource):
             text = f"{pod} has {one.device} of {one.resource}, which is {resources[function.address]} by now"
             yield Mismatch("services", one.resource, one.device, text)
     for device, pods in sorted(owners.items()):

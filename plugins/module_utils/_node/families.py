@@ -118,6 +118,9 @@ FAMILIES: tuple[Family, ...] = (
 VF_DRIVERS: frozenset[str] = frozenset(family.vf_driver for family in FAMILIES if family.vf_driver)
 """The kernel's own drivers for VFs."""
 
+PF_DRIVERS: frozenset[str] = frozenset(family.pf_driver for family in FAMILIES)
+"""The kernel's own drivers for PFs."""
+
 FAMILY_NAMES: tuple[str, ...] = tuple(family.name for family in FAMILIES)
 
 _BY_PF_ID = {model.pf_id: family for family in FAMILIES for model in family.models}

@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .absence import is_absent
-from .errors import ConfigurationError, NodeError
+from .errors import ConfigurationError, NodeError, RefusedError
 from .families import FAMILIES
 from .files import json_bytes, remove_directory_if_empty, remove_file, replace_file
 from .picture import QatDevice, normal_address
@@ -171,6 +171,18 @@ def remove_record(path: str) -> None:
             f"the record of what was found on this node cannot be removed: {error.strerror}",
             where=error.filename or path,
             remedy="remove it by hand, or the next teardown brings back the same state once more",
+        ) from None
+
+
+def remove_configuration(path: str) -> None:
+    """Remove the rules of this node, from the disk too. Raises RefusedError; that they are not there is no error."""
+    try:
+        remove_file(path)
+    except OSError as error:
+        raise RefusedError(
+            f"the configuration cannot be removed: {error.strerror}",
+            where=path,
+            remedy="run as root" if error.errno in (errno.EACCES, errno.EPERM) else "remove it by hand, and try again",
         ) from None
 
 

@@ -17,6 +17,9 @@ SELF_STATUS = "/proc/self/status"
 VFIO_GROUPS = "/sys/class/vfio"
 VFIO = "/dev/vfio"
 
+NODE_JSON = "/etc/accel-qat/node.json"
+"""The rules of this node."""
+
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where the node has its commands, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .errors import RefusedError
-from .families import Family, family_of_pf
+from .families import PF_DRIVERS, Family, family_of_pf
 from .picture import VFIO_DRIVERS, VFIO_PCI, Holder, Node, PciFunction, QatDevice
 from .services import written_services
 from .step import NONE, Action, Step, load_driver
@@ -110,7 +110,8 @@ def _refuse_rival(steps: t.Sequence[Step], node: Node) -> None:
             raise RefusedError(
                 f"{node.rival} is active and manages the QAT devices of this node",
                 where=step.pf,
-                remedy="stop and disable it for good, or take this node out of the configuration",
+                remedy="stop and mask its units, qat.service and the qat.timer that starts it although it is disabled "
+                "(systemctl mask --now qat.service qat.timer), or take this node out of the configuration",
             )
 
 
@@ -134,6 +135,12 @@ def plan_functions(bindings: t.Mapping[str, Binding], node: Node, when_in_use: s
                 "the node has no such PCI function", where=address, remedy="see lspci -D for those it has"
             )
         _refuse_blocked(function, address)
+        if function.pf_address and binding.driver in PF_DRIVERS:
+            raise RefusedError(
+                f"{binding.driver} is the driver of PFs, and {address} is a VF",
+                where=address,
+                remedy="name a driver of VFs",
+            )
         target = PfTarget(function.pf_address or address, address, when_in_use=when_in_use)
         part = _consider_users(target, node, _bind(function, binding, function.pf_address or ""))
         steps += part.steps
@@ -222,8 +229,8 @@ class _Draft:
             raise RefusedError(
                 f"the driver of {self._address} offers no cfg_services",
                 where=self._target.where + ".services",
-                remedy="use the in-tree driver of Linux 6.0 or newer instead of kernel %s or an out-of-tree driver"
-                % (self._node.kernel_release or "this one"),
+                remedy="use the driver in Linux 6.0, RHEL 8.7 or RHEL 9.2, or newer, instead of that of kernel "
+                f"{self._node.kernel_release or 'this one'} or an out-of-tree driver",
             )
         self._take_down("services can be set only while the PF is down")
         self._add(

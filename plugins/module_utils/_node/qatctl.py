@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -15,20 +14,17 @@ from dataclasses import replace
 
 from .apply import SECONDS, ApplyError, Outcome, Planner, converge, rehearse, with_what_stands
 from .describe import describe, plan_text, table
-from .errors import ConfigurationError, NodeError, RefusedError
-from .files import remove_file
+from .errors import ConfigurationError, NodeError
 from .kernel import LiveKernel
-from .ownership import RECORD, plan_for, plan_restoration, read_record, remember, remove_record
-from .paths import KUBELET_ROOTS
+from .ownership import RECORD, plan_for, plan_restoration, read_record, remember, remove_configuration, remove_record
+from .paths import KUBELET_ROOTS, NODE_JSON
 from .picture import Node
 from .plan import Plan
 from .pods import Pods
 from .read import read_node
-from .schema import SCHEMA, Rule, parse_json
+from .schema import SCHEMA, Rule, read_rules
 from .step import Step
 from .target import target_at, targets_of
-
-NODE_JSON = "/etc/accel-qat/node.json"
 
 _SETTLE = (
     "go on until udev has handled every event of the change, and what the kernel undid meanwhile is done again; what fails is tried "
@@ -137,21 +133,7 @@ class _Command:
         return read_node(self._kernel)
 
     def _rules(self) -> tuple[Rule, ...]:
-        path = self._options.config
-        try:
-            with open(path, encoding="utf-8") as stream:
-                text = stream.read()
-        except FileNotFoundError:
-            raise ConfigurationError(
-                "there is no such file",
-                where=path,
-                remedy="run the role accel.qat.node, or name another file with --config",
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                f"cannot be read: {error}", where=path, remedy="correct the file or its mode"
-            ) from None
-        return parse_json(text, path)
+        return read_rules(self._options.config, "run the role accel.qat.node, or name another file with --config")
 
     def _rules_if_any(self) -> tuple[Rule, ...]:
         try:
@@ -288,18 +270,8 @@ class _Command:
 
         Returns whether it was there.
         """
-        path = self._options.config
-        was_there = os.path.lexists(path)
-        try:
-            remove_file(path)
-        except OSError as error:
-            raise RefusedError(
-                f"the configuration cannot be removed: {error.strerror}",
-                where=path,
-                remedy="run as root"
-                if error.errno in (errno.EACCES, errno.EPERM)
-                else "remove it by hand, and try again",
-            ) from None
+        was_there = os.path.lexists(self._options.config)
+        remove_configuration(self._options.config)
         return was_there
 
     def _validate(self) -> int:

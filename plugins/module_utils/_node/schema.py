@@ -8,18 +8,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import typing as t
 from dataclasses import dataclass
 
+from .absence import is_absent
 from .errors import ConfigurationError
-from .families import FAMILY_NAMES
+from .families import FAMILY_NAMES, PF_DRIVERS
 from .picture import VFIO_PCI, normal_address
 from .services import SERVICES
 
 WHEN_IN_USE = ("fail", "skip", "force")
 STATES = ("present", "absent")
+
+DRIVER_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9_-]*$"
+"""The name of a driver: a part of a path, and a word for modprobe, to which what begins with - is an option."""
 
 _DEVICE_ID = {"type": "string", "pattern": "^(0x)?[0-9A-Fa-f]{4}$"}
 _ADDRESS = {"type": "string", "pattern": "^([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-1][0-9A-Fa-f]\\.[0-7]$"}
@@ -66,7 +71,7 @@ RULE: dict[str, t.Any] = {
         },
         "driver": {
             "type": "string",
-            "pattern": "^[A-Za-z0-9_-]+$",
+            "pattern": DRIVER_PATTERN,
             "default": VFIO_PCI,
             "description": "The driver of the VFs.",
         },
@@ -100,6 +105,9 @@ SCHEMA: dict[str, t.Any] = {
     },
 }
 
+_LONGEST = 200
+"""How much of a wrong value a message shows."""
+
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list, tuple),
@@ -118,10 +126,6 @@ class Select:
     numa_nodes: frozenset[int] | None = None
     indexes: frozenset[int] | None = None
 
-    @property
-    def everything(self) -> bool:
-        return self == Select()
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -137,14 +141,36 @@ class Rule:
     when_in_use: str = "fail"
 
 
+class NoConfiguration(ConfigurationError):
+    """There is no such file."""
+
+
+def read_rules(path: str, remedy: str) -> tuple[Rule, ...]:
+    """The rules of a node.json. Raises ConfigurationError; `remedy` says what to do where the file is not there."""
+    try:
+        with open(path, "rb") as stream:
+            text = stream.read().decode()
+    except UnicodeDecodeError:
+        raise ConfigurationError("is not UTF-8 text", where=path, remedy="correct the file") from None
+    except OSError as error:
+        if is_absent(error):
+            raise NoConfiguration("there is no such file", where=path, remedy=remedy) from None
+        raise ConfigurationError(
+            f"cannot be read: {error.strerror}",
+            where=path,
+            remedy="run as root" if error.errno in (errno.EACCES, errno.EPERM) else "see that it is a file",
+        ) from None
+    return parse_json(text, path)
+
+
 def parse_json(text: str, where: str) -> tuple[Rule, ...]:
     """The rules of a node.json; raises ConfigurationError with the line and column of malformed JSON."""
     try:
-        document = json.loads(text)
+        return parse_configuration(json.loads(text))
+    except RecursionError:
+        raise ConfigurationError("is nested too deeply", where=where, remedy="correct the file") from None
     except ValueError as error:
         raise ConfigurationError(f"not valid JSON: {error}", where=where, remedy="correct the file") from None
-    try:
-        return parse_configuration(document)
     except ConfigurationError as error:
         raise ConfigurationError(error.problem, where=f"{where}: {error.where}", remedy=error.remedy) from None
 
@@ -192,10 +218,15 @@ def _check_type(value: t.Any, name: str, where: str) -> None:
     if not isinstance(value, _TYPES[name]) or (isinstance(value, bool) and name == "integer"):
         article = "an" if name[0] in "aio" else "a"
         raise ConfigurationError(
-            f"{json.dumps(value, default=str)} is not {article} {name}",
+            f"{_shown(value)} is not {article} {name}",
             where=where or "the document",
             remedy="correct it",
         )
+
+
+def _shown(value: t.Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
 def _check_object(value: t.Mapping[str, t.Any], schema: t.Mapping[str, t.Any], where: str) -> None:
@@ -259,6 +290,12 @@ def _select(entry: t.Mapping[str, t.Any]) -> Select:
 
 
 def _refuse_contradictions(rule: Rule) -> None:
+    if rule.driver in PF_DRIVERS:
+        raise ConfigurationError(
+            f"{rule.driver} is the driver of PFs, and a VF needs another",
+            where=rule.where + ".driver",
+            remedy="leave it out for vfio-pci, or name a driver of VFs",
+        )
     if rule.state == "absent" and rule.vfs:
         raise ConfigurationError(
             f"{rule.vfs} VFs contradict state absent",

@@ -9,6 +9,8 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .errors import ConfigurationError
+from .families import is_qat_vf
+from .offer import offer_of
 from .picture import Node, QatDevice
 from .schema import Rule, Select
 from .services import services_problem
@@ -92,11 +94,7 @@ def targets_of(rules: t.Sequence[Rule], node: Node) -> tuple[PfTarget, ...]:
     Raises ConfigurationError where a rule asks for what this node does not have or a PF cannot do.
     """
     if not node.qat and any(rule.state == "present" for rule in rules):
-        raise ConfigurationError(
-            "the node has no QAT device",
-            where=rules[0].where,
-            remedy="see that BIOS has it enabled, or take the node out of the group",
-        )
+        raise _no_device(rules[0].where, node)
     for rule in rules:
         _refuse_strangers(rule, node)
     chosen = ((rule_for(rules, device), device) for device in node.qat)
@@ -114,11 +112,24 @@ def target_at(rules: t.Sequence[Rule], node: Node, address: str) -> tuple[PfTarg
 
 
 def advertised(rules: t.Sequence[Rule], device: QatDevice) -> tuple[str, ...]:
-    """The addresses of the PF's VFs that Kubernetes is offered: those of the first `advertise` that are there."""
-    rule = rule_for(rules, device)
-    if rule is None or rule.state == "absent":
-        return ()
-    return tuple(vf.address for vf in device.vfs if rule.advertise is None or vf.index < rule.advertise)
+    """The addresses of the PF's VFs that Kubernetes is offered: those that are there."""
+    return tuple(vf.address for vf in offer_of(rule_for(rules, device), device).there(device))
+
+
+def _no_device(where: str, node: Node) -> ConfigurationError:
+    functions = node.functions.values()
+    strays = [one.address for one in functions if one.pf_address is None and is_qat_vf(one.vendor_id, one.device_id)]
+    if strays:
+        return ConfigurationError(
+            f"the node has VFs without their PF ({', '.join(strays[:3])}), as a virtual machine has them, and no QAT PF",
+            where=where,
+            remedy="configure the PF on the host that gives these VFs away, and take this node out of the group",
+        )
+    return ConfigurationError(
+        "the node has no QAT device",
+        where=where,
+        remedy="see that BIOS has it enabled, or take the node out of the group",
+    )
 
 
 def _refuse_strangers(rule: Rule, node: Node) -> None:

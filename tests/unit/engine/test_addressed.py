@@ -83,3 +83,14 @@ def test_an_override_without_a_driver() -> None:
     with pytest.raises(ConfigurationError) as caught:
         bindings_by_address([{"address": VF0, "driver": None, "override": True}])
     assert str(caught.value) == "devices[0].override: override needs a driver; name the driver, or leave it out"
+
+
+@pytest.mark.parametrize(
+    "driver",
+    ["../../../../target", "/vfio-pci", "..", ".", "a\nb", "vfio-pci\n", "-r", "--show-depends", "vfio pci", "a/b"],
+)
+def test_what_is_no_name_of_a_driver(driver: str) -> None:
+    """It would become a part of a path, and an argument of modprobe."""
+    with pytest.raises(ConfigurationError) as caught:
+        bindings_by_address([{"address": VF0, "driver": driver, "override": None}])
+    assert str(caught.value) == f"devices[0].driver: {driver!r} is malformed; use letters, digits, - and _"

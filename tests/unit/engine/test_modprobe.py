@@ -118,6 +118,65 @@ def test_no_modprobe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == "vfio_pci: the command modprobe is missing; install kmod on the node"
 
 
+@pytest.mark.parametrize(
+    "path", ["", ":", ".", "bin", "./bin:", "{elsewhere}:", ":{elsewhere}", "bin:{elsewhere}", None]
+)
+@pytest.mark.parametrize("has_modprobe", [True, False], ids=["there is one", "there is none"])
+def test_nothing_is_run_from_where_this_happens_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str | None, has_modprobe: bool
+) -> None:
+    """Neither modprobe nor udevadm, by whichever entry of PATH."""
+    for place in (tmp_path, tmp_path / "bin"):
+        place.mkdir(exist_ok=True)
+        for name in ("modprobe", "udevadm"):
+            (place / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/taken\n")
+            (place / name).chmod(0o755)
+    system, elsewhere = tmp_path / "system", tmp_path / "elsewhere"
+    system.mkdir()
+    elsewhere.mkdir()
+    if has_modprobe:
+        (system / "modprobe").write_text("#!/bin/sh\nexit 0\n")
+        (system / "modprobe").chmod(0o755)
+    monkeypatch.setattr(commands, "COMMAND_DIRECTORIES", (str(system),))
+    monkeypatch.chdir(tmp_path)
+    if path is None:
+        monkeypatch.delenv("PATH")
+    else:
+        monkeypatch.setenv("PATH", path.format(elsewhere=elsewhere))
+    if has_modprobe:
+        commands.modprobe(["vfio_pci"], 5)
+    else:
+        with pytest.raises(NodeError, match="the command modprobe is missing"):
+            commands.modprobe(["vfio_pci"], 5)
+    commands.settle(0.1)
+    assert not (tmp_path / "taken").exists()
+
+
+def test_a_command_has_nothing_of_the_surroundings_but_the_path(
+    modprobe: t.Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = modprobe(f"env > {os.devnull}; env >> $(dirname $0)/../environment; pwd >> $(dirname $0)/../environment")
+    for name in ("MODPROBE_OPTIONS", "LD_PRELOAD_NOT", "PYTHONPATH", "LANG", "LC_MESSAGES"):
+        monkeypatch.setenv(name, "de_DE.UTF-8")
+    LiveKernel().load_module("vfio_pci", (), 5)
+    *environment, directory = (called.parent / "environment").read_text().splitlines()
+    own = {line.partition("=")[0] for line in environment} - {"PWD", "OLDPWD", "SHLVL", "_"}
+    assert own == {"PATH", "LC_ALL"}
+    assert "LC_ALL=C" in environment
+    assert directory == "/"
+
+
+def test_a_modprobe_that_cannot_be_run(modprobe: t.Callable[[str], Path]) -> None:
+    called = modprobe("exit 0")
+    script = called.parent / "bin/modprobe"
+    script.write_text("#!/nowhere/sh\n")
+    with pytest.raises(NodeError) as caught:
+        LiveKernel().load_module("vfio_pci", (), 5)
+    assert str(caught.value) == (
+        f"vfio_pci: {script} cannot be run: No such file or directory; see that the node's kmod is sound"
+    )
+
+
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_modprobe_that_hangs(modprobe: t.Callable[[str], Path]) -> None:
     modprobe("exec sleep 60")

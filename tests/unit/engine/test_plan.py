@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import typing as t
+from dataclasses import replace
 
 import pytest
 
@@ -384,8 +385,8 @@ def test_driver_without_services() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4))
     kernel.deny(f"*/{GEN4}/qat/*", errno.ENOENT)
     assert refusal(kernel, services=["dc"]) == (
-        f"devices[0].services: the driver of {GEN4} offers no cfg_services; use the in-tree driver of Linux 6.0 or newer "
-        "instead of kernel 6.12.48+deb13-amd64 or an out-of-tree driver"
+        f"devices[0].services: the driver of {GEN4} offers no cfg_services; use the driver in Linux 6.0, RHEL 8.7 or "
+        "RHEL 9.2, or newer, instead of that of kernel 6.12.48+deb13-amd64 or an out-of-tree driver"
     )
 
 
@@ -402,7 +403,8 @@ def test_rival(sign: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "exists", lambda path: path == sign or exists(path))
     assert refusal(kernel) == (
         f"{GEN4}: {name} is active and manages the QAT devices of this node; "
-        "stop and disable it for good, or take this node out of the configuration"
+        "stop and mask its units, qat.service and the qat.timer that starts it although it is disabled "
+        "(systemctl mask --now qat.service qat.timer), or take this node out of the configuration"
     )
 
 
@@ -550,3 +552,69 @@ def test_diff_shows_first_and_last_of_each_file() -> None:
         "before": f"{devices}/qat/state: up\n{devices}/qat/cfg_services: sym;asym\n",
         "after": f"{devices}/qat/state: up\n{devices}/qat/cfg_services: dc\n",
     }
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "steps"),
+    [
+        ("up", "down", [f"state {GEN4}: up -> down"]),
+        ("down", "up", [f"state {GEN4}: down -> up"]),
+        ("down", "down", []),
+        ("up", "up", []),
+        ("down", None, []),
+        ("up", None, []),
+    ],
+)
+def test_a_pf_without_vfs_is_as_the_target_says_or_as_it_was(found: str, wanted: str | None, steps: list[str]) -> None:
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, state=found)))
+    assert told(plan_node([PfTarget(GEN4, "a test", vf_count=0, state=wanted)], node).steps) == steps
+
+
+def test_a_pf_that_was_down_is_down_again_after_its_services_were_set() -> None:
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, state="down", services="sym")))
+    target = PfTarget(GEN4, "a test", services=frozenset({"dc"}))
+    assert told(plan_node([target], node).steps) == [f"services {GEN4}: sym -> dc"]
+
+
+@pytest.mark.parametrize("autoprobe", [True, False])
+def test_new_vfs_have_a_driver_only_where_the_kernel_gives_them_one(autoprobe: bool) -> None:
+    kernel = FakeKernel.with_pfs(
+        pf("c6xx", GEN2, total_vfs=1, autoprobe=autoprobe), loaded=("qat_c62x", "qat_c62xvf", "vfio_pci"), **NO_DENYLIST
+    )
+    target = PfTarget(GEN2, "a test", vf_count=1, binding=Binding("vfio-pci", "vfio-pci"))
+    made = f"vf_count {GEN2}: 0 -> 1"
+    grabbed = [
+        f"override {GEN2_VF0}: (none) -> vfio-pci",
+        f"unbind {GEN2_VF0}: c6xxvf -> (none)",
+        f"bind {GEN2_VF0}: (none) -> vfio-pci",
+    ]
+    steps = told(plan_node([target], read_node(kernel)).steps)
+    assert steps == ([made, *grabbed] if autoprobe else [made, *bound(GEN2_VF0)])
+
+
+def test_a_refusal_names_the_vf_that_is_to_be_bound() -> None:
+    """Not one that has its driver and only lacks the override."""
+    kernel = FakeKernel.with_pfs(
+        pf("4xxx", GEN4, total_vfs=2, autoprobe=False, vfs=[vf("vfio-pci"), vf(None)]), **WITH_VFIO
+    )
+    kernel.machine.bus.functions[VF0].override = None
+    node = read_node(kernel)
+    assert told(plan_node(targets_of(parse_configuration({"devices": [{}]}), node), node).steps) == [
+        f"override {VF0}: (none) -> vfio-pci",
+        *bound(VF1),
+    ]
+    with pytest.raises(RefusedError) as caught:
+        plan_node(targets_of(parse_configuration({"devices": [{}]}), node), replace(node, iommu=False))
+    assert caught.value.where == VF1
+
+
+def test_a_refusal_by_the_denylist_names_the_vf_that_is_to_be_bound() -> None:
+    kernel = FakeKernel.with_pfs(
+        pf("c6xx", GEN2, total_vfs=2, autoprobe=False, vfs=[vf("vfio-pci"), vf(None)]), **WITH_VFIO, **NO_DENYLIST
+    )
+    kernel.machine.bus.functions[GEN2_VF0].override = None
+    node = read_node(kernel)
+    node = replace(node, vfio_pci=replace(node.vfio_pci, denylist=True))
+    with pytest.raises(RefusedError, match="vfio-pci refuses the device with its denylist") as caught:
+        plan_node(targets_of(parse_configuration({"devices": [{}]}), node), node)
+    assert caught.value.where == GEN2_VF1

@@ -417,14 +417,14 @@ def test_a_directory(shell: Shell) -> None:
     shell.config.mkdir()
     code, out, err = shell.run("validate")
     assert (code, out) == (2, "")
-    assert err.startswith(f"qatctl: {shell.config}: cannot be read: [Errno 21] Is a directory")
+    assert err.startswith(f"qatctl: {shell.config}: cannot be read: Is a directory; see that it is a file")
 
 
 def test_a_file_that_is_no_text(shell: Shell) -> None:
     shell.config.write_bytes(b"\xff\xfe{}")
     code, _out, err = shell.run("validate")
     assert code == 2
-    assert "cannot be read: 'utf-8' codec can't decode" in err
+    assert err == f"qatctl: {shell.config}: is not UTF-8 text; correct the file\n"
 
 
 def test_a_configuration_that_does_not_fit_the_node(shell: Shell) -> None:

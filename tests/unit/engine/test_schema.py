@@ -8,6 +8,7 @@ import typing as t
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+from ansible_collections.accel.qat.plugins.module_utils._node.families import PF_DRIVERS
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
     Rule,
     Select,
@@ -113,7 +114,7 @@ def test_leaves_open_what_is_not_said() -> None:
     assert parse_configuration(rule()) == (
         Rule("devices[0]", Select(), "present", None, "vfio-pci", None, None, "fail"),
     )
-    assert parse_configuration(rule())[0].select.everything
+    assert parse_configuration(rule())[0].select == Select()
 
 
 def test_takes_one_or_more_and_normalises() -> None:
@@ -151,3 +152,36 @@ def test_names_the_file_and_place_of_a_wrong_value() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_json(json.dumps(rule(vfs=-1)), "node.json")
     assert str(caught.value) == "node.json: devices[0].vfs: -1 is too small; use 0 or more"
+
+
+@pytest.mark.parametrize("driver", sorted(PF_DRIVERS))
+def test_a_driver_of_pfs_is_none_for_vfs(driver: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_configuration({"devices": [{}, {"select": {"index": 0}, "driver": driver}][::-1]})
+    assert str(caught.value) == (
+        f"devices[0].driver: {driver} is the driver of PFs, and a VF needs another; "
+        "leave it out for vfio-pci, or name a driver of VFs"
+    )
+
+
+@pytest.mark.parametrize(
+    "driver", ["-v", "--show-depends", "-", "", ".", "..", "a/b", "a\nb", "vfio pci", "vfio-pci\n"]
+)
+def test_what_is_no_name_of_a_driver(driver: str) -> None:
+    with pytest.raises(ConfigurationError, match="is malformed"):
+        parse_configuration({"devices": [{"driver": driver}]})
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"devices": ' * 100_000, '{"devices": ' + "[" * 900 + "]" * 900 + "}"], ids=len
+)
+def test_json_that_is_nested_too_deeply(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_json(text, "node.json")
+    assert str(caught.value) == "node.json: is nested too deeply; correct the file" or len(str(caught.value)) < 300
+
+
+def test_a_long_value_is_not_printed_whole() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_configuration({"devices": ["x" * 10_000]})
+    assert len(str(caught.value)) < 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
 
@@ -226,3 +227,44 @@ def test_the_original_target_is_what_is_there() -> None:
         driven=True,
     )
     assert original_target(node, GEN2) == PfTarget(GEN2, GEN2, vf_count=0, autoprobe=True)
+
+
+def test_vfs_without_their_pf() -> None:
+    """As in a virtual machine that was given them: nothing of its BIOS is to blame."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=4, vfs=vf("vfio-pci")))
+    functions = kernel.machine.bus.functions
+    for address in [address for address, one in functions.items() if one.physfn is not None]:
+        functions[address].physfn = None
+    del functions[GEN4]
+    node = read_node(kernel)
+    with pytest.raises(ConfigurationError) as caught:
+        targets_of(rules({}), node)
+    assert str(caught.value) == (
+        "devices[0]: the node has VFs without their PF (0000:6b:00.1, 0000:6b:00.2, 0000:6b:00.3), as a virtual machine has them, "
+        "and no QAT PF; configure the PF on the host that gives these VFs away, and take this node out of the group"
+    )
+
+
+@pytest.mark.parametrize("count", range(15, 18))
+def test_all_vfs_can_be_advertised_and_no_more(count: int) -> None:
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4)))
+    if count <= 16:
+        assert len(targets_of(rules({"advertise": count}), node)) == 1
+    else:
+        with pytest.raises(ConfigurationError, match="so 17 cannot be advertised"):
+            targets_of(rules({"advertise": count}), node)
+
+
+@pytest.mark.parametrize("wishes", [{}, {"vfs": 16}, {"vfs": 1}, {"advertise": 1}])
+def test_a_pf_whose_sriov_is_off_is_not_passed_over(wishes: dict[str, t.Any]) -> None:
+    """It has the files of SR-IOV, and no VFs to give."""
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4)))
+    (device,) = node.qat
+    sriov = device.function.sriov
+    assert sriov is not None
+    off = replace(device, function=replace(device.function, sriov=replace(sriov, total=0)))
+    with pytest.raises(ConfigurationError) as caught:
+        targets_of(rules(wishes), replace(node, qat=(off,)))
+    assert str(caught.value) == (
+        f"devices[0]: {GEN4} cannot have VFs; enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV"
+    )

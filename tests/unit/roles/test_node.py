@@ -131,6 +131,8 @@ def test_the_rules_for_udev_are_for_qat() -> None:
     for rule in rules:
         conditions = dict(re.findall(r"ATTR\{(\w+)\}==\"(\w+)\"", rule))
         assert conditions["vendor"] == f"{INTEL:#06x}"
+        # A co-processor (PCI Code and ID Assignment, base class 0B, sub-class 40), as `lspci -n` shows each QAT device.
+        assert conditions["class"] == "0x0b4000"
         assert {one.device_class for one in kernel.machine.bus.functions.values()} == {int(conditions["class"], 16)}
     starting = 'TAG+="systemd", ENV{SYSTEMD_WANTS}+="qat-node.service"'
     vfs, pfs, without_driver = rules

@@ -61,3 +61,17 @@ def test_a_driver_that_does_not_exist(play: t.Any) -> None:
     assert failed["failed"]
     assert failed["msg"].startswith("no_such_driver: the running kernel has no module of this name; ")
     assert not failed["changed"]
+
+
+def test_a_text_that_is_no_driver(play: t.Any) -> None:
+    player = play(kernel())
+    failed = player.fail(pci_driver, devices=[{"address": VF1, "driver": "../../../../target"}])
+    assert failed["msg"] == "devices[0].driver: '../../../../target' is malformed; use letters, digits, - and _"
+
+
+def test_the_driver_of_pfs_is_none_for_a_vf(play: t.Any) -> None:
+    player = play(kernel())
+    failed = player.fail(pci_driver, devices=[{"address": VF1, "driver": "4xxx"}])
+    assert failed["msg"] == f"{VF1}: 4xxx is the driver of PFs, and {VF1} is a VF; name a driver of VFs"
+    wish = [{"address": GEN4, "driver": "4xxx", "override": False}]
+    assert player.run(pci_driver, devices=wish, record=player.record)["drivers"] == {GEN4: "4xxx"}

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._module import given
 from ansible_collections.accel.qat.plugins.module_utils._node import files
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.ownership import remove_record
 from ansible_collections.accel.qat.plugins.module_utils._node.picture import Holder
 from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
@@ -299,6 +300,75 @@ def test_a_refusal_after_the_first_writes_is_a_change(
     assert {step["device"] for step in failed["failure"]["stands"]} == {GEN2}
     assert f"what was written to {GEN2} before stays" in failed["msg"]
     assert f"{path} still has the former rules" in failed["msg"]
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_restoration_removes_the_rules_under_the_lock(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_recorded: bool
+) -> None:
+    """Before the first write, when nothing speaks against it."""
+    player, path = play(kernel()), tmp_path / "node.json"
+    if is_recorded:
+        player.run(
+            qat_devices, devices=[{"select": {"index": [0]}}], record=player.record, configuration_file=str(path)
+        )
+    else:
+        path.write_text('{"devices": []}')
+    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
+    assert player.run(qat_restore, check=True, **wish)["changed"]
+    assert path.exists()
+    write, removed = player.kernel.write, []
+
+    def looks(file: str, value: str, seconds: float) -> None:
+        removed.append(not path.exists())
+        write(file, value, seconds)
+
+    monkeypatch.setattr(player.kernel, "write", looks)
+    assert player.run(qat_restore, **wish)["changed"]
+    assert not path.exists()
+    assert set(removed) == ({True} if is_recorded else set())
+    for check in (True, False):
+        assert not player.run(qat_restore, check=check, **wish)["changed"]
+
+
+@pytest.mark.parametrize("why", ["the lock", "a user"])
+def test_restoration_that_is_refused_removes_nothing(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, why: str
+) -> None:
+    player, path = play(kernel()), tmp_path / "node.json"
+    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
+    player.run(qat_devices, devices=[{"select": {"index": [0]}}], **wish)
+    if why == "a user":
+        player.kernel.open_vf(VF0, "qemu-kvm")
+    else:
+
+        def locked(_seconds: float) -> t.NoReturn:
+            raise RefusedError("another change of this node's devices has been running for 120 seconds")
+
+        monkeypatch.setattr(player.kernel, "locked", locked)
+    failed = player.run(qat_restore, **wish)
+    assert (failed["failure"]["kind"], failed["changed"]) == ("refused", False)
+    assert path.exists()
+    assert Path(player.record).exists()
+
+
+def test_rules_that_cannot_be_removed_keep_the_devices_as_they_are(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    player, path = play(kernel()), tmp_path / "node.json"
+    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
+    player.run(qat_devices, devices=[{"select": {"index": [0]}}], **wish)
+    writes = list(player.kernel.writes)
+
+    def refuse(file: str) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", file)
+
+    monkeypatch.setattr("os.unlink", refuse)
+    failed = player.run(qat_restore, **wish)
+    assert failed["msg"] == (
+        f"{path}: the configuration cannot be removed: Read-only file system; remove it by hand, and try again"
+    )
+    assert player.kernel.writes == writes
 
 
 def test_rules_that_no_pf_uses_are_named(play: Play) -> None:

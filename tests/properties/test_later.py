@@ -1,0 +1,290 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds when something is otherwise than when the run began: rules, users, the card, or what the planner thinks of it.
+
+Each property counts how often its case was met, since one that is hardly ever met proves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError, converge
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
+from ansible_collections.accel.qat.plugins.module_utils._node.ownership import plan_restoration
+from ansible_collections.accel.qat.plugins.module_utils._node.picture import VFIO_PCI, Holder, Node
+from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan
+from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
+from ansible_collections.accel.qat.plugins.module_utils._node.schema import Rule, parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.target import rule_for
+from ansible_collections.accel.qat.tests.fakes import NodeSpec, Pf, Vf
+from ansible_collections.accel.qat.tests.fakes.pci import Function
+from ansible_collections.accel.qat.tests.fakes.qat import QatVfDriver
+from ansible_collections.accel.qat.tests.properties.cases import Case, cases
+from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, as_left, assert_as_told
+
+EXAMPLES = 150
+_TOTAL = 4
+_ADDRESSES = ("0000:10:00.0", "0000:20:00.0", "0000:30:00.0")
+_FAMILIES = ("c6xx", "c3xxx", "4xxx", "dh895xcc")
+_VFIO = Vf(VFIO_PCI, VFIO_PCI)
+
+
+@st.composite
+def contested(draw: st.DrawFn) -> Case:
+    """A node of several PFs with VFs for which the rules want something else, and rules that say what becomes of users."""
+    families = draw(st.lists(st.sampled_from(_FAMILIES), min_size=2, max_size=3))
+    pfs = tuple(
+        Pf(family, address, total_vfs=_TOTAL, autoprobe=draw(st.booleans()), vfs=draw(_some_vfs(family)))
+        for family, address in zip(families, _ADDRESSES)
+    )
+    modules = (
+        "qat_c62x",
+        "qat_c3xxx",
+        "qat_dh895xcc",
+        "qat_4xxx",
+        "qat_c62xvf",
+        "qat_c3xxxvf",
+        "qat_dh895xccvf",
+        "vfio_pci",
+    )
+    spec = NodeSpec(pfs, loaded=modules, options={"vfio_pci": ("disable_denylist=1",)})
+    rules = [
+        {
+            "select": {"address": pf.address},
+            "when_in_use": draw(st.sampled_from(("skip", "skip", "skip", "fail", "force"))),
+            **draw(_wishes(pf.family)),
+        }
+        for pf in pfs
+        if draw(st.integers(0, 5))
+    ]
+    return spec, parse_configuration({"devices": rules})
+
+
+@st.composite
+def in_rounds(draw: st.DrawFn) -> Case:
+    """PFs each of which lets go of its VFs in a round of its own, and which nobody may be cut off from, but by force."""
+    families = draw(st.lists(st.sampled_from(("c6xx", "c3xxx", "c6xx", "4xxx")), min_size=3, max_size=3))
+    pfs = tuple(Pf(family, address, total_vfs=2, vfs=(_VFIO,) * 2) for family, address in zip(families, _ADDRESSES))
+    spec = NodeSpec(
+        pfs, loaded=("qat_c62x", "qat_c3xxx", "qat_4xxx", "vfio_pci"), options={"vfio_pci": ("disable_denylist=1",)}
+    )
+    uses = draw(st.lists(st.sampled_from(("fail", "fail", "force")), min_size=3, max_size=3))
+    rules = [{"select": {"address": pf.address}, "when_in_use": use, "state": "absent"} for pf, use in zip(pfs, uses)]
+    return spec, parse_configuration({"devices": rules})
+
+
+def _some_vfs(family: str) -> st.SearchStrategy[tuple[Vf, ...]]:
+    own = Vf() if family != "4xxx" else _VFIO
+    return st.sampled_from(((own,) * _TOTAL, (_VFIO,) * _TOTAL, (own,) * 2 + (_VFIO,) * 2, ()))
+
+
+def _wishes(family: str) -> st.SearchStrategy[dict[str, t.Any]]:
+    wishes: list[dict[str, t.Any]] = [{"state": "absent"}, {}, {"driver": "pci-stub"}]
+    return st.sampled_from([*wishes, {"services": ["dc"]}] if family == "4xxx" else wishes)
+
+
+def _driver(function: Function) -> str | None:
+    return function.driver.name if function.driver else None
+
+
+def _rule(bench: Bench, function: Function) -> Rule | None:
+    assert function.physfn is not None
+    device = next(one for one in bench.read().qat if one.address == function.physfn.address)
+    return rule_for(bench.rules, device)
+
+
+def _may_be_taken(rule: Rule | None) -> bool:
+    return rule is not None and rule.when_in_use == "force"
+
+
+def test_touches_nothing_that_the_kernel_uses_itself() -> None:
+    met: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES)
+    @given(contested(), st.randoms(use_true_random=False))
+    def holds(case: Case, random: t.Any) -> None:
+        bench = Bench.of(*case)
+        functions = bench.kernel.machine.bus.functions
+        vfs = sorted(address for address, one in functions.items() if isinstance(one.driver, QatVfDriver))
+        used = random.sample(vfs, min(random.randint(1, 2), len(vfs)))
+        for address in used:
+            bench.kernel.use_vf(address)
+        before = {address: (functions[address], _rule(bench, functions[address])) for address in used}
+        with contextlib.suppress(NodeError):
+            bench.converge()
+        safe = {address for address, (_function, rule) in before.items() if not _may_be_taken(rule)}
+        met["protected, and something is written"] += bool(safe and bench.kernel.writes)
+        for address in safe:
+            assert functions.get(address) is before[address][0]
+            assert isinstance(before[address][0].driver, QatVfDriver)
+
+    holds()
+    assert met["protected, and something is written"] >= EXAMPLES / 5
+
+
+@pytest.mark.parametrize("by", ["a process", "a pod"])
+def test_touches_nothing_that_somebody_has(by: str) -> None:
+    met: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES)
+    @given(contested(), st.randoms(use_true_random=False))
+    def holds(case: Case, random: t.Any) -> None:
+        bench = Bench.of(*case)
+        functions = bench.kernel.machine.bus.functions
+        vfs = sorted(
+            address for address, one in functions.items() if one.physfn is not None and _driver(one) == VFIO_PCI
+        )
+        taken = random.sample(vfs, min(random.randint(1, 2), len(vfs)))
+        for address in taken if by == "a process" else ():
+            bench.kernel.open_vf(address, "qemu-kvm")
+        if by == "a pod":
+            bench.kernel.assignments = Assignments(dict.fromkeys(taken, (Holder(0, "", "app", "default/web-0"),)))
+        before = {address: (functions[address], _rule(bench, functions[address])) for address in taken}
+        with contextlib.suppress(NodeError):
+            bench.converge()
+        safe = {address for address, (_function, rule) in before.items() if not _may_be_taken(rule)}
+        met["protected, and something is written"] += bool(safe and bench.kernel.writes)
+        for address in safe:
+            assert functions.get(address) is before[address][0]
+            assert (_driver(before[address][0]), before[address][0].override) == (VFIO_PCI, VFIO_PCI)
+
+    holds()
+    assert met["protected, and something is written"] >= EXAMPLES / 5
+
+
+def test_somebody_who_comes_between_rounds_is_not_cut_off_and_the_run_says_what_stands() -> None:
+    """Whenever the node is read anew: what is taken by then stays, and what was written before is told."""
+    met: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES)
+    @given(in_rounds() | contested(), st.integers(2, 3), st.randoms(use_true_random=False))
+    def holds(case: Case, at: int, random: t.Any) -> None:
+        bench = Bench.of(*case)
+        functions, before = bench.kernel.machine.bus.functions, bench.pfs()
+        came: dict[str, tuple[Function, Rule | None]] = {}
+        reads = [0]
+
+        def read() -> Node:
+            reads[0] += 1
+            free = sorted(one for one, vf in functions.items() if vf.physfn is not None and _driver(vf) == VFIO_PCI)
+            if reads[0] == at and free:
+                address = random.choice(free)
+                came[address] = (functions[address], _rule(bench, functions[address]))
+                bench.kernel.open_vf(address, "qemu-kvm")
+            return bench.read()
+
+        error: NodeError | None = None
+        try:
+            converge(bench.kernel, read, bench.plan, SECONDS, bench.remember)
+        except NodeError as raised:
+            error = raised
+        for address, (function, rule) in came.items():
+            if not _may_be_taken(rule):
+                assert functions.get(address) is function
+                assert _driver(function) == VFIO_PCI
+        if error is not None and bench.kernel.writes:
+            met["an error after writes"] += bool(came)
+            assert isinstance(error, ApplyError)
+            assert_as_told(bench, before, error)
+
+    holds()
+    assert met["an error after writes"] >= EXAMPLES / 20
+
+
+def test_a_planner_that_refuses_later_leaves_nothing_half_done_and_untold() -> None:
+    met: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES)
+    @given(cases() | contested(), st.integers(2, 4))
+    def holds(case: Case, at: int) -> None:
+        bench = Bench.of(*case)
+        before, plans = bench.pfs(), [0]
+
+        def plan(node: Node) -> Plan:
+            plans[0] += 1
+            if plans[0] == at:
+                raise RefusedError("not any more", "devices[0]")
+            return bench.plan(node)
+
+        try:
+            converge(bench.kernel, bench.read, plan, SECONDS, bench.remember)
+        except ApplyError as error:
+            met["refused after writes"] += plans[0] == at
+            assert_as_told(bench, before, error)
+        except NodeError:
+            assert bench.kernel.writes == []
+
+    holds()
+    assert met["refused after writes"] >= EXAMPLES / 5
+
+
+def test_two_configurations_one_after_the_other_end_as_the_second_alone() -> None:
+    """And what was found before the first one comes back."""
+    met: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES)
+    @given(contested(), contested())
+    def holds(first: Case, second: Case) -> None:
+        spec, rules = first
+        both = Bench.of(spec, tuple(replace(rule, when_in_use="force") for rule in rules))
+        before = both.pfs()
+        alone = Bench.of(spec, tuple(replace(rule, when_in_use="force") for rule in second[1]))
+        try:
+            both.converge()
+            both.rules = alone.rules
+            both.converge()
+            alone.converge()
+        except NodeError:
+            return
+        met["both reached"] += 1
+        named = {device.address for device in alone.read().qat if rule_for(alone.rules, device) is not None}
+        for address in named:
+            ours, theirs = both.pfs()[address], alone.pfs()[address]
+            # What the second one leaves open is as the first one made it.
+            assert ours._replace(services=None) == theirs._replace(services=None)
+        assert both.plan(both.read()).steps == ()
+        converge(both.kernel, both.read, lambda node: plan_restoration(both.found, node, "force"), SECONDS)
+        for address, state in before.items():
+            assert both.pfs()[address] == state or address not in both.found.targets
+            assert address in both.found.targets or as_left(both.pfs()[address], state)
+
+    holds()
+    assert met["both reached"] >= EXAMPLES / 5
+
+
+def test_a_record_of_other_cards_changes_nothing() -> None:
+    """Teardown on a node whose cards were replaced goes through, and touches those alone that are the same."""
+    met: Counter[str] = Counter()
+
+    @settings(max_examples=EXAMPLES)
+    @given(contested(), contested())
+    def holds(then: Case, now: Case) -> None:
+        former, bench = Bench.of(*then), Bench.of(*now)
+        with contextlib.suppress(NodeError):
+            former.converge()
+        ids = {device.address: device.function.device_id for device in former.read().qat}
+        others = {device.address for device in bench.read().qat if ids.get(device.address) != device.function.device_id}
+        met["another card"] += bool(others & set(former.found.targets))
+        before = bench.pfs()
+        assert not set(former.found.on(bench.read()).given) & others
+        outcome = converge(
+            bench.kernel, bench.read, lambda node: plan_restoration(former.found, node, "force"), SECONDS
+        )
+        assert not {step.pf for step in outcome.steps} & others
+        for address in others:
+            assert as_left(bench.pfs()[address], before[address])
+        bench.found = former.found
+        with contextlib.suppress(NodeError):
+            bench.converge()
+        assert not (set(bench.found.targets) - set(former.found.targets)) & set(before) - set(bench.found.ids)
+
+    holds()
+    assert met["another card"] >= EXAMPLES / 5
