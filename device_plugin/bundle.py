@@ -3,14 +3,18 @@
 """Packs the device plugin with all it needs for one kind of node: `python bundle.py --python 3.11 --machine x86_64 DIRECTORY`.
 
 Runs on the controller, so that a node needs no network, pip or compiler. The dependencies are those of the lock, as wheels, with
-their hashes checked. Prints the name of the release and the path of the archive as JSON. What was packed once is not packed again.
+their hashes checked. Prints the name of the release and the path of the archive as JSON. What was packed once is not packed again,
+unless the archive is no longer what was packed. The same sources and wheels give the same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
+import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,6 +29,9 @@ from packaging.markers import Marker
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE / "src" / "qat_device_plugin"
 LOCK = HERE.parent / "requirements" / "device_plugin.txt"
+LICENCE = HERE.parent / "LICENSES" / "GPL-3.0-or-later.txt"
+CONTENTS = "SHA256SUMS"
+"""In a release: its files with their hashes, as sha256sum writes and checks them."""
 _GLIBC = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 # Its libraries are machine code for one Python. Another one cannot load them, also not at the next start: exit 2.
 _COMMAND = """\
@@ -57,20 +64,45 @@ def bundle(python: str, machine: str, directory: Path) -> tuple[str, Path]:
     """The release's name and its archive in `directory`, made where it is not there yet; raises BundleError."""
     release = release_name(python, machine)
     archive = directory / f"qat-device-plugin-{release}.tar.gz"
-    if not archive.exists():
+    if not _is_as_packed(archive):
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as work:
             _fill(Path(work) / "release", python, machine)
             draft = Path(work) / "archive"
             _pack(Path(work) / "release", draft)
-            draft.replace(archive)
+            _keep(draft, archive)
     return release, archive
+
+
+def _is_as_packed(archive: Path) -> bool:
+    """Whether the archive is there, and all of it: a power cut or a full disk may have left a part."""
+    noted = _note_of(archive)
+    return archive.exists() and noted.exists() and noted.read_text().split()[:1] == [_hash_of(archive)]
+
+
+def _note_of(archive: Path) -> Path:
+    return archive.with_name(archive.name + ".sha256")
+
+
+def _hash_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _keep(draft: Path, archive: Path) -> None:
+    """Give the archive its name when all of it is on the disk, with its hash beside it."""
+    note = draft.with_name("note")
+    note.write_text(f"{_hash_of(draft)}  {archive.name}\n")
+    for path in (draft, note):
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+    note.replace(_note_of(archive))
+    draft.replace(archive)
 
 
 def release_name(python: str, machine: str) -> str:
     """The version, the Python, and a hash of everything that goes in, so that other contents are another release."""
     digest = hashlib.sha256(f"{python} {machine} {_COMMAND}".encode())
-    digest.update(LOCK.read_bytes())
+    digest.update(LOCK.read_bytes() + LICENCE.read_bytes())
     for path in _sources():
         digest.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())
     version = re.search(r'^__version__ = "(.+)"$', (PACKAGE / "__init__.py").read_text(), re.MULTILINE)
@@ -116,6 +148,9 @@ def _fill(release: Path, python: str, machine: str) -> None:
     program.parent.mkdir()
     program.write_text(command(python))
     program.chmod(0o755)
+    shutil.copyfile(LICENCE, release / "LICENSE")
+    files = sorted(path.relative_to(release) for path in release.rglob("*") if path.is_file())
+    (release / CONTENTS).write_text("".join(f"{_hash_of(release / path)}  {path}\n" for path in files))
 
 
 def _install(library: Path, python: str, machine: str) -> None:
@@ -137,9 +172,12 @@ def _install(library: Path, python: str, machine: str) -> None:
 
 
 def _pack(release: Path, archive: Path) -> None:
-    with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
         for path in sorted(release.rglob("*")):
             tar.add(path, path.relative_to(release), recursive=False, filter=_anonymous)
+    # tarfile would note the time of packing in the head.
+    archive.write_bytes(gzip.compress(plain.getvalue(), 6, mtime=0))
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -2,14 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
+import re
+import tempfile
+import typing as t
 from pathlib import Path
 
 import pytest
 from harness.node_files import NodeFiles
 from qat_device_plugin import cdi
 from qat_device_plugin._node.kernel import LiveKernel
-from qat_device_plugin.allocation import AllocationError, Answer, answer, environment
+from qat_device_plugin.allocation import CDI_KIND, AllocationError, Answer, answer, environment
 from qat_device_plugin.catalogue import OfferedVf, Reason
 
 CY = "qat.intel.com/cy"
@@ -110,6 +116,88 @@ def test_the_cdi_specification_is_written_only_when_it_differs(files: NodeFiles,
     before = path.stat().st_ino
     cdi.write(directory, nodes)
     assert path.stat().st_ino == before
+
+
+@pytest.mark.parametrize("kind", [CDI_KIND, *sorted(cdi.KINDS)])
+def test_kinds_and_names_keep_to_the_rules_of_cdi(kind: str) -> None:
+    """SPEC.md, "Kind" and "CDI Device Names"; file names must end in .json, and kinds must not share one."""
+    vendor, _slash, name = kind.partition("/")
+    assert re.fullmatch("[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]", vendor)
+    assert re.fullmatch("[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]", name)
+    (device,) = cdi.specification({"0000:6b:00.1": "/dev/vfio/10"}, kind)["devices"]
+    assert re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.:-]*[A-Za-z0-9]", device["name"])
+    assert cdi.file_of(kind) == f"qat.intel.com-{name}.json"
+    assert len({cdi.file_of(one) for one in (CDI_KIND, *cdi.KINDS)}) == len(cdi.KINDS) + 1
+
+
+def test_each_resource_has_a_specification_of_its_own(files: NodeFiles, tmp_path: Path) -> None:
+    directory = tmp_path / "cdi"
+    kernel = LiveKernel(str(files.sys), str(files.proc), str(files.dev))
+    stale = cdi.file_of("qat.intel.com/sym-dc")
+    directory.mkdir()
+    for name in (stale, "qat.intel.com-mine.json", cdi.FILE):
+        (directory / name).write_text("{}")
+    specifications = cdi.Specifications(directory)
+    offers = {CY: ["0000:6b:00.1", "0000:6b:00.2"], "qat.intel.com/dc": ["0000:6b:00.3"]}
+    specifications.write(kernel, offers, by_name=False)
+    assert {path.name for path in directory.iterdir()} == {
+        "qat.intel.com-cy.json",
+        "qat.intel.com-dc.json",
+        "qat.intel.com-mine.json",
+        cdi.FILE,
+    }
+    document = json.loads((directory / "qat.intel.com-cy.json").read_text())
+    assert document["kind"] == CY
+    assert [(one["name"], one["containerEdits"]["deviceNodes"]) for one in document["devices"]] == [
+        (f"0000:6b:00.{number}", [{"path": f"/dev/vfio/{9 + number}", "permissions": "rw"}]) for number in (1, 2)
+    ]
+    assert document["containerEdits"] == {"deviceNodes": [{"path": "/dev/vfio/vfio", "permissions": "rw"}]}
+    assert (directory / "qat.intel.com-cy.json").stat().st_mode & 0o777 == 0o644
+    # A resource that has lost its VFs, and one with a service that nobody knows.
+    specifications.write(kernel, {CY: [], "qat.intel.com/sym-Telemetry 2": ["0000:6b:00.3"]}, by_name=True)
+    assert {path.name for path in directory.iterdir()} == {"qat.intel.com-mine.json", cdi.FILE}
+    assert [one["name"] for one in json.loads((directory / cdi.FILE).read_text())["devices"]] == ["0000:6b:00.3"]
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"", b"{}\n", b"\x00" * 100, None])
+def test_whatever_has_the_name_of_the_specification_is_replaced(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / cdi.FILE
+    if content is None:
+        path.symlink_to(tmp_path / "nowhere")
+    else:
+        path.write_bytes(content)
+    cdi.write(tmp_path, {"0000:6b:00.1": "/dev/vfio/10"})
+    assert json.loads(path.read_text())["kind"] == CDI_KIND
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("function", ["mkstemp", "fdopen", "fsync", "fchmod", "replace"])
+def test_no_draft_stays_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    def full(*_arguments: object, **_options: object) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = {"0000:6b:00.1": "/dev/vfio/10"}
+    cdi.write(tmp_path, before)
+    text = (tmp_path / cdi.FILE).read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile if function == "mkstemp" else os, function, full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space left"):
+                cdi.write(tmp_path, {"0000:6b:00.1": "/dev/vfio/11"})
+    assert [path.name for path in tmp_path.iterdir()] == [cdi.FILE]
+    assert (tmp_path / cdi.FILE).read_text() == text
+
+
+@pytest.mark.parametrize(("code", "told"), [(errno.ENOENT, False), (errno.EROFS, True), (errno.EPERM, True)])
+def test_a_specification_that_cannot_be_removed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, told: bool
+) -> None:
+    def refuses(_path: Path) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "unlink", refuses)
+    with pytest.raises(OSError, match=os.strerror(code)) if told else contextlib.nullcontext():
+        cdi.write(tmp_path, {})
 
 
 def test_without_a_device_there_is_no_cdi_specification(tmp_path: Path) -> None:

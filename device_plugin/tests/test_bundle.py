@@ -69,6 +69,35 @@ def test_no_wheels_for_a_machine_is_one_sentence(bundle: t.Any, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def packed(bundle: t.Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> t.Callable[[], Path]:
+    """Packs without wheels, into one cache."""
+    monkeypatch.setattr(bundle, "_install", lambda library, *_kind: (library / "wheel.py").touch())
+
+    def pack() -> Path:
+        archive: Path = bundle.bundle("3.11", "x86_64", tmp_path / "cache")[1]
+        return archive
+
+    return pack
+
+
+@pytest.mark.parametrize("damage", ["cut off", "empty", "another", "without its hash", "with a part of its hash"])
+def test_an_archive_that_is_not_what_was_packed_is_packed_anew(packed: t.Callable[[], Path], damage: str) -> None:
+    """A power cut, a full disk, or a hand in the cache; and the same sources give the same bytes."""
+    archive = packed()
+    whole, note = archive.read_bytes(), archive.with_name(archive.name + ".sha256")
+    hashed = note.read_text()
+    if damage == "without its hash":
+        note.unlink()
+    elif damage == "with a part of its hash":
+        note.write_text("")
+    else:
+        archive.write_bytes({"cut off": whole[: len(whole) // 2], "empty": b"", "another": whole + b"more"}[damage])
+    assert packed() == archive
+    assert (archive.read_bytes(), note.read_text()) == (whole, hashed)
+    assert sorted(path.name for path in archive.parent.iterdir()) == [archive.name, note.name]
+
+
 def test_a_bundle_runs_by_itself(tmp_path: Path) -> None:
     """Packed for this Python, unpacked elsewhere, and run without anything of the checkout."""
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -87,6 +116,10 @@ def test_a_bundle_runs_by_itself(tmp_path: Path) -> None:
     with tarfile.open(first["archive"]) as archive:
         assert {(entry.uid, entry.mtime) for entry in archive} == {(0, 0)}
         archive.extractall(release)
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=release, check=True)
+    listed = {line.split(maxsplit=1)[1] for line in (release / "SHA256SUMS").read_text().splitlines()}
+    assert listed | {"SHA256SUMS"} == {str(path.relative_to(release)) for path in release.rglob("*") if path.is_file()}
+    assert "GNU GENERAL PUBLIC LICENSE" in (release / "LICENSE").read_text()
     config = tmp_path / "node.json"
     config.write_text('{"devices": []}')
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -187,11 +188,80 @@ def test_a_vf_that_two_have(served: Node) -> None:
     assert served.told() == [("shared", f"{VF0} is given to {one} and to {other}")]
 
 
+def checkpoint(node: Node, *entries: tuple[str, str, str]) -> None:
+    """Each entry gives a device to a container of a pod that lives."""
+    given = [
+        {"PodUID": uid, "ContainerName": container, "ResourceName": CY, "DeviceIDs": {"0": [device]}}
+        for uid, container, device in entries
+    ]
+    node.kubelet.checkpoint(given, alive=sorted({uid for uid, _container, _device in entries}))
+
+
+def test_containers_of_one_pod_are_one_owner(node: Node) -> None:
+    """Kubelet gives the devices of an init container to the pod's other containers."""
+    checkpoint(node, ("11-22", "init", VF0), ("11-22", "app", VF0))
+    assert [kind for kind, _problem in node.told()] == ["kubelet", "missing", "missing"]
+    checkpoint(node, ("11-22", "init", VF0), ("11-22", "app", VF0), ("33-44", "app", VF0))
+    pods = [
+        f"pod with uid {pod}, by kubelet's checkpoint)" for pod in ("11-22 (container init", "33-44 (container app")
+    ]
+    assert node.told()[-1] == ("shared", f"{VF0} is given to {pods[0]} and to {pods[1]}")
+
+
+def test_containers_that_kubelet_lists_are_one_owner(served: Node) -> None:
+    served.kubelet.fake.pods["default", "web-0"] = {"sidecar": {CY: [VF0]}, "app": {CY: [VF0]}}
+    assert served.told() == []
+    served.kubelet.fake.pods["other", "web-0"] = {"app": {CY: [VF0]}}
+    assert [kind for kind, _problem in served.told()] == ["shared"]
+
+
+def test_what_the_checkpoint_gives_is_added(served: Node) -> None:
+    """A kubelet that has just started lists nothing; and init containers never."""
+    checkpoint(served, ("11-22", "init", VF0))
+    result = served.ask()
+    assert [(one["pod"], one["container"], one["device"]) for one in result["pods"]] == [("11-22", "init", VF0)]
+    assert result["free"] == {CY: [VF1]}
+    assert result["mismatches"] == []
+    served.give("web-0", VF0)
+    assert [(one["pod"], one["container"]) for one in served.ask()["pods"]] == [("web-0", "app")]
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "\udcff"])
+def test_a_checkpoint_that_cannot_be_read(served: Node, text: str) -> None:
+    served.kubelet.checkpoint([]).write_bytes(text.encode("utf-8", "surrogateescape"))
+    result = served.ask()
+    assert result["free"] == {}
+    (problem,) = (one["problem"] for one in result["mismatches"])
+    assert problem.startswith("kubelet's checkpoint cannot be read: ")
+    assert problem.endswith("; so it is not known what is free")
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ENOMEM])
+@pytest.mark.parametrize("call", ["lstat", "scandir"])
+def test_sockets_that_cannot_be_seen(served: Node, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
+    (served.kubelet.root / "device-plugins").mkdir(exist_ok=True)
+    (served.kubelet.root / "device-plugins/DEPRECATION").touch()
+
+    def refuse(path: object) -> None:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(os, call, refuse)
+    result = served.ask()
+    assert "cannot be read: " + os.strerror(code) in result["msg"]
+
+
 def test_a_process_that_has_what_pods_may_get(served: Node) -> None:
-    process = served.files.proc / "4711"
-    (process / "fd").mkdir(parents=True)
-    (process / "comm").write_text("testpmd\n")
-    (process / "fd/3").symlink_to(f"/dev/vfio/{served.files.node(VF0).name}")
+    group = served.files.node(VF0).name
+    named_alike = served.files.root / "vfio" / group
+    named_alike.parent.mkdir()
+    named_alike.touch()
+    served.files.hold(VF0, 4711, "testpmd")
+    link = served.files.proc / "4711/fd/7"
+    link.unlink()
+    link.symlink_to(named_alike)
+    assert served.told() == []
+    link.unlink()
+    link.symlink_to("/dev/null")
     text = f"testpmd (pid 4711) has {VF0} open, which kubelet may give to a pod as {CY} at any time"
     assert served.told() == [("taken", text)]
     served.give("web-0", VF0)
@@ -311,3 +381,19 @@ def test_the_configuration_of_the_node(node: Node, monkeypatch: pytest.MonkeyPat
     assert problem in node.ask(devices=None)["msg"]
     node.files.config.unlink()
     assert node.ask(devices=None)["promised"] == {}
+
+
+@pytest.mark.parametrize("content", [b'{"devices": [\xff]}', None])
+def test_a_configuration_that_cannot_be_read(
+    node: Node, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    """Wrong bytes, or a directory in its place."""
+    monkeypatch.setattr(device_plugin_info, "NODE_JSON", str(node.files.config))
+    node.files.config.unlink()
+    if content is None:
+        node.files.config.mkdir()
+    else:
+        node.files.config.write_bytes(content)
+    result = node.ask(devices=None)
+    assert result["failure"]["kind"] == "configuration"
+    assert result["failure"]["where"] == str(node.files.config)

@@ -58,6 +58,33 @@ def test_trust_returns_when_no_more_errors_come() -> None:
     assert not reasons(health, PF, now + FATAL_SECONDS)
 
 
+@pytest.mark.parametrize(
+    ("counts", "codes_by_look"),
+    [
+        ([3, 4, 4, 4], ["", "ras_fatal", "ras_fatal", "ras_fatal"]),
+        ([3, 3, 3], ["", "", ""]),
+        ([0, 0, 1, 1, 0, 0], ["", "", "ras_fatal", "ras_fatal", "", ""]),
+        ([3, 4, None, 4], ["", "ras_fatal", "ras_fatal", "ras_fatal"]),
+        ([5, 6, 2, 2, 3], ["", "ras_fatal", "", "", "ras_fatal"]),
+    ],
+)
+def test_a_count_that_stays_changes_nothing(counts: list[int | None], codes_by_look: list[str]) -> None:
+    """Neither for the better nor for the worse."""
+    readings = [Reading("up", None, count) for count in counts]
+    found = [",".join(codes(*readings[: number + 1])) for number in range(len(readings))]
+    assert found == codes_by_look
+
+
+@pytest.mark.parametrize("rises", [1, 2])
+def test_a_minute_counts_from_the_last_rise(rises: int) -> None:
+    """And not from a reading that says the same once more."""
+    counts = [0, *range(1, rises + 1), rises, rises]
+    health, now = after(*(Reading("up", None, count) for count in counts))
+    last_rise = now - 2 * 5.0
+    assert reasons(health, PF, last_rise + FATAL_SECONDS - 0.1)
+    assert not reasons(health, PF, last_rise + FATAL_SECONDS)
+
+
 def test_a_heartbeat_that_is_gone_is_unknown() -> None:
     health, now = after(DEAD, DEAD)
     assert reasons(forget_heartbeat(health), PF, now) == ()

@@ -7,16 +7,21 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import json
+import logging
 import os
+import resource
 import socket
+import struct
 import typing as t
 from pathlib import Path
 
 import pytest
+from qat_device_plugin import limits, logs
 from qat_device_plugin._node.errors import NodeError
-from qat_device_plugin.events import DirectoryWatch, concerns_us, remedy_for
+from qat_device_plugin.events import DirectoryWatch, concerns_us, events_in, remedy_for
 from qat_device_plugin.messages import pluginregistration, v1beta1
-from qat_device_plugin.settings import Settings, SettingsError, parse_settings
+from qat_device_plugin.settings import Settings, SettingsError, _parser, parse_settings
 from qat_device_plugin.sockets import (
     LONGEST_PATH,
     InstanceLock,
@@ -74,6 +79,64 @@ def test_a_directory_is_watched_through_its_end_and_new_beginning(tmp_path: Path
                 await hears_of(directory.rmdir)
 
     asyncio.run(scenario())
+
+
+def test_what_else_happens_above_a_directory_is_no_event_of_it(tmp_path: Path) -> None:
+    """Nodes come and go in /dev by the second."""
+    above = tmp_path / "dev"
+    directory = above / "vfio"
+    directory.mkdir(parents=True)
+
+    async def scenario() -> None:
+        rings: list[float] = []
+
+        async def rings_of(change: t.Callable[[], object]) -> int:
+            rings.clear()
+            change()
+            # An event of another directory ends the wait: those of before it have come by then.
+            marker = asyncio.Event()
+            with contextlib.closing(DirectoryWatch(tmp_path / "marker", marker.set)):
+                (tmp_path / "marker").mkdir()
+                await asyncio.wait_for(marker.wait(), 30)
+                (tmp_path / "marker").rmdir()
+            await asyncio.sleep(0.05)
+            return len(rings)
+
+        def others() -> None:
+            for number in range(100):
+                (above / f"loop{number}").touch()
+                (above / f"loop{number}").rename(above / "vfio2")
+                (above / "vfio2").unlink()
+            (above / "vfio.d").mkdir()
+            (above / "vfio.d").rmdir()
+
+        with contextlib.closing(DirectoryWatch(directory, lambda: rings.append(0.0))):
+            for _ in range(2):
+                assert await rings_of(others) == 0
+                assert await rings_of((directory / "41").touch) >= 1
+                assert await rings_of((directory / "41").unlink) >= 1
+                assert await rings_of(directory.rmdir) >= 1
+                assert await rings_of(others) == 0
+                assert await rings_of(directory.mkdir) >= 1
+            # Another directory takes its place.
+            (above / "new").mkdir()
+            assert await rings_of(lambda: directory.rename(above / "old")) >= 1
+            assert await rings_of(lambda: (above / "new").rename(directory)) >= 1
+            assert await rings_of((directory / "42").touch) >= 1
+            # The way to it goes, and comes.
+            assert await rings_of(lambda: above.rename(tmp_path / "away")) >= 1
+            assert await rings_of(lambda: (tmp_path / "away").rename(above)) >= 1
+            assert await rings_of(others) == 0
+            assert await rings_of((directory / "43").touch) >= 1
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_events_of_inotify() -> None:
+    """Names are padded; the directory itself has none, nor has a queue that has run over."""
+    buffer = struct.pack("iIII16s", 1, 0x100, 0, 16, b"kubelet.sock") + struct.pack("iIII", -1, 0x4000, 0, 0)
+    assert list(events_in(buffer)) == [(1, 0x100, "kubelet.sock"), (-1, 0x4000, "")]
+    assert list(events_in(b"")) == []
 
 
 @pytest.mark.parametrize(
@@ -159,6 +222,10 @@ def test_switches_in_the_environment(text: str, value: bool) -> None:
     [
         (["--period=0"], {}, "argument --period: '0' is not a number of seconds between 0.05 and 3600"),
         (["--metrics-address=80"], {}, "argument --metrics-address: '80' is not HOST:PORT, such as 127.0.0.1:9482"),
+        (["--kubelet-dir="], {}, "argument --kubelet-dir: the path is empty"),
+        (["--config="], {}, "argument --config: the path is empty"),
+        (["--cdi-dir", ""], {}, "argument --cdi-dir: the path is empty"),
+        (["--sysfs-root="], {}, "argument --sysfs-root: the path is empty"),
         (["--frobnicate"], {}, "unrecognized arguments: --frobnicate"),
         ([], {"PERIOD": "soon"}, "QAT_DEVICE_PLUGIN_PERIOD: 'soon' is not a number of seconds between 0.05 and 3600"),
         ([], {"CDI": "perhaps"}, "QAT_DEVICE_PLUGIN_CDI: 'perhaps' is neither true nor false"),
@@ -169,6 +236,14 @@ def test_wrong_settings(flags: list[str], environment: dict[str, str], message: 
     with pytest.raises(SettingsError) as error:
         settings(*flags, **environment)
     assert str(error.value) == message
+
+
+def test_a_variable_that_is_empty_is_as_one_that_is_not_there() -> None:
+    """Of every flag, as manifests have it that leave a value open."""
+    names = [action.dest.upper() for action in _parser()._actions if action.dest not in ("help", "version")]
+    for name in names:
+        assert settings(**{name: ""}) == settings(), name
+    assert settings(**dict.fromkeys(names, "")) == settings()
 
 
 def test_only_the_own_socket_is_removed(tmp_path: Path) -> None:
@@ -422,3 +497,74 @@ def test_systemd_that_does_not_listen_for_a_while_is_told_later(tmp_path: Path) 
         systemd.say_again()
         assert last != "STATUS=4999"
         assert listener.recv(100) == b"STATUS=4999"
+
+
+def logged(form: str, journal: bool, message: str, **fields: object) -> str:
+    record = logging.LogRecord("qat_device_plugin.x", logging.WARNING, "x.py", 1, message, (), None)
+    record.fields = fields
+    logs.set_up("info", form, journal)
+    (handler,) = logging.getLogger("qat_device_plugin").handlers
+    return handler.format(record)
+
+
+@pytest.fixture
+def same_logs_afterwards() -> t.Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("qat_device_plugin", "asyncio")]
+    before = [(one.handlers, one.propagate, one.level) for one in loggers]
+    yield
+    for one, (handlers, propagate, level) in zip(loggers, before):
+        one.handlers, one.propagate = handlers, propagate
+        one.setLevel(level)
+
+
+@pytest.mark.usefixtures("same_logs_afterwards")
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("plain", "plain"),
+        ("", '""'),
+        ("two words", '"two words"'),
+        ("\x1b[2J", '"\\u001b[2J"'),
+        ("\x1b]0;owned\x07", '"\\u001b]0;owned\\u0007"'),
+        ("a\n<0>b", '"a\\n<0>b"'),
+        ("a\rb", '"a\\rb"'),
+        ("\x7f", '"\\u007f"'),
+        ("\x9b2J", '"\\u009b2J"'),
+        ("\u202eevil", '"\\u202eevil"'),
+        ("\u2028", '"\\u2028"'),
+        ("caf\u00e9", "caf\u00e9"),
+        ("\udcff", '"\\udcff"'),
+    ],
+)
+def test_what_others_say_is_shown_in_the_log(said: str, shown: str) -> None:
+    assert logged("text", True, "it said", problem=said) == f"<4>it said problem={shown}"
+    line = logged("json", False, "it said", problem=said)
+    assert json.loads(line)["problem"] == said
+    assert line.isprintable()
+    assert logged("text", False, f"it said {said}").isprintable()
+
+
+@pytest.mark.usefixtures("same_logs_afterwards")
+def test_what_the_loop_has_to_say_has_the_form_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("info", "text", journal=True)
+    logging.getLogger("asyncio").error("a task\x1b has ended", exc_info=ValueError("\x1b[2J"))
+    logging.getLogger("asyncio").info("of no interest")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == r"<3>a task\x1b has ended"
+    assert lines[-1] == r"ValueError: \x1b[2J"
+
+
+@pytest.mark.parametrize("seccomp", ["0", "2", None])
+def test_as_many_descriptors_as_there_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seccomp: str | None
+) -> None:
+    """A filter of system calls may end a process that wants to set a limit."""
+    asked: list[object] = []
+    status = tmp_path / "status"
+    if seccomp is not None:
+        status.write_text(f"Threads:\t1\nSeccomp:\t{seccomp}\nSeccomp_filters:\t1\n")
+    monkeypatch.setattr(limits, "_STATUS", status)
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (1024, 524288))
+    monkeypatch.setattr(resource, "setrlimit", lambda *arguments: asked.append(arguments))
+    limits.raise_descriptors()
+    assert asked == ([(resource.RLIMIT_NOFILE, (524288, 524288))] if seccomp == "0" else [])

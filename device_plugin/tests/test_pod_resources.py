@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
 import os
+import socket
 import tempfile
 import time
 import typing as t
@@ -12,12 +15,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from harness.pod_resources import KubeletThread
-from qat_device_plugin._node import podresources, pods
+from harness.pod_resources import Claimed, KubeletThread
+from qat_device_plugin._node import claimed, podresources, pods
 from qat_device_plugin._node.grpc_call import RpcError
 from qat_device_plugin._node.picture import Holder
 from qat_device_plugin._node.podresources import Given, ask_all, list_given
-from qat_device_plugin._node.pods import Pods
+from qat_device_plugin._node.pods import BY_CHECKPOINT, Pods
 
 CY = "qat.intel.com/cy"
 VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
@@ -133,6 +136,181 @@ def test_a_pod_has_a_vf(kubelet: KubeletThread) -> None:
     kubelet.start()
     assert of(kubelet, VF0) == ["pod default/web-0 (container app)", "pod default/web-0 (container b)"]
     assert of(kubelet, VF1) == []
+
+
+# Both sources: a pod that either knows, and that lives, has its devices.
+
+
+def test_a_kubelet_that_has_just_started(kubelet: KubeletThread) -> None:
+    """It has no word from the API server yet, and lists no pods."""
+    kubelet.checkpoint([entry("11-22", {"0": [VF0]}), entry("gone", [VF1])], alive=["11-22"])
+    kubelet.start()
+    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert of(kubelet, VF1) == []
+
+
+def test_an_init_container_is_not_listed(kubelet: KubeletThread) -> None:
+    init = {**entry("11-22", {"0": [VF0]}), "ContainerName": "init"}
+    kubelet.checkpoint([init, entry("11-22", {"0": [VF1]})], alive=["11-22"])
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF1]}}
+    kubelet.start()
+    assert of(kubelet, VF0) == ["pod with uid 11-22 (container init, by kubelet's checkpoint)"]
+    assert of(kubelet, VF1) == ["pod default/web-0 (container app)"]
+
+
+@pytest.mark.parametrize("code", [None, errno.EACCES, errno.EMFILE])
+def test_the_checkpoint_knows_no_names_but_kubelets_logs_do(
+    kubelet: KubeletThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    """A pod by its name is one that can be drained."""
+    monkeypatch.setattr(pods, "LOGS_OF_PODS", str(tmp_path / "pods"))
+    for name in ("default_web-0_11-22", "web-1_33-44", "a_b_c_d"):
+        (tmp_path / "pods" / name).mkdir(parents=True)
+    kubelet.checkpoint([entry("11-22", [VF0]), entry("33-44", [VF1])], alive=["11-22", "33-44"])
+    listdir = os.listdir
+
+    def refuse(path: str) -> list[str]:
+        if code and path == str(tmp_path / "pods"):
+            raise OSError(code, os.strerror(code), path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    named = "with uid 11-22" if code else "default/web-0"
+    assert of(kubelet, VF0) == [f"pod {named} (container app, by kubelet's checkpoint)"]
+    assert of(kubelet, VF1) == ["pod with uid 33-44 (container app, by kubelet's checkpoint)"]
+
+
+def test_a_device_is_named_once(kubelet: KubeletThread) -> None:
+    init = {**entry("11-22", {"0": [VF0]}), "ContainerName": "init"}
+    kubelet.checkpoint([init, entry("11-22", {"0": [VF0]})], alive=["11-22"])
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
+    kubelet.start()
+    assert of(kubelet, VF0) == ["pod default/web-0 (container app)"]
+
+
+def test_a_kubelet_that_answers_and_whose_checkpoint_is_broken(kubelet: KubeletThread) -> None:
+    """It lists no init containers, so others may have what it does not list."""
+    kubelet.checkpoint([]).write_text("{")
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF1]}}
+    kubelet.start()
+    (unknown,) = of(kubelet, VF0)
+    assert unknown.startswith("perhaps a pod (")
+    assert "kubelet_internal_checkpoint cannot be read: Expecting property name" in unknown
+    assert of(kubelet, VF1) == ["pod default/web-0 (container app)"]
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO, errno.ENOMEM, errno.EINTR])
+@pytest.mark.parametrize("call", ["stat", "listdir", "open", "socket"])
+def test_what_cannot_be_read_frees_nothing(
+    kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    kubelet.checkpoint([entry("11-22", {"0": [VF0]})], alive=["11-22"])
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF1]}}
+    kubelet.start()
+
+    def refuse(*arguments: object, **_named: object) -> t.Any:
+        raise OSError(code, os.strerror(code), str(arguments[0]))
+
+    module = {"open": builtins, "socket": socket}.get(call, os)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, call, refuse)
+        found = Pods([str(kubelet.root)]).assignments()
+    assert found.of(VF0)
+    assert found.of(VF1)
+
+
+def test_nested_too_deeply(kubelet: KubeletThread) -> None:
+    path = kubelet.checkpoint([])
+    path.write_text("[" * 100_000)
+    assert of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: it is nested too deeply)"]
+
+
+@pytest.mark.parametrize("ids", ["0000:6b:00.1", {"0": "0000:6b:00.1"}, {"0": {"a": 1}}, 7, [[VF0], 7]])
+def test_ids_of_another_form(kubelet: KubeletThread, ids: t.Any) -> None:
+    kubelet.checkpoint([entry("11-22", ids)], alive=["11-22"])
+    assert of(kubelet, VF0)
+
+
+# Devices by a claim (dynamic resource allocation), which are in no other field.
+
+SPECIFICATION = """cdiVersion: 0.6.0
+containerEdits: {}
+devices:
+- containerEdits:
+    deviceNodes:
+    - path: /dev/vfio/vfio
+    - hostPath: /dev/vfio/12
+      path: /dev/vfio/12
+  name: fast-1
+kind: example.com/qat
+"""
+
+
+@pytest.fixture
+def specifications(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path / "cdi"
+    directory.mkdir()
+    monkeypatch.setattr(claimed, "CDI_DIRECTORIES", (str(tmp_path / "none"), str(directory)))
+    return directory
+
+
+def claim(kubelet: KubeletThread, *devices: Claimed) -> None:
+    kubelet.fake.pods["default", "web-0"] = {"app": {}}
+    kubelet.fake.claims["default", "web-0", "app"] = list(devices)
+    kubelet.start()
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        Claimed("qatvf-0000-6b-00-1"),
+        Claimed("0000:6b:00.1", "example.com"),
+        Claimed("pci-0000-6b-00-1", "nic.example.com"),
+        Claimed("vf7", cdi=("intel.com/qat=qatvf-0000-6b-00-1",)),
+    ],
+)
+@pytest.mark.usefixtures("specifications")
+def test_a_claimed_device_with_an_address(kubelet: KubeletThread, device: Claimed) -> None:
+    claim(kubelet, device)
+    assert of(kubelet, VF0) == ["pod default/web-0 (container app)"]
+    assert of(kubelet, VF1) == []
+
+
+@pytest.mark.parametrize(
+    "device", [Claimed("fast-1"), Claimed("x", "example.com", ("example.com/qat=fast-1", "example.com/qat=fast-2"))]
+)
+@pytest.mark.parametrize("text", [SPECIFICATION, '{"devices": [{"name": "fast-1", "path": "/dev/vfio/12"}]}'])
+def test_a_claimed_device_by_its_specification(
+    kubelet: KubeletThread, specifications: Path, device: Claimed, text: str
+) -> None:
+    (specifications / "example.com-qat.yaml").write_text(text)
+    (specifications / "other.json").write_text('{"devices": [{"name": "fast-11", "path": "/dev/vfio/13"}]}')
+    claim(kubelet, device)
+    found = Pods([str(kubelet.root)]).assignments()
+    assert [str(one) for one in found.of(VF0, "12")] == ["pod default/web-0 (container app)"]
+    assert found.of(VF0, "13") == found.of(VF0, None) == ()
+
+
+def test_a_claimed_device_that_nothing_tells(kubelet: KubeletThread, specifications: Path) -> None:
+    (specifications / "other.yaml").write_text(SPECIFICATION)
+    claim(kubelet, Claimed("mystery"), Claimed("gpu-0", "gpu.example.com"))
+    why = "pod default/web-0 (container app) has mystery by a claim, and nothing tells which VF that is"
+    assert of(kubelet, VF0) == [f"perhaps a pod ({why})"]
+
+
+def test_a_claimed_device_of_others(kubelet: KubeletThread, specifications: Path) -> None:
+    (specifications / "other.yaml").write_text(SPECIFICATION)
+    claim(kubelet, Claimed("gpu-0", "gpu.example.com"))
+    assert of(kubelet, VF0) == []
+
+
+def test_specifications_that_cannot_be_read(kubelet: KubeletThread, specifications: Path) -> None:
+    (specifications / "one.json").mkdir()
+    claim(kubelet, Claimed("fast-1"))
+    assert of(kubelet, VF0) == ["perhaps a pod (kubelet does not answer: Is a directory)"]
+
+
+# Without an answer.
 
 
 def test_no_kubelet(kubelet: KubeletThread) -> None:
@@ -253,4 +431,5 @@ def test_the_checkpoint_of_a_kubelet_with_another_root(kubelet: KubeletThread) -
 def test_the_usual_root_is_nobodys_where_a_kubelet_has_another(kubelet: KubeletThread, usual: Path) -> None:
     kubelet.start()
     found = Pods([str(usual), str(kubelet.root)]).assignments()
-    assert (found.of(VF0), found.of(VF1), found.unknown) == ((), (), "")
+    assert [str(one) for one in found.of(VF0)] == [f"pod with uid 11-22 (container app, {BY_CHECKPOINT})"]
+    assert (found.of(VF1), found.unknown) == ((), "")

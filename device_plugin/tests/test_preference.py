@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 import typing as t
 from collections import Counter
 
@@ -76,6 +77,94 @@ def test_unknown_ids_come_last() -> None:
     assert prefer(node((2, 0)), ["stranger", "0.1"], [], 2, "packed") == ["0.1", "stranger"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        # Node 0 has just enough, node 1 has more, node 2 has too little.
+        pytest.param("packed", ["0.0", "0.1", "0.2"], id="packed-takes-the-fullest-that-suffices"),
+        pytest.param("balanced", ["1.0", "1.1", "1.2"], id="balanced-takes-the-emptiest"),
+    ],
+)
+def test_which_of_the_numa_nodes_that_suffice(policy: str, expected: list[str]) -> None:
+    vfs = node((3, 0), (5, 1), (2, 2))
+    assert prefer(vfs, ids(vfs), [], 3, policy) == expected
+    # The same whichever has the lower number.
+    vfs = node((5, 0), (3, 1), (2, 2))
+    swapped = [one.translate(str.maketrans("01", "10", "")) for one in (name[0] for name in expected)]
+    assert prefer(vfs, ids(vfs), [], 3, policy) == [f"{pf}.{index}" for index, pf in enumerate(swapped)]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_largest_share_first_where_no_numa_node_suffices(policy: str) -> None:
+    vfs = node((1, 0), (3, 1), (2, 2))
+    assert prefer(vfs, ids(vfs), [], 5, policy) == ["1.0", "1.1", "1.2", "2.0", "2.1"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_is_still_wanted_decides_whether_a_numa_node_suffices(policy: str) -> None:
+    """Two of three are included, of nodes 0 and 1: both have the one that is left to find, and more than one is left on node 1."""
+    vfs = node((2, 0), (3, 1), (9, 2))
+    found = {"packed": "0.1", "balanced": "1.1"}[policy]
+    assert prefer(vfs, ids(vfs), ["0.0", "1.0"], 3, policy) == ["0.0", "1.0", found]
+    # None is included: nothing suffices for 4 but node 1.
+    vfs = node((3, 0), (4, 1))
+    assert prefer(vfs, ids(vfs), [], 4, policy) == ["1.0", "1.1", "1.2", "1.3"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_strangers_come_after_all_that_are_known_without_numa_node(policy: str) -> None:
+    vfs = node((2, -1))
+    assert prefer(vfs, ["a", "0.1", "b", "0.0"], [], 3, policy) == ["0.0", "0.1", "a"]
+
+
+def before(
+    vfs: t.Sequence[OfferedVf], available: t.Sequence[str], must_include: t.Sequence[str], size: int, policy: str
+) -> list[str]:
+    """What `prefer` says, by looking through everything for each VF."""
+    chosen = list(dict.fromkeys(must_include))
+    place = {vf.address: position for position, vf in enumerate(vfs)}
+    known = {vf.address: vf for vf in vfs}
+    free = sorted(set(available) - set(chosen), key=lambda one: (place.get(one, len(place)), one))
+    used = Counter(vf.pf_address for vf in vfs if vf.healthy and vf.address not in free)
+
+    def numa(one: str) -> int:
+        return known[one].numa_node if one in known else -1
+
+    def pf(one: str) -> str:
+        return known[one].pf_address if one in known else one
+
+    wanted = size - len(chosen)
+    included = Counter(map(numa, chosen))
+    groups = {key: [one for one in free if numa(one) == key] for key in dict.fromkeys(map(numa, free))}
+
+    def rank(key: int) -> t.Any:
+        room = len(groups[key])
+        suffices = room >= wanted
+        return key == -1, -included[key], not suffices, room if suffices and policy == "packed" else -room, key
+
+    for key in sorted(groups, key=rank):
+        left, room = list(groups[key]), Counter(map(pf, groups[key]))
+        while left and len(chosen) < size:
+            orders = {
+                one: (-used[pf(one)], -room[pf(one)]) if policy == "packed" else (used[pf(one)], 0) for one in left
+            }
+            best = min(left, key=lambda one: (one not in known, *orders[one]))
+            left.remove(best)
+            chosen.append(best)
+            used[pf(best)] += 1
+    return chosen
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_as_many_as_kubelet_can_ask_for(policy: str) -> None:
+    """In the event loop, in which lists wait meanwhile: no more work for each than for the one before."""
+    vfs = node(*((250, number % 2) for number in range(64)))
+    begin = time.process_time()
+    chosen = prefer(vfs, ids(vfs), ids(vfs)[:10], 16000, policy)
+    assert time.process_time() - begin < 2.0
+    assert sorted(chosen) == sorted(ids(vfs))
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[list[OfferedVf], list[str], list[str], int]:
     pfs = draw(st.lists(st.tuples(st.integers(1, 5), st.integers(-1, 2)), min_size=1, max_size=4))
@@ -94,6 +183,15 @@ def test_gives_what_was_asked_for(request_: tuple[list[OfferedVf], list[str], li
     assert len(chosen) == len(set(chosen)) == size
     assert chosen[: len(must)] == must
     assert set(chosen) <= set(free)
+
+
+@given(requests(), st.sampled_from(POLICIES), st.lists(st.sampled_from(["a", "0", "1", "b"]), unique=True))
+def test_is_what_a_search_of_all_gives(
+    request_: tuple[list[OfferedVf], list[str], list[str], int], policy: str, strangers: list[str]
+) -> None:
+    vfs, free, must, size = request_
+    size += len(strangers)
+    assert prefer(vfs, [*free, *strangers], must, size, policy) == before(vfs, [*free, *strangers], must, size, policy)
 
 
 @given(requests(), st.sampled_from(POLICIES))

@@ -243,7 +243,7 @@ def test_stays_registered_while_metadata_change(run: Run) -> None:
             path.chmod(0o660)
         # An event, at which the sockets are looked at, and then the look without one.
         (bench.kubelet_dir / "event").touch()
-        await asyncio.sleep(2.5)
+        await plugin.goes_on(20)
         assert (len(bench.kubelet.registrations), bench.kubelet.drops[CY]) == (1, 0)
         plugin.stop()
         assert {path.name for path in bench.kubelet_dir.iterdir()} == {"kubelet.sock", "event"}
@@ -255,13 +255,13 @@ def test_survives_that_the_directory_is_made_anew(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf(PF)
         await bench.kubelet.start()
-        bench.start()
+        plugin = bench.start()
         await bench.ready(CY, 16)
         await bench.kubelet.stop()
         for path in bench.kubelet_dir.iterdir():
             path.unlink()
         bench.kubelet_dir.rmdir()
-        await asyncio.sleep(0.3)
+        await plugin.goes_on()
         await bench.kubelet.start()
         await bench.ready(CY, 16)
 
@@ -451,7 +451,7 @@ def test_two_instances_do_not_disturb_each_other(run: Run) -> None:
         await bench.ready(CY, 16)
         second = bench.start()
         await bench.kubelet.until(lambda: "another instance serves here" in second.log.read_text())
-        await asyncio.sleep(1.0)
+        await second.goes_on()
         assert (len(bench.kubelet.registrations), bench.kubelet.drops[CY]) == (1, 0)
         assert any(message.endswith("not registered (another instance serves)") for message in second.told())
         first.stop()
@@ -500,12 +500,12 @@ def test_the_end_of_a_waiting_instance_harms_nobody(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf(PF)
         await bench.kubelet.start()
-        bench.start()
+        first = bench.start()
         await bench.ready(CY, 16)
         second = bench.start()
         await bench.kubelet.until(lambda: "another instance serves here" in second.log.read_text())
         second.stop()
-        await asyncio.sleep(0.3)
+        await first.goes_on()
         assert len(bench.kubelet.devices(CY)) == 16
         assert (len(bench.kubelet.registrations), bench.kubelet.drops[CY]) == (1, 0)
 

@@ -148,15 +148,53 @@ def test_vfs_that_vanish_and_come_back_are_followed(run: Run) -> None:
         bench.files.add_pf(PF)
         bench.files.add_pf("0000:70:00.0", services="dc")
         await bench.kubelet.start()
-        bench.start("--period=60")
+        plugin = bench.start("--period=60")
         await bench.ready(CY, 16)
+        vfs = bench.files.vf_addresses(PF, 16)
         bench.files.remove_vfs(PF)
-        await bench.ready(CY, 0)
+        # They stay in the list: kubelet would tell their pods that they are healthy.
+        await bench.kubelet.until(lambda: unhealthy(bench) == set(vfs))
+        assert list(bench.kubelet.devices(CY)) == vfs
+        assert plugin.log.read_text().count("event=vanished") == 16
+        with pytest.raises(
+            grpc.RpcError, match=rf"{vfs[3]} cannot be used now: it is not on the node any more \(it was"
+        ):
+            await bench.kubelet.allocate(CY, [vfs[3]])
         await bench.ready("qat.intel.com/dc", 16)
+        assert unhealthy(bench, "qat.intel.com/dc") == set()
         bench.files.create_vfs(PF, 16)
-        await bench.ready(CY, 16)
-        assert unhealthy(bench) == set()
+        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        assert list(bench.kubelet.devices(CY)) == vfs
         assert [name for _time, name, _endpoint in bench.kubelet.registrations].count(CY) == 1
+
+    run(scenario)
+
+
+def test_nodes_that_come_and_go_in_dev_cost_next_to_nothing(run: Run) -> None:
+    """A whole look for each of them took a fifth of a processor."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs = [vf for bus in range(8) for vf in bench.files.add_pf(f"0000:{0x60 + bus:x}:00.0")]
+        await bench.kubelet.start()
+        plugin = bench.start("--period=60")
+        await bench.ready(CY, 128)
+        await plugin.goes_on()
+
+        def processor_seconds() -> float:
+            fields = Path(f"/proc/{plugin.process.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+        before = processor_seconds()
+        for number in range(20):
+            (bench.files.dev / f"loop{number}").touch()
+            await asyncio.sleep(0.1)
+            (bench.files.dev / f"loop{number}").unlink()
+            await asyncio.sleep(0.1)
+        assert processor_seconds() - before < 0.4
+        (bench.files.dev / "vfio").rename(bench.files.dev / "away")
+        await bench.kubelet.until(lambda: unhealthy(bench) == set(vfs), seconds=10.0)
+        (bench.files.dev / "away").rename(bench.files.dev / "vfio")
+        await bench.kubelet.until(lambda: unhealthy(bench) == set(), seconds=10.0)
 
     run(scenario)
 
@@ -172,7 +210,7 @@ def test_a_vf_that_blocks_for_long_costs_one_process(run: Run) -> None:
         release = bench.files.block(vfs[3], "driver_override")
         await bench.kubelet.until(lambda: vfs[3] in unhealthy(bench))
         before = children(plugin.process)
-        await asyncio.sleep(1.0)
+        await plugin.goes_on(20)
         assert children(plugin.process) == before
         assert len(before) == 2
         assert f"vf={vfs[3]} event=unhealthy" in plugin.log.read_text()
@@ -255,10 +293,12 @@ def test_lost_vfs_can_be_seen_in_the_metrics(run: Run) -> None:
 
         def expected(of_all: float, healthy: float) -> dict[str, float]:
             labels = f'numa_node="0",pf="{PF}",resource="{CY}"'
+            lost = {f'unhealthy_vfs{{pf="{PF}",reason="vanished",resource="{CY}"}}': of_all - healthy}
             return {
                 f'expected_vfs{{pf="{PF}",resource="{CY}"}}': of_all,
                 f'vfs{{health="healthy",{labels}}}': healthy,
-                f'vfs{{health="unhealthy",{labels}}}': 0.0,
+                f'vfs{{health="unhealthy",{labels}}}': of_all - healthy,
+                **(lost if healthy < of_all else {}),
             }
 
         bench.files.add_pf(PF)
@@ -268,14 +308,16 @@ def test_lost_vfs_can_be_seen_in_the_metrics(run: Run) -> None:
         await bench.ready(CY, 12)
         assert await figures() == expected(12.0, 12.0)
         bench.files.remove_vfs(PF)
-        await bench.ready(CY, 0)
+        await bench.kubelet.until(lambda: len(unhealthy(bench)) == 12)
         assert await figures() == expected(12.0, 0.0)
         (bench.files.devices / PF).rename(bench.files.root / "gone")
-        await asyncio.sleep(1.0)
+        await plugin.goes_on(20)
         assert await figures() == expected(12.0, 0.0)
         plugin.hang_up()
         await bench.kubelet.until(lambda: plugin.reloads() == 1)
+        await bench.ready(CY, 0)
         assert await figures() == {}
+        assert plugin.log.read_text().count("event=withdrawn") == 12
 
     run(scenario)
 
@@ -407,6 +449,39 @@ def test_without_a_cdi_specification_there_are_no_cdi_names(run: Run) -> None:
         await bench.kubelet.until(lambda: "the CDI specification is written again" in plugin.log.read_text())
         assert await names() == [f"qat.intel.com/vf={vfs[0]}"]
         assert plugin.log.read_text().count(text) == 1
+
+    run(scenario)
+
+
+def test_kata_finds_each_vf_by_its_resource(run: Run) -> None:
+    """It asks kubelet what a pod has, and looks up RESOURCE=DEVICE, whether Allocate gives CDI names or not."""
+
+    async def scenario(bench: Bench) -> None:
+        directory = bench.files.root / "cdi"
+
+        def names() -> dict[str, int]:
+            found = {}
+            for path in directory.glob("*.json"):
+                document = json.loads(path.read_text())
+                found.update(
+                    {f"{document['kind']}={one['name']}": len(one["containerEdits"]) for one in document["devices"]}
+                )
+            return found
+
+        vfs = {CY: bench.files.add_pf(PF), "qat.intel.com/dc": bench.files.add_pf("0000:70:00.0", services="dc")}
+        await bench.kubelet.start()
+        plugin = bench.start(f"--cdi-dir={directory}")
+        await bench.ready(CY, 16)
+        await bench.kubelet.until(
+            lambda: names() == {f"{kind}={vf}": 1 for kind, addresses in vfs.items() for vf in addresses}
+        )
+        (container,) = (await bench.kubelet.allocate(CY, [vfs[CY][0]])).container_responses
+        assert list(container.cdi_devices) == []
+        bench.files.remove_vfs(PF)
+        await bench.kubelet.until(lambda: set(names()) == {f"qat.intel.com/dc={vf}" for vf in vfs["qat.intel.com/dc"]})
+        # A runtime starts containers anew while the plugin is away.
+        plugin.stop()
+        assert len(names()) == 16
 
     run(scenario)
 

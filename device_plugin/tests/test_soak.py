@@ -47,6 +47,15 @@ class Soak:
                 found[RESOURCES[services]][vf] = "Unhealthy" if sick else "Healthy"
         return {resource: vfs for resource, vfs in found.items() if vfs}
 
+    def told(self) -> dict[str, dict[str, str]]:
+        """What kubelet has, but for VFs that are gone, which stay as unhealthy until the plugin starts or reads its rules anew."""
+        gone = {vf for pf in self.without_vfs for vf in self.bench.files.vf_addresses(pf, VFS)}
+        found = {
+            resource: {vf: health for vf, health in devices.items() if vf not in gone or health == "Healthy"}
+            for resource, devices in self.bench.kubelet.resources().items()
+        }
+        return {resource: vfs for resource, vfs in found.items() if vfs}
+
     async def step(self) -> str:
         """Do something; returns what."""
         action = self.chance.choice(
@@ -139,7 +148,7 @@ class Soak:
 
         def steadily() -> bool:
             nonlocal since
-            if self.bench.kubelet.resources() != self.truth():
+            if self.told() != self.truth():
                 since = None
             elif since is None:
                 since = time.monotonic()

@@ -33,6 +33,7 @@ options:
   plugin_address:
     description:
       - Where the device plugin of this collection serves its metrics, as C(HOST:PORT). It is asked there whether it is ready.
+        The answer is believed only of a process of root, or of the user who asks, that is in no container.
       - Empty when it serves none, or when there is none.
     type: str
     default: 127.0.0.1:9482
@@ -114,7 +115,9 @@ allocatable:
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.1", "0000:6b:00.2"]}
 pods:
-  description: The devices that pods have, by kubelet itself, or by its checkpoint where it does not answer.
+  description:
+    - The devices that pods have, by kubelet itself, and those that its checkpoint gives besides to pods that live, as to
+      init containers, or while it does not answer or has just started.
   returned: success
   type: list
   elements: dict
@@ -145,7 +148,7 @@ plugin:
   type: dict
   contains:
     answers:
-      description: Whether it answers over HTTP.
+      description: Whether it answers over HTTP, and it is the device plugin as far as can be told.
       type: bool
       sample: true
     ready:
@@ -171,7 +174,7 @@ promised:
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.1", "0000:6b:00.2"]}
 free:
-  description: The allocatable devices that no pod has, by resource.
+  description: The allocatable devices that no pod has, by resource; empty where it cannot be told what pods have.
   returned: success
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.2"]}
@@ -185,7 +188,7 @@ mismatches:
       description:
         - V(kubelet), it does not tell what pods have. V(plugin), it is not ready. V(missing), a VF is promised and not
           allocatable. V(surplus), a device is allocatable and not promised. V(vanished), V(driver) and V(services), a pod
-          has a VF that is gone, has another driver, or other services by now. V(shared), two containers have the
+          has a VF that is gone, has another driver, or other services by now. V(shared), two pods have the
           same device. V(taken), a process has a VF open that is no pod's. V(socket), a dead socket.
       type: str
       sample: missing
@@ -203,12 +206,11 @@ mismatches:
       sample: 0000:6b:00.2 shall be offered as qat.intel.com/cy, and kubelet has no healthy device of that id
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, given
 from ansible_collections.accel.qat.plugins.module_utils._node.device_plugins import as_dict, promised, survey
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 from ansible_collections.accel.qat.plugins.module_utils._node.paths import KUBELET_ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.qatctl import NODE_JSON
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import Rule, parse_configuration, parse_json
@@ -238,10 +240,16 @@ def main() -> None:
 def _rules(devices: list[dict[str, object]] | None) -> tuple[Rule, ...]:
     if devices is not None:
         return parse_configuration({"devices": given(devices)})
-    if not os.path.exists(NODE_JSON):
+    try:
+        with open(NODE_JSON, encoding="utf-8") as stream:
+            text = stream.read()
+    except FileNotFoundError:
         return ()
-    with open(NODE_JSON, encoding="utf-8") as stream:
-        return parse_json(stream.read(), NODE_JSON)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"cannot be read: {error}", where=NODE_JSON, remedy="run with become, or correct the file or its mode"
+        ) from None
+    return parse_json(text, NODE_JSON)
 
 
 if __name__ == "__main__":

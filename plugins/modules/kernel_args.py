@@ -17,9 +17,9 @@ description:
     It never reboots the node.
   - GRUB on Debian and Ubuntu gets a drop-in C(/etc/default/grub.d/zz-accel-qat.cfg). A file of the administrator is only
     edited when an argument that has to change stands in it, and a warning says so. SUSE's GRUB reads no drop-ins and gets
-    the arguments in C(/etc/default/grub).
+    the arguments in C(/etc/default/grub), between the quotes of a plain assignment or in a line at its end.
   - RHEL and its kin and Fedora are told through C(grubby), image-based Fedora through C(rpm-ostree kargs), systemd-boot
-    through C(/etc/kernel/cmdline) and C(kernel-install) (on SUSE C(sdbootutil)).
+    through C(/etc/kernel/cmdline) and C(kernel-install) (on SUSE C(sdbootutil), on Proxmox VE C(proxmox-boot-tool)).
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux
@@ -38,6 +38,10 @@ options:
       - Kernel arguments, each an item of its own, as C(key) or C(key=value).
       - A key that has another value is given the wanted one. Keys that may stand several times, such as C(console), are
         added beside those there are.
+      - Of C(intel_iommu), C(amd_iommu), C(iommu) and C(pci), whose values are lists and which count wherever they stand, only
+        the missing items are added, and only the items that contradict are taken out.
+      - Every argument that is not named here is there afterwards, as often, in the same order and written alike. Where that
+        cannot be had, or cannot be known, nothing is written, and the module says why.
       - Names are compared as the kernel does, so C(vfio-pci.ids) and C(vfio_pci.ids) are the same.
       - Quote a value that has spaces, as in C(dyndbg="file drivers/vfio/* +p").
       - With O(state=absent), C(key) alone removes the key with any value, C(key=value) only with this value. Of keys that
@@ -69,6 +73,11 @@ options:
     description:
       - The same for the arguments that had to go, with the value that was found first. Those that O(added_file) has are not kept.
     type: path
+  noted_in:
+    description:
+      - File that O(arguments) was read from, an argument a line, such as O(added_file) of an earlier run.
+      - Where an item is malformed, the message names this file and the line.
+    type: path
   root:
     description:
       - Directory where the node's root file system is mounted, when Ansible runs in a container on the node.
@@ -80,7 +89,9 @@ notes:
     C(/usr/lib/bootc/kargs.d); O(bootloader=rpm-ostree) sets them on this node alone.
   - On SUSE systems with a read-only root C(transactional-update) writes the boot menu into a new snapshot, which the next
     boot uses.
-  - When the boot loader's own command fails, its files are put back as they were.
+  - When the boot loader's own command fails, or leaves out an argument that was there, its files are put back as they were.
+  - Where nobody sees what that command makes, the file C(/var/lib/accel-qat/kernel_arguments_unfinished) is there until it has
+    run, so that a run that was cut off is finished by the next one.
   - O(dev_root) is accepted as by the other modules of the action group, and not used.
 seealso:
   - name: The kernel's command-line parameters
@@ -250,7 +261,7 @@ def differences(plan: Plan) -> list[dict[str, str]]:
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     """Do what the module's parameters say; returns what the module returns. Raises NodeError."""
     parameters = module.params
-    request = read_request(parameters["arguments"], parameters["state"])
+    request = read_request(parameters["arguments"], parameters["state"], parameters["noted_in"])
     running = read_running(parameters["proc_root"], parameters["sysfs_root"])
     machine = LiveMachine(runner(module), parameters["root"])
     firmware = read_firmware(parameters["sysfs_root"])
@@ -284,6 +295,7 @@ def main() -> None:
             "bootloader": {"type": "str", "choices": list(CHOICES), "default": CHOICES[0]},
             "added_file": {"type": "path"},
             "replaced_file": {"type": "path"},
+            "noted_in": {"type": "path"},
             "root": {"type": "path", "default": "/"},
             **ROOTS,
         },

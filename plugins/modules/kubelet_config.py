@@ -94,6 +94,11 @@ options:
           hard eviction threshold of memory. From Kubernetes 1.21 on.
         type: list
         elements: dict
+      failCgroupV1:
+        description: >-
+          Whether kubelet does not start on a node with cgroup v1. From 1.35 on it is V(true) where nothing is said. From
+          Kubernetes 1.31 on.
+        type: bool
   device_plugin_gates:
     description:
       - Whether to see that the gates C(DevicePlugins) and C(KubeletPodResources) are on, on every kubelet that has them. Without the

@@ -12,7 +12,7 @@ from .machine import Machine
 from .pci import Bus, Driver, Function, Sriov
 from .qat import HEARTBEAT_FILES, QAT_FILES, RAS_FILES, QatDevice, QatDriver
 from .tree import Attribute, Attributes, Directory, Entry, File, Fixed, Link, Listed, Only
-from .vfio import Process
+from .vfio import DEVICE_MAJOR, GROUP_MAJOR, Process
 
 if t.TYPE_CHECKING:
     from .tree import Working
@@ -52,7 +52,7 @@ def _sys(machine: Machine) -> Directory:
     return Fixed(
         {
             "bus": Fixed({"pci": pci}),
-            "class": Fixed({"iommu": units}),
+            "class": Fixed({"iommu": units, "vfio": VfioGroups(machine)}),
             "kernel": Fixed(kernel),
             "module": Listed(lambda: machine.modules.loaded, lambda name: _module_directory(machine, name)),
         }
@@ -151,7 +151,10 @@ def _group_link(function: Function) -> Entry | None:
 
 
 def _vfio_dev(function: Function) -> Entry | None:
-    return None if function.vfio_device is None else Fixed({f"vfio{function.vfio_device}": Fixed({})})
+    if function.vfio_device is None:
+        return None
+    number = f"{DEVICE_MAJOR}:{function.vfio_device}"
+    return Fixed({f"vfio{function.vfio_device}": Fixed({"dev": _constant(number)})})
 
 
 def _device_of(function: Function) -> QatDevice | None:
@@ -222,6 +225,27 @@ _DRIVER_FILES: t.Mapping[str, Attribute[DriverDirectory]] = {
 
 
 # The rest of /sys
+
+
+def _constant(text: str) -> File:
+    attribute: Attribute[str] = Attribute(str)
+    return File(attribute, text)
+
+
+class VfioGroups(Directory):
+    """/sys/class/vfio: the groups that VFIO has, with the numbers of their nodes."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def names(self) -> t.Iterable[str]:
+        vfio, functions = self._machine.vfio, self._machine.bus.functions.values()
+        return dict.fromkeys(vfio.node(one).rsplit("/", 1)[1] for one in functions if one.vfio_device is not None)
+
+    def entry(self, name: str) -> Entry | None:
+        if name not in self.names():
+            return None
+        return Fixed({"dev": _constant(f"{GROUP_MAJOR}:{name.rpartition('-')[2]}")})
 
 
 def _group_directory(group: Group) -> Directory:
@@ -296,17 +320,31 @@ class ProcDirectory(Directory):
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         release: Attribute[Machine] = Attribute(lambda machine: machine.generation.release)
-        self._kernel = Fixed({"kernel": Fixed({"osrelease": File(release, machine)})})
+        self._others: dict[str, Entry] = {
+            "sys": Fixed({"kernel": Fixed({"osrelease": File(release, machine)})}),
+            "devices": _constant(_DEVICES),
+            "self": Fixed({"status": _constant("Name:\tpython3\nCapEff:\t000001ffffffffff\n")}),
+        }
 
     def names(self) -> t.Iterable[str]:
-        return ["sys", *(str(pid) for pid in self._machine.vfio.processes)]
+        return [*self._others, *(str(pid) for pid in self._machine.vfio.processes)]
 
     def entry(self, name: str) -> Entry | None:
-        if name == "sys":
-            return self._kernel
+        if name in self._others:
+            return self._others[name]
         process = self._machine.vfio.processes.get(int(name)) if name.isdigit() else None
         return _process_directory(process) if process else None
 
+
+_DEVICES = f"""Character devices:
+  1 mem
+ 10 misc
+{GROUP_MAJOR} vfio
+{DEVICE_MAJOR} vfio-dev
+
+Block devices:
+{GROUP_MAJOR} loop
+"""
 
 _COMMAND: Attribute[Process] = Attribute(lambda process: process.command)
 _CGROUP: Attribute[Process] = Attribute(lambda process: process.cgroup)

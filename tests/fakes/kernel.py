@@ -10,8 +10,10 @@ import os
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.accel.qat.plugins.module_utils._node.absence import if_there
 from ansible_collections.accel.qat.plugins.module_utils._node.child import NOTHING
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.descriptors import OpenFiles
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout, cannot_tell
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS, device_of
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Write as WriteOfMany
 from ansible_collections.accel.qat.plugins.module_utils._node.pods import NO_PODS, Assignments
@@ -22,7 +24,7 @@ from .modules import ModprobeError
 from .node import NodeSpec, Pf
 from .qat import QatVfDriver
 from .tree import Directory, Entry, File, Link, Working, failure, find
-from .vfio import Process
+from .vfio import DEVICE_MAJOR, GROUP_MAJOR, Process
 
 if t.TYPE_CHECKING:
     from .machine import Machine
@@ -151,10 +153,9 @@ class FakeKernel:
 
     def exists(self, path: str) -> bool:
         try:
-            self._find(path)
-        except OSError:
-            return False
-        return True
+            return if_there(lambda: self._find(path), None) is not None
+        except OSError as error:
+            raise cannot_tell(error) from None
 
     def writable(self, path: str) -> bool:
         """Root may write to every file, as access(2) tells it, those without a write permission included."""
@@ -177,20 +178,13 @@ class FakeKernel:
         self.slept += seconds
         self.machine.clock.pass_time(seconds)
 
-    def open_files(self) -> t.Iterator[tuple[int, str]]:
-        for pid in filter(str.isdigit, self._names("/proc")):
-            for descriptor in self._names(f"/proc/{pid}/fd"):
-                try:
-                    target = self.target(f"/proc/{pid}/fd/{descriptor}")
-                except OSError:
-                    continue
-                yield int(pid), target
-
-    def _names(self, directory: str) -> t.Sequence[str]:
-        try:
-            return self.list(directory)
-        except OSError:
-            return ()
+    def open_files(self, pid: int, majors: t.Collection[int]) -> OpenFiles:
+        directory = f"/proc/{pid}/fd"
+        named = {int(name): self.target(f"{directory}/{name}") for name in self.list(directory)}
+        process = self.machine.vfio.processes[pid]
+        numbers = frozenset(process.devices[name] for name in named if name in process.devices)
+        ours = frozenset(number for number in numbers if number[0] in majors)
+        return OpenFiles(ours, frozenset(), not ours and "anon_inode:[vfio-device]" in named.values())
 
     def pods(self) -> Assignments:
         return self.assignments
@@ -230,13 +224,18 @@ class FakeKernel:
         function = self.machine.bus.functions[address]
         if function.vfio_device is None:
             raise ValueError(f"{address} has no driver of VFIO")
+        assert function.group is not None
         files = dict.fromkeys(range(3), "/dev/null")
+        devices = dict.fromkeys(range(3), (1, 3))
         if cdev:
             files.update({3: "/dev/iommu", 4: f"/dev/vfio/devices/vfio{function.vfio_device}"})
+            devices.update({3: (10, 125), 4: (DEVICE_MAJOR, function.vfio_device)})
         else:
             files.update({3: "/dev/vfio/vfio", 4: self.machine.vfio.node(function), 5: "anon_inode:[vfio-device]"})
+            devices.update({3: (10, 196), 4: (GROUP_MAJOR, function.group.number)})
         self._next_pid += 1
-        self.machine.vfio.processes[self._next_pid] = Process(self._next_pid, command, _cgroup(container), files)
+        process = Process(self._next_pid, command, _cgroup(container), files, devices)
+        self.machine.vfio.processes[self._next_pid] = process
         return self._next_pid
 
     def use_vf(self, address: str) -> None:
@@ -253,12 +252,14 @@ class FakeKernel:
 
     # How it does it.
 
-    def _shown(self, path: str) -> str:
-        """What a file says, or the last component of what a link does; empty where there is neither."""
+    def _shown(self, path: str) -> str | None:
+        """What a file says, or the last component of what a link does; empty where there is neither, None where it cannot be read."""
         try:
-            text = self.link(path) if isinstance(find(self._root, path), Link) else self.read(path)
+            text = if_there(
+                lambda: self.link(path) if isinstance(find(self._root, path), Link) else self.read(path), ""
+            )
         except OSError:
-            return ""
+            return None
         return "" if text in NOTHING else text
 
     def _find(self, path: str) -> Entry:

@@ -48,6 +48,11 @@ class Link(Entry):
         self.text = text
         self._to = to
 
+    @property
+    def leads_somewhere(self) -> bool:
+        """Whether there is what it leads to."""
+        return self._to is not None
+
     def enter(self) -> Directory:
         if self._to is None:
             raise failure(errno.ENOENT)

@@ -18,14 +18,19 @@ DENYLIST = frozenset({0x0435, 0x0443, 0x19E2, 0x19E3, 0x37C8, 0x37C9})
 """The QAT devices that vfio-pci refuses without disable_denylist=1 (drivers/vfio/pci/vfio_pci.c)."""
 
 
+GROUP_MAJOR, DEVICE_MAJOR = 244, 243
+"""The majors of the nodes of groups, and of those in /dev/vfio/devices."""
+
+
 @dataclass
 class Process:
-    """A process and the files it has open, by descriptor."""
+    """A process and what it has open, by descriptor: what its links say, and the numbers of those that are character devices."""
 
     pid: int
     command: str
     cgroup: str
     files: dict[int, str] = field(default_factory=dict)
+    devices: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -43,14 +48,16 @@ class Vfio:
         assert function.group is not None
         return f"/dev/vfio/{'noiommu-' if function.group.fake else ''}{function.group.number}"
 
-    def nodes(self, function: Function) -> set[str]:
-        """Every node through which a bound function can be opened."""
-        return {self.node(function), f"/dev/vfio/devices/vfio{function.vfio_device}"}
+    def numbers(self, function: Function) -> set[tuple[int, int]]:
+        """The device number of every node through which a bound function can be opened."""
+        assert function.group is not None
+        assert function.vfio_device is not None
+        return {(GROUP_MAJOR, function.group.number), (DEVICE_MAJOR, function.vfio_device)}
 
     def holders(self, function: Function) -> list[Process]:
         """Who has a bound function open."""
-        nodes = self.nodes(function)
-        return [process for process in self.processes.values() if not nodes.isdisjoint(process.files.values())]
+        numbers = self.numbers(function)
+        return [process for process in self.processes.values() if not numbers.isdisjoint(process.devices.values())]
 
     def add(self, function: Function) -> None:
         """A driver offers the function to users; raises EINVAL without an IOMMU group."""
@@ -106,9 +113,12 @@ class VfioPci(Driver):
 
 
 class QatVfioPci(Driver):
-    """The variant driver for live migration: only VFs from Gen4 on, and only by override (drivers/vfio/pci/qat/main.c)."""
+    """The variant driver for live migration: only VFs, and only by override, which makes any id match (drivers/vfio/pci/qat/main.c).
 
-    TAKES = frozenset({0x4941, 0x4943, 0x4945})
+    Whether a VF can be migrated its PF's driver decides (qat_common/qat_mig_dev.c, qat_vfmig_create).
+    """
+
+    MIGRATES = frozenset({"4xxx", "420xx"})
 
     def __init__(self, vfio: Vfio) -> None:
         super().__init__("qat_vfio_pci", "qat_vfio_pci")
@@ -118,8 +128,11 @@ class QatVfioPci(Driver):
         return function.override == self.name
 
     def probe(self, function: Function) -> None:
-        if function.physfn is None or function.device_id not in self.TAKES:
+        pf = function.physfn
+        if pf is None or pf.driver is None:
             raise failure(errno.ENODEV)
+        if pf.driver.name not in self.MIGRATES:
+            raise failure(errno.EINVAL)
         self._vfio.add(function)
 
     def remove(self, function: Function) -> Working:

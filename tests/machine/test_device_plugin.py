@@ -222,6 +222,7 @@ def test_back_to_a_previous_release_on_a_node_whose_etc_shall_stay_as_it_is(
     assert node.run(f"find /etc/systemd -name {UNIT}") == ""
     assert node.run(f"readlink {RELEASES}/current").strip() == PREVIOUS
     assert len(json.loads(node.run(f"cat {SPECIFICATION}"))["devices"]) == 26
+    assert len(json.loads(node.run("cat /run/cdi/qat.intel.com-cy.json"))["devices"]) == 16
 
 
 def test_an_upgrade_is_another_link(node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised) -> None:
@@ -230,7 +231,7 @@ def test_an_upgrade_is_another_link(node: Node, role: Callable[..., Run], kubele
     assert "Make it the current one, and write the unit" in made
     assert "Unpack it" not in made
     kubelet.has(truth)
-    assert node.run(f"find {SPECIFICATION} 2> /dev/null || true") == ""
+    assert node.run("find /run/cdi -name 'qat*' 2> /dev/null || true") == ""
     assert unit_file(node) == f"/etc/systemd/system/{UNIT}"
     assert node.run(f"readlink {RELEASES}/current").strip() != PREVIOUS
 

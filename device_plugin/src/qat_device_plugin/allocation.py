@@ -11,9 +11,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ._node.kernel import Kernel
-from ._node.paths import VFIO, device_file
+from ._node.paths import VFIO, device_directory, device_file
 from .catalogue import OfferedVf
-from .probe import link
+from .probe import link, names_in
 
 CDI_KIND = "qat.intel.com/vf"
 
@@ -36,7 +36,11 @@ def answer(
 ) -> Answer:
     """What a container gets that asks for the VFs at `addresses`; raises AllocationError for one that it cannot have."""
     known = {vf.address: vf for vf in offer}
-    nodes = [_node_of(kernel, resource, known.get(address), address) for address in addresses]
+    try:
+        names = names_of_nodes(kernel)
+        nodes = [_node_of(kernel, resource, known.get(address), address, names) for address in addresses]
+    except OSError as error:
+        raise AllocationError(f"it cannot be seen whether {', '.join(addresses)} can be used: {error}") from None
     return Answer(
         nodes=(*dict.fromkeys(nodes), VFIO + "/vfio"),
         environment=environment(resource, addresses),
@@ -57,7 +61,7 @@ def environment(resource: str, addresses: t.Sequence[str]) -> dict[str, str]:
     return {**numbered, f"PCIDEVICE_{name}": together, f"PCI_RESOURCE_{name}": together}
 
 
-def _node_of(kernel: Kernel, resource: str, vf: OfferedVf | None, address: str) -> str:
+def _node_of(kernel: Kernel, resource: str, vf: OfferedVf | None, address: str, names: t.Container[str]) -> str:
     """The VFIO node of a VF as it is now, since a VF that was created anew can have another one."""
     if vf is None:
         raise AllocationError(f"{address} is not a VF of {resource} on this node")
@@ -65,20 +69,29 @@ def _node_of(kernel: Kernel, resource: str, vf: OfferedVf | None, address: str) 
         raise AllocationError(f"{address} cannot be used now: {'; '.join(reason.detail for reason in vf.reasons)}")
     driver = link(kernel, device_file(address, "driver"))
     if driver != vf.driver:
-        raise AllocationError(
-            f"{address} cannot be used: it is bound to {driver or 'no driver'} instead of {vf.driver}"
-        )
-    node = vfio_node_of(kernel, address)
+        raise AllocationError(f"{address} cannot be used: {_why_not(kernel, address, driver, vf.driver)}")
+    node = vfio_node_of(kernel, address, names)
     if node is None:
         raise AllocationError(f"{address} cannot be used: it has no node in {VFIO}")
     return node
 
 
-def vfio_node_of(kernel: Kernel, address: str) -> str | None:
-    """The VFIO group node of a function as it is now, or None.
+def _why_not(kernel: Kernel, address: str, driver: str | None, wanted: str) -> str:
+    if driver is None and not names_in(kernel, device_directory(address)):
+        return "it is not on the node any more"
+    return f"it is bound to {driver or 'no driver'} instead of {wanted}"
+
+
+def names_of_nodes(kernel: Kernel) -> frozenset[str]:
+    """The names of the VFIO nodes that there are now. Raises OSError where they cannot be seen."""
+    return frozenset(names_in(kernel, VFIO))
+
+
+def vfio_node_of(kernel: Kernel, address: str, names: t.Container[str]) -> str | None:
+    """The VFIO group node of a function as it is now, or None. `names` are those of the nodes. Raises OSError.
 
     Without an IOMMU its name has a prefix (Linux drivers/vfio/group.c, vfio_group_create).
     """
     group = link(kernel, device_file(address, "iommu_group"))
-    candidates = (f"{VFIO}/{group}", f"{VFIO}/noiommu-{group}") if group else ()
-    return next((node for node in candidates if kernel.exists(node)), None)
+    candidates = (group, f"noiommu-{group}") if group else ()
+    return next((f"{VFIO}/{name}" for name in candidates if name in names), None)

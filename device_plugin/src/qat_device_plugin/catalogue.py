@@ -5,25 +5,17 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from . import reasons as why
 from ._node.describe import RESOURCE_PREFIX
-from ._node.paths import vfio_node
 from ._node.picture import VFIO_DRIVERS, Node, PciFunction, QatDevice
 from ._node.schema import Rule
 from ._node.services import resource_name
 from ._node.target import advertised, rule_for
+from .reasons import REASONS, Reason
 
-
-class Reason(t.NamedTuple):
-    """Why a VF cannot be used: a code of a fixed set, for metrics, and words for people."""
-
-    code: str
-    detail: str
-
-
-REASONS = ("blocked", "driver", "vfio_node", "iommu_group", "services", "pf_state", "heartbeat", "ras_fatal")
-"""Every code there is."""
+__all__ = ["REASONS", "Reason"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +32,11 @@ class OfferedVf:
     def healthy(self) -> bool:
         """Whether a container may get it."""
         return not self.reasons
+
+    @property
+    def vanished(self) -> bool:
+        """Whether it is only remembered."""
+        return any(reason.code == "vanished" for reason in self.reasons)
 
 
 Offers = t.Mapping[str, "tuple[OfferedVf, ...]"]
@@ -74,11 +71,14 @@ class Sight:
 def resources_of(node: Node, known: t.Mapping[str, str]) -> dict[str, str]:
     """The resource of each PF. `known` is what was found before: it holds while a PF's services cannot be read.
 
-    A PF that has services but has not told them yet is left out, rather than taken for one without.
+    A PF that has services but has not told them yet is left out, rather than taken for one without. Whether it has is a matter of its
+    family, not of the files that it shows.
     """
     found: dict[str, str] = {}
     for device in node.qat:
-        if device.services or not device.family.has_services:
+        if not device.family.has_services:
+            found[device.address] = RESOURCE_PREFIX + resource_name(None)
+        elif device.services:
             found[device.address] = RESOURCE_PREFIX + resource_name(device.services)
         elif device.address in known:
             found[device.address] = known[device.address]
@@ -150,6 +150,28 @@ def offers_of(
     return offers
 
 
+def with_vanished(
+    before: Offers, offers: Offers, there: t.Container[tuple[str, str]]
+) -> dict[str, tuple[OfferedVf, ...]]:
+    """The offers with the VFs besides that were offered before, and are not there any more.
+
+    From 1.36 on kubelet tells a pod that a device is healthy which is not in the list. A VF that is there, but that the rules do not
+    offer any more, or not as this resource, is no such one. `there` are the VFs that are, each with its PF.
+    """
+    listed = {vf.address for vfs in offers.values() for vf in vfs}
+
+    def lost(vf: OfferedVf) -> bool:
+        return vf.address not in listed and (vf.vanished or (vf.address, vf.pf_address) not in there)
+
+    return {
+        resource: (
+            *offers.get(resource, ()),
+            *(replace(vf, reasons=(why.vanished(vf.pf_address),)) for vf in before.get(resource, ()) if lost(vf)),
+        )
+        for resource in {**before, **offers}
+    }
+
+
 def _chosen(device: QatDevice, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> tuple[PciFunction, ...]:
     """The VFs of a PF that are offered."""
     if _offering_rule(rules, device) is None or device.address not in resources:
@@ -181,15 +203,15 @@ def _offered(
 
 def _own_reasons(vf: PciFunction, rule: Rule, sight: Sight, keepers: t.Mapping[str, str]) -> tuple[Reason, ...]:
     if vf.blocked:
-        return (Reason("blocked", "the kernel is still at work on it"),)
+        return (why.blocked(),)
     if vf.driver != rule.driver:
-        return (Reason("driver", f"it is bound to {vf.driver or 'no driver'} instead of {rule.driver}"),)
+        return (why.wrong_driver(vf.driver, rule.driver),)
     if vf.iommu_group is None:
-        return (Reason("vfio_node", "it has no IOMMU group"),)
+        return (why.no_group(),)
     if not sight.vfio_names & {vf.iommu_group, f"noiommu-{vf.iommu_group}"}:
-        return (Reason("vfio_node", f"{vfio_node(vf.iommu_group)} is missing"),)
+        return (why.no_node(vf.iommu_group, sight.vfio_names),)
     others = _others_of(vf, vf.iommu_group, sight.groups, keepers[vf.iommu_group])
-    return (Reason("iommu_group", f"its IOMMU group {vf.iommu_group} has {others}"),) if others else ()
+    return (why.group_shared(vf.iommu_group, others),) if others else ()
 
 
 def _others_of(vf: PciFunction, group: str, groups: Groups, keeper: str) -> str:
@@ -203,7 +225,7 @@ def _others_of(vf: PciFunction, group: str, groups: Groups, keeper: str) -> str:
 def _shared_reasons(device: QatDevice) -> tuple[Reason, ...]:
     """What the picture says against all VFs of a PF."""
     if device.function.blocked:
-        return (Reason("blocked", f"the kernel is still at work on its PF {device.address}"),)
+        return (why.pf_blocked(device.address),)
     if device.family.has_services and not device.services:
-        return (Reason("services", f"the services of its PF {device.address} cannot be read"),)
+        return (why.services_unread(device.address),)
     return ()

@@ -1,30 +1,47 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The specification by which a container runtime finds VFs under their CDI names.
+"""The specifications by which a container runtime finds VFs under their CDI names.
 
-Source: github.com/cncf-tags/container-device-interface, SPEC.md. Names that begin with a digit need 0.5.0.
+There is one for all VFs, whose names Allocate gives with `--cdi`, and one for each resource, of which kubelet need not know: Kata's
+cold plug asks kubelet what a pod has, and looks up `RESOURCE=DEVICE`.
+
+Sources: github.com/cncf-tags/container-device-interface, SPEC.md (names that begin with a digit need 0.5.0; the class of a kind may have
+letters, digits, `-`, `_` and `.`); Kata src/runtime/pkg/device_cold_plug.go formatCDIDevIDs, src/libs/pod-resources-rs.
 """
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import json
-import os
 import typing as t
 from pathlib import Path
 
+from ._node.absence import is_absent
+from ._node.describe import RESOURCE_PREFIX
+from ._node.files import replace_file
 from ._node.kernel import Kernel
 from ._node.paths import VFIO
-from .allocation import CDI_KIND, vfio_node_of
+from ._node.services import SERVICES, resource_name
+from .allocation import CDI_KIND, names_of_nodes, vfio_node_of
 
-FILE = CDI_KIND.replace("/", "-") + ".json"
+_SETS = (services for size in range(len(SERVICES) + 1) for services in itertools.combinations(SERVICES, size))
+KINDS = frozenset(RESOURCE_PREFIX + resource_name(frozenset(services)) for services in _SETS)
+"""The kinds of the specifications for resources: their names. One of a service that nobody knows gets none: teardown would leave it."""
 
 
-def specification(nodes: t.Mapping[str, str]) -> dict[str, t.Any]:
+def file_of(kind: str) -> str:
+    """The name of the file with the specification of a kind."""
+    return kind.replace("/", "-") + ".json"
+
+
+FILE = file_of(CDI_KIND)
+
+
+def specification(nodes: t.Mapping[str, str], kind: str = CDI_KIND) -> dict[str, t.Any]:
     """The document that gives each VF its node, by address, and all of them the node that VFIO needs besides."""
     return {
         "cdiVersion": "0.5.0",
-        "kind": CDI_KIND,
+        "kind": kind,
         "devices": [
             {"name": address, "containerEdits": {"deviceNodes": [{"path": node, "permissions": "rw"}]}}
             for address, node in sorted(nodes.items())
@@ -34,26 +51,60 @@ def specification(nodes: t.Mapping[str, str]) -> dict[str, t.Any]:
 
 
 def nodes_of(kernel: Kernel, addresses: t.Iterable[str]) -> dict[str, str]:
-    """The VFIO nodes as they are now of those VFs that have one."""
-    found = ((address, vfio_node_of(kernel, address)) for address in addresses)
+    """The VFIO nodes as they are now of those VFs that have one. Raises OSError where that cannot be seen."""
+    names = names_of_nodes(kernel)
+    found = ((address, vfio_node_of(kernel, address, names)) for address in addresses)
     return {address: node for address, node in found if node is not None}
 
 
-def write(directory: Path, nodes: t.Mapping[str, str]) -> None:
+def write(directory: Path, nodes: t.Mapping[str, str], kind: str = CDI_KIND) -> None:
     """Write the specification in one go, if it differs; a runtime never sees half of it. Raises OSError.
 
     One without devices is invalid (SPEC.md), and runtimes complain of it: then there is none. Nobody removes it when the service
     ends: the runtime needs it whenever it starts a container anew.
     """
-    path = directory / FILE
+    path = directory / file_of(kind)
     if not nodes:
-        path.unlink(missing_ok=True)
+        _remove(path)
         return
-    text = json.dumps(specification(nodes), indent=2) + "\n"
-    with contextlib.suppress(OSError):
-        if path.read_text() == text:
-            return
-    directory.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{FILE}.{os.getpid()}")  # runtimes read names that end with .json
-    draft.write_text(text)
-    draft.replace(path)
+    content = json.dumps(specification(nodes, kind), indent=2).encode() + b"\n"
+    if _content(path) != content:
+        # A draft in between has no name that runtimes read, which end with .json.
+        replace_file(str(path), content)
+
+
+def _content(path: Path) -> bytes | None:
+    """What the file has; None where it cannot be read, whatever it is: it is about to be written."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        if not is_absent(error):
+            raise
+
+
+class Specifications:
+    """The files of one directory. Those of resources that are no more are removed, also of a process before this one."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._kept: frozenset[str] | None = None
+
+    def write(self, kernel: Kernel, offers: t.Mapping[str, t.Sequence[str]], by_name: bool) -> None:
+        """Bring the files to what is offered, the addresses by resource; `by_name` is whether there is one for all VFs. Raises OSError."""
+        nodes = nodes_of(kernel, (address for addresses in offers.values() for address in addresses))
+        if by_name:
+            write(self._directory, nodes)
+        kept = KINDS.intersection(offers)
+        for resource in sorted(kept):
+            write(self._directory, {one: nodes[one] for one in offers[resource] if one in nodes}, resource)
+        if kept != self._kept:
+            for resource in sorted(KINDS - kept):
+                _remove(self._directory / file_of(resource))
+            self._kept = kept

@@ -47,9 +47,11 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
 def _serve(settings: Settings, rules: t.Any, reporter: Reporter) -> int:
     with _without_tls():
         import asyncio  # noqa: PLC0415
+    from .limits import raise_descriptors  # noqa: PLC0415
     from .logs import set_up  # noqa: PLC0415
     from .service import serve  # noqa: PLC0415
 
+    raise_descriptors()
     set_up(settings.log_level, settings.log_format, journal="JOURNAL_STREAM" in os.environ)
     try:
         asyncio.run(serve(settings, rules, reporter))

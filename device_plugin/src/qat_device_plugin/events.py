@@ -9,17 +9,20 @@ not been maintained for years or bring an event loop or threads of their own.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import errno
 import os
 import socket
+import struct
 import typing as t
 from pathlib import Path
 
 _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x40, 0x80, 0x100, 0x200
 _IN_DELETE_SELF, _IN_MOVE_SELF, _IN_ONLYDIR = 0x400, 0x800, 0x01000000
 _MASK = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
+_IN_IGNORED, _IN_Q_OVERFLOW = 0x8000, 0x4000
+_EVENT = struct.Struct("iIII")
+"""struct inotify_event: which watch, what happened, a cookie, and the length of the name that follows, padded with NUL."""
 _BUFFER = 65536
 
 _NETLINK_KOBJECT_UEVENT = 15
@@ -30,13 +33,16 @@ _SUBSYSTEMS = frozenset({"pci", "vfio", "vfio-dev"})
 class DirectoryWatch:
     """Calls back when something appears in a directory or vanishes from it, also where the directory itself does so.
 
-    Source: inotify(7). The directory above is watched too, and whenever anything happens both watches are set anew, which does
-    nothing where they still stand. Raises OSError where the kernel gives no watch.
+    Source: inotify(7). The directory above is watched too, for the one name that leads to this one: other names there, as nodes that come
+    and go in /dev, are no event. Whenever anything happens to either directory all watches are set anew, which does nothing where they
+    still stand. Raises OSError where the kernel gives no watch.
     """
 
     def __init__(self, path: Path, callback: t.Callable[[], None]) -> None:
         self._path = path
         self._callback = callback
+        self._names: dict[int, str] = {}
+        """The name that is of interest by the number of the watch; empty where every name is."""
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
@@ -53,21 +59,45 @@ class DirectoryWatch:
         os.close(self._descriptor)
 
     def _happened(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._descriptor, _BUFFER):
-                pass
-        self._arm()
-        self._callback()
+        try:
+            buffer = os.read(self._descriptor, _BUFFER)
+        except BlockingIOError:
+            return
+        # All of them: those that say that a watch is no more are for keeping the numbers.
+        if True in [self._concerns(*event) for event in events_in(buffer)]:
+            self._arm()
+            self._callback()
+
+    def _concerns(self, watch: int, mask: int, name: str) -> bool:
+        """Whether an event is one of the directory, or of the way to it."""
+        if mask & _IN_IGNORED:
+            return self._names.pop(watch, None) is not None
+        wanted = self._names.get(watch)
+        is_whole = mask & (_IN_Q_OVERFLOW | _IN_DELETE_SELF | _IN_MOVE_SELF)
+        return bool(is_whole) or wanted == "" or (wanted is not None and name == wanted)
 
     def _arm(self) -> bool:
         """Set the watches; returns whether one stands, as one does wherever there may be any."""
-        self._add(self._path)
-        above = any(self._add(above) for above in self._path.parents)
+        self._add(self._path, "")
+        way = zip(self._path.parents, (self._path, *self._path.parents))
+        above = any(self._add(parent, child.name) for parent, child in way)
         # It may have appeared between the two.
-        return self._add(self._path) or above
+        return self._add(self._path, "") or above
 
-    def _add(self, path: Path) -> bool:
-        return bool(self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _MASK) >= 0)
+    def _add(self, path: Path, name: str) -> bool:
+        watch = int(self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _MASK))
+        if watch >= 0:
+            self._names[watch] = name
+        return watch >= 0
+
+
+def events_in(buffer: bytes) -> t.Iterator[tuple[int, int, str]]:
+    """The events that inotify tells of: which watch, what happened, and the name, empty for the directory itself."""
+    position = 0
+    while position < len(buffer):
+        watch, mask, _cookie, length = _EVENT.unpack_from(buffer, position)
+        position += _EVENT.size + length
+        yield watch, mask, os.fsdecode(buffer[position - length : position].rstrip(b"\0"))
 
 
 def remedy_for(error: OSError) -> str:

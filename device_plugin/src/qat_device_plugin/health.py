@@ -12,7 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from .catalogue import Reason
+from . import reasons as why
+from .reasons import Reason
 
 CONFIRMATIONS = 2
 """How many readings in a row change the verdict on the heartbeat, either way."""
@@ -58,12 +59,12 @@ def forget_heartbeat(health: PfHealth) -> PfHealth:
 def reasons(health: PfHealth, address: str, now: float) -> tuple[Reason, ...]:
     """Why the VFs of the PF at `address` cannot be used."""
     found = []
-    if health.state not in (None, "up"):
-        found.append(Reason("pf_state", f"its PF {address} is {health.state}"))
+    if health.state is not None and health.state != "up":
+        found.append(why.pf_state(address, health.state))
     if not health.alive:
-        found.append(Reason("heartbeat", f"its PF {address} has no heartbeat"))
+        found.append(why.no_heartbeat(address))
     if now < health.distrusted_until:
-        found.append(Reason("ras_fatal", f"its PF {address} has had {health.fatal_errors} fatal errors"))
+        found.append(why.fatal_errors(address, health.fatal_errors))
     return tuple(found)
 
 

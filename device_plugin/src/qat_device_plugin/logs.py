@@ -10,18 +10,21 @@ import sys
 import time
 import typing as t
 
+from ._node.printable import printable
+
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3}
 """Levels of the journal (sd-daemon(3)), which reads them from the beginning of a line."""
 
 
 def set_up(level: str, form: str, journal: bool) -> None:
-    """Send this package's log to standard error; `journal` says that systemd reads it."""
+    """Send this package's log to standard error, and asyncio's in the same form; `journal` says that systemd reads it."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text(journal))
-    logger = logging.getLogger(__package__)
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel(level.upper())
+    for name, least in ((__package__, level.upper()), ("asyncio", "WARNING")):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(least)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, t.Any]:
@@ -35,11 +38,11 @@ class _Text(logging.Formatter):
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line: the level, the message, the fields."""
+        """One line: the level, the message, the fields. A trace, if there is one, has lines of its own."""
         start = f"<{_PRIORITIES.get(record.levelname, 6)}>" if self._journal else f"{record.levelname.lower()}: "
         fields = "".join(f" {name}={_word(value)}" for name, value in _fields(record).items())
-        trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
-        return f"{start}{record.getMessage()}{fields}{trace}"
+        trace = self.formatException(record.exc_info).splitlines() if record.exc_info else ()
+        return "\n".join((f"{start}{printable(record.getMessage())}{fields}", *map(printable, trace)))
 
 
 class _Json(logging.Formatter):
@@ -54,4 +57,5 @@ class _Json(logging.Formatter):
 
 def _word(value: t.Any) -> str:
     text = str(value)
-    return text if text and not set(text) & set(" =\"'\n") else json.dumps(text)
+    is_plain = text and text.isprintable() and not set(text) & set(" =\"'")
+    return text if is_plain else json.dumps(text)

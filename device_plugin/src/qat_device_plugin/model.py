@@ -8,10 +8,20 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import health
-from ._node.picture import Node
+from ._node.picture import Node, QatDevice
 from ._node.schema import Rule
 from ._node.target import rule_for
-from .catalogue import OfferedVf, Share, Sight, is_offering, left_out_of, offers_of, resources_of, shares_of
+from .catalogue import (
+    OfferedVf,
+    Share,
+    Sight,
+    is_offering,
+    left_out_of,
+    offers_of,
+    resources_of,
+    shares_of,
+    with_vanished,
+)
 from .health import PfHealth, Reading
 
 
@@ -29,7 +39,8 @@ class Look:
 class Model:
     """The last sight, each PF's resource and health, and what follows from them.
 
-    `offers` holds every resource that was ever offered: one that has lost its VFs keeps an empty list, so that kubelet learns of it.
+    `offers` holds every resource that was ever offered, with an empty list where there is nothing of it any more, so that kubelet learns
+    of it. What has vanished stays in it, unhealthy, until the rules are read anew or its PF offers it again.
     `shares` are what each PF shall offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
     """
 
@@ -57,22 +68,41 @@ def advance(model: Model, look: Look, rules: t.Sequence[Rule]) -> Model:
     sight = look.sight or model.sight
     if sight is None:
         return model
-    present = frozenset(device.address for device in sight.node.qat)
-    return _with_offers(
+    same = _same_devices(model.sight.node.qat if model.sight else (), sight.node.qat)
+    known = replace(
+        model,
+        resources={address: resource for address, resource in model.resources.items() if address in same},
+        health={address: one for address, one in model.health.items() if address in same},
+    )
+    offers = _with_offers(
         replace(
-            model,
+            known,
             sight=sight,
-            resources=resources_of(sight.node, model.resources),
-            health={address: _health(model, look, address) for address in sorted(present)},
+            resources=resources_of(sight.node, known.resources),
+            health={device.address: _health(known, look, device.address) for device in sight.node.qat},
         ),
         rules,
         look.now,
     )
+    there = ((vf.address, device.address) for device in sight.node.qat if device.address in same for vf in device.vfs)
+    return replace(offers, offers=with_vanished(model.offers, offers.offers, frozenset(there)))
 
 
 def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     """The model under another configuration."""
-    return model if model.sight is None else _with_offers(replace(model, shares={}), rules, now)
+    if model.sight is None:
+        return model
+    return _with_offers(replace(model, shares={}), rules, now)
+
+
+def _same_devices(before: t.Iterable[QatDevice], now: t.Iterable[QatDevice]) -> frozenset[str]:
+    """The addresses of the PFs that are still there: another device at an address has no past."""
+    ids = {device.address: _ids(device) for device in before}
+    return frozenset(device.address for device in now if ids.get(device.address) == _ids(device))
+
+
+def _ids(device: QatDevice) -> tuple[int, int]:
+    return device.function.vendor_id, device.function.device_id
 
 
 def _health(model: Model, look: Look, address: str) -> PfHealth:
@@ -86,8 +116,8 @@ def _with_offers(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     assert model.sight is not None
     node = model.sight.node
     pf_reasons = {address: health.reasons(one, address, now) for address, one in model.health.items()}
-    offers = offers_of(model.sight, rules, model.resources, pf_reasons)
     empty: dict[str, tuple[OfferedVf, ...]] = dict.fromkeys(model.offers, ())
+    offers = offers_of(model.sight, rules, model.resources, pf_reasons)
     vanished = {address: share for address, share in model.shares.items() if node.qat_at(address) is None}
     return replace(
         model,
@@ -114,7 +144,7 @@ def _offers(rule: Rule) -> bool:
 
 
 def changes(before: Model, after: Model) -> list[dict[str, str]]:
-    """What happened to single VFs, for the log: `event` is appeared, vanished, healthy or unhealthy.
+    """What happened to single VFs, for the log: `event` is appeared, vanished, withdrawn, healthy or unhealthy.
 
     At the first look those that are healthy are no news.
     """
@@ -123,12 +153,19 @@ def changes(before: Model, after: Model) -> list[dict[str, str]]:
     for address in sorted({*old, *new}):
         was, now = old.get(address), new.get(address)
         if now is None:
-            found.append({"vf": address, "event": "vanished"})
+            found.append({"vf": address, "event": "withdrawn"})
         elif (was is None and before.sight is not None) or (was.reasons if was else ()) != now.reasons:
-            event = ("appeared" if was is None else "healthy") if now.healthy else "unhealthy"
             why = "; ".join(reason.detail for reason in now.reasons)
-            found.append({"vf": address, "event": event, **({"why": why} if why else {})})
+            found.append({"vf": address, "event": _event(was, now), **({"why": why} if why else {})})
     return found
+
+
+def _event(was: OfferedVf | None, now: OfferedVf) -> str:
+    if now.vanished:
+        return "vanished"
+    if not now.healthy:
+        return "unhealthy"
+    return "appeared" if was is None or was.vanished else "healthy"
 
 
 def _by_address(model: Model) -> dict[str, OfferedVf]:

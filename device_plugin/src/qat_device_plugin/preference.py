@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import heapq
 import typing as t
 from collections import Counter
 
@@ -27,8 +28,9 @@ def prefer(
         raise ValueError(f"{len(chosen)} VFs must be included in an allocation of {size}")
     place = {vf.address: position for position, vf in enumerate(vfs)}
     known = {vf.address: vf for vf in vfs}
-    free = sorted(set(available) - set(chosen), key=lambda address: (place.get(address, len(place)), address))
-    used = Counter(vf.pf_address for vf in vfs if vf.healthy and vf.address not in free)
+    left = set(available) - set(chosen)
+    free = sorted(left, key=lambda address: (place.get(address, len(place)), address))
+    used = Counter(vf.pf_address for vf in vfs if vf.healthy and vf.address not in left)
     for group in _by_numa_node(free, chosen, known, size - len(chosen), policy):
         chosen += _from_pfs(group, known, used, size - len(chosen), policy)
     return chosen
@@ -56,22 +58,38 @@ def _by_numa_node(
 def _from_pfs(
     free: t.Sequence[str], known: t.Mapping[str, OfferedVf], used: Counter[str], wanted: int, policy: str
 ) -> list[str]:
-    """Up to `wanted` of the free VFs, one after the other; counts them in `used`."""
-    left = list(free)
-    taken: list[str] = []
-    room = Counter(_pf(address, known) for address in free)
+    """Up to `wanted` of the free VFs, one after the other; counts them in `used`. What is not known comes last."""
+    familiar = [address for address in free if address in known]
+    taken = _in_turn(familiar, known, used, wanted, policy)
+    strangers = [address for address in free if address not in known]
+    return taken + _in_turn(strangers, known, used, wanted - len(taken), policy)
 
-    def rank(address: str) -> tuple[bool, int, int]:
-        pf = _pf(address, known)
+
+def _in_turn(
+    free: t.Sequence[str], known: t.Mapping[str, OfferedVf], used: Counter[str], wanted: int, policy: str
+) -> list[str]:
+    """Up to `wanted` of the free VFs: each time the first one of the PF that comes first. What is not known has a PF of its own."""
+    of_pf: dict[str, list[tuple[int, str]]] = {}
+    for position, address in enumerate(free):
+        of_pf.setdefault(_pf(address, known), []).append((position, address))
+    room = {pf: len(vfs) for pf, vfs in of_pf.items()}
+
+    def turn(pf: str) -> tuple[int, int, int, str]:
         # Of the PFs that nobody uses, packed begins the one that can give most.
         order = (-used[pf], -room[pf]) if policy == "packed" else (used[pf], 0)
-        return (address not in known, *order)
+        return (*order, of_pf[pf][-1][0], pf)
 
-    while left and len(taken) < wanted:
-        best = min(left, key=rank)
-        left.remove(best)
-        taken.append(best)
-        used[_pf(best, known)] += 1
+    for vfs in of_pf.values():
+        vfs.reverse()  # the next one is the last
+    turns = [turn(pf) for pf in of_pf]
+    heapq.heapify(turns)
+    taken: list[str] = []
+    while turns and len(taken) < wanted:
+        pf = heapq.heappop(turns)[-1]
+        taken.append(of_pf[pf].pop()[1])
+        used[pf] += 1
+        if of_pf[pf]:
+            heapq.heappush(turns, turn(pf))
     return taken
 
 

@@ -7,8 +7,10 @@ Sources: Linux Documentation/ABI/testing/debugfs-driver-qat, sysfs-driver-qat an
 
 from __future__ import annotations
 
+import errno
 import typing as t
 
+from ._node.absence import if_there, is_absent
 from ._node.kernel import Kernel
 from ._node.paths import IOMMU_GROUPS, device_file, qat_file
 from ._node.picture import Node, QatDevice
@@ -21,27 +23,31 @@ _MARGIN = 2
 """Between two readings lie at least this many intervals of the driver: a reading too early says that the device is dead."""
 
 
+_NOTHING_TO_TELL = frozenset({errno.EINVAL, errno.ETIMEDOUT})
+"""What the kernel answers for a driver that has no device as yet, or no more, and where it is still at work on the device."""
+
+
 def read_groups(kernel: Kernel, node: Node) -> dict[str, dict[str, str | None]]:
-    """The driver of each device in the IOMMU groups of the VFs."""
+    """The driver of each device in the IOMMU groups of the VFs. Raises OSError where that cannot be seen."""
     groups = {vf.iommu_group for device in node.qat for vf in device.vfs if vf.iommu_group}
     return {group: _drivers(kernel, f"{IOMMU_GROUPS}/{group}/devices") for group in groups}
 
 
 def _drivers(kernel: Kernel, directory: str) -> dict[str, str | None]:
     """The driver of each device in a directory of devices."""
-    try:
-        names = kernel.list(directory)
-    except OSError:
-        return {}
-    return {name: link(kernel, f"{directory}/{name}/driver") for name in names}
+    return {name: link(kernel, f"{directory}/{name}/driver") for name in names_in(kernel, directory)}
+
+
+def names_in(kernel: Kernel, directory: str) -> t.Sequence[str]:
+    """What is in a directory, nothing where it is not there. Raises OSError where that cannot be seen."""
+    nothing: t.Sequence[str] = ()
+    return if_there(lambda: kernel.list(directory), nothing)
 
 
 def link(kernel: Kernel, path: str) -> str | None:
-    """The last component of a symbolic link's target, or None."""
-    try:
-        return kernel.link(path)
-    except OSError:
-        return None
+    """The last component of a symbolic link's target, or None where there is none. Raises OSError where that cannot be seen."""
+    nothing: str | None = None
+    return if_there(lambda: kernel.link(path), nothing)
 
 
 class Prober:
@@ -52,15 +58,18 @@ class Prober:
         self._not_before: dict[str, float] = {}
 
     def probe(self, devices: t.Sequence[QatDevice], now: float) -> tuple[dict[str, Reading], frozenset[str]]:
-        """A reading of each PF by its address, and the PFs that show no heartbeat at all."""
+        """A reading of each PF by its address, and the PFs that show no heartbeat at all. Raises OSError where one cannot be seen."""
         self._kernel.expect([qat_file(device.address, "state") for device in devices if device.family.has_services])
         readings: dict[str, Reading] = {}
         silent: set[str] = set()
         for device in devices:
             beats: bool | None = None
             if now >= self._not_before.get(device.address, now):
-                beats = self._beats(device, now)
-                if beats is None:
+                status = self._status(device)
+                if status in ("0", "-1"):
+                    beats = status == "0"
+                    self._not_before[device.address] = now + _MARGIN * self._interval(device)
+                elif status is not None:
                     silent.add(device.address)
             readings[device.address] = Reading(self._state(device), beats, self._fatal_errors(device))
         return readings, frozenset(silent)
@@ -76,18 +85,28 @@ class Prober:
         text = self._read(device_file(device.address, "qat_ras/errors_fatal"))
         return int(text) if text and text.isdigit() else None
 
-    def _beats(self, device: QatDevice, now: float) -> bool | None:
-        directory = f"/sys/kernel/debug/qat_{device.family.name}_{device.address}/heartbeat"
-        status = self._read(directory + "/status")
-        if status not in ("0", "-1"):
+    def _status(self, device: QatDevice) -> str | None:
+        """What the heartbeat says, empty where there is none; None where nobody may read it, as in a locked down kernel."""
+        try:
+            return self._read(_heartbeat(device) + "/status") or ""
+        except PermissionError as error:
+            if error.errno == errno.EACCES and device.address in self._not_before:
+                raise
             return None
-        milliseconds = self._read(directory + "/config")
-        interval = int(milliseconds) / 1000 if milliseconds and milliseconds.isdigit() else DEFAULT_INTERVAL
-        self._not_before[device.address] = now + _MARGIN * interval
-        return status == "0"
+
+    def _interval(self, device: QatDevice) -> float:
+        milliseconds = self._read(_heartbeat(device) + "/config")
+        return int(milliseconds) / 1000 if milliseconds and milliseconds.isdigit() else DEFAULT_INTERVAL
 
     def _read(self, path: str) -> str | None:
+        """The file's text; None where it is not there, or the kernel has nothing to tell. Raises every other OSError."""
         try:
             return self._kernel.read(path)
-        except OSError:
-            return None
+        except OSError as error:
+            if is_absent(error) or error.errno in _NOTHING_TO_TELL:
+                return None
+            raise
+
+
+def _heartbeat(device: QatDevice) -> str:
+    return f"/sys/kernel/debug/qat_{device.family.name}_{device.address}/heartbeat"

@@ -16,6 +16,8 @@ from pathlib import Path
 from . import cdi
 from ._node.errors import NodeError
 from ._node.kernel import LiveKernel
+from ._node.paths import VFIO
+from ._node.printable import printable
 from ._node.read import read_node
 from ._node.schema import Rule
 from .catalogue import Groups, Sight
@@ -24,7 +26,7 @@ from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import END_SECONDS, SECONDS, Gone, Inheritance, Line, Predecessor, Reception, Reporter
 from .kernel_thread import KernelThread
 from .model import Look, Model, advance, changes, nothing_to_offer, with_rules
-from .probe import Prober, read_groups
+from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
 from .settings import Settings
@@ -49,6 +51,9 @@ _CHILD_SECONDS = 2.0
 _STALE = 30.0
 """Seconds after which the last look is too old for readiness, besides three periods."""
 
+_NO_CDI_NAMES = "cannot write the CDI specification; until it is written containers get no CDI names"
+_NO_CDI = "cannot write the CDI specification; until it is written Kata's cold plug does not find the VFs"
+
 
 class Service:
     """Runs until SIGTERM or SIGINT, or until a successor has taken over. `rules` are the configuration as it was at the start.
@@ -67,6 +72,7 @@ class Service:
         self.registrars: dict[str, Registrar] = {}
         self.model = Model()
         self.last_look = time.monotonic()
+        self._last_end = self.last_look  # of a look that failed, too
         self._settings = settings
         self._rules = rules
         self._file: Identity | None = None  # not known: what stands in it now may be newer than the rules
@@ -84,6 +90,7 @@ class Service:
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_events = False
+        self._specifications = cdi.Specifications(settings.cdi_dir)
         self._cdi_problem = ""
         self._failure: BaseException | None = None
 
@@ -110,7 +117,7 @@ class Service:
         return self.model.sight is not None and nothing_to_offer(self._rules, self.model.sight.node)
 
     def unhealthy(self) -> list[str]:
-        """Why the service should be restarted; empty when it need not."""
+        """What is wrong with the service itself; empty when nothing is."""
         age = time.monotonic() - self.last_look
         return [f"the last look at the node was {age:.0f} seconds ago"] if age > self.stale_after else []
 
@@ -275,7 +282,10 @@ class Service:
         if not look.done():
             await end(look)
             return False
-        look.result()
+        try:
+            look.result()
+        except OSError as error:
+            raise NodeError(f"cannot look at the node: {error}", remedy="systemd starts the service anew") from None
         return True
 
     def _start(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
@@ -313,7 +323,7 @@ class Service:
 
     def _config_dir_changed(self) -> None:
         """The look at it waits until all is quiet: an editor takes several steps to write a file anew."""
-        if identity(self._settings.config) != self._file:
+        if identity(self._settings.config, unseen=self._file) != self._file:
             self._bell.ring()
 
     async def _look_loop(self) -> None:
@@ -348,22 +358,23 @@ class Service:
     async def _look(self, whole: bool) -> None:
         """Look at the node and tell everybody what follows."""
         sight = self.model.sight
-        look = await self._thread.run(lambda: self._see(whole, sight))
+        try:
+            look = await self._thread.run(lambda: self._see(whole, sight))
+        finally:
+            self._last_end = time.monotonic()
         self.last_look = look.now
         self._systemd.say_again()
         self._become(advance(self.model, look, self._rules))
 
     def _see(self, whole: bool, known: Sight | None) -> Look:
-        """In the thread: read what there is to read."""
+        """In the thread: read what there is to read. Raises NodeError or OSError where any of it cannot be seen."""
         if whole or known is None:
-            node = read_node(self._kernel)
+            node = read_node(self._kernel, users=False)
             groups: Groups = read_groups(self._kernel, node)
         else:
             node, groups = known.node, known.groups
-        names: t.Sequence[str] = ()
-        with contextlib.suppress(OSError):
-            # After the drivers: what is bound by then has its node.
-            names = self._kernel.list("/dev/vfio")
+        # After the drivers: what is bound by then has its node.
+        names = names_in(self._kernel, VFIO)
         now = time.monotonic()
         readings, mute = self._prober.probe(node.qat, now)
         return Look(now, Sight(node, frozenset(names), groups), readings, mute)
@@ -380,8 +391,7 @@ class Service:
                 self.registrars[resource].publish(offer)
             else:
                 self._add_registrar(resource, offer)
-        if self._settings.cdi:
-            self._write_cdi()
+        self._write_cdi()
         self._tell_systemd()
 
     def _add_registrar(self, resource: str, offer: Offer) -> None:
@@ -416,9 +426,10 @@ class Service:
         return self._settings.cdi and not self._cdi_problem
 
     def _write_cdi(self) -> None:
-        addresses = [vf.address for offer in self.model.offers.values() for vf in offer]
+        """Write what runtimes need to find VFs, if it differs. What kubelet hands out names it with `--cdi` only."""
+        offers = {resource: [vf.address for vf in offer] for resource, offer in self.model.offers.items()}
         try:
-            cdi.write(self._settings.cdi_dir, cdi.nodes_of(self._kernel, addresses))
+            self._specifications.write(self._kernel, offers, by_name=self._settings.cdi)
             problem = ""
         except OSError as error:
             problem = error.strerror or str(error)
@@ -426,14 +437,13 @@ class Service:
         before, self._cdi_problem = self._cdi_problem, problem
         fields = {"directory": self._settings.cdi_dir, **({"problem": problem} if problem else {})}
         if problem and problem != before:
-            text = "cannot write the CDI specification; until it is written containers get no CDI names"
-            log.error(text, extra={"fields": fields})
+            log.error(_NO_CDI_NAMES if self._settings.cdi else _NO_CDI, extra={"fields": fields})
         elif before and not problem:
             log.info("the CDI specification is written again", extra={"fields": fields})
 
     def _follow_configuration(self) -> None:
         """Reload the configuration if its file was written anew, unless it says the same."""
-        found = identity(self._settings.config)
+        found = identity(self._settings.config, unseen=self._file)
         if found == self._file:
             return
         self._file = found
@@ -445,7 +455,7 @@ class Service:
     def _reload(self) -> None:
         """Take the configuration anew, or keep the one there is and say why."""
         self._systemd.reloading()
-        self._file = identity(self._settings.config)
+        self._file = identity(self._settings.config, unseen=self._file)
         try:
             self._rules = read_rules(self._settings.config)
         except NodeError as error:
@@ -490,9 +500,9 @@ class Service:
         return "; ".join(parts) or nothing
 
     async def _watchdog(self, pause: float) -> None:
-        """Feed systemd's watchdog while the service does its work."""
+        """Feed systemd's watchdog while looks come to an end. That they fail is no reason to end the list that kubelet has."""
         while True:
-            if self._has_successor or not self.unhealthy():
+            if self._has_successor or time.monotonic() - self._last_end <= self.stale_after:
                 self._systemd.alive()
             await asyncio.sleep(pause)
 
@@ -500,7 +510,7 @@ class Service:
 def _state(registrar: Registrar) -> str:
     if registrar.registered:
         return ""
-    obstacle = " ".join(registrar.obstacle.split())  # one line, whatever kubelet has said
+    obstacle = printable(" ".join(registrar.obstacle.split()))  # one line, whatever kubelet has said
     return ", not registered" + (f" ({obstacle})" if obstacle else "")
 
 

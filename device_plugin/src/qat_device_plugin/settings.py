@@ -14,7 +14,7 @@ from .preference import POLICIES
 
 ENVIRONMENT_PREFIX = "QAT_DEVICE_PLUGIN_"
 _YES = ("1", "true", "yes", "on")
-_NO = ("", "0", "false", "no", "off")
+_NO = ("0", "false", "no", "off")
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_settings(arguments: t.Sequence[str], environment: t.Mapping[str, str]) -> Settings:
-    """Flags go before the environment. Raises SettingsError."""
+    """Flags go before the environment, in which a variable that is empty is as one that is not there. Raises SettingsError."""
     parser = _parser()
     defaults: dict[str, t.Any] = {}
     for action in parser._actions:
         name = ENVIRONMENT_PREFIX + action.dest.upper()
-        if action.dest not in ("help", "version", "take_over") and name in environment:
+        if action.dest not in ("help", "version", "take_over") and environment.get(name):
             defaults[action.dest] = _from_environment(action, name, environment[name])
     parser.set_defaults(**defaults)
     return Settings(**vars(parser.parse_args(arguments)))
@@ -77,6 +77,17 @@ def _from_environment(action: argparse.Action, name: str, text: str) -> t.Any:
         return convert(text)
     except argparse.ArgumentTypeError as error:
         raise SettingsError(f"{name}: {error}") from None
+
+
+def _path(text: str) -> Path:
+    """Not the empty one, which would be the working directory."""
+    return Path(_root(text))
+
+
+def _root(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return text
 
 
 def _address(text: str) -> tuple[str, int] | None:
@@ -107,13 +118,13 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", type=Path, default=Path("/etc/accel-qat/node.json"), metavar="FILE", help="what to offer")
-    add("--sysfs-root", default="/sys", metavar="DIR", help="where sysfs is mounted")
-    add("--dev-root", default="/dev", metavar="DIR", help="where the device nodes are")
-    add("--proc-root", default="/proc", metavar="DIR", help="where proc is mounted")
+    add("--config", type=_path, default=Path("/etc/accel-qat/node.json"), metavar="FILE", help="what to offer")
+    add("--sysfs-root", type=_root, default="/sys", metavar="DIR", help="where sysfs is mounted")
+    add("--dev-root", type=_root, default="/dev", metavar="DIR", help="where the device nodes are")
+    add("--proc-root", type=_root, default="/proc", metavar="DIR", help="where proc is mounted")
     add(
         "--kubelet-dir",
-        type=Path,
+        type=_path,
         default=Path("/var/lib/kubelet/device-plugins"),
         metavar="DIR",
         help="has kubelet.sock",
@@ -133,10 +144,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--allocation-policy", choices=POLICIES, default=POLICIES[0], help="how the VFs of a pod spread over the PFs")
     add("--cdi", action="store_true", help="name the VFs by CDI too, and write the specification for the runtime")
-    add("--cdi-dir", type=Path, default=Path("/var/run/cdi"), metavar="DIR", help="where the specification goes")
+    add("--cdi-dir", type=_path, default=Path("/var/run/cdi"), metavar="DIR", help="where the specification goes")
     add(
         "--run-dir",
-        type=Path,
+        type=_path,
         default=Path("/run/accel-qat/device-plugin"),
         metavar="DIR",
         help="where instances find each other; nobody else may write there",

@@ -1,22 +1,46 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Serves /metrics, /healthz and /readyz over HTTP: three answers to GET, for which asyncio's streams do."""
+"""Serves /metrics, /healthz and /readyz over HTTP: three answers to GET.
+
+Whoever reaches the address may send, hold and not read what he likes. So there are so many connections at most, each with so many bytes
+and seconds either way, so many are accepted at a time, and the metrics are made so often at most. asyncio's server has none of these
+bounds, and logs each accept that fails.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import socket
+import time
 import typing as t
+from collections import Counter
 
 if t.TYPE_CHECKING:
     from .service import Service
 
 log = logging.getLogger(__name__)
 
+CONNECTIONS = 40
+"""How many may be open; node_exporter's limit for scrapes at the same time."""
+FROM_ONE_ADDRESS = 20
+HEAD_BYTES = 8192
+HEAD_SECONDS = 3.0
+ANSWER_SECONDS = 5.0
+"""How long a client may take to send its request, and then to read the answer."""
+AT_A_TIME, PACE_SECONDS = 16, 0.05
+"""So many connections are accepted, or closed at once, in so many seconds."""
+SCRAPE_SECONDS = 0.1
+"""The metrics are made once in this time, for all who ask meanwhile."""
+
 _TEXT = "text/plain; charset=utf-8"
-_REQUEST_SECONDS = 5.0
 _RETRY_SECONDS = 5.0
+_REST_SECONDS = 1.0
+_QUIET_SECONDS = 60.0
+"""How often the log tells of connections that were not taken."""
+
+Page = t.Tuple[str, str, bytes]  # noqa: UP006
+"""Status, content type and body."""
 
 
 class StatusPage:
@@ -26,12 +50,18 @@ class StatusPage:
         self._service = service
         self._host = host
         self._port = port
+        self._open: set[_Connection] = set()
+        self._by_address: Counter[str] = Counter()
+        self._metrics: asyncio.Task[bytes] | None = None
+        self._made_at = float("-inf")
+        self._untold = 0
+        self._quiet_until = float("-inf")
 
     async def run(self) -> None:
         """Serve; a problem with the address is logged and never ends the service."""
         while True:
             try:
-                server = await asyncio.start_server(self._connected, self._host or None, self._port)
+                doors = [_Door(one, self) for one in await self._listen()]
             except OSError as error:
                 self._service.statistics.errors["http"] += 1
                 fields = {"address": f"{self._host}:{self._port}", "problem": error.strerror or str(error)}
@@ -41,31 +71,217 @@ class StatusPage:
             try:
                 await asyncio.get_running_loop().create_future()
             finally:
-                server.close()
+                for door in doors:
+                    door.close()
+                for connection in list(self._open):
+                    connection.abort()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _REQUEST_SECONDS)
-            writer.write(self._answer(head))
-            await asyncio.wait_for(writer.drain(), _REQUEST_SECONDS)
-        writer.close()
+    async def _listen(self) -> list[socket.socket]:
+        """The sockets of all addresses that the host's name has, each with a queue of its own."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, self._host or None, self._port, start_serving=False)
+        listeners = [one.dup() for one in server.sockets]
+        server.close()
+        try:
+            for listener in listeners:
+                listener.setblocking(False)
+                listener.listen(CONNECTIONS)
+        except OSError:
+            for listener in listeners:
+                listener.close()
+            raise
+        return listeners
 
-    def _answer(self, head: bytes) -> bytes:
+    def came(self, client: socket.socket, address: str) -> None:
+        """Serve this client, or close the connection where there are enough."""
+        if len(self._open) >= CONNECTIONS or self._by_address[address] >= FROM_ONE_ADDRESS:
+            client.close()
+            self.not_taken("there are enough of them")
+            return
+        connection = _Connection(self, address)
+        self._open.add(connection)
+        self._by_address[address] += 1
+        connection.beginning = asyncio.ensure_future(connection.begin(client))
+
+    def went(self, connection: _Connection) -> None:
+        """The connection is closed."""
+        if connection in self._open:
+            self._open.discard(connection)
+            self._by_address -= Counter([connection.address])
+
+    def not_taken(self, why: str) -> None:
+        """Count a connection that could not be served; the log tells of them now and then."""
+        self._service.statistics.errors["http"] += 1
+        self._untold += 1
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            fields = {"count": self._untold, "problem": why}
+            log.warning("connections for HTTP were not taken", extra={"fields": fields})
+            self._untold, self._quiet_until = 0, now + _QUIET_SECONDS
+
+    async def answer(self, head: bytes) -> bytes:
+        """What to send back."""
         method, target = [*head.split(b" ", 2), b"", b""][:2]
-        status, kind, body = self._page(method.decode("latin-1"), target.decode("latin-1").partition("?")[0])
+        try:
+            status, kind, body = await self._page(method, target.decode("latin-1").partition("?")[0])
+        except Exception:
+            log.exception("cannot make a page")
+            status, kind, body = "500 Internal Server Error", _TEXT, b"see the log\n"
         lines = (f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close")
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if method == b"HEAD" else body)
 
-    def _page(self, method: str, path: str) -> tuple[str, str, bytes]:
-        if method not in ("GET", "HEAD"):
+    async def _page(self, method: bytes, path: str) -> Page:
+        if method not in (b"GET", b"HEAD"):
             return "405 Method Not Allowed", _TEXT, b"only GET\n"
         if path == "/metrics":
             # Imported here: most of its time and memory is spent on things that only a scrape needs.
-            from .exposition import CONTENT_TYPE, exposition  # noqa: PLC0415
+            from .exposition import CONTENT_TYPE  # noqa: PLC0415
 
-            return "200 OK", CONTENT_TYPE, exposition(self._service)
+            return "200 OK", CONTENT_TYPE, await self._scrape()
         if path in ("/healthz", "/readyz"):
             problems = self._service.unhealthy() if path == "/healthz" else self._service.unready()
             status = "503 Service Unavailable" if problems else "200 OK"
             return status, _TEXT, ("\n".join(problems or ["ok"]) + "\n").encode()
         return "404 Not Found", _TEXT, b"there are /metrics, /healthz and /readyz\n"
+
+    async def _scrape(self) -> bytes:
+        """The metrics as they are after this was asked."""
+        if self._metrics is None:
+            self._metrics = asyncio.ensure_future(self._make_metrics())
+        return await asyncio.shield(self._metrics)
+
+    async def _make_metrics(self) -> bytes:
+        from .exposition import exposition  # noqa: PLC0415
+
+        await asyncio.sleep(self._made_at + SCRAPE_SECONDS - time.monotonic())
+        self._metrics = None  # whoever asks from now on gets others
+        try:
+            return exposition(self._service)
+        finally:
+            self._made_at = time.monotonic()
+
+
+class _Door:
+    """A listening socket, through which a few come at a time."""
+
+    def __init__(self, listener: socket.socket, page: StatusPage) -> None:
+        self._listener = listener
+        self._page = page
+        self._pause: asyncio.TimerHandle | None = None
+        self._since = float("-inf")
+        self._came = 0
+        self._open()
+
+    def close(self) -> None:
+        """Let in nobody any more."""
+        self._shut()
+        if self._pause:
+            self._pause.cancel()
+        self._listener.close()
+
+    def _open(self) -> None:
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def _shut(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._listener)
+
+    def _rest(self, seconds: float) -> None:
+        self._shut()
+        self._pause = asyncio.get_running_loop().call_later(seconds, self._open)
+
+    def _accept(self) -> None:
+        now = time.monotonic()
+        if now >= self._since + PACE_SECONDS:
+            self._since, self._came = now, 0
+        while self._came < AT_A_TIME:
+            try:
+                client, address = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:  # there are no descriptors, or there is no memory
+                self._page.not_taken(error.strerror or str(error))
+                self._rest(_REST_SECONDS)
+                return
+            self._came += 1
+            client.setblocking(False)
+            self._page.came(client, str(address[0]))
+        self._rest(self._since + PACE_SECONDS - now)
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """One client, with as much memory as a request may have."""
+
+    def __init__(self, page: StatusPage, address: str) -> None:
+        self.address = address
+        self.beginning: asyncio.Future[None] | None = None
+        self._answering: asyncio.Future[None] | None = None
+        self._page = page
+        self._head = bytearray(HEAD_BYTES)
+        self._size = 0
+        self._transport: asyncio.Transport | None = None
+        self._limit: asyncio.TimerHandle | None = None
+
+    async def begin(self, client: socket.socket) -> None:
+        """Take over the socket."""
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: self, client)
+        except BaseException as error:
+            client.close()
+            self._page.went(self)
+            if not isinstance(error, OSError):
+                raise
+
+    def abort(self) -> None:
+        """End it now, whatever is on its way."""
+        if self._transport:
+            self._transport.abort()
+        elif self.beginning:
+            self.beginning.cancel()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the request."""
+        self._transport = t.cast("asyncio.Transport", transport)
+        self._within(HEAD_SECONDS)
+
+    def get_buffer(self, _hint: int) -> memoryview:
+        """Where the request goes."""
+        return memoryview(self._head)[self._size :]
+
+    def buffer_updated(self, count: int) -> None:
+        """Answer when the head of the request is whole, or fills its place."""
+        assert self._transport is not None
+        self._size += count
+        if b"\r\n\r\n" in memoryview(self._head)[: self._size].tobytes():
+            self._transport.pause_reading()
+            self._within(ANSWER_SECONDS)
+            self._answering = asyncio.ensure_future(self._answer(bytes(self._head[: self._size])))
+        elif self._size == HEAD_BYTES:
+            self._send(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
+
+    def eof_received(self) -> bool:
+        """Whether to keep the other direction open: for an answer that is being made."""
+        return self._answering is not None and not self._answering.done()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Make room for another one."""
+        if self._limit:
+            self._limit.cancel()
+        if self._answering:
+            self._answering.cancel()
+        self._page.went(self)
+
+    async def _answer(self, head: bytes) -> None:
+        self._send(await self._page.answer(head))
+
+    def _send(self, answer: bytes) -> None:
+        """The last that is done. Who does not read it in time loses it."""
+        assert self._transport is not None
+        self._within(ANSWER_SECONDS)
+        self._transport.write(answer)
+        self._transport.close()
+
+    def _within(self, seconds: float) -> None:
+        assert self._transport is not None
+        if self._limit:
+            self._limit.cancel()
+        self._limit = asyncio.get_running_loop().call_later(seconds, self._transport.abort)

@@ -109,6 +109,15 @@ class NodeFiles:
     def node(self, address: str) -> Path:
         return self.dev / "vfio" / (self.devices / address / "iommu_group").resolve().name
 
+    def hold(self, address: str, pid: int, command: str) -> None:
+        """A process has the VF open. A device that every machine has stands for the node of the VF's group."""
+        process, group = self.proc / str(pid), self.sys / "class/vfio" / self.node(address).name
+        (process / "fd").mkdir(parents=True)
+        _write(process / "comm", command)
+        (process / "fd/7").symlink_to("/dev/null")
+        group.mkdir(parents=True, exist_ok=True)
+        _write(group / "dev", "1:3")
+
     def set_group(self, address: str, group: int) -> None:
         link = self.devices / address / "iommu_group"
         if link.is_symlink():

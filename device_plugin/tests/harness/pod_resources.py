@@ -24,7 +24,10 @@ _MESSAGES = """
 NUMANode: ID int64 = 1
 TopologyInfo: nodes NUMANode* = 1
 ContainerDevices: resource_name string = 1, device_ids string* = 2, topology TopologyInfo = 3
-ContainerResources: name string = 1, devices ContainerDevices* = 2, cpu_ids int64* = 3
+CDIDevice: name string = 1
+ClaimResource: cdi_devices CDIDevice* = 1, driver_name string = 2, pool_name string = 3, device_name string = 4
+DynamicResource: claim_name string = 2, claim_namespace string = 3, claim_resources ClaimResource* = 4
+ContainerResources: name string = 1, devices ContainerDevices* = 2, cpu_ids int64* = 3, dynamic_resources DynamicResource* = 5
 PodResources: name string = 1, namespace string = 2, containers ContainerResources* = 3
 ListPodResourcesResponse: pod_resources PodResources* = 1
 AllocatableResourcesResponse: devices ContainerDevices* = 1, cpu_ids int64* = 2
@@ -34,6 +37,14 @@ v1: t.Any = _messages("v1", _MESSAGES)
 
 Containers = t.Dict[str, t.Dict[str, t.List[str]]]  # noqa: UP006
 """Device ids by resource by container."""
+
+
+class Claimed(t.NamedTuple):
+    """A device that a container has by a claim."""
+
+    device: str
+    driver: str = "qat.intel.com"
+    cdi: tuple[str, ...] = ()
 
 
 class FakePodResources:
@@ -46,6 +57,8 @@ class FakePodResources:
         self.path = root / "pod-resources/kubelet.sock"
         self.versions = versions
         self.pods: dict[tuple[str, str], Containers] = {}
+        self.claims: dict[tuple[str, str, str], list[Claimed]] = {}
+        """By namespace, pod and container."""
         self.allocatable: dict[str, list[str]] | None = {}
         self.limits = 0
         self.refusal: tuple[grpc.StatusCode, str] | None = None
@@ -95,7 +108,12 @@ class FakePodResources:
                 name=name,
                 namespace=namespace,
                 containers=[
-                    v1.ContainerResources(name=container, devices=_devices(resources), cpu_ids=[1, 300])
+                    v1.ContainerResources(
+                        name=container,
+                        devices=_devices(resources),
+                        cpu_ids=[1, 300],
+                        dynamic_resources=_claims(self.claims.get((namespace, name, container), ())),
+                    )
                     for container, resources in containers.items()
                 ],
             )
@@ -115,6 +133,25 @@ def _devices(resources: t.Mapping[str, t.Sequence[str]]) -> list[t.Any]:
         v1.ContainerDevices(resource_name=resource, device_ids=[device], topology=topology)
         for resource, devices in resources.items()
         for device in devices
+    ]
+
+
+def _claims(devices: t.Sequence[Claimed]) -> list[t.Any]:
+    """Each device by a claim of its own."""
+    return [
+        v1.DynamicResource(
+            claim_name=f"claim-{number}",
+            claim_namespace="default",
+            claim_resources=[
+                v1.ClaimResource(
+                    cdi_devices=[v1.CDIDevice(name=name) for name in one.cdi],
+                    driver_name=one.driver,
+                    pool_name="node1",
+                    device_name=one.device,
+                )
+            ],
+        )
+        for number, one in enumerate(devices)
     ]
 
 
@@ -152,7 +189,7 @@ class KubeletThread:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"Data": data, "Checksum": 1}))
         for uid in alive:
-            (self.root / "pods" / uid).mkdir(parents=True)
+            (self.root / "pods" / uid).mkdir(parents=True, exist_ok=True)
         return path
 
     def close(self) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -79,6 +80,7 @@ class Plugin:
             "--proc-root": files.proc,
             "--kubelet-dir": kubelet_dir,
             "--run-dir": files.root / "run",
+            "--cdi-dir": files.root / "cdi",
             "--period": 0.2,
         }
         return [f"{name}={value}" for name, value in values.items()]
@@ -94,6 +96,13 @@ class Plugin:
         """How often it has read its configuration anew, to the good or not."""
         log = self.log.read_text()
         return log.count("configuration reloaded") + log.count("the old configuration stays")
+
+    async def goes_on(self, turns: int = 10) -> None:
+        """Wait until its main thread has come to rest so many times: what was to happen has happened by then, on a slow machine too."""
+        end = status_value(self.process, "voluntary_ctxt_switches") + turns
+        while status_value(self.process, "voluntary_ctxt_switches") < end:
+            assert self.process.poll() is None, self.log.read_text()
+            await asyncio.sleep(0.01)
 
     def hang_up(self) -> None:
         self.process.send_signal(signal.SIGHUP)

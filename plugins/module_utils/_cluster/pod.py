@@ -63,8 +63,13 @@ def manifest(params: Object) -> dict[str, t.Any]:
         "imagePullPolicy": params["image_pull_policy"],
         "command": ["/bin/sh", "-c", SCRIPT],
         "resources": {"limits": dict.fromkeys(params["resources"], "1")},
-        # Device nodes belong to root, so whatever user the image has would see less.
-        "securityContext": {"runAsUser": 0},
+        # Device nodes belong to root, so whatever user the image has would see less. To look at them root needs nothing more.
+        "securityContext": {
+            "runAsUser": 0,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
     }
     # By the scheduler, which shall find that the node has them, but to this node alone.
     term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [params["node"]]}]}

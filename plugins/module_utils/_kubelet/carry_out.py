@@ -35,6 +35,8 @@ _STEADY = 10.0
 _LOG_LINES = 200
 # Of kubelet's log, the lines that tell why it ended.
 _TELLING = re.compile(r"^(?:\S+ \S+: )?[FE]\d{4} [\d:.]+\s+\d+ \S+\] (.*)|^(?:Error|error): ?(.*)")
+# From 1.32 on it panics on a gate; what is wrong with that stands behind the last "error: ", and a stack follows.
+_PANIC = re.compile(r"^(?:\S+ \S+: )?panic: (?:.*\berror: )?(.*?)(?: \[recovered.*\])?$")
 _ERROR = re.compile(r' err="(.*?)"(?: \w+=|$)')
 
 
@@ -156,6 +158,9 @@ def why_it_ended(log: str) -> str:
     """The line of kubelet's log that tells why it ended, empty where none does."""
     telling = ""
     for line in log.splitlines():
+        panic = _PANIC.match(line.strip())
+        if panic:
+            telling = panic.group(1)
         match = _TELLING.match(line.strip())
         if match:
             said = (match.group(1) or match.group(2) or "").strip()

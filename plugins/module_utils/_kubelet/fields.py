@@ -19,10 +19,15 @@ from .version import Version
 GATES_FIELD = "featureGates"
 EVICTION_FIELD = "evictionHard"
 
-_QUANTITY = re.compile(r"^\d+(\.\d+)?([eE]\d+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
-_PERCENTAGE = re.compile(r"^\d+(\.\d+)?%$")
-_CPUS = re.compile(r"^\d+(-\d+)?(,\d+(-\d+)?)*$")
-_GATE = re.compile(r"^[A-Z]\w*$")
+# All of them are for the whole text.
+_QUANTITY = re.compile(r"\d+(\.\d+)?([eE]\d+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.A)
+_PERCENTAGE = re.compile(r"\d+(\.\d+)?%", re.A)
+_CPUS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*", re.A)
+_GATE = re.compile(r"[A-Z]\w*", re.A)
+_NUMBER = re.compile(r"\d+", re.A)
+# Names and values that can stand in a flag too, between its commas.
+_NAME = re.compile(r"[\w./-]+", re.A)
+_VALUE = re.compile(r"[\w.+-]*", re.A)
 
 
 class Kind(Enum):
@@ -34,6 +39,8 @@ class Kind(Enum):
     QUANTITIES = "resources and quantities"
     OPTIONS = "names and values"
     NUMA_MEMORY = "a list of numaNode and limits"
+    SWITCH = "true or false"
+    TEXT = "a text"
 
 
 MAPS = (Kind.GATES, Kind.QUANTITIES, Kind.OPTIONS)
@@ -161,10 +168,28 @@ FIELDS = (
         (),
         (MEMORY,),
     ),
+    Field(
+        "failCgroupV1",
+        Kind.SWITCH,
+        "fail-cgroupv1",
+        31,
+        "Whether kubelet does not start on a node with cgroup v1. From 1.35 on it is V(true) where nothing is said.",
+    ),
+)
+
+FAIL_CGROUP_V1, MERGES_THRESHOLDS = "failCgroupV1", "mergeDefaultEvictionSettings"
+CGROUPS_OF_RESERVED = ("systemReservedCgroup", "kubeReservedCgroup")
+
+# What is not set here, but has a say in what kubelet makes of the others.
+SEEN = (
+    Field(MERGES_THRESHOLDS, Kind.SWITCH, "", 33, "Whether default thresholds are added to those of evictionHard."),
+    Field("systemReservedCgroup", Kind.TEXT, "system-reserved-cgroup", 8, "The cgroup of the system."),
+    Field("kubeReservedCgroup", Kind.TEXT, "kube-reserved-cgroup", 8, "The cgroup of Kubernetes."),
 )
 
 BY_NAME = {field.name: field for field in FIELDS}
-BY_FLAG = {field.flag: field for field in FIELDS}
+ALL_BY_NAME = {field.name: field for field in (*FIELDS, *SEEN)}
+BY_FLAG = {field.flag: field for field in ALL_BY_NAME.values() if field.flag}
 
 # The flags that kubelet takes its configuration as valid or not by, together with its files (ValidateKubeletConfiguration in
 # pkg/kubelet/apis/config/validation of 1.10 to 1.36). 1.24 to 1.26 do not start without the runtime's endpoint, which is a flag there
@@ -188,7 +213,6 @@ VALIDATED_FLAGS = (
     "iptables-masquerade-bit",
     "kube-api-burst",
     "kube-api-qps",
-    "kube-reserved-cgroup",
     "max-open-files",
     "max-pods",
     "minimum-image-ttl-duration",
@@ -204,7 +228,6 @@ VALIDATED_FLAGS = (
     "seccomp-default",
     "serialize-image-pulls",
     "system-cgroups",
-    "system-reserved-cgroup",
 )
 
 # What kubelet does where the field is left out.
@@ -259,23 +282,6 @@ def see_that_known(wanted: t.Mapping[str, t.Any], version: Version, where: str =
             )
 
 
-def see_that_complete(effective: t.Mapping[str, t.Any], where: str = "configuration") -> None:
-    """Refuse static policies without what kubelet needs to start with them. Raises ConfigurationError."""
-    reserved = [effective.get(name, {}).get("cpu") for name in ("kubeReserved", "systemReserved")]
-    if effective.get("cpuManagerPolicy") == "static" and not effective.get("reservedSystemCPUs") and not any(reserved):
-        raise ConfigurationError(
-            "kubelet does not start with static and no CPU reserved",
-            f"{where}.cpuManagerPolicy",
-            "set reservedSystemCPUs, or cpu in kubeReserved or systemReserved",
-        )
-    if effective.get("memoryManagerPolicy") == "Static" and not effective.get("reservedMemory"):
-        raise ConfigurationError(
-            "kubelet does not start with Static and no memory reserved",
-            f"{where}.memoryManagerPolicy",
-            "set reservedMemory",
-        )
-
-
 def to_flag(field: Field, value: t.Any) -> str:
     """A field's value as its flag has it."""
     if field.is_map:
@@ -285,7 +291,7 @@ def to_flag(field: Field, value: t.Any) -> str:
             f"{entry['numaNode']}:" + ",".join(f"{name}={limit}" for name, limit in entry["limits"].items())
             for entry in value
         )
-    return str(value)
+    return _text(value)
 
 
 def from_flag(field: Field, text: str) -> t.Any:
@@ -296,6 +302,8 @@ def from_flag(field: Field, text: str) -> t.Any:
         if field.kind is Kind.GATES:
             return {name: value.lower() in ("true", "t", "1") for name, value in entries.items()}
         return entries
+    if field.kind is Kind.SWITCH:
+        return text.lower() in ("true", "t", "1")
     if field.kind is Kind.NUMA_MEMORY:
         nodes = (part.split(":", 1) for part in text.split(";") if ":" in part)
         return [
@@ -309,8 +317,14 @@ def from_flag(field: Field, text: str) -> t.Any:
 def read(field: Field, value: t.Any, where: str) -> t.Any:
     """A value as it stands in a file, in the normal form where it has one, else as it is.
 
-    Raises ConfigurationError for what has no entries and should have, and for gates that are neither true nor false.
+    Raises ConfigurationError for what has no entries and should have, and for gates that are neither true nor false. None stays, for a
+    field and for an entry: in a drop-in it takes away what is below (a JSON merge patch).
     """
+    if value is None:
+        return None
+    if field.is_map and isinstance(value, dict) and None in value.values():
+        there = {name: entry for name, entry in value.items() if entry is not None}
+        return {**read(field, there, where), **{str(name): None for name, entry in value.items() if entry is None}}
     try:
         return _normal(field, value, where)
     except ConfigurationError:
@@ -320,11 +334,17 @@ def read(field: Field, value: t.Any, where: str) -> t.Any:
 
 
 def merge(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Fields with others laid over them: entries of maps one by one, anything else whole."""
+    """Fields with others laid over them: entries of maps one by one, anything else whole. None takes away what is below."""
     merged = dict(base)
     for name, value in over.items():
-        below = merged.get(name)
-        merged[name] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, dict):
+            below = merged.get(name)
+            laid = {**(below if isinstance(below, dict) else {}), **value}
+            merged[name] = {key: entry for key, entry in laid.items() if entry is not None}
+        else:
+            merged[name] = value
     return merged
 
 
@@ -333,6 +353,8 @@ def _argument(field: Field) -> dict[str, t.Any]:
         return {"type": "dict"}
     if field.kind is Kind.NUMA_MEMORY:
         return {"type": "list", "elements": "dict"}
+    if field.kind is Kind.SWITCH:
+        return {"type": "bool"}
     spec: dict[str, t.Any] = {"type": "str"}
     if field.choices:
         spec["choices"] = list(field.choices)
@@ -345,7 +367,11 @@ def _normal(field: Field, value: t.Any, where: str) -> t.Any:
             raise ConfigurationError(f"{value!r} is no such policy", where, f"write one of {', '.join(field.choices)}")
         return str(value)
     if field.kind is Kind.CPUS:
-        return _matching(_CPUS, str(value), where, "write CPUs such as 0-1,8")
+        return _cpus(str(value), where)
+    if field.kind is Kind.SWITCH:
+        return _switch(value, where)
+    if field.kind is Kind.TEXT:
+        return str(value)
     if field.kind is Kind.NUMA_MEMORY:
         return _numa_memory(value, where)
     if not isinstance(value, dict):
@@ -356,12 +382,28 @@ def _normal(field: Field, value: t.Any, where: str) -> t.Any:
 def _entry(field: Field, name: str, value: t.Any, where: str) -> t.Any:
     if field.kind is Kind.GATES:
         _matching(_GATE, name, where, "write a gate's name such as DevicePlugins")
-        if not isinstance(value, bool):
-            raise ConfigurationError(f"{value!r} is neither true nor false", where, "write true or false")
-        return value
+        return _switch(value, where)
+    _matching(_NAME, name, where, "write a name such as memory.available or full-pcpus-only")
     text = _text(value)
-    if field.kind is Kind.QUANTITIES and not (field.separator == "<" and _PERCENTAGE.match(text)):
+    if field.kind is Kind.OPTIONS:
+        return _matching(_VALUE, text, where, "write a word or a number")
+    if field.kind is Kind.QUANTITIES and not (field.separator == "<" and _PERCENTAGE.fullmatch(text)):
         return _matching(_QUANTITY, text, where, "write a quantity such as 500m or 1Gi")
+    return text
+
+
+def _switch(value: t.Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{value!r} is neither true nor false", where, "write true or false")
+    return value
+
+
+def _cpus(text: str, where: str) -> str:
+    _matching(_CPUS, text, where, "write CPUs such as 0-1,8")
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if dash and int(first) > int(last):
+            raise ConfigurationError(f"{part} is no range of CPUs", where, f"write {last}-{first}")
     return text
 
 
@@ -374,7 +416,7 @@ def _numa_memory(value: t.Any, where: str) -> list[dict[str, t.Any]]:
         place = f"{where}[{position}]"
         if not isinstance(entry, dict) or set(entry) != {"numaNode", "limits"} or not isinstance(entry["limits"], dict):
             raise ConfigurationError(f"{entry!r} is not numaNode and limits", place, remedy)
-        number = _matching(re.compile(r"^\d+$"), str(entry["numaNode"]), f"{place}.numaNode", "write a number")
+        number = _matching(_NUMBER, str(entry["numaNode"]), f"{place}.numaNode", "write a number")
         limits = {
             str(name): _matching(_QUANTITY, _text(limit), f"{place}.limits.{name}", "write a quantity such as 1Gi")
             for name, limit in entry["limits"].items()
@@ -384,7 +426,7 @@ def _numa_memory(value: t.Any, where: str) -> list[dict[str, t.Any]]:
 
 
 def _matching(pattern: re.Pattern[str], text: str, where: str, remedy: str) -> str:
-    if not pattern.match(text):
+    if not pattern.fullmatch(text):
         raise ConfigurationError(f"{text!r} cannot be understood", where, remedy)
     return text
 

@@ -4,20 +4,24 @@
 """The feature gates around device plugins, by kubelet version, and what to do with one on a given kubelet.
 
 A kubelet does not start with a gate that it does not know, be it too new or removed since, nor with one that is locked to the
-other value (component-base/featuregate). Sources of the table: pkg/features/kube_features.go of the releases, and the pages
-"Feature Gates" and "Feature Gates (removed)" of the Kubernetes documentation.
+other value, nor from 1.35 on with one that is on and needs another that is off (component-base/featuregate). OpenShift's build ignores
+gates that it does not know. Sources of the table: pkg/features/kube_features.go of the releases, and the pages "Feature Gates" and
+"Feature Gates (removed)" of the Kubernetes documentation.
 """
 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 ALPHA, BETA, GA, DEPRECATED = "alpha", "beta", "GA", "deprecated"
 
 # The kubelets that the table was written for, and is tested for.
-OLDEST_MINOR, NEWEST_MINOR = 8, 36
+OLDEST_MINOR, NEWEST_MINOR = 8, 37
+
+# The first kubelet that looks at what gates need.
+_NEEDS_SINCE = 35
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,14 @@ class Stage:
 class Gate:
     """A gate's life. A kubelet from 1.`removed` on does not know it any more; its behaviour stays that of the last stage.
 
-    Where the source leaves two releases possible, `removed` is the earlier one: to leave a gate out that is locked to its
-    default does no harm.
+    `needs` are the gates that have to be on where this one is, each with the first kubelet that insists on it.
     """
 
     name: str
     about: str
     stages: tuple[Stage, ...]
     removed: int | None = None
+    needs: t.Mapping[str, int] = field(default_factory=dict)
 
     @property
     def since(self) -> int:
@@ -55,6 +59,11 @@ class Gate:
     def stage(self, minor: int) -> Stage:
         """The stage of a version that has come to it."""
         return [stage for stage in self.stages if stage.since <= minor][-1]
+
+
+def _needs(*names: str) -> dict[str, int]:
+    """What a gate has needed for as long as needs have been looked at."""
+    return dict.fromkeys(names, _NEEDS_SINCE)
 
 
 def _graduated(alpha: int | None, beta: int, ga: int | None = None, *, locked: bool = True) -> tuple[Stage, ...]:
@@ -73,19 +82,19 @@ GATES = (
         _graduated(21, 23, 28),
         30,
     ),
-    Gate("KubeletPodResourcesGet", "the devices of one pod, on that socket", _graduated(27, 34, 36, locked=False)),
-    Gate(
-        "KubeletPodResourcesDynamicResources",
-        "devices of resource claims, on that socket",
-        _graduated(27, 34, 36, locked=False),
-    ),
+    Gate("KubeletPodResourcesGet", "the devices of one pod, on that socket", _graduated(27, 34, 36)),
+    Gate("KubeletPodResourcesDynamicResources", "devices of resource claims, on that socket", _graduated(27, 34, 36)),
     Gate(
         "KubeletPodResourcesListUseActivePods",
         "only active pods, on that socket",
         (Stage(34, DEPRECATED, True),),
     ),
     Gate("TopologyManager", "devices and CPUs of one NUMA node", _graduated(16, 18, 27), 29),
-    Gate("TopologyManagerPolicyOptions", "topologyManagerPolicyOptions", _graduated(26, 28, 32, locked=False)),
+    Gate(
+        "TopologyManagerPolicyOptions",
+        "topologyManagerPolicyOptions",
+        (*_graduated(26, 28, 32, locked=False), Stage(36, GA, True, locked=True)),
+    ),
     Gate(
         "TopologyManagerPolicyAlphaOptions",
         "the alpha ones of topologyManagerPolicyOptions",
@@ -97,10 +106,10 @@ GATES = (
         (Stage(26, BETA, False), Stage(28, BETA, True)),
     ),
     Gate("CPUManager", "exclusive CPUs", _graduated(8, 10, 26), 33),
-    Gate("CPUManagerPolicyOptions", "cpuManagerPolicyOptions", _graduated(22, 23, 33), 36),
+    Gate("CPUManagerPolicyOptions", "cpuManagerPolicyOptions", _graduated(22, 23, 33)),
     Gate("CPUManagerPolicyAlphaOptions", "the alpha ones of cpuManagerPolicyOptions", (Stage(23, ALPHA, False),)),
     Gate("CPUManagerPolicyBetaOptions", "the beta ones of cpuManagerPolicyOptions", (Stage(23, BETA, True),)),
-    Gate("MemoryManager", "memory of one NUMA node", _graduated(21, 22, 32)),
+    Gate("MemoryManager", "memory of one NUMA node", _graduated(21, 22, 32), 36),
     Gate("DevicePluginCDIDevices", "CDI names from device plugins", _graduated(28, 29, 31), 34),
     Gate(
         "DynamicResourceAllocation",
@@ -112,13 +121,161 @@ GATES = (
             Stage(35, GA, True, locked=True),
         ),
     ),
-    Gate("ResourceHealthStatus", "the health of devices in a pod's status", _graduated(31, 36)),
+    Gate(
+        "ResourceHealthStatus",
+        "the health of devices in a pod's status",
+        _graduated(31, 36),
+        needs=_needs("DynamicResourceAllocation"),
+    ),
+    Gate(
+        "ResourceHealthStatusMessage",
+        "why a device is unhealthy, in a pod's status",
+        _graduated(None, 36),
+        needs=_needs("ResourceHealthStatus"),
+    ),
+    Gate(
+        "DRAExtendedResource",
+        "extended resources from resource claims",
+        _graduated(34, 36, 37),
+        needs=_needs("DynamicResourceAllocation"),
+    ),
+    Gate(
+        "DRADeviceTaints",
+        "taints on devices of resource claims",
+        _graduated(33, 36, 37, locked=False),
+        needs=_needs("DynamicResourceAllocation"),
+    ),
+    Gate(
+        "DRADeviceTaintRules",
+        "rules that taint such devices",
+        (Stage(35, ALPHA, False), Stage(36, BETA, False), Stage(37, GA, True)),
+        needs=_needs("DRADeviceTaints"),
+    ),
+    Gate(
+        "DRAConsumableCapacity",
+        "devices that several claims share",
+        _graduated(34, 36),
+        needs=_needs("DynamicResourceAllocation"),
+    ),
+    Gate(
+        "DRAPartitionableDevices",
+        "devices that are made of others",
+        _graduated(33, 36),
+        needs=_needs("DynamicResourceAllocation"),
+    ),
+    Gate("DRAResourceClaimDeviceStatus", "the state of devices in a resource claim", _graduated(32, 33, 37)),
+    Gate(
+        "DRADeviceBindingConditions",
+        "devices that are waited for",
+        _graduated(34, 36),
+        needs=_needs("DynamicResourceAllocation", "DRAResourceClaimDeviceStatus"),
+    ),
+    Gate(
+        "DRAResourceClaimGranularStatusAuthorization",
+        "who may write the state of a resource claim",
+        _graduated(None, 36),
+        needs=_needs("DynamicResourceAllocation", "DRAResourceClaimDeviceStatus"),
+    ),
+    Gate(
+        "DRAPrioritizedList",
+        "several requests in a resource claim, of which the first that fits counts",
+        (*_graduated(33, 34, 36, locked=False), Stage(37, GA, True, locked=True)),
+        needs=_needs("DynamicResourceAllocation"),
+    ),
+    Gate(
+        "DRAAdminAccess",
+        "resource claims that take nothing away",
+        _graduated(32, 34, 36),
+        needs=_needs("DynamicResourceAllocation"),
+    ),
+    Gate("PodLevelResources", "resources of a pod as a whole", _graduated(32, 34)),
+    Gate(
+        "PodLevelResourceManagers",
+        "CPU, memory and topology manager for such pods",
+        (Stage(36, ALPHA, False), Stage(37, BETA, False)),
+        needs=_needs("PodLevelResources"),
+    ),
+    Gate(
+        "PodLevelResourcesFixDefaulting",
+        "the defaults of such pods",
+        _graduated(None, 37),
+        needs=_needs("PodLevelResources"),
+    ),
+    Gate("InPlacePodVerticalScaling", "resources of a container that change", _graduated(27, 33, 35)),
+    Gate(
+        "InPlacePodLevelResourcesVerticalScaling",
+        "resources of a pod as a whole that change",
+        _graduated(35, 36),
+        needs=_needs("InPlacePodVerticalScaling", "PodLevelResources", "NodeDeclaredFeatures"),
+    ),
+    Gate(
+        "InPlacePodVerticalScalingExclusiveCPUs",
+        "the same for containers with CPUs of their own",
+        (Stage(32, ALPHA, False),),
+        needs=_needs("InPlacePodVerticalScaling"),
+    ),
+    Gate(
+        "InPlacePodVerticalScalingExclusiveMemory",
+        "the same for containers with memory of one NUMA node",
+        (Stage(34, ALPHA, False),),
+        needs=_needs("InPlacePodVerticalScaling"),
+    ),
+    Gate(
+        "InPlacePodVerticalScalingInitContainers",
+        "the same for init containers",
+        _graduated(None, 36, 37),
+        needs=_needs("InPlacePodVerticalScaling", "NodeDeclaredFeatures"),
+    ),
+    Gate("NodeDeclaredFeatures", "what a node says that it can", _graduated(35, 36, 37)),
+    Gate("ContainerRestartRules", "rules for the restart of a container", _graduated(34, 35)),
+    Gate(
+        "RestartAllContainersOnContainerExits",
+        "the restart of a pod's containers together",
+        _graduated(35, 36),
+        needs=_needs("ContainerRestartRules", "NodeDeclaredFeatures"),
+    ),
+    Gate(
+        "ExtendWebSocketsToKubelet",
+        "exec and attach by WebSockets",
+        _graduated(None, 36),
+        needs=_needs("NodeDeclaredFeatures"),
+    ),
+    Gate("PodsAPI", "the pods of a node, on a socket of kubelet", _graduated(36, 37)),
+    Gate(
+        "UserNamespacesSupport",
+        "pods with users of their own",
+        # Up to 1.27 it had another name.
+        (Stage(28, ALPHA, False), Stage(30, BETA, False), Stage(33, BETA, True), Stage(36, GA, True, locked=True)),
+    ),
+    Gate(
+        "UserNamespacesHostNetworkSupport",
+        "such pods in the host's network",
+        (Stage(35, ALPHA, False),),
+        needs={**_needs("UserNamespacesSupport"), "NodeDeclaredFeatures": 36},
+    ),
+    Gate(
+        "ProcMountType",
+        "a /proc of which nothing is hidden",
+        (Stage(12, ALPHA, False), Stage(31, BETA, False), Stage(33, BETA, True), Stage(36, GA, True, locked=True)),
+        needs=_needs("UserNamespacesSupport"),
+    ),
+    Gate("MemoryQoS", "guarantees of memory by cgroup v2", _graduated(22, 37)),
+    Gate(
+        "DisableCPUQuotaWithExclusiveCPUs",
+        "no CPU quota for containers with CPUs of their own",
+        (Stage(33, BETA, True), Stage(36, DEPRECATED, True), Stage(37, DEPRECATED, True, locked=True)),
+    ),
+    Gate(
+        "CustomCPUCFSQuotaPeriod",
+        "cpuCFSQuotaPeriod",
+        (Stage(12, ALPHA, False), Stage(36, GA, True)),
+    ),
     Gate("KubeletPluginsWatcher", "the directory plugins_registry", _graduated(11, 12, 13, locked=False), 17),
     Gate(
         "DynamicKubeletConfig",
         "kubelet's configuration from the API server",
         (Stage(4, ALPHA, False), Stage(11, BETA, True), Stage(22, DEPRECATED, False)),
-        24,
+        26,
     ),
 )
 
@@ -174,27 +331,26 @@ def decide(
     found: bool | None = None,
     offered: t.Mapping[str, bool] | None = None,
     needed_only: bool = False,
+    ignores_unknown: bool = False,
 ) -> Decision:
     """What to do on a kubelet 1.`minor` so that the gate is `wanted`.
 
     `found` is what the node's configuration says, None where it says nothing. `offered` are the gates that the kubelet itself
     lists in its help, with their defaults, for those that are not in the table. With `needed_only`, a gate that this kubelet does
-    not have yet is no error: there is nothing to switch on.
+    not have yet is no error: there is nothing to switch on. With `ignores_unknown`, it starts with gates that it does not know.
     """
     gate = find_gate(name)
     if gate is None:
         default = (offered or {}).get(name)
         if default is None:
-            verdict, why = (
-                Verdict.REFUSE,
-                f"kubelet 1.{minor} is not known to have a gate {name}, and with it would not start",
-            )
+            what = "it would be ignored" if ignores_unknown else "with it would not start"
+            verdict, why = (Verdict.REFUSE, f"kubelet 1.{minor} is not known to have a gate {name}, and {what}")
         else:
             verdict, why = _by_default(name, wanted, minor, found, default, "")
     elif minor < gate.since:
-        verdict, why = _too_early(gate, minor, found, needed_only)
+        verdict, why = _too_early(gate, minor, found, needed_only, ignores_unknown)
     elif not gate.known_to(minor):
-        verdict, why = _removed(gate, wanted, minor, found)
+        verdict, why = _removed(gate, wanted, minor, found, ignores_unknown)
     else:
         stage = gate.stage(minor)
         if stage.locked and wanted is not stage.default:
@@ -207,7 +363,7 @@ def decide(
     return Decision(name, wanted, found, verdict, why)
 
 
-def decide_unasked(name: str, found: bool, minor: int) -> Decision | None:
+def decide_unasked(name: str, found: bool, minor: int, ignores_unknown: bool = False) -> Decision | None:
     """What to do with a gate that stands in the configuration and that nobody asked for: None to leave it alone.
 
     It goes when this kubelet would not start with it. Of gates that are not in the table nothing is known.
@@ -215,15 +371,35 @@ def decide_unasked(name: str, found: bool, minor: int) -> Decision | None:
     gate = find_gate(name)
     if gate is None:
         return None
+    known = gate.known_to(minor)
+    if not known and ignores_unknown:
+        return None
     if minor < gate.since:
         why = f"kubelet 1.{minor} does not know {name} before 1.{gate.since}, and would not start with it"
-    elif not gate.known_to(minor):
+    elif not known:
         why = f"kubelet 1.{minor} does not know {name} since 1.{gate.removed}, and would not start with it"
     elif gate.stage(minor).locked and found is not gate.stage(minor).default:
         why = f"kubelet 1.{minor} has {name} locked to {_yaml(gate.stage(minor).default)}, and would not start with {_yaml(found)}"
     else:
         return None
     return Decision(name, None, found, Verdict.REMOVE, why)
+
+
+def unmet_needs(values: t.Mapping[str, bool], minor: int) -> list[tuple[str, str]]:
+    """The gates that are on, each with one that it needs and that is off, where `values` are what the configuration says."""
+    return [
+        (gate.name, need)
+        for gate in GATES
+        if gate.known_to(minor) and _is_on(gate, values, minor)
+        for need, since in gate.needs.items()
+        if since <= minor and not _is_on(_BY_NAME[need], values, minor)
+    ]
+
+
+def _is_on(gate: Gate, values: t.Mapping[str, bool], minor: int) -> bool:
+    if not gate.known_to(minor):
+        return minor >= gate.since and gate.stages[-1].default
+    return values.get(gate.name, gate.stage(minor).default)
 
 
 def _by_default(
@@ -237,21 +413,22 @@ def _by_default(
     return Verdict.REMOVE, f"{said}, and the configuration says otherwise"
 
 
-def _too_early(gate: Gate, minor: int, found: bool | None, needed_only: bool) -> tuple[Verdict, str]:
+def _too_early(
+    gate: Gate, minor: int, found: bool | None, needed_only: bool, ignores_unknown: bool
+) -> tuple[Verdict, str]:
     said = f"kubelet 1.{minor} does not know {gate.name} before 1.{gate.since}"
-    if found is not None and needed_only:
-        return Verdict.REMOVE, f"{said}, and would not start with it"
-    if needed_only:
+    if needed_only and (found is None or ignores_unknown):
         return Verdict.LEAVE_OUT, said
-    return Verdict.REFUSE, f"{said}, and would not start with it"
+    what = "ignores it" if ignores_unknown else "would not start with it"
+    return Verdict.REMOVE if needed_only else Verdict.REFUSE, f"{said}, and {what}"
 
 
-def _removed(gate: Gate, wanted: bool, minor: int, found: bool | None) -> tuple[Verdict, str]:
+def _removed(gate: Gate, wanted: bool, minor: int, found: bool | None, ignores_unknown: bool) -> tuple[Verdict, str]:
     last = gate.stages[-1].default
     said = f"kubelet 1.{minor} does not know {gate.name} since 1.{gate.removed}: it is always {_state(last)}"
     if wanted is not last:
         return Verdict.REFUSE, said
-    if found is None:
+    if found is None or ignores_unknown:
         return Verdict.LEAVE_OUT, said
     return Verdict.REMOVE, f"{said}, and would not start with the gate"
 

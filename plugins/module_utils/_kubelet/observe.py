@@ -36,16 +36,12 @@ from .flavours import (
 )
 from .processes import Found, find_kubelets
 from .programs import see_that_trusted
+from .small_yaml import NotUnderstoodError, read_mapping
 
 _PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
 _SHOWN = ("Id", "LoadState", "ActiveState", "MainPID", "ExecStart", "Environment", "EnvironmentFiles")
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
-# How the files of a flavour write kubelet's --root-dir.
-_ROOT_DIR = {
-    MICROK8S: re.compile(r"^\s*--root-dir[= ][\"']?([^\s\"']+)", re.M),
-    OPENSHIFT3: re.compile(r"^\s+[\"']?root-dir[\"']?\s*:\s*\[?\s*(?:-\s*)?[\"']?([^\s\"'\],]+)", re.M),
-}
 
 
 @dataclass
@@ -78,6 +74,8 @@ class Observed:
     config: str = ""
     config_dir: str = ""
     kubelet_dir: str = ""
+    # The configuration files, in their order, that kubelet is given by its arguments where these are what is written.
+    named: list[str] = field(default_factory=list)
     # Every configuration file there is, by its path.
     files: dict[str, str] = field(default_factory=dict)
     # The policy in the state file of each resource manager that has one.
@@ -85,6 +83,8 @@ class Observed:
     # The gates that kubelet lists in its help, with their defaults, where they were asked for.
     offered: dict[str, bool] = field(default_factory=dict)
     record: str | None = None
+    # v1 or v2, as kubelet takes it; empty where that cannot be seen.
+    cgroup: str = ""
 
     def as_dict(self) -> dict[str, t.Any]:
         """For the module's result."""
@@ -122,6 +122,8 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         config_dir=(request.config_dir or _config_dir(machine, flavour, words, config, started, variables)).rstrip("/"),
         record=machine.read(request.record) if request.record else None,
     )
+    observed.cgroup = _cgroup(machine)
+    observed.named = _named(machine, flavour, observed)
     observed.files = _files(machine, flavour, observed)
     root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
     observed.kubelet_dir = root_dir.rstrip("/") or flavour.kubelet_dir
@@ -325,32 +327,66 @@ def _config_dir(
 
 def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
     """Where the files tell kubelet to have its state, empty where they do not."""
-    if flavour.name in RANCHERS:
-        said = rancher.said_by_files(machine, observed.config).values()
-        return rancher.root_dir(rancher.arguments_in_force(said))
-    if flavour.name not in _ROOT_DIR:
-        return ""
-    found = ["", *_ROOT_DIR[flavour.name].findall(observed.files.get(observed.config, ""))][-1]
-    if flavour.name == MICROK8S:
-        for name, value in MICROK8S_VARIABLES.items():
-            found = found.replace(f"${{{name}}}", value)
+    found = rancher.option(_told(machine, flavour, observed), "root-dir")
     return "" if "$" in found else found
+
+
+def _named(machine: Machine, flavour: Flavour, observed: Observed) -> list[str]:
+    """The configuration file and then the drop-ins that kubelet's arguments name, also where there is no such file."""
+    told = [*_told(machine, flavour, observed), *observed.unit_arguments]
+    config, directory = rancher.option(told, "config"), rancher.option(told, "config-dir").rstrip("/")
+    return [*filter(None, [config]), *(_drop_ins(machine, directory) if directory.startswith("/") else ())]
+
+
+def _told(machine: Machine, flavour: Flavour, observed: Observed) -> list[str]:
+    """Kubelet's arguments in the files of a flavour that has them there."""
+    if flavour.name in RANCHERS:
+        return rancher.arguments_in_force(rancher.said_by_files(machine, observed.config).values())
+    text = machine.read(observed.config) or "" if flavour.name in (MICROK8S, OPENSHIFT3) else ""
+    if flavour.name == OPENSHIFT3:
+        return _node_config_arguments(text)
+    for name, value in MICROK8S_VARIABLES.items():
+        text = text.replace(f"${{{name}}}", value).replace(f"${name}/", f"{value}/")
+    lines = (line.strip() for line in text.splitlines())
+    return [re.sub(r"^(--[\w-]+)\s+", r"\1=", line) for line in lines if line.startswith("-")]
+
+
+def _node_config_arguments(text: str) -> list[str]:
+    """Those of node-config.yaml. What is not understood here the controller refuses, which has a whole library to read it."""
+    try:
+        arguments = read_mapping(text).get("kubeletArguments")
+    except NotUnderstoodError:
+        return []
+    given = arguments.items() if isinstance(arguments, dict) else ()
+    return [f"{name}={value}" for name, values in given for value in (values if isinstance(values, list) else [values])]
+
+
+def _drop_ins(machine: Machine, directory: str) -> list[str]:
+    return [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
 
 
 def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, str]:
     paths = [observed.config] if observed.config else []
     directory = observed.config_dir or flavour.drop_ins
     if directory:
-        paths += [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
+        paths += _drop_ins(machine, directory)
     told = rancher.argument_files(machine, observed.config) if flavour.name in RANCHERS else []
     files = {}
-    for path in sorted({*paths, *told}):
+    named = [path for path in observed.named if path.startswith("/")]
+    for path in sorted({*paths, *told, *named}):
         text = machine.read(path)
         if text is not None:
             # Those of others have secrets such as the cluster's token, which nobody needs to see.
             others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
             files[path] = rancher.kubelet_arguments(text, path) if others else text
     return files
+
+
+def _cgroup(machine: Machine) -> str:
+    """v2 is where the whole hierarchy is of it, which a mixed one is not (IsCgroup2UnifiedMode of opencontainers/cgroups)."""
+    if machine.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return "v2"
+    return "v1" if machine.glob("/sys/fs/cgroup/*/cgroup.procs") else ""
 
 
 def _policy(state: str) -> str:

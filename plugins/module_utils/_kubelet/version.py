@@ -12,6 +12,8 @@ from .._node.errors import ConfigurationError
 
 # "Kubernetes v1.31.4", "k3s version v1.31.4+k3s1 (a1b2c3d4)", "kubernetes v1.9.1+a0ce1bc657" below "openshift v3.9.0".
 _KUBERNETES = re.compile(r"\bkubernetes:?\s+v?(1\.\d+(?:\.\d+)?[\w.+-]*)", re.I)
+# "1.29.8+f10c92d": the commit alone is OpenShift's way; 4 begins with 1.12.
+_OPENSHIFT = re.compile(r"1\.\d+\.\d+\+[0-9a-f]{7,}")
 _ANY = re.compile(r"\bv?(1\.\d+(?:\.\d+)?[\w.+-]*)")
 
 
@@ -25,6 +27,11 @@ class Version(t.NamedTuple):
     def short(self) -> str:
         """As people call it: 1.31."""
         return f"1.{self.minor}"
+
+    @property
+    def ignores_unknown_gates(self) -> bool:
+        """Whether it is a build of OpenShift 4 or MicroShift, which only warn of a gate that they do not know."""
+        return self.minor >= 12 and _OPENSHIFT.fullmatch(self.text) is not None
 
 
 def parse_version(said: str, where: str = "kubelet_version") -> Version:

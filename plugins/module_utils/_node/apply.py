@@ -10,17 +10,18 @@ import itertools
 import typing as t
 from dataclasses import dataclass, field
 
+from .absence import is_absent
 from .child import NOTHING
-from .errors import ConfigurationError, NodeError, RefusedError, WriteTimeout
+from .errors import ConfigurationError, NodeError, RefusedError, WriteTimeout, cannot_tell
 from .explain import explain, gone, unlike
 from .kernel import Kernel, Write
 from .paths import device_directory, device_file, qat_file
-from .picture import Node
-from .plan import Plan, Skip, plan_node
+from .picture import Node, PciFunction
+from .plan import Plan, Skip, plan_node, told_users
 from .services import parse_services
 from .step import NONE, Action, Step
 from .target import original_target
-from .usage import read_holders
+from .usage import Holders, read_holders
 
 SECONDS = 60.0
 """How long one write may take. A PF that makes 16 VFs takes about a second; removing a VF somebody holds open takes forever."""
@@ -373,10 +374,16 @@ def refuse_new_users(kernel: Kernel, steps: t.Iterable[Step], node: Node) -> Non
     taken = [node.functions[address] for step in steps for address in step.disrupts if address in node.functions]
     if not taken:
         return
-    holders = read_holders(kernel)
+    try:
+        _refuse_new(read_holders(kernel), taken)
+    except OSError as error:
+        raise cannot_tell(error) from None
+
+
+def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
     for vf in taken:
-        for holder in holders.of_pods(vf.address, vf.driver) + holders.of(vf.iommu_group, _cdevs(kernel, vf.address)):
-            if holder not in vf.holders:
+        for holder in holders.of(vf.address, vf.driver, vf.iommu_group):
+            if not any(holder.is_same_as(known) for known in vf.holders):
                 raise RefusedError(
                     f"{holder} has just opened {vf.address}",
                     where=vf.address,
@@ -384,17 +391,11 @@ def refuse_new_users(kernel: Kernel, steps: t.Iterable[Step], node: Node) -> Non
                 )
 
 
-def _cdevs(kernel: Kernel, address: str) -> t.Sequence[str]:
-    try:
-        return kernel.list(device_file(address, "vfio-dev"))
-    except OSError:
-        return ()  # not with VFIO, or on a kernel without them
-
-
 def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
     """A write that does not return waits for those who have the VF open: name them."""
     functions = (node.function(address) for address in step.disrupts)
-    held = [f"{holder} has {vf.address} open" for vf in functions if vf for holder in vf.holders]
+    users = ((vf.address, holder) for vf in functions if vf for holder in vf.holders)
+    held = [f"{told} open" for told in told_users(users)]
     if not held or not isinstance(error, WriteTimeout):
         return error
     return WriteTimeout(f"{error.problem}, since {' and '.join(held)}", error.where, error.remedy)
@@ -452,7 +453,10 @@ def _read_back(kernel: Kernel, step: Step) -> str:
         if step.action in (Action.BIND, Action.UNBIND):
             return kernel.link(step.shows)
         found = kernel.read(step.shows)
-    except OSError:
+    except OSError as error:
+        # What cannot be read is not as wanted, unless nothing is wanted: that it is gone has to be proved.
+        if step.after == NONE and not is_absent(error):
+            raise cannot_tell(error) from None
         return NONE
     if step.action is Action.VF_COUNT and found.isdigit():
         return str(_vfs_there(kernel, step.device, int(found)))

@@ -17,6 +17,8 @@ import struct
 import time
 import typing as t
 
+from .absence import is_absent
+
 NOTHING = ("", "(null)")
 """What a file says that has no value: `driver_override` prints a null pointer (drivers/pci/pci-sysfs.c)."""
 
@@ -164,7 +166,8 @@ def _write_all(
             return number, code, found
         found = _look(shows) if shows else (0, "")
         shown = clean(found[1])
-        if ("" if shown in NOTHING else shown) != after:
+        is_told = not found[0] or is_absent(OSError(found[0], ""))
+        if not is_told or ("" if shown in NOTHING else shown) != after:
             return number, code, found
     return number + 1, code, found
 

@@ -9,6 +9,7 @@ import typing as t
 
 from .paths import vfio_node
 from .picture import Node, PciFunction, QatDevice
+from .printable import printable
 from .services import in_order, resource_name
 from .target import advertised, rule_for
 
@@ -93,7 +94,7 @@ def table(node: Node) -> str:
     """One line for each PF, under a heading; a sentence where there is none."""
     if not node.qat:
         return "This node has no QAT device."
-    rows = [_COLUMNS, *(_row(device) for device in node.qat)]
+    rows = [_COLUMNS, *(tuple(map(printable, _row(device))) for device in node.qat)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
     return "\n".join(lines)
@@ -142,4 +143,4 @@ def plan_text(plan: Plan) -> str:
     """The plan for a person: a line for each step, and what is left alone because somebody uses it."""
     lines = [f"{number:3d}. {step}" for number, step in enumerate(plan.steps, 1)]
     lines += [f"     {skip.device} is left as it is: {skip.reason}" for skip in plan.skipped]
-    return "\n".join(lines) if lines else "Nothing to do: the node is as configured."
+    return "\n".join(map(printable, lines)) if lines else "Nothing to do: the node is as configured."

@@ -8,20 +8,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
 import typing as t
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 
+from .absence import if_there, is_absent
 from .describe import RESOURCE_PREFIX
+from .errors import cannot_tell
 from .grpc_call import RpcError, call, fields_of
+from .listener import BadAnswer, NotBelieved, fetch
 from .paths import DEVICE_PLUGINS, KUBELET_ROOT
 from .picture import VFIO_DRIVERS, Node
-from .podresources import SOCKET, V1, Answer, Checkpoint, Given, ask_all, is_in_use, read_checkpoint
-from .pods import address_of, holder_of
+from .podresources import SOCKET, V1, Answer, Checkpoint, Given, ask_all, is_in_use, read_checkpoint, without_named
+from .pods import BY_CHECKPOINT, address_of, holder_of, reason_of
+from .printable import printable
 from .schema import Rule
 from .services import resource_name
 from .target import rule_for
@@ -51,18 +54,23 @@ class Socket:
 class Plugin:
     """What the device plugin of this collection says over HTTP.
 
-    `problems` are why it is not ready; `resources` tell whether each is registered, `unhealthy` how many VFs of it cannot be used.
+    `problems` are why it is not ready; `resources` tell whether each is registered, `unhealthy` how many VFs of it cannot be used. Where
+    somebody answers who is not believed, it does not answer, and `doubt` says why.
     """
 
     answers: bool
     problems: tuple[str, ...] = ()
     resources: t.Mapping[str, bool] = field(default_factory=dict)
     unhealthy: t.Mapping[str, int] = field(default_factory=dict)
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Everything that was found. `kubelet` is None where it did not answer, for `problem`; `plugin` is None where it was not asked."""
+    """Everything that was found. `kubelet` is None where it did not answer, for `problem`; `plugin` is None where it was not asked.
+
+    `checkpoint` is None where there is none, or where it cannot be read, for `broken`.
+    """
 
     root: str
     sockets: tuple[Socket, ...] = ()
@@ -70,13 +78,19 @@ class Survey:
     problem: str = ""
     checkpoint: Checkpoint | None = None
     plugin: Plugin | None = None
+    broken: str = ""
 
     @property
     def given(self) -> tuple[Given, ...]:
-        """The devices that pods have, by kubelet itself or else by its checkpoint."""
-        if self.kubelet:
-            return self.kubelet.given
-        return self.checkpoint.given if self.checkpoint else ()
+        """The devices that pods have, by kubelet itself, and those that its checkpoint gives besides to pods that live."""
+        return tuple(one for one, _note in self.noted)
+
+    @property
+    def noted(self) -> tuple[tuple[Given, str], ...]:
+        """The same, each with a remark where kubelet did not tell it."""
+        listed = self.kubelet.given if self.kubelet else ()
+        others = without_named(self.checkpoint.given, listed) if self.checkpoint else ()
+        return (*((one, "") for one in listed), *((one, BY_CHECKPOINT) for one in others))
 
     @property
     def allocatable(self) -> Devices | None:
@@ -97,21 +111,38 @@ class Mismatch:
 
     def as_dict(self) -> dict[str, str]:
         """The same for machines."""
-        return {"kind": self.kind, "resource": self.resource, "device": self.device, "problem": self.problem}
+        sentence = printable(self.problem)
+        return {"kind": self.kind, "resource": self.resource, "device": self.device, "problem": sentence}
 
 
 def survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
-    """Ask kubelet, whichever of the root directories it has, and the plugin at `HOST:PORT`; empty for not to ask it."""
+    """Ask kubelet, whichever of the root directories it has, and the plugin at `HOST:PORT`; empty for not to ask it.
+
+    Raises NodeError where something of that cannot be seen.
+    """
+    try:
+        return _survey(roots, plugin_address)
+    except OSError as error:
+        raise cannot_tell(error) from None
+
+
+def _survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
     root = _root_of(roots)
     kubelet, problem = _ask_kubelet(os.path.join(root, SOCKET))
-    try:
-        checkpoint: Checkpoint | None = read_checkpoint(root)
-    except (OSError, ValueError):
-        checkpoint = None
+    checkpoint, broken = _read_checkpoint(root, kubelet is not None)
     sockets = [one for directory in _socket_directories(root) for one in _sockets(directory, False)]
     sockets += _sockets(os.path.join(root, REGISTRY), True)
     plugin = _ask_plugin(plugin_address) if plugin_address else None
-    return Survey(root, tuple(sockets), kubelet, problem, checkpoint, plugin)
+    return Survey(root, tuple(sockets), kubelet, problem, checkpoint, plugin, broken)
+
+
+def _read_checkpoint(root: str, answers: bool) -> tuple[Checkpoint | None, str]:
+    try:
+        return read_checkpoint(root, answers), ""
+    except (FileNotFoundError, NotADirectoryError):
+        return None, ""
+    except (OSError, ValueError) as error:
+        return None, f"kubelet's checkpoint cannot be read: {reason_of(error)}"
 
 
 def _root_of(roots: t.Sequence[str]) -> str:
@@ -130,7 +161,12 @@ def _socket_directories(root: str) -> tuple[str, ...]:
 
 
 def _has_directories(root: str) -> bool:
-    return any(os.path.isdir(os.path.join(root, name)) for name in (DEVICE_PLUGINS, os.path.dirname(SOCKET)))
+    places = (os.path.join(root, name) for name in (DEVICE_PLUGINS, os.path.dirname(SOCKET)))
+    return any(_is_directory(place) for place in places)
+
+
+def _is_directory(path: str) -> bool:
+    return if_there(lambda: stat.S_ISDIR(os.stat(path).st_mode), False)
 
 
 def _ask_kubelet(path: str) -> tuple[Answer | None, str]:
@@ -139,31 +175,50 @@ def _ask_kubelet(path: str) -> tuple[Answer | None, str]:
     except (FileNotFoundError, NotADirectoryError):
         return None, f"{path} is not there"
     except (OSError, RpcError, ValueError) as error:
-        return None, f"{path}: {getattr(error, 'strerror', None) or error}"
+        return None, f"{path}: {reason_of(error)}"
 
 
 def _sockets(directory: str, greets: bool) -> t.Iterator[Socket]:
-    for parent, _directories, names in os.walk(directory):
+    for parent, _directories, names in os.walk(directory, onerror=_raise_unless_absent):
         for name in sorted(names):
             path = os.path.join(parent, name)
-            try:
-                if not stat.S_ISSOCK(os.lstat(path).st_mode):
-                    continue
-            except FileNotFoundError:
-                continue  # gone since the directory was listed
-            listening = _listens(path)
-            yield Socket(path, listening, _resource(path) if listening and greets else "")
+            if _is_socket(path):
+                listening = _listens(path)
+                yield Socket(path, listening, _resource(path) if listening and greets else "")
+
+
+def _raise_unless_absent(error: OSError) -> None:
+    if not is_absent(error):
+        raise error
+
+
+def _is_socket(path: str) -> bool:
+    return if_there(lambda: stat.S_ISSOCK(os.lstat(path).st_mode), False)
 
 
 def _listens(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except BlockingIOError:
-            return True  # its queue is full
-        except OSError:
+    """Whether somebody listens. Raises OSError where that cannot be told."""
+    directory = if_there(lambda: os.open(os.path.dirname(path), os.O_PATH), -1)
+    if directory < 0:
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            # A path may be longer than the address of a socket.
+            return _connects(probe, f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+    finally:
+        os.close(directory)
+
+
+def _connects(probe: socket.socket, path: str) -> bool:
+    try:
+        probe.connect(path)
+    except OSError as error:
+        if is_absent(error) or error.errno == errno.ECONNREFUSED:
             return False
+        # Its queue is full, or it is of another kind: somebody has it.
+        if error.errno not in (errno.EAGAIN, errno.EPROTOTYPE):
+            raise
     return True
 
 
@@ -180,28 +235,31 @@ def _resource(path: str) -> str:
 
 
 def _ask_plugin(address: str) -> Plugin:
+    """What the plugin says of itself, if it is the plugin: whoever has its port may say the same."""
     try:
-        status, said = _fetch(address, "/readyz")
-        metrics = _fetch(address, "/metrics")[1]
-    except (OSError, ValueError):
+        (status, said), (_status, metrics) = fetch(address, ("/readyz", "/metrics"), ASK_SECONDS)
+        return _plugin(status, said, metrics)
+    except NotBelieved as error:
+        return Plugin(answers=False, doubt=f"what answers for the device plugin is not believed: {error}")
+    except BadAnswer as error:
+        return Plugin(answers=False, doubt=f"what answers for the device plugin at {address} is not it: {error}")
+    except (ConnectionError, TimeoutError, socket.gaierror, socket.timeout):
         return Plugin(answers=False)
-    resources = {labels["resource"]: value > 0 for labels, value in _samples(metrics, "qat_device_plugin_registered")}
+
+
+def _plugin(status: int, said: str, metrics: str) -> Plugin:
     unhealthy: dict[str, int] = {}
-    for labels, value in _samples(metrics, "qat_device_plugin_vfs"):
-        if labels["health"] == "unhealthy" and value:
-            unhealthy[labels["resource"]] = unhealthy.get(labels["resource"], 0) + int(value)
-    return Plugin(True, () if status == 200 else tuple(said.splitlines()), resources, unhealthy)
-
-
-def _fetch(address: str, path: str) -> tuple[int, str]:
-    # A proxy of the environment is not meant for this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{address}{path}", timeout=ASK_SECONDS) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
+        registered = _samples(metrics, "qat_device_plugin_registered")
+        resources = {labels["resource"]: value > 0 for labels, value in registered}
+        for labels, value in _samples(metrics, "qat_device_plugin_vfs"):
+            if labels["health"] == "unhealthy" and value:
+                unhealthy[labels["resource"]] = unhealthy.get(labels["resource"], 0) + int(value)
+    except (KeyError, ValueError, OverflowError):
+        raise BadAnswer("its metrics are of another form") from None
+    return Plugin(
+        True, () if status == 200 else tuple(said.splitlines()) or (f"HTTP status {status}",), resources, unhealthy
+    )
 
 
 def _samples(text: str, name: str) -> t.Iterator[tuple[dict[str, str], float]]:
@@ -229,10 +287,12 @@ def promised(rules: t.Sequence[Rule], node: Node) -> dict[str, tuple[str, ...]]:
 
 
 def free(found: Survey) -> dict[str, tuple[str, ...]]:
-    """The healthy devices that no pod has, by resource."""
-    taken = {one.device for one in found.given}
+    """The healthy devices that no pod has, by resource; none where it cannot be told what pods have."""
+    if found.broken or (found.kubelet is None and found.checkpoint is None):
+        return {}
+    taken = {address_of(one.device) for one in found.given}
     devices = (found.allocatable or {}).items()
-    return {resource: tuple(one for one in ids if one not in taken) for resource, ids in devices}
+    return {resource: tuple(one for one in ids if address_of(one) not in taken) for resource, ids in devices}
 
 
 def mismatches(found: Survey, wanted: Devices, node: Node) -> list[Mismatch]:
@@ -250,13 +310,15 @@ def mismatches(found: Survey, wanted: Devices, node: Node) -> list[Mismatch]:
 def _of_kubelet(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
     if found.kubelet is None and (wanted or found.sockets):
         yield Mismatch("kubelet", "", "", f"kubelet does not tell what pods have: {found.problem}")
+    if found.broken:
+        yield Mismatch("kubelet", "", "", f"{found.broken}; so it is not known what is free")
 
 
 def _of_plugin(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
     if found.plugin is None or not wanted:
         return
     if not found.plugin.answers:
-        yield Mismatch("plugin", "", "", "the device plugin does not answer over HTTP")
+        yield Mismatch("plugin", "", "", found.plugin.doubt or "the device plugin does not answer over HTTP")
     for problem in found.plugin.problems:
         yield Mismatch("plugin", "", "", f"the device plugin is not ready: {problem}")
     if found.plugin.answers:
@@ -281,28 +343,30 @@ def _of_lists(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
 
 
 def _of_pods(found: Survey, node: Node) -> t.Iterator[Mismatch]:
-    owners: dict[str, list[str]] = {}
+    owners: dict[str, dict[tuple[str, str], str]] = {}
     resources = {
         vf.address: RESOURCE_PREFIX + resource_name(device.services) for device in node.qat for vf in device.vfs
     }
-    for one in found.given:
+    for one, note in found.noted:
         if not one.resource.startswith(RESOURCE_PREFIX):
             continue
-        owners.setdefault(one.device, []).append(str(holder_of(one)))
+        pod = str(holder_of(one, note))
+        # Containers of one pod are one owner: kubelet gives those of an init container to the others again.
+        owners.setdefault(one.device, {}).setdefault((one.namespace, one.pod), pod)
         function = node.function(address_of(one.device))
         if function is None:
-            text = f"{holder_of(one)} has {one.device} of {one.resource}, which is not on this node any more"
+            text = f"{pod} has {one.device} of {one.resource}, which is not on this node any more"
             yield Mismatch("vanished", one.resource, one.device, text)
         elif function.driver not in VFIO_DRIVERS:
             bound = f"bound to {function.driver}" if function.driver else "bound to no driver"
-            text = f"{holder_of(one)} has {one.device} of {one.resource}, which is {bound}"
+            text = f"{pod} has {one.device} of {one.resource}, which is {bound}"
             yield Mismatch("driver", one.resource, one.device, text)
         elif resources.get(function.address, one.resource) != one.resource:
-            text = f"{holder_of(one)} has {one.device} of {one.resource}, which is {resources[function.address]} by now"
+            text = f"{pod} has {one.device} of {one.resource}, which is {resources[function.address]} by now"
             yield Mismatch("services", one.resource, one.device, text)
     for device, pods in sorted(owners.items()):
-        if len(set(pods)) > 1:
-            yield Mismatch("shared", "", device, f"{device} is given to {' and to '.join(sorted(set(pods)))}")
+        if len(pods) > 1:
+            yield Mismatch("shared", "", device, f"{device} is given to {' and to '.join(sorted(pods.values()))}")
 
 
 def _of_processes(found: Survey, wanted: Devices, node: Node) -> t.Iterator[Mismatch]:
@@ -310,7 +374,7 @@ def _of_processes(found: Survey, wanted: Devices, node: Node) -> t.Iterator[Mism
     for resource, vfs in wanted.items():
         for vf in vfs:
             function = node.function(vf)
-            processes = [holder for holder in function.holders if holder.pid] if function else []
+            processes = [one for one in function.holders if one.pid and not one.note] if function else []
             if processes and vf not in taken:
                 text = f"{processes[0]} has {vf} open, which kubelet may give to a pod as {resource} at any time"
                 yield Mismatch("taken", resource, vf, text)

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
+
+from .printable import printable
 
 
 class NodeError(Exception):
@@ -23,9 +26,9 @@ class NodeError(Exception):
         super().__init__(self.sentence())
 
     def sentence(self) -> str:
-        """The whole message, without a final full stop."""
+        """The whole message, in one line that can be printed, without a final full stop."""
         text = f"{self.where}: {self.problem}" if self.where else self.problem
-        return f"{text}; {self.remedy}" if self.remedy else text
+        return printable(f"{text}; {self.remedy}" if self.remedy else text)
 
     def as_dict(self) -> dict[str, t.Any]:
         """The same for machines, as the modules' `failure` and `qatctl --json` give it."""
@@ -57,3 +60,19 @@ class DeviceGone(NodeError):
     """The device of a step is no longer on the bus."""
 
     kind = "gone"
+
+
+def cannot_tell(error: OSError) -> NodeError:
+    """What to say of a read that failed, and not for want of what it reads: nothing is known of that then."""
+    path = error.filename if isinstance(error.filename, str) else ""
+    return NodeError(
+        f"cannot be read: {error.strerror or error}", where=path, remedy=_REMEDIES.get(error.errno or 0, _TRY_AGAIN)
+    )
+
+
+_TRY_AGAIN = "try again, and see the kernel's log if that does not help"
+_MORE_FILES = "let this process, or this machine, have more open files (ulimit -n, fs.file-max), and try again"
+_REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "run as root (become: true)"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), _MORE_FILES),
+}

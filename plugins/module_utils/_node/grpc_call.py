@@ -4,7 +4,8 @@
 """One gRPC call over a unix socket, with the standard library alone, since a managed node has no gRPC library.
 
 Enough of HTTP/2 (RFC 9113), HPACK (RFC 7541) and gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) for one call that has one answer. The
-peer is told to keep no table of headers, which leaves little of HPACK.
+peer is told to keep no table of headers, which leaves little of HPACK. Whoever has made the socket may answer what he likes: everything
+that he can send has a bound, as has the time in which it is read and understood.
 """
 
 from __future__ import annotations
@@ -17,8 +18,24 @@ import struct
 import time
 import typing as t
 
+from .printable import printable
+
 LARGEST_ANSWER = 16 << 20
 """Bytes of an answer, as much as kubelet's own clients take."""
+
+LARGEST_FRAME = 16384
+"""Bytes of a frame for whoever has not asked for more (RFC 9113, 4.2)."""
+
+LARGEST_HEADERS = 64 << 10
+"""Bytes of all headers of an answer."""
+
+_LARGEST_WHOLE = 2 * LARGEST_ANSWER
+"""Bytes of all that is read, with the frames around the answer."""
+
+_LONGEST_WORDS = 1024
+"""Characters of what a server says of a failure."""
+
+_LAST_STATUS = 16
 
 CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL = 1, 2, 4, 8, 12, 13
 """Status codes of gRPC."""
@@ -35,7 +52,7 @@ class RpcError(Exception):
     """The server's refusal: the status code of gRPC, and its words."""
 
     def __init__(self, code: int, message: str) -> None:
-        super().__init__(message or f"gRPC status {code}")
+        super().__init__(printable(message[:_LONGEST_WORDS]) or f"gRPC status {code}")
         self.code = code
 
 
@@ -58,8 +75,6 @@ def call(path: str, method: str, request: bytes, seconds: float) -> bytes:
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), path) from None
         except socket.timeout:
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), path) from None
-        except (IndexError, struct.error):
-            raise RpcError(INTERNAL, "the answer is not HTTP/2") from None
 
 
 class _Exchange:
@@ -69,8 +84,10 @@ class _Exchange:
         self._connection = connection
         self._deadline = deadline
         self._buffer = bytearray()
+        self._received = 0
         self._headers: dict[str, str] = {}
-        self._block = bytearray()
+        self._header_bytes = 0
+        self._block: bytearray | None = None  # of headers that go on in the next frame
         self._body = bytearray()
         self._ends = self._ended = False
 
@@ -107,22 +124,28 @@ class _Exchange:
         )
 
     def answer(self) -> bytes:
-        while not self._ended:
-            self._take(*self._read_frame())
+        try:
+            while not self._ended:
+                self._take(*self._read_frame())
+        except (IndexError, struct.error):  # something of it is cut off
+            raise RpcError(INTERNAL, "the answer is not HTTP/2") from None
         if self._headers.get(":status", "200") != "200":
             raise RpcError(UNKNOWN, f"HTTP status {self._headers[':status']}")
-        code = self._headers.get("grpc-status", "")
-        if code != "0":
-            number = int(code) if code.isdigit() else UNKNOWN
-            raise RpcError(number, _percent_decoded(self._headers.get("grpc-message", "")))
+        code = _status(self._headers.get("grpc-status", ""))
+        if code:
+            raise RpcError(code, _percent_decoded(self._headers.get("grpc-message", "")))
         if len(self._body) < 5 or self._body[0] or struct.unpack(">I", self._body[1:5])[0] != len(self._body) - 5:
             raise RpcError(INTERNAL, "the answer is not one message without compression")
         return bytes(self._body[5:])
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if self._block is not None and (kind, stream) != (_CONTINUATION, _STREAM):
+            raise _not_http2("headers that do not go on")
         if kind == _SETTINGS and not flags & _ACK:
             self._write(_frame(_SETTINGS, _ACK, 0, b""))
         elif kind == _PING and not flags & _ACK:
+            if len(payload) != 8:
+                raise _not_http2("a ping of another size")
             self._write(_frame(_PING, _ACK, 0, payload))
         elif kind == _GOAWAY and struct.unpack(">I", payload[:4])[0] < _STREAM:
             raise RpcError(UNKNOWN, "the server closes the connection: " + payload[8:].decode("utf-8", "replace"))
@@ -137,20 +160,36 @@ class _Exchange:
             if len(self._body) > LARGEST_ANSWER:
                 raise RpcError(RESOURCE_EXHAUSTED, f"the answer has more than {LARGEST_ANSWER >> 20} MiB")
             self._ended = bool(flags & _END_STREAM)
-        elif kind in (_HEADERS, _CONTINUATION):
-            if kind == _HEADERS:
-                payload = _without_padding(flags, payload)
-                self._block = bytearray(payload[5:] if flags & _PRIORITY else payload)
-                self._ends = bool(flags & _END_STREAM)
-            else:
-                self._block += payload
-            if flags & _END_HEADERS:
-                self._headers.update(_headers_in(bytes(self._block)))
-                self._ended = self._ends
+        elif kind == _HEADERS:
+            payload = _without_padding(flags, payload)
+            if flags & _PRIORITY and len(payload) < 5:
+                raise _not_http2("a priority that is cut off")
+            self._ends = bool(flags & _END_STREAM)
+            self._take_headers(flags, payload[5:] if flags & _PRIORITY else payload)
+        elif kind == _CONTINUATION:
+            if self._block is None:
+                raise _not_http2("headers that did not begin")
+            self._take_headers(flags, payload)
+
+    def _take_headers(self, flags: int, piece: bytes) -> None:
+        """One frame of a block of headers."""
+        self._header_bytes += len(piece)
+        if self._header_bytes > LARGEST_HEADERS:
+            raise RpcError(RESOURCE_EXHAUSTED, f"the answer has more than {LARGEST_HEADERS >> 10} KiB of headers")
+        if self._block is None:
+            self._block = bytearray()
+        self._block += piece
+        if flags & _END_HEADERS:
+            self._headers.update(_headers_in(bytes(self._block), self._left))
+            self._block = None
+            self._ended = self._ends
 
     def _read_frame(self) -> tuple[int, int, int, bytes]:
+        self._left()
         head = self._read(9)
         length = int.from_bytes(head[:3], "big")
+        if length > LARGEST_FRAME:
+            raise _not_http2(f"a frame of {length} bytes")
         kind, flags, stream = struct.unpack(">BBI", head[3:])
         return kind, flags, stream & 0x7FFFFFFF, self._read(length)
 
@@ -161,6 +200,9 @@ class _Exchange:
             if not received:
                 raise ConnectionResetError(errno.ECONNRESET, "the connection was closed before the answer was whole")
             self._buffer += received
+            self._received += len(received)
+            if self._received > _LARGEST_WHOLE:
+                raise RpcError(RESOURCE_EXHAUSTED, f"the server sends more than {_LARGEST_WHOLE >> 20} MiB")
         taken = bytes(self._buffer[:size])
         del self._buffer[:size]
         return taken
@@ -171,10 +213,24 @@ class _Exchange:
 
     def _limit(self) -> None:
         """Let the next operation take what is left of the time."""
+        self._connection.settimeout(self._left())
+
+    def _left(self) -> float:
+        """The seconds that are left; raises TimeoutError where there are none."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-        self._connection.settimeout(left)
+        return left
+
+
+def _not_http2(what: str) -> RpcError:
+    return RpcError(INTERNAL, f"the answer is not HTTP/2: it has {what}")
+
+
+def _status(text: str) -> int:
+    """The status code in grpc-status; what is none of gRPC's is unknown (grpc/doc/statuscodes.md)."""
+    known = re.fullmatch("0|[1-9][0-9]?", text, re.ASCII)
+    return int(text) if known and int(text) <= _LAST_STATUS else UNKNOWN
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -182,7 +238,11 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _without_padding(flags: int, payload: bytes) -> bytes:
-    return payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
+    if not flags & _PADDED:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise _not_http2("more padding than there is room for")
+    return payload[1 : len(payload) - payload[0]]
 
 
 def _header(name: str, value: str) -> bytes:
@@ -205,13 +265,19 @@ _STATUS_CODES = {8: "200", 9: "204", 10: "206", 11: "304", 12: "400", 13: "404",
 """The entries of the static table that have the name :status; what other entries say is of no interest here."""
 
 _LAST_STATIC = 61
+_LONGEST_INTEGER = 5
+"""Bytes after the first one of a number: enough for 32 bits."""
 
 
-def _headers_in(block: bytes) -> dict[str, str]:
-    """The headers of a block whose names matter here. Raises RpcError where it refers to the table that we have not."""
+def _headers_in(block: bytes, go_on: t.Callable[[], object]) -> dict[str, str]:
+    """The headers of a block whose names matter here. Raises RpcError where it refers to the table that we have not.
+
+    `go_on` is called now and then, and raises TimeoutError when that has taken too long.
+    """
     found: dict[str, str] = {}
     position = 0
     while position < len(block):
+        go_on()
         first = block[position]
         if first & 0x80:
             index, position = _integer(block, position, 7)
@@ -243,19 +309,20 @@ def _integer(data: bytes, position: int, bits: int) -> tuple[int, int]:
     position += 1
     if value < most:
         return value, position
-    shift = 0
-    while True:
+    for shift in range(0, 7 * _LONGEST_INTEGER, 7):
         value += (data[position] & 127) << shift
-        shift += 7
         position += 1
         if not data[position - 1] & 128:
             return value, position
+    raise _not_http2("a number that does not end")
 
 
 def _text(data: bytes, position: int) -> tuple[str, int]:
     is_huffman = bool(data[position] & 0x80)
     length, position = _integer(data, position, 7)
     raw = data[position : position + length]
+    if len(raw) < length:
+        raise _not_http2("a header that is cut off")
     return _huffman(raw) if is_huffman else raw.decode("latin-1"), position + length
 
 
@@ -277,17 +344,18 @@ no header of gRPC has, comes after these."""
 
 
 def _huffman(data: bytes) -> str:
-    codes = _codes()
+    """The text, with a mark that no header has where a byte follows that is not in the table."""
     text: list[str] = []
     code = length = 0
     for byte in data:
         for bit in range(7, -1, -1):
             code, length = code << 1 | byte >> bit & 1, length + 1
-            if (length, code) in codes:
-                text.append(codes[length, code])
+            character = _CODES.get((length, code))
+            if character is not None:
+                text.append(character)
                 code = length = 0
-            elif length > 30:
-                return "".join(text)  # a byte that is not in the table
+            elif length > _LONGEST_CODE:
+                return "".join(text) + "\ufffd"
     return "".join(text)
 
 
@@ -300,6 +368,10 @@ def _codes() -> dict[tuple[int, int], str]:
             code += 1
         code <<= 1
     return codes
+
+
+_CODES = _codes()
+_LONGEST_CODE = 30
 
 
 def _percent_decoded(text: str) -> str:

@@ -15,9 +15,11 @@ import os
 import time
 import typing as t
 
+from .absence import if_there, is_absent
 from .child import Child, NotAnswered, StillBlocked, clean, last, read_once
 from .commands import ModprobeFailed, modprobe, settle
-from .errors import NodeError, WriteTimeout
+from .descriptors import OpenFiles, open_files
+from .errors import NodeError, WriteTimeout, cannot_tell
 from .lock import open_locks
 from .log import Log
 from .paths import DEVICES
@@ -76,7 +78,7 @@ class Kernel(t.Protocol):
         """The last component of a symbolic link's target. Raises OSError."""
 
     def exists(self, path: str) -> bool:
-        """Whether the path exists, links followed."""
+        """Whether the path exists, links followed. Raises NodeError where that cannot be told."""
 
     def writable(self, path: str) -> bool:
         """Whether this process may write the existing file."""
@@ -96,8 +98,8 @@ class Kernel(t.Protocol):
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
 
-    def open_files(self) -> t.Iterator[tuple[int, str]]:
-        """The process id and the target of every open descriptor that this process may see."""
+    def open_files(self, pid: int, majors: t.Collection[int]) -> OpenFiles:
+        """What a process has open of VFIO, whose nodes have these majors. Raises OSError where any of it cannot be seen."""
 
     def pods(self) -> Assignments:
         """Which devices Kubernetes has given to pods."""
@@ -236,7 +238,10 @@ class LiveKernel:
         return last(os.readlink(self._at(path)))
 
     def exists(self, path: str) -> bool:
-        return os.path.exists(self._at(path))
+        try:
+            return if_there(lambda: os.stat(self._at(path)), None) is not None
+        except OSError as error:
+            raise cannot_tell(error) from None
 
     def writable(self, path: str) -> bool:
         return os.access(self._at(path), os.W_OK)
@@ -262,17 +267,8 @@ class LiveKernel:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def open_files(self) -> t.Iterator[tuple[int, str]]:
-        # There may be a hundred thousand, so nothing else is done for each.
-        processes = self._at("/proc")
-        for name in filter(str.isdigit, _names(processes)):
-            directory = f"{processes}/{name}/fd/"
-            for descriptor in _names(directory):
-                try:
-                    target = os.readlink(directory + descriptor)
-                except OSError:
-                    continue  # closed since the directory was listed
-                yield int(name), target
+    def open_files(self, pid: int, majors: t.Collection[int]) -> OpenFiles:
+        return open_files(self._at(f"/proc/{pid}"), majors)
 
     def pods(self) -> Assignments:
         return self._pods.assignments() if self._pods else NO_PODS
@@ -303,18 +299,12 @@ class LiveKernel:
 
 
 def no_devices(error: OSError) -> NodeError:
-    """What to say where there is no directory of PCI devices."""
+    """What to say where there is no directory of PCI devices, or it cannot be read."""
+    if not is_absent(error):
+        return cannot_tell(error)
     return NodeError(
         f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
     )
-
-
-def _names(directory: str) -> t.Sequence[str]:
-    """What is in a directory; nothing where it is gone, or another user's."""
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return ()
 
 
 def _as_write(error: NotAnswered, path: str, value: str, seconds: float) -> OSError | WriteTimeout:

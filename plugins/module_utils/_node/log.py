@@ -39,8 +39,11 @@ class Log:
                 continue  # records were overwritten before they were read; the next read gives the oldest that is left
             except OSError:
                 return  # nothing more yet
+            if not record:
+                return  # no log at all: containers have /dev/null in its place
             header, _semicolon, message = record.decode("utf-8", "replace").partition(";")
-            if int(header.partition(",")[0]) & 7 <= _WARNING:
+            level = header.partition(",")[0]
+            if level.isdigit() and int(level) & 7 <= _WARNING:
                 self._lines.append(message.partition("\n")[0])
 
     def close(self) -> None:

@@ -12,6 +12,9 @@ DRIVERS_PROBE = "/sys/bus/pci/drivers_probe"
 MODULES = "/sys/module"
 IOMMU_GROUPS = "/sys/kernel/iommu_groups"
 OSRELEASE = "/proc/sys/kernel/osrelease"
+CHAR_DEVICES = "/proc/devices"
+SELF_STATUS = "/proc/self/status"
+VFIO_GROUPS = "/sys/class/vfio"
 VFIO = "/dev/vfio"
 
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")

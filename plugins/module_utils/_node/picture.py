@@ -18,7 +18,7 @@ VFIO_PCI = "vfio-pci"
 VFIO_DRIVERS = frozenset({VFIO_PCI, "qat_vfio_pci"})
 """The drivers that give VFs to user space, all of which need an IOMMU. The second one is for live migration (drivers/vfio/pci/qat)."""
 
-_ADDRESS = re.compile(r"^([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$")
+_ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 
 def normal_address(text: str) -> str:
@@ -26,14 +26,14 @@ def normal_address(text: str) -> str:
     address = text.strip().lower()
     if address.count(":") == 1:
         address = "0000:" + address
-    if not _ADDRESS.match(address):
+    if not _ADDRESS.fullmatch(address):
         raise ValueError(text)
     return address
 
 
 def address_after(address: str, distance: int) -> str:
     """The address `distance` routing ids after this one (PCIe SR-IOV: VF n is at first offset + n * stride from its PF)."""
-    match = _ADDRESS.match(address)
+    match = _ADDRESS.fullmatch(address)
     if match is None:
         raise ValueError(address)
     domain, bus, device, function = match.groups()
@@ -46,8 +46,8 @@ class Holder:
     """A process that has a device open, or a pod that Kubernetes has given it to.
 
     Of a process, `container` is the container id its cgroup names, or an empty string. Of a pod, `pid` is 0, `pod` its
-    namespace and name, and `container` the name of the container. `note` says how that is known where kubelet did not say it; with
-    `note` alone nobody could say whether a pod has the device.
+    namespace and name, and `container` the name of the container. `note` says how that is known where kubelet did not say it, or why
+    it is not known whether this process has the device; with neither `pid` nor `pod` nobody could say who has it, nor whether.
     """
 
     pid: int
@@ -60,9 +60,28 @@ class Holder:
         if self.pod:
             return f"pod {self.pod} (container {self.container}{', ' if self.note else ''}{self.note})"
         if not self.pid:
-            return f"perhaps a pod ({self.note})"
+            return f"perhaps {self.command or 'a pod'} ({self.note})"
         inside = f" in container {self.container[:12]}" if self.container else ""
+        if self.note:
+            return f"perhaps {self.command} (pid {self.pid}, {self.note}){inside}"
         return f"{self.command} (pid {self.pid}){inside}"
+
+    def is_same_as(self, other: Holder) -> bool:
+        """Whether it is the same user of one VF, whatever is shown of it, by whichever source it is known.
+
+        Kubelet gives a device to one pod at a time. So of two pods only names that the same source gave can tell that they differ.
+        """
+        if self._is_process or other._is_process:
+            return self._is_process and other._is_process and self.pid == other.pid
+        return self.pod == other.pod or not (self.pod and other.pod) or bool(self.note) != bool(other.note)
+
+    @property
+    def _is_process(self) -> bool:
+        return bool(self.pid) or self.command == A_PROCESS
+
+
+A_PROCESS = "a process"
+"""The command of a holder that stands for any process, where it cannot be seen who has a device."""
 
 
 @dataclass(frozen=True)

@@ -457,17 +457,28 @@ def _consider_holders(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> 
     held = {step: _users(step, node) for step in steps if _users(step, node)}
     if not held or target.when_in_use == "force":
         return Plan(tuple(steps))
+    users = dict.fromkeys(user for users in held.values() for user in users)
     if target.when_in_use == "fail":
-        users = dict.fromkeys(user for users in held.values() for user in users)
         what, whom = ("it", "that user") if len(users) == 1 else ("them", "them")
-        has = " open and ".join(f"{holder} has {vf}" for vf, holder in users)
         raise RefusedError(
-            f"{has} open, and {_deed(next(iter(held)), what)} would take {what} away",
+            f"{' open and '.join(told_users(users))} open, and {_deed(next(iter(held)), what)} would take {what} away",
             where=target.where,
             remedy=f"end or drain {whom} first, or set when_in_use to skip or force",
         )
-    reason = "; ".join(sorted(f"{holder} has {vf} open" for users in held.values() for vf, holder in users))
+    reason = "; ".join(sorted(f"{told} open" for told in told_users(users)))
     return _without(steps, list(held), target.address, reason)
+
+
+def told_users(users: t.Iterable[tuple[str, Holder]]) -> list[str]:
+    """Who has what, each user once: one that cannot be seen may have them all."""
+    taken: dict[Holder, list[str]] = {}
+    for vf, holder in users:
+        taken.setdefault(holder, []).append(vf)
+    return [f"{holder} has {_counted(vfs)}" for holder, vfs in taken.items()]
+
+
+def _counted(vfs: t.Sequence[str]) -> str:
+    return vfs[0] if len(vfs) == 1 else f"{vfs[0]} and {f'{len(vfs) - 1} more' if len(vfs) > 2 else vfs[1]}"
 
 
 def _users(step: Step, node: Node) -> list[tuple[str, Holder]]:

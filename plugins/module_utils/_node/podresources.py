@@ -13,6 +13,8 @@ import os
 import time
 import typing as t
 
+from . import claimed
+from .absence import if_there
 from .grpc_call import RESOURCE_EXHAUSTED, UNIMPLEMENTED, RpcError, call, fields_of
 from .paths import DEVICE_PLUGINS, KUBELET_ROOT
 
@@ -90,8 +92,18 @@ def _given(message: bytes) -> t.Iterator[Given]:
     for pod in _messages(message, 1):
         name, namespace = _text(pod, 1), _text(pod, 2)
         for container in _messages(pod, 3):
-            for resource, device in _devices(container, 2):
+            for resource, device in (*_devices(container, 2), *_claimed(container)):
                 yield Given(namespace, name, _text(container, 1), resource, device)
+
+
+def _claimed(container: bytes) -> t.Iterator[tuple[str, str]]:
+    """Driver and device of each device that came by a claim (dynamic resource allocation): those are in no other field."""
+    for claim in _messages(container, 5):
+        for device in _messages(claim, 4):
+            driver, name = _text(device, 2), _text(device, 4)
+            cdi_names = [_text(one, 1) for one in _messages(device, 1)]
+            for found in claimed.devices_of(name, cdi_names):
+                yield driver, found
 
 
 def _devices(message: bytes, field: int) -> t.Iterator[tuple[str, str]]:
@@ -117,45 +129,67 @@ class Checkpoint(t.NamedTuple):
 
 
 def checkpoint_of(root: str) -> str:
-    """Where the kubelet with this root directory keeps its checkpoint."""
+    """Where the kubelet with this root directory keeps its checkpoint. Raises OSError where that cannot be told."""
     own = os.path.join(root, CHECKPOINT)
-    return own if os.path.exists(own) else os.path.join(KUBELET_ROOT, CHECKPOINT)
+    return own if _is_there(own) else os.path.join(KUBELET_ROOT, CHECKPOINT)
 
 
 def is_in_use(root: str) -> bool:
-    """Whether a kubelet has this directory as its root directory: it makes a directory for its pods when it starts."""
-    return os.path.isdir(os.path.join(root, PODS)) or os.path.exists(os.path.join(root, SOCKET))
+    """Whether a kubelet has this directory as its root directory: it makes a directory for its pods when it starts.
+
+    Raises OSError where that cannot be told.
+    """
+    return any(_is_there(os.path.join(root, name)) for name in (PODS, SOCKET))
 
 
-def read_checkpoint(root: str) -> Checkpoint:
+def _is_there(path: str) -> bool:
+    try:
+        return if_there(lambda: os.stat(path), None) is not None
+    except NotADirectoryError:
+        return False  # what was named as a root directory is a file
+
+
+def without_named(more: t.Iterable[Given], named: t.Iterable[Given]) -> list[Given]:
+    """What gives further devices than those that were named. A device is one pod's at a time, whose name kubelet itself knows best."""
+    known = {one.device for one in named}
+    return [one for one in more if one.device not in known]
+
+
+def read_checkpoint(root: str, answers: bool = False) -> Checkpoint:
     """The checkpoint of the kubelet with this root directory, without the pods that are gone.
 
     Raises OSError, or ValueError where it is not one. Kubelet writes it before a container starts. It forgets a pod only when it
-    admits another one, but removes the pod's directory as soon as nothing of the pod runs.
+    admits another one, but removes the pod's directory as soon as nothing of the pod runs. Without a directory of pods each pod counts,
+    unless this kubelet `answers`: it makes that directory when it starts.
     """
     with open(checkpoint_of(root), encoding="utf-8") as stream:
-        document = json.load(stream)
+        text = stream.read()
     try:
-        data = document["Data"]
+        data = json.loads(text)["Data"]
         given = [one for entry in data["PodDeviceEntries"] or () for one in _given_by(entry)]
         registered = {str(name): tuple(sorted(ids or ())) for name, ids in (data["RegisteredDevices"] or {}).items()}
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it has another form than expected, at {error}") from None
     alive = _alive(root)
+    if alive is None and answers:
+        alive = frozenset()
     return Checkpoint(tuple(one for one in given if alive is None or one.pod in alive), registered)
 
 
 def _given_by(entry: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
     """The devices of an entry: a list, or since 1.20 lists by NUMA node."""
     ids = entry["DeviceIDs"] or ()
-    devices = (device for node in ids.values() for device in node) if isinstance(ids, dict) else iter(ids)
-    for device in devices:
-        yield Given("", str(entry["PodUID"]), str(entry["ContainerName"]), str(entry["ResourceName"]), str(device))
+    lists = [node or () for node in ids.values()] if isinstance(ids, dict) else [ids]
+    for devices in lists:
+        if not isinstance(devices, (list, tuple)) or not all(isinstance(device, str) for device in devices):
+            raise TypeError(f"DeviceIDs {devices!r}")
+        for device in devices:
+            yield Given("", str(entry["PodUID"]), str(entry["ContainerName"]), str(entry["ResourceName"]), device)
 
 
 def _alive(root: str) -> frozenset[str] | None:
-    """The uids of the pods that have a directory; None where that cannot be told."""
-    try:
-        return frozenset(os.listdir(os.path.join(root, PODS)))
-    except OSError:
-        return None
+    """The uids of the pods that have a directory; None where there is no directory of pods, which tells of none."""
+    names: t.Sequence[str] | None = if_there(lambda: os.listdir(os.path.join(root, PODS)), None)
+    return None if names is None else frozenset(names)

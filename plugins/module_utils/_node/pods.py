@@ -3,9 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Which devices Kubernetes has given to pods: a VF that a pod has counts as in use, whether a process has it open or not.
 
-Kubelet is asked. Where it does not answer, its checkpoint is believed, which it writes before a container starts. Where there is
-neither, no device was ever given. What can be told by neither counts as given: nothing is ever taken for free because kubelet
-did not say.
+Kubelet is asked, and its checkpoint is read, which it writes before a container starts: what either gives to a pod that lives is
+given. Kubelet alone does not tell of init containers, nor of anything while it has just started. Where there is neither, no device was
+ever given. What can be told by neither counts as given: nothing is ever taken for free because kubelet did not say.
 """
 
 from __future__ import annotations
@@ -13,27 +13,46 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .absence import if_there
+from .claimed import QAT_DRIVER, is_told
 from .grpc_call import RpcError
-from .paths import KUBELET_ROOTS
+from .paths import KUBELET_ROOTS, vfio_node
 from .picture import Holder, normal_address
-from .podresources import SOCKET, Given, checkpoint_of, is_in_use, list_given, read_checkpoint
+from .podresources import (
+    CHECKPOINT,
+    SOCKET,
+    Given,
+    checkpoint_of,
+    is_in_use,
+    list_given,
+    read_checkpoint,
+    without_named,
+)
 
 ASK_SECONDS = 3.0
 """How long to wait for kubelet, which answers in milliseconds. One that has not answered once is not asked again."""
 
+BY_CHECKPOINT = "by kubelet's checkpoint"
+
+LOGS_OF_PODS = "/var/log/pods"
+"""Where kubelet makes a directory NAMESPACE_NAME_UID for each pod, since 1.14 (pkg/kubelet/kuberuntime/helpers.go)."""
+
 
 class Assignments:
-    """The pods that have a device, by its PCI address. `unknown` says why that cannot be told, where it cannot."""
+    """The pods that have a device, by its PCI address or its node. `unknown` says why others may have one too, where that is so."""
 
-    def __init__(self, by_address: t.Mapping[str, tuple[Holder, ...]], unknown: str = "") -> None:
-        self._by_address = by_address
+    def __init__(self, by_device: t.Mapping[str, tuple[Holder, ...]], unknown: str = "") -> None:
+        self._by_device = by_device
         self.unknown = unknown
 
-    def of(self, address: str) -> tuple[Holder, ...]:
-        """The pods that have this device; where that cannot be told, one that stands for any."""
-        if self.unknown:
+    def of(self, address: str, iommu_group: str | None = None, else_unknown: bool = True) -> tuple[Holder, ...]:
+        """The pods that have this device; where none is named, and that may be for another reason, one that stands for any."""
+        named = self._by_device.get(address, ())
+        if iommu_group is not None:
+            named += tuple(one for one in self._by_device.get(vfio_node(iommu_group), ()) if one not in named)
+        if not named and self.unknown and else_unknown:
             return (Holder(0, "", note=self.unknown),)
-        return self._by_address.get(address, ())
+        return named
 
 
 NO_PODS = Assignments({})
@@ -50,47 +69,91 @@ class Pods:
     def assignments(self) -> Assignments:
         """What pods have now."""
         found: dict[str, set[Holder]] = {}
-        for root in self._in_use():
-            try:
-                for one, note in self._given_by(root):
-                    found.setdefault(address_of(one.device), set()).add(holder_of(one, note))
-            except _Unknown as unknown:
-                return Assignments({}, str(unknown))
-        return Assignments({address: tuple(sorted(holders, key=str)) for address, holders in found.items()})
+        unknown: list[str] = []
+        for root in self._in_use(unknown):
+            for one, note in self._given_by(root, unknown):
+                found.setdefault(address_of(one.device), set()).add(holder_of(one, note))
+        return Assignments(
+            {device: tuple(sorted(holders, key=str)) for device, holders in found.items()}, "; ".join(unknown)
+        )
 
-    def _in_use(self) -> t.Sequence[str]:
+    def _in_use(self, unknown: list[str]) -> t.Sequence[str]:
         """The roots of the kubelets that are here; all where no kubelet has left a sign."""
         roots = list(dict.fromkeys(map(os.path.realpath, self._roots)))
-        return [root for root in roots if is_in_use(root)] or roots
-
-    def _given_by(self, root: str) -> t.Iterator[tuple[Given, str]]:
-        """What this kubelet has given, and where it did not tell that itself, a remark."""
-        problem = self._silent.get(root, "")
-        if not problem:
+        in_use = []
+        for root in roots:
             try:
-                for one in list_given(os.path.join(root, SOCKET), ASK_SECONDS).given:
-                    yield one, ""
-                return
-            except (FileNotFoundError, NotADirectoryError):
-                pass  # no kubelet, or one before PodResources
-            except (OSError, RpcError, ValueError) as error:
-                problem = f"kubelet does not answer: {getattr(error, 'strerror', None) or error}"
-                if isinstance(error, TimeoutError):
-                    self._silent[root] = problem
+                if is_in_use(root):
+                    in_use.append(root)
+            except OSError as error:
+                unknown.append(f"whether {root} is kubelet's cannot be told: {reason_of(error)}")
+        return in_use or roots
+
+    def _given_by(self, root: str, unknown: list[str]) -> t.Iterator[tuple[Given, str]]:
+        """What this kubelet has given, and where it did not tell that itself, a remark. Why more may be given goes into `unknown`."""
+        listed, problem = self._ask(root, unknown)
+        for one in listed or ():
+            if one.resource == QAT_DRIVER and not is_told(one.device):
+                unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing tells which VF that is")
+            yield one, ""
+        checkpoint = read_given(root, listed is not None)
+        if checkpoint.problem:
+            unknown.append(f"{problem}, and {checkpoint.problem}" if problem and not unknown else checkpoint.problem)
+        more = without_named(checkpoint.given, listed or ())
+        names = _names_of_pods() if more else {}
+        for one in more:
+            namespace, pod = names.get(one.pod, ("", one.pod))
+            yield one._replace(namespace=namespace, pod=pod), BY_CHECKPOINT
+
+    def _ask(self, root: str, unknown: list[str]) -> tuple[t.Sequence[Given] | None, str]:
+        """What kubelet lists; or None, and why, where it is there."""
+        if root in self._silent:
+            return None, self._silent[root]
         try:
-            given = read_checkpoint(root).given
+            return list_given(os.path.join(root, SOCKET), ASK_SECONDS).given, ""
         except (FileNotFoundError, NotADirectoryError):
-            return  # kubelet writes it when it gives the first device
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            checkpoint = f"{checkpoint_of(root)} cannot be read: {reason}"
-            raise _Unknown(f"{problem}, and {checkpoint}" if problem else checkpoint) from None
-        for one in given:
-            yield one, "by kubelet's checkpoint"
+            return None, ""  # no kubelet, or one before PodResources
+        except (OSError, RpcError, ValueError) as error:
+            problem = f"kubelet does not answer: {reason_of(error)}"
+            if isinstance(error, TimeoutError):
+                self._silent[root] = problem
+            if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
+                unknown.append(problem)  # it may well be there and answer others
+            return None, problem
 
 
-class _Unknown(Exception):
-    """Neither kubelet nor its checkpoint tells; the message says why."""
+def _names_of_pods() -> dict[str, tuple[str, str]]:
+    """Namespace and name of pods by their uid, which is all that the checkpoint knows; without it the uid is shown."""
+    try:
+        names: t.Sequence[str] = if_there(lambda: os.listdir(LOGS_OF_PODS), ())
+    except OSError:
+        names = ()
+    parts = (name.split("_") for name in names if name.count("_") == 2)
+    return {uid: (namespace, pod) for namespace, pod, uid in parts}
+
+
+class Checkpoint(t.NamedTuple):
+    """What the checkpoint of a kubelet gives to pods that live, or why it cannot be read."""
+
+    given: tuple[Given, ...] = ()
+    problem: str = ""
+
+
+def read_given(root: str, answers: bool) -> Checkpoint:
+    """What the kubelet with this root directory has given by its checkpoint, which it writes when it gives the first device."""
+    where = os.path.join(root, CHECKPOINT)
+    try:
+        where = checkpoint_of(root)
+        return Checkpoint(read_checkpoint(root, answers).given)
+    except (FileNotFoundError, NotADirectoryError):
+        return Checkpoint()
+    except (OSError, ValueError) as error:
+        return Checkpoint(problem=f"{where} cannot be read: {reason_of(error)}")
+
+
+def reason_of(error: Exception) -> str:
+    """Why something cannot be read or does not answer, in a few words."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def address_of(device: str) -> str:

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
 from dataclasses import replace
 
+from .absence import if_there, is_absent
 from .child import NOTHING
+from .errors import NodeError, cannot_tell
 from .families import VF_DRIVERS, Family, family_of_pf, is_qat_vf, module_of_driver
 from .kernel import Kernel, device_of, may_block, no_devices
 from .paths import DEVICES, DRIVERS, IOMMU_GROUPS, MODULES, OSRELEASE, device_file, qat_file
@@ -27,16 +30,24 @@ QAT_FILES = ("state", "cfg_services", "auto_reset", "pm_idle_enabled", "num_rps"
 RAS_COUNTERS = ("errors_correctable", "errors_nonfatal", "errors_fatal")
 
 
-def read_node(kernel: Kernel, others: t.Iterable[str] = ()) -> Node:
+def read_node(kernel: Kernel, others: t.Iterable[str] = (), users: bool = True) -> Node:
     """The node's QAT devices with their VFs, and the PCI functions at the addresses in `others` where there are any.
 
-    Raises NodeError where sysfs is not mounted. A file that is missing or unreadable leaves its field unknown.
+    A file that is missing leaves its field unknown. Raises NodeError where sysfs is not mounted, or where a file that is there cannot
+    be read: nothing is known then. Without `users` nobody looks who has a VF open.
     """
     try:
         addresses = kernel.list(DEVICES)
     except OSError as error:
         raise no_devices(error) from None
-    reader = _Reader(kernel, read_holders(kernel), frozenset(addresses))
+    try:
+        return _read(kernel, addresses, others, read_holders(kernel) if users else Holders(kernel))
+    except OSError as error:
+        raise cannot_tell(error) from None
+
+
+def _read(kernel: Kernel, addresses: t.Sequence[str], others: t.Iterable[str], holders: Holders) -> Node:
+    reader = _Reader(kernel, holders, frozenset(addresses))
     ids = {address: reader.ids(address) for address in addresses}
     known = frozenset(others)
     known |= {address for address in addresses if family_of_pf(*ids[address]) or is_qat_vf(*ids[address])}
@@ -84,7 +95,7 @@ class _Reader:
         self._functions: dict[str, PciFunction] = {}
 
     def text(self, path: str) -> str | None:
-        """The file's text, or None where there is none to read. A device that did not answer is not asked again for what can block."""
+        """The file's text, or None where there is none. A device that did not answer is not asked again for what can block."""
         directory = device_of(path)
         if directory in self._silent and may_block(path):
             return None
@@ -93,26 +104,25 @@ class _Reader:
         except TimeoutError:
             self._silent.add(directory)
             return None
-        except OSError:
+        except OSError as error:
+            if not is_absent(error) and not (error.errno in _NOTHING_TO_SHOW and _is_of_driver(path)):
+                raise
             return None
 
     def names(self, path: str) -> t.Sequence[str]:
-        try:
-            return self._kernel.list(path)
-        except OSError:
-            return []
+        nothing: t.Sequence[str] = ()
+        return if_there(lambda: self._kernel.list(path), nothing)
 
     def _link(self, path: str) -> str | None:
-        try:
-            return self._kernel.link(path)
-        except OSError:
-            return None
+        return if_there(lambda: self._kernel.link(path), None)
 
     def _number(self, path: str, base: int = 10) -> int | None:
+        """The number that a file holds, or None where there is none: what is no number says nothing, least of all zero."""
+        text = self.text(path)
         try:
-            return int(self.text(path) or "", base)
+            return None if text is None else int(text, base)
         except ValueError:
-            return None
+            raise NodeError(f"{text!r} is no number", where=path, remedy="see that sysfs is mounted there") from None
 
     def ids(self, address: str) -> tuple[int, int]:
         """Vendor and device id, read once; zeros for a function that has just gone."""
@@ -147,7 +157,6 @@ class _Reader:
         pf_address = self._link(device_file(address, "physfn"))
         sriov = None if pf_address else self._sriov(address)
         driver = self._link(device_file(address, "driver"))
-        holders = self._holders.of(group, self.names(device_file(address, "vfio-dev")))
         return PciFunction(
             address=address,
             vendor_id=vendor_id,
@@ -157,7 +166,7 @@ class _Reader:
             iommu_group=group,
             numa_node=-1 if numa_node is None else numa_node,
             pf_address=pf_address,
-            holders=self._holders.of_pods(address, driver) + holders,
+            holders=self._holders.of(address, driver, group),
             sriov=sriov,
             blocked=self._is_silent(address),
         )
@@ -230,6 +239,14 @@ class _Reader:
             denylist=self.text(directory + "/parameters/disable_denylist") == "N",
             bound=tuple(name for name in self.names(DRIVERS + "/" + VFIO_PCI) if ":" in name),
         )
+
+
+_NOTHING_TO_SHOW = frozenset({errno.EINVAL, errno.ENODATA})
+"""What a QAT driver answers for a PF that it has just taken or is about to leave (adf_sysfs.c: no accel_dev, or no such value)."""
+
+
+def _is_of_driver(path: str) -> bool:
+    return path.rsplit("/", 2)[-2] in ("qat", "qat_ras")
 
 
 def _switch(text: str | None) -> bool | None:

@@ -1,7 +1,11 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who uses a VF: every process whose file descriptors point at a VFIO group or a VFIO device, and every pod that it was given to."""
+"""Who uses a VF: every process that has a VFIO group or device of it open, and every pod that it was given to.
+
+A process is believed nothing: it is the kernel that says which device a descriptor is of. Where that cannot be seen, the VF counts as
+in use.
+"""
 
 from __future__ import annotations
 
@@ -9,60 +13,141 @@ import re
 import typing as t
 from dataclasses import replace
 
+from .absence import if_there, is_absent
+from .descriptors import Number, OpenFiles
+from .errors import NodeError
 from .families import FAMILIES
 from .kernel import Kernel
-from .picture import VFIO_DRIVERS, Holder, Node, PciFunction
+from .paths import CHAR_DEVICES, SELF_STATUS, VFIO_GROUPS, device_file
+from .picture import A_PROCESS, VFIO_DRIVERS, Holder, Node, PciFunction
 from .pods import NO_PODS, Assignments
 
 _CONTAINER_ID = re.compile(r"([0-9a-f]{64})")
 
-_NODES = "/vfio/"
-"""In the path of every node of VFIO, wherever a process has its /dev."""
-_CONTAINER = "vfio"
-"""The node that every user of VFIO opens, whatever device it then takes."""
-_DELETED = " (deleted)"
+_MAJORS = ("vfio", "vfio-dev")
+"""The majors of VFIO in /proc/devices: of its groups, and of its devices (drivers/vfio/group.c, device_cdev.c)."""
+
+_MAY_SEE_ALL = 1 << 19
+"""CAP_SYS_PTRACE (include/uapi/linux/capability.h), by which a process may see what others have open."""
 
 _HOST_DRIVERS = frozenset(f"{family.name}vf" for family in FAMILIES) | {None}
 """What a VF has when the host uses it itself: the kernel's driver for VFs, or that of Intel's package."""
 
 
 class Holders:
-    """Processes by the VFIO node they hold open, named as below /dev/vfio, and pods by the address of the device they were given."""
+    """The processes that have something of VFIO open, and the pods that were given devices."""
 
-    def __init__(self, by_node: t.Mapping[str, tuple[Holder, ...]], pods: Assignments = NO_PODS) -> None:
-        self._by_node = by_node
+    def __init__(
+        self,
+        kernel: Kernel,
+        opened: t.Mapping[Holder, OpenFiles] | None = None,
+        pods: Assignments = NO_PODS,
+        unseen: str = "",
+    ) -> None:
+        """`unseen` says why not every process could be seen, where that is so."""
+        self._kernel = kernel
+        self._opened = opened or {}
         self._pods = pods
+        self._unseen = unseen
 
-    def of_pods(self, address: str, driver: str | None) -> tuple[Holder, ...]:
+    def of(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
+        """Who uses a function. Raises OSError where its device numbers cannot be read."""
+        return self._of_pods(address, driver, iommu_group) + self._of_processes(address, driver, iommu_group)
+
+    def _of_pods(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
         """The pods that have a function. Without a driver, or with the host's own, it is no longer what they were given."""
-        if driver in _HOST_DRIVERS or (self._pods.unknown and driver not in VFIO_DRIVERS):
+        if driver in _HOST_DRIVERS:
             return ()
-        return self._pods.of(address)
+        return self._pods.of(address, iommu_group, else_unknown=driver in VFIO_DRIVERS)
 
-    def of(self, iommu_group: str | None, cdevs: t.Iterable[str]) -> tuple[Holder, ...]:
-        """The processes that hold a function, by its IOMMU group and by the names of its VFIO character devices (`vfio3`)."""
-        nodes = [f"devices/{name}" for name in cdevs]
+    def _of_processes(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
+        if not self._opened and not self._unseen:
+            return ()
+        numbers = self._numbers_of(address, iommu_group)
+        known = [
+            holder for holder, opened in self._opened.items() if numbers & opened.numbers or address in opened.addresses
+        ]
+        if not known and (numbers or driver in VFIO_DRIVERS):
+            known = [replace(holder, note=_UNNAMED) for holder, opened in self._opened.items() if opened.unnamed]
+            if self._unseen:
+                known.append(Holder(0, A_PROCESS, note=self._unseen))
+        return tuple(sorted(known, key=lambda holder: holder.pid))
+
+    def _numbers_of(self, address: str, iommu_group: str | None) -> frozenset[Number]:
+        """The device numbers of a function's nodes. To be read after the processes: what one of them has open, has its numbers by then."""
+        directory = device_file(address, "vfio-dev")
+        files = [f"{directory}/{name}/dev" for name in _names(self._kernel, directory)]
         if iommu_group is not None:
-            nodes += [iommu_group, f"noiommu-{iommu_group}"]
-        found = {holder.pid: holder for node in nodes for holder in self._by_node.get(node, ())}
-        return tuple(found[pid] for pid in sorted(found))
+            files += [f"{VFIO_GROUPS}/{name}/dev" for name in (iommu_group, f"noiommu-{iommu_group}")]
+        texts = ((file, _text(self._kernel, file)) for file in files)
+        return frozenset(_number(text, file) for file, text in texts if text)
+
+
+_UNNAMED = "which has a VFIO device open without its group, so that nothing tells which one"
+
+
+def _number(text: str, file: str) -> Number:
+    major, colon, minor = text.partition(":")
+    if not (colon and major.isdigit() and minor.isdigit()):
+        raise NodeError(f"{text!r} is no device number", where=file, remedy="see that sysfs is mounted there")
+    return int(major), int(minor)
 
 
 def read_holders(kernel: Kernel) -> Holders:
-    """Looks through the descriptors of every process, those of other users being seen by root only, and asks for the pods."""
-    by_node: dict[str, set[int]] = {}
-    for pid, target in kernel.open_files():
-        if _NODES in target:
-            by_node.setdefault(_node(target), set()).add(pid)
-    by_node.pop(_CONTAINER, None)
-    holders = {pid: _holder(kernel, pid) for pid in set().union(*by_node.values())}
-    return Holders({node: tuple(holders[pid] for pid in sorted(pids)) for node, pids in by_node.items()}, kernel.pods())
+    """Looks through the descriptors of every process, and asks for the pods."""
+    majors = _majors(kernel)
+    if not majors:
+        return Holders(kernel, pods=kernel.pods())  # without VFIO there is nothing to have open
+    opened: dict[Holder, OpenFiles] = {}
+    unseen = _why_not_all(kernel)
+    try:
+        pids = [int(name) for name in kernel.list("/proc") if name.isdigit()]
+    except OSError as error:
+        return Holders(kernel, pods=kernel.pods(), unseen=f"the processes cannot be listed: {error.strerror}")
+    for pid in pids:
+        try:
+            found = kernel.open_files(pid, majors)
+        except OSError as error:
+            if not is_absent(error):
+                unseen = unseen or f"what process {pid} has open cannot be seen: {error.strerror}; {_REMEDY}"
+            continue
+        if found != OpenFiles():
+            opened[_holder(kernel, pid)] = found
+    return Holders(kernel, opened, kernel.pods(), unseen)
 
 
-def _node(target: str) -> str:
-    """What follows the last /vfio/: a process may have another root, and its node may be gone (fs/d_path.c)."""
-    name = target.rpartition(_NODES)[2]
-    return name[: -len(_DELETED)] if name.endswith(_DELETED) else name
+_REMEDY = "run as root with the capability CAP_SYS_PTRACE"
+
+
+def _majors(kernel: Kernel) -> frozenset[int]:
+    """The majors of VFIO's nodes; none where VFIO is not loaded."""
+    lines = _text(kernel, CHAR_DEVICES).partition("Block devices")[0].splitlines()
+    majors = {words[0] for words in map(str.split, lines) if len(words) == 2 and words[1] in _MAJORS}
+    groups = (_text(kernel, f"{VFIO_GROUPS}/{group}/dev") for group in _names(kernel, VFIO_GROUPS))
+    majors.update(text.partition(":")[0] for text in groups)
+    return frozenset(int(major) for major in majors if major.isdigit())
+
+
+def _text(kernel: Kernel, path: str) -> str:
+    """The file's text; empty where there is none."""
+    return if_there(lambda: kernel.read(path), "")
+
+
+def _names(kernel: Kernel, path: str) -> t.Sequence[str]:
+    nothing: t.Sequence[str] = ()
+    return if_there(lambda: kernel.list(path), nothing)
+
+
+def _why_not_all(kernel: Kernel) -> str:
+    """Why this process may not see all others; empty where it may, as far as its capabilities go.
+
+    Where /proc is mounted with hidepid, those that it may not see are not even listed.
+    """
+    status = _text(kernel, SELF_STATUS)
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    if not status or (found and int(found[1], 16) & _MAY_SEE_ALL):
+        return ""
+    return f"the processes of others cannot be seen; {_REMEDY}"
 
 
 def without_pods(node: Node, pods: t.Collection[str]) -> Node:
@@ -92,8 +177,8 @@ def _without_pods(holders: tuple[Holder, ...], pods: t.Collection[str]) -> tuple
 def _holder(kernel: Kernel, pid: int) -> Holder:
     return Holder(
         pid,
-        _text(kernel, f"/proc/{pid}/comm") or "unknown",
-        container_id(_text(kernel, f"/proc/{pid}/cgroup")),
+        _shown(kernel, f"/proc/{pid}/comm") or "unknown",
+        container_id(_shown(kernel, f"/proc/{pid}/cgroup")),
     )
 
 
@@ -103,7 +188,8 @@ def container_id(cgroup: str) -> str:
     return found[-1] if found else ""
 
 
-def _text(kernel: Kernel, path: str) -> str:
+def _shown(kernel: Kernel, path: str) -> str:
+    """A file of a process that only helps people to find it, and decides nothing."""
     try:
         return kernel.read(path)
     except OSError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
+    ALL_BY_NAME,
     BY_FLAG,
     BY_NAME,
     Field,
@@ -67,12 +68,12 @@ class ConfigurationFile:
         return self._yaml.text
 
     def fields(self) -> dict[str, t.Any]:
-        found = ((field, self._yaml.get((field.name,))) for field in BY_NAME.values())
-        return {
-            field.name: read(field, value, f"{self.where}:{self._yaml.line((field.name,))}: {field.name}")
-            for field, value in found
-            if value is not None
-        }
+        there = (field for field in ALL_BY_NAME.values() if self._yaml.has(field.name))
+        return {field.name: read(field, self._yaml.get((field.name,)), self._place(field.name)) for field in there}
+
+    def _place(self, name: str) -> str:
+        line = self._yaml.line((name,))
+        return f"{self.where}:{line}: {name}" if line else f"{self.where}: {name}"
 
     def with_value(self, path: Path, value: t.Any) -> Document:
         return ConfigurationFile(self._yaml.with_value(path, value).text, self.where)
@@ -178,6 +179,10 @@ class ArgumentLines:
     def without(self, path: Path) -> Document:
         return self._changed(path, None)
 
+    def has(self, flag: str) -> bool:
+        """Whether the flag stands in it."""
+        return any(name == flag for _line, (name, _text) in self._arguments())
+
     def _arguments(self) -> list[tuple[int, tuple[str, str]]]:
         parsed = ((number, parse_argument(line)) for number, line in enumerate(self.text.splitlines()))
         return [(number, argument) for number, argument in parsed if argument is not None]
@@ -223,6 +228,10 @@ class NodeConfig:
 
     def without(self, path: Path) -> Document:
         return self._changed(path, None)
+
+    def has(self, flag: str) -> bool:
+        """Whether the flag stands in it."""
+        return any(name == flag for name, _text in self._arguments())
 
     def _arguments(self) -> list[tuple[str, str]]:
         found = self._yaml.get((self._KEY,))

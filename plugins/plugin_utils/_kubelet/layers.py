@@ -8,7 +8,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import BY_NAME, GATES_FIELD, merge
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
+    BY_NAME,
+    EVICTION_FIELD,
+    GATES_FIELD,
+    MERGES_THRESHOLDS,
+    merge,
+)
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
     ARGUMENTS_NAME,
     DROP_IN_NAME,
@@ -58,6 +64,15 @@ class Layer:
     document: Document | None = None
     flags: bool = False
     ours: bool = False
+    # Merged into the defaults of what it leaves out.
+    drop_in: bool = False
+
+    def says(self, path: Path) -> bool:
+        """Whether it decides on the path, be it by taking away what is below."""
+        if path[0] not in self.fields:
+            return False
+        value = self.fields[path[0]]
+        return len(path) == 1 or value is None or (isinstance(value, dict) and path[1] in value)
 
     def value(self, path: Path) -> t.Any:
         """What stands there, None where nothing does."""
@@ -67,34 +82,67 @@ class Layer:
 
 @dataclass(frozen=True)
 class Layers:
-    """All layers, the one that counts least first, and the number of the one that is written."""
+    """All layers, the one that counts least first, and the number of the one that is written.
+
+    `hidden_by` is the file, if any, because of which nothing that is written there counts. Those of flags come last.
+    """
 
     layers: tuple[Layer, ...]
     target: int
+    hidden_by: str = ""
 
     def effective(self) -> dict[str, t.Any]:
         """The fields as kubelet understands them."""
-        merged: dict[str, t.Any] = {}
-        for below, layer in zip((None, *self.layers), self.layers):
-            fields = dict(layer.fields)
-            if layer.flags and below is not None and not below.flags:
-                # A map's flag replaces the file's map, but that of the gates adds to it (cmd/kubelet/app/server.go).
-                merged = {name: value for name, value in merged.items() if name not in fields or name == GATES_FIELD}
-            merged = merge(merged, fields)
-        return merged
+        return self._overlaid(*self._merged())
+
+    def _merged(self) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+        files: dict[str, t.Any] = {}
+        flags: dict[str, t.Any] = {}
+        for layer in self.layers:
+            if layer.flags:
+                flags = merge(flags, layer.fields)
+            else:
+                files = merge(files, layer.fields)
+        return files, flags
+
+    def _overlaid(self, files: t.Mapping[str, t.Any], flags: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        # A map's flag replaces the file's map, but that of the gates adds to it (cmd/kubelet/app/server.go).
+        kept = {name: value for name, value in files.items() if name not in flags or name == GATES_FIELD}
+        return merge(kept, flags)
+
+    def lost_to_flag(self, name: str) -> dict[str, t.Any]:
+        """The entries of a map in files that a flag written now would replace."""
+        files, flags = self._merged()
+        if not self.layers[self.target].flags or name in flags or name == GATES_FIELD:
+            return {}
+        entries = files.get(name)
+        return dict(entries) if isinstance(entries, dict) else {}
+
+    @property
+    def merges_thresholds(self) -> bool:
+        """Whether kubelet adds its default thresholds to those of its file; a drop-in's word for it comes too late."""
+        return any(layer.fields.get(MERGES_THRESHOLDS) is True for layer in self.layers if not layer.drop_in)
+
+    def thresholds(self, unsaid: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The hard eviction thresholds in force, where those of kubelet itself are these."""
+        said = [layer for layer in self.layers if layer.fields.get(EVICTION_FIELD) is not None]
+        base = {} if any(not layer.drop_in for layer in said) else unsaid
+        if self.merges_thresholds and not any(layer.flags for layer in said):
+            base = unsaid
+        return {**base, **self.effective().get(EVICTION_FIELD, {})}
 
     def above_target(self, path: Path) -> t.Iterator[tuple[int, Layer]]:
         """The layers that say something about the path after the one that is written."""
         for number in range(self.target + 1, len(self.layers)):
             layer = self.layers[number]
             hides = layer.flags and not self.layers[self.target].flags and path[0] != GATES_FIELD
-            if layer.value(path) is not None or (hides and layer.value(path[:1]) is not None):
+            if layer.says(path) or (hides and layer.says(path[:1])):
                 yield number, layer
 
     def with_document(self, number: int, document: Document) -> Layers:
         """The same with another text in one layer."""
         layer = replace(self.layers[number], document=document, fields=document.fields())
-        return Layers((*self.layers[:number], layer, *self.layers[number + 1 :]), self.target)
+        return replace(self, layers=(*self.layers[:number], layer, *self.layers[number + 1 :]))
 
 
 def layers_of(observed: Observed, version: Version) -> Layers:
@@ -102,9 +150,16 @@ def layers_of(observed: Observed, version: Version) -> Layers:
     if observed.flavour in (K3S, RKE2):
         return _rancher(observed, version)
     if observed.flavour in (MICROK8S, OPENSHIFT3):
-        kind: t.Callable[[str, str], Document] = ArgumentLines if observed.flavour == MICROK8S else NodeConfig
+        kind = ArgumentLines if observed.flavour == MICROK8S else NodeConfig
         layer = _file(kind, observed, observed.config)
-        return Layers((replace(layer, flags=True),), 0)
+        named = _named(observed)
+        if not named and kind(observed.files[observed.config], observed.config).has("config"):
+            raise ConfigurationError(
+                "the file that it names as kubelet's configuration cannot be made out",
+                f"{observed.config}: config",
+                "write its path plainly; nothing was written",
+            )
+        return Layers((*named, replace(layer, flags=True)), len(named))
     return _plain(observed)
 
 
@@ -155,17 +210,45 @@ def _rancher(observed: Observed, version: Version) -> Layers:
         directory = observed.config_dir or FLAVOURS[observed.flavour].drop_ins
         _see_that_read(observed, directory)
         return _with_drop_ins(observed, directory, [], [*arguments, *given])
+    named = _named(observed)
     if given:
         # Nothing is written: what is wanted would have to go where it cannot be changed.
-        return Layers((*arguments, *given), len(arguments))
+        return Layers((*named, *arguments, *given), len(named) + len(arguments))
     ours = f"{arguments_dir(observed.config)}/{ARGUMENTS_NAME}"
-    position = sum(layer.where < ours for layer in arguments if layer.where != observed.config)
-    position += any(layer.where == observed.config for layer in arguments)
+    position = sum(_rank(observed, layer.where) < _rank(observed, ours) for layer in arguments)
     if not any(layer.ours for layer in arguments):
-        empty = Layer(ours, {}, K3sArguments(MANAGED, ours, version.minor >= _PLUS_SINCE), True, True)
-        arguments.insert(position, empty)
+        text = observed.files.get(ours, MANAGED)
+        arguments.insert(position, Layer(ours, {}, K3sArguments(text, ours, version.minor >= _PLUS_SINCE), True, True))
     target = next(number for number, layer in enumerate(arguments) if layer.ours)
-    return Layers(tuple(arguments), target)
+    behind = (path for path in _argument_paths(observed) if _rank(observed, path) > _rank(observed, ours))
+    replaces = [path for path in behind if k3s_replaces(observed.files[path], path)]
+    return Layers((*named, *arguments), len(named) + target, replaces[-1] if replaces else "")
+
+
+def _argument_paths(observed: Observed) -> list[str]:
+    """The files of kubelet's arguments that there are, in their order."""
+    directory = arguments_dir(observed.config)
+    beside = sorted(path for path in observed.files if path.startswith(f"{directory}/"))
+    return [path for path in (observed.config, *beside) if path in observed.files]
+
+
+def _rank(observed: Observed, path: str) -> tuple[bool, str]:
+    return path != observed.config, path
+
+
+def _named(observed: Observed) -> list[Layer]:
+    """The files that kubelet's arguments name as its configuration: below all arguments, and never written."""
+    layers = []
+    for path in observed.named:
+        if path not in observed.files:
+            raise ConfigurationError(
+                "kubelet's arguments name it as its configuration, and there is no such file",
+                path,
+                "correct config among the arguments, as a whole path; nothing was written",
+            )
+        fields = _file(ConfigurationFile, observed, path).fields
+        layers.append(Layer(path, fields, drop_in=path != observed.named[0]))
+    return layers
 
 
 def _unit_arguments(observed: Observed) -> list[Layer]:
@@ -181,19 +264,11 @@ def _unit_arguments(observed: Observed) -> list[Layer]:
 
 def _rancher_arguments(observed: Observed, version: Version) -> list[Layer]:
     """The kubelet arguments in config.yaml and config.yaml.d, where one without a plus drops what comes before it."""
-    directory = arguments_dir(observed.config)
-    ours = f"{directory}/{ARGUMENTS_NAME}"
-    paths = sorted(path for path in observed.files if path.startswith(f"{directory}/"))
+    ours = f"{arguments_dir(observed.config)}/{ARGUMENTS_NAME}"
     layers: list[Layer] = []
-    for path in [observed.config, *paths]:
-        text = observed.files.get(path)
-        if text is None:
-            continue
+    for path in _argument_paths(observed):
+        text = observed.files[path]
         if k3s_replaces(text, path):
-            if any(layer.ours for layer in layers):
-                raise ConfigurationError(
-                    f"kubelet-arg replaces what {ours} says before it", path, "write kubelet-arg+ there"
-                )
             layers = []
         if path == ours:
             document = K3sArguments(text, path, version.minor >= _PLUS_SINCE)
@@ -226,13 +301,18 @@ def _see_that_read(observed: Observed, directory: str) -> None:
 
 def _with_drop_ins(observed: Observed, directory: str, base: t.Sequence[Layer], flags: t.Sequence[Layer]) -> Layers:
     ours = f"{directory}/{DROP_IN_NAME}"
-    paths = sorted(path for path in observed.files if path.startswith(f"{directory}/"))
-    drop_ins = [replace(_file(ConfigurationFile, observed, path), ours=path == ours) for path in paths]
+    # As kubelet walks: what is in a directory comes where its name does.
+    paths = sorted((path for path in observed.files if path.startswith(f"{directory}/")), key=_walked)
+    drop_ins = [replace(_file(ConfigurationFile, observed, path), ours=path == ours, drop_in=True) for path in paths]
     if ours not in paths:
-        position = sum(path < ours for path in paths)
-        drop_ins.insert(position, Layer(ours, {}, ConfigurationFile(DROP_IN, ours), False, True))
+        position = sum(_walked(path) < _walked(ours) for path in paths)
+        drop_ins.insert(position, Layer(ours, {}, ConfigurationFile(DROP_IN, ours), False, True, True))
     layers = (*base, *drop_ins, *flags)
     return Layers(layers, next(number for number, layer in enumerate(layers) if layer.where == ours))
+
+
+def _walked(path: str) -> list[str]:
+    return path.split("/")
 
 
 def _file(kind: t.Callable[[str, str], Document], observed: Observed, path: str) -> Layer:

@@ -27,6 +27,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     decide,
     decide_unasked,
     find_gate,
+    unmet_needs,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
@@ -35,6 +36,13 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Conf
 from .documents import DROP_IN, MANAGED, Document
 from .layers import Layers, describe, document_of, in_force_on_openshift_4, layers_of, leaves
 from .record import Record
+from .startable import (
+    Wanted,
+    see_that_cgroups_are_taken,
+    see_that_cpus_are_reserved,
+    see_that_it_starts,
+    see_that_memory_is_reserved,
+)
 from .yaml_text import Path
 
 # From this Kubernetes (OpenShift 3.10) on pods overwrite node-config.yaml from a configmap.
@@ -106,13 +114,18 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
     if observed.flavour == OPENSHIFT4:
         return _manifest(observed, wishes, version)
     before = layers_of(observed, version)
+    if before.hidden_by and before.layers[before.target].where in observed.files:
+        raise _hidden(before)
     layers, decisions = _with_gates(before, wishes, version, observed.offered)
     for path, value in leaves(_with_thresholds(wishes.configuration, layers, observed.flavour, version)):
         layers = _with_leaf(layers, path, value)
     effective = layers.effective()
     edits = _edits(observed, layers)
+    if edits or wishes.version_given:
+        see_that_cgroups_are_taken(effective, version.minor, observed.cgroup)
     if edits:
-        known.see_that_complete(effective)
+        thresholds = layers.thresholds(_unsaid_thresholds(observed.flavour, version))
+        see_that_it_starts(Wanted(effective, thresholds, version.minor), before.effective())
         _see_that_not_overwritten(observed, wishes, version)
         if not wishes.version_given:
             _see_that_rancher_reads(observed, version)
@@ -124,8 +137,15 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
         decisions,
         _state_files(observed, wishes, before.effective(), effective) if edits else (),
         record.text() if record else observed.record,
-        effective,
+        {name: value for name, value in effective.items() if name in known.BY_NAME},
     )
+
+
+def _unsaid_thresholds(flavour: str, version: Version) -> t.Mapping[str, str]:
+    """The hard eviction thresholds of a kubelet that is told none."""
+    if flavour in (K3S, RKE2) and version.minor < RANCHER_DROP_INS_SINCE:
+        return RANCHER_THRESHOLDS
+    return known.default_thresholds(version.minor)
 
 
 def _with_gates(
@@ -133,12 +153,15 @@ def _with_gates(
 ) -> tuple[Layers, tuple[Decision, ...]]:
     found = layers.effective().get(GATES_FIELD, {})
     wanted = wishes.configuration.get(GATES_FIELD, {})
-    decisions = [decide(name, value, version.minor, found.get(name), offered) for name, value in wanted.items()]
+    minor, lenient = version.minor, version.ignores_unknown_gates
+    decisions = [
+        decide(name, value, minor, found.get(name), offered, ignores_unknown=lenient) for name, value in wanted.items()
+    ]
     if wishes.device_plugin_gates:
         needed = [name for name in NEEDED if name not in wanted]
-        decisions += [decide(name, True, version.minor, found.get(name), needed_only=True) for name in needed]
+        decisions += [decide(name, True, minor, found.get(name), None, True, lenient) for name in needed]
     asked = {decision.gate for decision in decisions}
-    unasked = [decide_unasked(name, value, version.minor) for name, value in found.items() if name not in asked]
+    unasked = [decide_unasked(name, value, minor, lenient) for name, value in found.items() if name not in asked]
     decisions += [decision for decision in unasked if decision is not None]
     for decision in decisions:
         if decision.verdict is Verdict.REFUSE:
@@ -149,7 +172,27 @@ def _with_gates(
             path = (GATES_FIELD, decision.gate)
             value = decision.wanted if decision.verdict is Verdict.SET else None
             layers = _with_leaf(layers, path, value, decision.reason)
+    _see_that_needs_are_met(layers, wanted, version)
     return layers, tuple(decisions)
+
+
+def _see_that_needs_are_met(layers: Layers, wanted: t.Mapping[str, bool], version: Version) -> None:
+    """Refuse a gate that is on without one that it needs: kubelet would not start. Raises RefusedError."""
+    for gate, need in unmet_needs(layers.effective().get(GATES_FIELD, {}), version.minor):
+        blamed = next(name for name in (need, gate) if name in wanted or _where(layers, (GATES_FIELD, name)))
+        raise RefusedError(
+            f"kubelet {version.short} has {gate} on, which needs {need}, and would not start with that off",
+            f"configuration.{GATES_FIELD}.{blamed}"
+            if blamed in wanted
+            else f"{_where(layers, (GATES_FIELD, blamed))}: {GATES_FIELD}.{blamed}",
+            f"leave it out, or set {gate if blamed == need else need} to {'false' if blamed == need else 'true'} too; "
+            "nothing was written",
+        )
+
+
+def _where(layers: Layers, path: Path) -> str:
+    """The last place that says something of it, empty for none."""
+    return next((layer.where for layer in reversed(layers.layers) if layer.value(path) is not None), "")
 
 
 def _with_thresholds(
@@ -161,9 +204,14 @@ def _with_thresholds(
     """
     wanted = configuration.get(EVICTION_FIELD)
     target = layers.layers[layers.target]
-    if not wanted or EVICTION_FIELD in layers.effective() or (target.ours and not target.flags):
+    if not wanted or target.drop_in or (layers.merges_thresholds and not target.flags):
         return configuration
-    unsaid = RANCHER_THRESHOLDS if flavour in (K3S, RKE2) else known.default_thresholds(version.minor)
+    unsaid: t.Mapping[str, t.Any] = _unsaid_thresholds(flavour, version)
+    if flavour in (K3S, RKE2) and not any(EVICTION_FIELD in layer.fields for layer in layers.layers if layer.flags):
+        # Their flag hides the thresholds of a file that is named; who has written these there has meant them.
+        unsaid = {**unsaid, **layers.effective().get(EVICTION_FIELD, {})}
+    elif EVICTION_FIELD in layers.effective():
+        return configuration
     return {**configuration, EVICTION_FIELD: {**unsaid, **wanted}}
 
 
@@ -185,7 +233,10 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
             )
         layers = layers.with_document(number, layer.document.without(path))
     if value is not None:
-        return layers.with_document(layers.target, _document(layers, layers.target).with_value(path, value))
+        document = _document(layers, layers.target)
+        for entry, below in layers.lost_to_flag(name).items() if key else ():
+            document = document.with_value((name, entry), below)
+        return layers.with_document(layers.target, document.with_value(path, value))
     for number, layer in enumerate(layers.layers):
         if layer.value(path) is None:
             continue
@@ -197,8 +248,17 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
     return layers
 
 
+def _hidden(layers: Layers) -> ConfigurationError:
+    ours = layers.layers[layers.target].where
+    return ConfigurationError(
+        f"kubelet-arg replaces what {ours} says before it", layers.hidden_by, "write kubelet-arg+ there"
+    )
+
+
 def _document(layers: Layers, number: int) -> Document:
     layer = layers.layers[number]
+    if layers.hidden_by and number == layers.target:
+        raise _hidden(layers)
     if layer.document is None:
         raise RefusedError(
             "kubelet's arguments are given here, and those in files do not count beside them",
@@ -288,9 +348,9 @@ def _managed(effective: t.Mapping[str, t.Any], manager: str) -> dict[str, t.Any]
     """The fields that a manager's state depends on; of maps only its own resource."""
     managed = {}
     for name, value in effective.items():
-        if manager not in known.BY_NAME[name].managers:
+        if manager not in known.ALL_BY_NAME[name].managers:
             continue
-        if known.BY_NAME[name].kind is known.Kind.QUANTITIES and isinstance(value, dict):
+        if known.ALL_BY_NAME[name].kind is known.Kind.QUANTITIES and isinstance(value, dict):
             managed[name] = {key: entry for key, entry in value.items() if key.split(".")[0] == manager}
         else:
             managed[name] = value
@@ -301,9 +361,9 @@ def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     """On OpenShift 4 the Machine Config Operator writes; what it is to be told."""
     decisions = []
     for name, value in wishes.configuration.get(GATES_FIELD, {}).items():
-        decisions.append(decide(name, value, version.minor))
+        decisions.append(decide(name, value, version.minor, ignores_unknown=True))
     if wishes.device_plugin_gates:
-        decisions += [decide(name, True, version.minor, needed_only=True) for name in NEEDED]
+        decisions += [decide(name, True, version.minor, needed_only=True, ignores_unknown=True) for name in NEEDED]
     for decision in decisions:
         if decision.verdict in (Verdict.SET, Verdict.REFUSE):
             raise RefusedError(
@@ -314,7 +374,7 @@ def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     settings = {name: value for name, value in wishes.configuration.items() if name != GATES_FIELD}
     if settings.get(EVICTION_FIELD):
         settings[EVICTION_FIELD] = {**known.default_thresholds(version.minor), **settings[EVICTION_FIELD]}
-    _see_that_complete_there(observed, settings)
+    _see_that_complete_there(observed, settings, version)
     pool = wishes.machine_config_pool
     manifest = {
         "apiVersion": "machineconfiguration.openshift.io/v1",
@@ -332,11 +392,13 @@ def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     )
 
 
-def _see_that_complete_there(observed: Observed, settings: t.Mapping[str, t.Any]) -> None:
+def _see_that_complete_there(observed: Observed, settings: t.Mapping[str, t.Any], version: Version) -> None:
     """Refuse a wanted static policy for which neither the settings nor what kubelet has otherwise reserve anything."""
     policies = {name: settings.get(name) for name, _static in _POLICIES.values()}
     if any(settings.get(name) == static for name, static in _POLICIES.values()):
-        known.see_that_complete({**known.merge(in_force_on_openshift_4(observed), settings), **policies})
+        fields = {**known.merge(in_force_on_openshift_4(observed), settings), **policies}
+        for check in (see_that_cpus_are_reserved, see_that_memory_is_reserved):
+            check(Wanted(fields, {}, version.minor))
 
 
 def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
@@ -366,15 +428,24 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
             else:
                 files[path] = after
     effective = layers_of(_with_files(observed, files), version).effective()
+    if edits:
+        see_that_cgroups_are_taken(effective, version.minor, observed.cgroup)
     states = _state_files(observed, wishes, before.effective(), effective) if edits else ()
     return Plan(observed.flavour, version, tuple(edits), (), states, None, effective)
 
 
 def _startable(document: Document, version: Version) -> Document:
     """Without the gates that were found, and with which a kubelet that is newer by now would not start."""
-    for name, value in document.fields().get(GATES_FIELD, {}).items():
-        if decide_unasked(name, value, version.minor) is not None:
-            document = document.without((GATES_FIELD, name))
+    gates = {name: value for name, value in (document.fields().get(GATES_FIELD) or {}).items() if value is not None}
+    stop = {
+        name
+        for name, value in gates.items()
+        if decide_unasked(name, value, version.minor, version.ignores_unknown_gates) is not None
+    }
+    for gate, need in unmet_needs({name: gates[name] for name in gates if name not in stop}, version.minor):
+        stop.add(need if need in gates else gate)
+    for name in stop:
+        document = document.without((GATES_FIELD, name))
     return document
 
 

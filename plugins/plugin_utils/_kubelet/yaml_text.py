@@ -20,7 +20,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Conf
 
 Path = tuple[str, ...]
 
-_NUMBER = re.compile(r"^[-+]?[\d.][\d._]*([eE][-+]?\d+)?$")
+_NUMBER = re.compile(r"[-+]?[\d.][\d._]*([eE][-+]?\d+)?")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -56,9 +56,16 @@ class YamlText:
             value = value.get(name) if isinstance(value, dict) else None
         return value
 
+    def has(self, name: str) -> bool:
+        """Whether the name stands there, be it with nothing behind it."""
+        return isinstance(self.data, dict) and name in self.data
+
     def line(self, path: Path) -> int | None:
-        """The line of that entry, from 1."""
-        found = self._entry(path)
+        """The line of that entry, from 1; None where it does not stand there itself, but by an alias or a merge key."""
+        try:
+            found = self._entry(path)
+        except RefusedError:
+            return None
         return found[0].start_mark.line + 1 if found else None
 
     def with_value(self, path: Path, value: t.Any) -> YamlText:
@@ -206,7 +213,7 @@ def render_entry(name: str, value: t.Any) -> list[str]:
 
 def render_scalar(value: t.Any) -> str:
     """A single value, quoted where some reader could take it for something else than text."""
-    if isinstance(value, str) and _NUMBER.match(value):
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
         return f'"{value}"'
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000)
     return text.removesuffix("...\n").strip()

@@ -72,13 +72,23 @@ def fatal(message: str) -> t.NoReturn:
     sys.exit(255)
 
 
+def panic(message: str) -> t.NoReturn:
+    """As Go ends a program, and kubelet from 1.32 on where a gate is wrong."""
+    sys.stderr.write(
+        "panic: failed to merge global and in-flight KubeletConfiguration while setting defaults, error: "
+        f"{message}\n\ngoroutine 1 [running]:\nmain.main()\n\t/go/src/main.go:35 +0x1c\nexit status 2\n"
+    )
+    sys.exit(2)
+
+
 def see_that_gates_are_known(gates: dict[str, str]) -> None:
+    end = panic if int(SETTINGS["version"].split(".")[1]) >= 32 else fatal
     for name, value in gates.items():
         if name not in SETTINGS["gates"]:
-            fatal(f"unrecognized feature gate: {name}")
+            end(f"unrecognized feature gate: {name}")
         default, locked = SETTINGS["gates"][name]
         if locked and (value == "true") is not default:
-            fatal(f"cannot set feature gate {name} to {value}, feature is locked to {str(default).lower()}")
+            end(f"cannot set feature gate {name} to {value}, feature is locked to {str(default).lower()}")
 
 
 def see_that_cgroups_are_named(given: dict[str, t.Any], flags: dict[str, str]) -> None:

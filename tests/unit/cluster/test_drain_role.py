@@ -62,8 +62,15 @@ class Site(NodeOfCluster, Controller):
             path.write_text(text)
             path.chmod(0o755)
         (self.files.proc / "cmdline").write_text("root=UUID=0d3b7c1e ro quiet\n")
-        self.program("systemctl", f'echo "$@" >> {root}/systemctl.log')
+        self.systemd_knows("LoadState=loaded", "NeedDaemonReload=no")
         self.cluster.pod_gone = self.gone
+
+    def systemd_knows(self, *lines: str) -> None:
+        """What systemctl says of a unit from now on."""
+        shown = " ".join(lines)
+        self.program(
+            "systemctl", f'echo "$@" >> {self.root}/systemctl.log; test "$1" != show || printf "%s\\n" {shown}'
+        )
 
     def inventory(self) -> str:
         variables = {
@@ -96,10 +103,7 @@ class Site(NodeOfCluster, Controller):
 
     def open(self, vf: str) -> None:
         """A process has the VF open, of a container that nobody knows."""
-        process = self.files.proc / "4711"
-        (process / "fd").mkdir(parents=True)
-        (process / "comm").write_text("qemu-kvm\n")
-        (process / "fd/7").symlink_to(f"/dev/vfio/{self.files.node(vf).name}")
+        self.files.hold(vf, 4711, "qemu-kvm")
 
     def of_node(self, play: dict[str, t.Any], *before: dict[str, t.Any]) -> str:
         """The play, with the modules told where this node is, and plays before it; returns the path of the playbook."""
@@ -446,21 +450,57 @@ def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
 
 
 def test_a_node_without_kubernetes_has_few_tasks(site: Site) -> None:
-    """A run on a node that is as configured has as many, but for the handler."""
+    """A run on a node that is as configured has as many, but for the one that has systemd read the unit."""
     run = site.site("--check", node_devices=[{}], qat_drain=True, node_kernel_arguments=["quiet"])
     assert run.code == 0, run.output
-    assert len([task for task in run.tasks if not task.name.endswith("Tell systemd")]) <= 12
+    assert len([task for task in run.tasks if task.name != f"accel.qat.node : {RELOAD}"]) <= 13
     assert roles(run) == ["node"]
 
 
+@pytest.mark.parametrize(
+    ("known", "reloaded"),
+    [
+        (["LoadState=loaded", "NeedDaemonReload=no"], False),
+        # A run was cut off between the writing of the unit and its reading.
+        (["LoadState=loaded", "NeedDaemonReload=yes"], True),
+        (["LoadState=not-found", "NeedDaemonReload=no"], True),
+        (["NeedDaemonReload=no", "LoadState=bad-setting"], True),
+    ],
+)
+def test_systemd_reads_the_unit_where_it_does_not_know_it_as_it_stands(
+    site: Site, known: list[str], reloaded: bool
+) -> None:
+    """The files are as wanted, so only systemd can tell."""
+    site.systemd_knows(*known)
+    play = [
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "vars": {"__node_written": {"changed": False}},
+            "tasks": systemd_tasks(),
+        }
+    ]
+    path = site.root / "play.yml"
+    path.write_text(yaml.safe_dump(play))
+    done = site.run(str(path), "--check")
+    assert done.code == 0, done.output
+    (task,) = (task for task in done.tasks if task.name == RELOAD)
+    assert (task.outcome != "skipped", task.changed) == (reloaded, reloaded)
+
+
+def systemd_tasks() -> list[t.Any]:
+    """Those of the role node."""
+    tasks = yaml.safe_load((CHECKOUT / "roles/node/tasks/main.yml").read_text())
+    return [task for task in tasks if "systemd" in task["name"].lower()]
+
+
 @pytest.mark.parametrize("kubernetes", [False, True])
-def test_the_tag_node_runs_the_role_node_and_its_handler(site: Site, kubernetes: bool) -> None:
-    """The handler once, also where the role was loaded twice: for what it disrupts, too."""
+def test_the_tag_node_runs_the_role_node_to_its_end(site: Site, kubernetes: bool) -> None:
+    """Once, also where the role was loaded twice: for what it disrupts, too."""
     run = site.site("--check", "--tags", "node", node_devices=[{}], qat_kubernetes=kubernetes, qat_drain=kubernetes)
     assert run.code == 0, run.output
     assert roles(run) == (["node", "drain"] if kubernetes else ["node"])
-    assert run.tasks[-1].name == "accel.qat.node : Tell systemd"
-    assert [task.name for task in run.tasks].count("accel.qat.node : Tell systemd") == 1
+    assert [task.name for task in run.tasks].count(LAST) == 1
 
 
 def test_each_tag_runs_its_part(site: Site) -> None:
@@ -476,7 +516,8 @@ def test_each_tag_runs_its_part(site: Site) -> None:
 # Several nodes.
 
 HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
-LAST = "accel.qat.node : Tell systemd"
+RELOAD = "Have systemd read the unit of the QAT devices"
+LAST = "accel.qat.node : Ask systemd whether it knows the unit of the QAT devices as it stands"
 
 
 def of_host(run: Run, host: str) -> list[str]:

@@ -67,6 +67,12 @@ def test_what_it_asks_for(cluster: FakeCluster, controller: Controller) -> None:
     assert container["resources"] == {"limits": {CY: "1", "qat.intel.com/dc": "1"}}
     assert (container["image"], container["imagePullPolicy"]) == ("busybox", "IfNotPresent")
     assert (pod["spec"]["runtimeClassName"], pod["spec"]["imagePullSecrets"]) == ("kata", [{"name": "s"}])
+    assert container["securityContext"] == {
+        "runAsUser": 0,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
     assert "nodeName" not in pod["spec"]  # the scheduler shall see the resource
     (term,) = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
         "nodeSelectorTerms"

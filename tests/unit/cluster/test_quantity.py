@@ -77,6 +77,7 @@ def test_names(name: str) -> None:
         ("/dongle", "'' is not a DNS name in lower case of at most 244 characters"),
         ("Example.com/dongle", "'Example.com' is not a DNS name in lower case of at most 244 characters"),
         ("exa_mple.com/dongle", "'exa_mple.com' is not a DNS name in lower case of at most 244 characters"),
+        ("example.com\n/d", "'example.com\\n' is not a DNS name in lower case of at most 244 characters"),
         (f"{'a' * 64}.com/d", f"'{'a' * 64}.com' is not a DNS name in lower case of at most 244 characters"),
         (
             f"{'.'.join(['a' * 50] * 5)}/d",
@@ -88,7 +89,7 @@ def test_names(name: str) -> None:
             f"example.com/{rest}",
             f"{rest!r} is not 1 to 63 letters, digits, '-', '_' and '.' that begin and end with a letter or a digit",
         )
-        for rest in ("", "-a", "a-", "a/b", "a~b", "b" * 64)
+        for rest in ("", "-a", "a-", "a/b", "a~b", "b" * 64, "a\n")
     ],
 )
 def test_what_is_no_name(name: str, problem: str) -> None:

@@ -72,21 +72,14 @@ def test_writable(tree: Tree) -> None:
     assert not tree.kernel.writable(f"{DEVICE}/gone")
 
 
-def test_open_files_are_those_of_every_process_that_may_be_seen(tree: Tree) -> None:
-    """What has ended since it was listed is left out; and so is what is no process."""
-    for place, target in {
-        "7/fd/0": "/dev/null",
-        "7/fd/4": "/dev/vfio/12",
-        "8/fd/3": "anon_inode:[vfio-device]",
-    }.items():
-        at = tree.at(f"/proc/{place}")
-        at.parent.mkdir(parents=True, exist_ok=True)
-        at.symlink_to(target)
-    tree.file("/proc/7/fd/9")
-    tree.file("/proc/9/comm", b"ended\n")
-    tree.file("/proc/irq/fd/3")
-    expected = [(7, "/dev/null"), (7, "/dev/vfio/12"), (8, "anon_inode:[vfio-device]")]
-    assert sorted(tree.kernel.open_files()) == expected
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.EIO, errno.ELOOP, errno.ENOTDIR])
+def test_existence_that_cannot_be_told(tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(path: str) -> None:
+        raise OSError(code, os.strerror(code), path)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(NodeError, match=rf"host-sys/bus: cannot be read: {os.strerror(code)}; "):
+        tree.kernel.exists("/sys/bus")
 
 
 # Writes.

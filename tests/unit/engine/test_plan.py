@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
 
 import pytest
@@ -381,7 +382,7 @@ def test_denylist_and_vfio_pci_built_in() -> None:
 
 def test_driver_without_services() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4))
-    kernel.deny(f"*/{GEN4}/qat/*")
+    kernel.deny(f"*/{GEN4}/qat/*", errno.ENOENT)
     assert refusal(kernel, services=["dc"]) == (
         f"devices[0].services: the driver of {GEN4} offers no cfg_services; use the in-tree driver of Linux 6.0 or newer "
         "instead of kernel 6.12.48+deb13-amd64 or an out-of-tree driver"

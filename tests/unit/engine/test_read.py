@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import typing as t
 
 import pytest
@@ -86,8 +87,16 @@ def test_what_the_kernel_uses_itself() -> None:
     assert read_node(fake).busy_drivers == frozenset()
     fake.use_vf(GEN2_VF0)
     assert read_node(fake).busy_drivers == {"c6xxvf"}
-    fake.deny("/sys/module/qat_c62xvf/refcnt")
+    fake.deny("/sys/module/qat_c62xvf/refcnt", errno.ENOENT)
     assert read_node(fake).busy_drivers == frozenset()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EPERM, errno.ENOMEM])
+def test_use_by_the_kernel_that_cannot_be_read_is_not_taken_for_none(code: int) -> None:
+    fake = kernel()
+    fake.deny("/sys/module/qat_c62xvf/refcnt", code)
+    with pytest.raises(NodeError, match=r"^/sys/module/qat_c62xvf/refcnt: cannot be read: "):
+        read_node(fake)
 
 
 def test_vfio_pci() -> None:
@@ -120,18 +129,21 @@ def test_sysfs_that_is_not_there() -> None:
     )
 
 
-@pytest.mark.parametrize("code", [errno.ENOENT, errno.EACCES, errno.EIO])
-def test_what_cannot_be_read_is_unknown(code: int) -> None:
+NOT_NEEDED = (
+    f"{DEVICES}/{GEN4}/qat*",
+    f"{DEVICES}/*/numa_node",
+    f"{DEVICES}/*/iommu_group",
+    f"{DEVICES}/{GEN4}/sriov_offset",
+    "/proc/sys/*",
+    "/sys/module/*",
+    "/sys/kernel/iommu_groups",
+)
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ESRCH])
+def test_what_is_not_there_is_unknown(code: int) -> None:
     fake = kernel()
-    for pattern in (
-        f"{DEVICES}/{GEN4}/qat*",
-        f"{DEVICES}/*/numa_node",
-        f"{DEVICES}/*/iommu_group",
-        f"{DEVICES}/{GEN4}/sriov_offset",
-        "/proc/*",
-        "/sys/module/*",
-        "/sys/kernel/iommu_groups",
-    ):
+    for pattern in NOT_NEEDED:
         fake.deny(pattern, code)
     node = read_node(fake)
     device = node.qat[0]
@@ -142,6 +154,39 @@ def test_what_cannot_be_read_is_unknown(code: int) -> None:
     assert device.function.sriov.offset == 0
     assert (node.kernel_release, node.iommu) == ("", False)
     assert not device.function.blocked
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("pattern", [*NOT_NEEDED, DEVICES, f"{DEVICES}/*/vendor", f"{DEVICES}/{GEN4}/virtfn*"])
+def test_what_cannot_be_read_fails_the_look(pattern: str, code: int) -> None:
+    fake = kernel()
+    fake.deny(pattern, code)
+    with pytest.raises(NodeError, match=rf"cannot be read: {os.strerror(code)}; "):
+        read_node(fake)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENODATA])
+def test_a_driver_that_is_coming_or_going_shows_nothing(code: int) -> None:
+    """It refuses to show a device that it does not know yet, or any more (adf_sysfs.c)."""
+    fake = kernel()
+    fake.deny(f"{DEVICES}/{GEN4}/qat/*", code)
+    fake.deny(f"{DEVICES}/{GEN4}/qat_ras/*", code)
+    device = read_node(fake).qat[0]
+    assert (device.state, device.services, device.ring_pairs, device.ras_errors) == (None, None, None, None)
+    fake.deny(f"{DEVICES}/{GEN4}/sriov_numvfs", code)
+    with pytest.raises(NodeError, match="cannot be read"):
+        read_node(fake)
+
+
+@pytest.mark.parametrize("text", ["", "many", "0x10", "16 VFs"])
+def test_what_is_no_number_is_not_taken_for_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = kernel()
+    read = fake.read
+    monkeypatch.setattr(fake, "read", lambda path: text if path.endswith("sriov_totalvfs") else read(path))
+    with pytest.raises(NodeError) as caught:
+        read_node(fake)
+    where = f"{DEVICES}/{GEN4}/sriov_totalvfs"
+    assert str(caught.value) == f"{where}: {text!r} is no number; see that sysfs is mounted there"
 
 
 def test_a_function_that_goes_while_it_is_read() -> None:

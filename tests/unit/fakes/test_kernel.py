@@ -162,7 +162,8 @@ class TestPermissions:
     def test_denied(self) -> None:
         kernel = gen4()
         kernel.deny("/sys/kernel/debug/*")
-        assert not kernel.exists(f"/sys/kernel/debug/qat_4xxx_{PF}/dev_cfg")
+        with pytest.raises(NodeError, match="cannot be read: Operation not permitted"):
+            kernel.exists(f"/sys/kernel/debug/qat_4xxx_{PF}/dev_cfg")
         with fails(errno.EPERM):
             kernel.read(f"/sys/kernel/debug/qat_4xxx_{PF}/dev_cfg")
         kernel.deny(DEVICES, errno.ENOENT)

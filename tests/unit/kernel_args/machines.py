@@ -70,6 +70,7 @@ blscfg
 
 MACHINE_ID = "156865930c1b4effa36dcba8df70e78c"
 KERNELS = ("6.1.0-31-amd64", "6.1.0-32-amd64")
+PROXMOX_PARTITION = "/unseen/0D3B-7C1E"
 SNAPSHOT_ROOT = "root=UUID=0d3b7c1e rootflags=subvol=@/.snapshots/42/snapshot"
 
 
@@ -137,6 +138,21 @@ def systemd_boot() -> FakeMachine:
     return machine
 
 
+def proxmox() -> FakeMachine:
+    """Proxmox VE on ZFS with UEFI: nobody mounts its boot partitions but its own tool, and kernel-install does nothing."""
+    files = {
+        "/etc/kernel/cmdline": "root=ZFS=rpool/ROOT/pve-1 boot=zfs\n",
+        "/etc/kernel/proxmox-boot-uuids": "0D3B-7C1E\n",
+        "/etc/machine-id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+        "/boot/vmlinuz-6.8.12-9-pve": "",
+        "/lib/modules/6.8.12-9-pve/modules.order": "",
+        "/boot/grub/grub.cfg": "",
+    }
+    machine = FakeMachine(files, {"kernel-install": says(""), "proxmox-boot-tool": _proxmox_boot_tool})
+    _proxmox_boot_tool(machine, ["proxmox-boot-tool", "refresh"])
+    return machine
+
+
 def tumbleweed() -> FakeMachine:
     """openSUSE with systemd-boot and sdbootutil, booted from a snapshot; an older one has an entry too."""
     files = {"/etc/kernel/cmdline": f"splash=silent quiet security=selinux {SNAPSHOT_ROOT}\n"}
@@ -163,7 +179,7 @@ ALL: dict[str, t.Callable[[], FakeMachine]] = {
 }
 
 
-def sourced(settings: str, drop_ins: t.Iterable[str] = ()) -> tuple[str, str]:
+def sourced(settings: str, drop_ins: t.Iterable[str] = (), start: str = "set -e") -> tuple[str, str]:
     """What the files come to when a shell sources them as grub-mkconfig does: GRUB_CMDLINE_LINUX and ..._DEFAULT."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -171,21 +187,24 @@ def sourced(settings: str, drop_ins: t.Iterable[str] = ()) -> tuple[str, str]:
         for path, text in zip(paths, [settings, *drop_ins]):
             path.write_text(text, encoding="utf-8")
         dots = "".join(f". {path}\n" for path in paths)
-        script = f'set -e\n{dots}printf "%s\\n%s" "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"'
+        script = f'{start}\n{dots}printf "%s\\n%s" "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"'
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     always, default = done.stdout.split("\n")
     return always, default
 
 
+_OPTIONS = re.compile(r"^[ \t]*options[ \t]+(.*?)[ \t]*$", re.MULTILINE)
+
+
+def _options(text: str) -> str:
+    return " ".join(_OPTIONS.findall(text))
+
+
 def entry_options(machine: FakeMachine) -> list[str]:
     """The command lines of all boot entries, as the boot loader would read them."""
-    lines = [
-        line.partition(" ")[2].strip()
-        for pattern in ("/*/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf")
-        for path in machine.glob(pattern)
-        for line in machine.files[path].splitlines()
-        if line.startswith("options")
-    ]
+    patterns = ("/*/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf")
+    entries = [machine.files[path] for pattern in patterns for path in machine.glob(pattern)]
+    lines = [_options(text) for text in entries if _OPTIONS.search(text)]
     kernel_options = re.search(r"kernelopts=(.*)", machine.files.get("/boot/grub2/grubenv", "kernelopts="))
     assert kernel_options is not None
     return [line.replace("$kernelopts", kernel_options[1]) for line in lines]
@@ -193,8 +212,9 @@ def entry_options(machine: FakeMachine) -> list[str]:
 
 def next_boot(machine: FakeMachine) -> str:
     """The command line with which the machine would boot."""
-    if "/deployment" in machine.files:
-        return machine.files["/deployment"]
+    for path in ("/deployment", PROXMOX_PARTITION):
+        if path in machine.files:
+            return machine.files[path]
     for path in ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg"):
         entry = re.search(r"^\s+linux\s+\S+ (.*)$", machine.files.get(path, ""), re.MULTILINE)
         if entry and "transactional-update" not in machine.commands:
@@ -254,36 +274,62 @@ def _with_entries(options: str) -> FakeMachine:
 
 
 def _grubby(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
-    options = dict(option.lstrip("-").split("=", 1) for option in command[1:])
+    """What grubby-bls does with a line is done by the shell and the sed that it uses."""
+    options = dict(option.lstrip("-").partition("=")[::2] for option in command[1:])
     if options == {"info": "ALL"}:
         return CommandResult(0, _grubby_info(machine))
     assert options.pop("update-kernel") == "ALL"
     remove, add = options.pop("remove-args", "").split(), options.pop("args", "").split()
+    keeps_settings = options.pop("no-etc-grub-update", None) is not None
     assert not options
     future = machine.files.setdefault("/etc/kernel/cmdline", entry_options(machine)[-1] + "\n")
     machine.files["/etc/kernel/cmdline"] = _grubby_arguments(future.strip(), remove, add) + "\n"
-    for path in [
-        "/etc/default/grub",
-        *machine.glob("/boot/grub2/grubenv"),
-        *machine.glob("/boot/loader/entries/*.conf"),
-    ]:
+    if not keeps_settings:
+        settings = machine.files["/etc/default/grub"]
+        line = _grubby_arguments(sourced(settings, start="exec 2>/dev/null")[0], remove, add)
+        machine.files["/etc/default/grub"] = re.sub(
+            r"^GRUB_CMDLINE_LINUX.*", lambda _match: f'GRUB_CMDLINE_LINUX="{line}"', settings, flags=re.MULTILINE
+        )
+    for path in machine.glob("/boot/grub2/grubenv"):
         machine.files[path] = re.sub(
-            r'^(GRUB_CMDLINE_LINUX="|kernelopts=|options )((?!\$kernelopts)[^"\n]+)',
-            lambda match: match[1] + _grubby_arguments(match[2], remove, add),
+            r"^kernelopts=(.*)",
+            lambda match: "kernelopts=" + _grubby_arguments(match[1], remove, add),
             machine.files[path],
             flags=re.MULTILINE,
         )
+    for path in machine.glob("/boot/loader/entries/*.conf"):
+        line = " ".join(re.findall(r"^options[ t\\](.*)", machine.files[path], re.MULTILINE))
+        if "$kernelopts" not in line:
+            line = _grubby_arguments(line, remove, add)
+            machine.files[path] = _echoed(
+                machine.files[path], "s/^options.*/options {}/".format(line.replace("/", "\\/"))
+            )
     return CommandResult(0)
 
 
 def _grubby_arguments(line: str, remove: t.Sequence[str], add: t.Sequence[str]) -> str:
     """The function update_args of grubby-bls: a key goes with every value, a key=value once; what is added comes last."""
+    anything = "s/(^|[[:space:]]){}(([[:space:]]|$)|([=][^ ]*([$]*)))/ /g"
     for text in remove:
-        whole = rf"(^|\s){text}(\s|$)" if "=" in text else rf"(^|\s){text}((\s|$)|(=[^ ]*))"
-        line = re.sub(whole, " ", line, count=1 if "=" in text else 0)
+        whole = f"s/(^|[[:space:]]){text}([[:space:]]|$)/ /".replace("/dev/", "\\/dev\\/")
+        line = _echoed(line, whole if "=" in text else anything.format(text), words=True)
     for text in add:
-        line = re.sub(rf"(^|\s){text.partition('=')[0]}((\s|$)|(=[^ ]*))", " ", line)
+        line = _echoed(line, anything.format(text.partition("=")[0]), words=True)
     return " ".join([*line.split(), *add])
+
+
+def _echoed(text: str, script: str, words: bool = False) -> str:
+    """The text through sed; as `words` the shell parts and expands it before."""
+    echo = "echo $1" if words else 'printf %s "$1"'
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(
+            ["bash", "-c", f'{echo} | sed -E "$2"', "bash", text, script],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=empty,
+        )
+    return done.stdout.rstrip("\n") if words else done.stdout
 
 
 def _grubby_info(machine: FakeMachine) -> str:
@@ -293,9 +339,12 @@ def _grubby_info(machine: FakeMachine) -> str:
     for index, (path, line) in enumerate(reversed(list(zip(paths, entry_options(machine))))):
         name = path.rpartition("/")[2][: -len(".conf")]
         version = name.partition("-")[2]
+        shown = " ".join(line.split()).replace("root=/dev/mapper/rhel-root ", "")
+        if not re.search(r"^options ", machine.files[path], re.MULTILINE):
+            shown = ""  # its grep knows no \\t, and no blanks before
         blocks.append(
             f'index={index}\nkernel="/boot/vmlinuz-{version}"\n'
-            f'args="{line.replace("root=/dev/mapper/rhel-root ", "")}"\nroot="/dev/mapper/rhel-root"\n'
+            f'args="{shown}"\nroot="/dev/mapper/rhel-root"\n'
             f'initrd="/boot/initramfs-{version}.img $tuned_initrd"\n'
             f'title="Red Hat Enterprise Linux ({version}) 9.3 (Plow)"\nid="{name}"\n'
         )
@@ -329,6 +378,13 @@ def _kernel_install(machine: FakeMachine, command: t.Sequence[str]) -> CommandRe
         f"options    {line} systemd.machine_id={MACHINE_ID}\nlinux      /efi/{MACHINE_ID}/{version}/linux\n"
     )
     return CommandResult(0)
+
+
+def _proxmox_boot_tool(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
+    """The hook zz-proxmox-boot: the file is the line, of which a boot entry has the first."""
+    assert list(command) == ["proxmox-boot-tool", "refresh"]
+    machine.files[PROXMOX_PARTITION] = machine.files["/etc/kernel/cmdline"].split("\n")[0]
+    return CommandResult(0, "Copying and configuring kernels on /dev/disk/by-uuid/0D3B-7C1E\n")
 
 
 def _sdbootutil(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:

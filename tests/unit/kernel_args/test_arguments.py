@@ -21,6 +21,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.argume
     satisfied,
 )
 
+ITEMS = ("on", "off", "sm_on", "sm_off", "strict", "pt", "nopt", "force", "soft")
 KEYS = ("intel_iommu", "iommu", "vfio-pci.ids", "vfio_pci.ids", "quiet", "console", "hugepages", "ro")
 VALUES = ("on", "off", "8086:4941", "tty0", "ttyS0,115200", '"two words"')
 
@@ -75,8 +76,33 @@ def test_parses_as_the_kernel_does(text: str, expected: list[tuple[str, str | No
         ("intel_iommu=on ro intel_iommu=on", ["intel_iommu=on"], "intel_iommu=on ro intel_iommu=on"),
         ("ro intel_iommu=on,sm_on quiet", ["intel_iommu=on"], "ro intel_iommu=on,sm_on quiet"),
         ("ro intel_iommu=on,sm_on", ["intel_iommu=sm_on,on"], "ro intel_iommu=on,sm_on"),
-        ("ro intel_iommu=igfx_off", ["intel_iommu=on"], "ro intel_iommu=on"),
-        ("ro iommu=pt,x", ["iommu=pt"], "ro iommu=pt"),
+        # Lists: what is missing is added, what contradicts goes, all else stays.
+        ("ro intel_iommu=igfx_off", ["intel_iommu=on"], "ro intel_iommu=igfx_off intel_iommu=on"),
+        ("intel_iommu=on intel_iommu=sm_on", ["intel_iommu=on"], "intel_iommu=on intel_iommu=sm_on"),
+        ("intel_iommu=sm_on quiet", ["intel_iommu=on"], "intel_iommu=sm_on quiet intel_iommu=on"),
+        ("intel_iommu=sm_on", ["intel_iommu=on,sm_on"], "intel_iommu=sm_on intel_iommu=on"),
+        ("intel_iommu=on,off,sm_on", ["intel_iommu=on"], "intel_iommu=on,sm_on"),
+        ("intel_iommu=off,on", ["intel_iommu=on"], "intel_iommu=off,on"),
+        ("intel_iommu=sm_on,off quiet", ["intel_iommu=on"], "intel_iommu=sm_on,on quiet"),
+        ("intel_iommu=off quiet intel_iommu=off", ["intel_iommu=on"], "intel_iommu=on quiet"),
+        ("intel-iommu=strict,off", ["intel_iommu=on"], "intel-iommu=strict,on"),
+        ('intel_iommu="off"', ["intel_iommu=on"], "intel_iommu=on"),
+        ("intel_iommu=on,sm_off", ["intel_iommu=on", "intel_iommu=sm_on"], "intel_iommu=on,sm_on"),
+        ("iommu=pt,forcesac", ["iommu=pt"], "iommu=pt,forcesac"),
+        ("iommu=force,nopt", ["iommu=pt"], "iommu=force,pt"),
+        ("iommu=force iommu.passthrough=0", ["iommu=pt"], "iommu=force iommu.passthrough=0 iommu=pt"),
+        # With `off` no other item counts, wherever it stands.
+        ("iommu=off,pt", ["iommu=pt"], "iommu=pt"),
+        ("iommu=pt iommu=off", ["iommu=pt"], "iommu=pt"),
+        ("iommu=off,force", ["iommu=noforce"], "iommu=noforce"),
+        ("iommu=pt", ["iommu=off"], "iommu=off"),
+        ("amd_iommu=off,pgtbl_v2", ["amd_iommu=on"], "amd_iommu=on,pgtbl_v2"),
+        ("iommu=,pt,", ["iommu=pt"], "iommu=,pt,"),
+        ("iommu iommu=soft", ["iommu=pt"], "iommu iommu=soft iommu=pt"),
+        ("pci=noaer", ["pci=realloc"], "pci=noaer pci=realloc"),
+        ('dyndbg="file a.c +p"', ['dyndbg="file b.c +p"'], 'dyndbg="file a.c +p" dyndbg="file b.c +p"'),
+        ('vfio_pci.dyndbg="+p"', ["vfio-pci.dyndbg=+t"], 'vfio_pci.dyndbg="+p" vfio-pci.dyndbg=+t'),
+        ("cgroup_disable=memory", ["cgroup_disable=pressure"], "cgroup_disable=memory cgroup_disable=pressure"),
         ("vfio_pci.disable_denylist=0", ["vfio-pci.disable_denylist=1"], "vfio-pci.disable_denylist=1"),
         ("vfio_pci.disable_denylist=1", ["vfio-pci.disable_denylist=1"], "vfio_pci.disable_denylist=1"),
         ("console=tty0", ["console=ttyS0"], "console=tty0 console=ttyS0"),
@@ -99,6 +125,8 @@ def test_present(line: str, wanted: list[str], expected: str) -> None:
         ("ro intel_iommu=on quiet", ["intel_iommu"], "ro quiet"),
         ("ro intel_iommu=on quiet", ["intel_iommu=on"], "ro quiet"),
         ("ro intel_iommu=off quiet", ["intel_iommu=on"], "ro intel_iommu=off quiet"),
+        ("ro intel_iommu=on,sm_on intel_iommu=on", ["intel_iommu=on"], "ro intel_iommu=on,sm_on"),
+        ("ro intel_iommu=on,sm_on intel_iommu=on", ["intel_iommu"], "ro"),
         ("vfio_pci.ids=1 vfio-pci.ids=2", ["vfio-pci.ids"], ""),
         ("console=tty0 console=ttyS0 ro", ["console=ttyS0"], "console=tty0 ro"),
         ("console=tty0 console=ttyS0", ["console"], "console=tty0 console=ttyS0"),
@@ -161,6 +189,16 @@ def test_the_order_of_the_request_does_not_matter(line: str, wanted: list[str], 
         ("intel_iommu=on intel_iommu=off", "intel_iommu=on", False),
         ("intel_iommu=on,sm_on", "intel_iommu=on", True),
         ("intel_iommu=sm_on", "intel_iommu=on", False),
+        ("intel_iommu=on intel_iommu=sm_on", "intel_iommu=on", True),
+        ("intel_iommu=on intel_iommu=sm_on", "intel_iommu=sm_on,on", True),
+        ("intel_iommu=on,off", "intel_iommu=on", False),
+        ("intel_iommu=off,on", "intel_iommu=on", True),
+        ("intel_iommu=off,on", "intel_iommu=off", False),
+        ("iommu=pt,forcesac", "iommu=pt", True),
+        ("iommu=pt,nopt", "iommu=pt", False),
+        ("iommu=off iommu=pt", "iommu=pt", False),
+        ("iommu=off iommu=pt", "iommu=off", True),
+        ("iommu=soft", "iommu", False),
         ("console=ttyS0 console=tty0", "console=ttyS0", True),
         ("vfio_pci.disable_denylist=1", "vfio-pci.disable_denylist=1", True),
         ("quiet", "intel_iommu=on", False),
@@ -195,6 +233,11 @@ def test_of_several_the_last_is_in_force(line: str, argument: str, expected: boo
             "arguments[0]: 'a\\nb' has an unpaired quote or a control character; write it as key or key=value",
         ),
         (
+            ["intel_iommu=sm_on", "intel_iommu=on", "intel_iommu=off"],
+            "arguments[2]: intel_iommu=off contradicts intel_iommu=on; keep one of the two",
+        ),
+        (["intel_iommu=on,off"], "arguments[0]: intel_iommu=on,off contradicts itself; keep one of the two"),
+        (
             ["vfio-pci.ids=1", "ro", "vfio_pci.ids=2"],
             "arguments[2]: vfio_pci.ids=2 contradicts vfio-pci.ids=1; keep one of the two",
         ),
@@ -204,6 +247,75 @@ def test_a_bad_request_is_told_by_its_place(wanted: list[str], sentence: str) ->
     with pytest.raises(ConfigurationError) as caught:
         read_request(wanted, "present")
     assert str(caught.value) == sentence
+
+
+lists = st.builds(
+    lambda key, items: f"{key}={','.join(items)}",
+    st.sampled_from(["intel_iommu", "iommu"]),
+    st.lists(st.sampled_from(ITEMS), min_size=1, max_size=4),
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (
+            ["intel_iommu=on", "iommu=pt quiet"],
+            (
+                "/notes line 2: 'iommu=pt quiet' is more than one argument; mend or remove that line, and see to its argument by"
+                " hand"
+            ),
+        ),
+        (["", "ro"], "/notes line 1: the argument is empty; mend or remove that line, and see to its argument by hand"),
+        (
+            ["a\x1b[31m"],
+            (
+                "/notes line 1: 'a\\x1b[31m' has an unpaired quote or a control character; mend or remove that line, and see to its"
+                " argument by hand"
+            ),
+        ),
+    ],
+)
+def test_a_damaged_note_is_told_by_its_file_and_line(lines: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_request(lines, "absent", "/notes")
+    assert str(caught.value) == sentence
+
+
+def test_of_a_noted_list_that_contradicts_itself_what_counted_comes_back() -> None:
+    request = read_request(["intel_iommu=on,strict,off"], "present", "/notes")
+    after = merge(parse("ro intel_iommu=on"), request).render()
+    assert after == "ro intel_iommu=off intel_iommu=strict"
+
+
+def as_the_kernel_reads(line: str, key: str) -> dict[str, bool]:
+    """What the functions intel_iommu_setup and iommu_setup come to, without their prefixes."""
+    switches = {"on": ("on", True), "off": ("on", False), "pt": ("pt", True), "nopt": ("pt", False)}
+    switches |= {"sm_on": ("sm", True), "sm_off": ("sm", False), "force": ("force", True)}
+    state: dict[str, bool] = {}
+    for word in line.split():
+        name, _equals, value = word.partition("=")
+        for item in value.split(",") if name == key else ():
+            switch, on = switches.get(item, (item, True))
+            if key == "iommu" and item == "off":
+                switch, on = "no_iommu", True
+            state[switch] = on
+    return state
+
+
+@given(st.lists(lists, max_size=4), st.sampled_from(["intel_iommu=on", "intel_iommu=sm_on", "iommu=pt", "iommu=nopt"]))
+def test_of_lists_only_what_contradicts_changes(words: list[str], wanted: str) -> None:
+    line = " ".join(words)
+    after = merge(parse(line), read_request([wanted], "present")).render()
+    key, _equals, item = wanted.partition("=")
+    switch, on = {"on": ("on", True), "sm_on": ("sm", True), "pt": ("pt", True), "nopt": ("pt", False)}[item]
+    before, now = (as_the_kernel_reads(text, key) for text in (line, after))
+    assert now[switch] is on
+    assert not (key == "iommu" and now.get("no_iommu"))
+    changed = {name for name in {*before, *now} if before.get(name) != now.get(name)}
+    assert changed <= ({switch, "no_iommu"} if key == "iommu" else {switch})
+    other = "iommu" if key == "intel_iommu" else "intel_iommu"
+    assert as_the_kernel_reads(line, other) == as_the_kernel_reads(after, other)
 
 
 def test_repeatable_keys_do_not_contradict_each_other() -> None:

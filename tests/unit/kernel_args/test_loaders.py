@@ -4,15 +4,26 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import State, parse, read_request
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import (
+    State,
+    parse,
+    read_request,
+    satisfied,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import Firmware
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import ensure
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders.grub import DROP_IN, SETTINGS, Grub
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders.grubby import Grubby
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders.rpm_ostree import RpmOstree
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders.systemd_boot import SystemdBoot
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.plan import Plan
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import Running
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.unharmed import harm
 from ansible_collections.accel.qat.tests.unit.kernel_args import machines
 from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine, fails, says
 
@@ -91,6 +102,20 @@ class TestGrub:
         assert (plan.added, plan.removed) == (["intel_iommu=on", "iommu=pt"], [])
         (edit,) = plan.edits
         assert str(edit.after).startswith(settings)
+
+    def test_items_of_a_list_stay_where_another_one_is_added(self) -> None:
+        machine = machines.suse(
+            settings='GRUB_CMDLINE_LINUX_DEFAULT="quiet intel_iommu=on intel_iommu=sm_on"\nGRUB_CMDLINE_LINUX=""\n'
+        )
+        plan = grub(machine, ["intel_iommu=on", "iommu=pt"])
+        assert (plan.added, plan.removed) == (["iommu=pt"], [])
+        assert plan.after.texts() == ["iommu=pt", "quiet", "intel_iommu=on", "intel_iommu=sm_on"]
+
+    def test_a_file_of_others_with_a_list_is_left_alone(self) -> None:
+        hardened = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX iommu=force iommu.passthrough=0 iommu.strict=1"\n'
+        plan = grub(machines.debian(drop_ins={"40_hardening.cfg": hardened}), ["iommu=pt"])
+        assert [edit.path for edit in plan.edits] == [DROP_IN]
+        assert (plan.added, plan.removed, plan.notes) == (["iommu=pt"], [], ())
 
     def test_settings_are_read_by_the_shell_that_reads_them_for_grub(self) -> None:
         machine = machines.suse(settings='GRUB_CMDLINE_LINUX="ro"\n')
@@ -256,6 +281,102 @@ class TestGrubby:
             f"grubby: {wanted} has characters that grubby does not carry unharmed ({character});"
             " set this argument in /boot/loader/entries/*.conf by hand"
         )
+
+    @pytest.mark.parametrize(
+        ("options", "wanted", "state"),
+        [
+            # What it removes or adds stands within the quotes of another argument.
+            ('root=/dev/vda1 dyndbg="file a.c net.ifnames=0 +p" net.ifnames=0', ["net.ifnames=1"], "present"),
+            ('root=/dev/vda1 dyndbg="file a.c nosmt +p" nosmt', ["nosmt"], "absent"),
+            # It takes a quoted value apart, and makes one blank of two.
+            ('root=/dev/vda1 x="a b" ro', ["x=1"], "present"),
+            ('root=/dev/vda1 x="a b" ro', ["x"], "absent"),
+            ('root=/dev/vda1 x="a  b" ro', ["iommu=pt"], "present"),
+            ('root=/dev/vda1 x="a\tb" ro', ["iommu=pt"], "present"),
+            # Sizes of pages and their numbers.
+            ("root=/dev/vda1 hugepagesz=1G hugepages=4", ["hugepagesz=2M", "hugepages=512"], "present"),
+            # The dot is any character to it.
+            ("root=/dev/vda1 netxifnames=5 net.ifnames=0", ["net.ifnames"], "absent"),
+        ],
+    )
+    def test_what_grubby_would_lose_is_refused(self, options: str, wanted: list[str], state: State) -> None:
+        machine = machines.rhel9()
+        for path in machine.glob("/boot/loader/entries/*.conf"):
+            machine.files[path] = re.sub("^options .*", f"options {options}", machine.files[path], flags=re.MULTILINE)
+        del machine.files["/etc/kernel/cmdline"]
+        before = dict(machine.files)
+        request = read_request(wanted, state)
+        with pytest.raises(RefusedError, match=r"would (lose|get|have)|still not be"):
+            ensure(machine, request, Running(RUNNING, False), Firmware(False, ""))
+        assert (machine.files, machine.done) == (before, [])
+
+    @pytest.mark.parametrize("wanted", [["intel_iommu=on", "iommu=pt"], ["console=hvc0"], ["net.ifnames=1"]])
+    def test_quoted_arguments_stay(self, wanted: list[str]) -> None:
+        quoted = 'dyndbg="file a.c line 1-9 +p"'
+        machine = machines.rhel9()
+        for path in machine.glob("/boot/loader/entries/*.conf"):
+            machine.files[path] = machine.files[path].replace("options ", f"options {quoted} ")
+        request = read_request(wanted, "present")
+        before = machines.entry_options(machine)
+        ensure(machine, request, Running(RUNNING, False), Firmware(False, ""))
+        for old, new in zip(before, machines.entry_options(machine)):
+            assert harm(parse(old), parse(new), request) is None
+            assert satisfied(parse(new), request)
+            assert quoted in parse(new).texts()
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [("options ", "options\t"), ("options ", "  options "), ("options ", "options quiet\noptions ")],
+        ids=["tab", "indented", "twice"],
+    )
+    def test_entries_that_grubby_reads_otherwise_are_refused(self, old: str, new: str) -> None:
+        machine = machines.rhel9()
+        path = machine.glob("/boot/loader/entries/*.conf")[-1]
+        machine.files[path] = machine.files[path].replace(old, new)
+        with pytest.raises(RefusedError) as caught:
+            grubby(machine, ["iommu=pt"])
+        assert str(caught.value) == (
+            f"{path}: grubby reads no other than one line that begins with `options` and a space;"
+            " write the line so, or edit the entries by hand"
+        )
+
+    @pytest.mark.parametrize("character", ["&", "\\"])
+    def test_refuses_what_grubby_does_not_write_back(self, character: str) -> None:
+        machine = machines.rhel9()
+        path = machine.glob("/boot/loader/entries/*.conf")[-1]
+        machine.files[path] = machine.files[path].replace("net.ifnames=0", f"x=1{character}2")
+        with pytest.raises(
+            RefusedError, match=re.escape(f"{path}: has characters that grubby does not write back (& \\)")
+        ):
+            grubby(machine, ["iommu=pt"])
+
+    def test_items_of_a_list_are_given_along(self) -> None:
+        machine = machines.rhel9()
+        machine.run(["grubby", "--update-kernel=ALL", "--args=intel_iommu=sm_on,off"])
+        request = read_request(["intel_iommu=on"], "present")
+        assert grubby(machine, ["intel_iommu=on"]).commands[0][-1] == "--args=intel_iommu=sm_on,on"
+        machine.run(["grubby", "--update-kernel=ALL", "--args=intel_iommu=sm_on"])
+        assert grubby(machine, ["intel_iommu=on"]).commands[0][-1] == "--args=intel_iommu=sm_on intel_iommu=on"
+        ensure(machine, request, Running(RUNNING, False), Firmware(False, ""))
+        assert grubby(machine, ["intel_iommu=on"]).empty
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            'GRUB_CMDLINE_LINUX="a \\\n b"\n',
+            'GRUB_CMDLINE_LINUX="a"\nGRUB_CMDLINE_LINUX_DEFAULT="b"\n',
+            'GRUB_CMDLINE_LINUX+=" a"\n',
+            'GRUB_CMDLINE_LINUX="$(echo a)"\n',
+            'export GRUB_TIMEOUT=1 GRUB_CMDLINE_LINUX="a"\n',
+        ],
+    )
+    def test_settings_that_are_no_plain_line_are_kept_from_grubby(self, settings: str) -> None:
+        machine = machines.rhel9()
+        machine.files[SETTINGS] = settings
+        plan = ensure(machine, read_request(["iommu=pt"], "present"), Running(RUNNING, False), Firmware(False, "")).plan
+        assert plan.commands[0][-1] == "--no-etc-grub-update"
+        assert SETTINGS not in plan.files
+        assert machine.files[SETTINGS] == settings
 
     def test_no_entries(self) -> None:
         machine = machines.rhel9()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._node import files
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import (
     CommandResult,
@@ -111,6 +112,66 @@ def test_globs_and_removes(machine: LiveMachine) -> None:
     machine.remove("/etc/default/grub.d/a.cfg")
     assert not machine.exists("/etc/default/grub.d/a.cfg")
     assert machine.exists("/etc/default/grub.d")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR])
+def test_what_cannot_be_seen_is_not_absent(machine: LiveMachine, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    machine.write("/boot/loader/entries/a.conf", "")
+    error = OSError(number, os.strerror(number))
+
+    def fails(*_arguments: object, **_named: object) -> t.NoReturn:
+        raise error
+
+    for name, look, done in (
+        ("listdir", lambda: machine.glob("/boot/loader/entries/*.conf"), "/boot/loader/entries: cannot be listed"),
+        ("stat", lambda: machine.exists("/boot/loader"), "/boot/loader: cannot be looked at"),
+        (
+            "unlink",
+            lambda: machine.remove("/boot/loader/entries/a.conf"),
+            "/boot/loader/entries/a.conf: cannot be removed",
+        ),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, fails)
+            with pytest.raises(NodeError) as caught:
+                look()
+        assert str(caught.value).startswith(f"{done}: {os.strerror(number)}")
+    assert machine.glob("/boot/loader/entries/*.conf") == ["/boot/loader/entries/a.conf"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR])
+def test_a_file_on_the_way_is_no_directory(machine: LiveMachine, number: int) -> None:
+    if number == errno.ENOTDIR:
+        machine.write("/boot/loader", "")
+    assert machine.glob("/boot/loader/entries/*.conf") == []
+    assert machine.glob("/boot/*/grub.cfg") == []
+    assert not machine.exists("/boot/loader/entries")
+    assert machine.read("/boot/loader/entries") is None
+    machine.remove("/boot/loader/entries")
+
+
+def test_a_pattern_is_that_of_a_shell(machine: LiveMachine) -> None:
+    for name in ("a.cfg", ".hidden.cfg", ".accel-qat-x", "b.conf"):
+        machine.write(f"/etc/default/grub.d/{name}", "")
+    assert machine.glob("/etc/default/grub.d/*.cfg") == ["/etc/default/grub.d/a.cfg"]
+    assert machine.glob("/*/default/grub.d") == ["/etc/default/grub.d"]
+    assert machine.glob("/etc/default") == ["/etc/default"]
+
+
+def test_a_removal_is_on_the_disk(machine: LiveMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.write("/etc/a", "")
+    synced: list[str] = []
+    monkeypatch.setattr(files, "sync_directory", synced.append)
+    machine.remove("/etc/a")
+    assert synced == [str(tmp_path / "etc")]
+
+    def fails(_path: str) -> t.NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    machine.write("/etc/a", "")
+    monkeypatch.setattr(files, "sync_directory", fails)
+    with pytest.raises(NodeError, match="/etc/a: cannot be removed: Input/output error"):
+        machine.remove("/etc/a")
 
 
 def test_a_root_with_special_characters_is_taken_literally(tmp_path: Path) -> None:

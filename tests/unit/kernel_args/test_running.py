@@ -41,6 +41,16 @@ def test_no_command_line(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}/cmdline: cannot be read: No such file or directory; check proc_root"
 
 
+def test_an_iommu_that_cannot_be_seen_is_not_off(tmp_path: Path) -> None:
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel/iommu_groups").write_text("")
+    with pytest.raises(NodeError) as caught:
+        iommu_active(str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}/kernel/iommu_groups: cannot be read: Not a directory; run as root, and check sysfs_root"
+    )
+
+
 @pytest.mark.parametrize(
     ("paths", "active"),
     [

@@ -18,6 +18,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import State, parse, read_request
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import Firmware
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import Outcome, ensure
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders import grub as grub_module
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import Running
 from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine
@@ -259,6 +260,15 @@ def test_settings_that_are_not_there_are_made_and_taken_away(start: t.Callable[[
     assert node.words("GRUB_CMDLINE_LINUX") == QAT
     node.run(QAT, "absent")
     assert source_files(node) == {}
+
+
+def test_without_descriptors_below_dev_the_shell_reads_them_all_the_same(
+    start: t.Callable[[str], Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grub_module, "_SOURCE", grub_module._SOURCE.replace("/dev/fd;", "/nowhere;"))
+    node = start(f"GRUB_CMDLINE_LINUX=`echo {ROOT}`\n")
+    node.run(QAT)
+    assert node.words("GRUB_CMDLINE_LINUX") == [*QAT, *ROOT.split()]
 
 
 def test_more_arguments_later_stand_in_the_same_place(start: t.Callable[[str], Node]) -> None:

@@ -119,7 +119,8 @@ class Careless:
         return self._plan
 
 
-GOOD, BAD = parse("ro rd.lvm.lv=a"), parse("ro iommu=pt")
+GOOD, BAD = parse("ro rd.lvm.lv=a iommu=pt"), parse("ro iommu=pt")
+NONE = parse("ro rd.lvm.lv=a")
 EDITED = (("careless",),)
 
 
@@ -134,12 +135,30 @@ EDITED = (("careless",),)
 def test_a_plan_that_loses_an_argument_is_refused_whatever_boot_loader_made_it(
     monkeypatch: pytest.MonkeyPatch, plan: Plan, label: str
 ) -> None:
+    assert refused(monkeypatch, plan) == (
+        f"bootloader: {label} would lose rd.lvm.lv=a; set the arguments by hand where this node boots from"
+    )
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(NONE, NONE, commands=EDITED),
+        Plan(GOOD, GOOD, commands=EDITED, changes=(LineChange("the next boot", NONE, NONE),)),
+    ],
+)
+def test_a_plan_that_does_not_bring_an_argument_is_refused(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
+    assert refused(monkeypatch, plan) == (
+        "bootloader: the next boot would still not be with iommu=pt; set the arguments by hand where this node boots from"
+    )
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> str:
+    """The sentence with which the plan is refused before anything is done."""
     monkeypatch.setitem(LOADERS, "careless", lambda _machine, _running: Careless(plan))
     machine = FakeMachine({}, {})
     running = Running(parse(""), iommu_active=False)
     with pytest.raises(RefusedError) as caught:
         ensure(machine, read_request(["iommu=pt"], "present"), running, Firmware(False, ""), "careless")
-    assert str(caught.value) == (
-        f"bootloader: {label} would lose rd.lvm.lv=a; set the arguments by hand where this node boots from"
-    )
     assert machine.done == []
+    return str(caught.value)

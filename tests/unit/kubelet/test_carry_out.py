@@ -21,7 +21,12 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out impor
     put_back,
     why_it_ended,
 )
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import GATES, Gate, decide_unasked
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
+    GATES,
+    Gate,
+    decide_unasked,
+    unmet_needs,
+)
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import (
@@ -264,11 +269,35 @@ def test_what_was_carried_out_can_be_put_back_later(node: KubeletNode) -> None:
             "failed to parse kubelet flag: unknown flag: --bogus",
         ),
         ("I1121 11:17:02.500439   24097 server.go:1] all is well\n", ""),
+        (
+            (
+                "I1121 11:17:02.500439   24097 server.go:1] starting\npanic: failed to merge global and in-flight KubeletConfiguration "
+                "while setting defaults, error: [cannot set feature gate A to false, feature is locked to true, "
+                "unrecognized feature gate: B]"
+                "\n\ngoroutine 1 [running]:\nk8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1.SetDefaults_KubeletConfiguration(0xc000a)\n"
+            ),
+            "[cannot set feature gate A to false, feature is locked to true, unrecognized feature gate: B]",
+        ),
+        (
+            "panic: failed to merge, error: A is enabled, but depends on features that are disabled: [B] [recovered, repanicked]\n",
+            "A is enabled, but depends on features that are disabled: [B]",
+        ),
         ("Error: failed to load kubelet config file\n", "failed to load kubelet config file"),
     ],
 )
 def test_why_a_kubelet_has_ended(log: str, why: str) -> None:
     assert why_it_ended(log) == why
+
+
+def test_a_kubelet_that_panics_is_explained_in_one_sentence(make_node: Make) -> None:
+    node = make_node(**examples.kubeadm(), version="1.36.3", gates=known_to(36))
+    text = f"{CONFIGURATION}featureGates:\n  KubeletPodResourcesGet: false\n"
+    with pytest.raises(RefusedError) as caught:
+        prove(machine_of(node), PROOF, [Write(CONFIG, CONFIGURATION, text)], str(node.root))
+    assert caught.value.sentence() == (
+        f"{CONFIG}: kubelet would not start: cannot set feature gate KubeletPodResourcesGet to false, feature is locked to true; "
+        "correct the configuration; nothing was written"
+    )
 
 
 class Asked(t.NamedTuple):
@@ -325,4 +354,5 @@ class TestKubelet:
     def test_takes_the_gates_that_the_table_says(self, asked: Asked, gate: Gate) -> None:
         for value in (True, False):
             text = f"{CONFIGURATION}featureGates:\n  {gate.name}: {str(value).lower()}\n"
-            assert asked.takes(text) == (decide_unasked(gate.name, value, asked.minor) is None), value
+            starts = decide_unasked(gate.name, value, asked.minor) is None
+            assert asked.takes(text) == (starts and not unmet_needs({gate.name: value}, asked.minor)), value

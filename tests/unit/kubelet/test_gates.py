@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a gate, on every kubelet from 1.8 to 1.36."""
+"""What becomes of a gate, on every kubelet from 1.8 to 1.37."""
 
 from __future__ import annotations
 
@@ -14,28 +14,66 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     Verdict,
     decide,
     decide_unasked,
+    unmet_needs,
 )
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 
 MINORS = range(OLDEST_MINOR, NEWEST_MINOR + 1)
 
-# Told a second time, in another form, from the documentation's pages of gates: for each kubelet whether it does not know the gate
-# (-), has it off (0), on (1), locked on (L). From 1.8 to 1.36, ten to a word from 1.10 on.
+# Told a second time, in another form, from the documentation's pages of gates and the specs of 1.34.4, 1.35.4, 1.36.3 and 1.37.2: for
+# each kubelet whether it does not know the gate (-), has it off (0), on (1), locked on (L). From 1.8 on, ten to a word from 1.10 on.
 STATES = {
-    #                                     8  10          20         30
-    "DevicePlugins":                     "00 1111111111 111111LL-- -------",
-    "KubeletPodResources":               "-- ---0011111 11111111LL -------",
-    "KubeletPodResourcesGetAllocatable": "-- ---------- -0011111LL -------",
-    "KubeletPodResourcesGet":            "-- ---------- -------000 0000111",
-    "TopologyManager":                   "-- ------0011 1111111LL- -------",
-    "CPUManager":                        "00 1111111111 111111LLLL LLL----",
-    "CPUManagerPolicyOptions":           "-- ---------- --01111111 111LLL-",
-    "MemoryManager":                     "-- ---------- -011111111 11LLLLL",
-    "TopologyManagerPolicyOptions":      "-- ---------- ------0011 1111111",
-    "DevicePluginCDIDevices":            "-- ---------- --------01 1LLL---",
-    "DynamicResourceAllocation":         "-- ---------- ------0000 00001LL",
-    "ResourceHealthStatus":              "-- ---------- ---------- -000001",
-    "KubeletPluginsWatcher":             "-- -011111--- ---------- -------",
-    "DynamicKubeletConfig":              "00 0111111111 1100------ -------",
+    #                                               8  10          20         30
+    "DevicePlugins":                               "00 1111111111 111111LL-- --------",
+    "KubeletPodResources":                         "-- ---0011111 11111111LL --------",
+    "KubeletPodResourcesGetAllocatable":           "-- ---------- -0011111LL --------",
+    "KubeletPodResourcesGet":                      "-- ---------- -------000 000011LL",
+    "KubeletPodResourcesDynamicResources":         "-- ---------- -------000 000011LL",
+    "KubeletPodResourcesListUseActivePods":        "-- ---------- ---------- ----1111",
+    "TopologyManager":                             "-- ------0011 1111111LL- --------",
+    "TopologyManagerPolicyOptions":                "-- ---------- ------0011 111111LL",
+    "TopologyManagerPolicyAlphaOptions":           "-- ---------- ------0000 00000000",
+    "TopologyManagerPolicyBetaOptions":            "-- ---------- ------0011 11111111",
+    "CPUManager":                                  "00 1111111111 111111LLLL LLL-----",
+    "CPUManagerPolicyOptions":                     "-- ---------- --01111111 111LLLLL",
+    "CPUManagerPolicyAlphaOptions":                "-- ---------- ---0000000 00000000",
+    "CPUManagerPolicyBetaOptions":                 "-- ---------- ---1111111 11111111",
+    "MemoryManager":                               "-- ---------- -011111111 11LLLL--",
+    "DevicePluginCDIDevices":                      "-- ---------- --------01 1LLL----",
+    "DynamicResourceAllocation":                   "-- ---------- ------0000 00001LLL",
+    "ResourceHealthStatus":                        "-- ---------- ---------- -0000011",
+    "ResourceHealthStatusMessage":                 "-- ---------- ---------- ------11",
+    "DRAExtendedResource":                         "-- ---------- ---------- ----001L",
+    "DRADeviceTaints":                             "-- ---------- ---------- ---00011",
+    "DRADeviceTaintRules":                         "-- ---------- ---------- -----001",
+    "DRAConsumableCapacity":                       "-- ---------- ---------- ----0011",
+    "DRAPartitionableDevices":                     "-- ---------- ---------- ---00011",
+    "DRAResourceClaimDeviceStatus":                "-- ---------- ---------- --01111L",
+    "DRADeviceBindingConditions":                  "-- ---------- ---------- ----0011",
+    "DRAResourceClaimGranularStatusAuthorization": "-- ---------- ---------- ------11",
+    "DRAPrioritizedList":                          "-- ---------- ---------- ---0111L",
+    "DRAAdminAccess":                              "-- ---------- ---------- --0011LL",
+    "PodLevelResources":                           "-- ---------- ---------- --001111",
+    "PodLevelResourceManagers":                    "-- ---------- ---------- ------00",
+    "PodLevelResourcesFixDefaulting":              "-- ---------- ---------- -------1",
+    "InPlacePodVerticalScaling":                   "-- ---------- -------000 00011LLL",
+    "InPlacePodLevelResourcesVerticalScaling":     "-- ---------- ---------- -----011",
+    "InPlacePodVerticalScalingExclusiveCPUs":      "-- ---------- ---------- --000000",
+    "InPlacePodVerticalScalingExclusiveMemory":    "-- ---------- ---------- ----0000",
+    "InPlacePodVerticalScalingInitContainers":     "-- ---------- ---------- ------1L",
+    "NodeDeclaredFeatures":                        "-- ---------- ---------- -----01L",
+    "ContainerRestartRules":                       "-- ---------- ---------- ----0111",
+    "RestartAllContainersOnContainerExits":        "-- ---------- ---------- -----011",
+    "ExtendWebSocketsToKubelet":                   "-- ---------- ---------- ------11",
+    "PodsAPI":                                     "-- ---------- ---------- ------01",
+    "UserNamespacesSupport":                       "-- ---------- --------00 000111LL",
+    "UserNamespacesHostNetworkSupport":            "-- ---------- ---------- -----000",
+    "ProcMountType":                               "-- --00000000 0000000000 000111LL",
+    "MemoryQoS":                                   "-- ---------- --00000000 00000001",
+    "DisableCPUQuotaWithExclusiveCPUs":            "-- ---------- ---------- ---1111L",
+    "CustomCPUCFSQuotaPeriod":                     "-- --00000000 0000000000 00000011",
+    "KubeletPluginsWatcher":                       "-- -011111--- ---------- --------",
+    "DynamicKubeletConfig":                        "00 0111111111 110000---- --------",
 }  # fmt: skip
 
 EACH = [
@@ -47,7 +85,7 @@ EACH = [
 
 def test_the_second_table_is_whole() -> None:
     assert {len(states.replace(" ", "")) for states in STATES.values()} == {len(MINORS)}
-    assert set(NEEDED) <= set(STATES) <= {gate.name for gate in GATES}
+    assert set(STATES) == {gate.name for gate in GATES}
 
 
 @pytest.mark.parametrize(("name", "minor", "state"), EACH)
@@ -137,6 +175,38 @@ def test_what_qat_needs_is_never_refused_and_never_stops_the_kubelet(minor: int)
             "kubelet 1.15 does not know TopologyManager before 1.16, and would not start with it",
         ),
         (
+            "MemoryManager",
+            True,
+            36,
+            True,
+            "remove",
+            "kubelet 1.36 does not know MemoryManager since 1.36: it is always on, and would not start with the gate",
+        ),
+        (
+            "TopologyManagerPolicyOptions",
+            False,
+            36,
+            None,
+            "refuse",
+            "kubelet 1.36 has TopologyManagerPolicyOptions locked to true, and would not start",
+        ),
+        (
+            "CPUManagerPolicyOptions",
+            True,
+            36,
+            True,
+            "leave out",
+            "kubelet 1.36 has CPUManagerPolicyOptions on by default (GA)",
+        ),
+        (
+            "DRAExtendedResource",
+            True,
+            37,
+            None,
+            "leave out",
+            "kubelet 1.37 has DRAExtendedResource on by default (GA)",
+        ),
+        (
             "Bogus",
             True,
             30,
@@ -159,6 +229,80 @@ def test_a_gate_that_only_the_kubelet_knows() -> None:
     assert decide("NodeSwap", False, 28, None, offered).verdict is Verdict.LEAVE_OUT
     assert decide("NodeSwap", True, 28, None, {}).verdict is Verdict.REFUSE
     assert decide_unasked("NodeSwap", True, 28) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "minor", "unmet"),
+    [
+        ({"ResourceHealthStatus": False}, 35, []),
+        ({"ResourceHealthStatus": False}, 36, [("ResourceHealthStatusMessage", "ResourceHealthStatus")]),
+        ({"ResourceHealthStatus": False, "ResourceHealthStatusMessage": False}, 36, []),
+        ({"ResourceHealthStatus": True, "DynamicResourceAllocation": False}, 34, []),
+        ({"PodLevelResources": False}, 35, []),
+        ({"PodLevelResources": False}, 36, [("InPlacePodLevelResourcesVerticalScaling", "PodLevelResources")]),
+        (
+            {"PodLevelResources": False, "InPlacePodLevelResourcesVerticalScaling": False},
+            37,
+            [("PodLevelResourcesFixDefaulting", "PodLevelResources")],
+        ),
+        ({"UserNamespacesSupport": False}, 35, [("ProcMountType", "UserNamespacesSupport")]),
+        ({"UserNamespacesHostNetworkSupport": True}, 35, []),
+        ({"DRADeviceTaints": False}, 36, []),
+        ({"DRADeviceTaints": False}, 37, [("DRADeviceTaintRules", "DRADeviceTaints")]),
+        ({"DRADeviceTaintRules": True, "DRADeviceTaints": False}, 36, [("DRADeviceTaintRules", "DRADeviceTaints")]),
+        ({"Bogus": True}, 37, []),
+    ],
+)
+def test_what_gates_need(values: dict[str, bool], minor: int, unmet: list[tuple[str, str]]) -> None:
+    assert unmet_needs(values, minor) == unmet
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_without_a_word_every_need_is_met(minor: int) -> None:
+    assert unmet_needs({}, minor) == []
+
+
+def test_needs_are_in_the_table() -> None:
+    names = {gate.name for gate in GATES}
+    assert {need for gate in GATES for need in gate.needs} <= names
+
+
+class TestABuildThatOnlyWarns:
+    """OpenShift's: nobody is told that it would not start with a gate that it does not know."""
+
+    @pytest.mark.parametrize(
+        ("said", "ignores"),
+        [
+            ("Kubernetes v1.29.8+f10c92d", True),
+            ("Kubernetes v1.36.3+0a1b2c3d4e", True),
+            ("Kubernetes v1.36.3", False),
+            ("k3s version v1.31.4+k3s1 (a1b2c3d4)", False),
+            ("rke2 version v1.31.4+rke2r1 (a1b2c3d4)", False),
+            ("Kubernetes v1.31.0-alpha.3.12+0a1b2c3d4e5f67", False),
+            ("openshift v3.9.0\nkubernetes v1.9.1+a0ce1bc657", False),
+        ],
+    )
+    def test_which_it_is(self, said: str, ignores: bool) -> None:
+        assert parse_version(said).ignores_unknown_gates is ignores
+
+    @pytest.mark.parametrize(("name", "minor", "state"), EACH)
+    def test_every_gate(self, name: str, minor: int, state: str) -> None:
+        for found in (True, False):
+            decision = decide_unasked(name, found, minor, ignores_unknown=True)
+            assert (decision is not None) == (state == "L" and not found)
+            for wanted in (True, False):
+                wish = decide(name, wanted, minor, found, ignores_unknown=True)
+                assert "not start" not in wish.reason or state == "L"
+                assert not (wish.changes and state == "-")
+            needed = decide(name, True, minor, found, needed_only=True, ignores_unknown=True)
+            assert not (needed.changes and state == "-")
+
+    def test_one_that_nobody_knows(self) -> None:
+        decision = decide("Bogus", True, 30, ignores_unknown=True)
+        assert (decision.verdict, decision.reason) == (
+            Verdict.REFUSE,
+            "kubelet 1.30 is not known to have a gate Bogus, and it would be ignored",
+        )
 
 
 def test_a_gate_that_stands_as_wanted_changes_nothing() -> None:

@@ -290,6 +290,23 @@ def test_rke2s_own_kubelet_tells_where_its_drop_ins_are(make_node: Make) -> None
     assert found.config_dir == "/srv/rke2/agent/etc/kubelet.conf.d"
 
 
+@pytest.mark.parametrize(
+    ("files", "cgroup"),
+    [
+        ([], ""),
+        (["cgroup.controllers", "cgroup.procs", "system.slice/cgroup.procs"], "v2"),
+        (["memory/cgroup.procs", "cpu/cgroup.procs"], "v1"),
+        (["memory/cgroup.procs", "unified/cgroup.controllers", "unified/cgroup.procs"], "v1"),
+    ],
+    ids=["nothing", "v2", "v1", "mixed"],
+)
+def test_the_version_of_cgroups(make_node: Make, files: list[str], cgroup: str) -> None:
+    node = make_node(**examples.kubeadm())
+    for path in files:
+        node.write(f"/sys/fs/cgroup/{path}", "")
+    assert look(node).cgroup == cgroup
+
+
 def test_what_the_caller_says_counts(make_node: Make) -> None:
     node = make_node(**examples.kubeadm(files={"/srv/kubelet.yaml": examples.CONFIGURATION}))
     found = look(

@@ -138,7 +138,7 @@ def test_the_unit_comes_after_the_vfs_and_may_do_little() -> None:
     assert "qat-node.service" in after(found)
     assert found["Service"]["Type"] == "notify"
     assert found["Service"]["CapabilityBoundingSet"] == ""
-    assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet"
+    assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
 
 
 def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
@@ -293,18 +293,35 @@ def test_what_runs_as_it_shall_is_left_alone(tmp_path: Path, process: int, chang
     assert done.stdout.splitlines()[0] == "active"
 
 
-def test_with_cdi_there_is_a_directory_that_the_service_may_write() -> None:
-    """/run is empty at boot, and a path that is not there cannot be made writable."""
-    found = unit(device_plugin_cdi=True)["Service"]
-    assert steps(found) == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
+@pytest.mark.parametrize("names", [True, False])
+def test_there_is_a_directory_for_cdi_that_the_service_may_write(names: bool) -> None:
+    """/run is empty at boot, and a path that is not there cannot be made writable. Kata needs specifications in any case."""
+    found = unit(device_plugin_cdi=names)["Service"]
+    assert steps(found)[:2] == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
+    assert len(steps(found)) == (2 if names else 3)
     assert found["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
+
+
+def test_the_service_may_open_more_than_systemd_lets_a_service_open() -> None:
+    """It cannot raise the limit itself: the filter of system calls would end it."""
+    found = unit()["Service"]
+    assert int(found["LimitNOFILE"]) > 1024
+    assert "@resources" in found["SystemCallFilter"]
+
+
+def test_teardown_knows_the_specifications_of_resources_and_no_others() -> None:
+    """The program writes none of another name."""
+    ours = re.compile(VARIABLES["__device_plugin_cdi_name"])
+    assert all(ours.search(cdi.file_of(kind)) for kind in cdi.KINDS)
+    others = ["intel.com-qat.json", "qat.intel.com-mine.json", "qat.intel.com-cy.json.old", "x-qat.intel.com-cy.json"]
+    assert not any(ours.search(name) for name in others)
 
 
 def test_without_cdi_there_is_no_specification() -> None:
     path = parse_settings([], {}).cdi_dir / cdi.FILE
     assert VARIABLES["__device_plugin_cdi_specification"] == str(path)
     found = unit()["Service"]
-    assert steps(found)[1:] == [f"+rm -f {path}"]
+    assert steps(found)[2:] == [f"+rm -f {path}"]
 
 
 @pytest.mark.parametrize(
@@ -405,7 +422,7 @@ def removal(directory: Path, *options: str) -> Run:
         "device_plugin_directory": str(directory / "opt"),
         "device_plugin_kubelet_dir": str(directory / "kubelet"),
     }
-    kept = {name: VARIABLES[f"__device_plugin_{name}"] for name in ("release_name", "current", "unit")}
+    kept = {name: VARIABLES[f"__device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
     variables = {**values, **places, **{f"__device_plugin_{name}": value for name, value in kept.items()}}
     block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__device_plugin_units": units}}
     return OnThisMachine(directory).play([block], *options)
@@ -414,7 +431,7 @@ def removal(directory: Path, *options: str) -> Run:
 @pytest.mark.parametrize("others", [[], ["opt/theirs/file", "kubelet/other.sock"]], ids=["alone", "beside-others"])
 def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: list[str]) -> None:
     ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]
-    ours += [f"system/{name}" for name in ("transient", "unit_link", "cdi_specification")]
+    ours += [f"system/{name}" for name in ("transient", "unit_link", "cdi_specification", "qat.intel.com-sym-dc.json")]
     for name in [*ours, *others]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

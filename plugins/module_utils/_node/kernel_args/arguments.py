@@ -25,8 +25,12 @@ _SPACE = " \t\n\v\f\r"
 # (kernel-parameters.txt, dracut.cmdline(7), systemd(1)).
 REPEATABLE = frozenset(
     {
+        "acpi_osi",
+        "cgroup_disable",
+        "cgroup_enable",
         "console",
         "crashkernel",  # a second one with the suffix ,high or ,low
+        "dyndbg",
         "earlycon",
         "earlyprintk",
         "hugepages",
@@ -51,8 +55,29 @@ REPEATABLE = frozenset(
 )
 
 
-# Their values are lists (drivers/iommu/intel/iommu.c, intel_iommu_setup; drivers/iommu/amd/init.c, parse_amd_iommu_options).
-LISTS = frozenset({"amd_iommu", "intel_iommu"})
+class _List(t.NamedTuple):
+    """A value that is a list. All of its places are read, from left to right."""
+
+    rivals: tuple[frozenset[str], ...] = ()  # of each of these the last item counts
+    final: frozenset[str] = frozenset()  # with one of these no other item counts, wherever it stands
+
+
+# drivers/iommu/intel/iommu.c, intel_iommu_setup; drivers/iommu/amd/init.c, parse_amd_iommu_options; arch/x86/kernel/pci-dma.c,
+# iommu_setup; drivers/pci/pci.c, pci_setup.
+LISTS: t.Mapping[str, _List] = {
+    "amd_iommu": _List((frozenset({"on", "off"}), frozenset({"pgtbl_v1", "pgtbl_v2"})), frozenset({"off"})),
+    "intel_iommu": _List((frozenset({"on", "off"}), frozenset({"sm_on", "sm_off"}))),
+    "iommu": _List(
+        (
+            frozenset({"pt", "nopt", "off"}),
+            frozenset({"force", "noforce"}),
+            frozenset({"merge", "nomerge"}),
+            frozenset({"panic", "nopanic"}),
+        ),
+        frozenset({"off"}),
+    ),
+    "pci": _List(),
+}
 
 
 @dataclass(frozen=True)
@@ -74,21 +99,28 @@ class Argument:
     @property
     def repeatable(self) -> bool:
         """Whether several of the same key stand side by side."""
-        return self.name in REPEATABLE
+        return self.name in REPEATABLE or self.name.endswith(".dyndbg")
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The items of a value that is a list; none where it is no list."""
+        return tuple(filter(None, (self.value or "").split(","))) if self.name in LISTS else ()
+
+    def with_items(self, items: t.Sequence[str]) -> Argument | None:
+        """The same with this list as its value, None with an empty one."""
+        return read_argument(f"{self.key}={','.join(items)}") if items else None
 
     def same_as(self, other: Argument) -> bool:
         """Whether the kernel reads both alike, however they are written."""
         return self.name == other.name and self.value == other.value
 
-    def meets(self, wanted: Argument) -> bool:
-        """Whether this one does what the wanted one shall: `intel_iommu=on,sm_on` does what `intel_iommu=on` does."""
-        if self.name not in LISTS or self.value is None or wanted.value is None:
-            return self.same_as(wanted)
-        return self.name == wanted.name and set(wanted.value.split(",")) <= set(self.value.split(","))
-
     def rivals(self, other: Argument) -> bool:
         """Whether only one of the two can be in force."""
-        return self.name == other.name and not self.repeatable
+        if self.name != other.name or self.repeatable:
+            return False
+        if self.name in LISTS:
+            return any(_contradicts(self.name, one, another) for one in self.items for another in other.items)
+        return True
 
 
 @dataclass(frozen=True)
@@ -161,17 +193,29 @@ def parse(text: str) -> CommandLine:
 
 def merge(line: CommandLine, request: Request) -> CommandLine:
     """The line as requested. What is not asked for keeps its place; new arguments come last, before `--`."""
-    arguments = [each for each in amend(line.arguments, request) if each is not None]
-    if request.state == "present":
-        arguments += [wanted for wanted in request.arguments if not any(each.meets(wanted) for each in arguments)]
-    return CommandLine(tuple(arguments), line.init)
+    arguments = tuple(each for each in amend(line.arguments, request) if each is not None)
+    return CommandLine((*arguments, *lacking(CommandLine(arguments), request)), line.init)
+
+
+def lacking(line: CommandLine, request: Request) -> list[Argument]:
+    """What has to be added to a line in which nothing contradicts: of lists the items that are missing."""
+    arguments: list[Argument] = []
+    for wanted in request.arguments if request.state == "present" else ():
+        present = [*line.arguments, *arguments]
+        items = _items(present, wanted)
+        missing = wanted.with_items([item for item in wanted.items if not _counts(wanted.name, items, item)])
+        if not wanted.items and not any(map(wanted.same_as, present)):
+            arguments.append(wanted)
+        elif missing is not None:
+            arguments.append(wanted if missing.items == wanted.items else missing)
+    return arguments
 
 
 def amend(arguments: t.Sequence[Argument], request: Request) -> list[Argument | None]:
     """For each argument what takes its place so that nothing contradicts the request, None where it goes.
 
     Nothing is added. A key that has another value than the wanted one gets that in its first place, and its further
-    places go.
+    places go. Of a list only the items that contradict are changed.
     """
     result: list[Argument | None] = list(arguments)
     for wanted in request.arguments:
@@ -190,11 +234,17 @@ def unsatisfied(line: CommandLine, request: Request) -> Request:
 
 
 def in_force(line: CommandLine, argument: Argument) -> bool:
-    """Whether a kernel booted with this line follows the argument: of several with one key the last one counts."""
+    """Whether a kernel booted with this line follows the argument: of several with one key the last one counts.
+
+    Of lists every one counts, and the last of those items that contradict each other.
+    """
     same_key = [each for each in line.arguments if each.name == argument.name]
-    if argument.repeatable:
+    if argument.items:
+        items = _items(same_key, argument)
+        return all(_counts(argument.name, items, item) for item in argument.items)
+    if argument.repeatable or argument.name in LISTS:
         return any(map(argument.same_as, same_key))
-    return bool(same_key) and same_key[-1].meets(argument)
+    return bool(same_key) and same_key[-1].same_as(argument)
 
 
 def matches(argument: Argument, unwanted: Argument) -> bool:
@@ -216,33 +266,98 @@ def difference(before: CommandLine, after: CommandLine) -> tuple[list[str], list
     return leaving, coming
 
 
-def read_request(texts: t.Sequence[str], state: State) -> Request:
-    """The request a user wrote as a list of arguments.
+def read_request(texts: t.Sequence[str], state: State, noted_in: str | None = None) -> Request:
+    """The request a user wrote as a list of arguments, or that a file has, an argument a line.
 
-    Raises ConfigurationError, which names the item, for anything but one argument an item, and for contradictions: a kernel
-    can be without several values of a key, and have only one.
+    Raises ConfigurationError, which names the item or the line, for anything but one argument an item, and for contradictions: a
+    kernel can be without several values of a key, and have only one.
     """
+    try:
+        return _read_request(
+            texts, state, [f"{noted_in} line {each}" for each in range(1, len(texts) + 1)] if noted_in else None
+        )
+    except ConfigurationError as error:
+        if noted_in is None:
+            raise
+        remedy = "mend or remove that line, and see to its argument by hand"
+        raise ConfigurationError(error.problem, error.where, remedy) from None
+
+
+def _read_request(texts: t.Sequence[str], state: State, lines: t.Sequence[str] | None) -> Request:
     if not texts:
         raise ConfigurationError("the list is empty", "arguments", "name at least one kernel argument")
     wanted: list[Argument] = []
     for index, text in enumerate(texts):
-        argument = _read_wanted(text, f"arguments[{index}]")
+        where = lines[index] if lines else f"arguments[{index}]"
+        argument = _read_wanted(text, where)
+        if lines:
+            # What was found may have contradicted itself; what counted of it is to come back.
+            argument = (
+                argument.with_items([each for each in argument.items if _counts(argument.name, argument.items, each)])
+                or argument
+            )
         rival = next((each for each in wanted if each.rivals(argument) and not each.same_as(argument)), None)
         if rival is not None and state == "present":
-            raise ConfigurationError(
-                f"{argument.text} contradicts {rival.text}", f"arguments[{index}]", "keep one of the two"
-            )
+            raise ConfigurationError(f"{argument.text} contradicts {rival.text}", where, "keep one of the two")
+        if state == "present" and not in_force(CommandLine((argument,)), argument):
+            raise ConfigurationError(f"{argument.text} contradicts itself", where, "keep one of the two")
         if not any(map(argument.same_as, wanted)):
             wanted.append(argument)
     return Request(tuple(wanted), state)
 
 
 def _replace(places: list[Argument | None], wanted: Argument) -> list[Argument | None]:
+    if wanted.items:
+        return _replace_items(places, wanted)
     rivals = {index: each for index, each in enumerate(places) if each is not None and each.rivals(wanted)}
-    if all(each.meets(wanted) for each in rivals.values()):
+    if all(each.same_as(wanted) for each in rivals.values()):
         return places
     first = min(rivals)
     return [(wanted if index == first else None) if index in rivals else each for index, each in enumerate(places)]
+
+
+def _replace_items(places: t.Sequence[Argument | None], wanted: Argument) -> list[Argument | None]:
+    """Items that contradict go; where the wanted one stands nowhere, it takes the place of the first of them."""
+    result = list(places)
+    for item in wanted.items:
+        present = _items(filter(None, result), wanted)
+        if _counts(wanted.name, present, item) or not any(_contradicts(wanted.name, each, item) for each in present):
+            continue
+        to_place = [] if item in present else [item]
+        for index, each in enumerate(result):
+            if each is None or each.name != wanted.name:
+                continue
+            items: list[str] = []
+            for one in each.items:
+                if not _contradicts(wanted.name, one, item):
+                    items.append(one)
+                elif to_place:
+                    items.append(to_place.pop())
+            if tuple(items) != each.items:
+                result[index] = each.with_items(items)
+    return result
+
+
+def _items(arguments: t.Iterable[Argument], wanted: Argument) -> list[str]:
+    """All items of the list that the wanted argument is one place of, in the order in which the kernel reads them."""
+    return [item for each in arguments if each.name == wanted.name for item in each.items]
+
+
+def _contradicts(name: str, item: str, wanted: str) -> bool:
+    """Whether the wanted item of this list does not count, or not surely, while the other one stands there."""
+    if item == wanted:
+        return False
+    return item in LISTS[name].final or any({item, wanted} <= group for group in LISTS[name].rivals)
+
+
+def _counts(name: str, items: t.Sequence[str], wanted: str) -> bool:
+    """Whether the kernel follows the item, of all that it is given one after the other."""
+    if wanted in LISTS[name].final:
+        return wanted in items
+    if not LISTS[name].final.isdisjoint(items):
+        return False
+    rivals = [each for each in items if each == wanted or _contradicts(name, each, wanted)]
+    return bool(rivals) and rivals[-1] == wanted
 
 
 def _drop(places: list[Argument | None], unwanted: Argument) -> list[Argument | None]:

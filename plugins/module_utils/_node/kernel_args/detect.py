@@ -13,12 +13,14 @@ import json
 import os
 import typing as t
 
+from ..absence import if_there
 from ..errors import RefusedError
 from .loaders.entries import GRUB_ENTRIES, grub_reads_entries
 from .loaders.grub import GENERATED, GENERATED_FOR_EFI, Grub, generated_file
 from .loaders.grubby import Grubby
 from .loaders.rpm_ostree import RpmOstree, booted_image_mode
 from .loaders.systemd_boot import BOOT_ROOTS, CMDLINE, SDBOOTUTIL, SystemdBoot
+from .running import look, read_efi_text
 
 if t.TYPE_CHECKING:
     from .machine import Machine
@@ -40,13 +42,10 @@ class Firmware(t.NamedTuple):
 
 
 def read_firmware(sysfs_root: str = "/sys") -> Firmware:
-    """Read it from sysfs: an EFI variable is four bytes of attributes, then, here, UTF-16 text."""
-    efi = os.path.isdir(os.path.join(sysfs_root, "firmware", "efi"))
-    try:
-        with open(os.path.join(sysfs_root, LOADER_INFO), "rb") as stream:
-            return Firmware(efi, stream.read()[4:].decode("utf-16-le", "replace").rstrip("\0"))
-    except OSError:
-        return Firmware(efi, "")
+    """Read it from sysfs. Raises NodeError when it is there and cannot be read."""
+    path = os.path.join(sysfs_root, "firmware", "efi")
+    efi = look(path, lambda: if_there(lambda: bool(os.stat(path)), False))
+    return Firmware(efi, read_efi_text(sysfs_root, LOADER_INFO))
 
 
 def detect(machine: Machine, firmware: Firmware) -> str | None:

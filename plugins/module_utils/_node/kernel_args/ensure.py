@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..errors import NodeError, RefusedError
-from .arguments import Request, unsatisfied
+from .arguments import Request, satisfied, unsatisfied
 from .detect import Firmware, detect, nothing_found
 from .loaders import LOADERS
 from .notes import Notes
@@ -59,7 +59,7 @@ def ensure(
     _see_unharmed(planned, request)
     plan = notes.first(planned, machine)
     if not (rehearse or plan.empty):
-        apply(machine, plan)
+        apply(machine, plan, lambda: _see_left(loader.plan(request), planned, request))
         _check(loader.plan(request), request, plan)
     return Outcome(name, plan)
 
@@ -84,12 +84,32 @@ def _named(machine: Machine, bootloader: str) -> str:
 
 
 def _see_unharmed(plan: Plan, request: Request) -> None:
-    for change in (LineChange("the next boot", plan.before, plan.after), *plan.changes, *plan.lines):
-        harmful = harm(change.before, change.after, request)
-        if harmful:
+    """Refuse a plan that does not bring what it shall to every line that it changes, or does not leave what it shall."""
+    changed = (LineChange("the next boot", plan.before, plan.after), *plan.changes)
+    for change in (*changed, *plan.lines):
+        wrong = harm(change.before, change.after, request, exact=not change.anew)
+        if wrong is None and change in changed and not satisfied(change.after, request):
+            wrong = f"would still not be {_in_words(request, unsatisfied(change.after, request))}"
+        if wrong is not None:
             raise RefusedError(
-                f"{change.label} {harmful}", "bootloader", "set the arguments by hand where this node boots from"
+                f"{change.label} {wrong}", "bootloader", "set the arguments by hand where this node boots from"
             )
+
+
+def _see_left(now: Plan, planned: Plan, request: Request) -> None:
+    """See that the commands have left what was to be left; what a boot loader makes anew nobody knows before."""
+    found = {line.label: line.before for line in (*planned.changes, *planned.lines)}
+    for line in now.lines:
+        wrong = harm(found[line.label], line.before, request, exact=False) if line.label in found else None
+        if wrong is not None:
+            did = " and ".join(" ".join(command) for command in planned.commands)
+            remedy = "" if planned.files else f"see what {did} has made of it before the next boot"
+            raise NodeError(f"with what it has written {line.label} {wrong}", did, remedy)
+
+
+def _in_words(request: Request, pending: Request) -> str:
+    texts = [each.text for each in pending.arguments or request.arguments]
+    return ("with " if request.state == "present" else "without ") + " ".join(texts)
 
 
 def _check(again: Plan, request: Request, done: Plan) -> None:
@@ -97,8 +117,7 @@ def _check(again: Plan, request: Request, done: Plan) -> None:
     if again.empty:
         return
     did = " and ".join(dict.fromkeys(command[0] for command in done.commands)) or "writing"
-    pending = unsatisfied(again.before, request).arguments or request.arguments
-    wanted = ("with " if request.state == "present" else "without ") + " ".join(each.text for each in pending)
+    wanted = _in_words(request, unsatisfied(again.before, request))
     raise NodeError(
         f"{did} reported success, but the next boot would still not be {wanted}",
         "bootloader",

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import glob
 import os
 import shutil
 import typing as t
 from dataclasses import dataclass
 
-from ..absence import if_there
+from ..absence import is_absent
 from ..errors import NodeError, RefusedError
-from ..files import replace_file, sync_directory
+from ..files import remove_file, replace_file
 from ..paths import COMMAND_DIRECTORIES
 
 _MOST_LINKS = 40
@@ -87,17 +88,37 @@ class LiveMachine:
             # Bytes that are no UTF-8 must come back as they were when the file is put back.
             with open(self._at(path), encoding="utf-8", errors="surrogateescape", newline="") as stream:
                 return stream.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
+            if _no_such_path(error):
+                return None
             raise _cannot("read", path, error) from None
 
     def exists(self, path: str) -> bool:
-        return os.path.exists(self._at(path))
+        try:
+            os.stat(self._at(path))
+        except OSError as error:
+            if _no_such_path(error):
+                return False
+            raise _cannot("looked at", path, error) from None
+        return True
 
     def glob(self, pattern: str) -> list[str]:
-        found = glob.glob(glob.escape(self._root) + pattern)
-        return sorted(path[len(self._root) :] for path in found)
+        found = [""]
+        for part in pattern.split("/")[1:]:
+            found = [f"{directory}/{name}" for directory in found for name in self._names(directory, part)]
+        return sorted(filter(self.exists, found))
+
+    def _names(self, directory: str, part: str) -> list[str]:
+        """What may stand for this part of a pattern; a name that begins with a dot only where it says so."""
+        if not glob.has_magic(part):
+            return [part]
+        try:
+            names = os.listdir(self._at(directory) or "/")
+        except OSError as error:
+            if _no_such_path(error):
+                return []
+            raise _cannot("listed", directory, error) from None
+        return [name for name in fnmatch.filter(names, part) if part.startswith(".") or not name.startswith(".")]
 
     def write(self, path: str, text: str, mode: int | None = None) -> None:
         content = text.encode("utf-8", "surrogateescape")
@@ -110,13 +131,11 @@ class LiveMachine:
             raise _cannot("written", path, error) from None
 
     def remove(self, path: str) -> None:
-        place = self._at(path)
         try:
-            if_there(lambda: os.unlink(place), None)
-            # Also where it is gone: the run that took it away may have been cut off before that was on the disk.
-            if_there(lambda: sync_directory(os.path.dirname(place)), None)
+            remove_file(self._at(path))
         except OSError as error:
-            raise _cannot("removed", path, error) from None
+            if not _no_such_path(error):
+                raise _cannot("removed", path, error) from None
 
     def command(self, name: str) -> str | None:
         for directory in self._directories:
@@ -150,6 +169,11 @@ def last_lines(result: CommandResult, count: int = 5) -> str:
     said = result.err.strip() or result.out.strip()
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return " / ".join(lines[-count:]) or "it said nothing"
+
+
+def _no_such_path(error: OSError) -> bool:
+    """Whether there is nothing at the path, be it because a part of it is a file and no directory."""
+    return is_absent(error) or error.errno == errno.ENOTDIR
 
 
 def _cannot(done: str, path: str, error: OSError) -> NodeError:

@@ -33,7 +33,7 @@ class Notes:
             *_edit(self.added, added, [*ours, *(text for text in plan.added if text not in ours)]),
             *_edit(self.replaced, replaced, _with_replaced(found, plan.removed, ours)),
         ]
-        return replace(plan, edits=(*edits, *plan.edits))
+        return replace(plan, edits=(*edits, *plan.edits), noting=len(edits))
 
 
 def _with_replaced(found: t.Sequence[str], leaving: t.Sequence[str], ours: t.Collection[str]) -> list[str]:

@@ -15,6 +15,10 @@ if t.TYPE_CHECKING:
     from .arguments import CommandLine, Request
 
 
+# Has the commands that are still to run. Beside the notes, so that an update of the boot loader's files leaves it alone.
+UNFINISHED = "/var/lib/accel-qat/kernel_arguments_unfinished"
+
+
 @dataclass(frozen=True)
 class FileEdit:
     """A file to be written; `before` None means there is none yet, `after` None that it goes."""
@@ -26,11 +30,15 @@ class FileEdit:
 
 @dataclass(frozen=True)
 class LineChange:
-    """A command line that a boot loader's own command changes; `label` says whose it is."""
+    """A command line that a boot loader's own command changes; `label` says whose it is.
+
+    One that is made `anew` from elsewhere may get what already stands there.
+    """
 
     label: str
     before: CommandLine
     after: CommandLine
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,10 @@ class Plan:
     """Everything to do, in order: the edits, then the commands.
 
     `before` and `after` are the command line that the next boot would have and will have. `rewritten` are the files
-    that the commands change; they are put back when a command fails. `notes` are for the person who asked. `lines` are
-    all command lines that the plan touches, whether they change or not.
+    that the commands change; they are put back when a command fails, and so are the `guarded` ones, which are made anew.
+    `notes` are for the person who asked. `lines` are all command lines that the plan touches, whether they change or not.
+    `unseen` says that what the commands make cannot be looked at, so that a mark stands until they have run; it is written
+    behind the first edits, `noting` of them, that are notes for the way back.
     """
 
     before: CommandLine
@@ -50,6 +60,9 @@ class Plan:
     changes: tuple[LineChange, ...] = ()
     notes: tuple[str, ...] = ()
     lines: tuple[LineChange, ...] = ()
+    guarded: tuple[str, ...] = ()
+    unseen: bool = False
+    noting: int = 0
 
     @property
     def empty(self) -> bool:
@@ -87,11 +100,21 @@ class BootLoader(t.Protocol):
         """What is to be done. Raises RefusedError when it cannot be done; asked again afterwards, the plan is empty."""
 
 
-def apply(machine: Machine, plan: Plan) -> None:
-    """Carry the plan out. When anything fails the files are put back; NodeError says what failed and its last words."""
-    originals = {path: machine.read(path) for path in plan.files}
+def unfinished(machine: Machine) -> bool:
+    """Whether a run was cut off before it came to commands whose effect cannot be seen."""
+    return machine.exists(UNFINISHED)
+
+
+def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: None) -> None:
+    """Carry the plan out, and `look` at what has come of it.
+
+    When anything fails the files are put back; NodeError says what failed and its last words.
+    """
+    originals = {path: machine.read(path) for path in (*plan.files, *plan.guarded, UNFINISHED)}
     try:
         _carry_out(machine, plan)
+        look()
+        machine.remove(UNFINISHED)
     except NodeError as error:
         remedy = error.remedy or "the files were put back as they were; mend this and run again"
         try:
@@ -102,11 +125,13 @@ def apply(machine: Machine, plan: Plan) -> None:
 
 
 def _carry_out(machine: Machine, plan: Plan) -> None:
-    for edit in plan.edits:
-        if edit.after is None:
-            machine.remove(edit.path)
-        else:
+    for index, edit in enumerate((*plan.edits, None)):
+        if index == plan.noting and plan.unseen and plan.commands:
+            machine.write(UNFINISHED, "".join(f"{' '.join(command)}\n" for command in plan.commands))
+        if edit is not None and edit.after is not None:
             machine.write(edit.path, edit.after)
+        elif edit is not None:
+            machine.remove(edit.path)
     for command in plan.commands:
         result = machine.run(command)
         if result.code:

@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 import os
+import typing as t
 from dataclasses import dataclass
 
+from ..absence import if_there
 from ..errors import NodeError
 from .arguments import Argument, CommandLine, Request, in_force, matches, parse
+
+_ENTRY = "firmware/efi/efivars/LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+_Seen = t.TypeVar("_Seen")
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,7 @@ class Running:
 
     line: CommandLine
     iommu_active: bool
+    entry: str = ""  # the boot entry that it was started from, where a boot loader has left its name
 
     def missing(self, request: Request) -> list[Argument]:
         """The wanted arguments that the running kernel does not follow."""
@@ -44,7 +50,29 @@ def read_running(proc_root: str = "/proc", sysfs_root: str = "/sys") -> Running:
             line = parse(stream.read())
     except OSError as error:
         raise NodeError(f"cannot be read: {error.strerror}", path, "check proc_root") from None
-    return Running(line, iommu_active(sysfs_root))
+    return Running(line, iommu_active(sysfs_root), read_efi_text(sysfs_root, _ENTRY))
+
+
+def read_efi_text(sysfs_root: str, variable: str) -> str:
+    """A text of the Boot Loader Interface, empty where there is none. Raises NodeError when it cannot be read.
+
+    An EFI variable is four bytes of attributes, then, here, UTF-16.
+    """
+    path = os.path.join(sysfs_root, variable)
+    return look(path, lambda: if_there(lambda: _content(path), b""))[4:].decode("utf-16-le", "replace").rstrip("\0")
+
+
+def look(path: str, see: t.Callable[[], _Seen]) -> _Seen:
+    """What `see` gives. Raises NodeError where it cannot see."""
+    try:
+        return see()
+    except OSError as error:
+        raise NodeError(f"cannot be read: {error.strerror}", path, "run as root, and check sysfs_root") from None
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()
 
 
 def iommu_active(sysfs_root: str = "/sys") -> bool:
@@ -59,7 +87,4 @@ def iommu_active(sysfs_root: str = "/sys") -> bool:
 
 
 def _names(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except OSError:
-        return []
+    return look(path, lambda: if_there(lambda: os.listdir(path), []))

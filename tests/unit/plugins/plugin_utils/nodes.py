@@ -151,7 +151,7 @@ def plan(
     version_given: bool = False,
     **configuration: t.Any,
 ) -> Plan:
-    """The plan for these fields."""
+    """The plan for these fields; once it is carried out, the next one has nothing to do."""
     wishes = Wishes(
         normal(configuration),
         device_plugin_gates=gates,
@@ -160,7 +160,10 @@ def plan(
         restart=restart,
         version_given=version_given,
     )
-    return plan_kubelet(observed, wishes)
+    made = plan_kubelet(observed, wishes)
+    again = plan_kubelet(after(observed, made), wishes)
+    assert (again.edits, again.state_files) == ((), ())
+    return made
 
 
 def after(observed: Observed, made: Plan) -> Observed:
@@ -172,7 +175,11 @@ def after(observed: Observed, made: Plan) -> Observed:
             del files[edit.path]
         else:
             files[edit.path] = edit.after
-    return Observed(**{**observed.as_dict(), "files": files, "record": made.record})
+    # kubelet makes the state files anew.
+    policies = {"cpu": ("cpuManagerPolicy", "none"), "memory": ("memoryManagerPolicy", "None")}
+    states = {manager: made.effective.get(*policies[manager]) for manager in observed.states}
+    given = {"files": files, "record": made.record, "states": states if made.edits else observed.states}
+    return Observed(**{**observed.as_dict(), **given})
 
 
 def _observed(flavour: str, version: str, program: str, given: dict[str, t.Any]) -> Observed:

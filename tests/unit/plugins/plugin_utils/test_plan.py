@@ -65,6 +65,7 @@ def refusal(observed: Observed, **wishes: t.Any) -> str:
     return caught.value.sentence()
 
 
+HEAD = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 MANAGED = "+# Managed by accel.qat.kubelet_config"
 DROP_IN_HEAD = [MANAGED, "+apiVersion: kubelet.config.k8s.io/v1beta1", "+kind: KubeletConfiguration"]
 K3S_OURS = "/etc/rancher/k3s/config.yaml.d/99-accel-qat.yaml"
@@ -95,6 +96,31 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
     "kubeadm, pod resources": (kubeadm("1.14.10"), {}, {CONFIG: ["+featureGates:", "+  KubeletPodResources: true"]}),
     "kubeadm, a gate of a newer kubelet": (kubeadm("1.28.1", WITH_GATES), {}, {CONFIG: ["-  DevicePlugins: true"]}),
     "kubeadm, a gate that may stand": (kubeadm("1.27.1", WITH_GATES), {}, {}),
+    "kubeadm, a gate that is gone since": (
+        kubeadm("1.36.3", KUBEADM_CONFIG + "featureGates:\n  MemoryManager: true\n"),
+        {},
+        {CONFIG: ["-featureGates:", "-  MemoryManager: true"]},
+    ),
+    "kubeadm, a gate that is locked otherwise since": (
+        kubeadm("1.37.2", KUBEADM_CONFIG + "featureGates:\n  TopologyManagerPolicyOptions: false\n"),
+        {},
+        {CONFIG: ["-featureGates:", "-  TopologyManagerPolicyOptions: false"]},
+    ),
+    "kubeadm, a gate that stays": (
+        kubeadm("1.37.2", KUBEADM_CONFIG + "featureGates:\n  CPUManagerPolicyOptions: true\n"),
+        {},
+        {},
+    ),
+    "kubeadm, two gates that belong together": (
+        kubeadm("1.36.3"),
+        {"featureGates": {"ResourceHealthStatus": False, "ResourceHealthStatusMessage": False}},
+        {CONFIG: ["+featureGates:", "+  ResourceHealthStatus: false", "+  ResourceHealthStatusMessage: false"]},
+    ),
+    "OpenShift's build, a gate that it ignores": (
+        kubeadm("1.36.3+f10c92d", KUBEADM_CONFIG + "featureGates:\n  MemoryManager: true\n  DevicePlugins: true\n"),
+        {},
+        {},
+    ),
     "kubeadm, topology": (
         kubeadm(),
         TOPOLOGY,
@@ -131,6 +157,21 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
                 "+  imagefs.available: 15%",
             ]
         },
+    ),
+    "kubeadm, a threshold where kubelet adds its own": (
+        kubeadm("1.33.1", config=KUBEADM_CONFIG + "mergeDefaultEvictionSettings: true\n"),
+        {"evictionHard": {"memory.available": "1Gi"}},
+        {CONFIG: ["+evictionHard:", "+  memory.available: 1Gi"]},
+    ),
+    "kubeadm, on cgroup v1 where that is taken": (
+        kubeadm("1.36.3", KUBEADM_CONFIG + "failCgroupV1: false\n", cgroup="v1"),
+        {"topologyManagerPolicy": "restricted"},
+        {CONFIG: ["+topologyManagerPolicy: restricted"]},
+    ),
+    "kubeadm, an alias where nothing changes": (
+        kubeadm(config=KUBEADM_CONFIG + "kubeReserved: &reserved\n  cpu: 500m\nsystemReserved: *reserved\n"),
+        {"topologyManagerPolicy": "restricted"},
+        {CONFIG: ["+topologyManagerPolicy: restricted"]},
     ),
     "kubeadm, a threshold beside others": (
         kubeadm(config=KUBEADM_CONFIG + "evictionHard:\n  nodefs.available: 5%\n"),
@@ -296,6 +337,37 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         ("configuration.featureGates.DevicePlugins: kubelet 1.26 has DevicePlugins locked to true, and would not start; leave it out; "
         "nothing was written"),
     ),
+    "an alias where something has to change": (
+        kubeadm(config=KUBEADM_CONFIG + "kubeReserved: &reserved\n  cpu: 500m\nsystemReserved: *reserved\n"),
+        {"systemReserved": {"cpu": "1"}},
+        f"{CONFIG}:21: an alias or a merge key stands where something has to change; write the values out",
+    ),
+    "cgroup v1": (
+        kubeadm("1.35.4", cgroup="v1"),
+        {"topologyManagerPolicy": "restricted"},
+        ("configuration.failCgroupV1: kubelet 1.35 does not start on a node with cgroup v1, unless failCgroupV1 is false; boot the node "
+        "with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or set it to false"),
+    ),
+    "a gate that is locked since": (
+        kubeadm("1.36.3"),
+        {"featureGates": {"KubeletPodResourcesDynamicResources": False}},
+        ("configuration.featureGates.KubeletPodResourcesDynamicResources: kubelet 1.36 has KubeletPodResourcesDynamicResources locked to "
+        "true, and would not start; leave it out; nothing was written"),
+    ),
+    "a gate that another one needs": (
+        kubeadm("1.36.3"),
+        {"featureGates": {"ResourceHealthStatus": False}},
+        ("configuration.featureGates.ResourceHealthStatus: kubelet 1.36 has ResourceHealthStatusMessage on, which needs "
+        "ResourceHealthStatus, and would not start with that off; leave it out, or set ResourceHealthStatusMessage to false too; nothing "
+        "was written"),
+    ),
+    "a gate without what it needs": (
+        kubeadm("1.35.4", config=KUBEADM_CONFIG + "featureGates:\n  PodLevelResources: false\n  NodeDeclaredFeatures: true\n"),
+        {"featureGates": {"InPlacePodLevelResourcesVerticalScaling": True}},
+        (f"{CONFIG}: featureGates.PodLevelResources: kubelet 1.35 has InPlacePodLevelResourcesVerticalScaling on, which needs "
+        "PodLevelResources, and would not start with that off; leave it out, or set InPlacePodLevelResourcesVerticalScaling to false "
+        "too; nothing was written"),
+    ),
     "a gate that is no bool": (
         kubeadm(),
         {"featureGates": {"DevicePlugins": "yes"}},
@@ -311,7 +383,7 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         {"maxPods": 10},
         ("configuration.maxPods: the field is not known here; write one of featureGates, cpuManagerPolicy, cpuManagerPolicyOptions, "
         "topologyManagerPolicy, topologyManagerScope, topologyManagerPolicyOptions, reservedSystemCPUs, kubeReserved, systemReserved, "
-        "evictionHard, memoryManagerPolicy, reservedMemory"),
+        "evictionHard, memoryManagerPolicy, reservedMemory, failCgroupV1"),
     ),
     "a quantity": (
         kubeadm(),
@@ -322,6 +394,27 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         kubeadm(),
         {"reservedSystemCPUs": "0..1"},
         "configuration.reservedSystemCPUs: '0..1' cannot be understood; write CPUs such as 0-1,8",
+    ),
+    "CPUs the wrong way round": (
+        kubeadm(),
+        {"reservedSystemCPUs": "0,8-2"},
+        "configuration.reservedSystemCPUs: 8-2 is no range of CPUs; write 2-8",
+    ),
+    "CPUs with a line behind them": (
+        kubeadm(),
+        {"reservedSystemCPUs": "0-1\n"},
+        "configuration.reservedSystemCPUs: '0-1\\n' cannot be understood; write CPUs such as 0-1,8",
+    ),
+    "a gate's name with a line behind it": (
+        kubeadm(),
+        {"featureGates": {"DevicePlugins\n": True}},
+        ("configuration.featureGates.DevicePlugins\\x0a: 'DevicePlugins\\n' cannot be understood; write a gate's name such as "
+        "DevicePlugins"),
+    ),
+    "a quantity with a line behind it": (
+        kubeadm(),
+        {"kubeReserved": {"memory": "1Gi\n"}},
+        "configuration.kubeReserved.memory: '1Gi\\n' cannot be understood; write a quantity such as 500m or 1Gi",
     ),
     "memory of NUMA nodes": (
         kubeadm(),
@@ -489,6 +582,46 @@ def test_what_is_refused(observed: Observed, wanted: dict[str, t.Any], message: 
     assert refusal(observed, **wanted) == message
 
 
+NULLS = {
+    "a field": ("cpuManagerPolicy: null\n", "cpuManagerPolicy"),
+    "a field without a word": ("reservedSystemCPUs:\n", "reservedSystemCPUs"),
+    "a map": ("kubeReserved: ~\n", "kubeReserved"),
+    "an entry": ("kubeReserved: {memory: null}\n", "kubeReserved.memory"),
+    "the gates": ("featureGates: null\n", "featureGates"),
+    "a gate": ("featureGates:\n  NodeSwap: null\n", "featureGates.NodeSwap"),
+}
+
+
+@pytest.mark.parametrize(("text", "gone"), NULLS.values(), ids=list(NULLS))
+def test_null_in_a_drop_in_takes_away_what_is_below(text: str, gone: str) -> None:
+    config = WITH_GATES + "cpuManagerPolicy: none\nreservedSystemCPUs: 0-1\nkubeReserved:\n  memory: 1Gi\n  cpu: '1'\n"
+    node = with_drop_ins(site=f"{HEAD}{text}")
+    node = Observed(**{**node.as_dict(), "version": "Kubernetes v1.27.1", "files": {**node.files, CONFIG: config}})
+    effective = plan(node, topologyManagerPolicy="restricted").effective
+    name, _dot, key = gone.partition(".")
+    assert not (key in effective.get(name, {}) if key else name in effective)
+    kept = {"cpuManagerPolicy", "reservedSystemCPUs", "kubeReserved", "featureGates"} - {name}
+    assert kept <= set(effective)
+    assert effective.get("kubeReserved", {"cpu": "1"})["cpu"] == "1"
+
+
+def test_null_in_a_later_drop_in_comes_over_ours() -> None:
+    assert refusal(with_drop_ins(late=f"{HEAD}topologyManagerPolicy: null\n"), topologyManagerPolicy="restricted") == (
+        f"{CONFIG_DIR}/99-late.conf: topologyManagerPolicy is set here and comes over {OURS}; change it here, or remove it"
+    )
+    late = with_drop_ins(late=f"{HEAD}kubeReserved: null\n")
+    assert "kubeReserved.cpu is set here" in refusal(late, kubeReserved={"cpu": "1"})
+
+
+def test_drop_ins_come_in_the_order_in_which_kubelet_walks() -> None:
+    texts = {"20.conf": "best-effort", "20/late.conf": "restricted"}
+    node = with_drop_ins()
+    files = {f"{CONFIG_DIR}/{name}": f"{HEAD}topologyManagerPolicy: {policy}\n" for name, policy in texts.items()}
+    node = Observed(**{**node.as_dict(), "files": {**node.files, **files}})
+    # The directory 20 comes before the file 20.conf.
+    assert plan(node, topologyManagerPolicy="best-effort").edits == ()
+
+
 @pytest.mark.parametrize(("running", "version_given"), [(True, True), (False, False)])
 def test_before_its_upgrade_or_first_start_k3s_has_no_drop_ins_yet(running: bool, version_given: bool) -> None:
     there = {**rancher("k3s", "1.32.1", config=K3S_CONFIG).as_dict(), "running": running}
@@ -517,9 +650,6 @@ def test_openshift_4_is_told_by_an_object() -> None:
         "nodefs.inodesFree": "5%",
         "imagefs.available": "15%",
     }
-
-
-HEAD = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 
 
 @pytest.mark.parametrize(
@@ -586,7 +716,7 @@ class TestStateFiles:
             ({}, {"reservedSystemCPUs": "0-3"}, []),
             (
                 {"cpu": "static", "memory": "None"},
-                {"memoryManagerPolicy": "Static", "reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi"}}]},
+                {"memoryManagerPolicy": "Static", "reservedMemory": [{"numaNode": 0, "limits": {"memory": "100Mi"}}]},
                 ["memory_manager_state"],
             ),
             # A state that is of another policy already stops the next start, whatever is changed.
@@ -655,6 +785,19 @@ class TestTheWayBack:
         there = after(observed, plan(observed, **TOPOLOGY))
         there.version = "Kubernetes v1.28.1"
         assert "DevicePlugins" not in (plan(there, restore=True).edits[0].after or "")
+
+    def test_a_gate_that_a_newer_kubelet_needs_on_does_not_come_back(self) -> None:
+        gates = "featureGates:\n  ResourceHealthStatus: false\n  PodLevelResources: true\n"
+        observed = kubeadm("1.35.4", KUBEADM_CONFIG + gates)
+        there = after(observed, plan(observed, **TOPOLOGY))
+        there.version = "Kubernetes v1.36.3"
+        found = after(there, plan(there, restore=True)).files[CONFIG]
+        assert found == KUBEADM_CONFIG + gates.replace("  ResourceHealthStatus: false\n", "")
+
+    def test_what_lets_kubelet_start_on_cgroup_v1_does_not_go(self) -> None:
+        observed = kubeadm("1.35.4", cgroup="v1")
+        there = after(observed, plan(observed, failCgroupV1=False))
+        assert "does not start on a node with cgroup v1" in refusal(there, restore=True)
 
     def test_where_nothing_was_changed(self) -> None:
         assert plan(kubeadm(), restore=True).edits == ()

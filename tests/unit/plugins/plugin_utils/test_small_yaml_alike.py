@@ -61,7 +61,7 @@ def reference(text: str) -> dict[str, t.Any]:
     roots = list(yaml.compose_all(text.removeprefix("\ufeff"), Loader=yaml.SafeLoader))
     if len(roots) > 1:
         raise ValueError("documents")
-    data = constructed(roots[0]) if roots and roots[0] else {}
+    data = constructed(roots[0]) if roots and roots[0] is not None else {}
     if not isinstance(data, dict):
         raise ValueError("not names and values")
     return data

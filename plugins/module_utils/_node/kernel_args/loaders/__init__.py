@@ -21,5 +21,5 @@ LOADERS: t.Mapping[str, t.Callable[[Machine, Running], BootLoader]] = {
     Grub.name: lambda machine, _running: Grub(machine),
     Grubby.name: lambda machine, _running: Grubby(machine),
     RpmOstree.name: lambda machine, _running: RpmOstree(machine),
-    SystemdBoot.name: lambda machine, running: SystemdBoot(machine, running.line),
+    SystemdBoot.name: lambda machine, running: SystemdBoot(machine, running.line, running.entry),
 }

@@ -15,9 +15,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ...errors import NodeError, RefusedError
-from ..arguments import Argument, CommandLine, Request, amend, parse, satisfied, unsatisfied
+from ..arguments import Argument, CommandLine, Request, amend, lacking, parse, satisfied, unsatisfied
 from ..machine import last_lines
-from ..plan import FileEdit, LineChange, Plan
+from ..plan import FileEdit, LineChange, Plan, unfinished
 from ..unharmed import harm
 from . import grub_settings
 from .entries import GRUB_ENTRIES, grub_reads_entries
@@ -36,7 +36,10 @@ GENERATED_FOR_EFI = "/boot/efi/EFI/*/grub.cfg"
 _MKCONFIG = ("grub-mkconfig", "grub2-mkconfig")
 _READS_DROP_INS = re.compile(r"^[^#\n]*/default/grub\.d", re.MULTILINE)
 _SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux.*?^### END /etc/grub\.d/10_linux", re.MULTILINE | re.DOTALL)
-_LINUX = re.compile(r"^[ \t]*linux(?:16|efi)?[ \t]+\S+[ \t]+(?P<arguments>.*)$", re.MULTILINE)
+_ENTRY = re.compile(
+    r"^[ \t]*(?:menuentry[ \t]+(?P<quote>['\"])(?P<title>.*?)(?P=quote)|linux(?:16|efi)?[ \t]+\S+[ \t]+(?P<arguments>.*)$)",
+    re.MULTILINE,
+)
 # GRUB reads these in grub.cfg as its own script language (GRUB manual, "Shell-like scripting", quoting).
 _UNSAFE = frozenset("\\$`';&|<>")
 # What 10_linux writes by itself, whatever the settings.
@@ -47,9 +50,10 @@ _MADE = "# There was no such file before.\n"
 _INTERPRETER = re.compile(r"^#![ \t]*(?:/usr/bin/env[ \t]+)?(?:\S*/)?(?P<name>[a-z]+)")
 # A file goes in as /dev/fd/9, so that it is sourced as grub-mkconfig does it: `return` ends it, and nothing else.
 _SOURCE = """\
-. /dev/fd/9 9<<ACCEL_QAT_END
+if test -d /dev/fd; then . /dev/fd/9 9<<ACCEL_QAT_END
 $accel_qat_{index}
 ACCEL_QAT_END
+else eval "$accel_qat_{index}"; fi
 """
 # Every variable with its value. A line of a value may look like one more variable, which is empty then.
 _PRINT_ALL = """\
@@ -97,14 +101,18 @@ class Grub:
         edited = files if satisfied(before.line, request) else self._edited(files, before, request)
         after = before if edited == files else self._evaluate(edited)
         edits = _edits(files, edited)
-        needed = bool(edits) or not self._generated_is_current(request)
+        entries = self._generated_entries()
+        # An earlier run may have ended between the settings and update-grub.
+        current = satisfied(entries[0].before, request) if entries else not unfinished(self._machine)
         return Plan(
             before.line,
             after.line,
             edits,
-            (rebuild,) if needed else (),
+            () if current and not edits else (rebuild,),
             notes=self._notes(edits),
-            lines=_changes(before, after),
+            lines=(*_changes(before, after), *entries),
+            guarded=tuple(filter(None, [None if self._in_snapshots() else generated_file(self._machine)])),
+            unseen=not entries,
         )
 
     def _rebuild_command(self) -> tuple[str, ...]:
@@ -217,7 +225,7 @@ class Grub:
             line = self._evaluate(edited).line
         except NodeError:
             return list(pending.arguments)
-        return list(unsatisfied(line, pending).arguments)
+        return lacking(line, pending.only(unsatisfied(line, pending).arguments))
 
     def _with_own(self, theirs: Files, files: Files, own: t.Sequence[Argument]) -> Files:
         """The files of others with our arguments: in a drop-in, or at the end of the settings."""
@@ -244,18 +252,25 @@ class Grub:
         pending = unsatisfied(after.line, request)
         return _still(before.line, pending) if pending.arguments else ""
 
-    def _generated_is_current(self, request: Request) -> bool:
-        """Whether grub.cfg already says so: an earlier run may have ended between the settings and update-grub.
+    def _generated_entries(self) -> list[LineChange]:
+        """The Linux entries that grub.cfg has now, the first of which boots; none where they cannot be seen.
 
-        Only the first Linux entry is looked at: recovery entries lack half of the settings, other systems' entries all
-        of them. In a snapshot grub.cfg stays old until the reboot.
+        Recovery entries lack half of the settings, and other systems' entries, which are left out, all of them. In a snapshot
+        grub.cfg stays old until the reboot.
         """
-        if self._in_snapshots():
-            return True
         generated = generated_file(self._machine)
         section = _SECTION.search(self._machine.read(generated) or "") if generated else None
-        entry = _LINUX.search(section.group()) if section else None
-        return entry is None or satisfied(parse(entry.group("arguments")), request)
+        if section is None or self._in_snapshots():
+            return []
+        entries: dict[str, LineChange] = {}
+        title = ""
+        for match in _ENTRY.finditer(section.group()):
+            title = match.group("title") or title
+            label = f"{generated} ({title})"
+            if match.group("title") is None and label not in entries:
+                line = parse(match.group("arguments"))
+                entries[label] = LineChange(label, line, line)
+        return list(entries.values())
 
     def _notes(self, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
         """A word on each file that is not ours, except where /etc/default/grub is the only place there is."""

@@ -48,6 +48,17 @@ class _Word:
     argument: Argument
 
 
+def is_one_plain_line(text: str) -> bool:
+    """Whether kernel arguments are set in at most one line, and that is a plain assignment to GRUB_CMDLINE_LINUX."""
+    lines = [line for line in text.splitlines() if ALWAYS in line and not line.startswith("#")]
+    matches = [_ASSIGNMENT.fullmatch(line) for line in lines if not _COMPUTED.search(line)]
+    return (
+        len(lines) <= 1
+        and len(matches) == len(lines)
+        and all(each and each.group("variable") == ALWAYS for each in matches)
+    )
+
+
 def edit(text: str, request: Request) -> str:
     """The file with those arguments changed or taken out that contradict the request; none is added."""
     if _HERE_DOCUMENT in text:

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from ..machine import Machine
 
 _COMMAND = ("rpm-ostree", "kargs")
+_LABEL = " ".join(_COMMAND)
 
 
 class RpmOstree:
@@ -35,7 +36,7 @@ class RpmOstree:
         """See BootLoader."""
         before = self._next()
         if satisfied(before, request):
-            return Plan(before, before)
+            return Plan(before, before, lines=(LineChange(_LABEL, before, before),))
         if before.init:
             raise RefusedError(
                 "the deployment passes arguments to init behind --, and rpm-ostree would add the kernel's behind them",
@@ -49,7 +50,7 @@ class RpmOstree:
             before,
             after,
             commands=((*_COMMAND, *options),),
-            changes=(LineChange(" ".join(_COMMAND), before, after),),
+            changes=(LineChange(_LABEL, before, after),),
         )
 
     def _next(self) -> CommandLine:

@@ -1,0 +1,289 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What cannot be seen is not gone: a look in which a read fails changes nothing, but that it is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from harness.node_files import NodeFiles
+from harness.process import Plugin
+from qat_device_plugin import cli
+from qat_device_plugin import service as service_module
+from qat_device_plugin._node.errors import NodeError
+from qat_device_plugin._node.kernel import LiveKernel
+from qat_device_plugin._node.read import read_node
+from qat_device_plugin.allocation import AllocationError, answer
+from qat_device_plugin.catalogue import OfferedVf
+from qat_device_plugin.configuration import read_rules
+from qat_device_plugin.probe import Prober
+from qat_device_plugin.service import Service
+from qat_device_plugin.settings import parse_settings
+from qat_device_plugin.waiting import end
+
+CY = "qat.intel.com/cy"
+PF = "0000:6b:00.0"
+VF = "0000:6b:00.1"
+UNSEEN = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES, errno.EINTR)
+HEARTBEAT = f"/sys/kernel/debug/qat_4xxx_{PF}/heartbeat"
+READS = {
+    "/dev/vfio": "list",
+    "/sys/kernel/iommu_groups/10/devices": "list",
+    f"/sys/kernel/iommu_groups/10/devices/{VF}/driver": "link",
+    f"/sys/bus/pci/devices/{PF}/qat/state": "read",
+    f"/sys/bus/pci/devices/{PF}/qat_ras/errors_fatal": "read",
+    f"{HEARTBEAT}/status": "read",
+    f"{HEARTBEAT}/config": "read",
+}
+"""What the plugin itself reads in a look, besides what the engine does."""
+
+
+class Fault:
+    """Lets one read of a kernel fail. `hits` counts how often it has."""
+
+    def __init__(self, kernel: LiveKernel, monkeypatch: pytest.MonkeyPatch, seen: list[str] | None = None) -> None:
+        """`seen` gets the paths of all reads."""
+        self.path, self.code, self.hits = "", 0, 0
+        self._seen = [] if seen is None else seen
+        for name in ("read", "list", "link", "exists"):
+            monkeypatch.setattr(kernel, name, self._failing(getattr(kernel, name)))
+
+    def _failing(self, method: t.Callable[[str], t.Any]) -> t.Callable[[str], t.Any]:
+        def one(path: str) -> t.Any:
+            self._seen.append(path)
+            if path == self.path:
+                self.hits += 1
+                raise OSError(self.code, os.strerror(self.code), path)
+            return method(path)
+
+        return one
+
+
+def new_service(files: NodeFiles, *flags: str) -> Service:
+    settings = parse_settings(
+        ["--period=0.05", *Plugin.flags(files, files.root / "k")[:-1], *flags],
+        {},
+    )
+    return Service(settings, read_rules(settings.config), {})
+
+
+def with_service(files: NodeFiles, scenario: t.Callable[[Service], t.Awaitable[None]]) -> None:
+    async def whole() -> None:
+        service = new_service(files)
+        await service._look(True)
+        try:
+            await scenario(service)
+        finally:
+            await asyncio.gather(*(end(task) for task in service._tasks))
+            # After a look that may be on its way.
+            await service._thread.run(service._kernel.close)
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> NodeFiles:
+    files = NodeFiles(tmp_path)
+    files.add_pf(PF)
+    files.set_heartbeat(PF, "0", interval=1)
+    return files
+
+
+@pytest.mark.parametrize("path", READS)
+def test_a_look_that_cannot_see_one_thing_changes_nothing(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def scenario(service: Service) -> None:
+        monkeypatch.setattr(service_module, "_QUIET_LIMIT", 0.0)
+        fault = Fault(service._kernel, monkeypatch)
+        before, seen = service.model, service.last_look
+        assert [vf.healthy for vf in before.offers[CY]] == [True] * 16
+        looking = asyncio.ensure_future(service._look_loop())
+        for number, fault.code in enumerate(UNSEEN):
+            fault.hits, fault.path = 0, path
+            deadline = time.monotonic() + 20
+            while not fault.hits or service.statistics.errors["look"] <= number:
+                assert not looking.done()
+                assert time.monotonic() < deadline, os.strerror(fault.code)
+                service._bell.ring()
+                await asyncio.sleep(0.01)
+            fault.path = ""
+            counted = service.statistics.errors["look"]
+            assert service.model.offers == before.offers
+            while service.last_look == seen:
+                service._bell.ring()
+                await asyncio.sleep(0.01)
+            seen = service.last_look
+            assert service.statistics.errors["look"] == counted
+        assert service.model.offers == before.offers
+        await end(looking)
+
+    with_service(files, scenario)
+
+
+@pytest.mark.parametrize("code", UNSEEN)
+def test_whichever_read_of_a_look_fails_the_list_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """One after the other, those of the engine too; what is not told of a PF besides the list may be unknown."""
+    files = NodeFiles(tmp_path)
+    files.add_pf(PF, vfs=2)
+    files.add_pf("0000:70:00.0", services="dc", vfs=2)
+
+    async def scenario(service: Service) -> None:
+        read: list[str] = []
+        fault = Fault(service._kernel, monkeypatch, read)
+        await service._look(True)
+        before = service.model.offers
+        assert {name: len(vfs) for name, vfs in before.items()} == {CY: 2, "qat.intel.com/dc": 2}
+        fault.code = code
+        for fault.path in sorted(set(read)):
+            service._prober._not_before.clear()
+            with contextlib.suppress(OSError, NodeError):
+                await service._look(True)
+            assert service.model.offers == before, fault.path
+        assert {"/dev/vfio", "/sys/bus/pci/devices", f"/sys/bus/pci/devices/{PF}/sriov_totalvfs"} <= set(read)
+        assert len(set(read)) > 60
+
+    with_service(files, scenario)
+
+
+@pytest.mark.parametrize("path", READS)
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ENODEV, errno.ENXIO])
+def test_what_is_gone_is_no_failure(files: NodeFiles, monkeypatch: pytest.MonkeyPatch, path: str, code: int) -> None:
+    async def scenario(service: Service) -> None:
+        fault = Fault(service._kernel, monkeypatch)
+        fault.path, fault.code = path, code
+        await service._look(True)
+        reasons = {reason.code for vf in service.model.offers[CY] for reason in vf.reasons}
+        assert reasons == ({"vfio_node"} if path == "/dev/vfio" else set())
+
+    with_service(files, scenario)
+
+
+def test_the_watchdog_is_fed_while_looks_fail(files: NodeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new start would see no more, and take from kubelet what it has."""
+
+    async def scenario(service: Service) -> None:
+        fed: list[float] = []
+        monkeypatch.setattr(service_module, "_STALE", 0.3)
+        monkeypatch.setattr(service._systemd, "alive", lambda: fed.append(time.monotonic()))
+        fault = Fault(service._kernel, monkeypatch)
+        fault.path, fault.code = "/dev/vfio", errno.ENFILE
+        looking = asyncio.ensure_future(service._look_loop())
+        feeding = asyncio.ensure_future(service._watchdog(0.01))
+        while not service.unhealthy():
+            service._bell.ring()
+            await asyncio.sleep(0.01)
+        assert service.unready()
+        count = len(fed)
+        while len(fed) <= count:
+            await asyncio.sleep(0.01)
+        # But not for one that does not come to its end.
+        await end(looking)
+        while time.monotonic() - service._last_end <= 0.4:
+            await asyncio.sleep(0.01)
+        count = len(fed)
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert len(fed) == count
+        await end(feeding)
+
+    with_service(files, scenario)
+
+
+def test_a_first_look_that_fails_ends_the_start_with_a_sentence(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_kernel: LiveKernel, path: str) -> t.NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+
+    monkeypatch.setattr(LiveKernel, "list", fails)
+    monkeypatch.setattr(service_module, "read_node", lambda kernel: kernel.list("/sys/bus/pci/devices"))
+    monkeypatch.setattr("signal.pthread_sigmask", lambda *_arguments: None)
+    assert cli.main([*Plugin.flags(files, files.root / "k")]) == 1
+    assert capsys.readouterr().err == (
+        "qat-device-plugin: cannot look at the node: [Errno 24] Too many open files: '/sys/bus/pci/devices'; "
+        "systemd starts the service anew\n"
+    )
+
+
+# Health.
+
+
+class OneText:
+    """A kernel of one heartbeat."""
+
+    def __init__(self) -> None:
+        self.said: str | int = "0"
+
+    def expect(self, paths: t.Sequence[str]) -> None:
+        pass
+
+    def read(self, path: str) -> str:
+        if not path.endswith("/status"):
+            return "1" if path.endswith("/config") else "0"
+        if isinstance(self.said, int):
+            raise OSError(self.said, os.strerror(self.said), path)
+        return self.said
+
+
+def probed(prober: Prober, files: NodeFiles, now: float) -> tuple[bool | None, bool]:
+    """Whether the heart beats, and whether it shows that it has none."""
+    kernel = LiveKernel(str(files.sys), str(files.proc), str(files.dev))
+    device = read_node(kernel).qat[0]
+    kernel.close()
+    readings, silent = prober.probe([device], now)
+    return readings[PF].beats, PF in silent
+
+
+def test_a_heartbeat_that_nobody_may_read_says_nothing(files: NodeFiles) -> None:
+    """As in a kernel that is locked down, EPERM, or under SELinux, EACCES. One that could be read before is another thing."""
+    kernel = OneText()
+    prober = Prober(t.cast("t.Any", kernel))
+    for kernel.said in (errno.EPERM, errno.EACCES):
+        assert probed(prober, files, 0.0) == (None, False)
+    kernel.said = errno.ENOENT
+    assert probed(prober, files, 1.0) == (None, True)
+    kernel.said = "-1"
+    assert probed(prober, files, 2.0) == (False, False)
+    kernel.said = errno.EPERM
+    assert probed(prober, files, 3.0) == (None, False)
+    kernel.said = errno.EACCES
+    with pytest.raises(PermissionError):
+        probed(prober, files, 4.0)
+
+
+# Allocate.
+
+
+@pytest.mark.parametrize("code", UNSEEN)
+@pytest.mark.parametrize(
+    "path",
+    ["/dev/vfio", f"/sys/bus/pci/devices/{VF}/driver", f"/sys/bus/pci/devices/{VF}/iommu_group"],
+)
+def test_allocate_says_that_it_cannot_see(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch, path: str, code: int
+) -> None:
+    kernel = LiveKernel(str(files.sys), str(files.proc), str(files.dev))
+    fault = Fault(kernel, monkeypatch)
+    fault.path, fault.code = path, code
+    with pytest.raises(AllocationError) as caught:
+        answer(kernel, CY, [OfferedVf(VF, PF, 0, "vfio-pci")], [VF])
+    assert str(caught.value) == (
+        f"it cannot be seen whether {VF} can be used: [Errno {code}] {os.strerror(code)}: '{path}'"
+    )
+
+
+def test_allocate_of_a_vf_that_is_gone(files: NodeFiles) -> None:
+    files.remove_vfs(PF)
+    kernel = LiveKernel(str(files.sys), str(files.proc), str(files.dev))
+    with pytest.raises(AllocationError, match=f"^{VF} cannot be used: it is not on the node any more$"):
+        answer(kernel, CY, [OfferedVf(VF, PF, 0, "vfio-pci")], [VF])
