@@ -9,24 +9,13 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import VALIDATED_FLAGS, normal
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
-    BY_NAME,
-    KUBEADM,
-    RANCHER_DROP_INS_SINCE,
-    RKE2,
-)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import normal
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.documents import join_arguments
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import (
-    Plan,
-    Wishes,
-    asks_for_offered,
-    plan_kubelet,
-)
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes, asks_for_offered
 
 if t.TYPE_CHECKING:
     from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import Api
@@ -48,7 +37,11 @@ _NOTHING: dict[str, t.Any] = {
     "proven": False,
     "restarted": False,
     "backups": {},
+    "resumed": False,
+    "restart_pending": False,
 }
+
+_CUT_OFF = "An earlier run was cut off while it changed kubelet's configuration; this one starts from what was there before it."
 
 
 class _Failed(Exception):
@@ -96,12 +89,11 @@ class ActionModule(ActionBase):
         if found is None:
             return {"changed": False, **_NOTHING}
         observed = Observed(**found)
-        plan = plan_kubelet(observed, wishes)
-        record_stale = wishes.restore and observed.record is not None
-        result = _result_of(observed, plan, self._task.diff)
-        if not plan.edits and not record_stale:
+        decision = decide(observed, wishes, options)
+        result = _result_of(observed, decision, self._task.diff)
+        if decision.order is None:
             return {**result, "changed": False}
-        arguments = _order(observed, plan, options)
+        arguments = decision.order
         name = options["node_name"] or variables.get("inventory_hostname", "")
         api = _api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
         done = self._on_node(_APPLY, arguments, variables)
@@ -121,6 +113,9 @@ class ActionModule(ActionBase):
         except NodeError as error:
             self._on_node(_APPLY, {**arguments, "put_back": error.sentence(), "backup": False}, variables)
             raise
+        # What is left of it is to say that it is done.
+        done = {"writes": [], "restart": False, "journal": arguments["journal"], "root": arguments["root"]}
+        self._on_node(_APPLY, done, variables)
 
     def _on_node(self, module: str, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         result: dict[str, t.Any] = self._execute_module(module_name=module, module_args=arguments, task_vars=variables)
@@ -136,48 +131,8 @@ def _api(kubeconfig: str, name: str) -> Api:
     return Api(kubeconfig, name)
 
 
-def _order(observed: Observed, plan: Plan, options: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The arguments of the module that writes."""
-    writes = [
-        {"path": options["record"], "before": observed.record, "after": plan.record, "private": True},
-        *({"path": edit.path, "before": edit.before, "after": edit.after} for edit in plan.edits),
-    ]
-    order = {
-        "writes": [write for write in writes if write["before"] != write["after"]],
-        "unit": observed.unit,
-        "restart": options["restart"] and bool(plan.edits),
-        "state_files": list(plan.state_files),
-        "device_plugins_dir": BY_NAME[observed.flavour].device_plugins_dir,
-        "serves_device_plugins": plan.serves_device_plugins,
-        "timeout": options["timeout"],
-        "backup": options["backup"],
-        "root": options["root"],
-    }
-    # The kubelet that is there cannot speak for one of another version.
-    proof = _proof(observed, plan) if options["prove"] and plan.edits and not options["kubelet_version"] else None
-    return {**order, "proof": proof} if proof else order
-
-
-def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:
-    """How kubelet can be asked, None where it is not a program of its own or where another version is meant."""
-    if observed.program.rpartition("/")[2] != "kubelet":
-        return None
-    if observed.flavour == RKE2 and plan.version.minor < RANCHER_DROP_INS_SINCE:
-        return None
-    if observed.flavour not in (KUBEADM, RKE2):
-        return None
-    arguments = join_arguments(observed.words)
-    given = dict(arguments)
-    is_rke2 = observed.flavour == RKE2
-    return {
-        "program": observed.program,
-        "config": given.get("config", "") if is_rke2 else observed.config,
-        "config_dir": observed.config_dir,
-        "flags": [f"--{flag}={text}" for flag, text in arguments if flag in VALIDATED_FLAGS],
-    }
-
-
-def _result_of(observed: Observed, plan: Plan, wants_diff: bool) -> dict[str, t.Any]:
+def _result_of(observed: Observed, decision: Decision, wants_diff: bool) -> dict[str, t.Any]:
+    plan = decision.plan
     result: dict[str, t.Any] = {
         **_NOTHING,
         "flavour": plan.flavour,
@@ -188,7 +143,11 @@ def _result_of(observed: Observed, plan: Plan, wants_diff: bool) -> dict[str, t.
         "effective": dict(plan.effective),
         "manifest": plan.manifest,
         "service": observed.unit,
+        "resumed": decision.resumed,
+        "restart_pending": decision.restart_pending,
     }
+    if decision.resumed:
+        result["warnings"] = [_CUT_OFF]
     if wants_diff:
         result["diff"] = [
             {

@@ -15,7 +15,7 @@ options:
       - How the node's kubelet is run. V(auto) finds out from running processes and installed files, and fails when that is ambiguous.
       - V(kubeadm) stands for every kubelet that is started with C(--config).
     type: str
-    choices: [auto, kubeadm, k3s, rke2, microk8s, openshift3, openshift4]
+    choices: [auto, kubeadm, k3s, rke2, microk8s, canonical, k0s, openshift3, openshift4]
     default: auto
   config:
     description:

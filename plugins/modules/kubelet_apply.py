@@ -59,6 +59,19 @@ options:
     description:
       - Put the files from O(writes[].after) back to O(writes[].before), for the reason given here, and fail with it.
     type: str
+  journal:
+    description:
+      - File on the node that keeps what is in hand, from before the first write until kubelet runs with the last. A run that is cut off
+        leaves it, and with it what was there before.
+    type: path
+  confirmed:
+    description: Whether the journal goes once kubelet runs. Without, another call has to end the change, or O(put_back).
+    type: bool
+    default: true
+  restart_later:
+    description: Whether the journal stays after O(restart=false), to say that kubelet does not run with these files yet.
+    type: bool
+    default: false
   unit:
     description: The systemd unit of kubelet.
     type: str
@@ -114,7 +127,8 @@ options:
     type: path
     default: /
 notes:
-  - O(sysfs_root), O(proc_root) and O(dev_root) are accepted as by the other modules of the action group, and not used.
+  - O(sysfs_root) and O(dev_root) are accepted as by the other modules of the action group, and not used.
+  - A signal that would end it (SIGTERM, SIGHUP, SIGINT) has the files put back first.
 seealso:
   - module: accel.qat.kubelet_config
 """
@@ -165,18 +179,20 @@ failure:
     kernel_log: []
 """
 
-import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import (
+    Done,
     Order,
     Proof,
     Write,
     carry_out,
     put_back,
 )
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.interruption import Interruptions
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import locked
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.node_side import run
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import APPLY
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
@@ -197,23 +213,36 @@ def order_of(parameters: dict[str, t.Any]) -> Order:
         serves_device_plugins=parameters["serves_device_plugins"],
         seconds=parameters["timeout"],
         proof=Proof(proof["program"], proof["config"], proof["config_dir"], tuple(proof["flags"])) if proof else None,
+        journal=parameters["journal"] or "",
+        confirmed=parameters["confirmed"],
+        restart_later=parameters["restart_later"],
+        proc_root=parameters["proc_root"],
     )
 
 
 def apply(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
     """Do it; returns what the module returns. Raises NodeError."""
-    order, root = order_of(module.params), module.params["root"]
-    if module.params["put_back"] and not module.check_mode:
-        raise put_back(machine, order, module.params["put_back"], root)
-    backups = {}
-    if module.params["backup"] and not module.check_mode:
-        for write in order.writes:
-            path = root.rstrip("/") + write.path
-            if write.before is not None and not write.private and os.path.exists(path):
-                backups[write.path] = module.backup_local(path)
-    done = carry_out(machine, order, root, rehearse=module.check_mode)
+    order = order_of(module.params)
+    if module.check_mode:
+        return _result(order, carry_out(machine, order, machine.root, rehearse=True), {})
+    interruptions = Interruptions()
+    with locked(machine.root), interruptions.raised():
+        if module.params["put_back"]:
+            interruptions.hold()
+            raise put_back(machine, order, module.params["put_back"], machine.root)
+        backups = _backups(module, order, machine.root) if module.params["backup"] else {}
+        return _result(order, carry_out(machine, order, machine.root, interruptions=interruptions), backups)
+
+
+def _backups(module: AnsibleModule, order: Order, root: str) -> dict[str, str]:
+    places = {write.path: root.rstrip("/") + write.path for write in order.writes if not write.private}
+    there = {write.path for write in order.writes if write.before is not None}
+    return {path: module.backup_local(place) for path, place in places.items() if path in there}
+
+
+def _result(order: Order, done: Done, backups: dict[str, str]) -> dict[str, t.Any]:
     return {
-        "changed": bool(order.writes),
+        "changed": bool(order.writes) or order.restart,
         "proven": done.proven,
         "restarted": done.restarted,
         "at": done.at,

@@ -122,7 +122,7 @@ options:
     default: false
   restart:
     description:
-      - Whether to restart kubelet when something has changed.
+      - Whether to restart kubelet when something has changed, or when it was not restarted since an earlier run has changed something.
       - V(false) is refused where C(cpu_manager_state) or C(memory_manager_state) has to go, since kubelet writes them while it runs.
     type: bool
     default: true
@@ -269,6 +269,18 @@ backups:
   returned: success
   type: dict
   sample: {}
+resumed:
+  description: >-
+    Whether an earlier run was cut off in the midst of a change, in check mode too. This one puts back what that one had written, as far as
+    it is not wanted, and ends with kubelet running.
+  returned: success
+  type: bool
+  sample: false
+restart_pending:
+  description: Whether kubelet has not been restarted since files were written with O(restart=false), and was not by this run.
+  returned: success
+  type: bool
+  sample: false
 failure:
   description: The same as RV(ignore:msg) for machines.
   returned: failure

@@ -96,6 +96,14 @@ observed:
     record:
       description: The record of what was found before the first change.
       type: str
+    cgroup:
+      description: The version of cgroups, V(v1) or V(v2), empty where it cannot be seen.
+      type: str
+    pending:
+      description:
+        - What an earlier change has left, none where nothing is. C(cut_off) where a run has ended in the midst of it, with its C(changes)
+          and the C(states) that it took away; C(restart_left) where kubelet was not restarted since the files were written.
+      type: dict
   sample:
     flavour: kubeadm
     version: Kubernetes v1.31.4
@@ -114,6 +122,8 @@ observed:
     states: {cpu: none}
     offered: {KubeletPodResourcesGet: false}
     record: null
+    pending: null
+    cgroup: v2
 failure:
   description: The same as RV(ignore:msg) for machines.
   returned: failure
@@ -131,6 +141,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import MissingError
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import journal_of
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.node_side import run
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import ONLY_READ, READ
@@ -143,6 +154,7 @@ if t.TYPE_CHECKING:
 def read(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
     """The picture, as the module returns it."""
     parameters = module.params
+    record = parameters["record"]
     request = Request(
         flavour=parameters["flavour"],
         config=parameters["config"] or "",
@@ -150,11 +162,11 @@ def read(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
         kubelet=parameters["kubelet"] or "",
         version=parameters["kubelet_version"] or "",
         service=parameters["service"] or "",
-        record=parameters["record"],
+        record=record,
         offered=parameters["offered"],
     )
     nothing = {"changed": False, "observed": None}
-    if parameters["if_recorded"] and not machine.exists(parameters["record"]):
+    if parameters["if_recorded"] and not any(map(machine.exists, (record, journal_of(record)))):
         return nothing
     try:
         return {"changed": False, "observed": observe(machine, parameters["proc_root"], request).as_dict()}

@@ -94,7 +94,7 @@ def test_a_program_that_ends_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for program in programs.NAMES:
         (tmp_path / program).write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
         (tmp_path / program).chmod(0o755)
-    monkeypatch.setattr(programs, "directory", lambda: tmp_path)
+    monkeypatch.setattr(programs, "program", lambda _, program: tmp_path / program)
     name = f"ends-{os.getpid()}"
     with pytest.raises(LabError, match="kube-apiserver does not listen: not today"):
         Cluster.up(name)
@@ -104,7 +104,7 @@ def test_a_program_that_ends_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_a_directory_that_lacks_a_program_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(programs.VARIABLE, str(tmp_path))
     with pytest.raises(LabError) as refusal:
-        programs.directory()
+        programs.given()
     assert str(refusal.value) == (
         f"ACCEL_QAT_KUBERNETES is '{tmp_path}', where there is no program kube-apiserver, kube-scheduler, kubelet: "
         "name a directory with kube-apiserver, kube-scheduler, kubelet, or unset it to have them compiled."

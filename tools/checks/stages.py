@@ -94,8 +94,8 @@ def machine(shell: Shell) -> None:
 
 
 def cluster(shell: Shell) -> None:
-    """The collection on a node of a real Kubernetes, which is compiled the first time."""
-    shell.run("pytest", "tests/cluster")
+    """The collection on nodes of a real Kubernetes, which is compiled the first time, and what the kubelets of each release say."""
+    shell.run("pytest", "tests/cluster", "tests/kubelets")
 
 
 def molecule(shell: Shell) -> None:
@@ -108,7 +108,7 @@ def machines(shell: Shell) -> None:
     # What takes longest goes first, so that nothing waits for it at the end. By name, since the first to fail should not be known last.
     # And with the slowest tests at the end, whoever wants it shorter begins there.
     words = ("--verbose", "--durations=25", *SIDE_BY_SIDE, IN_THIS_ORDER)
-    shell.run("pytest", *words, "tests/cluster", "tests/molecule", "tests/machine", *LAB_TESTS)
+    shell.run("pytest", *words, "tests/cluster", "tests/kubelets", "tests/molecule", "tests/machine", *LAB_TESTS)
 
 
 STAGES: dict[str, Callable[[Shell], None]] = {

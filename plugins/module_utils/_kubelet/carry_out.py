@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import re
 import shutil
@@ -15,9 +15,14 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
+from .._node.absence import if_there
 from .._node.errors import NodeError, RefusedError
+from .._node.files import sync_directory
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
+from .drop_ins import drop_ins
 from .flavours import Flavour
+from .interruption import Interruptions
+from .journal import Change, Journal, now, read_journal
 from .programs import see_that_trusted
 
 # kubelet says this right after it has taken its whole configuration as valid, before it touches anything of the node: --lock-file
@@ -33,6 +38,11 @@ _PAUSE = 0.2
 # A kubelet that does not start ends within a few seconds, and systemd starts it again after ten.
 _STEADY = 10.0
 _LOG_LINES = 200
+_PRIVATE = 0o600
+_STAND = "the files are as they were; see journalctl -u {unit}"
+_LEFT = (
+    "the files are not all as they were, and {unit} may be stopped; see to what is wrong and run again, which ends this"
+)
 # Of kubelet's log, the lines that tell why it ended.
 _TELLING = re.compile(r"^(?:\S+ \S+: )?[FE]\d{4} [\d:.]+\s+\d+ \S+\] (.*)|^(?:Error|error): ?(.*)")
 # From 1.32 on it panics on a gate; what is wrong with that stands behind the last "error: ", and a stack follows.
@@ -76,6 +86,12 @@ class Order:
     serves_device_plugins: bool = True
     seconds: float = 120.0
     proof: Proof | None = None
+    # Where is kept what is in hand, empty for nowhere.
+    journal: str = ""
+    # Whether it stays there in the end: until somebody else has confirmed the change, or because kubelet is yet to be restarted.
+    confirmed: bool = True
+    restart_later: bool = False
+    proc_root: str = "/proc"
 
 
 @dataclass(frozen=True)
@@ -93,35 +109,84 @@ class PutBackError(NodeError):
     kind = "apply"
 
 
-def carry_out(machine: Machine, order: Order, root: str = "/", rehearse: bool = False) -> Done:
+def carry_out(
+    machine: Machine,
+    order: Order,
+    root: str = "/",
+    rehearse: bool = False,
+    interruptions: Interruptions | None = None,
+) -> Done:
     """Do it; with `rehearse`, only all that can be found out without a change. Raises NodeError."""
+    interruptions = interruptions or Interruptions()
+    journal = _journal(order, read_journal(machine, order.journal))
     _see_that_unchanged(machine, order)
     _see_that_restartable(machine, order)
     proven = order.proof is not None and prove(machine, order.proof, order.writes, root)
     if rehearse:
         return Done(proven)
-    aside: dict[str, str] = {}
+    at = 0.0
     try:
+        _keep(machine, order, journal)
         if order.restart:
             _stop(machine, order.unit)
-            aside = {path: text for path in order.state_files if (text := machine.read(path)) is not None}
-            for path in aside:
-                machine.remove(path)
+            journal = _set_aside(machine, order, journal)
         for write in order.writes:
             _write(machine, write, root)
-        if not order.restart:
-            return Done(proven)
-        at = time.time()
-        _start(machine, order.unit)
-        _wait(machine, order, root)
-    except NodeError as error:
-        raise _put_back(machine, order, aside, error, root) from error
-    return Done(proven, True, at)
+        if order.restart:
+            at = time.time()
+            _start(machine, order.unit)
+            _wait(machine, order, root)
+            _see_that_kept(machine, order)
+        _close(machine, order, root)
+    except (NodeError, OSError) as error:
+        interruptions.hold()
+        raise _put_back(machine, order, journal, _told(error), root) from error
+    return Done(proven, order.restart, at)
 
 
 def put_back(machine: Machine, order: Order, why: str, root: str) -> NodeError:
     """Undo an order that was carried out, for a reason found later; the error tells how that went."""
-    return _put_back(machine, order, {}, NodeError(why), root)
+    return _put_back(machine, order, _journal(order, read_journal(machine, order.journal)), NodeError(why), root)
+
+
+def _journal(order: Order, earlier: Journal | None) -> Journal:
+    """What this order has in hand. Where an earlier run was cut off, what was there before that one is what is put back."""
+    changes = {write.path: Change(write.path, write.before, write.after, write.private) for write in order.writes}
+    states: t.Mapping[str, str] = {}
+    if earlier is not None and earlier.written is None:
+        states = earlier.states
+        for change in earlier.changes:
+            after = changes[change.path].after if change.path in changes else change.after
+            changes[change.path] = replace(change, after=after)
+    return Journal(order.unit, order.restart, tuple(changes.values()), states)
+
+
+def _keep(machine: Machine, order: Order, journal: Journal) -> None:
+    if order.journal:
+        machine.write(order.journal, journal.text(), _PRIVATE)
+
+
+def _set_aside(machine: Machine, order: Order, journal: Journal) -> Journal:
+    """Take the state files away, and have their text where a run that is cut off leaves it."""
+    found = {path: text for path in order.state_files if (text := machine.read(path)) is not None}
+    if found:
+        journal = replace(journal, states={**found, **journal.states})
+        _keep(machine, order, journal)
+    for path in order.state_files:
+        machine.remove(path)
+    return journal
+
+
+def _close(machine: Machine, order: Order, root: str) -> None:
+    """Take the journal away, unless something is left."""
+    if order.journal and order.restart_later:
+        _keep(machine, order, Journal(order.unit, False, written=now(order.proc_root)))
+    elif order.journal and order.confirmed:
+        _remove_private(machine, order.journal, root)
+
+
+def _told(error: NodeError | OSError) -> NodeError:
+    return error if isinstance(error, NodeError) else NodeError(error.strerror or str(error), str(error.filename or ""))
 
 
 def prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], root: str = "/") -> bool:
@@ -133,7 +198,7 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], root: str =
     place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
     inside = place[len(root.rstrip("/")) :]
     try:
-        arguments = _files_to_prove(machine, proof, writes, place, inside)
+        arguments = _files_to_prove(machine, proof, writes, place, root)
         result = machine.run(
             _wrapped(
                 machine,
@@ -169,7 +234,8 @@ def why_it_ended(log: str) -> str:
     return telling
 
 
-def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], place: str, inside: str) -> list[str]:
+def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], place: str, root: str) -> list[str]:
+    inside = place[len(root.rstrip("/")) :]
     after = {write.path: write.after for write in writes}
     arguments = []
     if proof.config:
@@ -179,8 +245,10 @@ def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], p
             arguments.append(f"--config={inside}/config.yaml")
     if proof.config_dir:
         os.mkdir(f"{place}/conf.d")
-        there = [*machine.glob(f"{proof.config_dir}/*.conf"), *machine.glob(f"{proof.config_dir}/*/*.conf")]
-        for path in {*there, *(path for path in after if path.startswith(f"{proof.config_dir}/"))}:
+        for path in {
+            *drop_ins(root, proof.config_dir),
+            *(path for path in after if path.startswith(f"{proof.config_dir}/")),
+        }:
             text = after[path] if path in after else machine.read(path)
             if text is not None:
                 name = path[len(proof.config_dir) + 1 :]
@@ -229,15 +297,35 @@ def _see_that_restartable(machine: Machine, order: Order) -> None:
 
 def _write(machine: Machine, write: Write, root: str) -> None:
     if write.after is not None:
-        machine.write(write.path, write.after)
-        if write.private:
-            os.chmod(_in(root, write.path), 0o600)
-        return
-    machine.remove(write.path)
-    if write.private:
-        # Its directory is the collection's own, and goes with the last record in it.
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(_in(root, write.path)))
+        machine.write(write.path, write.after, _PRIVATE if write.private else None)
+    elif write.private:
+        _remove_private(machine, write.path, root)
+    else:
+        machine.remove(write.path)
+
+
+def _remove_private(machine: Machine, path: str, root: str) -> None:
+    """A file of the collection's own, whose directory goes with the last one in it."""
+    machine.remove(path)
+    directory = os.path.dirname(_in(root, path))
+    try:
+        if_there(lambda: os.rmdir(directory), None)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    else:
+        if_there(lambda: sync_directory(os.path.dirname(directory)), None)
+
+
+def _see_that_kept(machine: Machine, order: Order) -> None:
+    """What starts kubelet may have written a file anew, and then it is in force as that one wants."""
+    for write in order.writes:
+        if machine.read(write.path) != write.after:
+            raise NodeError(
+                f"the start of {order.unit} has written this file anew, so that the change is not in force; what manages the kubelet of "
+                "this node owns the file, and has to be told instead",
+                write.path,
+            )
 
 
 def _stop(machine: Machine, unit: str) -> None:
@@ -308,31 +396,41 @@ def _log(machine: Machine, unit: str) -> str:
     return why_it_ended(result.out) or ("" if result.code else last_lines(CommandResult(0, result.out), 1))
 
 
-def _put_back(machine: Machine, order: Order, aside: t.Mapping[str, str], error: NodeError, root: str) -> NodeError:
+def _put_back(machine: Machine, order: Order, journal: Journal, error: NodeError, root: str) -> NodeError:
     """Put the files back, let kubelet run with them, and say how that went."""
     try:
         if order.restart:
             _stop(machine, order.unit)
-        for write in order.writes:
-            if machine.read(write.path) != write.before:
-                _write(machine, write.reversed(), root)
-        if not order.restart:
-            return PutBackError(error.problem, error.where, "the files are as they were")
-        for path in order.state_files:
-            machine.remove(path)
-        for path, text in aside.items():
-            machine.write(path, text)
-        _start(machine, order.unit)
-        _wait_back(machine, order, root)
-    except NodeError as second:
+        for change in journal.changes:
+            if machine.read(change.path) != change.before:
+                _write(machine, Write(change.path, change.after, change.before, change.private), root)
+        if order.restart:
+            for path in order.state_files:
+                machine.remove(path)
+            for path, text in journal.states.items():
+                machine.write(path, text)
+            _start(machine, order.unit)
+            _wait_back(machine, order, root)
+        if order.journal:
+            _remove_private(machine, order.journal, root)
+    except (NodeError, OSError) as second:
         return PutBackError(
-            f"{error.problem}; and with the configuration that was there before: {second.problem}",
+            f"{error.problem}; and with the configuration that was there before: {_told(second).problem}",
             error.where,
-            f"the files are as they were; see journalctl -u {order.unit}",
+            (_STAND if _is_put_back(machine, journal) else _LEFT).format(unit=order.unit),
         )
+    if not order.restart:
+        return PutBackError(error.problem, error.where, "the files are as they were")
     return PutBackError(
         error.problem, error.where, "the configuration is as it was and kubelet runs again; correct what was wanted"
     )
+
+
+def _is_put_back(machine: Machine, journal: Journal) -> bool:
+    try:
+        return all(machine.read(change.path) == change.before for change in journal.changes)
+    except NodeError:
+        return False
 
 
 def _wait_back(machine: Machine, order: Order, root: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .._node.errors import ConfigurationError
 from .._node.paths import DEVICE_PLUGINS, KUBELET_ROOT, MICROK8S_KUBELET_ROOT
 
-KUBEADM, K3S, RKE2, MICROK8S = "kubeadm", "k3s", "rke2", "microk8s"
+KUBEADM, K3S, RKE2, MICROK8S, CANONICAL, K0S = "kubeadm", "k3s", "rke2", "microk8s", "canonical", "k0s"
 OPENSHIFT3, OPENSHIFT4 = "openshift3", "openshift4"
 # Both are configured alike.
 RANCHERS = (K3S, RKE2)
@@ -53,6 +53,8 @@ class Flavour:
     drop_ins: str = ""
     # How the program is asked for its version.
     asks: tuple[str, ...] = ("--version",)
+    # Where that program is, if in none of the usual directories.
+    program: str = ""
 
 
 FLAVOURS = (
@@ -91,6 +93,25 @@ FLAVOURS = (
         kubelet_dir=MICROK8S_KUBELET_ROOT,
         device_plugins_dir=f"{MICROK8S_KUBELET_ROOT}/{DEVICE_PLUGINS}",
         config="/var/snap/microk8s/current/args/kubelet",
+    ),
+    Flavour(
+        CANONICAL,
+        "Canonical Kubernetes",
+        ("/var/snap/k8s/common/args/kubelet",),
+        ("kubelet",),
+        ("snap.k8s.kubelet.service",),
+        config="/var/snap/k8s/common/args/kubelet",
+        program="/snap/k8s/current/bin/kubelet",
+    ),
+    Flavour(
+        K0S,
+        "k0s",
+        ("/var/lib/k0s/kubelet-config.yaml", "/var/lib/k0s/bin/kubelet"),
+        ("k0s",),
+        ("k0sworker.service", "k0scontroller.service"),
+        kubelet_dir="/var/lib/k0s/kubelet",
+        config="/var/lib/k0s/kubelet-config.yaml",
+        asks=("version",),
     ),
     Flavour(
         OPENSHIFT3,
@@ -138,6 +159,10 @@ class Process(t.NamedTuple):
 def belongs_to(process: Process) -> str:
     """The flavour that starts such a process, empty when that cannot be told from it."""
     name = process.program.rpartition("/")[2]
+    if process.program.startswith("/snap/k8s/"):
+        return CANONICAL
+    if name == K0S or "/k0s/bin/" in process.program:
+        return K0S
     for flavour in (K3S, RKE2):
         if name == flavour or f"/rancher/{flavour}/" in process.program:
             return flavour
@@ -155,9 +180,9 @@ def detect(marked: t.Collection[str], processes: t.Sequence[Process], programs: 
     kubelets = [process for process in processes if process.program.rpartition("/")[2] == "kubelet"]
     found = {name for name in marked if name != KUBEADM}
     running = {name for name in map(belongs_to, processes) if name}
-    # A running kubelet that no other flavour has started. Its directory alone says nothing: all of them have one. That of RKE2 is
-    # in the data directory, which can be any.
-    own = RKE2 not in running and any(not belongs_to(process) for process in kubelets)
+    # A running kubelet that no other flavour has started. Its directory alone says nothing: all of them have one. Those of RKE2 and
+    # k0s are in the data directory, which can be any.
+    own = not {RKE2, K0S} & running and any(not belongs_to(process) for process in kubelets)
     if own:
         running.add(OPENSHIFT3 if found == {OPENSHIFT3} else KUBEADM)
     if len(running) == 1:

@@ -13,13 +13,18 @@ from dataclasses import asdict, dataclass, field
 
 from .._node.errors import ConfigurationError, NodeError, RefusedError
 from .._node.kernel_args.machine import CommandResult, LiveMachine, Machine, last_lines
-from . import rancher
+from .._node.printable import printable
+from . import environment, rancher
+from .drop_ins import drop_ins
+from .environment import Variables
 from .fields import CPU, MEMORY
 from .flavours import (
     ARGUMENTS_NAME,
     AUTO,
     BY_NAME,
+    CANONICAL,
     FLAVOURS,
+    K0S,
     KUBEADM,
     MICROK8S,
     MICROK8S_SNAP,
@@ -34,12 +39,24 @@ from .flavours import (
     Process,
     detect,
 )
+from .journal import is_later, journal_of, locked, read_journal
 from .processes import Found, find_kubelets
 from .programs import see_that_trusted
 from .small_yaml import NotUnderstoodError, read_mapping
 
 _PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
-_SHOWN = ("Id", "LoadState", "ActiveState", "MainPID", "ExecStart", "Environment", "EnvironmentFiles")
+_SHOWN = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "MainPID",
+    "ExecMainStartTimestampMonotonic",
+    "ExecStart",
+    "Environment",
+    "EnvironmentFiles",
+)
+# sd_booted(3): systemd runs here.
+_BOOTED = "/run/systemd/system"
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
 
@@ -83,6 +100,8 @@ class Observed:
     # The gates that kubelet lists in its help, with their defaults, where they were asked for.
     offered: dict[str, bool] = field(default_factory=dict)
     record: str | None = None
+    # What an earlier change has left: see `_pending`.
+    pending: dict[str, t.Any] | None = None
     # v1 or v2, as kubelet takes it; empty where that cannot be seen.
     cgroup: str = ""
 
@@ -102,11 +121,14 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     unit = _chosen(units, flavour, request.service)
     process = _kubelet_of(flavour, found, int(units.get(unit, {}).get("MainPID", "0")))
     variables = _variables(machine, units.get(unit, {}))
-    started = _started_words(units.get(unit, {}), variables)
+    started, doubtful = _started_words(units.get(unit, {}), variables)
+    if process is None and not request.config:
+        _see_that_known(flavour, unit, _started_program(units.get(unit, {})), started, doubtful)
     words = list(process.words) if process else started
     program = _program(machine, flavour, process, _started_program(units.get(unit, {})), request.kubelet)
-    if flavour.name in RANCHERS and not (process and process.program.rpartition("/")[2] == "kubelet"):
-        words = rancher.without_secrets(words)
+    if not (process and process.program.rpartition("/")[2] == "kubelet"):
+        # The words of what contains kubelet or starts it, which may have the cluster's token.
+        words = rancher.without_secrets(words) if flavour.name in RANCHERS else [] if flavour.name == K0S else words
     unit_arguments = rancher.arguments_given(started) if flavour.name in RANCHERS else []
     options = _options([*words, *(f"--{text}" for text in unit_arguments)])
     config = request.config or _config(flavour, options, started, variables)
@@ -125,12 +147,13 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     observed.cgroup = _cgroup(machine)
     observed.named = _named(machine, flavour, observed)
     observed.files = _files(machine, flavour, observed)
+    observed.pending = _pending(machine, proc_root, request.record, units.get(unit, {}))
     root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
     observed.kubelet_dir = root_dir.rstrip("/") or flavour.kubelet_dir
     for manager, name in STATE_FILES.items():
         state = machine.read(f"{observed.kubelet_dir}/{name}")
         if state is not None:
-            observed.states[manager] = _policy(state)
+            observed.states[manager] = policy(state)
     if request.offered and program.rpartition("/")[2] == "kubelet" and flavour.name != OPENSHIFT4:
         result = _run(machine, program, "--help")
         observed.offered = {name: default == "true" for name, default in _OFFERED.findall(result.out + result.err)}
@@ -159,7 +182,7 @@ def _kubelet_of(flavour: Flavour, found: Found, main: int) -> Process | None:
             )
     kubelets = [process for process in found.trusted if process.program.rpartition("/")[2] == "kubelet"]
     contain = [process for process in found.trusted if process.program.rpartition("/")[2] in flavour.programs]
-    candidates = kubelets if flavour.name in (KUBEADM, RKE2, OPENSHIFT4) and kubelets else contain
+    candidates = kubelets if flavour.name in (KUBEADM, RKE2, OPENSHIFT4, K0S) and kubelets else contain
     ranked = sorted(
         candidates, key=lambda process: (not main or main not in (process.pid, process.parent), process.pid)
     )
@@ -175,10 +198,10 @@ def _program(machine: Machine, flavour: Flavour, process: Process | None, starte
     if process is not None:
         same = started.rpartition("/")[2] == process.program.rpartition("/")[2]
         return started if same else process.program
-    if started:
+    if started.rpartition("/")[2] in flavour.programs:
         return started
     found = (machine.command(name) for name in flavour.programs)
-    return next((path for path in found if path is not None), "")
+    return next((path for path in found if path is not None), flavour.program)
 
 
 def _run(machine: LiveMachine, program: str, *words: str) -> CommandResult:
@@ -216,6 +239,8 @@ def _units(machine: Machine, flavour: Flavour, service: str) -> dict[str, dict[s
         return {}
     names = (service,) if service else flavour.units
     result = machine.run([systemctl, "show", f"--property={','.join(_SHOWN)}", *names])
+    if result.code != 0 and machine.exists(_BOOTED):
+        raise NodeError(f"systemctl show fails: {last_lines(result)}", " ".join(names), "see that systemd answers")
     units = {}
     for block in result.out.split("\n\n"):
         shown: dict[str, str] = {}
@@ -237,11 +262,16 @@ def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, servic
     return (active or there or [""])[0]
 
 
-def _variables(machine: Machine, unit: t.Mapping[str, str]) -> dict[str, str]:
-    """The environment that systemd gives the unit."""
-    variables = _assignments(_quoted_words(unit.get("Environment", "")))
+def _variables(machine: Machine, unit: t.Mapping[str, str]) -> Variables:
+    """The environment that systemd gives the unit; of files the later one counts."""
+    words = (word.partition("=") for word in _quoted_words(unit.get("Environment", "")))
+    variables = Variables({name: value for name, equals, value in words if equals})
     for line in unit.get("EnvironmentFiles", "").splitlines():
-        variables.update(_assignments((machine.read(line.split(" (")[0].strip()) or "").splitlines()))
+        named = line.rpartition(" (")[0].strip() or line.strip()
+        for path in machine.glob(named) if re.search(r"[*?\[]", named) else [named]:
+            read = environment.read_file(machine.read(path) or "")
+            variables.update(read)
+            variables.doubtful = (variables.doubtful - set(read)) | read.doubtful
     return variables
 
 
@@ -251,19 +281,30 @@ def _started_program(unit: t.Mapping[str, str]) -> str:
     return match.group(1) if match else ""
 
 
-def _started_words(unit: t.Mapping[str, str], variables: t.Mapping[str, str]) -> list[str]:
-    """The command line that systemd would start the unit with."""
+def _started_words(unit: t.Mapping[str, str], variables: Variables) -> tuple[list[str], set[str]]:
+    """The command line that systemd would start the unit with, and the names in it that cannot be made out for certain."""
     match = re.search(r"argv\[\]=(.*?) ; ", unit.get("ExecStart", ""))
-    if match is None:
-        return []
-    words: list[str] = []
-    for word in match.group(1).split():
-        name = re.fullmatch(r"\$\{?(\w+)\}?", word)
-        if name:
-            words += variables.get(name.group(1), "").split()
-        else:
-            words.append(re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), ""), word))
-    return words
+    return environment.expand(match.group(1).split() if match else (), variables)
+
+
+def _see_that_known(
+    flavour: Flavour, unit: str, started: str, words: t.Sequence[str], doubtful: t.Collection[str]
+) -> None:
+    """Refuse to guess the command line of a kubelet that does not run: another file than the one it reads would be changed."""
+    remedy = "start kubelet, or set config to the file that it is started with (--config)"
+    if doubtful:
+        raise ConfigurationError(
+            f"no kubelet of the host is seen to run, and its command line cannot be made out: {' and '.join(sorted(doubtful))}",
+            unit,
+            remedy,
+        )
+    wrapped = bool(started) and started.rpartition("/")[2] not in flavour.programs
+    if flavour.name == KUBEADM and wrapped and not {"config", "config-dir"} & set(_options(words)):
+        raise ConfigurationError(
+            f"no kubelet of the host is seen to run, and its unit starts it by {printable(started)}, so that its command line is not known",
+            unit,
+            remedy,
+        )
 
 
 def _quoted_words(text: str) -> list[str]:
@@ -271,16 +312,6 @@ def _quoted_words(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError:
         return text.split()
-
-
-def _assignments(lines: t.Iterable[str]) -> dict[str, str]:
-    """NAME=value, in each line one."""
-    found: dict[str, str] = {}
-    for line in lines:
-        match = re.match(r"\s*([A-Za-z_]\w*)=(.*)", line)
-        if match:
-            found[match.group(1)] = match.group(2).strip().strip("\"'")
-    return found
 
 
 def _options(words: t.Sequence[str]) -> dict[str, str]:
@@ -299,7 +330,7 @@ def _config(
     flavour: Flavour, options: t.Mapping[str, str], started: t.Sequence[str], variables: t.Mapping[str, str]
 ) -> str:
     """The configuration file, empty for a kubelet that has drop-ins alone."""
-    if flavour.name == KUBEADM and ("config" in options or "config-dir" in options):
+    if flavour.name in (KUBEADM, K0S) and ("config" in options or "config-dir" in options):
         return options.get("config", "")
     if flavour.name in RANCHERS:
         # The variable comes over the command line, where the first one counts (K3s, pkg/configfilearg/parser.go).
@@ -320,7 +351,7 @@ def _config_dir(
     # That of a --kubelet-arg does not count: from 1.32 on K3s and RKE2 copy what is in it to their own.
     given = _options(words).get("config-dir", "")
     if flavour.name not in RANCHERS:
-        return given if flavour.name in (KUBEADM, OPENSHIFT4) else ""
+        return given if flavour.name in (KUBEADM, OPENSHIFT4, K0S) else ""
     directory = rancher.data_dir(machine, flavour, config, started, variables)
     return given or (directory and directory.rstrip("/") + RANCHER_DROP_INS)
 
@@ -331,18 +362,18 @@ def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
     return "" if "$" in found else found
 
 
-def _named(machine: Machine, flavour: Flavour, observed: Observed) -> list[str]:
+def _named(machine: LiveMachine, flavour: Flavour, observed: Observed) -> list[str]:
     """The configuration file and then the drop-ins that kubelet's arguments name, also where there is no such file."""
     told = [*_told(machine, flavour, observed), *observed.unit_arguments]
     config, directory = rancher.option(told, "config"), rancher.option(told, "config-dir").rstrip("/")
-    return [*filter(None, [config]), *(_drop_ins(machine, directory) if directory.startswith("/") else ())]
+    return [*filter(None, [config]), *(drop_ins(machine.root, directory) if directory.startswith("/") else ())]
 
 
 def _told(machine: Machine, flavour: Flavour, observed: Observed) -> list[str]:
     """Kubelet's arguments in the files of a flavour that has them there."""
     if flavour.name in RANCHERS:
         return rancher.arguments_in_force(rancher.said_by_files(machine, observed.config).values())
-    text = machine.read(observed.config) or "" if flavour.name in (MICROK8S, OPENSHIFT3) else ""
+    text = machine.read(observed.config) or "" if flavour.name in (MICROK8S, CANONICAL, OPENSHIFT3) else ""
     if flavour.name == OPENSHIFT3:
         return _node_config_arguments(text)
     for name, value in MICROK8S_VARIABLES.items():
@@ -361,15 +392,11 @@ def _node_config_arguments(text: str) -> list[str]:
     return [f"{name}={value}" for name, values in given for value in (values if isinstance(values, list) else [values])]
 
 
-def _drop_ins(machine: Machine, directory: str) -> list[str]:
-    return [*machine.glob(f"{directory}/*.conf"), *machine.glob(f"{directory}/*/*.conf")]
-
-
-def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, str]:
+def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[str, str]:
     paths = [observed.config] if observed.config else []
     directory = observed.config_dir or flavour.drop_ins
     if directory:
-        paths += _drop_ins(machine, directory)
+        paths += drop_ins(machine.root, directory)
     told = rancher.argument_files(machine, observed.config) if flavour.name in RANCHERS else []
     files = {}
     named = [path for path in observed.named if path.startswith("/")]
@@ -382,6 +409,24 @@ def _files(machine: Machine, flavour: Flavour, observed: Observed) -> dict[str, 
     return files
 
 
+def _pending(machine: LiveMachine, proc_root: str, record: str, unit: t.Mapping[str, str]) -> dict[str, t.Any] | None:
+    """What a change has left that was cut off, or whose restart is yet to come. Raises RefusedError where it is going on."""
+    journal = read_journal(machine, journal_of(record)) if record else None
+    if journal is None:
+        return None
+    with locked(machine.root):
+        changes = [{**asdict(change), "now": machine.read(change.path)} for change in journal.changes]
+    started = int(unit.get("ExecMainStartTimestampMonotonic") or "0") / 1e6
+    return {
+        "cut_off": journal.written is None,
+        "restarts": journal.restart,
+        "changes": changes,
+        "states": dict(journal.states),
+        "restart_left": journal.written is not None
+        and not (unit.get("ActiveState") == "active" and is_later(proc_root, started, journal.written)),
+    }
+
+
 def _cgroup(machine: Machine) -> str:
     """v2 is where the whole hierarchy is of it, which a mixed one is not (IsCgroup2UnifiedMode of opencontainers/cgroups)."""
     if machine.exists("/sys/fs/cgroup/cgroup.controllers"):
@@ -389,8 +434,9 @@ def _cgroup(machine: Machine) -> str:
     return "v1" if machine.glob("/sys/fs/cgroup/*/cgroup.procs") else ""
 
 
-def _policy(state: str) -> str:
+def policy(state: str) -> str:
+    """The policy that a state file is of, empty where it does not say."""
     try:
         return str(json.loads(state)["policyName"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -22,6 +22,9 @@ SOCKET = "pod-resources/kubelet.sock"
 CHECKPOINT = DEVICE_PLUGINS + "/kubelet_internal_checkpoint"
 """Below kubelet's root directory, or below the usual one where it has another."""
 
+CLAIMS = "dra_manager_state"
+"""What kubelet has prepared for claims (pkg/kubelet/cm/dra/state), in its root directory."""
+
 PODS = "pods"
 
 V1, V1ALPHA1 = "v1", "v1alpha1"
@@ -193,3 +196,34 @@ def _alive(root: str) -> frozenset[str] | None:
     """The uids of the pods that have a directory; None where there is no directory of pods, which tells of none."""
     names: t.Sequence[str] | None = if_there(lambda: os.listdir(os.path.join(root, PODS)), None)
     return None if names is None else frozenset(names)
+
+
+def read_claims(root: str) -> tuple[Given, ...]:
+    """The devices that pods have by claims, by what this kubelet keeps over its restarts, without the pods that are gone.
+
+    Raises OSError, or ValueError where it is of another form. Which container has them it does not tell. Before Kubernetes 1.32 it had
+    another form, without names of devices, which is left out.
+    """
+    with open(os.path.join(root, CLAIMS), encoding="utf-8") as stream:
+        text = stream.read()
+    try:
+        data = json.loads(text)
+        data = json.loads(data["Data"]) if "Data" in data else data
+        claims = data.get("ClaimInfoStateList") or data.get("Entries") or ()
+        given = [one for claim in claims for one in _prepared(claim)]
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it has another form than expected, at {error}") from None
+    alive = _alive(root)
+    return tuple(one for one in given if alive is None or one.pod in alive)
+
+
+def _prepared(claim: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
+    for driver, state in (claim.get("DriverState") or {}).items():
+        for device in state["Devices"] or ():
+            for found in claimed.devices_of(
+                str(device["DeviceName"]), [str(one) for one in device["CDIDeviceIDs"] or ()]
+            ):
+                for uid in claim["PodUIDs"] or ():
+                    yield Given("", str(uid), f"unknown, claim {claim['ClaimName']}", str(driver), found)

@@ -19,13 +19,14 @@ from .grpc_call import RpcError
 from .paths import KUBELET_ROOTS, vfio_node
 from .picture import Holder, normal_address
 from .podresources import (
-    CHECKPOINT,
+    CLAIMS,
     SOCKET,
     Given,
     checkpoint_of,
     is_in_use,
     list_given,
     read_checkpoint,
+    read_claims,
     without_named,
 )
 
@@ -93,8 +94,7 @@ class Pods:
         """What this kubelet has given, and where it did not tell that itself, a remark. Why more may be given goes into `unknown`."""
         listed, problem = self._ask(root, unknown)
         for one in listed or ():
-            if one.resource == QAT_DRIVER and not is_told(one.device):
-                unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing tells which VF that is")
+            _note_what_nothing_tells(one, unknown)
             yield one, ""
         checkpoint = read_given(root, listed is not None)
         if checkpoint.problem:
@@ -102,6 +102,7 @@ class Pods:
         more = without_named(checkpoint.given, listed or ())
         names = _names_of_pods() if more else {}
         for one in more:
+            _note_what_nothing_tells(one, unknown)
             namespace, pod = names.get(one.pod, ("", one.pod))
             yield one._replace(namespace=namespace, pod=pod), BY_CHECKPOINT
 
@@ -122,6 +123,11 @@ class Pods:
             return None, problem
 
 
+def _note_what_nothing_tells(one: Given, unknown: list[str]) -> None:
+    if one.resource == QAT_DRIVER and not is_told(one.device):
+        unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing tells which VF that is")
+
+
 def _names_of_pods() -> dict[str, tuple[str, str]]:
     """Namespace and name of pods by their uid, which is all that the checkpoint knows; without it the uid is shown."""
     try:
@@ -140,15 +146,25 @@ class Checkpoint(t.NamedTuple):
 
 
 def read_given(root: str, answers: bool) -> Checkpoint:
-    """What the kubelet with this root directory has given by its checkpoint, which it writes when it gives the first device."""
-    where = os.path.join(root, CHECKPOINT)
+    """What the kubelet with this root directory has given by what it keeps: device plugins' devices, and those by claims."""
+    parts = (
+        _read(lambda: checkpoint_of(root), lambda: read_checkpoint(root, answers).given),
+        _read(lambda: os.path.join(root, CLAIMS), lambda: read_claims(root)),
+    )
+    problems = [part.problem for part in parts if part.problem]
+    return Checkpoint(tuple(one for part in parts for one in part.given), ", and ".join(problems))
+
+
+def _read(where: t.Callable[[], str], read: t.Callable[[], tuple[Given, ...]]) -> Checkpoint:
+    """Nothing where there is no such file: kubelet writes it when it gives the first device."""
+    path = ""
     try:
-        where = checkpoint_of(root)
-        return Checkpoint(read_checkpoint(root, answers).given)
+        path = where()
+        return Checkpoint(read())
     except (FileNotFoundError, NotADirectoryError):
         return Checkpoint()
     except (OSError, ValueError) as error:
-        return Checkpoint(problem=f"{where} cannot be read: {reason_of(error)}")
+        return Checkpoint(problem=f"{path or getattr(error, 'filename', '')} cannot be read: {reason_of(error)}")
 
 
 def reason_of(error: Exception) -> str:

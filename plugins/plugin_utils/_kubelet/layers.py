@@ -17,6 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
     ARGUMENTS_NAME,
+    CANONICAL,
     DROP_IN_NAME,
     K3S,
     KUBEADM,
@@ -149,8 +150,8 @@ def layers_of(observed: Observed, version: Version) -> Layers:
     """The layers of a node. Raises ConfigurationError where a file is malformed, or there is none to write to."""
     if observed.flavour in (K3S, RKE2):
         return _rancher(observed, version)
-    if observed.flavour in (MICROK8S, OPENSHIFT3):
-        kind = ArgumentLines if observed.flavour == MICROK8S else NodeConfig
+    if observed.flavour in (MICROK8S, CANONICAL, OPENSHIFT3):
+        kind = NodeConfig if observed.flavour == OPENSHIFT3 else ArgumentLines
         layer = _file(kind, observed, observed.config)
         named = _named(observed)
         if not named and kind(observed.files[observed.config], observed.config).has("config"):
@@ -175,7 +176,7 @@ def document_of(path: str, text: str, flavour: str, version: Version) -> Documen
     """The document that such a file is, whichever layer it was."""
     if flavour in (K3S, RKE2) and path.endswith(f"/{ARGUMENTS_NAME}"):
         return K3sArguments(text, path, version.minor >= _PLUS_SINCE)
-    if flavour == MICROK8S:
+    if flavour in (MICROK8S, CANONICAL):
         return ArgumentLines(text, path)
     if flavour == OPENSHIFT3:
         return NodeConfig(text, path)
@@ -183,24 +184,26 @@ def document_of(path: str, text: str, flavour: str, version: Version) -> Documen
 
 
 def _plain(observed: Observed) -> Layers:
+    flags = {flag for flag, _text in join_arguments(observed.words)}
+    if observed.words and not {"config", "config-dir"} & flags:
+        runs = "runs" if observed.running else "is started"
+        raise ConfigurationError(
+            f"kubelet {runs} without --config, so no file has its configuration",
+            COMMAND_LINE,
+            f"start it with --config={observed.config}",
+        )
     if observed.config not in observed.files and not observed.config_dir:
         raise ConfigurationError(
             "kubelet has no such configuration file",
             observed.config,
             "let the node join its cluster first, or set config to the file that kubelet is started with (--config)",
         )
-    if observed.running and not ({"config", "config-dir"} & {flag for flag, _text in join_arguments(observed.words)}):
-        raise ConfigurationError(
-            "kubelet runs without --config, so no file has its configuration",
-            COMMAND_LINE,
-            f"start it with --config={observed.config}",
-        )
     base = [_file(ConfigurationFile, observed, observed.config)] if observed.config in observed.files else []
-    flags = _flags(observed.words)
+    command_line = _flags(observed.words)
     if not observed.config_dir:
-        return Layers((*base, *flags), 0)
+        return Layers((*base, *command_line), 0)
     _see_that_read(observed, observed.config_dir)
-    return _with_drop_ins(observed, observed.config_dir, base, flags)
+    return _with_drop_ins(observed, observed.config_dir, base, command_line)
 
 
 def _rancher(observed: Observed, version: Version) -> Layers:

@@ -12,6 +12,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields a
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import CPU, EVICTION_FIELD, GATES_FIELD, MEMORY
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import BY_NAME as FLAVOURS
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+    K0S,
     K3S,
     OPENSHIFT3,
     OPENSHIFT4,
@@ -283,6 +284,13 @@ def _edits(observed: Observed, layers: Layers) -> tuple[Edit, ...]:
 
 
 def _see_that_not_overwritten(observed: Observed, wishes: Wishes, version: Version) -> None:
+    if observed.flavour == K0S:
+        raise RefusedError(
+            "k0s writes this file anew at each start, from its own configuration",
+            observed.config,
+            f"put {dict(wishes.configuration)} into values of a profile in spec.workerProfiles of k0s' configuration, and start its "
+            "workers with --profile; nothing was written",
+        )
     if observed.flavour == OPENSHIFT3 and version.minor >= _OPENSHIFT_CONFIGMAPS_SINCE:
         arguments = {
             known.BY_NAME[name].flag: [known.to_flag(known.BY_NAME[name], value)]
@@ -451,11 +459,3 @@ def _startable(document: Document, version: Version) -> Document:
 
 def _with_files(observed: Observed, files: dict[str, str]) -> Observed:
     return Observed(**{**observed.as_dict(), "files": files})
-
-
-def see_that_flavour_known(name: str) -> None:
-    """Raises ConfigurationError."""
-    if name != "auto" and name not in FLAVOURS:
-        raise ConfigurationError(
-            f"{name!r} is no flavour of kubelet", "flavour", f"write one of auto, {', '.join(FLAVOURS)}"
-        )

@@ -16,8 +16,6 @@ from .documents import Document
 from .layers import Layer, Layers
 from .yaml_text import Path
 
-RECORD = "/var/lib/accel-qat/kubelet.json"
-
 _FORMAT = 1
 
 
@@ -61,14 +59,8 @@ class File:
             return self.text
         document = document_of(text)
         for entry in self.entries:
-            present = Layer("", document.fields()).value(entry.path)
-            if present == entry.written:
-                changed = (
-                    document.without(entry.path)
-                    if entry.found is None
-                    else document.with_value(entry.path, entry.found)
-                )
-                document = changed
+            if Layer("", document.fields()).value(entry.path) == entry.written:
+                document = _put_back(document, entry)
         return document.text
 
 
@@ -88,7 +80,7 @@ class Record:
             if document["format"] != _FORMAT:
                 raise ValueError(f"format {document['format']} is not known")
             return cls({path: _file(entry) for path, entry in document["files"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(
                 f"the record of what was found cannot be read: {error!r}",
                 "record",

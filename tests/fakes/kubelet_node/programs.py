@@ -221,6 +221,7 @@ def start(unit: str) -> None:
             start_new_session=True,
         )
     (ROOT / "run" / unit).write_text(str(process.pid))
+    (ROOT / "run" / f"{unit}.since").write_text(str(int(time.monotonic() * 1e6)))
 
 
 def systemctl(words: list[str]) -> int:
@@ -232,6 +233,8 @@ def systemctl(words: list[str]) -> int:
             print(f"Id={name}\nLoadState={'loaded' if unit else 'not-found'}")
             print(f"ActiveState={'active' if unit and is_alive(name) else 'inactive'}")
             print(f"MainPID={is_alive(name)}")
+            since = ROOT / "run" / f"{name}.since"
+            print(f"ExecMainStartTimestampMonotonic={since.read_text() if since.exists() else 0}")
             if unit:
                 print(
                     f"ExecStart={{ path={unit['argv'].split()[0]} ; argv[]={unit['argv']} ; ignore_errors=no ; pid=0 }}"

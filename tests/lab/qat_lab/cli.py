@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path
 
-from . import console, host, image, machine, relay
-from .cluster import cluster, tunnel
+from . import console, debian, host, image, machine, relay
+from .cluster import cluster, releases, tunnel
 from .cluster.cluster import Cluster
 from .errors import LabError
 from .hardware import DEFAULT_PFS, GENERATIONS, Hardware
@@ -47,10 +47,18 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("name", metavar="NAME", nargs=machines if machines != "1" else None)
         return sub
 
-    command("image", _image, "build the disk image, if it is not there yet").add_argument(
-        "--node", action="store_true", help="that of a node of a cluster, with Kubernetes, which is compiled first"
+    made = command("image", _image, "build the disk image, if it is not there yet")
+    _add_debian_option(made)
+    made.add_argument(
+        "--node",
+        nargs="?",
+        const=releases.DEFAULT.name,
+        choices=releases.RELEASES,
+        metavar="RELEASE",
+        help="that of a node of a cluster, with this Kubernetes, which is compiled first (default %(const)s)",
     )
     start = command("start", _start, "start a machine and wait until it answers", machines="1")
+    _add_debian_option(start)
     _add_hardware_options(start, memory=1024)
     _add_start_options(start)
     command("stop", _stop, "stop machines and remove all of them", machines="*").add_argument(
@@ -87,12 +95,20 @@ def _add_cluster_commands(parser: argparse.ArgumentParser) -> None:
 
     up = command("up", _cluster_up, "start a cluster and wait until its nodes are ready", "")
     up.add_argument("--nodes", type=int, default=1, metavar="N", help="machines NAME-1, ... (default %(default)s)")
+    text = f"of Kubernetes: {', '.join(releases.RELEASES)} (default %(default)s)"
+    default = releases.DEFAULT.name
+    up.add_argument("--release", choices=releases.RELEASES, default=default, metavar="RELEASE", help=text)
     _add_hardware_options(up, memory=cluster.NODE_MEMORY)
     command("down", _cluster_down, "stop clusters and remove all of them", "*").add_argument(
         "--all", action="store_true", help="every cluster there is"
     )
     command("list", _cluster_list, "list all clusters")
     command("kubeconfig", _cluster_kubeconfig, "print the name of the file with which kubectl reaches a cluster", "")
+
+
+def _add_debian_option(parser: argparse.ArgumentParser) -> None:
+    default = debian.BOOKWORM.number
+    parser.add_argument("--debian", choices=debian.RELEASES, default=default, help="default %(default)s")
 
 
 def _add_hardware_options(parser: argparse.ArgumentParser, memory: int) -> None:
@@ -115,7 +131,12 @@ def _add_start_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _image(options: argparse.Namespace) -> None:
-    print(image.ensure(image.Flavour.NODE if options.node else image.Flavour.PLAIN).disk)
+    flavour = image.node(releases.named(options.node)) if options.node else _plain(options)
+    print(image.ensure(flavour).disk)
+
+
+def _plain(options: argparse.Namespace) -> image.Flavour:
+    return image.Flavour(debian.RELEASES[options.debian])
 
 
 def _hardware(options: argparse.Namespace) -> Hardware:
@@ -129,7 +150,7 @@ def _hardware(options: argparse.Namespace) -> Hardware:
 
 
 def _start(options: argparse.Namespace) -> None:
-    started = Machine.start(options.name, _hardware(options), options.guestfwd, options.cold)
+    started = Machine.start(options.name, _hardware(options), options.guestfwd, options.cold, _plain(options))
     host.say(f"{started.name} answers on port {started.record.port}")
 
 
@@ -190,7 +211,7 @@ def _inventory(options: argparse.Namespace) -> None:
 
 
 def _cluster_up(options: argparse.Namespace) -> None:
-    started = Cluster.up(options.name, _hardware(options), options.nodes)
+    started = Cluster.up(options.name, _hardware(options), options.nodes, releases.named(options.release))
     host.say(f"{started.name} is up: export KUBECONFIG={started.kubeconfig}")
 
 
@@ -207,7 +228,7 @@ def _cluster_list(_: argparse.Namespace) -> None:
             print(f"{name}  (starting, or left over: `lab cluster down {name}` removes it)")
             continue
         state = "running" if chosen.running else "dead"
-        print(f"{name}  {state}  port {chosen.port}  nodes {' '.join(chosen.nodes)}")
+        print(f"{name}  {state}  {chosen.release.version}  port {chosen.port}  nodes {' '.join(chosen.nodes)}")
 
 
 def _cluster_kubeconfig(options: argparse.Namespace) -> None:

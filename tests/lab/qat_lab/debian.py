@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""File systems of Debian 12, made by mmdebstrap from the mirror of this host."""
+"""File systems of Debian, made by mmdebstrap from the mirror of this host."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,24 @@ from .errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RELEASE = "bookworm"
+
+@dataclass(frozen=True)
+class Debian:
+    """A release of Debian."""
+
+    number: str
+    suite: str
+
+    def __str__(self) -> str:
+        return f"Debian {self.number}"
+
+
+BOOKWORM = Debian("12", "bookworm")
+"""Kernel 6.1, systemd 252, containerd 1.6, etcd 3.4."""
+TRIXIE = Debian("13", "trixie")
+"""Kernel 6.12, systemd 257, containerd 1.7, etcd 3.5."""
+
+RELEASES = {debian.number: debian for debian in (BOOKWORM, TRIXIE)}
 
 
 def words(package_list: Path) -> list[str]:
@@ -23,7 +41,12 @@ def words(package_list: Path) -> list[str]:
 
 
 def mmdebstrap(
-    target: Path, variant: str, packages: Sequence[str], leave_out: Sequence[str] = (), hooks: Sequence[str] = ()
+    debian: Debian,
+    target: Path,
+    variant: str,
+    packages: Sequence[str],
+    leave_out: Sequence[str] = (),
+    hooks: Sequence[str] = (),
 ) -> None:
     """Make a file system with these packages as a tar file, without the paths to leave out."""
     command = [
@@ -34,9 +57,9 @@ def mmdebstrap(
         f"--include={','.join(packages)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in leave_out),
         *hooks,
-        RELEASE,
+        debian.suite,
         str(target),
-        *_mirrors(),
+        *_mirrors(debian),
     ]
     host.run(command)
 
@@ -55,16 +78,22 @@ def kernel_version(root: Path) -> str:
     return versions[0]
 
 
-def _mirrors() -> list[str]:
-    """Where Debian 12 comes from: this host's own sources if it is Debian 12 itself, else mmdebstrap's default."""
-    system = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    if system.get("ID") != "debian" or system.get("VERSION_CODENAME") != RELEASE:
+def _mirrors(debian: Debian) -> list[str]:
+    """Where it comes from: if this host is a Debian, from where its own release does, else mmdebstrap's default."""
+    own = host_release()
+    if own is None:
         return []
     fields = "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT)"
-    suites = (RELEASE, f"{RELEASE}-updates", f"{RELEASE}-security")
+    suites = {f"{own}{part}": f"{debian.suite}{part}" for part in ("", "-updates", "-security")}
     sources: dict[str, None] = {}
     for line in host.run(["apt-get", "indextargets", "--format", fields]).splitlines():
         kind, address, suite, component = line.split()
         if kind == "Packages" and suite in suites and component == "main":
-            sources[f"deb {address} {suite} {component}"] = None
+            sources[f"deb {address} {suites[suite]} {component}"] = None
     return list(sources)
+
+
+def host_release() -> str | None:
+    """The suite of this host, if it is a Debian."""
+    system = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    return system.get("VERSION_CODENAME") if system.get("ID") == "debian" else None

@@ -31,7 +31,7 @@ def say(text: str) -> None:
     print(f"[lab {time.monotonic() - _begin:6.1f}s] {text}", file=sys.stderr, flush=True)
 
 
-def follow(command: Sequence[str | Path], what: str) -> None:
+def follow(command: Sequence[str | Path], what: str, **options: Any) -> None:
     """Run a command of the host that takes minutes, and say how it goes.
 
     Lines it prints that begin with MARK are said; of all others only the number is, every half minute. CommandFailed with
@@ -48,6 +48,7 @@ def follow(command: Sequence[str | Path], what: str) -> None:
         text=True,
         errors="replace",
         start_new_session=True,
+        **options,
     ) as process:
         assert process.stdout is not None
         try:
@@ -83,7 +84,7 @@ def run(command: Sequence[str | Path], **options: Any) -> str:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            env={**os.environ, "PATH": path, "LC_ALL": "C.UTF-8"},
+            env={**options.pop("env", os.environ), "PATH": path, "LC_ALL": "C.UTF-8"},
             **options,
         )
     except FileNotFoundError as error:

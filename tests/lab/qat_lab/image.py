@@ -6,7 +6,7 @@
     modules     our kernel modules, compiled against the headers of exactly that kernel
     disk        a bootable raw disk made of both
 
-The flavour for a node of a cluster has two layers more, and a disk of its own:
+Each Debian has its own. A node of a cluster has two layers more, and a disk for each release of Kubernetes:
 
     kubernetes  kubelet, and what the test host runs: see cluster/programs.py
     node        the base with a container runtime
@@ -16,7 +16,6 @@ A change of the kernel sources rebuilds only modules and disks.
 
 from __future__ import annotations
 
-import enum
 import inspect
 import os
 import shlex
@@ -29,7 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import debian, host, layers, pod_image
-from .cluster import programs
+from .cluster import programs, releases
+from .cluster.releases import Release
+from .debian import Debian
 from .errors import LabError
 from .paths import IMAGE_SOURCES, KERNEL_SOURCES, KUBERNETES_SOURCES, SOURCES, cache_directory
 
@@ -65,12 +66,25 @@ NEEDLESS_UNITS = (
 )
 
 
-class Flavour(enum.Enum):
-    """What is installed in a machine."""
+@dataclass(frozen=True)
+class Flavour:
+    """What is installed in a machine.
 
-    PLAIN = "plain"
-    NODE = "node"
-    """With kubelet, containerd and what they need, to be a node of a cluster; kubelet does not run yet."""
+    With a release of Kubernetes that is kubelet, containerd and what they need, to be a node of a cluster; kubelet does not
+    run yet.
+    """
+
+    debian: Debian = debian.BOOKWORM
+    kubernetes: Release | None = None
+
+
+def node(release: Release) -> Flavour:
+    """What the node of a cluster of this release has."""
+    return Flavour(release.debian, release)
+
+
+PLAIN = Flavour()
+FLAVOURS = (*map(Flavour, debian.RELEASES.values()), *map(node, releases.RELEASES.values()))
 
 
 @dataclass(frozen=True)
@@ -91,12 +105,15 @@ class Image:
         return self.directory / "vmlinuz"
 
 
-def ensure(flavour: Flavour = Flavour.PLAIN) -> Image:
+def ensure(flavour: Flavour = PLAIN) -> Image:
     """Return the image for the current sources, building what is missing; asks for root by sudo if it has to."""
     image = find(flavour)
     if image.disk.exists():
         os.utime(image.directory)
         return image
+    if flavour.kubernetes and not flavour.kubernetes.packaged:
+        # This needs no root, and Go's caches are the user's.
+        programs.ensure(flavour.kubernetes, [programs.KUBELET])
     if os.geteuid() != 0:
         _build_as_root(flavour)
     else:
@@ -104,21 +121,25 @@ def ensure(flavour: Flavour = Flavour.PLAIN) -> Image:
     return image
 
 
-def find(flavour: Flavour = Flavour.PLAIN) -> Image:
+def find(flavour: Flavour = PLAIN) -> Image:
     """Tell where the image for the current sources is, or will be once built."""
     key = _disk_key(flavour)
     return Image(layers.directory("disk", key), key)
 
 
-def etcd() -> Path:
+def etcd(system: Debian) -> Path:
     """The store of a control plane: a program that came with the node layer."""
-    return _node_layer() / "etcd"
+    return _node_layer(system) / "etcd"
 
 
 def current_layers() -> list[Path]:
     """The layers of the images for the current sources."""
-    disks = [find(flavour).directory for flavour in Flavour]
-    return [_base_layer(), _modules_layer(), _node_layer(), programs.layer(), *disks]
+    found = [find(flavour).directory for flavour in FLAVOURS]
+    for system in debian.RELEASES.values():
+        found += [_base_layer(system), _modules_layer(system), _node_layer(system)]
+    for release in releases.RELEASES.values():
+        found += programs.all_layers(release)
+    return found
 
 
 def ssh_key() -> Path:
@@ -149,7 +170,7 @@ def _build_as_root(flavour: Flavour) -> None:
         sys.executable,
         str(SOURCES / "lab"),
         "image",
-        *(("--node",) if flavour is Flavour.NODE else ()),
+        *(("--node", flavour.kubernetes.name) if flavour.kubernetes else ("--debian", flavour.debian.number)),
     ]
     # Its progress goes where ours goes; only our own standard output is read by others.
     if code := subprocess.run(command, stdout=sys.stderr, check=False).returncode:
@@ -157,55 +178,57 @@ def _build_as_root(flavour: Flavour) -> None:
 
 
 def _build(flavour: Flavour) -> None:
-    base, modules = _base_layer(), _modules_layer()
-    layers.build(base, _build_base, "the root file system and the compiler")
-    layers.build(modules, lambda target: _build_modules(base, target), "the kernel modules")
-    if flavour is Flavour.NODE:
-        programs.ensure()
-        layers.build(_node_layer(), lambda target: _build_node(base, target), "the root file system of a node")
-    layers.build(find(flavour).directory, lambda target: _build_disk(flavour, target), "the disk")
+    system = flavour.debian
+    base, modules, node_layer = _base_layer(system), _modules_layer(system), _node_layer(system)
+    layers.build(base, lambda target: _build_base(system, target), f"the root file system and the compiler of {system}")
+    layers.build(modules, lambda target: _build_modules(base, target), f"the kernel modules for {system}")
+    if flavour.kubernetes:
+        programs.ensure(flavour.kubernetes, [programs.KUBELET])
+        what = f"the root file system of a node of {system}"
+        layers.build(node_layer, lambda target: _build_node(system, base, target), what)
+    layers.build(find(flavour).directory, lambda target: _build_disk(flavour, target), f"the disk of {system}")
 
 
 # The keys of the layers.
 
 
-def _base_key() -> str:
+def _base_key(system: Debian) -> str:
     """Of the base layer; the part of this file that builds it counts, the rest does not, for it is slow to build."""
     recipe = [inspect.getsource(part) for part in (debian.mmdebstrap, _build_base, _first_files)]
     lists = [path.read_bytes() for path in sorted(IMAGE_SOURCES.glob("*.txt"))]
     first = [(IMAGE_SOURCES / "files" / name).read_bytes() for name in _first_files()]
-    return layers.key([debian.RELEASE, *recipe, *lists, *_first_files(), *first])
+    return layers.key([system.suite, *recipe, *lists, *_first_files(), *first])
 
 
-def _modules_key() -> str:
-    return layers.key([_base_key(), inspect.getsource(_build_modules), *layers.tree(KERNEL_SOURCES)])
+def _modules_key(system: Debian) -> str:
+    return layers.key([_base_key(system), inspect.getsource(_build_modules), *layers.tree(KERNEL_SOURCES)])
 
 
-def _node_key() -> str:
+def _node_key(system: Debian) -> str:
     packages = (KUBERNETES_SOURCES / "node-packages.txt").read_bytes()
-    return layers.key([_base_key(), inspect.getsource(_build_node), packages])
+    return layers.key([_base_key(system), inspect.getsource(_build_node), packages])
 
 
 def _disk_key(flavour: Flavour) -> str:
     public = ssh_key().with_suffix(".pub").read_bytes()
-    parts = [Path(__file__).read_bytes(), _modules_key(), public, *layers.tree(IMAGE_SOURCES / "files")]
+    parts = [Path(__file__).read_bytes(), _modules_key(flavour.debian), public, *layers.tree(IMAGE_SOURCES / "files")]
     parts += [COMPILE_CACHE.read_bytes()]
-    if flavour is Flavour.NODE:
-        parts += [_node_key(), programs.key(), *layers.tree(KUBERNETES_SOURCES / "files")]
-        parts += [Path(pod_image.__file__).read_bytes()]
+    if release := flavour.kubernetes:
+        parts += [_node_key(flavour.debian), programs.key(release, programs.KUBELET), _kubelet_flags(release)]
+        parts += [*layers.tree(KUBERNETES_SOURCES / "files"), Path(pod_image.__file__).read_bytes()]
     return layers.key(parts)
 
 
-def _base_layer() -> Path:
-    return layers.directory("base", _base_key())
+def _base_layer(system: Debian) -> Path:
+    return layers.directory("base", _base_key(system))
 
 
-def _modules_layer() -> Path:
-    return layers.directory("modules", _modules_key())
+def _modules_layer(system: Debian) -> Path:
+    return layers.directory("modules", _modules_key(system))
 
 
-def _node_layer() -> Path:
-    return layers.directory("node", _node_key())
+def _node_layer(system: Debian) -> Path:
+    return layers.directory("node", _node_key(system))
 
 
 # The base layer.
@@ -218,7 +241,7 @@ def _first_files() -> list[str]:
     return sorted(str(path.relative_to(files)) for path in found if path.is_file())
 
 
-def _build_base(target: Path) -> None:
+def _build_base(system: Debian, target: Path) -> None:
     hooks = []
     for name in _first_files():
         hooks.append(f'--essential-hook=mkdir -p "$1/{Path(name).parent}"')
@@ -227,7 +250,13 @@ def _build_base(target: Path) -> None:
     with ThreadPoolExecutor() as pool:
         jobs = [
             pool.submit(
-                debian.mmdebstrap, target / tar, variant, debian.words(IMAGE_SOURCES / packages), leave_out, more
+                debian.mmdebstrap,
+                system,
+                target / tar,
+                variant,
+                debian.words(IMAGE_SOURCES / packages),
+                leave_out,
+                more,
             )
             for tar, variant, packages, more in (
                 ("root.tar.zst", "minbase", "guest-packages.txt", hooks),
@@ -241,7 +270,7 @@ def _build_base(target: Path) -> None:
 # The node layer.
 
 
-def _build_node(base: Path, target: Path) -> None:
+def _build_node(system: Debian, base: Path, target: Path) -> None:
     """Install into the root file system that is there, so that its kernel stays the one our modules are for."""
     into = f'--setup-hook=tar --extract --file {shlex.quote(str(base / "root.tar.zst"))} --directory "$1"'
     # The store runs on the test host, so only the program is wanted.
@@ -252,7 +281,7 @@ def _build_node(base: Path, target: Path) -> None:
     )
     packages = debian.words(KUBERNETES_SOURCES / "node-packages.txt")
     leave_out = debian.words(IMAGE_SOURCES / "not-installed.txt")
-    debian.mmdebstrap(target / "root.tar.zst", "custom", packages, leave_out, [into, etcd_server])
+    debian.mmdebstrap(system, target / "root.tar.zst", "custom", packages, leave_out, [into, etcd_server])
 
 
 # The modules layer.
@@ -278,20 +307,20 @@ def _build_modules(base: Path, target: Path) -> None:
 
 
 def _build_disk(flavour: Flavour, target: Path) -> None:
-    root, modules = target / "root", _modules_layer()
-    origin = _node_layer() if flavour is Flavour.NODE else _base_layer()
+    root, modules, base = target / "root", _modules_layer(flavour.debian), _base_layer(flavour.debian)
+    origin = _node_layer(flavour.debian) if flavour.kubernetes else base
     debian.unpack(origin / "root.tar.zst", root)
     version = debian.kernel_version(root)
     compiled = (modules / "version").read_text()
     if version != compiled:
         raise LabError(
             f"the mirror changed between two downloads: kernel {version}, headers {compiled}. "
-            f"Remove {_base_layer()} and try again."
+            f"Remove {base} and try again."
         )
     _install_modules(root, modules, version)
     _install_files(root)
-    if flavour is Flavour.NODE:
-        _install_kubelet(root)
+    if flavour.kubernetes:
+        _install_kubelet(root, flavour.kubernetes)
     _install_boot_loader(root, version, target)
     shutil.copy(root / "boot" / f"vmlinuz-{version}", target / "vmlinuz")
     _write_disk(root, target)
@@ -323,9 +352,15 @@ def _install_files(root: Path) -> None:
     host.run([*systemctl, "mask", *NEEDLESS_UNITS])
 
 
-def _install_kubelet(root: Path) -> None:
+def _kubelet_flags(release: Release) -> str:
+    """The file of kubeadm with flags that depend on the node."""
+    return f'KUBELET_KUBEADM_ARGS="{" ".join(release.kubelet_flags)}"\n'
+
+
+def _install_kubelet(root: Path, release: Release) -> None:
     shutil.copytree(KUBERNETES_SOURCES / "files", root, dirs_exist_ok=True, copy_function=_copy_for_root)
-    shutil.copy(programs.directory() / "kubelet", root / "usr/bin")
+    (root / "var/lib/kubelet/kubeadm-flags.env").write_text(_kubelet_flags(release))
+    shutil.copy(programs.program(release, programs.KUBELET), root / "usr/bin")
     (root / "etc/kubernetes/pki").mkdir(parents=True)
     applets = host.run(["chroot", root, "busybox", "--list"]).split()
     pod_image.write(root / "usr/local/share/pod-image.tar", root / "bin/busybox", applets)

@@ -35,6 +35,8 @@ BOOT_SECONDS = 600
 STATE_SECONDS = 180
 CONSOLE_LINES = 25
 PANIC = "Kernel panic"
+IMAGE = "image"
+"""Link of a saved state to the image of which it was made."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Record:
     port: int
     disk: Path
     state: Path | None
+
+    @property
+    def origin(self) -> image.Image:
+        """The image of which it was made."""
+        directory = self.disk.with_name(IMAGE).resolve() if self.state else self.disk.parent
+        return image.Image(directory, directory.name.removeprefix("disk-"))
 
     def save(self, directory: Path) -> None:
         """Write the record into the directory of its machine."""
@@ -92,7 +100,7 @@ class Machine:
         hardware: Hardware | None = None,
         forwards: Sequence[str] = (),
         cold: bool = False,
-        flavour: Flavour = Flavour.PLAIN,
+        flavour: Flavour = image.PLAIN,
     ) -> Machine:
         """Start a new machine and wait until it answers.
 
@@ -154,7 +162,7 @@ class Machine:
         with _lock(self.directory):
             self.connection.close()
             qemu.stop(self.directory)
-            _launch(self.directory, self.record, accelerator.choose(image.ensure()), self.name)
+            _launch(self.directory, self.record, accelerator.choose(self.record.origin), self.name)
             self.record = Record.load(self.directory)
 
     def reboot(self, limit: float = BOOT_SECONDS) -> None:
@@ -329,7 +337,7 @@ def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None
         with Qmp(aside) as qmp:
             qmp.save_state("zstd -q -1 -T0 -o state.zst", limit=STATE_SECONDS)
         qemu.stop(aside)
-        (aside / "image").symlink_to(base.directory)
+        (aside / IMAGE).symlink_to(base.directory)
         aside.rename(directory)
     except BaseException as error:
         tail = _tail(aside)

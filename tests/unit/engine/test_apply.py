@@ -709,3 +709,16 @@ def test_what_stood_before_a_later_error_is_added_to_it() -> None:
     again = with_what_stands(late, [other])
     assert isinstance(again, ApplyError)
     assert again.done == (other, made)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.EACCES, errno.ENOMEM])
+@pytest.mark.parametrize(
+    ("action", "before", "file"),
+    [(Action.UNBIND, "vfio-pci", "driver"), (Action.OVERRIDE, "vfio-pci", "driver_override")],
+)
+def test_what_cannot_be_read_back_is_not_gone(action: Action, before: str, file: str, code: int) -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, vfs=vf("vfio-pci")))
+    kernel.deny(f"/sys/bus/pci/devices/{VF0}/{file}", code)
+    kernel.fail_writes("*", errno.EBUSY)
+    with pytest.raises(NodeError, match="cannot be read: "):
+        take(kernel, step(action, VF0, before, NONE), SECONDS)

@@ -22,6 +22,7 @@ PLUGIN = "device_plugin/src/qat_device_plugin"
 
 _TOLD = "what could not be done, or why it is not known, is told"
 _NO_DIRECTORY = "a file in the place of a directory: nothing can be below it"
+_NO_SUCH_PATH = "raises, unless there is no such path, or a file in the place of a directory"
 _FOUND_TWICE = "what is asked for is written to or looked at next, which fails by itself where it cannot be"
 _TIDYING = "tidying up: what stays harms nobody, and decides nothing"
 _OWN = "files of the collection itself, on the controller"
@@ -45,9 +46,10 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{KUBELET}/programs.py": {"fault_of: except OSError": "only what is not there, or no directory, has no program"},
     f"{KERNEL_ARGS}/machine.py": {
         "LiveMachine._at: path.islink": _FOUND_TWICE,
-        "LiveMachine.read: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
-        "LiveMachine.exists: except NotADirectoryError": _NO_DIRECTORY,
-        "_matching: except NotADirectoryError": _NO_DIRECTORY,
+        "LiveMachine.read: except OSError": _NO_SUCH_PATH,
+        "LiveMachine.exists: except OSError": _NO_SUCH_PATH,
+        "LiveMachine._names: except OSError": _NO_SUCH_PATH,
+        "LiveMachine.remove: except OSError": _NO_SUCH_PATH,
         "LiveMachine.command: os.access": "a command that cannot be run is not run",
         "LiveMachine.run: shutil.which": "a command that cannot be run is not run",
     },
@@ -108,8 +110,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Pods._ask: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
         "Pods._ask: except (OSError, RpcError, ValueError)": _UNSEEN_IS_USED,
         "_names_of_pods: except OSError": "a pod is shown by its uid then, and counts the same",
-        "read_given: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
-        "read_given: except (OSError, ValueError)": _UNSEEN_IS_USED,
+        "_read: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
+        "_read: except (OSError, ValueError)": _UNSEEN_IS_USED,
     },
     f"{NODE}/qatctl.py": {
         "main: except BrokenPipeError": "nobody reads what is printed",

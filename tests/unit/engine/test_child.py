@@ -483,3 +483,11 @@ def test_no_child_to_be_had(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None
         assert caught.value.errno == errno.EAGAIN
     assert len(os.listdir("/proc/self/fd")) == len(before)
     assert [tree.kernel.read(name) for name in names] == ["16", "16"]
+
+
+def test_what_cannot_be_shown_has_not_taken(tree: Tree) -> None:
+    """That a link is gone has to be proved."""
+    tree.file(f"{DEVICE}/driver_override")
+    gone = Write(f"{DEVICE}/driver_override", "a", f"{DEVICE}/driver", "")
+    unreadable = Write(f"{DEVICE}/driver_override", "b", f"{DEVICE}/qat", "")
+    assert tree.kernel.write_each([gone, unreadable, gone], 5) == (1, None)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import typing as t
 
@@ -328,6 +329,16 @@ class TestVfio:
         kernel.write(f"{DEVICES}/{PF}/driver_override", "qat_vfio_pci", 1)
         with fails(errno.ENODEV):
             kernel.write("/sys/bus/pci/drivers/qat_vfio_pci/bind", PF, 1)
+
+    @pytest.mark.parametrize(("family", "code"), [("4xxx", 0), ("420xx", 0), ("c6xx", errno.EINVAL)])
+    def test_what_can_be_migrated_the_driver_of_the_pf_says(self, family: str, code: int) -> None:
+        """An override makes any id match."""
+        kernel = FakeKernel.with_pfs(pf(family, PF, vfs=vf(None)))
+        address = kernel.link(f"{DEVICES}/{PF}/virtfn0")
+        kernel.load_module("qat_vfio_pci", (), 1)
+        kernel.write(f"{DEVICES}/{address}/driver_override", "qat_vfio_pci", 1)
+        with fails(code) if code else contextlib.nullcontext():
+            kernel.write("/sys/bus/pci/drivers/qat_vfio_pci/bind", address, 1)
 
 
 class TestModules:

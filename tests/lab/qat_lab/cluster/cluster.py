@@ -17,13 +17,17 @@ from ..errors import LabError
 from ..hardware import Hardware
 from ..machine import Machine
 from ..paths import cluster_directory, cluster_names
-from . import control_plane
+from . import control_plane, programs, releases
 from .api import ApiError, Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from .releases import Release
+
+RECORD = "cluster.json"
+"""File with what is remembered of a cluster between two commands."""
 NODE_MEMORY = 2048
 """MiB of a machine that runs kubelet, containerd and some dozens of pods of ours."""
 PATIENCE = 300.0
@@ -40,13 +44,17 @@ class Cluster:
         self.name = name
         self.directory = cluster_directory(name)
         try:
-            self.nodes: list[str] = json.loads((self.directory / "nodes.json").read_text())
+            values = json.loads((self.directory / RECORD).read_text())
         except OSError as error:
             raise LabError(f"there is no cluster {name!r}: start it with `lab cluster up {name}`.") from error
+        self.nodes: list[str] = values["nodes"]
+        self.release = releases.named(values["release"])
         self.api = control_plane.api(self.directory)
 
     @classmethod
-    def up(cls, name: str, hardware: Hardware | None = None, nodes: int = 1) -> Cluster:
+    def up(
+        cls, name: str, hardware: Hardware | None = None, nodes: int = 1, release: Release = releases.DEFAULT
+    ) -> Cluster:
         """Start a cluster of machines with this hardware, and wait until all nodes are ready.
 
         The machines are NAME-1, NAME-2 and so on. LabError if it cannot be started; nothing of it is left then.
@@ -62,7 +70,7 @@ class Cluster:
             if taken := [node for node in names if node in machine.names()]:
                 raise LabError(f"the nodes would be {', '.join(names)}, but there is a machine {taken[0]!r} already.")
             try:
-                _up(directory, names, hardware)
+                _up(directory, release, names, hardware)
                 cluster = cls(name)
                 cluster.wait_until_ready()
             except BaseException:
@@ -284,7 +292,7 @@ def down(name: str) -> None:
     directory = cluster_directory(name)
     with _lock(directory):
         try:
-            nodes: list[str] = json.loads((directory / "nodes.json").read_text())
+            nodes: list[str] = json.loads((directory / RECORD).read_text())["nodes"]
         except OSError:
             nodes = []
         _down(directory, nodes)
@@ -294,25 +302,27 @@ def _lock(directory: Path) -> Any:
     return host.lock(directory.with_suffix(".lock"), f"it works on cluster {directory.name}")
 
 
-def _up(directory: Path, nodes: list[str], hardware: Hardware) -> None:
-    # Before anything else: it may compile for minutes, and has the control plane's programs too.
-    image.ensure(image.Flavour.NODE)
-    host.say(f"starting the control plane of {directory.name}")
-    control_plane.start(directory, nodes)
-    aside = directory / "nodes.json.new"
-    aside.write_text(json.dumps(nodes))
-    aside.rename(directory / "nodes.json")
+def _up(directory: Path, release: Release, nodes: list[str], hardware: Hardware) -> None:
+    # Before anything else: both may compile for minutes, and etcd comes with the image.
+    image.ensure(image.node(release))
+    programs.ensure(release, programs.CONTROL_PLANE)
+    host.say(f"starting the control plane of {directory.name}, Kubernetes {release.version}")
+    control_plane.start(directory, release, nodes)
+    aside = directory / f"{RECORD}.new"
+    aside.write_text(json.dumps({"nodes": nodes, "release": release.name}))
+    aside.rename(directory / RECORD)
     forward = f"{control_plane.GUEST_ADDRESS}:{control_plane.GUEST_PORT}=127.0.0.1:{control_plane.port(directory)}"
     with ThreadPoolExecutor() as pool:
-        for started in [pool.submit(_start_node, directory, node, hardware, forward) for node in nodes]:
+        jobs = [pool.submit(_start_node, directory, release, node, hardware, forward) for node in nodes]
+        for started in jobs:
             started.result()
     control_plane.wait(directory)
     host.say("waiting until kubelet says that the node is ready")
 
 
-def _start_node(directory: Path, node: str, hardware: Hardware, forward: str) -> None:
+def _start_node(directory: Path, release: Release, node: str, hardware: Hardware, forward: str) -> None:
     """Start a machine and let its kubelet join, now and after every reboot."""
-    started = Machine.start(node, hardware, [forward], flavour=image.Flavour.NODE)
+    started = Machine.start(node, hardware, [forward], flavour=image.node(release))
     started.put(control_plane.kubeconfig_of_node(directory, node), "/etc/kubernetes/kubelet.conf", 0o600)
     started.put(control_plane.authority(directory), "/etc/kubernetes/pki/ca.crt")
     started.run("systemctl enable --quiet --now kubelet")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from .releases import Release
+
 HOST = "127.0.0.1"
 GUEST_ADDRESS = "10.0.2.100"
 """Where a machine finds kube-apiserver: an address of QEMU's own network."""
@@ -46,8 +48,8 @@ _CLIENTS, _PEERS = "unix://etcd.sock:1", "unix://peer.sock:1"
 _TUNNEL = "tunnel.sock"
 
 
-def start(directory: Path, nodes: Sequence[str]) -> None:
-    """Start a control plane that lets these nodes in, in a new directory; returns before it answers.
+def start(directory: Path, release: Release, nodes: Sequence[str]) -> None:
+    """Start a control plane of a release that lets these nodes in, in a new directory; returns before it answers.
 
     LabError if one of its programs ends at once.
     """
@@ -55,14 +57,14 @@ def start(directory: Path, nodes: Sequence[str]) -> None:
     _make_certificate(directory)
     _make_tokens(directory, nodes)
     _write_egress(directory)
-    processes.start(directory, "etcd", _etcd())
+    processes.start(directory, "etcd", _etcd(release))
     processes.start(directory, "tunnel", [sys.executable, str(SOURCES / "lab"), "tunnel", _TUNNEL])
     # kube-apiserver waits 20 s before it tries a second time.
     _wait_for_etcd(directory)
-    _start_api_server(directory)
+    _start_api_server(directory, release)
     for user in (ADMIN, SCHEDULER):
         kubeconfig(directory, user).write_bytes(_kubeconfig(f"https://{HOST}:{port(directory)}", directory, user))
-    processes.start(directory, "kube-scheduler", _scheduler())
+    processes.start(directory, "kube-scheduler", _scheduler(release))
 
 
 def stop(directory: Path) -> None:
@@ -192,7 +194,7 @@ def _kubeconfig(server: str, directory: Path, user: str) -> bytes:
 # Programs.
 
 
-def _etcd() -> list[str]:
+def _etcd(release: Release) -> list[str]:
     clients = ["--listen-client-urls", _CLIENTS, "--advertise-client-urls", _CLIENTS]
     peers = [
         "--listen-peer-urls",
@@ -202,12 +204,12 @@ def _etcd() -> list[str]:
         "--initial-cluster",
         f"default={_PEERS}",
     ]
-    return [str(image.etcd()), "--data-dir", "etcd", *clients, *peers]
+    return [str(image.etcd(release.debian)), "--data-dir", "etcd", *clients, *peers]
 
 
-def _api_server(number: int) -> list[str]:
+def _api_server(release: Release, number: int) -> list[str]:
     return [
-        str(programs.directory() / "kube-apiserver"),
+        str(programs.program(release, "kube-apiserver")),
         f"--etcd-servers={_CLIENTS}",
         f"--bind-address={HOST}",
         f"--advertise-address={HOST}",
@@ -233,18 +235,18 @@ def _api_server(number: int) -> list[str]:
     ]
 
 
-def _scheduler() -> list[str]:
-    nothing = ["--port=0", "--secure-port=0", "--leader-elect=false"]
-    return [str(programs.directory() / "kube-scheduler"), "--kubeconfig=kube-scheduler.conf", *nothing]
+def _scheduler(release: Release) -> list[str]:
+    program = programs.program(release, "kube-scheduler")
+    return [str(program), "--kubeconfig=kube-scheduler.conf", *release.scheduler_flags]
 
 
-def _start_api_server(directory: Path) -> None:
+def _start_api_server(directory: Path, release: Release) -> None:
     """Start kube-apiserver on a free port, and see that it gets it: another program may be quicker."""
     for _ in range(TRIES):
         with socket.create_server((HOST, 0)) as probe:
             number = probe.getsockname()[1]
         (directory / "port").write_text(f"{number}\n")
-        process = processes.start(directory, "kube-apiserver", _api_server(number))
+        process = processes.start(directory, "kube-apiserver", _api_server(release, number))
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection((HOST, number)):

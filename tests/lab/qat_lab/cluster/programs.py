@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The programs of Kubernetes: compiled once from Debian's source package, or taken from a directory that one names."""
+"""The programs of Kubernetes: compiled once, each when it is asked for, or taken from a directory that one names."""
 
 from __future__ import annotations
 
@@ -8,20 +8,33 @@ import hashlib
 import inspect
 import os
 import shutil
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import debian, host, layers
 from ..errors import LabError
 from ..paths import KUBERNETES_SOURCES
+from . import golang
 
-NAMES = ("kube-apiserver", "kube-scheduler", "kubelet")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .releases import Release
+
+KUBELET = "kubelet"
+CONTROL_PLANE = ("kube-apiserver", "kube-scheduler")
+NAMES = (*CONTROL_PLANE, KUBELET)
+"""What a cluster is made of."""
+MODULE_NAMES = (*NAMES, "kube-controller-manager", "kubeadm", "kubectl")
+"""What can be had of a release that is compiled from modules."""
 
 VARIABLE = "ACCEL_QAT_KUBERNETES"
 """Environment variable with a directory that has these programs; then nothing is compiled."""
 
 
 def given() -> Path | None:
-    """The directory that the environment names; LabError if it lacks one of the programs."""
+    """The directory that the environment names; LabError if it lacks one of the programs of a cluster."""
     value = os.environ.get(VARIABLE)
     if not value:
         return None
@@ -34,33 +47,66 @@ def given() -> Path | None:
     return named
 
 
-def directory() -> Path:
-    """Where the programs are, or will be once compiled."""
-    return given() or layer()
+def program(release: Release, name: str) -> Path:
+    """Where a program is, or will be once compiled."""
+    return (given() or layer(release, name)) / name
 
 
-def layer() -> Path:
-    """The layer of the cache with those that we compile."""
-    parts = [inspect.getsource(part) for part in (debian.mmdebstrap, _build)]
-    files = [(KUBERNETES_SOURCES / name).read_bytes() for name in ("compile", "toolchain-packages.txt")]
-    return layers.directory("kubernetes", layers.key([debian.RELEASE, *parts, *files]))
+def layer(release: Release, name: str) -> Path:
+    """The layer of the cache with a program that we compile. Debian's package has one for all: much of it is done once."""
+    if release.packaged:
+        parts = [inspect.getsource(part) for part in (debian.mmdebstrap, _build_package)]
+        files = [(KUBERNETES_SOURCES / file).read_bytes() for file in ("compile", "toolchain-packages.txt")]
+        return layers.directory("kubernetes", layers.key([release.debian.suite, *parts, *files]))
+    files = [(_module(release) / file).read_bytes() for file in ("go.mod", "go.sum")]
+    key = layers.key([release.version, name, inspect.getsource(golang), *files])
+    return layers.directory("kubernetes", f"{release.version}-{name}-{key}")
 
 
-def key() -> str:
-    """What identifies the programs."""
+def all_layers(release: Release) -> set[Path]:
+    """The layers with the programs of a release."""
+    return {layer(release, name) for name in (NAMES if release.packaged else MODULE_NAMES)}
+
+
+def key(release: Release, name: str) -> str:
+    """What identifies a program."""
     named = given()
     if named is None:
-        return layer().name
-    return hashlib.sha256((named / "kubelet").read_bytes()).hexdigest()
+        return layer(release, name).name
+    return hashlib.sha256((named / name).read_bytes()).hexdigest()
 
 
-def ensure() -> None:
-    """Compile the programs if they are not there; needs root."""
-    if given() is None:
-        layers.build(layer(), _build, "Kubernetes, which takes two to four minutes on two cores, and is done once")
+def ensure(release: Release, names: Iterable[str]) -> None:
+    """Compile programs that are not there; those of Debian's package need root."""
+    if given() is not None:
+        return
+    for name in names:
+        target = layer(release, name)
+        if target.exists():
+            os.utime(target)
+        elif release.packaged:
+            layers.build(
+                target,
+                partial(_build_package, release),
+                "Kubernetes, which takes two to four minutes on two cores, and is done once",
+            )
+        else:
+            layers.build(
+                target,
+                partial(_build_module, release, name),
+                f"{name} {release.version}, once; on two cores four minutes for the first program, one for each other",
+            )
 
 
-def _build(target: Path) -> None:
+def _module(release: Release) -> Path:
+    return KUBERNETES_SOURCES / release.name
+
+
+def _build_module(release: Release, name: str, target: Path) -> None:
+    golang.build(_module(release), f"k8s.io/kubernetes/cmd/{name}", release.version, target / name)
+
+
+def _build_package(release: Release, target: Path) -> None:
     root = target / "toolchain"
     # apt-get source wants the indexes of sources, which mmdebstrap does not get by itself.
     source = (
@@ -69,7 +115,8 @@ def _build(target: Path) -> None:
         " export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG && apt-get update && apt-get source --download-only kubernetes"
     )
     packages = debian.words(KUBERNETES_SOURCES / "toolchain-packages.txt")
-    debian.mmdebstrap(root, "essential", packages, ["/usr/share/doc/*", "/usr/share/man/*"], [source])
+    leave_out = ["/usr/share/doc/*", "/usr/share/man/*"]
+    debian.mmdebstrap(release.debian, root, "essential", packages, leave_out, [source])
     shutil.copy(KUBERNETES_SOURCES / "compile", root / "compile")
     host.follow(["chroot", root, "/compile", "/package", "/programs"], "compiling")
     for name in NAMES:

@@ -347,6 +347,57 @@ def test_what_kubelet_does_not_come_back_with_is_put_back(make: Make) -> None:
     assert (node.state(), node.is_active()) == (untouched, True)
 
 
+def test_a_restart_that_was_left_out_is_made_later(make: Make) -> None:
+    node, controller = make(**examples.kubeadm())
+    wanted = {"configuration": TOPOLOGY, "timeout": 20}
+    done, again = controller.config({**wanted, "restart": False}, {**wanted, "restart": False})
+    assert [(task.changed, task.result["restart_pending"]) for task in (done, again)] == [(True, True), (False, True)]
+    # As whoever stops it, or a run that was killed, leaves it.
+    node.systemctl("stop", "kubelet.service")
+    checked, restarted, once_more = controller.config({**wanted, "_check_mode": True}, wanted, wanted)
+    assert [task.changed for task in (checked, restarted, once_more)] == [True, True, False]
+    assert (restarted.result["files"], restarted.result["restarted"], node.is_active()) == ([], True, True)
+    node.systemctl("stop", "kubelet.service")
+    (stopped,) = controller.config(wanted)
+    assert (stopped.changed, node.is_active()) == (False, False)  # not by us
+
+
+def test_a_run_that_was_killed_is_ended_by_the_next(make: Make) -> None:
+    node, controller = make(**examples.kubeadm())
+    untouched = node.state()
+    systemctl = node.root / "usr/bin/systemctl"
+    works = systemctl.read_text()
+    # What starts kubelet ends the module instead.
+    systemctl.write_text(works.replace("exec ", 'case " $*" in *" start "*) kill -9 $PPID; exit 1;; esac\nexec ', 1))
+    wanted = {
+        "configuration": {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"},
+        "drained": True,
+        "timeout": 20,
+    }
+    (task,) = controller.config(wanted)
+    assert (task.outcome, node.is_active()) == ("ignored", False)
+    systemctl.write_text(works)
+    assert node.read("/var/lib/kubelet/cpu_manager_state") is None
+    without, checked, done, again, back = controller.config(
+        {**wanted, "restart": False},
+        {**wanted, "_check_mode": True},
+        wanted,
+        wanted,
+        {"state": "found", "drained": True, "timeout": 20},
+    )
+    assert without.message.startswith(
+        f"kubelet.service: an earlier run was cut off while it changed {CONFIG_PATH}, and may have"
+    )
+    assert [(one.changed, one.result["resumed"]) for one in (checked, done, again)] == [
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
+    assert "An earlier run was cut off" in checked.result["warnings"][0]
+    assert done.result["state_files"] == ["/var/lib/kubelet/cpu_manager_state"]
+    assert (back.changed, node.state(), node.is_active()) == (True, untouched, True)
+
+
 def test_a_copy_of_what_was_there(make: Make) -> None:
     node, controller = make(**examples.kubeadm())
     (task,) = controller.config({"configuration": TOPOLOGY, "backup": True, "restart": False})
@@ -421,6 +472,7 @@ def test_the_node_is_ready_again(make: Make, tmp_path: Path) -> None:
         (done,) = controller.config(arguments)
         assert done.outcome == "ok", done.message
     assert node.read(RECORD) is not None
+    assert node.read(f"{RECORD}.pending") is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the node is told to do: the plan, and the rest of an earlier run that was cut off."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import VALIDATED_FLAGS
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+    BY_NAME,
+    KUBEADM,
+    RANCHER_DROP_INS_SINCE,
+    RKE2,
+)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import journal_of
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed, policy
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
+
+from .documents import join_arguments
+from .plan import Plan, Wishes, plan_kubelet
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The plan, the arguments of the module that carries it out (None where nothing is to do), and what is said of an earlier run."""
+
+    plan: Plan
+    order: dict[str, t.Any] | None = None
+    # Whether an earlier run was cut off, so that this one ends its work.
+    resumed: bool = False
+    # Whether kubelet runs with older files, and is not restarted by this run either.
+    restart_pending: bool = False
+
+
+def decide(observed: Observed, wishes: Wishes, options: t.Mapping[str, t.Any]) -> Decision:
+    """What to do. Raises ConfigurationError or RefusedError; then nothing may be written."""
+    pending = observed.pending or {}
+    resumed = bool(pending.get("cut_off"))
+    if resumed and pending["restarts"] and not wishes.restart:
+        files = " and ".join(change["path"] for change in pending["changes"] if not change["private"])
+        raise RefusedError(
+            f"an earlier run was cut off while it changed {files}, and may have left kubelet stopped",
+            observed.unit or "service",
+            "set restart to true to have it ended; nothing was written",
+        )
+    before = _as_before(observed, options["record"]) if resumed else observed
+    plan = plan_kubelet(before, wishes)
+    left = resumed or bool(pending.get("restart_left"))
+    restart_pending = left and not resumed and not wishes.restart
+    record_stale = wishes.restore and (before.record is not None or bool(pending))
+    if not plan.edits and not record_stale and (not left or restart_pending):
+        return Decision(plan, restart_pending=restart_pending)
+    writes = _writes(before, plan, pending.get("changes", ()) if resumed else (), options["record"])
+    restart = wishes.restart and (bool(plan.edits) or left)
+    order = {
+        "writes": [write for write in writes if write["before"] != write["after"]],
+        "unit": observed.unit,
+        "restart": restart,
+        "state_files": list(plan.state_files),
+        "device_plugins_dir": BY_NAME[observed.flavour].device_plugins_dir,
+        "serves_device_plugins": plan.serves_device_plugins,
+        "timeout": options["timeout"],
+        "backup": options["backup"],
+        "root": options["root"],
+        "proc_root": options["proc_root"],
+        "journal": journal_of(options["record"]),
+        "confirmed": not (restart and options["kubeconfig"]),
+        "restart_later": bool(plan.edits and observed.unit) and not wishes.restart and not wishes.restore,
+    }
+    # The kubelet that is there cannot speak for one of another version.
+    proof = _proof(observed, plan) if options["prove"] and plan.edits and not options["kubelet_version"] else None
+    return Decision(
+        plan, {**order, "proof": proof} if proof else order, resumed, restart_pending or bool(order["restart_later"])
+    )
+
+
+def _as_before(observed: Observed, record: str) -> Observed:
+    """The node as it was before the run that was cut off. What somebody else has changed since stays."""
+    pending = observed.pending or {}
+    files, was = dict(observed.files), observed.record
+    for change in pending["changes"]:
+        if change["now"] != change["after"]:
+            continue
+        if change["path"] == record:
+            was = change["before"]
+        elif change["before"] is None:
+            files.pop(change["path"], None)
+        else:
+            files[change["path"]] = change["before"]
+    # One that was taken away would have to go, had it not gone.
+    gone = {
+        manager: policy(pending["states"][f"{observed.kubelet_dir}/{name}"])
+        for manager, name in STATE_FILES.items()
+        if f"{observed.kubelet_dir}/{name}" in pending["states"]
+    }
+    return replace(observed, files=files, record=was, states={**observed.states, **gone})
+
+
+def _writes(
+    before: Observed, plan: Plan, changes: t.Sequence[t.Mapping[str, t.Any]], record: str
+) -> list[dict[str, t.Any]]:
+    """From what stands on the node now to what the plan wants; what only the run that was cut off had wanted goes back."""
+    now = {change["path"]: change["now"] for change in changes}
+    planned = {edit.path for edit in plan.edits} | {record}
+    back = [
+        {"path": change["path"], "before": change["now"], "after": change["before"], "private": change["private"]}
+        for change in changes
+        if change["path"] not in planned and change["now"] == change["after"]
+    ]
+    edits = [{"path": edit.path, "before": now.get(edit.path, edit.before), "after": edit.after} for edit in plan.edits]
+    known = {"path": record, "before": now.get(record, before.record), "after": plan.record, "private": True}
+    return [known, *back, *edits]
+
+
+def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:
+    """How kubelet can be asked, None where it is not a program of its own or where another version is meant."""
+    if observed.program.rpartition("/")[2] != "kubelet":
+        return None
+    if observed.flavour == RKE2 and plan.version.minor < RANCHER_DROP_INS_SINCE:
+        return None
+    if observed.flavour not in (KUBEADM, RKE2):
+        return None
+    arguments = join_arguments(observed.words)
+    given = dict(arguments)
+    is_rke2 = observed.flavour == RKE2
+    return {
+        "program": observed.program,
+        "config": given.get("config", "") if is_rke2 else observed.config,
+        "config_dir": observed.config_dir,
+        "flags": [f"--{flag}={text}" for flag, text in arguments if flag in VALIDATED_FLAGS],
+    }

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The releases of Kubernetes that a cluster can be of, and where their programs and nodes come from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.tests.lab.qat_lab import debian, host, image, layers
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import golang, programs, releases
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.releases import Release
+from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
+from ansible_collections.accel.qat.tests.lab.qat_lab.paths import KUBERNETES_SOURCES
+
+MODULES = [release for release in releases.RELEASES.values() if not release.packaged]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ACCEL_QAT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def program(directory: Path, name: str, code: int) -> None:
+    directory.mkdir(exist_ok=True)
+    (directory / name).write_text(f"#!/bin/sh\nexit {code}\n")
+    (directory / name).chmod(0o755)
+
+
+@pytest.mark.parametrize("release", MODULES, ids=lambda release: release.name)
+def test_a_module_has_all_parts_of_the_release(release: Release) -> None:
+    text = (KUBERNETES_SOURCES / release.name / "go.mod").read_text()
+    assert re.findall(r"k8s\.io/kubernetes (v\S+)", text) == [f"v{release.version}"]
+    parts = re.findall(r"^\t(k8s\.io/\S+) => (k8s\.io/\S+) (\S+)$", text, re.MULTILINE)
+    assert len(parts) > 30
+    assert {(part, version) for _, part, version in parts} == {
+        (part, f"v0.{release.version.partition('.')[2]}") for part, _, _ in parts
+    }
+    assert set(re.findall(r"k8s\.io/kubernetes/cmd/(\S+)", text)) == set(programs.MODULE_NAMES)
+
+
+def test_each_module_belongs_to_a_release() -> None:
+    found = {path.parent.name for path in KUBERNETES_SOURCES.glob("*/go.mod")}
+    assert found == {release.name for release in MODULES}
+
+
+def test_an_unknown_release_is_refused() -> None:
+    with pytest.raises(LabError, match=r"'1\.21' is no release of Kubernetes here: choose from 1\.20, 1\.34, "):
+        releases.named("1.21")
+
+
+@pytest.mark.usefixtures("cache")
+def test_no_two_share_a_disk_or_a_program_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(programs.VARIABLE, raising=False)
+    disks = [image.find(flavour).directory for flavour in image.FLAVOURS]
+    assert len(set(disks)) == len(disks)
+    compiled = [programs.layer(release, name) for release in MODULES for name in programs.MODULE_NAMES]
+    assert len(set(compiled)) == len(compiled)
+    packaged = {programs.layer(releases.OLDEST, name) for name in programs.NAMES}
+    assert len(packaged) == 1
+    assert packaged | set(compiled) | set(disks) <= set(image.current_layers())
+
+
+def test_the_mirror_of_this_host_has_every_debian(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = debian.BOOKWORM
+    monkeypatch.setattr(debian, "host_release", lambda: own.suite)
+    lines = [
+        "Packages http://mirror.example/debian bookworm main",
+        "Packages http://mirror.example/debian bookworm contrib",
+        "Translations http://mirror.example/debian bookworm main",
+        "Packages http://mirror.example/debian-security bookworm-security main",
+        "Packages http://elsewhere.example/debian bookworm-backports main",
+    ]
+    monkeypatch.setattr(host, "run", lambda *_: "\n".join(lines))
+    for system in debian.RELEASES.values():
+        assert debian._mirrors(system) == [
+            f"deb http://mirror.example/debian {system.suite} main",
+            f"deb http://mirror.example/debian-security {system.suite}-security main",
+        ]
+    monkeypatch.setattr(debian, "host_release", lambda: None)
+    assert debian._mirrors(own) == []
+
+
+def test_the_go_of_this_machine_is_used_if_it_takes_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path / "bin", "go", 0)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    assert golang._go(tmp_path) == str(tmp_path / "bin/go")
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_a_go_that_is_too_old_or_not_there_is_replaced_by_ours(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_one: bool
+) -> None:
+    built: list[Path] = []
+    monkeypatch.setattr(layers, "build", lambda layer, *_: built.append(layer))
+    if has_one:
+        program(tmp_path / "bin", "go", 1)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    found = golang._go(tmp_path)
+    assert isinstance(found, Path)
+    assert found == built[0] / "go/bin/go"
+    assert cache in found.parents

@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node whose systemd and kubelet are in this process: quick enough to cut a run off at every place."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import carry_out
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult, LiveMachine
+from ansible_collections.accel.qat.plugins.modules.kubelet_apply import order_of
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes
+
+CONFIG = "/var/lib/kubelet/config.yaml"
+STATE = "/var/lib/kubelet/cpu_manager_state"
+RECORD = "/var/lib/accel-qat/kubelet.json"
+CONFIGURATION = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nstaticPodPath: /etc/manifests\n"
+UNIT = "kubelet.service"
+
+
+class Killed(BaseException):
+    """As by kill -9: nothing handles it."""
+
+
+class QuickNode(LiveMachine):
+    """Its kubelet starts where no word of `bad` is in its file and the state file fits, and serves a socket then."""
+
+    made: t.ClassVar[list[QuickNode]] = []
+
+    def __init__(self, directory: Path, bad: str = "", cut_after: int | None = None) -> None:
+        super().__init__(self._command, str(directory), ["/usr/bin"])
+        self.bad = bad
+        self.left = cut_after
+        self.started = 0.0
+        self.supervisor: t.Callable[[], None] = lambda: None
+        self._listener: socket.socket | None = None
+        self.directory = directory
+        for path, text in {CONFIG: CONFIGURATION, "/usr/bin/kubelet": "", "/usr/bin/systemctl": ""}.items():
+            place = self.place(path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+            place.chmod(0o755)
+        for name in ("run", "proc"):
+            (directory / name).mkdir()
+        self.place("/var/lib/kubelet/device-plugins").mkdir()
+        self.made.append(self)
+        self.start()
+
+    @classmethod
+    def end(cls) -> None:
+        """Stop all that were made."""
+        while cls.made:
+            cls.made.pop().stop()
+
+    def place(self, path: str) -> Path:
+        return self.directory / path.lstrip("/")
+
+    @property
+    def active(self) -> bool:
+        return self._listener is not None
+
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
+        super().write(path, text, mode)
+        self._done()
+
+    def remove(self, path: str) -> None:
+        super().remove(path)
+        self._done()
+
+    def _done(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.left = None
+                raise Killed
+
+    def stop(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        self._listener = None
+
+    def start(self) -> None:
+        self.supervisor()
+        text = self.place(CONFIG).read_text()
+        wanted = "static" if "cpuManagerPolicy: static" in text else "none"
+        state = self.place(STATE)
+        fits = not state.exists() or json.loads(state.read_text())["policyName"] == wanted
+        if not fits or (self.bad and self.bad in text):
+            return
+        if not state.exists():
+            state.write_text(json.dumps({"policyName": wanted}))
+        self.started = time.monotonic()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        here = os.getcwd()
+        os.chdir(self.place("/var/lib/kubelet/device-plugins"))
+        try:
+            Path("kubelet.sock").unlink(missing_ok=True)
+            self._listener.bind("kubelet.sock")
+        finally:
+            os.chdir(here)
+        self._listener.listen()
+
+    def run(self, command: t.Sequence[str]) -> CommandResult:
+        return self._command(command)
+
+    def _command(self, command: t.Sequence[str]) -> CommandResult:
+        name, words = command[0].rpartition("/")[2], list(command[1:])
+        if name == "kubelet":
+            return CommandResult(0, "Kubernetes v1.27.4\n")
+        assert name == "systemctl", command
+        if words[0] == "show":
+            return CommandResult(0, self._shown())
+        if "is-active" in words:
+            return CommandResult(0 if self.active else 3)
+        if "stop" in words:
+            self.stop()
+            self._done()
+        if "start" in words:
+            self.start()
+            self._done()
+        return CommandResult(0)
+
+    def _shown(self) -> str:
+        argv = f"/usr/bin/kubelet --config={CONFIG}"
+        return (
+            f"Id={UNIT}\nLoadState=loaded\nActiveState={'active' if self.active else 'inactive'}\nMainPID=0\n"
+            f"ExecMainStartTimestampMonotonic={int(self.started * 1e6)}\n"
+            f"ExecStart={{ path=/usr/bin/kubelet ; argv[]={argv} ; ignore_errors=no }}\nEnvironment=\n"
+        )
+
+    def state(self) -> dict[str, str]:
+        """Every file that a run may leave something in, and whether kubelet runs."""
+        found = (path for path in self.place("/var").rglob("*") if path.is_file())
+        texts = {str(path.relative_to(self.directory)): path.read_text() for path in found}
+        directories = " ".join(sorted(path.name for path in self.place("/var/lib").iterdir()))
+        return {**texts, "active": str(self.active), "directories": directories}
+
+
+def decided(node: QuickNode, wishes: Wishes, **options: t.Any) -> Decision:
+    """What the controller decides."""
+    proc_root = str(node.directory / "proc")
+    found = observe(node, proc_root, Request(record=RECORD, offered=False)).as_dict()
+    given = {
+        "proc_root": proc_root,
+        "record": RECORD,
+        "timeout": 0.4,
+        "backup": False,
+        "root": "/",
+        "kubeconfig": None,
+        "prove": False,
+    }
+    return decide(Observed(**json.loads(json.dumps(found))), wishes, {**given, "kubelet_version": None, **options})
+
+
+def bring(node: QuickNode, wishes: Wishes, rehearse: bool = False, **options: t.Any) -> str:
+    """As the module does; returns what came of it."""
+    try:
+        decision = decided(node, wishes, **options)
+        if decision.order is None:
+            return "unchanged"
+        carry_out(node, order_of({"proof": None, **decision.order}), node.root, rehearse)
+    except NodeError as error:
+        return error.sentence()
+    return "changed"

@@ -1,0 +1,328 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that was cut off anywhere is ended by the next: cut, run again, and all is as after a run that was not."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet import carry_out as carrying_out
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import carry_out
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.interruption import InterruptedRunError, Interruptions
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import journal_of, locked
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
+from ansible_collections.accel.qat.plugins.modules.kubelet_apply import order_of
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes
+from ansible_collections.accel.qat.tests.unit.kubelet.quick_node import (
+    CONFIG,
+    CONFIGURATION,
+    RECORD,
+    STATE,
+    Killed,
+    QuickNode,
+    bring,
+    decided,
+)
+
+RESTRICTED = Wishes({"topologyManagerPolicy": "restricted"})
+STATIC = Wishes({"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, drained=True)
+NONE = Wishes({"topologyManagerPolicy": "none"})
+FOUND = Wishes(restore=True, drained=True)
+JOURNAL = journal_of(RECORD)
+
+SCENARIOS: dict[str, tuple[list[Wishes], Wishes, str]] = {
+    "a field": ([], RESTRICTED, ""),
+    "a second field": ([RESTRICTED], STATIC, ""),
+    "a state file": ([], STATIC, ""),
+    "a state file and the way back": ([STATIC], FOUND, ""),
+    "the way back": ([RESTRICTED], FOUND, ""),
+    "a kubelet that does not start": ([], RESTRICTED, "restricted"),
+    "a kubelet that does not start, and a state file": ([RESTRICTED], STATIC, "reservedSystemCPUs"),
+}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[None]:
+    monkeypatch.setattr(carrying_out, "_PAUSE", 0.02)
+    yield
+    QuickNode.end()
+
+
+def node_for(directory: Path, before: t.Sequence[Wishes], bad: str = "") -> QuickNode:
+    directory.mkdir(parents=True)
+    node = QuickNode(directory)
+    for wishes in before:
+        assert bring(node, wishes) == "changed"
+    node.bad = bad
+    return node
+
+
+def cut(node: QuickNode, wishes: Wishes, after: int) -> bool:
+    """Run until so many things are done; returns whether there were more."""
+    node.left = after
+    with contextlib.suppress(Killed):
+        bring(node, wishes)
+        node.left = None
+        return False
+    return True
+
+
+def settled(node: QuickNode) -> dict[str, str]:
+    """The node's state but for the collection's directory: cut off after its last file has gone, a run leaves that empty."""
+    return {name: text for name, text in node.state().items() if name != "directories"}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_run_that_was_cut_off_is_ended_by_the_next(tmp_path: Path, name: str) -> None:
+    before, wishes, bad = SCENARIOS[name]
+    whole = node_for(tmp_path / "whole", before, bad)
+    outcome = bring(whole, wishes)
+    assert (outcome == "changed") is not bool(bad)
+    again = bring(whole, wishes)
+    assert again == (outcome if bad else "unchanged")
+    number = 0
+    while cut(node := node_for(tmp_path / str(number), before, bad), wishes, number):
+        left = node.state()
+        unfinished = JOURNAL.lstrip("/") in left
+        # Check mode sees it too, and changes nothing.
+        assert bring(node, wishes, rehearse=True) == ("changed" if unfinished or bad else "unchanged"), number
+        assert decided(node, wishes).resumed is unfinished
+        assert node.state() == left
+        assert bring(node, wishes) == (outcome if unfinished or bad else "unchanged"), number
+        assert settled(node) == settled(whole), number
+        assert not unfinished or node.state() == whole.state(), number
+        assert bring(node, wishes) == again
+        number += 1
+    # The journal, stop, the record, the file, start, and the journal's end at the least.
+    assert number >= 5
+    assert node.state() == whole.state()
+
+
+@pytest.mark.parametrize("name", ["a field", "a state file and the way back", "a second field"])
+def test_also_when_the_next_is_cut_off_too(tmp_path: Path, name: str) -> None:
+    before, wishes, _bad = SCENARIOS[name]
+    whole = node_for(tmp_path / "whole", before)
+    bring(whole, wishes)
+    for first in range(1, 9):
+        for second in range(1, 9):
+            node = node_for(tmp_path / f"{first}-{second}", before)
+            cut(node, wishes, first)
+            cut(node, wishes, second)
+            bring(node, wishes)
+            assert settled(node) == settled(whole), (first, second)
+
+
+@pytest.mark.parametrize("then", [NONE, STATIC, FOUND], ids=["nothing", "another field", "the way back"])
+def test_the_next_may_want_something_else(tmp_path: Path, then: Wishes) -> None:
+    """What the one that was cut off had wanted goes; kubelet runs."""
+    whole = node_for(tmp_path / "whole", [])
+    bring(whole, then)
+    number = 0
+    while cut(node := node_for(tmp_path / str(number), []), RESTRICTED, number):
+        if JOURNAL.lstrip("/") in node.state():
+            assert bring(node, then) == "changed"
+            assert node.state() == whole.state(), number
+        number += 1
+
+
+def test_what_somebody_else_has_written_since_stays(tmp_path: Path) -> None:
+    node = node_for(tmp_path / "node", [])
+    cut(node, RESTRICTED, 4)
+    theirs = f"{CONFIGURATION}maxPods: 9\n"
+    node.place(CONFIG).write_text(theirs)
+    assert bring(node, RESTRICTED) == "changed"
+    assert node.place(CONFIG).read_text() == f"{theirs}topologyManagerPolicy: restricted\n"
+    assert node.active
+
+
+def test_without_a_restart_nothing_is_ended(tmp_path: Path) -> None:
+    node = node_for(tmp_path / "node", [])
+    cut(node, RESTRICTED, 2)
+    left = node.state()
+    for rehearse in (True, False):
+        assert bring(node, Wishes(RESTRICTED.configuration, restart=False), rehearse) == (
+            f"kubelet.service: an earlier run was cut off while it changed {CONFIG}, and may have left kubelet stopped; set restart to "
+            "true to have it ended; nothing was written"
+        )
+    assert (node.state(), node.active) == (left, False)
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_one_without_a_restart_can_be_cut_off_too(tmp_path: Path, after: int) -> None:
+    quiet = Wishes(RESTRICTED.configuration, restart=False)
+    node = node_for(tmp_path / "node", [])
+    cut(node, quiet, after)
+    bring(node, quiet)
+    assert node.place(CONFIG).read_text() == f"{CONFIGURATION}topologyManagerPolicy: restricted\n"
+    assert (bring(node, quiet), decided(node, quiet).restart_pending) == ("unchanged", True)
+    assert (bring(node, RESTRICTED), bring(node, RESTRICTED)) == ("changed", "unchanged")
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "stopped", "restarted", "rebooted", "rebooted and stopped"])
+def test_a_restart_that_is_yet_to_come(tmp_path: Path, meanwhile: str) -> None:
+    quiet = Wishes(RESTRICTED.configuration, restart=False)
+    node = node_for(tmp_path / "node", [])
+    (node.directory / "proc/sys/kernel/random").mkdir(parents=True)
+    boot = node.directory / "proc/sys/kernel/random/boot_id"
+    boot.write_text("one\n")
+    assert (bring(node, quiet), decided(node, quiet).restart_pending) == ("changed", True)
+    if meanwhile != "nothing":
+        node.stop()
+    if meanwhile == "restarted":
+        node.start()
+    if meanwhile.startswith("rebooted"):
+        boot.write_text("two\n")
+    if meanwhile == "rebooted":
+        node.start()
+        node.started = 1.0
+    done = meanwhile in ("restarted", "rebooted")
+    started = node.started
+    assert decided(node, quiet).restart_pending is not done
+    assert bring(node, RESTRICTED, rehearse=True) == ("unchanged" if done else "changed")
+    assert bring(node, RESTRICTED) == ("unchanged" if done else "changed")
+    assert (node.active, node.started > started) == (True, not done)
+    assert bring(node, RESTRICTED) == "unchanged"
+    assert bring(node, FOUND) == "changed"
+    assert "accel-qat" not in node.state()["directories"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("at", range(4))
+def test_a_write_that_fails_leaves_kubelet_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, at: int
+) -> None:
+    """Whatever call it is that fails, and whether it is caught as one of the node's errors or not."""
+    node = node_for(tmp_path / "node", [])
+    untouched = node.state()
+    calls = iter(range(100))
+    write = QuickNode.write
+
+    def failing(self: QuickNode, path: str, text: str, mode: int | None = None) -> None:
+        if next(calls) == at:
+            raise OSError(number, os.strerror(number), path)
+        write(self, path, text, mode)
+
+    monkeypatch.setattr(QuickNode, "write", failing)
+    said = bring(node, STATIC)
+    assert os.strerror(number) in said
+    assert said.endswith("; the configuration is as it was and kubelet runs again; correct what was wanted")
+    assert node.state() == untouched
+
+
+def test_a_run_that_cannot_put_back_says_what_is_left_and_the_next_does(tmp_path: Path) -> None:
+    node = node_for(tmp_path / "node", [], "restricted")
+    untouched = node.state()
+    node.bad = "KubeletConfiguration"
+    said = bring(node, RESTRICTED)
+    assert "and with the configuration that was there before: kubelet does not come back" in said
+    assert said.endswith("the files are as they were; see journalctl -u kubelet.service")
+    assert not node.active
+    node.bad = ""
+    assert (bring(node, FOUND), node.state()) == ("changed", untouched)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("at", range(1, 6))
+def test_a_signal_puts_back_first(tmp_path: Path, name: str, at: int) -> None:
+    node = node_for(tmp_path / "node", [])
+    untouched = node.state()
+    number = getattr(signal, name)
+
+    class Signalled(QuickNode):
+        def _done(self) -> None:
+            if self.left is not None:
+                self.left -= 1
+                # A second one, while things are put back, comes to nothing.
+                if self.left in (0, -2):
+                    os.kill(os.getpid(), number)
+
+    node.__class__ = Signalled
+    node.left = at
+    decision = decided(node, STATIC)
+    assert decision.order is not None
+    order = order_of({"proof": None, **decision.order})
+    interruptions = Interruptions()
+    handler = signal.getsignal(number)
+    with pytest.raises(NodeError) as caught, interruptions.raised():
+        carry_out(node, order, node.root, interruptions=interruptions)
+    assert caught.value.sentence() == (
+        f"the run was ended by {name}; the configuration is as it was and kubelet runs again; correct what was wanted"
+    )
+    assert node.state() == untouched
+    assert signal.getsignal(number) is handler
+
+
+def test_a_signal_before_the_first_write_is_told() -> None:
+    interruptions = Interruptions()
+    with pytest.raises(InterruptedRunError, match="the run was ended by SIGTERM"), interruptions.raised():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_nobody_else_works_at_it_meanwhile(tmp_path: Path) -> None:
+    """A run that is at work must not be taken for one that was cut off."""
+    node = node_for(tmp_path / "node", [])
+    cut(node, RESTRICTED, 2)
+    with locked(node.root):
+        for rehearse in (True, False):
+            assert bring(node, RESTRICTED, rehearse).startswith(
+                "/run/accel-qat-kubelet.lock: another run is changing kubelet's configuration in this moment; wait"
+            )
+        with pytest.raises(RefusedError), locked(node.root):
+            pass
+    assert stat.S_IMODE(node.place("/run/accel-qat-kubelet.lock").stat().st_mode) == 0o600
+    assert bring(node, RESTRICTED) == "changed"
+
+
+def test_what_is_kept_is_for_root_alone_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = node_for(tmp_path / "node", [])
+    modes: dict[str, set[int]] = {}
+    replace = os.replace
+
+    def replacing(source: str, target: str) -> None:
+        modes.setdefault(Path(target).name, set()).add(stat.S_IMODE(os.stat(source).st_mode))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    umask = os.umask(0)
+    try:
+        bring(node, STATIC)
+    finally:
+        os.umask(umask)
+    assert modes["kubelet.json"] == modes["kubelet.json.pending"] == {0o600}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[" * 100_000, '{"format": 2}', '{"format": 1, "written": null, "unit": 1}']
+)
+def test_a_journal_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    node = node_for(tmp_path / "node", [])
+    node.place(JOURNAL).parent.mkdir()
+    node.place(JOURNAL).write_text(text)
+    assert bring(node, RESTRICTED).startswith(f"{JOURNAL}: what an earlier run had in hand cannot be read: ")
+
+
+def test_a_supervisor_that_writes_the_file_anew_is_told(tmp_path: Path) -> None:
+    """As k0s does at each start of its unit."""
+    node = node_for(tmp_path / "node", [])
+    untouched = node.state()
+
+    def supervise() -> None:
+        node.place(CONFIG).write_text(CONFIGURATION)
+
+    node.supervisor = supervise
+    said = bring(node, RESTRICTED)
+    assert said == (
+        f"{CONFIG}: the start of kubelet.service has written this file anew, so that the change is not in force; what manages the kubelet "
+        "of this node owns the file, and has to be told instead; the configuration is as it was and kubelet runs again; correct what was "
+        "wanted"
+    )
+    assert node.state() == untouched
+    assert STATE.lstrip("/") in untouched

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Drop-ins are found where kubelet finds them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet import drop_ins as finding
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import Proof, prove
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.drop_ins import drop_ins
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request, observe
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
+
+DIRECTORY = examples.CONFIG_DIR
+
+
+def test_at_any_depth_in_kubelets_order(tmp_path: Path) -> None:
+    for name in (
+        "a/b/c/50.conf",
+        "a/b/60.conf",
+        "a.conf",
+        ".hidden.conf",
+        "10.conf",
+        "notes.txt",
+        "a/x.conf.bak",
+        "b.conf.d/1.conf",
+    ):
+        place = tmp_path / "d" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("")
+    expected = [".hidden.conf", "10.conf", "a/b/60.conf", "a/b/c/50.conf", "a.conf", "b.conf.d/1.conf"]
+    assert drop_ins(str(tmp_path), "/d") == [f"/d/{name}" for name in expected]
+    assert drop_ins(str(tmp_path), "/none") == []
+    assert drop_ins(str(tmp_path), "/d/10.conf") == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_what_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    (tmp_path / "d").mkdir()
+
+    def failing(_path: str) -> t.NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(finding.os, "scandir", failing)  # type: ignore[attr-defined]
+    with pytest.raises(NodeError, match="/d: cannot be read: "):
+        drop_ins(str(tmp_path), "/d")
+
+
+def test_the_picture_has_them_and_the_proof_too(make_node: t.Callable[..., KubeletNode]) -> None:
+    deep = f"{DIRECTORY}/a/b/50.conf"
+    node = make_node(**examples.kubeadm(flags=[f"--config-dir={DIRECTORY}"], files={deep: examples.CONFIGURATION}))
+    found = observe(machine_of(node), str(node.root / "proc"), Request(version="1.30.1", offered=False))
+    assert set(found.files) == {examples.CONFIG, deep}
+    node.write(deep, examples.CONFIGURATION + "featureGates:\n  Bogus: true\n")
+    with pytest.raises(RefusedError, match="Bogus"):
+        prove(machine_of(node), Proof("/usr/bin/kubelet", examples.CONFIG, DIRECTORY), [], str(node.root))

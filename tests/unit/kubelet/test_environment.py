@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line that systemd would start a kubelet with."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import Variables, expand, read_file
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request, observe
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
+from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
+
+Make = t.Callable[..., KubeletNode]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("A=one two\n", "one two"),
+        ("A=one \\\n  two \\\n--three\n", "one   two --three"),
+        ('A="one \\\n--two=3 \\\n "\n', "one --two=3  "),
+        ('A="one\n--two"\n', "one\n--two"),
+        ("A='one\n\\--two'\n", "one\n\\--two"),
+        ('A="a\\"b\\$c\\d"', 'a"b$c\\d'),
+        ("A=a\\ b\\\\c   \n", "a b\\c"),
+        ("A=a\\  \n", "a "),
+        ('A="one" "two"\n', "onetwo"),
+        ('A=one "two"\n', 'one "two"'),
+        ("A=one\r\nB=two\r\n", "one"),
+        ("A=one\\\r\nB=two\r\n", "one"),
+        ("  A =  one  \n", "one"),
+        ("A=\nB=x", ""),
+        ("A=one\nA=two\n", "two"),
+        ("# A=zero\n; A=zero\nA=one\n#A=two\n", "one"),
+        ("A=one # no comment\n", "one # no comment"),
+        ("export B=1\nA=one\n", "one"),
+        ("A=one\\", "one"),
+        ('A="one', "one"),
+        ("A='one", "one"),
+        ("nothing\nA=one", "one"),
+    ],
+)
+def test_a_file_is_read_as_systemd_does(text: str, value: str) -> None:
+    assert read_file(text).get("A") == value
+
+
+def test_what_is_no_name_is_left_out() -> None:
+    assert read_file("export A=1\n1A=2\nA-B=3\n=4\nÄ=5\n") == {}
+
+
+def test_a_line_after_a_comment_that_ends_in_a_backslash_is_in_doubt() -> None:
+    assert read_file("# one \\\nA=1\nB=2\n").doubtful == {"A"}
+    assert read_file("# one \\\nA=1\nA=2\n").doubtful == set()
+    assert read_file("# one \\\n# two\nA=1\n").doubtful == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["$A"], ["--x=1", "--y=a b", "--z"]),
+        (["${A}"], ["--x=1 '--y=a b' --z"]),
+        (["--all=${B}/c", "--not=$B"], ["--all=b/c", "--not=$B"]),
+        (["$NONE", "${NONE}"], [""]),
+    ],
+)
+def test_variables_in_a_command_line(words: list[str], expected: list[str]) -> None:
+    variables = Variables({"A": "--x=1 '--y=a b' --z", "B": "b"})
+    assert expand(words, variables) == (expected, set())
+
+
+def test_quotes_that_do_not_end_are_in_doubt() -> None:
+    assert expand(["$A", "$B"], Variables({"A": "--x='1", "B": "--y"}))[1] == {"A"}
+
+
+KUBESPRAY = "/etc/kubernetes/kubelet-config.yaml"
+ARGV = "/usr/local/bin/kubelet $KUBE_LOG_LEVEL $KUBELET_ADDRESS $KUBELET_ARGS $KUBELET_CLOUDPROVIDER"
+
+
+def kubespray(text: str, argv: str = ARGV, **more: t.Any) -> dict[str, t.Any]:
+    service = Service(["/usr/local/bin/kubelet"], argv, environment_files=["/etc/kubernetes/kubelet.env"])
+    return {
+        "services": {"kubelet.service": service},
+        "programs": {"kubelet": "/usr/local/bin/kubelet"},
+        "files": {
+            "/etc/kubernetes/kubelet.env": text,
+            KUBESPRAY: examples.CONFIGURATION,
+            # Left over from kubeadm.
+            "/var/lib/kubelet/config.yaml": examples.CONFIGURATION,
+        },
+        **more,
+    }
+
+
+def look(node: KubeletNode, **request: t.Any) -> t.Any:
+    given = Request(**{"version": "1.27.4", "offered": False, **request})
+    return observe(machine_of(node), str(node.root / "proc"), given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'KUBELET_ADDRESS="--node-ip=10.0.0.1"\nKUBELET_ARGS="--v=2 \\\n--config=/etc/kubernetes/kubelet-config.yaml \\\n "\n',
+        "KUBELET_ARGS=--v=2 \\\n  --config=/etc/kubernetes/kubelet-config.yaml\n",
+        "KUBELET_ARGS='--v=2\n--config=/etc/kubernetes/kubelet-config.yaml'\n",
+        'KUBELET_ARGS="--v=2 --config /etc/kubernetes/kubelet-config.yaml"\r\n',
+        "KUBELET_ARGS='--v=2 \"--config=/etc/kubernetes/kubelet-config.yaml\"'\n",
+    ],
+)
+def test_a_stopped_kubelet_of_kubespray(make_node: Make, text: str) -> None:
+    found = look(make_node(**kubespray(text)))
+    assert (found.config, list(found.files)) == (KUBESPRAY, [KUBESPRAY])
+
+
+@pytest.mark.parametrize(
+    ("text", "argv", "told"),
+    [
+        ('KUBELET_ARGS="--config=\'/etc/x"\n', ARGV, "its command line cannot be made out: KUBELET_ARGS"),
+        ("# \\\nKUBELET_ARGS=--config=/etc/x\n", ARGV, "its command line cannot be made out: KUBELET_ARGS"),
+        ("", "/bin/sh -c /opt/start-kubelet", "its unit starts it by /bin/sh, so that its command line is not known"),
+        (
+            "",
+            "/usr/bin/docker run kubelet",
+            "its unit starts it by /usr/bin/docker, so that its command line is not known",
+        ),
+    ],
+)
+def test_a_stopped_kubelet_is_not_guessed_at(make_node: Make, text: str, argv: str, told: str) -> None:
+    node = make_node(**kubespray(text, argv))
+    with pytest.raises(ConfigurationError) as caught:
+        look(node)
+    assert caught.value.sentence() == (
+        f"kubelet.service: no kubelet of the host is seen to run, and {told}; start kubelet, or set config to the "
+        "file that it is started with (--config)"
+    )
+    assert look(node, config=KUBESPRAY, kubelet="/usr/local/bin/kubelet").config == KUBESPRAY
+    node.add_process(77, ["/usr/local/bin/kubelet", f"--config={KUBESPRAY}"])
+    assert look(node).config == KUBESPRAY
+
+
+def test_environment_files_by_a_pattern(make_node: Make) -> None:
+    settings = kubespray("", "/usr/local/bin/kubelet $KUBELET_ARGS")
+    settings["services"]["kubelet.service"].environment_files = ["/etc/kubernetes/*.conf"]
+    settings["files"].update(
+        {"/etc/kubernetes/a.conf": "KUBELET_ARGS=x", "/etc/kubernetes/b.conf": f"KUBELET_ARGS=--config={KUBESPRAY}"}
+    )
+    assert look(make_node(**settings)).config == KUBESPRAY

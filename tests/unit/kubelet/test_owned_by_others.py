@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kubelets whose files their distribution owns, and those without a file."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.record import Record
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
+from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
+
+Make = t.Callable[..., KubeletNode]
+
+SINGLE = {"topologyManagerPolicy": "single-numa-node"}
+K0S_CONFIG = "/var/lib/k0s/kubelet-config.yaml"
+K0S_KUBELET = "/var/lib/k0s/bin/kubelet"
+CANONICAL_ARGS = "/var/snap/k8s/common/args/kubelet"
+
+
+def look(node: KubeletNode, **request: t.Any) -> Observed:
+    return observe(machine_of(node), str(node.root / "proc"), Request(offered=False, **request))
+
+
+def plan(node: KubeletNode, configuration: dict[str, t.Any], **request: t.Any) -> Plan:
+    return plan_kubelet(look(node, **request), Wishes(configuration))
+
+
+def k0s(unit: str = "k0sworker.service") -> dict[str, t.Any]:
+    return {
+        "files": {
+            K0S_CONFIG: "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupsPerQOS: true\n"
+        },
+        "services": {unit: Service(["/usr/local/bin/k0s", "worker"])},
+        "programs": {"kubelet": K0S_KUBELET},
+        "version": "1.31.4",
+    }
+
+
+@pytest.mark.parametrize("request_", [{}, {"service": "k0sworker.service"}, {"flavour": "k0s"}])
+@pytest.mark.parametrize("running", [True, False])
+def test_k0s_writes_its_file_itself(make_node: Make, request_: dict[str, str], running: bool) -> None:
+    node = make_node(**k0s())
+    if running:
+        node.add_process(5, ["/usr/local/bin/k0s", "worker"])
+        node.add_process(7, [K0S_KUBELET, "--root-dir=/var/lib/k0s/kubelet", f"--config={K0S_CONFIG}"], parent=5)
+    given = {} if running else {"kubelet": K0S_KUBELET}
+    found = look(node, **request_, **given)
+    assert (found.flavour, found.unit, found.config) == ("k0s", "k0sworker.service", K0S_CONFIG)
+    assert found.kubelet_dir == "/var/lib/k0s/kubelet"
+    with pytest.raises(RefusedError) as caught:
+        plan(node, SINGLE, **request_, **given)
+    assert caught.value.sentence() == (
+        f"{K0S_CONFIG}: k0s writes this file anew at each start, from its own configuration; put {SINGLE} into values of a profile in "
+        "spec.workerProfiles of k0s' configuration, and start its workers with --profile; nothing was written"
+    )
+    assert plan(node, {}, **request_, **given).edits == ()
+
+
+def test_k0s_with_its_data_elsewhere(make_node: Make) -> None:
+    """Its kubelet is told by the k0s beside it."""
+    settings = {
+        **k0s("k0scontroller.service"),
+        "programs": {"kubelet": "/srv/data/bin/kubelet", "k0s": "/usr/local/bin/k0s"},
+    }
+    settings["files"] = {"/srv/data/kubelet-config.yaml": settings["files"][K0S_CONFIG]}
+    node = make_node(**settings)
+    node.add_process(5, ["k0s", "controller"], "/usr/local/bin/k0s")
+    node.add_process(7, ["/srv/data/bin/kubelet", "--config=/srv/data/kubelet-config.yaml"], parent=5)
+    found = look(node)
+    assert (found.flavour, found.unit, found.config) == (
+        "k0s",
+        "k0scontroller.service",
+        "/srv/data/kubelet-config.yaml",
+    )
+
+
+def test_what_k0s_has_already_is_left_alone(make_node: Make) -> None:
+    settings = k0s()
+    settings["files"][K0S_CONFIG] += "topologyManagerPolicy: single-numa-node\n"
+    node = make_node(**settings)
+    node.add_process(7, [K0S_KUBELET, f"--config={K0S_CONFIG}"])
+    assert plan(node, SINGLE).edits == ()
+
+
+CANONICAL_LINES = """\
+--authentication-token-webhook=true
+--cpu-manager-policy=static
+--eviction-hard='memory.available<100Mi,nodefs.available<1Gi'
+--kubeconfig=/etc/kubernetes/kubelet.conf
+--reserved-cpus=0-9,64-74
+--root-dir=/var/lib/kubelet
+--topology-manager-policy=best-effort
+"""
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_canonical_kubernetes_has_one_flag_a_line(make_node: Make, running: bool) -> None:
+    program = "/snap/k8s/3315/bin/kubelet"
+    node = make_node(
+        files={"/etc/kubernetes/kubelet.conf": "kind: Config\n", CANONICAL_ARGS: CANONICAL_LINES},
+        services={"snap.k8s.kubelet.service": Service([program], "/usr/bin/snap run k8s.kubelet")},
+        programs={"kubelet": program},
+        version="1.32.8",
+    )
+    os.symlink("3315", node.root / "snap/k8s/current")
+    if running:
+        node.add_process(7, [program, *CANONICAL_LINES.replace("'", "").splitlines()])
+    found = look(node)
+    assert (found.flavour, found.unit, found.running) == ("canonical", "snap.k8s.kubelet.service", running)
+    planned = plan(node, SINGLE)
+    (edit,) = planned.edits
+    assert (edit.path, edit.after) == (CANONICAL_ARGS, CANONICAL_LINES.replace("best-effort", "single-numa-node"))
+    # What the others say stays in force, and a value that a shell would take for something else is quoted.
+    assert planned.effective["evictionHard"] == {"memory.available": "100Mi", "nodefs.available": "1Gi"}
+    (edit,) = plan(node, {"evictionHard": {"memory.available": "200Mi"}}).edits
+    assert '--eviction-hard="memory.available<200Mi,nodefs.available<1Gi"\n' in (edit.after or "")
+    node.write(CANONICAL_ARGS, planned.edits[0].after or "")
+    assert plan(node, SINGLE).edits == ()
+
+
+FLAGS = ["/usr/bin/kubelet", "--kubeconfig=/etc/kubernetes/kubelet.conf", "--cpu-manager-policy=none"]
+
+
+@pytest.mark.parametrize("left_over", [True, False])
+@pytest.mark.parametrize("running", [True, False])
+def test_a_kubelet_with_flags_alone_has_no_file(make_node: Make, left_over: bool, running: bool) -> None:
+    """As of AKS and RKE1. It has joined its cluster, and what kubeadm may have left is not its file."""
+    files = {"/etc/kubernetes/kubelet.conf": "kind: Config\n"}
+    if left_over:
+        files[examples.CONFIG] = examples.CONFIGURATION
+    node = make_node(files=files, services={"kubelet.service": Service(FLAGS)})
+    if running:
+        node.add_process(7, FLAGS)
+    with pytest.raises(ConfigurationError) as caught:
+        plan(node, SINGLE)
+    assert caught.value.sentence() == (
+        f"kubelet's command line: kubelet {'runs' if running else 'is started'} without --config, so no file has its configuration; start "
+        f"it with --config={examples.CONFIG}"
+    )
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": 1, "files": ' + "[" * 100_000])
+def test_a_record_that_is_too_deep_is_one_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="the record of what was found cannot be read"):
+        Record.parse(text)
