@@ -26,6 +26,8 @@ def run() -> t.Iterator[t.Callable[..., None]]:
             except BaseException:
                 for plugin in bench.plugins:
                     print(plugin.last_words())
+                for log in sorted(Path(directory).glob("reload-*.log")):
+                    print(log.read_text())
                 raise
             finally:
                 for plugin in bench.plugins:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from qat_device_plugin import limits, logs
+from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin.events import DirectoryWatch, concerns_us, events_in, remedy_for
 from qat_device_plugin.messages import pluginregistration, v1beta1
 from qat_device_plugin.settings import Settings, SettingsError, _parser, parse_settings
@@ -382,22 +384,66 @@ def test_why_there_is_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_one_instance_at_a_time(tmp_path: Path) -> None:
-    directory = tmp_path / "k"
-    first, second = InstanceLock(directory), InstanceLock(directory)
-    assert not first.held()
-    directory.mkdir()
+    run, directory = tmp_path / "run" / "plugin", tmp_path / "k"
+    taken: list[str] = []
+    first = InstanceLock(run, directory, lambda: taken.append("first"))
+    second = InstanceLock(run, directory, lambda: taken.append("second"))
     assert first.held()
     assert first.held()
     assert not second.held()
+    assert run.stat().st_mode & 0o777 == 0o700
+    directory.mkdir()
+    assert not second.held()
+    (tmp_path / "other").symlink_to(directory)
+    assert not InstanceLock(run, tmp_path / "other").held()
+    assert InstanceLock(run, tmp_path).held()
     first.release()
     assert second.held()
-    # A directory made anew is another one.
-    directory.rmdir()
-    directory.mkdir()
-    assert first.held()
-    assert not second.held()
-    first.release()
+    assert taken == ["first", "second"]
     second.release()
+
+
+def test_a_lock_is_had_as_long_as_one_process_has_its_descriptor(tmp_path: Path) -> None:
+    first, successor, third = (InstanceLock(tmp_path / "run", tmp_path) for _ in range(3))
+    assert first.held()
+    shared = first.share()
+    assert shared is not None
+    successor.inherit(os.dup(shared))
+    first.release()
+    assert not third.held()
+    assert successor.held()
+    successor.release()
+    assert third.held()
+    third.release()
+
+
+def test_a_lock_on_a_file_that_was_removed_is_none(tmp_path: Path) -> None:
+    """Who comes later locks another file: only the one that has the name counts."""
+    first = InstanceLock(tmp_path / "run", tmp_path)
+    locked = fcntl.flock
+
+    def removed_meanwhile(descriptor: int, kind: int) -> None:
+        for path in (tmp_path / "run").iterdir():
+            path.unlink()
+        locked(descriptor, kind)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fcntl, "flock", removed_meanwhile)
+        assert not first.held()
+    assert first.held()
+    first.release()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test_a_directory_that_others_can_write_to_has_no_lock(tmp_path: Path, mode: int) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    run.chmod(mode)
+    with pytest.raises(NodeError, match="others can write to the directory of the lock"):
+        InstanceLock(run, tmp_path).held()
+    (tmp_path / "file").touch()
+    with pytest.raises(NodeError, match=r"cannot be made: .*; name another directory with --run-dir"):
+        InstanceLock(tmp_path / "file", tmp_path).held()
 
 
 def test_latencies_fall_into_their_class() -> None:

@@ -11,7 +11,10 @@ import sys
 import typing as t
 
 from ._node.errors import NodeError
-from .settings import SettingsError, parse_settings
+from .settings import Settings, SettingsError, parse_settings
+
+if t.TYPE_CHECKING:
+    from .handover import Reporter
 
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
@@ -33,6 +36,16 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         print(f"{settings.config}: the configuration is valid")
         return 0
     with _without_tls():
+        from .handover import Reporter, split  # noqa: PLC0415
+    if settings.take_over is None:
+        return _serve(settings, rules, Reporter())
+    # systemd waits for the process that it started, and that one for the service.
+    reporter, code = split()
+    return code if reporter is None else _take_over(settings, rules, reporter)
+
+
+def _serve(settings: Settings, rules: t.Any, reporter: Reporter) -> int:
+    with _without_tls():
         import asyncio  # noqa: PLC0415
     from .limits import raise_descriptors  # noqa: PLC0415
     from .logs import set_up  # noqa: PLC0415
@@ -41,11 +54,22 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     raise_descriptors()
     set_up(settings.log_level, settings.log_format, journal="JOURNAL_STREAM" in os.environ)
     try:
-        asyncio.run(serve(settings, rules))
+        asyncio.run(serve(settings, rules, reporter))
     except NodeError as error:
-        print(f"qat-device-plugin: {error.sentence()}", file=sys.stderr)
+        if not reporter.failed(error.sentence()):
+            print(f"qat-device-plugin: {error.sentence()}", file=sys.stderr)
         return 1
     return 0
+
+
+def _take_over(settings: Settings, rules: t.Any, reporter: Reporter) -> int:
+    try:
+        code = _serve(settings, rules, reporter)
+    except BaseException as error:
+        reporter.failed(f"{type(error).__name__}: {error}")
+        raise
+    reporter.failed("it was told to stop")
+    return code
 
 
 @contextlib.contextmanager

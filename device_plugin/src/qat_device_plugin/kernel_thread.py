@@ -16,9 +16,9 @@ Result = t.TypeVar("Result")
 class KernelThread:
     """One thread, so that the engine is never entered twice. Being a daemon it cannot hold up the end of the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "kernel") -> None:
         self._work: queue.SimpleQueue[t.Callable[[], None]] = queue.SimpleQueue()
-        threading.Thread(target=self._serve, name="kernel", daemon=True).start()
+        threading.Thread(target=self._serve, name=name, daemon=True).start()
 
     async def run(self, function: t.Callable[[], Result]) -> Result:
         """The function's result, or the exception it raised."""

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import typing as t
 from pathlib import Path
 
-import grpc
-import grpc.aio
-
 from ._node.errors import NodeError
+from ._node.grpc_call import RpcError, call
+from .kernel_thread import KernelThread
 from .messages import KUBELET_SOCKET, REGISTRATION_SERVICE, VERSION
 from .messages import v1beta1 as api
 from .server import Offer, ResourceServer, options
@@ -33,8 +33,13 @@ FIRST_DELAY = 0.1
 LONGEST_DELAY = 8.0
 STREAM_SECONDS = 5.0
 """How long kubelet may take to open ListAndWatch once it knows the plugin."""
-REOPEN_SECONDS = 0.5
-"""How long to be without a stream after one has ended; kubelet never opens it again."""
+_AT_ONCE = 5
+"""How often in a row a registration that kubelet ends is followed by the next at once.
+
+Kubelets before 1.37 end it once or twice when another instance of ours ends, and until the next they refuse pods for good.
+"""
+_FIRST_KNOCK, _LAST_KNOCK = 0.0005, 2.0
+"""Seconds between tries while nobody listens on kubelet.sock: kubelet makes the file a moment before it listens."""
 SETTLED_SECONDS = 10.0
 """A registration that held this long was a good one: after its end the delays start small again."""
 _LOOK_SECONDS = 2.0
@@ -42,11 +47,6 @@ _LOOK_SECONDS = 2.0
 _STANDBY_SECONDS = 0.5
 _REGISTER_SECONDS = 15.0
 """Kubelet dials back before it answers, for which it allows itself 10 seconds."""
-_CHANNEL = (
-    ("grpc.enable_http_proxy", 0),
-    # Not to share, with an earlier try, a connection that waits after having failed.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 MakeServer = t.Callable[[str, Path, Offer, t.Callable[[], None]], ResourceServer]
 
@@ -92,6 +92,18 @@ class Registrar:
         self._changed = changed
         self._server: ResourceServer | None = None
         self._delay = FIRST_DELAY
+        self._lost_in_a_row = 0
+        self._on_hold = False
+
+    @property
+    def prepared(self) -> bool:
+        """Whether all is done that does not depend on others: it serves, or something is in the way."""
+        return self._server is not None or bool(self.obstacle)
+
+    def hold(self, on_hold: bool) -> None:
+        """Serve on, but begin no other registration: a successor is about to have its own."""
+        self._on_hold = on_hold
+        self.bell.ring()
 
     @property
     def streams(self) -> int:
@@ -127,10 +139,10 @@ class Registrar:
     async def _alone(self) -> None:
         """Wait while another process serves from this directory, or while there is none."""
         told = False
-        while not self._lock.held():
+        while self._on_hold or not (self._directory.is_dir() and self._lock.held()):
             there = self._directory.is_dir()
             self._set_obstacle("another instance serves" if there else f"{self._directory} is not there")
-            if not told and there:
+            if not told and there and not self._on_hold:
                 self._say(
                     logging.WARNING, "another instance serves here; waiting for its end", directory=self._directory
                 )
@@ -143,6 +155,7 @@ class Registrar:
             await server.start()
             self._server = server
             server.publish(self._offer)  # another list may have come meanwhile
+            self._changed()
             await self._keep(server)
         finally:
             self._server = None
@@ -157,16 +170,19 @@ class Registrar:
         """Watch the stream; `lost` raises _Lost when something else ends the registration."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        without_stream = begin
         while True:
             lost()
             if server.streams:
-                without_stream = loop.time()
                 if loop.time() - begin > SETTLED_SECONDS:
-                    self._delay = FIRST_DELAY
-            elif loop.time() - without_stream > (STREAM_SECONDS if not server.streams_opened else REOPEN_SECONDS):
+                    self._delay, self._lost_in_a_row = FIRST_DELAY, 0
+            elif server.streams_opened:
+                self._lost_in_a_row += 1
+                raise _Lost("kubelet has ended its stream", waits=self._lost_in_a_row > _AT_ONCE)
+            elif loop.time() - begin > STREAM_SECONDS:
                 raise _Lost("kubelet has no stream open", waits=True)
-            self._set_registered(True)
+            else:
+                self._set_obstacle("kubelet has not asked for the list yet")
+            self._set_registered(server.has_list)
             await self.bell.wait(_LOOK_SECONDS if server.streams else FIRST_DELAY)
 
     def _set_registered(self, registered: bool) -> None:
@@ -224,6 +240,10 @@ def _refuse_read_only(directory: Path) -> None:
 class SocketRegistrar(Registrar):
     """Calls Register on kubelet.sock, which is beside the sockets of the plugins."""
 
+    def __init__(self, *arguments: t.Any) -> None:
+        super().__init__(*arguments)
+        self._thread = KernelThread("register")
+
     async def _keep(self, server: ResourceServer) -> None:
         kubelet = await self._register(server)
         if kubelet is None:
@@ -241,32 +261,44 @@ class SocketRegistrar(Registrar):
         await self._stays_registered(server, lost)
 
     async def _register(self, server: ResourceServer) -> Identity | None:
-        """Register as soon as kubelet listens and accepts; returns which kubelet it was, or None if our socket went."""
+        """Register as soon as kubelet listens and accepts; returns which kubelet it was, or None if our socket went.
+
+        Between kubelet's socket and the call is as little as can be: a kubelet that starts admits pods within a tenth of a second,
+        and refuses for good those whose devices it does not know yet.
+        """
+        request = api.RegisterRequest(
+            version=VERSION, endpoint=server.path.name, resource_name=self.resource, options=options()
+        ).SerializeToString()
+        refused_by: Identity | None = None
+        knock = _FIRST_KNOCK
         while server.socket_stands():
             kubelet = self._kubelet()
+            if self._on_hold:
+                await self.bell.wait(_LOOK_SECONDS)
+                continue
             if kubelet is None:
                 self._set_obstacle(f"{KUBELET_SOCKET} is not there")
                 await self.bell.wait(_LOOK_SECONDS)
                 continue
             try:
-                await self._call(server)
-            except grpc.aio.AioRpcError as error:
-                self._failed("kubelet did not take the registration", error.details() or error.code().name)
+                await self._thread.run(functools.partial(self._call, request))
+            except (ConnectionRefusedError, FileNotFoundError):
+                knock = _FIRST_KNOCK if kubelet != refused_by else min(knock * 2, _LAST_KNOCK)
+                refused_by = kubelet
+                if knock > FIRST_DELAY:
+                    self._set_obstacle(f"nobody listens on {KUBELET_SOCKET}")
+                await self.bell.wait(knock)
+            except (RpcError, OSError) as error:
+                self._failed("kubelet did not take the registration", str(error))
                 await self._pause()
             else:
                 self._succeeded()
                 return kubelet
         return None
 
-    async def _call(self, server: ResourceServer) -> None:
-        request = api.RegisterRequest(
-            version=VERSION, endpoint=server.path.name, resource_name=self.resource, options=options()
-        )
-        async with grpc.aio.insecure_channel(f"unix:{self._directory / KUBELET_SOCKET}", options=_CHANNEL) as channel:
-            register = channel.unary_unary(
-                f"/{REGISTRATION_SERVICE}/Register", lambda message: message.SerializeToString(), api.Empty.FromString
-            )
-            await register(request, timeout=_REGISTER_SECONDS)
+    def _call(self, request: bytes) -> None:
+        """In the thread."""
+        call(str(self._directory / KUBELET_SOCKET), f"/{REGISTRATION_SERVICE}/Register", request, _REGISTER_SECONDS)
 
 
 class WatcherRegistrar(Registrar):

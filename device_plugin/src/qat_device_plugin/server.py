@@ -68,7 +68,8 @@ def container_response(found: Answer) -> t.Any:
 class ResourceServer:
     """Serves one resource from `start` to `stop`; a new start is a new object, with a new socket.
 
-    `changed` is called when a stream opens or ends, or kubelet tells about a registration.
+    `changed` is called when a stream opens, has its first list, or ends, or kubelet tells about a registration. `has_list` tells
+    whether kubelet has a list, and listens for the next.
     """
 
     def __init__(
@@ -85,8 +86,10 @@ class ResourceServer:
         self.path = directory / fresh_name(resource, room_in(directory))
         self.streams = 0
         self.streams_opened = 0
+        self.has_list = False
         self.notified: tuple[bool, str] | None = None
         self._offer = Latest(offer)
+        self._at_hand = (offer, device_list(offer).SerializeToString())
         self._kernel = kernel
         self._behaviour = behaviour
         self._statistics = statistics
@@ -117,6 +120,8 @@ class ResourceServer:
 
     def publish(self, offer: Offer) -> None:
         """Send the list to every stream, if it is another one."""
+        if offer != self._at_hand[0]:
+            self._at_hand = (offer, device_list(offer).SerializeToString())
         self._offer.set(offer)
 
     def socket_stands(self) -> bool:
@@ -127,7 +132,7 @@ class ResourceServer:
         methods = {
             "GetDevicePluginOptions": _unary(self._options, api.Empty),
             "ListAndWatch": grpc.unary_stream_rpc_method_handler(
-                self._list_and_watch, api.Empty.FromString, lambda message: message.SerializeToString()
+                self._list_and_watch, api.Empty.FromString, lambda data: data
             ),
             "GetPreferredAllocation": _unary(self._preferred_allocation, api.PreferredAllocationRequest),
             "Allocate": _unary(self._allocate, api.AllocateRequest),
@@ -150,11 +155,15 @@ class ResourceServer:
         self.streams_opened += 1
         self._changed()
         try:
-            async for offer in self._offer.values():
+            async for _offer in self._offer.values():
                 self._statistics.lists[self.resource] += 1
-                yield device_list(offer)
+                yield self._at_hand[1]
+                if not self.has_list:  # here the list before has been sent
+                    self.has_list = True
+                    self._changed()
         finally:
             self.streams -= 1
+            self.has_list = self.has_list and self.streams > 0
             self._changed()
 
     async def _preferred_allocation(self, request: t.Any, context: t.Any) -> t.Any:

@@ -23,13 +23,14 @@ from ._node.schema import Rule
 from .catalogue import Groups, Sight
 from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch, remedy_for
+from .handover import END_SECONDS, SECONDS, Gone, Inheritance, Line, Predecessor, Reception, Reporter
 from .kernel_thread import KernelThread
 from .model import Look, Model, advance, changes, nothing_to_offer, with_rules
 from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
 from .settings import Settings
-from .sockets import Identity, InstanceLock, identity, remove_dead
+from .sockets import Identity, InstanceLock, identity, make_private, remove_dead
 from .statistics import Statistics
 from .status_page import StatusPage
 from .systemd import Systemd
@@ -44,6 +45,9 @@ _QUIET_LIMIT = 0.3
 _WHOLE_LOOK = 12
 """Periods between two whole looks at the node where events tell of its changes. Without events each period has one."""
 
+_CHILD_SECONDS = 2.0
+"""How long a child of a process that was killed can take to end."""
+
 _STALE = 30.0
 """Seconds after which the last look is too old for readiness, besides three periods."""
 
@@ -52,9 +56,18 @@ _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold p
 
 
 class Service:
-    """Runs until SIGTERM or SIGINT. `rules` are the configuration as it was at the start."""
+    """Runs until SIGTERM or SIGINT, or until a successor has taken over. `rules` are the configuration as it was at the start.
 
-    def __init__(self, settings: Settings, rules: tuple[Rule, ...], environment: t.Mapping[str, str]) -> None:
+    With `settings.take_over` it is such a successor itself, and tells the reporter what becomes of it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        rules: tuple[Rule, ...],
+        environment: t.Mapping[str, str],
+        reporter: Reporter | None = None,
+    ) -> None:
         self.statistics = Statistics()
         self.registrars: dict[str, Registrar] = {}
         self.model = Model()
@@ -66,8 +79,13 @@ class Service:
         self._kernel = LiveKernel(settings.sysfs_root, settings.proc_root, settings.dev_root)
         self._prober = Prober(self._kernel)
         self._thread = KernelThread()
-        self._systemd = Systemd(environment)
-        self._lock = InstanceLock(settings.socket_dir)
+        self._reporter = reporter or Reporter()
+        self._predecessor = None if settings.take_over is None else Predecessor(settings.run_dir, settings.take_over)
+        # Not the main process yet, which is the only one that systemd listens to.
+        self._systemd = Systemd({} if self._predecessor else environment)
+        self._lock = InstanceLock(settings.run_dir, settings.socket_dir, self._remove_dead)
+        self._progress = Bell()
+        self._has_successor = False
         self._bell = Bell()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -106,24 +124,146 @@ class Service:
     async def run(self) -> None:
         """Serve until told to stop; raises NodeError where the node cannot be read at all."""
         self._handle_signals()
+        inheritance = await self._inherit() if self._predecessor else None
         with contextlib.ExitStack() as watches:
             self._watch_node(watches)
+            self._watch_directory(watches, self._settings.socket_dir, self._socket_dir_changed)
             if not await self._first_look():
                 return
-            self._watch_directory(watches, self._settings.socket_dir, self._socket_dir_changed)
             self._watch_directory(watches, self._settings.config.parent, self._config_dir_changed)
             self._start(self._look_loop())
-            if self._systemd.watchdog_seconds:
-                self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
-            if self._settings.metrics_address:
-                self._start(StatusPage(self, *self._settings.metrics_address).run())
+            if self._predecessor and inheritance:
+                self._start(self._take_over(self._predecessor, inheritance, watches))
+            else:
+                self._take_charge(watches)
             await self._stop.wait()
             log.info("stopping")
-            self._systemd.stopping()
+            if not self._has_successor:
+                self._systemd.stopping()
             await asyncio.gather(*(end(task) for task in self._tasks))
             self._lock.release()
         if self._failure:
             raise self._failure
+
+    def _take_charge(self, watches: contextlib.ExitStack) -> None:
+        """Do what only one instance can do at a time."""
+        try:
+            make_private(self._settings.run_dir)
+            reception = Reception(self._settings.run_dir, self._serve_successor)
+            reception.open()
+            watches.callback(reception.close)
+        except OSError as error:
+            fields = {"directory": self._settings.run_dir, "problem": error.strerror or str(error)}
+            log.warning("no other instance can take over from this one", extra={"fields": fields})
+        if self._systemd.watchdog_seconds:
+            self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
+        if self._settings.metrics_address:
+            self._start(StatusPage(self, *self._settings.metrics_address).run())
+
+    async def _inherit(self) -> Inheritance:
+        """Get from the predecessor what it has: the lock above all. From then on it looks at no device."""
+        assert self._predecessor
+        inheritance = await self._predecessor.ask()
+        if inheritance.directory == self._settings.socket_dir:
+            self._lock.inherit(inheritance.lock)
+        return inheritance
+
+    async def _take_over(
+        self, predecessor: Predecessor, inheritance: Inheritance, watches: contextlib.ExitStack
+    ) -> None:
+        """Serve beside the predecessor until kubelet has every list that it has from there, then in its place."""
+        died = asyncio.ensure_future(predecessor.died())
+        abandoned = asyncio.ensure_future(self._reporter.watched())
+        for task in (died, abandoned):
+            task.add_done_callback(lambda _task: self._progress.ring())
+        try:
+            await self._serves_beside(inheritance.registered, died, abandoned)
+        finally:
+            await asyncio.gather(end(died), end(abandoned), return_exceptions=True)
+        await predecessor.release()
+        self._systemd.take_over(inheritance.notify, inheritance.watchdog)
+        await predecessor.ended()
+        # One that was killed may have left a child that still has its sockets for a moment.
+        asyncio.get_running_loop().call_later(_CHILD_SECONDS, self._remove_dead)
+        self._predecessor = None
+        self._take_charge(watches)
+        log.info("has taken over", extra={"fields": {"from": predecessor.pid}})
+        self._reporter.serves()
+
+    async def _serves_beside(
+        self, wanted: frozenset[str], died: asyncio.Future[None], abandoned: asyncio.Future[None]
+    ) -> None:
+        """Wait until this process serves; raises NodeError where it does not in time, or shall not any more."""
+        deadline = time.monotonic() + SECONDS
+        while not self._serves(wanted):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise NodeError(f"kubelet has not taken it within {SECONDS:.0f} seconds: {self.summary()}")
+            if died.done():
+                died.result()
+                return
+            if abandoned.done():
+                raise NodeError("nobody waits for it any more")
+            await self._progress.wait(left)
+
+    def _serves(self, wanted: frozenset[str]) -> bool:
+        """Whether kubelet has from here each list of these that is offered, and nothing that it could have is still to come."""
+        return self._is_prepared() and all(
+            registrar.registered for resource, registrar in self.registrars.items() if resource in wanted
+        )
+
+    async def _serve_successor(self, line: Line) -> None:
+        """Hand over to the process at the other end once it serves, and go on here if it never does."""
+        lock = self._lock.share()
+        if self._has_successor or lock is None:
+            line.send({"refused": "another process takes over" if lock is not None else "it does not serve itself"})
+            return
+        pid, _user = line.peer()
+        log.info("another process is about to take over", extra={"fields": {"process": pid}})
+        timer = asyncio.get_running_loop().call_later(
+            SECONDS + END_SECONDS, line.send, {"refused": "it takes too long"}
+        )
+        late = asyncio.get_running_loop().call_later(SECONDS + END_SECONDS, line.shut)
+        self._set_successor(True)
+        try:
+            line.send(self._estate(), lock)
+            message, _descriptors = await line.receive()
+            if message.get("serves") is not True:
+                raise Gone
+            if not await asyncio.get_running_loop().run_in_executor(None, self._systemd.hand_over, pid):
+                line.send({"refused": "systemd does not listen"})
+                raise Gone
+            line.send({"yours": True})
+            log.info("another process has taken over", extra={"fields": {"process": pid}})
+            self._stop.set()
+            await asyncio.get_running_loop().create_future()  # the connection ends with this process
+        except Gone:
+            log.warning("the other process has not taken over; this one goes on", extra={"fields": {"process": pid}})
+            self._set_successor(False)
+        except asyncio.CancelledError:
+            line.send({"refused": "it is stopping"})
+            raise
+        finally:
+            timer.cancel()
+            late.cancel()
+
+    def _estate(self) -> dict[str, t.Any]:
+        """What a successor is told, see handover.Inheritance."""
+        return {
+            "directory": str(self._settings.socket_dir),
+            "registered": [name for name, registrar in self.registrars.items() if registrar.registered],
+            "notify": self._systemd.address,
+            "watchdog": self._systemd.watchdog_seconds,
+        }
+
+    def _set_successor(self, has_one: bool) -> None:
+        """While there is one, nothing is looked at, as a heartbeat must have one reader, and nothing is registered anew."""
+        self._has_successor = has_one
+        self.last_look = time.monotonic()
+        for registrar in self.registrars.values():
+            registrar.hold(has_one)
+        if not has_one:
+            self._bell.ring()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -195,6 +335,8 @@ class Service:
             rung = await self._bell.wait(self._pause())
             if rung:
                 await settle(self._bell, _QUIET, _QUIET_LIMIT)
+            if self._has_successor:
+                continue
             self._follow_configuration()
             # Of the end of what blocks a device there may be no event, or one that comes too early.
             whole = rung or time.monotonic() >= next_whole or self.model.is_blocked
@@ -253,10 +395,6 @@ class Service:
         self._tell_systemd()
 
     def _add_registrar(self, resource: str, offer: Offer) -> None:
-        if not self.registrars:
-            removed = remove_dead(self._settings.socket_dir)
-            if removed:
-                log.info("removed sockets of a dead instance", extra={"fields": {"names": removed}})
         self.statistics.add_resource(resource)
         kind = SocketRegistrar if self._settings.registration == "socket" else WatcherRegistrar
         registrar = kind(
@@ -270,6 +408,12 @@ class Service:
         )
         self.registrars[resource] = registrar
         self._start(registrar.run())
+
+    def _remove_dead(self) -> None:
+        """What another instance has left can only be told from what one needs while none runs: once the lock is had."""
+        removed = remove_dead(self._settings.socket_dir)
+        if removed:
+            log.info("removed sockets of a dead instance", extra={"fields": {"names": removed}})
 
     def _make_server(
         self, resource: str, directory: Path, offer: Offer, changed: t.Callable[[], None]
@@ -324,11 +468,18 @@ class Service:
         self._systemd.reloaded()
 
     def _tell_systemd(self) -> None:
-        """READY is for the start alone. The status says how it is now: its first words are what the role waits for."""
-        taken = self._is_taken()
-        self._systemd.status(f"{'ready' if taken else 'not ready'}; {self.summary()}")
-        if taken:
+        """READY is for the start alone: kubelet, which starts after it, finds all in place. The status says how it is now.
+
+        Its first words are what the role waits for.
+        """
+        self._systemd.status(f"{'ready' if self._is_taken() else 'not ready'}; {self.summary()}")
+        if self._is_prepared():
             self._systemd.ready()
+        self._progress.ring()
+
+    def _is_prepared(self) -> bool:
+        """Whether nothing is left to do before kubelet comes."""
+        return self.model.sight is not None and all(registrar.prepared for registrar in self.registrars.values())
 
     def _is_taken(self) -> bool:
         """Whether kubelet has taken everything that is offered, if anything shall be."""
@@ -351,7 +502,7 @@ class Service:
     async def _watchdog(self, pause: float) -> None:
         """Feed systemd's watchdog while looks come to an end. That they fail is no reason to end the list that kubelet has."""
         while True:
-            if time.monotonic() - self._last_end <= self.stale_after:
+            if self._has_successor or time.monotonic() - self._last_end <= self.stale_after:
                 self._systemd.alive()
             await asyncio.sleep(pause)
 
@@ -368,6 +519,6 @@ def events_tell_of(sysfs_root: str) -> bool:
     return sysfs_root == "/sys"
 
 
-async def serve(settings: Settings, rules: tuple[Rule, ...]) -> None:
+async def serve(settings: Settings, rules: tuple[Rule, ...], reporter: Reporter) -> None:
     """Run a service in this process."""
-    await Service(settings, rules, os.environ).run()
+    await Service(settings, rules, os.environ, reporter).run()

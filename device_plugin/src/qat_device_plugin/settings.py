@@ -32,10 +32,12 @@ class Settings:
     allocation_policy: str
     cdi: bool
     cdi_dir: Path
+    run_dir: Path
     period: float
     log_level: str
     log_format: str
     validate: bool
+    take_over: int | None
 
     @property
     def socket_dir(self) -> Path:
@@ -58,7 +60,7 @@ def parse_settings(arguments: t.Sequence[str], environment: t.Mapping[str, str])
     defaults: dict[str, t.Any] = {}
     for action in parser._actions:
         name = ENVIRONMENT_PREFIX + action.dest.upper()
-        if action.dest not in ("help", "version") and environment.get(name):
+        if action.dest not in ("help", "version", "take_over") and environment.get(name):
             defaults[action.dest] = _from_environment(action, name, environment[name])
     parser.set_defaults(**defaults)
     return Settings(**vars(parser.parse_args(arguments)))
@@ -144,9 +146,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--allocation-policy", choices=POLICIES, default=POLICIES[0], help="how the VFs of a pod spread over the PFs")
     add("--cdi", action="store_true", help="name the VFs by CDI too, and write the specification for the runtime")
     add("--cdi-dir", type=_path, default=Path("/var/run/cdi"), metavar="DIR", help="where the specification goes")
+    add(
+        "--run-dir",
+        type=_path,
+        default=Path("/run/accel-qat/device-plugin"),
+        metavar="DIR",
+        help="where instances find each other; nobody else may write there",
+    )
     add("--period", type=_seconds, default=5.0, metavar="SECONDS", help="how often to look at what gives no event")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
     add("--log-format", choices=("text", "json"), default="text", help="how it is written")
     add("--validate", action="store_true", help="check the configuration and exit")
+    add(
+        "--take-over", type=int, metavar="PID", help="serve beside the instance with this process id, then in its place"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     return parser

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import hashlib
 import logging
 import os
 import socket
@@ -14,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 from ._node.absence import is_absent
+from ._node.errors import NodeError
 
 log = logging.getLogger(__name__)
 
@@ -133,39 +135,71 @@ def _is_dead(path: Path) -> bool:
 class InstanceLock:
     """Keeps two processes from registering the same resources by turns, which would make kubelet flap.
 
-    It is on the directory itself, so it leaves no file behind, and it ends with the process that holds it.
+    It is on a file below a directory that only its owner may enter: kubelet's own directories are open to the pods of other plugins.
+    It ends with the last process that has its descriptor, so that it can be handed on without a moment in which nobody has it.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, run_dir: Path, directory: Path, taken: t.Callable[[], None] = lambda: None) -> None:
+        self.directory = directory
+        self._run_dir = run_dir
+        self._taken = taken
         self._descriptor: int | None = None
 
     def held(self) -> bool:
-        """Whether this process has the lock, after trying to get it."""
-        if self._descriptor is not None:
-            if self._is_current(self._descriptor):
-                return True
-            self.release()  # the directory was made anew
-        try:
-            descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
+        """Whether this process has the lock, after trying to get it; raises NodeError where there can be none."""
+        if self._descriptor is None:
+            self._descriptor = self._try()
+            if self._descriptor is not None:
+                self._taken()
+        return self._descriptor is not None
+
+    def share(self) -> int | None:
+        """The descriptor that goes to a successor, if this process has the lock."""
+        return self._descriptor
+
+    def inherit(self, descriptor: int) -> None:
+        """Have the lock together with the process that gave this descriptor of its own."""
         self._descriptor = descriptor
-        return self._is_current(descriptor)
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Have it no longer; another process can, unless one shares it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _is_current(self, descriptor: int) -> bool:
+    def _try(self) -> int | None:
+        make_private(self._run_dir)
+        path = self._run_dir / _lock_name(self.directory)
         try:
-            return os.path.samestat(os.fstat(descriptor), os.stat(self._directory))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise NodeError(f"cannot be opened: {error.strerror}", where=str(path)) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
         except OSError:
-            return False
+            pass  # another process has it, or the file was removed: the next try tells
+        os.close(descriptor)
+        return None
+
+
+def _lock_name(directory: Path) -> str:
+    """A name for each directory of kubelet, however it is spelled."""
+    return hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16] + ".lock"
+
+
+def make_private(directory: Path) -> None:
+    """See that the directory is there, and nobody else's; raises NodeError."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+    except OSError as error:
+        remedy = "name another directory with --run-dir"
+        raise NodeError(f"cannot be made: {error.strerror}", where=str(directory), remedy=remedy) from None
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise NodeError(
+            "others can write to the directory of the lock",
+            where=str(directory),
+            remedy="remove it, or name another directory with --run-dir",
+        )

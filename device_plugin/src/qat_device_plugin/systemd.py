@@ -5,9 +5,14 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
+import struct
 import time
 import typing as t
+
+_SECONDS = 3
+"""How long to wait for systemd where something depends on it."""
 
 
 class Systemd:
@@ -42,6 +47,44 @@ class Systemd:
         if self._ready:
             self._say("READY=1")
 
+    def hand_over(self, pid: int) -> bool:
+        """Name the process that is the main one from now on; returns whether systemd was told. Can take seconds.
+
+        It listens to this one no longer then.
+        """
+        end = time.monotonic() + _SECONDS
+        while not self._send(f"MAINPID={pid}"):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        self._wait_until_read()
+        self._address = ""
+        return True
+
+    def _wait_until_read(self) -> None:
+        """Wait until systemd has read what it was told so far: it closes its end when it comes to this message."""
+        reader, writer = os.pipe()
+        self._send("BARRIER=1", writer)
+        os.close(writer)
+        poll = select.poll()
+        poll.register(reader, 0)
+        poll.poll(_SECONDS * 1000)
+        os.close(reader)
+
+    def take_over(self, address: str, watchdog_seconds: float | None) -> None:
+        """Speak to systemd in place of the process that did before; what was to be said meanwhile is said now."""
+        self._address = address
+        self.watchdog_seconds = watchdog_seconds
+        status, self._status = self._status, ""
+        self.status(status)
+        if self._ready:
+            self._say("READY=1")
+
+    @property
+    def address(self) -> str:
+        """Where systemd listens; empty for nowhere."""
+        return self._address
+
     def stopping(self) -> None:
         """The end has begun."""
         self._say("STOPPING=1")
@@ -59,13 +102,16 @@ class Systemd:
         self._unsaid.append(text)
         self.say_again()
 
-    def _send(self, text: str) -> bool:
+    def _send(self, text: str, descriptor: int | None = None) -> bool:
         if not self._address:
             return True
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                sender.sendto(text.encode(), socket.MSG_DONTWAIT, address)
+                rights = (
+                    [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
+                )
+                sender.sendmsg([text.encode()], rights, socket.MSG_DONTWAIT, address)
         except OSError:
             return False
         return True

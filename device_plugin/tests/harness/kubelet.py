@@ -51,10 +51,12 @@ class Endpoint:
         call = self.channel.unary_unary(f"/{service}/{method}", lambda m: m.SerializeToString(), answer.FromString)
         return await call(request, timeout=30)
 
-    def listen(self, ended: t.Callable[[Endpoint], None]) -> None:
-        self.task = asyncio.ensure_future(self._listen(ended))
+    def listen(
+        self, ended: t.Callable[[Endpoint], None], listed: t.Callable[[Endpoint], None] = lambda _endpoint: None
+    ) -> None:
+        self.task = asyncio.ensure_future(self._listen(ended, listed))
 
-    async def _listen(self, ended: t.Callable[[Endpoint], None]) -> None:
+    async def _listen(self, ended: t.Callable[[Endpoint], None], listed: t.Callable[[Endpoint], None]) -> None:
         method = f"/{DEVICE_PLUGIN_SERVICE}/ListAndWatch"
         stream = self.channel.unary_stream(method, lambda m: m.SerializeToString(), api.ListAndWatchResponse.FromString)
         with contextlib.suppress(grpc.aio.AioRpcError):
@@ -62,6 +64,7 @@ class Endpoint:
                 self.lists.append(message)
                 self.times.append(time.monotonic())
                 self.arrived.set()
+                listed(self)
         self.ended = True
         ended(self)
 
@@ -217,3 +220,74 @@ class FakeKubelet:
         endpoint = self.endpoints[resource]
         answer = await endpoint.call("GetPreferredAllocation", request, api.PreferredAllocationResponse)
         return list(answer.container_responses[0].deviceIDs)
+
+
+class AdmissionError(Exception):
+    """A pod is refused, and stays so: kubelet never tries again."""
+
+
+class AdmittingKubelet(FakeKubelet):
+    """A kubelet that admits pods by the health of what it was told, and goes by socket or by resource when a stream ends.
+
+    Sources: k8s.io/kubernetes pkg/kubelet/cm/devicemanager of 1.36 and 1.37, manager.go and plugin/v1beta1/{server,handler}.go.
+    """
+
+    def __init__(self, directory: Path, release: int) -> None:
+        super().__init__(directory)
+        self.release = release
+        self.known: dict[str, Devices] = {}
+        self.connected: dict[str, list[Endpoint]] = {}
+        self.admitted = 0
+        self._given = 0
+        self.gone_at = 0.0
+
+    async def _connect(self, endpoint: Endpoint) -> None:
+        connected = self.connected.setdefault(endpoint.resource, [])
+        if any(other.path == endpoint.path for other in connected):
+            raise AssertionError("device plugin already connected")
+        self.options.append(await endpoint.call("GetDevicePluginOptions", api.Empty(), api.DevicePluginOptions))
+        connected.append(endpoint)
+        self.endpoints[endpoint.resource] = endpoint
+        endpoint.listen(self._dropped, self._listed)
+
+    def _listed(self, endpoint: Endpoint) -> None:
+        self.known[endpoint.resource] = endpoint.devices
+
+    def _dropped(self, endpoint: Endpoint) -> None:
+        resource = endpoint.resource
+        self.drops[resource] += 1
+        connected = self.connected[resource]
+        if endpoint not in connected:
+            return
+        connected.remove(endpoint)
+        if self.release >= 37:
+            if connected:
+                self.endpoints[resource] = connected[-1]
+                return
+        elif self.endpoints.get(resource) not in (None, endpoint):
+            # The client of this name is another one by now. It is closed, and the devices count as unhealthy.
+            newest = self.endpoints[resource]
+            connected.remove(newest)
+            self._closing = asyncio.ensure_future(newest.close())
+        self.endpoints.pop(resource, None)
+        self.gone_at = time.monotonic()
+        self.known[resource] = dict.fromkeys(self.known.get(resource, {}), "Unhealthy")
+
+    async def stop(self) -> None:
+        for endpoint in [one for connected in self.connected.values() for one in connected]:
+            self.endpoints.pop(endpoint.resource, None)
+            await endpoint.close()
+        self.connected = {}
+        await super().stop()
+
+    async def admit(self, resource: str) -> None:
+        """Admit a pod that asks for one device; raises AdmissionError."""
+        healthy = sorted(name for name, health in self.known.get(resource, {}).items() if health == "Healthy")
+        if not healthy:
+            raise AdmissionError("no healthy devices present; cannot allocate unhealthy devices")
+        try:
+            await self.allocate(resource, [healthy[self._given % len(healthy)]])
+        except (grpc.aio.AioRpcError, KeyError, grpc.aio.UsageError) as error:
+            raise AdmissionError(f"Allocate failed due to {error}") from None
+        self._given += 1
+        self.admitted += 1

@@ -23,6 +23,13 @@ LISTEN_SECONDS = 60.0
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
+class Reload(t.NamedTuple):
+    """A process that ends when another one has taken over, or has not. What both say goes to a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 class Plugin:
     """One process. What it says goes to a file; what it tells systemd comes to a socket."""
 
@@ -44,13 +51,25 @@ class Plugin:
         if watchdog:
             environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
         self.started_at = time.monotonic()
+        self._command = [sys.executable, *program, *self.flags(files, kubelet_dir), *flags]
+        self._environment = environment
         with self.log.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, *program, *self.flags(files, kubelet_dir), *flags],
-                stdout=output,
-                stderr=output,
-                env=environment,
-            )
+            self.process = subprocess.Popen(self._command, stdout=output, stderr=output, env=environment)
+
+    def reload(self, *flags: str, program: tuple[str, str] = ("-m", "qat_device_plugin")) -> Reload:
+        """What systemd runs at `systemctl reload`."""
+        environment = {name: value for name, value in self._environment.items() if not name.startswith("WATCHDOG")}
+        del environment["NOTIFY_SOCKET"]  # only the main process gets it
+        command = [self._command[0], *program, *self._command[3:], f"--take-over={self.main_pid}", *flags]
+        log = self.log.with_name(f"reload-{time.monotonic_ns()}.log")
+        with log.open("w") as output:
+            return Reload(subprocess.Popen(command, stdout=output, stderr=output, env=environment), log)
+
+    @property
+    def main_pid(self) -> int:
+        """The process that systemd takes for the main one."""
+        named = [message for message in self.told() if message.startswith("MAINPID=")]
+        return int(named[-1].partition("=")[2]) if named else self.process.pid
 
     @staticmethod
     def flags(files: NodeFiles, kubelet_dir: Path) -> list[str]:
@@ -60,6 +79,7 @@ class Plugin:
             "--dev-root": files.dev,
             "--proc-root": files.proc,
             "--kubelet-dir": kubelet_dir,
+            "--run-dir": files.root / "run",
             "--cdi-dir": files.root / "cdi",
             "--period": 0.2,
         }
@@ -105,6 +125,9 @@ class Plugin:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            if self.main_pid != self.process.pid:
+                os.kill(self.main_pid, signal.SIGKILL)
         self.notify.close()
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import runpy
+import socket
 import subprocess
 import sys
 import typing as t
@@ -20,6 +21,7 @@ import yaml
 from ansible.plugins.filter.core import FilterModule
 from ansible.plugins.test.core import match
 from qat_device_plugin import cdi
+from qat_device_plugin.handover import END_SECONDS, SECONDS
 from qat_device_plugin.settings import Settings, _parser, parse_settings
 
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
@@ -55,8 +57,8 @@ def test_choices_are_those_of_the_program(name: str) -> None:
     assert sorted(OPTIONS[f"device_plugin_{name}"]["choices"]) == sorted(flag.choices)
 
 
-def unit(**variables: t.Any) -> configparser.ConfigParser:
-    """The unit as systemd reads it, but that of most settings that stand twice the last one counts."""
+def rendered(**variables: t.Any) -> str:
+    """The text of the unit."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROLE / "templates"),
         trim_blocks=True,
@@ -75,9 +77,13 @@ def unit(**variables: t.Any) -> configparser.ConfigParser:
         "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
         **variables,
     }
-    text = environment.get_template(f"{UNIT}.j2").render(**values)
+    return environment.get_template(f"{UNIT}.j2").render(**values)
+
+
+def unit(**variables: t.Any) -> configparser.ConfigParser:
+    """The unit as systemd reads it, but that of most settings that stand twice the last one counts."""
     lines = []
-    for line in text.splitlines():
+    for line in rendered(**variables).splitlines():
         name, _equals, value = line.partition("=")
         repeated = {
             "Environment": f"Environment.{value}",
@@ -138,7 +144,50 @@ def test_the_unit_comes_after_the_vfs_and_may_do_little() -> None:
     assert "qat-node.service" in after(found)
     assert found["Service"]["Type"] == "notify"
     assert found["Service"]["CapabilityBoundingSet"] == ""
-    assert found["Service"]["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
+    paths = "-/var/lib/kubelet/device-plugins -/var/lib/kubelet/plugins_registry -/var/run/cdi"
+    assert found["Service"]["ReadWritePaths"] == paths
+
+
+def test_kubelet_starts_after_the_plugin_but_never_waits_for_long() -> None:
+    text = rendered()
+    assert f"\nBefore={' '.join(DEFAULTS['device_plugin_units_after'])}\n" in text
+    assert "kubelet.service" in DEFAULTS["device_plugin_units_after"]
+    assert unit()["Service"]["TimeoutStartSec"] == "60"
+    node = yaml.safe_load((ROLE.parent / "node/defaults/main.yml").read_text())
+    assert DEFAULTS["device_plugin_units_after"] == node["node_units_after"]
+
+
+def test_a_reload_has_another_process_take_over() -> None:
+    service = unit(device_plugin_python="/opt/py 3/python")["Service"]
+    assert service["ExecReload"] == f"{service['ExecStart']} --take-over=${{MAINPID}}"
+    # Longer than a hand-over may take, so that its words are heard.
+    assert int(service["TimeoutStartSec"]) > SECONDS + END_SECONDS + 5
+    assert service["RuntimeDirectoryMode"] == "0700"
+    assert (
+        VARIABLES["__device_plugin_run"] == str(parse_settings([], {}).run_dir) == f"/run/{service['RuntimeDirectory']}"
+    )
+
+
+ODD = "/a b/100%/quo\"te/back\\slash/$HOME/{x};#'"
+
+
+def test_systemd_reads_the_values_as_they_were_given(tmp_path: Path) -> None:
+    """systemd-analyze tells what it ignores of a unit."""
+    program = tmp_path / "a b 100% $x" / "python"
+    program.parent.mkdir()
+    program.symlink_to("/bin/true")
+    text = rendered(device_plugin_config=ODD, device_plugin_kubelet_dir=ODD, device_plugin_python=str(program))
+    file = tmp_path / UNIT
+    file.write_text(text)
+    found = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert [line for line in found.stderr.splitlines() if str(file) in line or UNIT in line] == []
+    escaped = ODD.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    assert f'\nEnvironment="QAT_DEVICE_PLUGIN_CONFIG={escaped}"\n' in text
+    assert f'\nRequiresMountsFor="{escaped}"\n' in text
+    assert f'\nReadWritePaths="-{escaped}" ' in text
+    assert 'mkdir -p -m 0750 "' + escaped.replace("$", "$$") + '"\n' in text
 
 
 def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
@@ -179,6 +228,7 @@ verb=$1
 test "$verb" = daemon-reload && echo "$verb" >> "$0.changes" && exit
 test "$(eval echo \\$$#)" = accel-qat-device-plugin.service || exit 64
 test "$verb" = restart && echo "$verb" >> "$0.changes" && exit
+test "$verb" = reload && echo "$verb" >> "$0.changes" && exit "$(cat "$0.reload")"
 test "$verb" = show && test "$3" != --value && exit 64
 test "$verb" = show && verb=${2#--property=}
 line=$(head -n 1 "$0.$verb")
@@ -209,8 +259,8 @@ def answering(directory: Path, answers: t.Mapping[str, t.Sequence[str]]) -> dict
     unit_file.write_text(f"[Service]\nEnvironment=A=b\nEnvironment={STAMP}=new\n")
     return {
         "__device_plugin_units": {"unit": str(unit_file)},
-        "__device_plugin_written": {"changed": False},
         "__device_plugin_waits": True,
+        "__device_plugin_takes_over": "/none",
     }
 
 
@@ -283,12 +333,35 @@ def test_a_process_that_a_broken_run_left_is_replaced(
     assert done.stdout.splitlines()[0] == said
 
 
-@pytest.mark.parametrize("changed", [True, False], ids=["written-now", "written-before"])
-def test_what_runs_as_it_shall_is_left_alone(tmp_path: Path, process: int, changed: bool) -> None:
-    """What this run has written was followed by its handlers, and the process may be on its way out."""
-    pid = os.getpid() if changed else process
-    answers = {"is-active": ["active"], "start": ["0"], "StatusText": [GOOD], "MainPID": [str(pid)]}
-    done, changes = see_that_it_runs(tmp_path, answers, __device_plugin_written={"changed": changed})
+@pytest.mark.parametrize("code", [0, 1], ids=["comes-up", "does-not-come-up"])
+def test_what_can_be_taken_over_is(tmp_path: Path, code: int) -> None:
+    """A restart would leave kubelet without any process of ours for a moment."""
+    pid = os.getpid()
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / f"{pid}.sock"))
+        answers = {
+            "is-active": ["active", "active"],
+            "start": ["0"],
+            "StatusText": [GOOD],
+            "MainPID": [str(pid)],
+            "reload": [str(code)],
+            "ExecReload": ["{ path=/usr/bin/python3 ; argv[]=x ; pid=4711 ; code=exited ; status=1 }"],
+        }
+        journal = tmp_path / "journalctl"
+        journal.write_text('#!/bin/sh\ntest "${5}" = _PID=4711 && echo "qat-device-plugin: no"\n')
+        journal.chmod(0o755)
+        done, changes = see_that_it_runs(
+            tmp_path, answers, __device_plugin_run=str(tmp_path), __device_plugin_takes_over=str(journal)
+        )
+    assert (done.stderr, changes) == ("", ["daemon-reload", "reload"])
+    assert done.returncode == (3 if code else 0)
+    lines = done.stdout.splitlines()
+    assert lines == ["refused", "qat-device-plugin: no"] if code else lines[0] == "outdated"
+
+
+def test_what_runs_as_it_shall_is_left_alone(tmp_path: Path, process: int) -> None:
+    answers = {"is-active": ["active"], "start": ["0"], "StatusText": [GOOD], "MainPID": [str(process)]}
+    done, changes = see_that_it_runs(tmp_path, answers)
     assert (done.returncode, done.stderr, changes) == (0, "", [])
     assert done.stdout.splitlines()[0] == "active"
 
@@ -299,7 +372,9 @@ def test_there_is_a_directory_for_cdi_that_the_service_may_write(names: bool) ->
     found = unit(device_plugin_cdi=names)["Service"]
     assert steps(found)[:2] == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
     assert len(steps(found)) == (2 if names else 3)
-    assert found["ReadWritePaths"] == "-/var/lib/kubelet -/var/run/cdi"
+    assert (
+        found["ReadWritePaths"] == "-/var/lib/kubelet/device-plugins -/var/lib/kubelet/plugins_registry -/var/run/cdi"
+    )
 
 
 def test_the_service_may_open_more_than_systemd_lets_a_service_open() -> None:
