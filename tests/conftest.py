@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -54,14 +55,21 @@ MANY_MACHINES = ("tests/behaviour/test_machine.py", "tests/lab/tests/test_behavi
 """Several at once each: both together, emulated, are too slow for what a device does by the clock."""
 
 
+_RELEASE = re.compile(r"\[(\d+\.\d+)\b.*\]$")
+"""How the name of a test begins its parameters that is on a cluster of a release of Kubernetes."""
+
+
 class Scheduling(LoadFileScheduling):
-    """Keeps the tests of a file together, for what they share, all that share the one cluster, and those of many machines apart."""
+    """Keeps the tests of a file together, for what they share, all that share a cluster, and those of many machines apart."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         if file in MANY_MACHINES:
             return "many machines"
-        return "tests/cluster" if file.startswith("tests/cluster/") else file
+        if not file.startswith("tests/cluster/"):
+            return file
+        release = _RELEASE.search(nodeid)
+        return f"tests/cluster {release[1]}" if release else "tests/cluster"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:

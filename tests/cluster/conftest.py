@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One cluster of one node, shared by all tests: each leaves the node without VFs and without pods."""
+"""One cluster of one node for each release of Kubernetes, shared by all tests: each leaves the node without VFs and without pods.
+
+A test has a cluster of the lab's default release, unless the mark `releases` names others.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ansible_collections.accel.qat.tests.controller.controller import Controller
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.machine.node import Node
 
@@ -17,10 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that has a cluster on those releases that it is for."""
+    if "cluster" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("releases")
+        wanted = mark.args if mark else (releases.DEFAULT,)
+        names = [release.name for release in wanted]
+        metafunc.parametrize("cluster", names, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A cluster of one node with two PFs, to which nothing has been done."""
-    with Cluster.up(f"test-{os.getpid()}") as started:
+    release = releases.named(request.param)
+    name = f"test-{release.name.replace('.', '-')}-{os.getpid()}"
+    with Cluster.up(name, release=release) as started:
         yield started
 
 

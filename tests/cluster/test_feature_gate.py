@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.accel.qat.tests.cluster.steps import include
 from ansible_collections.accel.qat.tests.controller.controller import Controller
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.machine.node import Node
 
@@ -22,6 +23,7 @@ featureGates:
 """
 
 # These tests are one story, in this order.
+pytestmark = pytest.mark.releases(*(release for release in releases.RELEASES.values() if release.plugins_gate))
 
 
 @pytest.fixture(scope="module", autouse=True)

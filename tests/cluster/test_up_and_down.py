@@ -67,7 +67,7 @@ def test_logs_and_commands_of_a_pod_come_by_the_api(cluster: Cluster) -> None:
 
 
 def test_a_second_cluster_of_the_name_is_refused(cluster: Cluster) -> None:
-    with pytest.raises(LabError, match=r"is there already: remove it with `lab cluster down test-\d+`"):
+    with pytest.raises(LabError, match=r"is there already: remove it with `lab cluster down test-[\d-]+`"):
         Cluster.up(cluster.name)
     assert cluster.running
 
