@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 from harness.kubelet import AdmissionError, AdmittingKubelet
-from harness.process import fetch, free_port, listens
+from harness.process import MARK, fetch, free_port, listens, processes_with
 
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
@@ -358,3 +358,20 @@ def test_what_others_say_at_the_door_harms_nobody(run: Run) -> None:
         await kubelet.admit(CY)
 
     run(scenario)
+
+
+def test_the_harness_leaves_no_process_of_a_hand_over_that_was_cut_off(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        kubelet, plugin = await serving(bench, 37)
+        plugin.reload(program=("-c", SLOW))
+        await kubelet.until(lambda: len(processes_of(plugin)) > before)
+        plugin.close()
+        bench.plugins.remove(plugin)
+        assert processes_of(plugin) == []
+
+    before = 2  # one that serves, and its child
+    run(scenario)
+
+
+def processes_of(plugin: Plugin) -> list[int]:
+    return processes_with(f"{MARK}={plugin.mark}")

@@ -271,7 +271,7 @@ class SocketRegistrar(Registrar):
         ).SerializeToString()
         refused_by: Identity | None = None
         knock = _FIRST_KNOCK
-        while server.socket_stands():
+        while server.socket_stands() or server.stand_again():
             kubelet = self._kubelet()
             if self._on_hold:
                 await self.bell.wait(_LOOK_SECONDS)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -23,7 +24,17 @@ from .messages import DEVICE_PLUGIN_SERVICE, HEALTHY, PLUGIN_REGISTRATION_SERVIC
 from .messages import pluginregistration as registry
 from .messages import v1beta1 as api
 from .preference import prefer
-from .sockets import Identity, fresh_name, hidden_path, identity, refuse_long, remove_own, room_in, why_no_socket
+from .sockets import (
+    Identity,
+    fresh_name,
+    hidden_path,
+    identity,
+    kept_path,
+    refuse_long,
+    remove_own,
+    room_in,
+    why_no_socket,
+)
 from .statistics import Statistics
 from .waiting import Latest
 
@@ -69,7 +80,8 @@ class ResourceServer:
     """Serves one resource from `start` to `stop`; a new start is a new object, with a new socket.
 
     `changed` is called when a stream opens, has its first list, or ends, or kubelet tells about a registration. `has_list` tells
-    whether kubelet has a list, and listens for the next.
+    whether kubelet has a list, and listens for the next. With `keep` the socket has a second name, so that it can have its first one
+    again when a kubelet that starts has removed that.
     """
 
     def __init__(
@@ -81,6 +93,7 @@ class ResourceServer:
         behaviour: Behaviour,
         statistics: Statistics,
         changed: t.Callable[[], None],
+        keep: bool = False,
     ) -> None:
         self.resource = resource
         self.path = directory / fresh_name(resource, room_in(directory))
@@ -95,6 +108,8 @@ class ResourceServer:
         self._statistics = statistics
         self._changed = changed
         self._own: Identity | None = None
+        self._keep = keep
+        self._kept: Path | None = None
         self._server = grpc.aio.server()
         self._server.add_generic_rpc_handlers((self._device_plugin(), self._registration()))
 
@@ -102,14 +117,19 @@ class ResourceServer:
         """Serve. The socket gets its name when all is ready, so whoever sees it can use it; raises OSError."""
         refuse_long(self.path)
         # gRPC removes at its end whatever has the name that it made: it gets one that nobody else has.
-        hidden = hidden_path(self.path)
+        kept = kept_path(self.path) if self._keep else None
+        hidden = kept or hidden_path(self.path)
         try:
             self._server.add_insecure_port(f"unix:{hidden}")
         except RuntimeError:
             raise why_no_socket(hidden) from None
         await self._server.start()
         hidden.chmod(0o600)
-        hidden.rename(self.path)
+        if kept:
+            os.link(kept, self.path)
+            self._kept = kept
+        else:
+            hidden.rename(self.path)
         self._own = identity(self.path)
 
     async def stop(self) -> None:
@@ -117,6 +137,11 @@ class ResourceServer:
         remove_own(self.path, self._own)
         self._offer.close()
         await self._server.stop(_STOP_SECONDS)
+        if self._kept:
+            with contextlib.suppress(OSError):  # gRPC has removed it
+                self._kept.unlink()
+            with contextlib.suppress(OSError):  # another server has its own there
+                self._kept.parent.rmdir()
 
     def publish(self, offer: Offer) -> None:
         """Send the list to every stream, if it is another one."""
@@ -127,6 +152,17 @@ class ResourceServer:
     def socket_stands(self) -> bool:
         """Whether the socket still has its name: a kubelet that starts removes it."""
         return self._own is not None and self._own.is_file_of(identity(self.path, unseen=self._own))
+
+    def stand_again(self) -> bool:
+        """Give the socket back the name that a kubelet which starts has removed; returns whether it stands.
+
+        A new socket would take its time, in which such a kubelet refuses pods. Not for one that a kubelet has used before.
+        """
+        if self._kept is None or self.streams_opened:
+            return False
+        with contextlib.suppress(OSError):
+            os.link(self._kept, self.path)
+        return self.socket_stands()
 
     def _device_plugin(self) -> grpc.GenericRpcHandler:
         methods = {

@@ -35,6 +35,7 @@ from .statistics import Statistics
 from .status_page import StatusPage
 from .systemd import Systemd
 from .waiting import Bell, end, settle
+from .warming import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,7 @@ class Service:
         with contextlib.ExitStack() as watches:
             self._watch_node(watches)
             self._watch_directory(watches, self._settings.socket_dir, self._socket_dir_changed)
+            await warm_up(self._settings.run_dir, self._kernel)
             if not await self._first_look():
                 return
             self._watch_directory(watches, self._settings.config.parent, self._config_dir_changed)
@@ -419,7 +421,9 @@ class Service:
         self, resource: str, directory: Path, offer: Offer, changed: t.Callable[[], None]
     ) -> ResourceServer:
         behaviour = Behaviour(self._settings.allocation_policy, self._names_by_cdi)
-        return ResourceServer(resource, directory, offer, self._kernel, behaviour, self.statistics, changed)
+        # In the other directory kubelet looks into subdirectories, and removes nothing.
+        keep = self._settings.registration == "socket"
+        return ResourceServer(resource, directory, offer, self._kernel, behaviour, self.statistics, changed, keep)
 
     def _names_by_cdi(self) -> bool:
         """Whether the runtime can find VFs by their CDI names: it refuses a container with a name that it does not find."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import logging
@@ -25,6 +26,9 @@ LONGEST_PATH = 107
 """Bytes of the path in a socket's address (unix(7), with the NUL byte at its end), for kubelet's side too."""
 
 _TOKEN_LETTERS = 6
+
+KEPT = ".accel-qat"
+"""The directory beside the sockets in which they have a second name."""
 
 
 class Identity(t.NamedTuple):
@@ -68,6 +72,22 @@ def hidden_path(path: Path) -> Path:
     return path.with_name(f".{PREFIX}{path.stem[-_TOKEN_LETTERS:]}")
 
 
+def kept_path(path: Path) -> Path | None:
+    """Where the socket has another name that a kubelet which starts leaves alone: it removes files, but no directories.
+
+    None where there can be no such place, or where it is somebody else's. It is never longer than the path.
+    """
+    directory = path.with_name(KEPT)
+    try:
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(0o700)
+        status = directory.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    return directory / f".{path.stem[-_TOKEN_LETTERS:]}" if ours else None
+
+
 def why_no_socket(path: Path) -> OSError:
     """What the kernel says against a socket at this path, where a library does not pass that on."""
     try:
@@ -97,12 +117,17 @@ def remove_dead(directory: Path) -> list[str]:
 
     What cannot be removed is left, and told: it harms nobody.
     """
+    ours = [path for path in _entries(directory) if path.name.startswith(PREFIX) and path.suffix == ".sock"]
+    if not (directory / KEPT).is_symlink():
+        ours += _entries(directory / KEPT)
+    return [path.name for path in ours if _is_dead(path) and _remove(path)]
+
+
+def _entries(directory: Path) -> list[Path]:
     try:
-        names = sorted(os.listdir(directory))
+        return [directory / name for name in sorted(os.listdir(directory))]
     except OSError:
         return []
-    ours = (directory / name for name in names if name.startswith(PREFIX) and name.endswith(".sock"))
-    return [path.name for path in ours if _is_dead(path) and _remove(path)]
 
 
 def _remove(path: Path) -> bool:

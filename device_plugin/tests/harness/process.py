@@ -20,6 +20,8 @@ from pathlib import Path
 from .node_files import NodeFiles
 
 LISTEN_SECONDS = 60.0
+MARK = "HARNESS_PLUGIN"
+"""The variable of the environment by which all processes of a plugin are found."""
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
@@ -48,11 +50,13 @@ class Plugin:
         self.notify.setblocking(False)
         self._told: list[str] = []
         environment = {**os.environ, "NOTIFY_SOCKET": address, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
+        environment[MARK] = self.mark = address
         if watchdog:
             environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
         self.started_at = time.monotonic()
         self._command = [sys.executable, *program, *self.flags(files, kubelet_dir), *flags]
         self._environment = environment
+        self._reloads: list[subprocess.Popen[bytes]] = []
         with self.log.open("w") as output:
             self.process = subprocess.Popen(self._command, stdout=output, stderr=output, env=environment)
 
@@ -63,7 +67,8 @@ class Plugin:
         command = [self._command[0], *program, *self._command[3:], f"--take-over={self.main_pid}", *flags]
         log = self.log.with_name(f"reload-{time.monotonic_ns()}.log")
         with log.open("w") as output:
-            return Reload(subprocess.Popen(command, stdout=output, stderr=output, env=environment), log)
+            self._reloads.append(subprocess.Popen(command, stdout=output, stderr=output, env=environment))
+        return Reload(self._reloads[-1], log)
 
     @property
     def main_pid(self) -> int:
@@ -125,10 +130,25 @@ class Plugin:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        with contextlib.suppress(ProcessLookupError):
-            if self.main_pid != self.process.pid:
-                os.kill(self.main_pid, signal.SIGKILL)
+        # What a reload has started is a child of nobody, and the main process only if all went well.
+        while left := processes_with(f"{MARK}={self.mark}"):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        for reload in self._reloads:
+            reload.wait()
         self.notify.close()
+
+
+def processes_with(variable: str) -> list[int]:
+    """Those that have this in their environment, as a process has from whoever has started it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if variable.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 def free_port() -> int:
