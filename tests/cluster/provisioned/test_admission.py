@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No pod is refused because of the device plugin: not while it is reloaded, upgraded or broken, nor while the node boots.
+
+ACCEL_QAT_ADMISSION_ROUNDS says how many times as much is to be done as by default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.accel.qat.tests.cluster.admissions import Admissions
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC
+from ansible_collections.accel.qat.tests.cluster.steps import include
+from ansible_collections.accel.qat.tests.controller.controller import Controller
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
+from ansible_collections.accel.qat.tests.machine.node import Node
+
+UNIT = "accel-qat-device-plugin.service"
+RELEASES = "/opt/accel-qat/device-plugin"
+OTHER, BROKEN = "0.0.9-other", "0.0.9-broken"
+ROUNDS = int(os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "1"))
+RELOADS = 4
+
+# Kubelets before 1.37 have a gap of their own whenever a plugin is followed by another.
+pytestmark = [pytest.mark.usefixtures("no_pods"), pytest.mark.releases(releases.NEWEST)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other_releases(cluster: Cluster, node: Node) -> Iterator[None]:
+    """One more that works, and one that does not. At the end there is no trace of them."""
+    for resource, number in ((CY, 16), (DC, 12)):
+        cluster.wait_for_offer(resource, number)
+    newest = release(node)
+    node.run(f"cd {RELEASES}; for other in {OTHER} {BROKEN}; do cp -a {newest} $other; done")
+    node.run(f"echo 'raise SystemExit(\"no service today\")' > {RELEASES}/{BROKEN}/bin/qat-device-plugin")
+    yield
+    node.run(f"cd {RELEASES}; rm -r {OTHER} {BROKEN}")
+
+
+def release(node: Node) -> str:
+    """The release that is current."""
+    return node.run(f"readlink {RELEASES}/current").strip()
+
+
+def process(node: Node) -> int:
+    """The main process of the plugin."""
+    return int(node.run(f"systemctl show --property=MainPID --value {UNIT}"))
+
+
+def state(node: Node) -> str:
+    """What systemd says of the unit."""
+    return node.run(f"systemctl show --property=ActiveState,SubState,Result,NRestarts {UNIT}")
+
+
+def test_no_pod_is_refused_over_reloads_and_upgrades(cluster: Cluster, node: Node, controller: Controller) -> None:
+    newest, before = release(node), state(node)
+    with Admissions(cluster, CY) as crypto, Admissions(cluster, DC) as compression:
+        for _ in range(ROUNDS):
+            for _ in range(RELOADS):
+                was = process(node)
+                node.run(f"systemctl reload {UNIT}")
+                assert process(node) != was
+                crypto.wait_for(2)
+            for wanted in ({"device_plugin_release": OTHER}, {}):
+                was = process(node)
+                assert any(task.changed for task in include(controller, "device_plugin", **wanted).tasks)
+                assert process(node) != was
+                assert release(node) == wanted.get("device_plugin_release", newest)
+        compression.wait_for(2)
+    print(f"{RELOADS * ROUNDS} reloads, {2 * ROUNDS} upgrades: {crypto}; {compression}")
+    assert (crypto.refused, compression.refused) == ([], [])
+    assert crypto.admitted + compression.admitted >= 10 * RELOADS * ROUNDS / 2
+    assert state(node) == before
+
+
+def test_a_release_that_does_not_come_up_leaves_the_one_before_in_charge(
+    cluster: Cluster, node: Node, controller: Controller
+) -> None:
+    was, before = process(node), state(node)
+    task = {"name": "accel.qat.device_plugin"}
+    with Admissions(cluster, CY) as crypto:
+        run = controller.play([{"include_role": task, "vars": {"device_plugin_release": BROKEN}}])
+        crypto.wait_for(2)
+    assert run.code != 0
+    assert "no service today" in run.tasks[-1].message
+    assert "the one before it goes on" in run.tasks[-1].message
+    assert (process(node), state(node), crypto.refused) == (was, before, [])
+    include(controller, "device_plugin")
+    cluster.wait_for_offer(CY, 16)
