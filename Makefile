@@ -27,8 +27,9 @@ test-cluster:  ## the collection on a node of a real Kubernetes, which is compil
 test-molecule:  ## the playbooks on the virtual QAT machine
 test-machines:  ## the last four, with as many tests at once as there are cores
 
-test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour
+test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, and what the kubelets of all releases say
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
+	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets
 
 demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a VF, on a virtual QAT machine
 	@tools/setup tests/lab/lab image --node

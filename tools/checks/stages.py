@@ -94,7 +94,7 @@ def machine(shell: Shell) -> None:
 
 
 def cluster(shell: Shell) -> None:
-    """The collection on nodes of a real Kubernetes, which is compiled the first time, and what the kubelets of each release say."""
+    """The collection on nodes of a real Kubernetes, which is compiled the first time, and what the newest kubelet says of its gates."""
     shell.run("pytest", "tests/cluster", "tests/kubelets")
 
 
