@@ -375,3 +375,35 @@ def test_the_harness_leaves_no_process_of_a_hand_over_that_was_cut_off(run: Run)
 
 def processes_of(plugin: Plugin) -> list[int]:
     return processes_with(f"{MARK}={plugin.mark}")
+
+
+IMPATIENT = "import sys; from qat_device_plugin import cli, handover; handover.SECONDS = 1.0; sys.exit(cli.main())"
+
+
+def test_a_process_that_does_not_answer_is_not_waited_for_without_end(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        kubelet, plugin = await serving(bench, 37)
+        os.kill(plugin.main_pid, signal.SIGSTOP)
+        try:
+            code, said = await ended(bench, plugin.reload(program=("-c", IMPATIENT)))
+        finally:
+            os.kill(plugin.main_pid, signal.SIGCONT)
+        assert (code, "the instance that serves does not answer" in said) == (1, True)
+        await kubelet.until(lambda: len(processes_of(plugin)) == 2)
+        await kubelet.admit(CY)
+
+    run(scenario)
+
+
+def test_what_killed_processes_have_left_to_find_them_is_removed(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        left = bench.files.root / "run" / f"{2**22 + 1}.sock"  # more than there can be
+        left.parent.mkdir(mode=0o700)
+        others = [left.with_name("1.sock"), left.with_name("other.sock")]
+        for path in (left, *others):
+            path.touch()
+        await serving(bench, 37)
+        assert not left.exists()
+        assert all(path.exists() for path in others)
+
+    run(scenario)

@@ -20,7 +20,7 @@ from qat_device_plugin._node.kernel import LiveKernel
 from qat_device_plugin.catalogue import OfferedVf
 from qat_device_plugin.registration import SocketRegistrar
 from qat_device_plugin.server import Behaviour, Offer, ResourceServer
-from qat_device_plugin.sockets import InstanceLock
+from qat_device_plugin.sockets import KEPT, InstanceLock
 from qat_device_plugin.statistics import Statistics
 from qat_device_plugin.waiting import end
 
@@ -263,6 +263,57 @@ def test_survives_that_the_directory_is_made_anew(run: Run) -> None:
         await plugin.goes_on()
         await bench.kubelet.start()
         await bench.ready(CY, 16)
+
+    run(scenario)
+
+
+def test_a_kubelet_that_starts_finds_the_socket_that_was_there_before(run: Run) -> None:
+    """It removes all files: with a new one it would have to wait."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        bench.kubelet_dir.mkdir()
+        plugin = bench.start()
+        await bench.kubelet.until(lambda: "READY=1" in plugin.told())
+        (before,) = bench.kubelet_dir.glob("accel-qat-*")
+        inode = before.stat().st_ino
+        await bench.kubelet.start()
+        await bench.ready(CY, 16)
+        assert bench.kubelet.registrations[0][2] == before.name
+        assert before.stat().st_ino == inode
+        plugin.stop()
+        assert {path.name for path in bench.kubelet_dir.iterdir()} == {"kubelet.sock"}
+
+    run(scenario)
+
+
+def test_what_a_crash_has_left_of_second_names_is_removed(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        killed = bench.start()
+        await bench.ready(CY, 16)
+        killed.close()
+        bench.plugins.remove(killed)
+        assert len(list((bench.kubelet_dir / KEPT).iterdir())) == 1
+        bench.start()
+        await bench.kubelet.until(lambda: len(bench.kubelet.registrations) == 2)
+        await bench.ready(CY, 16)
+        assert len(list((bench.kubelet_dir / KEPT).iterdir())) == 1
+
+    run(scenario)
+
+
+def test_does_without_a_second_name_where_its_place_is_taken(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        elsewhere = bench.files.root / "elsewhere"
+        elsewhere.mkdir()
+        (bench.kubelet_dir / KEPT).symlink_to(elsewhere)
+        bench.start()
+        await bench.ready(CY, 16)
+        assert list(elsewhere.iterdir()) == []
 
     run(scenario)
 

@@ -119,6 +119,7 @@ class Reception:
 
     def open(self) -> None:
         """Listen; raises OSError."""
+        _remove_left(self._path.parent)
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()  # of an earlier process with this id
         with _short(self._path) as path:
@@ -175,7 +176,7 @@ class Predecessor:
         self._line = Line(connection)
         if self._line.peer() != (self.pid, os.geteuid()):
             raise NodeError(f"the socket is not of process {self.pid}", where=str(self._path))
-        message, descriptors = await self._receive()
+        message, descriptors = await self._receive(SECONDS)
         if not descriptors:
             raise NodeError("the instance that serves gives no lock", where=str(self._path))
         watchdog = message.get("watchdog")
@@ -192,7 +193,7 @@ class Predecessor:
         assert self._line
         self._line.send({"serves": True})
         with contextlib.suppress(Gone):  # it has died, which comes to the same
-            await self._receive()
+            await self._receive(SECONDS)
 
     async def died(self) -> None:
         """Return when it has died; raises NodeError when it takes back what it gave."""
@@ -208,9 +209,12 @@ class Predecessor:
         waiting.cancel()
         self._line.close()
 
-    async def _receive(self) -> tuple[Message, list[int]]:
+    async def _receive(self, seconds: float | None = None) -> tuple[Message, list[int]]:
         assert self._line
-        message, descriptors = await self._line.receive()
+        try:
+            message, descriptors = await asyncio.wait_for(self._line.receive(), seconds)
+        except asyncio.TimeoutError:
+            raise NodeError("the instance that serves does not answer", where=str(self._path)) from None
         if "refused" in message:
             raise NodeError(f"the instance that serves does not hand over: {message['refused']}", where=str(self._path))
         return message, descriptors
@@ -219,6 +223,16 @@ class Predecessor:
 def address_of(run_dir: Path, pid: int) -> Path:
     """Where the process with this id listens for its successor."""
     return run_dir / f"{pid}.sock"
+
+
+def _remove_left(run_dir: Path) -> None:
+    """Remove the sockets of processes that were killed."""
+    for path in run_dir.glob("*.sock"):
+        with contextlib.suppress(OSError):  # one of another user lives
+            try:
+                os.kill(int(path.stem) if path.stem.isdigit() else os.getpid(), 0)
+            except ProcessLookupError:
+                path.unlink()
 
 
 @contextlib.contextmanager

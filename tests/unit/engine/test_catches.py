@@ -131,6 +131,15 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "DeviceWatch._happened: except BlockingIOError": "no event is left to read",
         "DeviceWatch._happened: except OSError": "events were lost, so anything may have changed: it looks",
     },
+    f"{PLUGIN}/handover.py": {
+        "Line.send: contextlib.suppress(OSError)": "the other side has gone, which it is told when it listens next",
+        "Line.shut: contextlib.suppress(OSError)": _TIDYING,
+        "Reception.close: contextlib.suppress(OSError)": _TIDYING,
+        "Reception._accept: contextlib.suppress(OSError)": "nobody is there to be let in",
+        "_remove_left: contextlib.suppress(OSError)": _TIDYING,
+        "Reporter._tell: contextlib.suppress(OSError)": "nobody waits any more for what is told",
+        "_outcome: except socket.timeout": _TOLD,
+    },
     f"{PLUGIN}/kernel_thread.py": {
         "KernelThread.run.work: except BaseException": "it is raised where the work is waited for"
     },
@@ -143,10 +152,19 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     },
     f"{PLUGIN}/registration.py": {
         "Registrar.run: except OSError": _AGAIN,
-        "Registrar._alone: _directory.is_dir": _AGAIN,
+        "Registrar._alone: _directory.is_dir 1": _AGAIN,
+        "Registrar._alone: _directory.is_dir 2": _AGAIN,
+        "SocketRegistrar._register: except (ConnectionRefusedError, FileNotFoundError)": _AGAIN,
+        "SocketRegistrar._register: except (RpcError, OSError)": _AGAIN,
         "_refuse_read_only: contextlib.suppress(OSError)": "whether it can be written shows when it is",
     },
+    f"{PLUGIN}/server.py": {
+        "ResourceServer.stop: contextlib.suppress(OSError) 1": _TIDYING,
+        "ResourceServer.stop: contextlib.suppress(OSError) 2": _TIDYING,
+        "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
+    },
     f"{PLUGIN}/service.py": {
+        "Service._take_charge: except OSError": _TOLD,
         "Service._watch_directory: except OSError": _TOLD,
         "Service._watch_node: except OSError": _TOLD,
         "Service._look_loop: except (NodeError, OSError)": "the look has failed, is told and counted, and the list stays",
@@ -155,13 +173,14 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/sockets.py": {
         "identity: except OSError": "raises nothing, and tells what is absent from what is unseen",
         "why_no_socket: except OSError": _TOLD,
-        "remove_dead: except OSError": _TIDYING,
+        "kept_path: contextlib.suppress(FileExistsError)": "what is there is looked at next",
+        "kept_path: except OSError": "no second name: the socket is made anew, as without",
+        "remove_dead: ?.is_symlink": "what others have put there is left",
+        "_entries: except OSError": _TIDYING,
         "_remove: except OSError": _TIDYING,
         "_is_dead: except ConnectionRefusedError": "nobody listens (ECONNREFUSED)",
         "_is_dead: except OSError": "not surely dead, so it stays",
-        "InstanceLock.held: except OSError 1": _AGAIN,
-        "InstanceLock.held: except OSError 2": _AGAIN,
-        "InstanceLock._is_current: except OSError": _AGAIN,
+        "InstanceLock._try: except OSError": _AGAIN,
     },
     f"{PLUGIN}/status_page.py": {
         "StatusPage.run: except OSError": _AGAIN,
@@ -169,6 +188,9 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_Connection.begin: except BaseException": "the same",
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",
         "_Door._accept: except OSError": _AGAIN,
+    },
+    f"{PLUGIN}/warming.py": {
+        "warm_up: except (NodeError, RpcError, OSError, asyncio.TimeoutError)": "it only makes the first call quicker",
     },
     f"{PLUGIN}/systemd.py": {"Systemd._send: except OSError": "systemd is told, not asked"},
 }
