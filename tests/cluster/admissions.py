@@ -69,7 +69,7 @@ class Admissions:
             self._problem = error
 
     def _try(self, name: str) -> None:
-        self._cluster.api.post(PODS, self._pod(name))
+        create_waiting_pod(self._cluster, name, self._resource)
         end = time.monotonic() + LIMIT
         while not (status := self._cluster.pod(name)["status"]).get("startTime"):
             if time.monotonic() > end:
@@ -82,23 +82,21 @@ class Admissions:
         with contextlib.suppress(ApiError):
             self._cluster.api.delete(f"{PODS}/{name}?gracePeriodSeconds=0")
 
-    def _pod(self, name: str) -> dict[str, Any]:
-        container = {
-            "name": "main",
-            "image": pod_image.NAME,
-            "imagePullPolicy": "Never",
-            "resources": {"limits": {self._resource: "1"}},
-            "volumeMounts": [{"name": "never", "mountPath": "/never"}],
-        }
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name},
-            "spec": {
-                "nodeName": self._cluster.nodes[0],
-                "containers": [container],
-                "volumes": [{"name": "never", "configMap": {"name": "never"}}],
-                "restartPolicy": "Never",
-                "enableServiceLinks": False,
-            },
-        }
+
+def create_waiting_pod(cluster: Cluster, name: str, resource: str) -> None:
+    """Make a pod on the first node with one unit of the resource. Nothing of it is started, since its volume never comes."""
+    container: dict[str, Any] = {
+        "name": "main",
+        "image": pod_image.NAME,
+        "imagePullPolicy": "Never",
+        "resources": {"limits": {resource: "1"}},
+        "volumeMounts": [{"name": "never", "mountPath": "/never"}],
+    }
+    specification = {
+        "nodeName": cluster.nodes[0],
+        "containers": [container],
+        "volumes": [{"name": "never", "configMap": {"name": "never"}}],
+        "restartPolicy": "Never",
+        "enableServiceLinks": False,
+    }
+    cluster.api.post(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": specification})

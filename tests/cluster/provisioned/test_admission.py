@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No pod is refused because of the device plugin: not while it is reloaded, upgraded or broken, nor while the node boots.
+"""No pod is refused because of the device plugin, neither while it is reloaded nor while the role replaces it, to the good or not.
 
 ACCEL_QAT_ADMISSION_ROUNDS says how many times as much is to be done as by default.
 """
@@ -24,9 +24,9 @@ UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
 OTHER, BROKEN = "0.0.9-other", "0.0.9-broken"
 ROUNDS = int(os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "1"))
-RELOADS = 4
+RELOADS = 3
 
-# Kubelets before 1.37 have a gap of their own whenever a plugin is followed by another.
+# Kubelets before 1.37 have a gap of their own whenever one process of a plugin follows another.
 pytestmark = [pytest.mark.usefixtures("no_pods"), pytest.mark.releases(releases.NEWEST)]
 
 
@@ -59,36 +59,32 @@ def state(node: Node) -> str:
 
 def test_no_pod_is_refused_over_reloads_and_upgrades(cluster: Cluster, node: Node, controller: Controller) -> None:
     newest, before = release(node), state(node)
-    with Admissions(cluster, CY) as crypto, Admissions(cluster, DC) as compression:
+    with Admissions(cluster, CY) as crypto:
         for _ in range(ROUNDS):
             for _ in range(RELOADS):
                 was = process(node)
                 node.run(f"systemctl reload {UNIT}")
                 assert process(node) != was
                 crypto.wait_for(2)
+            does_not_come_up(node, controller)
+            # From the files of the one that has not come up.
             for wanted in ({"device_plugin_release": OTHER}, {}):
                 was = process(node)
                 assert any(task.changed for task in include(controller, "device_plugin", **wanted).tasks)
                 assert process(node) != was
                 assert release(node) == wanted.get("device_plugin_release", newest)
-        compression.wait_for(2)
-    print(f"{RELOADS * ROUNDS} reloads, {2 * ROUNDS} upgrades: {crypto}; {compression}")
-    assert (crypto.refused, compression.refused) == ([], [])
-    assert crypto.admitted + compression.admitted >= 10 * RELOADS * ROUNDS / 2
+        crypto.wait_for(2)
+    print(f"{RELOADS * ROUNDS} reloads, {2 * ROUNDS} upgrades: {crypto}")
+    assert crypto.refused == []
     assert state(node) == before
 
 
-def test_a_release_that_does_not_come_up_leaves_the_one_before_in_charge(
-    cluster: Cluster, node: Node, controller: Controller
-) -> None:
+def does_not_come_up(node: Node, controller: Controller) -> None:
+    """The role, with a release that ends at once: the process before it stays in charge."""
     was, before = process(node), state(node)
     task = {"name": "accel.qat.device_plugin"}
-    with Admissions(cluster, CY) as crypto:
-        run = controller.play([{"include_role": task, "vars": {"device_plugin_release": BROKEN}}])
-        crypto.wait_for(2)
+    run = controller.play([{"include_role": task, "vars": {"device_plugin_release": BROKEN}}])
     assert run.code != 0
     assert "no service today" in run.tasks[-1].message
     assert "the one before it goes on" in run.tasks[-1].message
-    assert (process(node), state(node), crypto.refused) == (was, before, [])
-    include(controller, "device_plugin")
-    cluster.wait_for_offer(CY, 16)
+    assert (process(node), state(node)) == (was, before)
