@@ -517,7 +517,7 @@ def test_each_tag_runs_its_part(site: Site) -> None:
 
 HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
 RELOAD = "Have systemd read the unit of the QAT devices"
-LAST = "accel.qat.node : Ask systemd whether it knows the unit of the QAT devices as it stands"
+LAST = f"accel.qat.node : {RELOAD}"
 
 
 def of_host(run: Run, host: str) -> list[str]:

@@ -25,6 +25,7 @@ _NO_DIRECTORY = "a file in the place of a directory: nothing can be below it"
 _NO_SUCH_PATH = "raises, unless there is no such path, or a file in the place of a directory"
 _FOUND_TWICE = "what is asked for is written to or looked at next, which fails by itself where it cannot be"
 _TIDYING = "tidying up: what stays harms nobody, and decides nothing"
+_OTHER_GONE = "the other process has gone, which its connection tells"
 _OWN = "files of the collection itself, on the controller"
 _UNSEEN_IS_USED = "whoever cannot be seen, or what cannot be read, counts as in use"
 _NO_TRUST = "what cannot be seen is not believed, or refused"
@@ -60,7 +61,10 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_attempt: except OSError": "the errno goes to the parent, which raises it",
         "_close_all_but: contextlib.suppress(OSError)": "closing, not reading",
     },
-    f"{NODE}/commands.py": {"_path: shutil.which": "a command that cannot be run is missing, and that is told"},
+    f"{NODE}/commands.py": {
+        "_path: shutil.which": "a command that cannot be run is missing, and that is told",
+        "settle: contextlib.suppress(OSError, subprocess.TimeoutExpired)": "a wait, after which everything is looked at again",
+    },
     f"{NODE}/descriptors.py": {"_Task._number: except OSError": "raises, unless the mount can have no device"},
     f"{NODE}/device_plugins.py": {
         "_read_checkpoint: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
@@ -140,6 +144,16 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Reporter._tell: contextlib.suppress(OSError)": "nobody waits any more for what is told",
         "_outcome: except socket.timeout": _TOLD,
     },
+    f"{PLUGIN}/handover.py": {
+        "Line.send: contextlib.suppress(OSError)": _OTHER_GONE,
+        "Line.shut: contextlib.suppress(OSError)": _OTHER_GONE,
+        "Reception._accept: contextlib.suppress(OSError)": "nobody is there to be let in",
+        "Reception.close: contextlib.suppress(OSError)": _TIDYING,
+        "Reporter._tell: contextlib.suppress(OSError)": _OTHER_GONE,
+        "_remove_left: contextlib.suppress(OSError)": _TIDYING,
+        "_remove_left: run_dir.glob": _TIDYING,
+        "_outcome: except socket.timeout": _TOLD,
+    },
     f"{PLUGIN}/kernel_thread.py": {
         "KernelThread.run.work: except BaseException": "it is raised where the work is waited for"
     },
@@ -163,7 +177,13 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "ResourceServer.stop: contextlib.suppress(OSError) 2": _TIDYING,
         "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
     },
+    f"{PLUGIN}/server.py": {
+        "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
+        "ResourceServer.stop: contextlib.suppress(OSError) 1": _TIDYING,
+        "ResourceServer.stop: contextlib.suppress(OSError) 2": _TIDYING,
+    },
     f"{PLUGIN}/service.py": {
+        "Service._take_charge: except OSError": _TOLD,
         "Service._take_charge: except OSError": _TOLD,
         "Service._watch_directory: except OSError": _TOLD,
         "Service._watch_node: except OSError": _TOLD,
@@ -193,6 +213,10 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "warm_up: except (NodeError, RpcError, OSError, asyncio.TimeoutError)": "it only makes the first call quicker",
     },
     f"{PLUGIN}/systemd.py": {"Systemd._send: except OSError": "systemd is told, not asked"},
+    f"{PLUGIN}/warming.py": {
+        "warm_up: except (NodeError, RpcError, OSError, asyncio.TimeoutError)": "what is not warm is slower, and nothing else"
+    },
+    "plugins/modules/qat_restore.py": {"main.work: path.lexists": _FOUND_TWICE},
 }
 """By file and place. Where a function has the same more than once, each has its number."""
 
