@@ -25,7 +25,6 @@ _NO_DIRECTORY = "a file in the place of a directory: nothing can be below it"
 _NO_SUCH_PATH = "raises, unless there is no such path, or a file in the place of a directory"
 _FOUND_TWICE = "what is asked for is written to or looked at next, which fails by itself where it cannot be"
 _TIDYING = "tidying up: what stays harms nobody, and decides nothing"
-_OTHER_GONE = "the other process has gone, which its connection tells"
 _OWN = "files of the collection itself, on the controller"
 _UNSEEN_IS_USED = "whoever cannot be seen, or what cannot be read, counts as in use"
 _NO_TRUST = "what cannot be seen is not believed, or refused"
@@ -36,6 +35,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     "plugins/module_utils/_module.py": {
         "NodeModule._warn_where_pods_are_unknown: path.isdir": "a warning, which is given then"
     },
+    "plugins/modules/qat_restore.py": {"main.work: path.lexists": _FOUND_TWICE},
     "plugins/plugin_utils/_kubelet/ready.py": {"Api.wait_until_ready: except Exception": _AGAIN},
     f"{KUBELET}/carry_out.py": {
         "_put_back: except (NodeError, OSError)": _TOLD,
@@ -140,18 +140,9 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Line.shut: contextlib.suppress(OSError)": _TIDYING,
         "Reception.close: contextlib.suppress(OSError)": _TIDYING,
         "Reception._accept: contextlib.suppress(OSError)": "nobody is there to be let in",
+        "_remove_left: run_dir.glob": _TIDYING,
         "_remove_left: contextlib.suppress(OSError)": _TIDYING,
         "Reporter._tell: contextlib.suppress(OSError)": "nobody waits any more for what is told",
-        "_outcome: except socket.timeout": _TOLD,
-    },
-    f"{PLUGIN}/handover.py": {
-        "Line.send: contextlib.suppress(OSError)": _OTHER_GONE,
-        "Line.shut: contextlib.suppress(OSError)": _OTHER_GONE,
-        "Reception._accept: contextlib.suppress(OSError)": "nobody is there to be let in",
-        "Reception.close: contextlib.suppress(OSError)": _TIDYING,
-        "Reporter._tell: contextlib.suppress(OSError)": _OTHER_GONE,
-        "_remove_left: contextlib.suppress(OSError)": _TIDYING,
-        "_remove_left: run_dir.glob": _TIDYING,
         "_outcome: except socket.timeout": _TOLD,
     },
     f"{PLUGIN}/kernel_thread.py": {
@@ -177,13 +168,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "ResourceServer.stop: contextlib.suppress(OSError) 2": _TIDYING,
         "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
     },
-    f"{PLUGIN}/server.py": {
-        "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
-        "ResourceServer.stop: contextlib.suppress(OSError) 1": _TIDYING,
-        "ResourceServer.stop: contextlib.suppress(OSError) 2": _TIDYING,
-    },
     f"{PLUGIN}/service.py": {
-        "Service._take_charge: except OSError": _TOLD,
         "Service._take_charge: except OSError": _TOLD,
         "Service._watch_directory: except OSError": _TOLD,
         "Service._watch_node: except OSError": _TOLD,
@@ -213,10 +198,6 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "warm_up: except (NodeError, RpcError, OSError, asyncio.TimeoutError)": "it only makes the first call quicker",
     },
     f"{PLUGIN}/systemd.py": {"Systemd._send: except OSError": "systemd is told, not asked"},
-    f"{PLUGIN}/warming.py": {
-        "warm_up: except (NodeError, RpcError, OSError, asyncio.TimeoutError)": "what is not warm is slower, and nothing else"
-    },
-    "plugins/modules/qat_restore.py": {"main.work: path.lexists": _FOUND_TWICE},
 }
 """By file and place. Where a function has the same more than once, each has its number."""
 
