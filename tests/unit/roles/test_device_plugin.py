@@ -349,7 +349,7 @@ def test_what_can_be_taken_over_is(tmp_path: Path, code: int) -> None:
             "ExecReload": ["{ path=/usr/bin/python3 ; argv[]=x ; pid=4711 ; code=exited ; status=1 }"],
         }
         journal = tmp_path / "journalctl"
-        journal.write_text('#!/bin/sh\ntest "${5}" = _PID=4711 && echo "qat-device-plugin: no"\n')
+        journal.write_text('#!/bin/sh\ntest "${6}" = _PID=4711 && echo "qat-device-plugin: no"\n')
         journal.chmod(0o755)
         done, changes = see_that_it_runs(
             tmp_path, answers, __device_plugin_run=str(tmp_path), __device_plugin_takes_over=str(journal)
