@@ -6,12 +6,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import signal
 import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
 from harness.bench import Bench, Scenario
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> t.Iterator[None]:
+    """The program sets up its log and blocks signals while it starts, which tests that call it in this process must not leave behind."""
+    loggers = [logging.getLogger(name) for name in ("qat_device_plugin", "asyncio")]
+    before = [(one.handlers, one.propagate, one.level) for one in loggers]
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for one, (handlers, propagate, level) in zip(loggers, before):
+        one.handlers, one.propagate = handlers, propagate
+        one.setLevel(level)
 
 
 @pytest.fixture

@@ -507,17 +507,6 @@ def logged(form: str, journal: bool, message: str, **fields: object) -> str:
     return handler.format(record)
 
 
-@pytest.fixture
-def same_logs_afterwards() -> t.Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("qat_device_plugin", "asyncio")]
-    before = [(one.handlers, one.propagate, one.level) for one in loggers]
-    yield
-    for one, (handlers, propagate, level) in zip(loggers, before):
-        one.handlers, one.propagate = handlers, propagate
-        one.setLevel(level)
-
-
-@pytest.mark.usefixtures("same_logs_afterwards")
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
@@ -544,7 +533,6 @@ def test_what_others_say_is_shown_in_the_log(said: str, shown: str) -> None:
     assert logged("text", False, f"it said {said}").isprintable()
 
 
-@pytest.mark.usefixtures("same_logs_afterwards")
 def test_what_the_loop_has_to_say_has_the_form_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("info", "text", journal=True)
     logging.getLogger("asyncio").error("a task\x1b has ended", exc_info=ValueError("\x1b[2J"))

@@ -17,10 +17,11 @@ from harness.kubelet import FakeKubelet
 from harness.node_files import NodeFiles
 from harness.process import Plugin, fetch, free_port, status_text
 from qat_device_plugin._node.kernel import LiveKernel
+from qat_device_plugin._node.paths import SECOND_NAMES
 from qat_device_plugin.catalogue import OfferedVf
 from qat_device_plugin.registration import SocketRegistrar
 from qat_device_plugin.server import Behaviour, Offer, ResourceServer
-from qat_device_plugin.sockets import KEPT, InstanceLock
+from qat_device_plugin.sockets import InstanceLock
 from qat_device_plugin.statistics import Statistics
 from qat_device_plugin.waiting import end
 
@@ -295,11 +296,11 @@ def test_what_a_crash_has_left_of_second_names_is_removed(run: Run) -> None:
         await bench.ready(CY, 16)
         killed.close()
         bench.plugins.remove(killed)
-        assert len(list((bench.kubelet_dir / KEPT).iterdir())) == 1
+        assert len(list((bench.kubelet_dir / SECOND_NAMES).iterdir())) == 1
         bench.start()
         await bench.kubelet.until(lambda: len(bench.kubelet.registrations) == 2)
         await bench.ready(CY, 16)
-        assert len(list((bench.kubelet_dir / KEPT).iterdir())) == 1
+        assert len(list((bench.kubelet_dir / SECOND_NAMES).iterdir())) == 1
 
     run(scenario)
 
@@ -310,7 +311,7 @@ def test_does_without_a_second_name_where_its_place_is_taken(run: Run) -> None:
         await bench.kubelet.start()
         elsewhere = bench.files.root / "elsewhere"
         elsewhere.mkdir()
-        (bench.kubelet_dir / KEPT).symlink_to(elsewhere)
+        (bench.kubelet_dir / SECOND_NAMES).symlink_to(elsewhere)
         bench.start()
         await bench.ready(CY, 16)
         assert list(elsewhere.iterdir()) == []

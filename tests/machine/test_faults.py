@@ -115,9 +115,9 @@ def refused_by_vfio(mask: str, vf: str, others: str, left: str) -> Case:
     return Case(VFS, "", sentence, left, {"refuse_vfio": mask})
 
 
-def missing(count: int, rest: str = PUT_BACK) -> Case:
+def missing(count: int) -> Case:
     sentence = f"the kernel made {16 - count} VFs instead of 16; see the kernel's log, and the BIOS for memory and bus numbers for VFs"
-    return Case(VFS, "sriov_numvfs", sentence + rest, faults={"missing_vfs": count})
+    return Case(VFS, "sriov_numvfs", sentence + PUT_BACK, faults={"missing_vfs": count})
 
 
 DOWN = f"echo down > {DEVICES}/{BARE}/qat/state"
@@ -159,7 +159,7 @@ CASES: dict[str, Case] = {
         VFS,
         "sriov_numvfs",
         "writing '16' failed with EBUSY (Device or resource busy), the PF is in reset, the kernel itself uses it, or it has VFs already "
-        f'(the kernel says "4xxx {BARE}: Device busy"); stop the kernel\'s user, which /proc/crypto names, and try again',
+        f'(the kernel says "4xxx {BARE}: Device busy"); stop the kernel\'s user, which /proc/crypto names, and try again{PUT_BACK}',
         faults={"kernel_users": 1},
     ),
     "VFs: Linux 6.12 without IOMMU": Case(
@@ -167,13 +167,13 @@ CASES: dict[str, Case] = {
         "sriov_numvfs",
         "writing '16' failed with EINVAL (Invalid argument), the driver refuses to make VFs; Linux 6.12 to 6.15 do so where the IOMMU is "
         f'off (the kernel says "4xxx {WITHOUT_IOMMU}: IOMMU should be enabled for SR-IOV to work correctly"); enable VT-d in the BIOS '
-        "and boot with intel_iommu=on",
+        "and boot with intel_iommu=on" + PUT_BACK,
         setup=f"echo Y > {REQUIRE_IOMMU}",
         mend=f"echo N > {REQUIRE_IOMMU}",
     ),
     "VFs: one fewer": missing(1),
     "VFs: one": missing(15),
-    "VFs: none": missing(16, ""),
+    "VFs: none": missing(16),
     "VFs: blocked": blocked(VFS, "sriov_numvfs", "16", "delay_enable_vfs", "up sym;asym, 0 of 16 VFs on vfio-pci"),
     # The state.
     "up: firmware missing": Case(
@@ -213,7 +213,7 @@ CASES: dict[str, Case] = {
     "down: used by the kernel": Case(
         on(FULL, state="absent"),
         "qat/state",
-        "writing 'down' " + IN_USE_BY_KERNEL.format(log=""),
+        "writing 'down' " + IN_USE_BY_KERNEL.format(log="") + PUT_BACK,
         faults={"kernel_users": 1},
     ),
     "down: any error on Linux 6.1": Case(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ._node.absence import is_absent
 from ._node.errors import NodeError
+from ._node.paths import SECOND_NAMES
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,6 @@ LONGEST_PATH = 107
 """Bytes of the path in a socket's address (unix(7), with the NUL byte at its end), for kubelet's side too."""
 
 _TOKEN_LETTERS = 6
-
-KEPT = ".accel-qat"
-"""The directory beside the sockets in which they have a second name."""
 
 
 class Identity(t.NamedTuple):
@@ -77,7 +75,7 @@ def kept_path(path: Path) -> Path | None:
 
     None where there can be no such place, or where it is somebody else's. It is never longer than the path.
     """
-    directory = path.with_name(KEPT)
+    directory = path.with_name(SECOND_NAMES)
     try:
         with contextlib.suppress(FileExistsError):
             directory.mkdir(0o700)
@@ -118,8 +116,8 @@ def remove_dead(directory: Path) -> list[str]:
     What cannot be removed is left, and told: it harms nobody.
     """
     ours = [path for path in _entries(directory) if path.name.startswith(PREFIX) and path.suffix == ".sock"]
-    if not (directory / KEPT).is_symlink():
-        ours += _entries(directory / KEPT)
+    if not (directory / SECOND_NAMES).is_symlink():
+        ours += _entries(directory / SECOND_NAMES)
     return [path.name for path in ours if _is_dead(path) and _remove(path)]
 
 

@@ -20,7 +20,7 @@ from .errors import cannot_tell
 from .grpc_call import RpcError, call, fields_of
 from .listener import BadAnswer, NotBelieved, fetch
 from .offer import RESOURCE_PREFIX, offer_of, resource_of
-from .paths import DEVICE_PLUGINS, KUBELET_ROOT
+from .paths import DEVICE_PLUGINS, KUBELET_ROOT, SECOND_NAMES
 from .picture import VFIO_DRIVERS, Node
 from .podresources import SOCKET, V1, Answer, Checkpoint, Given, ask_all, is_in_use, read_checkpoint, without_named
 from .pods import BY_CHECKPOINT, address_of, holder_of, reason_of
@@ -178,7 +178,9 @@ def _ask_kubelet(path: str) -> tuple[Answer | None, str]:
 
 
 def _sockets(directory: str, greets: bool) -> t.Iterator[Socket]:
-    for parent, _directories, names in os.walk(directory, onerror=_raise_unless_absent):
+    for parent, directories, names in os.walk(directory, onerror=_raise_unless_absent):
+        if SECOND_NAMES in directories:
+            directories.remove(SECOND_NAMES)  # each of them is there by its first name too
         for name in sorted(names):
             path = os.path.join(parent, name)
             if _is_socket(path):

@@ -56,3 +56,7 @@ def driver_file(driver: str, name: str) -> str:
 def vfio_node(iommu_group: str) -> str:
     """The device node of a VFIO group."""
     return f"{VFIO}/{iommu_group}"
+
+
+SECOND_NAMES = ".accel-qat"
+"""Below kubelet's directory of device plugins: where our own keeps second names of its sockets, which kubelet leaves alone."""
