@@ -9,6 +9,7 @@ import os
 import socket
 import time
 import typing as t
+import weakref
 from pathlib import Path
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import carry_out
@@ -99,6 +100,7 @@ class QuickNode(LiveMachine):
             state.write_text(json.dumps({"policyName": wanted}))
         self.started = time.monotonic()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        weakref.finalize(self, self._listener.close)
         here = os.getcwd()
         os.chdir(self.place("/var/lib/kubelet/device-plugins"))
         try:
