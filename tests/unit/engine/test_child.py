@@ -102,12 +102,22 @@ def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
         assert other.read_text() == "vfio-pci\n"
 
 
+@pytest.fixture
+def ctrl_c_counts() -> t.Iterator[None]:
+    """Also where these tests run in the background of a shell, which has its programs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_counts")
 def test_somebody_ends_the_caller_while_a_write_blocks(tree: Tree, children: list[int]) -> None:
     """Once: the child that hangs in the kernel is waited for neither then nor at the end."""
     fifo = tree.fifo(f"{DEVICE}/sriov_numvfs")
     with released(fifo):
         begin = time.monotonic()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # whatever ran before in this process
         ctrl_c = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
         ctrl_c.start()
         with pytest.raises(KeyboardInterrupt):
