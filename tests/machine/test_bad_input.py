@@ -91,6 +91,6 @@ def test_no_permission(untouched: tuple[Node, str]) -> None:
     node.machine.put(b'{"devices": [{}]}', "/tmp/node.json", 0o644)
     answer = node.ask("apply --config /tmp/node.json", user="nobody")
     assert answer.code == 1
-    assert "no permission to write" in answer.sentence
+    assert "the lock on this node's devices cannot be taken: Permission denied" in answer.sentence
     assert "run as root" in answer.sentence
     assert node.state() == before

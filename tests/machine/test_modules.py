@@ -88,7 +88,8 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "no permission": (
         "qat_devices",
         DEVICES,
-        f"/sys/bus/pci/devices/{OTHER}/qat/state: no permission to write; run as root (become: true), with /sys writable",
+        "/sys/bus/pci/drivers_probe: the lock on this node's devices cannot be taken: Permission denied; run as root (become: true), with "
+        "/sys writable",
     ),
 }
 
