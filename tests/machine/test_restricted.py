@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 from ansible_collections.accel.qat.tests.machine.attempt import on
-from ansible_collections.accel.qat.tests.machine.node import CONFIG, DEVICES, Node
+from ansible_collections.accel.qat.tests.machine.node import CONFIG, Node
 
 PF, OTHER = "0000:6b:00.0", "0000:70:00.0"
 RULE = on(PF, services=["dc"])
@@ -54,7 +54,9 @@ def test_read_only_sysfs_is_told_before_the_first_write(node: Node) -> None:
     )
     assert (result.rc, result.stderr) == (
         1,
-        "qatctl: /sys/bus/pci/drivers_probe: the lock on this node's devices cannot be taken: Read-only file system; run as root "
-        "(become: true), with /sys writable\n",
+        (
+            "qatctl: /sys/bus/pci/drivers_probe: the lock on this node's devices cannot be taken: Read-only file system; run as root "
+            "(become: true), with /sys writable\n"
+        ),
     )
     assert node.state() == before
