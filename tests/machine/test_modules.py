@@ -89,8 +89,8 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         "qat_devices",
         DEVICES,
         (
-            "/sys/bus/pci/drivers_probe: the lock on this node's devices cannot be taken: Permission denied; run as root (become: true), with "
-            "/sys writable"
+            "/sys/bus/pci/drivers_probe: the lock on this node's devices cannot be taken: Permission denied; run as root (become: true), "
+            "with /sys writable"
         ),
     ),
 }
