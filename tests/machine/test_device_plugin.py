@@ -24,7 +24,7 @@ RULES = ({"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12},
 PLACES = ("/etc", "/run/systemd/system", "/opt", "/var/lib/accel-qat", "/var/lib/kubelet")
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
-PREVIOUS = "0.0.9-previous"
+PREVIOUS = "0.0.9-0123456789"
 SPECIFICATION = "/run/cdi/qat.intel.com-vf.json"
 PATIENCE = 120.0
 HARNESS = Path(__file__).parents[2] / "device_plugin/tests/harness"
@@ -214,7 +214,7 @@ def test_back_to_a_previous_release_on_a_node_whose_etc_shall_stay_as_it_is(
     made = changed(role(device_plugin_release=PREVIOUS, device_plugin_mode="transient", device_plugin_cdi=True))
     assert made == [
         "Make it the current one, and write the unit",
-        "Restart the device plugin",
+        "Start it, and wait until kubelet has taken every resource",
     ]
     # The rules have changed too.
     kubelet.has({**truth, DC: dict(list(truth[DC].items())[:10])})

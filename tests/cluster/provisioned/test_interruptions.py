@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.tests.machine.node import Node
 
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
-PREVIOUS = "0.0.9-previous"
+PREVIOUS = "0.0.9-0123456789"
 
 pytestmark = OLD_AND_NEW
 
