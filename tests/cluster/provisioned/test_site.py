@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster.admissions import create_waiting_pod
-from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, OLD_AND_NEW, RULES, SECOND
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, RULES, SECOND
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
@@ -25,7 +25,7 @@ STRICT = {"topologyManagerPolicy": "single-numa-node"}
 COMPRESSION = [RULES[0], {"services": ["dc"]}]
 
 # These tests are one story, in this order.
-pytestmark = [pytest.mark.usefixtures("no_pods"), OLD_AND_NEW]
+pytestmark = pytest.mark.usefixtures("no_pods")
 
 
 def test_from_untouched_to_verified(cluster: Cluster, provisioned: Run) -> None:
