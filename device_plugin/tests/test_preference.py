@@ -117,6 +117,16 @@ def test_strangers_come_after_all_that_are_known_without_numa_node(policy: str) 
     assert prefer(vfs, ["a", "0.1", "b", "0.0"], [], 3, policy) == ["0.0", "0.1", "a"]
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    "vfs",
+    [[vf(0, 0), vf(1, 0), vf(1, 1), vf(0, 1)], [vf(9, 0), vf(10, 0), vf(9, 1), vf(10, 1)]],
+    ids=["first", "listed"],
+)
+def test_of_pfs_alike_the_one_whose_next_vf_is_listed_first(vfs: list[OfferedVf], policy: str) -> None:
+    assert prefer(vfs, ids(vfs), [], 1, policy) == [vfs[0].address]
+
+
 def before(
     vfs: t.Sequence[OfferedVf], available: t.Sequence[str], must_include: t.Sequence[str], size: int, policy: str
 ) -> list[str]:
