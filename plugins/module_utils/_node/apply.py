@@ -384,8 +384,9 @@ def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
     for vf in taken:
         for holder in holders.of(vf.address, vf.driver, vf.iommu_group):
             if not any(holder.is_same_as(known) for known in vf.holders):
+                deed = "has just opened" if holder.is_process else "has just been given"
                 raise RefusedError(
-                    f"{holder} has just {'opened' if holder.is_process else 'been given'} {vf.address}",
+                    f"{holder} {deed} {vf.address}",
                     where=vf.address,
                     remedy="end or drain that user first, and try again",
                 )

@@ -26,6 +26,7 @@ from qat_device_plugin.settings import Settings, _parser, parse_settings
 
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/device_plugin"
@@ -66,7 +67,7 @@ def rendered(**variables: t.Any) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    environment.filters.update(FilterModule().filters())
+    environment.filters.update({**FilterModule().filters(), **UNIT_FILTERS})
     environment.tests["match"] = match
     values = {
         **DEFAULTS,
