@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         )
         if not _PYTHON.fullmatch(options["python"]):
             given = json.dumps(options["python"])
-            raise AnsibleActionFail(  # type: ignore[no-untyped-call]
+            raise AnsibleActionFail(
                 f"python: {given} is no path of a Python; write an absolute path without blanks and control characters"
             )
         handle, source = tempfile.mkstemp(dir=constants.DEFAULT_LOCAL_TMP)  # type: ignore[attr-defined]
