@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import json
 import os
 import re
@@ -298,15 +299,26 @@ def shows(pid: int, status: str = GOOD) -> str:
 class Service:
     """The role's look at the service, on a node with this systemctl, and a process of the unit that the role writes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, cdi: bool = False) -> None:
         self.program = systemctl(directory)
-        self.controller = OnThisMachine(directory)
-        self.values = {"__device_plugin_chosen": f"0.1.0-py{PYTHON}-e7e7937c13"}
-        text = rendered(
-            device_plugin_python=sys.executable, __device_plugin_current=str(directory / "current"), **self.values
-        )
-        (self.stamp,) = re.findall(f"^Environment={STAMP}=(.*)$", text, re.MULTILINE)
-        self.values["__device_plugin_configuration"] = {"stat": {"checksum": "5f3d"}}  # type: ignore[assignment]
+        self.specification = directory / "vf.json"
+        self._controller = OnThisMachine(directory)
+        self._values: dict[str, t.Any] = {
+            "__device_plugin_chosen": f"0.1.0-py{PYTHON}-e7e7937c13",
+            "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
+            "__device_plugin_cdi_specification": str(self.specification),
+            "device_plugin_cdi": cdi,
+        }
+        current = str(directory / "current")
+        text = rendered(device_plugin_python=sys.executable, __device_plugin_current=current, **self._values)
+        (self._stamp,) = re.findall(f"^Environment={STAMP}=(.*)$", text, re.MULTILINE)
+
+    @contextlib.contextmanager
+    def process(self) -> t.Iterator[int]:
+        """One of the unit; gives its id."""
+        with subprocess.Popen(["sleep", "60"], env={**os.environ, STAMP: self._stamp}) as found:
+            yield found.pid
+            found.kill()
 
     def run(self, now: str, *options: str, then: str = "", waits: bool = True) -> tuple[Run, list[str]]:
         """What became of it, and what systemctl was told."""
@@ -314,8 +326,8 @@ class Service:
         told.write_text("")
         self.program.with_suffix(".shows").write_text(now)
         self.program.with_suffix(".then").write_text(then)
-        values = {**self.values, "__device_plugin_waits": waits, "device_plugin_wait_timeout": 1}
-        done = self.controller.role(*options, entry_point="start", **values)
+        values = {**self._values, "__device_plugin_waits": waits, "device_plugin_wait_timeout": 1}
+        done = self._controller.role(*options, entry_point="start", **values)
         return done, told.read_text().splitlines()
 
 
@@ -335,10 +347,8 @@ def service(tmp_path: Path) -> Service:
 
 @pytest.fixture
 def process(service: Service) -> t.Iterator[int]:
-    """One of the unit."""
-    with subprocess.Popen(["sleep", "60"], env={**os.environ, STAMP: service.stamp}) as found:
-        yield found.pid
-        found.kill()
+    with service.process() as pid:
+        yield pid
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
@@ -347,9 +357,9 @@ def test_the_role_replaces_a_process_of_another_unit_and_no_other(service: Servi
     other = os.getpid()
     for pid, changed, made in ((process, False, []), (other, True, [f"restart --no-block {UNIT}"])):
         checked, told = service.run(shows(pid), "--check", waits=waits)
-        assert (checked.code, checked.tasks[-1].changed, told) == (0, changed, []), checked.output
+        assert (checked.code, any(task.changed for task in checked.tasks), told) == (0, changed, []), checked.output
         done, told = service.run(shows(pid), then=shows(process), waits=waits)
-        assert (done.code, done.tasks[-1].changed) == (0, changed), done.output
+        assert (done.code, any(task.changed for task in done.tasks)) == (0, changed), done.output
         assert told == [*made, *([f"start {UNIT}"] if waits else [])]
 
 
@@ -362,6 +372,18 @@ def test_a_service_that_does_not_get_ready_fails_the_role(service: Service, proc
     )
     assert not failed.tasks[-1].changed
     assert service.run(shows(process, BAD), waits=False)[0].code == 0
+
+
+@pytest.mark.parametrize(("names", "status", "left"), [(False, GOOD, False), (False, BAD, True), (True, GOOD, True)])
+def test_the_cdi_specification_goes_when_nothing_names_it_any_more(
+    tmp_path: Path, names: bool, status: str, left: bool
+) -> None:
+    """A hand-over leaves it, and a process that goes on needs it."""
+    service = Service(tmp_path, cdi=names)
+    service.specification.touch()
+    with service.process() as pid:
+        done, _told = service.run(shows(pid, status))
+    assert (done.code == 0, service.specification.exists()) == (status == GOOD, left), done.output
 
 
 def test_a_release_for_another_python_is_refused(tmp_path: Path) -> None:
