@@ -31,6 +31,9 @@ test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an ho
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets
 
+test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, from untouched to given back
+	@ACCEL_QAT_RELEASES="$${RELEASES:-1.20 1.34 1.35 1.36 1.37}" .venv/bin/pytest --verbose tests/cluster/provisioned
+
 demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a VF, on a virtual QAT machine
 	@tools/setup tests/lab/lab image --node
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
@@ -59,4 +62,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit build test-lab test-machine test-cluster test-machines test-molecule test-nightly demo bench bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit build test-lab test-machine test-cluster test-machines test-molecule test-nightly test-releases demo bench bench-plugin soak-plugin format lock clean

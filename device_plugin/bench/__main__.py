@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import statistics
 import sys
 import tempfile
@@ -20,12 +21,16 @@ from pathlib import Path
 from harness.kubelet import FakeKubelet
 from harness.node_files import NodeFiles
 from harness.process import Plugin, status_value
+from qat_device_plugin.messages import KUBELET_SOCKET
 
 CY = "qat.intel.com/cy"
 VFS = 16
 STARTS = 7
 ALLOCATIONS = 2000
 IDLE_SECONDS = 30.0
+KNOCKS = 20
+AWAY_SECONDS = 0.5
+"""How long kubelet is away. Longer than the plugin pauses after a call that broke off."""
 STARTED = ("-m", "qat_device_plugin")
 WITH_EVENTS = (
     "-c",
@@ -59,6 +64,7 @@ async def measure(pfs: int) -> list[Figure]:
         Figure(f"exec to {pfs * VFS} VFs listed", "s", [one[1] for one in starts], listed_goal),
         Figure("processor time until then", "s", [one[2] for one in starts]),
         *await work(pfs),
+        Figure("kubelet.sock to the call of Register", "ms", await asyncio.to_thread(knock, pfs), 1.0),
     ]
 
 
@@ -77,14 +83,20 @@ async def start(pfs: int) -> tuple[float, float, float]:
 
 async def running(root: Path, pfs: int, program: tuple[str, str] = STARTED) -> tuple[FakeKubelet, Plugin]:
     """A plugin as in production, with the usual period, whose whole list kubelet has."""
-    files = NodeFiles(root)
-    for number in range(pfs):
-        files.add_pf(f"0000:{0x10 + 4 * number:02x}:00.0", vfs=VFS, numa_node=number % 2)
+    files = node_files(root, pfs)
     kubelet = FakeKubelet(root / "k")
     await kubelet.start()
     plugin = Plugin(files, root / "k", "--period=5", "--log-level=warning", program=program)
     await kubelet.until(lambda: len(kubelet.devices(CY)) == pfs * VFS, 20)
     return kubelet, plugin
+
+
+def node_files(root: Path, pfs: int) -> NodeFiles:
+    """A node with so many PFs, all with their VFs."""
+    files = NodeFiles(root)
+    for number in range(pfs):
+        files.add_pf(f"0000:{0x10 + 4 * number:02x}:00.0", vfs=VFS, numa_node=number % 2)
+    return files
 
 
 async def work(pfs: int) -> list[Figure]:
@@ -145,6 +157,37 @@ async def restart(kubelet: FakeKubelet) -> float:
     await kubelet.restart(away=0.3)
     await kubelet.until(lambda: len(kubelet.registrations) > count and bool(kubelet.devices(CY)), 20)
     return kubelet.registrations[count][0] - kubelet.started_at
+
+
+def knock(pfs: int) -> list[float]:
+    """Milliseconds from a new kubelet.sock to the bytes that name the resource, to one who does nothing but listen."""
+    with tempfile.TemporaryDirectory(prefix="qdp") as root:
+        plugin = Plugin(node_files(Path(root), pfs), Path(root) / "k", "--period=5", "--log-level=error")
+        (Path(root) / "k").mkdir(exist_ok=True)
+        try:
+            # The first is to a plugin that may still be starting.
+            return [birth(Path(root) / "k" / KUBELET_SOCKET) for _ in range(1 + KNOCKS)][1:]
+        finally:
+            plugin.close()
+
+
+def birth(path: Path) -> float:
+    """Listen at this path for the first time, and return after how many milliseconds a resource was named."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        begin = time.monotonic()
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(20)
+        connection, _address = listener.accept()
+        with connection:
+            connection.settimeout(20)
+            received = b""
+            while CY.encode() not in received:
+                received += connection.recv(65536)
+            milliseconds = (time.monotonic() - begin) * 1e3
+            path.unlink()
+    time.sleep(AWAY_SECONDS)
+    return milliseconds
 
 
 def processor_seconds(plugin: Plugin) -> float:

@@ -724,5 +724,7 @@ def test_the_log_as_json(run: Run) -> None:
             "resource": CY,
             "vfs": 16,
         }
+        assert 0 <= float(line["asked_after"]) < 20
+        assert 0 < float(line["took"]) < 20
 
     run(scenario)

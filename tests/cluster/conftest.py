@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One cluster of one node for each release of Kubernetes, shared by all tests: each leaves the node without VFs and without pods.
 
-A test has a cluster of the lab's default release, unless the mark `releases` names others.
+A test has a cluster of each release that ACCEL_QAT_RELEASES names (`1.20 1.37`), by default of the newest, unless it has the mark
+`releases`, which says on which alone it makes sense.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test that has a cluster on those releases that it is for."""
     if "cluster" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("releases")
-        wanted = mark.args if mark else (releases.DEFAULT,)
-        names = [release.name for release in wanted]
+        asked = os.environ.get("ACCEL_QAT_RELEASES", releases.DEFAULT.name).split()
+        names = [release.name for release in mark.args] if mark else asked
         metafunc.parametrize("cluster", names, indirect=True, scope="session")
 
 

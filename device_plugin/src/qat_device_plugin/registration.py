@@ -14,6 +14,7 @@ import contextlib
 import functools
 import logging
 import os
+import time
 import typing as t
 from pathlib import Path
 
@@ -214,9 +215,9 @@ class Registrar:
         self._set_obstacle(f"{what}: {problem}")
         self._say(logging.WARNING, what, problem=problem)
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, **fields: t.Any) -> None:
         self._statistics.registrations[self.resource, "succeeded"] += 1
-        self._say(logging.INFO, "registered", vfs=len(self._offer))
+        self._say(logging.INFO, "registered", vfs=len(self._offer), **fields)
 
     def _say(self, level: int, message: str, **fields: t.Any) -> None:
         log.log(level, message, extra={"fields": {"resource": self.resource, **fields}})
@@ -280,6 +281,7 @@ class SocketRegistrar(Registrar):
                 self._set_obstacle(f"{KUBELET_SOCKET} is not there")
                 await self.bell.wait(_LOOK_SECONDS)
                 continue
+            begin = time.time_ns()
             try:
                 await self._thread.run(functools.partial(self._call, request))
             except (ConnectionRefusedError, FileNotFoundError):
@@ -292,13 +294,19 @@ class SocketRegistrar(Registrar):
                 self._failed("kubelet did not take the registration", str(error))
                 await self._pause()
             else:
-                self._succeeded()
+                # How much of the time in which kubelet refuses pods was ours, and how much its own.
+                self._succeeded(asked_after=_seconds(kubelet.changed, begin), took=_seconds(begin, time.time_ns()))
                 return kubelet
         return None
 
     def _call(self, request: bytes) -> None:
         """In the thread."""
         call(str(self._directory / KUBELET_SOCKET), f"/{REGISTRATION_SERVICE}/Register", request, _REGISTER_SECONDS)
+
+
+def _seconds(begin: int, end: int) -> str:
+    """Between two moments in nanoseconds. The kernel takes the time of a file from a clock that ticks every few milliseconds."""
+    return f"{max(0, end - begin) / 1e9:.4f}"
 
 
 class WatcherRegistrar(Registrar):

@@ -1,16 +1,10 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The node's PFs, what is wanted of them, and what it offers then; and the releases of Kubernetes that it is shown on."""
+"""The node's PFs, what is wanted of them, and what it offers then."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import pytest
-
-from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
-
-OLD_AND_NEW = pytest.mark.releases(releases.OLDEST, releases.NEWEST)
 
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
 CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"

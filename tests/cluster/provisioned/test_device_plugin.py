@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, OLD_AND_NEW, SECOND
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, SECOND
 from ansible_collections.accel.qat.tests.cluster.steps import given
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.machine.node import Node
 
-pytestmark = [pytest.mark.usefixtures("no_pods"), OLD_AND_NEW]
+pytestmark = pytest.mark.usefixtures("no_pods")
 
 
 def test_the_node_offers_its_vfs(cluster: Cluster) -> None:

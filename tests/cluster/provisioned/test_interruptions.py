@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, OLD_AND_NEW
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY
 from ansible_collections.accel.qat.tests.cluster.steps import given, include
 from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
@@ -18,7 +18,6 @@ UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
 PREVIOUS = "0.0.9-0123456789"
 
-pytestmark = OLD_AND_NEW
 
 See = Callable[[], None]
 

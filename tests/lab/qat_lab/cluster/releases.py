@@ -51,7 +51,7 @@ _ALL = (
 
 RELEASES = {release.name: release for release in _ALL}
 OLDEST, NEWEST = _ALL[0], _ALL[-1]
-DEFAULT = OLDEST
+DEFAULT = NEWEST
 
 
 def named(name: str) -> Release:
