@@ -199,8 +199,8 @@ def test_files_that_pages_for_contributors_name() -> None:
     places += [
         CHECKOUT / name for name in ("plugins/plugin_utils/_kubelet", "device_plugin/src/qat_device_plugin", "tools")
     ]
-    pages = [*("docs/architecture.md", "docs/developing.md"), *(f"docs/adr/{page.name}" for page in DECISIONS)]
-    named = {name for page in pages for name in re.findall(r"`([\w./]+\.py|kernel_args/\w*)`", text_of(page))}
+    pages = ["docs/architecture.md", "docs/developing.md", *(f"docs/adr/{page.name}" for page in DECISIONS)]
+    named = {name for page in pages for name in re.findall(r"`([\w./]+\.(?:py|yml)|kernel_args/\w*)`", text_of(page))}
     assert len(named) > 50
     assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
 
