@@ -26,6 +26,7 @@ from qat_device_plugin.settings import Settings, _parser, parse_settings
 
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/device_plugin"
@@ -66,7 +67,7 @@ def rendered(**variables: t.Any) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    environment.filters.update(FilterModule().filters())
+    environment.filters.update({**FilterModule().filters(), **UNIT_FILTERS})
     environment.tests["match"] = match
     values = {
         **DEFAULTS,
@@ -74,7 +75,7 @@ def rendered(**variables: t.Any) -> str:
         "__device_plugin_cdi_specification": VARIABLES["__device_plugin_cdi_specification"],
         "__device_plugin_chosen": "0.1.0-py3.11-e7e7937c13",
         "__device_plugin_stamp": STAMP,
-        "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
+        "__device_plugin_configuration_checksum": "5f3d",
         **variables,
     }
     return environment.get_template(f"{UNIT}.j2").render(**values)
@@ -215,11 +216,49 @@ def test_a_unit_that_differs_in_anything_has_another_stamp() -> None:
         stamp(),
         stamp(device_plugin_python="/usr/bin/python3.12"),
         stamp(__device_plugin_chosen="0.0.9"),
-        stamp(__device_plugin_configuration={"stat": {"checksum": "a01e"}}),
+        stamp(__device_plugin_configuration_checksum="a01e"),
     ]
     assert found[0] == stamp()
     assert len(set(found)) == len(found)
     assert all(re.fullmatch(r"[0-9a-f]{40}", one) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("checks", "of_node", "stat", "checksum"),
+    [
+        (True, {"path": "/etc/accel-qat/node.json", "checksum": "new"}, {"checksum": "old"}, "new"),
+        (True, {"path": "/etc/accel-qat/node.json", "checksum": "new"}, {}, "new"),
+        # Of another file, or of none, the role node says nothing.
+        (True, {"path": "/etc/other.json", "checksum": "new"}, {"checksum": "old"}, "old"),
+        (True, None, {"checksum": "old"}, "old"),
+        (True, None, {}, "which is missing"),
+        # What is on the node goes before what was to be written.
+        (False, {"path": "/etc/accel-qat/node.json", "checksum": "new"}, {"checksum": "old"}, "old"),
+    ],
+)
+def test_check_mode_knows_the_configuration_that_is_to_come(
+    checks: bool, of_node: dict[str, str] | None, stat: dict[str, str], checksum: str
+) -> None:
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(
+        VARIABLES["__device_plugin_configuration_checksum"]
+    )
+    values = {
+        "ansible_check_mode": checks,
+        "device_plugin_config": DEFAULTS["device_plugin_config"],
+        "__device_plugin_configuration": {"stat": stat},
+        **({"node_configuration": of_node} if of_node else {}),
+    }
+    assert template.render(values) == checksum
+
+
+def test_the_role_node_says_what_the_configuration_will_be() -> None:
+    tasks = yaml.safe_load((ROLE.parent / "node/tasks/main.yml").read_text())
+    (fact,) = (
+        task["ansible.builtin.set_fact"]
+        for task in tasks
+        if "node_configuration" in str(task) and "set_fact" in str(task)
+    )
+    assert fact["node_configuration"]["checksum"] == "{{ __node_devices.configuration_checksum }}"
 
 
 # Prints and does what the test says, one line for each call of a kind, and notes what was to change something.
