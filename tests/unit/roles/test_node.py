@@ -245,3 +245,13 @@ def test_the_rules_for_udev_are_for_qat() -> None:
     assert pfs.startswith('ACTION=="bind"')
     assert pfs.endswith(f'TEST=="sriov_numvfs", {starting}')
     assert without_driver.endswith('TEST=="sriov_numvfs", TAG+="systemd", ENV{SYSTEMD_READY}="0"')
+
+
+@pytest.mark.parametrize("name", ["main", "teardown"])
+def test_systemd_hears_of_the_unit_in_the_task_that_changes_it(name: str) -> None:
+    """A run that was cut off after that task would leave it unheard of."""
+    written = [task["accel.qat.files"] for task in load(f"tasks/{name}.yml") if "accel.qat.files" in task]
+    about = [
+        one.get("units") for one in written if "{{ __node_files.unit }}" in [entry["path"] for entry in one["files"]]
+    ]
+    assert about == [["qat-node.service"]]
