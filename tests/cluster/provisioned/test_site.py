@@ -28,7 +28,11 @@ pytestmark = pytest.mark.usefixtures("no_pods")
 
 def test_from_untouched_to_verified(cluster: Cluster, provisioned: Run) -> None:
     assert (cluster.offered(CY), cluster.offered(DC)) == ((16, 16), (12, 12))
-    (report,) = (task.result["ansible_facts"] for task in provisioned.tasks if task.name.endswith("Make the report"))
+    (report,) = (
+        task.result["ansible_facts"]
+        for task in provisioned.tasks
+        if task.name.endswith("Make the report of the verification")
+    )
     found = {check["check"]: check["ok"] for check in report["verify_result"]["checks"]}
     assert set(found.values()) == {True}
     assert {"the QAT devices", "kubelet and the device plugin", f"allocatable {CY}", f"allocatable {DC}"} <= set(found)

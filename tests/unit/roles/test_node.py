@@ -78,7 +78,7 @@ def test_teardown_reads_what_is_noted_of_the_kernel_arguments() -> None:
     ]
     assert noted == ["{{ __node_added_arguments }}", "{{ __node_replaced_arguments }}"]
     assert torn_down["Read which kernel arguments were added and replaced"]["loop"] == noted
-    removed = torn_down["Remove what was noted of them"]["accel.qat.files"]["files"]
+    removed = torn_down["Remove the notes of the kernel arguments"]["accel.qat.files"]["files"]
     assert [entry["path"] for entry in removed if entry["state"] == "absent"] == noted
 
 
