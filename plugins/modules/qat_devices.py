@@ -209,6 +209,11 @@ configuration:
   returned: success
   type: dict
   sample: {devices: [{services: [sym, asym], driver: vfio-pci, state: present, when_in_use: fail}]}
+configuration_file:
+  description: The same as O(configuration_file).
+  returned: success
+  type: str
+  sample: /etc/accel-qat/node.json
 configuration_checksum:
   description: SHA-1 of O(configuration_file) with these rules, as M(ansible.builtin.stat) tells it, in check mode too.
   returned: success
@@ -407,6 +412,7 @@ def main() -> None:
             "changed": made["changed"] or stored.differs,
             "diff": [made["diff"], stored.diff()] if stored.differs else made["diff"],
             "configuration": configuration,
+            "configuration_file": module.params["configuration_file"],
             "configuration_checksum": hashlib.sha1(stored.content).hexdigest(),
             "python": python(),
             "unused_rules": list(unused_rules(rules, outcome.after)),

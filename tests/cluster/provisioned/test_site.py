@@ -72,7 +72,7 @@ def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
     cluster.wait_for_phase("one")
     refused = controller.run("accel.qat.site", **{**settings, "node_devices": COMPRESSION})
     assert refused.code != 0
-    assert "pod default/one (container main) has 0000:6b:" in refused.tasks[-1].message
+    assert "pod default/one (container main) was given 0000:6b:" in refused.tasks[-1].message
     assert node.devices()[FIRST]["services"] == ["sym", "asym"]
     assert json.loads(node.run("cat /etc/accel-qat/node.json"))["devices"][1]["services"] == ["sym", "asym"]
 

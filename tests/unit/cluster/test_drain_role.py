@@ -443,7 +443,7 @@ def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
     site.give("default/one", VF0)
     failed = site.site("--check", "--skip-tags", "device_plugin", node_devices=COMPRESSION, qat_kubernetes=True)
     assert failed.code != 0
-    assert "pod default/one (container main) has 0000:6b:00.1 open" in failed.tasks[-1].message
+    assert "pod default/one (container main) was given 0000:6b:00.1" in failed.tasks[-1].message
     assert site.cluster.requests == []
 
 

@@ -226,14 +226,24 @@ def test_a_unit_that_differs_in_anything_has_another_stamp() -> None:
 @pytest.mark.parametrize(
     ("checks", "of_node", "stat", "checksum"),
     [
-        (True, {"path": "/etc/accel-qat/node.json", "checksum": "new"}, {"checksum": "old"}, "new"),
-        (True, {"path": "/etc/accel-qat/node.json", "checksum": "new"}, {}, "new"),
+        (
+            True,
+            {"configuration_file": "/etc/accel-qat/node.json", "configuration_checksum": "new"},
+            {"checksum": "old"},
+            "new",
+        ),
+        (True, {"configuration_file": "/etc/accel-qat/node.json", "configuration_checksum": "new"}, {}, "new"),
         # Of another file, or of none, the role node says nothing.
-        (True, {"path": "/etc/other.json", "checksum": "new"}, {"checksum": "old"}, "old"),
+        (True, {"configuration_file": "/etc/other.json", "configuration_checksum": "new"}, {"checksum": "old"}, "old"),
         (True, None, {"checksum": "old"}, "old"),
         (True, None, {}, "which is missing"),
         # What is on the node goes before what was to be written.
-        (False, {"path": "/etc/accel-qat/node.json", "checksum": "new"}, {"checksum": "old"}, "old"),
+        (
+            False,
+            {"configuration_file": "/etc/accel-qat/node.json", "configuration_checksum": "new"},
+            {"checksum": "old"},
+            "old",
+        ),
     ],
 )
 def test_check_mode_knows_the_configuration_that_is_to_come(
@@ -246,19 +256,15 @@ def test_check_mode_knows_the_configuration_that_is_to_come(
         "ansible_check_mode": checks,
         "device_plugin_config": DEFAULTS["device_plugin_config"],
         "__device_plugin_configuration": {"stat": stat},
-        **({"node_configuration": of_node} if of_node else {}),
+        **({"node_configured": of_node} if of_node else {}),
     }
     assert template.render(values) == checksum
 
 
 def test_the_role_node_says_what_the_configuration_will_be() -> None:
     tasks = yaml.safe_load((ROLE.parent / "node/tasks/main.yml").read_text())
-    (fact,) = (
-        task["ansible.builtin.set_fact"]
-        for task in tasks
-        if "node_configuration" in str(task) and "set_fact" in str(task)
-    )
-    assert fact["node_configuration"]["checksum"] == "{{ __node_devices.configuration_checksum }}"
+    (task,) = (task for task in tasks if task.get("register") == "node_configured")
+    assert task["accel.qat.qat_devices"]["configuration_file"] == "{{ __node_configuration_file }}"
 
 
 @pytest.mark.parametrize("names", [True, False])

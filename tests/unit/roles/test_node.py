@@ -107,7 +107,7 @@ def settings(text: str) -> list[str]:
     ("options", "lines"), [({}, []), ({"vfio-pci": "disable_denylist=1"}, ["options vfio-pci disable_denylist=1"])]
 )
 def test_module_options(options: dict[str, str], lines: list[str]) -> None:
-    text = render("modprobe.conf.j2", __node_devices={"module_options": options})
+    text = render("modprobe.conf.j2", node_configured={"module_options": options})
     assert settings(text) == lines
     assert text.startswith("# Managed by accel.qat.node\n")
 
