@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster.admissions import create_waiting_pod
-from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.machine.node import Node
@@ -49,9 +49,10 @@ def is_admitted(cluster: Cluster, name: str) -> None:
 
 def all_live(cluster: Cluster, node: Node) -> None:
     """See after a boot that kubelet has admitted each of the pods again."""
+    # What the API has of the node may still be from before the boot.
+    node.run(f"until systemctl show --property=StatusText {UNIT} | grep -q '=ready;'; do sleep 0.5; done")
     cluster.wait_until_ready()
     cluster.wait_for_offer(CY, 16)
-    cluster.wait_for_offer(DC, 12)
     # Kubelet admits pods in the order in which they were made: after this one it has seen them all.
     create_waiting_pod(cluster, "witness", CY)
     is_admitted(cluster, "witness")
