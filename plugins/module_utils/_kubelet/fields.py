@@ -22,9 +22,9 @@ EVICTION_FIELD = "evictionHard"
 # All of them are for the whole text.
 _QUANTITY = re.compile(r"\d+(\.\d+)?([eE]\d+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.A)
 _PERCENTAGE = re.compile(r"\d+(\.\d+)?%", re.A)
-_CPUS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*", re.A)
+_CPUS = re.compile(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", re.A)
 _GATE = re.compile(r"[A-Z]\w*", re.A)
-_NUMBER = re.compile(r"\d+", re.A)
+_NUMBER = re.compile(r"\d{1,9}", re.A)
 # Names and values that can stand in a flag too, between its commas.
 _NAME = re.compile(r"[\w./-]+", re.A)
 _VALUE = re.compile(r"[\w.+-]*", re.A)
@@ -309,7 +309,7 @@ def from_flag(field: Field, text: str) -> t.Any:
         return [
             {"numaNode": int(node), "limits": dict(limit.split("=", 1) for limit in limits.split(",") if "=" in limit)}
             for node, limits in nodes
-            if node.strip().isdigit()
+            if _NUMBER.fullmatch(node.strip())
         ]
     return text
 
@@ -331,6 +331,8 @@ def read(field: Field, value: t.Any, where: str) -> t.Any:
         if field.kind is Kind.GATES or (field.is_map and not isinstance(value, dict)):
             raise
         return value
+    except ValueError:  # Python's limit to the digits of a number
+        raise ConfigurationError("has a number that is too long", where, "repair it") from None
 
 
 def merge(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import typing as t
 
-from .printable import printable
+from .printable import printable, shortened
 
 
 class NodeError(Exception):
@@ -19,16 +19,16 @@ class NodeError(Exception):
     """
 
     def __init__(self, problem: str, where: str = "", remedy: str = "", log: t.Sequence[str] = ()) -> None:
-        self.problem = problem
-        self.where = where
-        self.remedy = remedy
+        # What a file of others has in it may be of any length.
+        self.problem, self.where, self.remedy = map(shortened, (problem, where, remedy))
         self.log = tuple(log)
         super().__init__(self.sentence())
 
     def sentence(self) -> str:
         """The whole message, in one line that can be printed, without a final full stop."""
-        text = f"{self.where}: {self.problem}" if self.where else self.problem
-        return printable(f"{text}; {self.remedy}" if self.remedy else text)
+        where, problem, remedy = (shortened(printable(text)) for text in (self.where, self.problem, self.remedy))
+        text = f"{where}: {problem}" if where else problem
+        return f"{text}; {remedy}" if remedy else text
 
     def as_dict(self) -> dict[str, t.Any]:
         """The same for machines, as the modules' `failure` and `qatctl --json` give it."""

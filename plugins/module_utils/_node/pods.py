@@ -29,6 +29,7 @@ from .podresources import (
     read_claims,
     without_named,
 )
+from .printable import shortened
 
 ASK_SECONDS = 3.0
 """How long to wait for kubelet, which answers in milliseconds. One that has not answered once is not asked again."""
@@ -169,7 +170,7 @@ def _read(where: t.Callable[[], str], read: t.Callable[[], tuple[Given, ...]]) -
 
 def reason_of(error: Exception) -> str:
     """Why something cannot be read or does not answer, in a few words."""
-    return getattr(error, "strerror", None) or str(error)
+    return shortened(getattr(error, "strerror", None) or str(error), 500)
 
 
 def address_of(device: str) -> str:

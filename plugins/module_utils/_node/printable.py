@@ -14,6 +14,13 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(ord(one)) for one in text)
 
 
+def shortened(text: str, longest: int = 1500) -> str:
+    """The text, of which the middle is left out where it has more characters than anybody reads."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest * 3 // 4]} [...] {text[-longest // 8 :]}"
+
+
 def _escaped(code: int) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"

@@ -8,6 +8,7 @@ A path is a field's name, or that of a map and of one entry: `("cpuManagerPolicy
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
@@ -184,11 +185,11 @@ class ArgumentLines:
         return any(name == flag for _line, (name, _text) in self._arguments())
 
     def _arguments(self) -> list[tuple[int, tuple[str, str]]]:
-        parsed = ((number, parse_argument(line)) for number, line in enumerate(self.text.splitlines()))
+        parsed = ((number, parse_argument(line)) for number, line in enumerate(_lines(self.text)))
         return [(number, argument) for number, argument in parsed if argument is not None]
 
     def _changed(self, path: Path, value: t.Any) -> ArgumentLines:
-        lines: list[str | None] = list(self.text.splitlines(keepends=True))
+        lines: list[str | None] = list(_lines(self.text))
         numbers = [number for number, _argument in self._arguments()]
         flags = _Flags([argument for _number, argument in self._arguments()])
         for position, flag, text in flags.changed(path, value):
@@ -200,6 +201,11 @@ class ArgumentLines:
                 lines[-1] += "\n"
             lines.append(line)
         return ArgumentLines("".join(line for line in lines if line is not None), self.where)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as a shell has them, with their ends: no other character ends one."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _quoted(text: str) -> str:

@@ -39,6 +39,11 @@ class YamlText:
             raise ConfigurationError(
                 f"the YAML is malformed: {_problem(error)}", _place(where, error), "repair it"
             ) from None
+        except RecursionError:
+            raise ConfigurationError("the YAML is nested too deeply", where, "repair it") from None
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            # The library's own, for what looks like a date, a number or the like and is none.
+            raise ConfigurationError(f"the YAML has a value that is none: {error}", where, "repair it") from None
         if len(roots) > 1:
             raise ConfigurationError("there is more than one YAML document", where, "leave one")
         self._root: yaml.Node | None = roots[0] if roots else None

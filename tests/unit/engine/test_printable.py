@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node.printable import printable
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.printable import printable, shortened
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,13 @@ from ansible_collections.accel.qat.plugins.module_utils._node.printable import p
 def test_is_one_line_of_printed_characters(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert printable(text).isprintable()
+
+
+def test_a_long_text_of_others_is_shown_by_its_ends() -> None:
+    error = ConfigurationError(f"begin {'x' * 9000} end", f"{'y' * 9000}\x1b", "mend it")
+    assert len(str(error)) < 3500
+    assert str(error).startswith("yyy")
+    assert str(error).endswith("x end; mend it")
+    assert len(error.as_dict()["problem"]) < 1600
+    assert shortened("as it was") == "as it was"
+    assert len(str(NodeError("\x1b" * 1500))) < 1600

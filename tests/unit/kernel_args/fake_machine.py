@@ -73,8 +73,9 @@ class FakeMachine:
 
 def real(command: t.Sequence[str]) -> CommandResult:
     """Run a command of the machine the test runs on."""
-    done = subprocess.run(list(command), capture_output=True, text=True, errors="surrogateescape", check=False)
-    return CommandResult(done.returncode, done.stdout, done.stderr)
+    done = subprocess.run(list(command), capture_output=True, check=False)
+    said = (stream.decode("utf-8", "surrogateescape") for stream in (done.stdout, done.stderr))
+    return CommandResult(done.returncode, *said)
 
 
 def says(out: str) -> Command:

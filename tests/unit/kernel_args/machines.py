@@ -185,11 +185,11 @@ def sourced(settings: str, drop_ins: t.Iterable[str] = (), start: str = "set -e"
         directory = Path(name)
         paths = [directory / f"{index:03}" for index, _text in enumerate([settings, *drop_ins])]
         for path, text in zip(paths, [settings, *drop_ins]):
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(text.encode("utf-8", "surrogateescape"))
         dots = "".join(f". {path}\n" for path in paths)
         script = f'{start}\n{dots}printf "%s\\n%s" "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"'
-        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    always, default = done.stdout.split("\n")
+        done = subprocess.run(["sh", "-c", script], capture_output=True, check=True)
+    always, default = done.stdout.decode("utf-8", "surrogateescape").split("\n")
     return always, default
 
 
@@ -205,9 +205,8 @@ def entry_options(machine: FakeMachine) -> list[str]:
     patterns = ("/*/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf")
     entries = [machine.files[path] for pattern in patterns for path in machine.glob(pattern)]
     lines = [_options(text) for text in entries if _OPTIONS.search(text)]
-    kernel_options = re.search(r"kernelopts=(.*)", machine.files.get("/boot/grub2/grubenv", "kernelopts="))
-    assert kernel_options is not None
-    return [line.replace("$kernelopts", kernel_options[1]) for line in lines]
+    kernel_options = re.search(r"kernelopts=(.*)", machine.files.get("/boot/grub2/grubenv", ""))
+    return [line.replace("$kernelopts", kernel_options[1] if kernel_options else "") for line in lines]
 
 
 def next_boot(machine: FakeMachine) -> str:
@@ -354,7 +353,7 @@ def _grubby_info(machine: FakeMachine) -> str:
 def _rpm_ostree(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
     """Deletes, then appends; deleting what is not there is an error (ostree_kernel_args_delete)."""
     assert command[1] == "kargs"
-    words = machine.files["/deployment"].split()
+    words = re.findall(r"[^ \t\n]+", machine.files["/deployment"])
     if len(command) == len(["rpm-ostree", "kargs"]):
         return CommandResult(0, " ".join(words) + "\n")
     for option in command[2:]:

@@ -44,6 +44,13 @@ def systemd_boot(machine: FakeMachine, wanted: list[str], state: State = "presen
 
 
 class TestGrub:
+    @pytest.mark.parametrize("path", [SETTINGS, "/etc/default/grub.d/50-site.cfg"])
+    def test_refuses_settings_with_a_nul_byte(self, path: str) -> None:
+        machine = machines.debian()
+        machine.files[path] = "GRUB_TIMEOUT=5\0\n"
+        with pytest.raises(NodeError, match=f"{path}: has a NUL byte, and is no shell script"):
+            grub(machine, ["iommu=pt"])
+
     def test_adds_a_drop_in_and_leaves_the_settings_alone(self) -> None:
         (edit,) = grub(machines.debian(), ["intel_iommu=on", "iommu=pt"]).edits
         assert edit.path == DROP_IN
@@ -347,6 +354,22 @@ class TestGrubby:
         machine.files[path] = machine.files[path].replace("net.ifnames=0", f"x=1{character}2")
         with pytest.raises(
             RefusedError, match=re.escape(f"{path}: has characters that grubby does not write back (& \\)")
+        ):
+            grubby(machine, ["iommu=pt"])
+
+    @pytest.mark.parametrize("character", ["\r", "\0", "\x85", "\u2028", "\udcff"])
+    def test_refuses_what_only_some_of_grubbys_tools_take_for_white_space_or_a_character(self, character: str) -> None:
+        machine = machines.rhel9()
+        path = machine.glob("/boot/loader/entries/*.conf")[-1]
+        machine.files[path] = machine.files[path].replace("net.ifnames=0", f"net.ifnames=0{character}x")
+        with pytest.raises(RefusedError, match=f"{path}: has control characters, or bytes that are no UTF-8"):
+            grubby(machine, ["iommu=pt"])
+
+    def test_refuses_entries_whose_shared_line_is_not_there(self) -> None:
+        machine = machines.rhel8()
+        machine.files["/boot/grub2/grubenv"] = "# GRUB Environment Block\n"
+        with pytest.raises(
+            RefusedError, match="takes its arguments from kernelopts, which /boot/grub2/grubenv does not have"
         ):
             grubby(machine, ["iommu=pt"])
 

@@ -24,6 +24,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loader
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.plan import LineChange, Plan
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import Running
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.unharmed import harm
+from ansible_collections.accel.qat.tests.unit.kernel_args import machines
 from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine
 
 LINE = 'ro rd.lvm.lv=vg/root rd.lvm.lv=vg/swap rd.lvm.lv=vg/root dyndbg="file a.c +p" iommu=off quiet'
@@ -55,6 +56,16 @@ LINE = 'ro rd.lvm.lv=vg/root rd.lvm.lv=vg/swap rd.lvm.lv=vg/root dyndbg="file a.
 )
 def test_says_what_is_lost(before: str, after: str, expected: str | None) -> None:
     assert harm(parse(before), parse(after), read_request(["iommu=pt", "console=hvc0"], "present")) == expected
+
+
+@pytest.mark.parametrize("line", ['ro "x=a quiet', 'dyndbg="file a.c +p root=/dev/sda1 ro'])
+def test_nothing_is_put_behind_a_quote_that_is_not_closed(line: str) -> None:
+    machine = machines.core_os()
+    machine.files["/deployment"] = line
+    with pytest.raises(RefusedError, match="has a quote that is not closed"):
+        ensure(machine, read_request(["iommu=pt"], "present"), Running(parse(""), False), Firmware(True, ""))
+    assert machine.files["/deployment"] == line
+    assert machine.done == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..errors import NodeError, RefusedError
-from .arguments import Request, satisfied, unsatisfied
+from .arguments import Request, parse, satisfied, unsatisfied
 from .detect import Firmware, detect, nothing_found
 from .loaders import LOADERS
 from .notes import Notes
@@ -88,6 +88,8 @@ def _see_unharmed(plan: Plan, request: Request) -> None:
     changed = (LineChange("the next boot", plan.before, plan.after), *plan.changes)
     for change in (*changed, *plan.lines):
         wrong = harm(change.before, change.after, request, exact=not change.anew)
+        if wrong is None and change in changed and parse(change.after.render()) != change.after:
+            wrong = "has a quote that is not closed, so that the kernel would read what comes behind as one with it"
         if wrong is None and change in changed and not satisfied(change.after, request):
             wrong = f"would still not be {_in_words(request, unsatisfied(change.after, request))}"
         if wrong is not None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.documents import ArgumentLines, ConfigurationFile
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.yaml_text import YamlText
 
 WHERE = "/var/lib/kubelet/config.yaml"
@@ -237,3 +238,29 @@ def test_any_text_any_entry(text: str, path: tuple[str, ...], value: t.Any) -> N
         gone = {**gone, path[0]: rest} if rest else gone
     left = meaning(after.without(path).text) or {}
     assert {name: one for name, one in left.items() if one != {}} == gone
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2001-13-45", "9" * 5000, "!!int ''", "!!bool x", "!!timestamp x", "!!float x", "[" * 3000, "{a: " * 3000],
+)
+def test_a_value_that_the_library_trips_over_is_refused_in_a_sentence(value: str) -> None:
+    why = "has a value that is none|is nested too deeply"
+    with pytest.raises(ConfigurationError, match=f"^{WHERE}: the YAML ({why})") as caught:
+        YamlText(f"a: {value}\n", WHERE)
+    assert len(str(caught.value)) < 5000
+
+
+def test_numbers_that_no_kubelet_has_are_refused_or_kept_as_they_are() -> None:
+    head = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+    long = f"0x{'f' * 6000}"
+    with pytest.raises(ConfigurationError, match="has a number that is too long"):
+        ConfigurationFile(f"{head}reservedMemory:\n- numaNode: {long}\n  limits: {{memory: 1Gi}}\n", WHERE).fields()
+    assert ArgumentLines("--reserved-memory=\u00b2:memory=1Gi\n", WHERE).fields() == {"reservedMemory": []}
+
+
+def test_only_a_line_feed_ends_a_line_of_arguments() -> None:
+    text = "--a=1\r--feature-gates=A=true\x0b--b=2\u2028x\n--v=2"
+    assert (
+        ArgumentLines(text, WHERE).with_value(("featureGates", "B"), True).text == f"{text}\n--feature-gates=B=true\n"
+    )

@@ -161,6 +161,9 @@ class Grub:
         """The files that grub-mkconfig sources, in its order."""
         paths = [SETTINGS, *(self._machine.glob(DROP_INS) if self._has_drop_ins() else [])]
         texts = {path: self._machine.read(path) for path in paths}
+        for path, text in texts.items():
+            if "\0" in (text or ""):
+                raise NodeError("has a NUL byte, and is no shell script", path, "restore it, e.g. from a backup")
         return {path: text for path, text in texts.items() if text is not None}
 
     def _evaluate(self, files: Files) -> _Computed:

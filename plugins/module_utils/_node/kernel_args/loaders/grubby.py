@@ -38,6 +38,8 @@ _UNSAFE = frozenset(" \\&$`'\"*[]^|")
 _UNSAFE_TO_REMOVE = _UNSAFE.union("+?(){}")
 # sed gives these a meaning when grubby writes a line back (set_bls_value).
 _UNSAFE_TO_KEEP = frozenset("&\\")
+# What is white space to some of its tools and not to others, and what is no UTF-8, which `.` of sed does not match.
+_WHITE = frozenset(" \t\n")
 _OPTIONS = re.compile(r"^[ \t]*options[ \t].*$", re.MULTILINE)
 _KERNEL_OPTIONS = re.compile(r"^kernelopts=(?P<text>.*)$", re.MULTILINE)
 
@@ -107,12 +109,22 @@ class Grubby:
 
     def _see_readable(self, places: t.Sequence[_Place]) -> None:
         """Refuse entries that grubby does not read as the boot loader does, and what it does not write back as it was."""
+        labels = {place.label for place in places}
+        referring = next((place.path for place in places if not self._has_own_line(place.path)), None)
+        if referring is not None and ENVIRONMENT not in labels:
+            raise RefusedError(
+                f"takes its arguments from kernelopts, which {ENVIRONMENT} does not have",
+                referring,
+                "set kernelopts with grub2-editenv, or write the arguments into the entries",
+            )
         for place in places:
             written = _OPTIONS.findall(self._machine.read(place.path) or "")
             if len(written) > 1 or any(not text.startswith("options ") for text in written):
                 problem = "grubby reads no other than one line that begins with `options` and a space"
             elif _UNSAFE_TO_KEEP.intersection(place.text):
                 problem = f"has characters that grubby does not write back ({' '.join(sorted(_UNSAFE_TO_KEEP))})"
+            elif not all(one.isprintable() or one in _WHITE for one in "".join([place.text, *written])):
+                problem = "has control characters, or bytes that are no UTF-8, and grubby may not write them back"
             else:
                 continue
             raise RefusedError(problem, place.path, "write the line so, or edit the entries by hand")

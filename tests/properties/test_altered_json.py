@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""node.json, found.json and what kubelet keeps are read, or refused in a sentence, whatever has become of them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.ownership import Found, read_record, write_record
+from ansible_collections.accel.qat.plugins.module_utils._node.picture import normal_address
+from ansible_collections.accel.qat.plugins.module_utils._node.podresources import CHECKPOINT, CLAIMS, Given
+from ansible_collections.accel.qat.plugins.module_utils._node.pods import read_given
+from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
+    Rule,
+    parse_configuration,
+    parse_json,
+    read_rules,
+)
+from ansible_collections.accel.qat.tests.properties.altered import (
+    LONGEST,
+    altered,
+    altered_documents,
+    examples,
+    in_time,
+    see_sentence,
+)
+
+RULES: list[t.Any] = [
+    {"devices": [{"select": {"address": "0000:75:00.0"}, "services": ["sym", "dc"], "vfs": 16}, {"when_in_use": "skip"}]},
+    {
+        "devices": [
+            {"select": {"family": ["4xxx", "420xx"], "numa_node": [0, -1]}, "services": ["asym"], "advertise": 12},
+            {"select": {"index": 3, "device_id": ["0x4946", "37c8"]}, "state": "absent"},
+            {"driver": "qat_vfio_pci", "when_in_use": "force"},
+        ]
+    },
+]  # fmt: skip
+_VFS: list[t.Any] = [{"driver": "vfio-pci", "driver_override": "vfio-pci"}, {"driver": None, "driver_override": None}]
+RECORDS: list[t.Any] = [
+    {
+        "format": 1,
+        "vfio_pci_loaded": False,
+        "devices": {
+            "0000:75:00.0": {
+                "ids": "8086:4944",
+                "services": ["dc", "sym"],
+                "state": "up",
+                "driven": True,
+                "drivers_autoprobe": True,
+                "vfs": _VFS * 2,
+                "drivers_given": ["vfio-pci"],
+            },
+            "0000:b0:00.0": {
+                "services": None,
+                "state": None,
+                "driven": False,
+                "drivers_autoprobe": None,
+                "vfs": [],
+                "drivers_given": [],
+            },
+        },
+    },
+    {"format": 1, "vfio_pci_loaded": True, "devices": {}},
+]
+_UID = "5b8f1f0e-3c8e-4c43-9d0b-6a3d6a3c7f51"
+_ENTRY = {
+    "PodUID": _UID,
+    "ContainerName": "openssl",
+    "ResourceName": "qat.intel.com/sym",
+    "DeviceIDs": {"0": ["0000:75:00.1", "0000:75:00.2"], "-1": ["0000:b0:02.7"]},
+    "AllocResp": "CgoKA1FBVBIDMQ==",
+}
+CHECKPOINTS: list[t.Any] = [
+    {
+        "Data": {
+            "PodDeviceEntries": [_ENTRY, {**_ENTRY, "ContainerName": "init"}],
+            "RegisteredDevices": {"qat.intel.com/sym": ["0000:75:00.1", "0000:75:00.2"], "qat.intel.com/dc": None},
+        },
+        "Checksum": 2317045678,
+    },
+    {"Data": {"PodDeviceEntries": [{**_ENTRY, "DeviceIDs": ["0000:75:00.1"]}], "RegisteredDevices": {}}, "Checksum": 7},
+    {"Data": {"PodDeviceEntries": None, "RegisteredDevices": None}, "Checksum": 0},
+]
+_CLAIM = {
+    "ClaimUID": "f00d", "ClaimName": "two-vfs", "Namespace": "build", "PodUIDs": {_UID: {}},
+    "DriverState": {"qat.intel.com": {"Devices": [{"PoolName": "n", "DeviceName": "qatvf-0000-75-00-1", "CDIDeviceIDs": None}]}},
+}  # fmt: skip
+CLAIM_FILES: list[t.Any] = [
+    {"Data": json.dumps({"kind": "DRACheckpoint", "Entries": [_CLAIM]}), "Checksum": 1},
+    {"version": "v1", "ClaimInfoStateList": [_CLAIM], "checksum": 2},
+]
+
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+
+DEEP = (b'{"devices":' * 100_000, b"[" * 100_000, b'{"a":' * 500 + b"1" + b"}" * 500)
+
+
+def _of(documents: t.Sequence[t.Any]) -> st.SearchStrategy[bytes]:
+    texts = [json.dumps(one, indent=indent) for one in documents for indent in (2, None)]
+    return st.one_of(altered_documents(documents), altered_documents(documents), altered(texts))
+
+
+@examples(1.2)
+@given(_of(RULES))
+def test_node_json_is_rules_or_a_sentence(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory, in_time():
+        path = Path(directory) / "node.json"
+        path.write_bytes(content)
+        try:
+            rules = read_rules(str(path), "write it")
+        except ConfigurationError as refusal:
+            event("refused")
+            see_sentence(refusal)
+            return
+    event("read")
+    _see_sound(rules)
+    document = json.loads(content)
+    assert len(rules) == len(document["devices"])
+    assert parse_configuration(document) == parse_json(json.dumps(document), "again") == rules
+
+
+def _see_sound(rules: t.Sequence[Rule]) -> None:
+    for rule in rules:
+        assert rule.state in ("present", "absent")
+        assert all(number is None or (type(number) is int and number >= 0) for number in (rule.vfs, rule.advertise))
+        assert all(normal_address(one) == one for one in rule.select.addresses or ())
+        assert "/" not in rule.driver
+        assert not rule.driver.startswith(("-", "."))
+
+
+@examples(2.5)
+@given(_of(RECORDS))
+def test_the_record_is_read_whole_or_refused(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory, in_time():
+        path = Path(directory) / "found.json"
+        path.write_bytes(content)
+        try:
+            found = read_record(str(path))
+        except NodeError as refusal:
+            event("refused")
+            see_sentence(refusal)
+            assert path.read_bytes() == content
+            return
+        event("read")
+        assert set(found.targets) == set(json.loads(content)["devices"])
+        write_record(str(path), found)
+        assert read_record(str(path)) == found
+
+
+def test_the_records_that_are_altered_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    for record in RECORDS:
+        path.write_text(json.dumps(record), encoding="utf-8")
+        assert isinstance(read_record(str(path)), Found)
+        assert set(read_record(str(path)).targets) == set(record["devices"])
+
+
+@examples(2)
+@given(_of(CHECKPOINTS), _of(CLAIM_FILES), st.booleans())
+def test_what_kubelet_keeps_is_given_to_pods_or_cannot_be_read(checkpoint: bytes, claims: bytes, answers: bool) -> None:
+    given, problem = _kept(checkpoint, claims, answers)
+    event("not read" if problem else "read")
+    assert all(isinstance(part, str) for one in given for part in one)
+    assert len(problem) <= LONGEST
+
+
+@examples(2)
+@given(altered_documents(CHECKPOINTS))
+def test_no_device_of_a_checkpoint_is_lost(content: bytes) -> None:
+    given, problem = _kept(content, json.dumps(CLAIM_FILES[0]).encode(), False)
+    if not problem:
+        named = {
+            device for entry in json.loads(content)["Data"]["PodDeviceEntries"] or () for device in _devices(entry)
+        }
+        assert named <= {one.device for one in given}
+
+
+def test_the_files_that_are_altered_are_read() -> None:
+    for checkpoint in CHECKPOINTS:
+        for claims in CLAIM_FILES:
+            given, problem = _kept(json.dumps(checkpoint).encode(), json.dumps(claims).encode(), False)
+            assert (given[-1].device, problem) == ("0000:75:00.1", "")
+
+
+def _kept(checkpoint: bytes, claims: bytes, answers: bool) -> tuple[tuple[Given, ...], str]:
+    with tempfile.TemporaryDirectory() as root, in_time():
+        for name, content in ((CHECKPOINT, checkpoint), (CLAIMS, claims)):
+            path = Path(root) / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        (Path(root) / "pods" / _UID).mkdir(parents=True)
+        return read_given(root, answers)
+
+
+def _devices(entry: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    if str(entry["PodUID"]) == _UID:
+        ids = entry["DeviceIDs"] or ()
+        for devices in ids.values() if isinstance(ids, dict) else [ids]:
+            yield from devices or ()
+
+
+@pytest.mark.parametrize("content", DEEP, ids=["an open object", "an open list", "a closed one"])
+def test_depth_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    for read in (lambda: read_rules(str(path), "write it"), lambda: read_record(str(path))):
+        with pytest.raises(NodeError) as caught:
+            read()
+        see_sentence(caught.value)
+    assert _kept(content, content, False)[1]
