@@ -45,6 +45,8 @@ SETTLED_SECONDS = 10.0
 """A registration that held this long was a good one: after its end the delays start small again."""
 _LOOK_SECONDS = 2.0
 """How often to look even if no event came."""
+UNFOUND_SECONDS = 120.0
+"""How long kubelet may take to find a socket. One whose event it has lost, as under a limit of inotify, it never finds."""
 _STANDBY_SECONDS = 0.5
 _REGISTER_SECONDS = 15.0
 """Kubelet dials back before it answers, for which it allows itself 10 seconds."""
@@ -314,8 +316,12 @@ class WatcherRegistrar(Registrar):
 
     async def _keep(self, server: ResourceServer) -> None:
         self._set_obstacle("kubelet has not found the socket")
+        end = asyncio.get_running_loop().time() + UNFOUND_SECONDS
         while server.notified is None and server.socket_stands():
-            await self.bell.wait(_LOOK_SECONDS)
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                return  # to another socket
+            await self.bell.wait(min(left, _LOOK_SECONDS))
         if server.notified is None:
             raise _Lost("the socket was removed", waits=True)
 
