@@ -471,6 +471,35 @@ def test_is_found_by_the_plugin_watcher(run: Run) -> None:
     run(scenario)
 
 
+IMPATIENT = """\
+import sys
+from qat_device_plugin import cli
+with cli._without_tls():
+    from qat_device_plugin import registration
+registration.UNFOUND_SECONDS = 0.3
+sys.exit(cli.main())
+"""
+
+
+def test_a_socket_that_the_plugin_watcher_has_overlooked_is_followed_by_another(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        registry = bench.kubelet_dir.parent / "plugins_registry"
+        registry.mkdir()
+        plugin = Plugin(bench.files, bench.kubelet_dir, "--registration=watcher", program=("-c", IMPATIENT))
+        bench.plugins.append(plugin)
+        await bench.kubelet.until(lambda: any(registry.glob("[!.]*.sock")))
+        overlooked = {path.name for path in registry.glob("[!.]*.sock")}
+        await bench.kubelet.until(lambda: any(path.name not in overlooked for path in registry.glob("[!.]*.sock")))
+        assert not any((registry / name).exists() for name in overlooked)
+        watcher = asyncio.ensure_future(bench.kubelet.watch_registry(registry))
+        await bench.ready(CY, 16)
+        watcher.cancel()
+        assert "registration lost" not in plugin.log.read_text()
+
+    run(scenario)
+
+
 def test_comes_back_after_the_plugin_watcher_refused(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf(PF)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tempfile
 import typing as t
 import zipfile
 
 import yaml
 from ansible import constants
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 _COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -25,6 +27,8 @@ from {package}.qatctl import main
 
 sys.exit(main(version={version!r}))
 """
+# The kernel takes the first word of a script's first line for the program.
+_PYTHON = re.compile(r"/[^\x00-\x20\x7f]+")
 # A zip file knows no time before this; a fixed one makes the same sources the same file.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -43,6 +47,11 @@ class ActionModule(ActionBase):
                 "python": {"type": "path", "default": "/usr/bin/python3"},
             }
         )
+        if not _PYTHON.fullmatch(options["python"]):
+            given = json.dumps(options["python"])
+            raise AnsibleActionFail(
+                f"python: {given} is no path of a Python; write an absolute path without blanks and control characters"
+            )
         handle, source = tempfile.mkstemp(dir=constants.DEFAULT_LOCAL_TMP)  # type: ignore[attr-defined]
         with os.fdopen(handle, "wb") as stream:
             stream.write(build(options["python"]))

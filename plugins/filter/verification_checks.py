@@ -23,7 +23,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Make the report
+- name: Make the report of the verification
   ansible.builtin.set_fact:
     checks: "{{ {'devices': {'problem': ''}} | accel.qat.verification_checks }}"
 """

@@ -13,7 +13,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ._node.apply import ApplyError, Outcome, Planner, converge, rehearse, with_what_stands
 from ._node.errors import NodeError
 from ._node.kernel import LiveKernel
-from ._node.kernel_args.machine import CommandResult, Runner
 from ._node.ownership import RECORD, remember
 from ._node.paths import KUBELET_ROOTS
 from ._node.picture import Node
@@ -61,25 +60,6 @@ def given(value: t.Any) -> t.Any:
     if isinstance(value, list):
         return [given(entry) for entry in value]
     return value
-
-
-def runner(module: AnsibleModule) -> Runner:
-    """The port's way to run commands, through the module. They speak English, so that messages can be searched for."""
-
-    def run_command(command: t.Sequence[str]) -> CommandResult:
-        try:
-            code, out, err = module.run_command(
-                list(command),
-                environ_update={"LANG": "C", "LC_ALL": "C"},
-                # A dollar in a command is the node's business.
-                expand_user_and_vars=False,
-                handle_exceptions=False,
-            )
-        except OSError as error:
-            raise NodeError(f"cannot be run: {error.strerror}", command[0], "see that it is installed") from error
-        return CommandResult(code, out, err)
-
-    return run_command
 
 
 class NodeModule:

@@ -18,6 +18,7 @@ description:
   - After a power cut each file and link is as it was before or as it is wanted, never half of it. What M(ansible.builtin.copy)
     writes need not be on the disk when its task is done. A directory that was to go may be left in part; the next run goes on.
   - Something in the way, such as a directory where a file is wanted, is refused before the first change.
+  - Where units of systemd are among them, O(units) has systemd read them, also when a run before was cut off between the two.
   - Files have the mode C(0644), directories C(0755), and all belong to the user that runs the module.
 extends_documentation_fragment:
   - accel.qat.attributes
@@ -60,6 +61,15 @@ options:
       target:
         description: Where the link leads, which need not exist. Only with V(link), and needed there.
         type: str
+  units:
+    description:
+      - Names of units that O(files) is about. When all files are as wanted, systemd reads its units again if any file was changed, or if
+        it says itself that it does not know one of these as it stands on the disk. Where none is named, systemd is told nothing.
+      - It is a failure if systemd does not take one whose file is among O(files). Of a template, name an instance.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.1.0
 """
 
 EXAMPLES = r"""
@@ -73,7 +83,7 @@ EXAMPLES = r"""
         target: /etc/systemd/system/warm-up.service
       - path: /run/systemd/system/warm-up.service
         state: absent
-  notify: Tell systemd
+    units: [warm-up.service]
 """
 
 RETURN = r"""
@@ -83,6 +93,11 @@ paths:
   type: list
   elements: str
   sample: [/etc/systemd/system/warm-up.service]
+systemd_reloaded:
+  description: Whether systemd has read its units again, in check mode whether it would.
+  returned: success
+  type: bool
+  sample: true
 failure:
   description: The same as RV(ignore:msg) for machines.
   returned: failure
@@ -92,7 +107,7 @@ failure:
       description: V(configuration) for a malformed request, V(refused) when nothing was written, else V(node).
       type: str
     where:
-      description: The option or path in question.
+      description: The option, path or unit in question.
       type: str
     problem:
       description: What is wrong.
@@ -111,6 +126,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._node import file_set
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._runner import live_machine
+from ansible_collections.accel.qat.plugins.module_utils._systemd.unit_files import read_again
 
 
 def main() -> None:
@@ -122,20 +139,28 @@ def main() -> None:
         "target": {"type": "str"},
     }
     module = AnsibleModule(
-        argument_spec={"files": {"type": "list", "elements": "dict", "required": True, "options": entry}},
+        argument_spec={
+            "files": {"type": "list", "elements": "dict", "required": True, "options": entry},
+            "units": {"type": "list", "elements": "str", "default": []},
+        },
         supports_check_mode=True,
     )
     done: list[file_set.Change] = []
     try:
-        changes = file_set.plan(file_set.read_entries(module.params["files"]))
+        entries = file_set.read_entries(module.params["files"])
+        changes = file_set.plan(entries)
         for change in changes if not module.check_mode else ():
             file_set.carry_out(change)
             done.append(change)
+        reloaded = read_again(
+            live_machine(module), module.params["units"], entries, bool(changes), rehearse=module.check_mode
+        )
     except NodeError as error:
         module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=bool(done))
     module.exit_json(
-        changed=bool(changes),
+        changed=bool(changes) or reloaded,
         paths=[change.entry.path for change in changes],
+        systemd_reloaded=reloaded,
         diff=[change.diff() for change in changes],
     )
 

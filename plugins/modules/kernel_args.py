@@ -234,13 +234,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, runner
+from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import read_request
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import read_firmware
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import CHOICES, ensure
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import LiveMachine
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.notes import Notes
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import read_running
+from ansible_collections.accel.qat.plugins.module_utils._runner import runner
 
 if t.TYPE_CHECKING:
     from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.plan import Plan

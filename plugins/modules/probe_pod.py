@@ -85,7 +85,7 @@ EXAMPLES = r"""
   accel.qat.probe_pod:
     name: qat-test
     node: node1
-    image: busybox
+    image: registry.example.com/busybox@sha256:9db7b59979c38555a39def84a31fb98b5296952f9e3afd4f6f11f05b07adfab0
     resources: [qat.intel.com/cy]
   delegate_to: localhost
   become: false

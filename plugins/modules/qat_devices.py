@@ -209,6 +209,16 @@ configuration:
   returned: success
   type: dict
   sample: {devices: [{services: [sym, asym], driver: vfio-pci, state: present, when_in_use: fail}]}
+configuration_file:
+  description: The same as O(configuration_file).
+  returned: success
+  type: str
+  sample: /etc/accel-qat/node.json
+configuration_checksum:
+  description: SHA-1 of O(configuration_file) with these rules, as M(ansible.builtin.stat) tells it, in check mode too.
+  returned: success
+  type: str
+  sample: 6c9b9f2b3d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
 unused_rules:
   description: The rules that took no PF of this node.
   returned: success
@@ -276,6 +286,7 @@ failure:
       sample: ""
 """
 
+import hashlib
 import os
 import sys
 from dataclasses import replace
@@ -309,21 +320,21 @@ class StoredConfiguration:
 
     def __init__(self, path: str | None, configuration: dict[str, object]) -> None:
         self._path = path
-        self._content = json_bytes(configuration)
-        self._before = _content_of(path) if path else self._content
+        self.content = json_bytes(configuration)
+        self._before = _content_of(path) if path else self.content
         self._is_written = False
 
     @property
     def differs(self) -> bool:
         """Whether the file was not like this."""
-        return self._before != self._content
+        return self._before != self.content
 
     def write(self) -> None:
         """Replace the file unless it is like this. Raises NodeError."""
         if not self.differs or not self._path:
             return
         try:
-            replace_file(self._path, self._content)
+            replace_file(self._path, self.content)
         except OSError as error:
             raise _cannot("written", self._path, error) from None
         self._is_written = True
@@ -337,7 +348,7 @@ class StoredConfiguration:
     def diff(self) -> dict[str, str]:
         """What diff mode shows of the file."""
         path = str(self._path)
-        before, after = (content.decode("utf-8", "replace") for content in (self._before, self._content))
+        before, after = (content.decode("utf-8", "replace") for content in (self._before, self.content))
         return {"before": before, "after": after, "before_header": path, "after_header": path}
 
 
@@ -401,6 +412,8 @@ def main() -> None:
             "changed": made["changed"] or stored.differs,
             "diff": [made["diff"], stored.diff()] if stored.differs else made["diff"],
             "configuration": configuration,
+            "configuration_file": module.params["configuration_file"],
+            "configuration_checksum": hashlib.sha1(stored.content).hexdigest(),
             "python": python(),
             "unused_rules": list(unused_rules(rules, outcome.after)),
             "module_options": module_options(targets_of(rules, outcome.after), outcome.after),

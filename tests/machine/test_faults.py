@@ -267,7 +267,8 @@ CASES: dict[str, Case] = {
     "SR-IOV is off in the BIOS": Case(
         on(WITHOUT_SRIOV),
         "",
-        "devices[0]: {pf} cannot have VFs; enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV",
+        "devices[0]: {pf} cannot have VFs; enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV; in a virtual "
+        "machine that was given the PF, make the VFs on its host instead",
         code=2,
     ),
     "the PF has vanished": Case(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jinja2
@@ -13,6 +14,7 @@ import yaml
 
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, FAULTS, Node
+from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 
 ROLE = Path(__file__).parents[2] / "roles/node"
 PF, VF, LAST_VF = "0000:6b:00.0", "0000:6b:00.1", "0000:6b:02.0"
@@ -25,8 +27,9 @@ JOURNAL = "journalctl --output=cat --unit=qat-node.service"
 def rendered(name: str) -> bytes:
     """A template of the role with the role's defaults."""
     variables = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    text: str = jinja2.Template((ROLE / "templates" / name).read_text()).render(variables)
-    return text.encode()
+    renderer = jinja2.Environment(trim_blocks=True, autoescape=False)
+    renderer.filters.update(UNIT_FILTERS)
+    return renderer.from_string((ROLE / "templates" / name).read_text()).render(variables).encode()
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,14 @@ def test_vfs_that_a_reset_has_made_anew_get_their_driver(node: Node) -> None:
     before = node.state()
     assert reset_and_repaired(node) == 1
     assert node.state() == before
+
+
+def test_the_unit_is_confined(node: Node) -> None:
+    exposure = re.search(r"exposure level for \S+: ([\d.]+)", node.run("systemd-analyze security qat-node.service"))
+    assert exposure
+    assert float(exposure[1]) <= 4.0
+    said = node.run("systemd-analyze verify --man=no qat-node.service 2>&1 | grep qat-node || true")
+    assert said == ""
 
 
 GENERATION = "/sys/module/intel_qat/parameters/generation"

@@ -43,3 +43,9 @@ def test_an_unreleased_version_has_a_changelog_fragment() -> None:
     released = yaml.safe_load((CHECKOUT / "changelogs" / "changelog.yaml").read_text())["releases"]
     fragments = list(Path(CHECKOUT / "changelogs" / "fragments").glob("*.yml"))
     assert version in released or fragments
+
+
+def test_the_licence_at_the_root_is_that_of_the_collection() -> None:
+    """GitHub and packagers look there; `reuse` looks into LICENSES."""
+    (licence,) = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["license"]
+    assert (CHECKOUT / "LICENSE").read_text() == (CHECKOUT / "LICENSES" / f"{licence}.txt").read_text()

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import logging
 import os
+import time
 import typing as t
 from pathlib import Path
 
@@ -44,6 +45,8 @@ SETTLED_SECONDS = 10.0
 """A registration that held this long was a good one: after its end the delays start small again."""
 _LOOK_SECONDS = 2.0
 """How often to look even if no event came."""
+UNFOUND_SECONDS = 120.0
+"""How long kubelet may take to find a socket. One whose event it has lost, as under a limit of inotify, it never finds."""
 _STANDBY_SECONDS = 0.5
 _REGISTER_SECONDS = 15.0
 """Kubelet dials back before it answers, for which it allows itself 10 seconds."""
@@ -214,9 +217,9 @@ class Registrar:
         self._set_obstacle(f"{what}: {problem}")
         self._say(logging.WARNING, what, problem=problem)
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, **fields: t.Any) -> None:
         self._statistics.registrations[self.resource, "succeeded"] += 1
-        self._say(logging.INFO, "registered", vfs=len(self._offer))
+        self._say(logging.INFO, "registered", vfs=len(self._offer), **fields)
 
     def _say(self, level: int, message: str, **fields: t.Any) -> None:
         log.log(level, message, extra={"fields": {"resource": self.resource, **fields}})
@@ -280,6 +283,7 @@ class SocketRegistrar(Registrar):
                 self._set_obstacle(f"{KUBELET_SOCKET} is not there")
                 await self.bell.wait(_LOOK_SECONDS)
                 continue
+            begin = time.time_ns()
             try:
                 await self._thread.run(functools.partial(self._call, request))
             except (ConnectionRefusedError, FileNotFoundError):
@@ -292,7 +296,8 @@ class SocketRegistrar(Registrar):
                 self._failed("kubelet did not take the registration", str(error))
                 await self._pause()
             else:
-                self._succeeded()
+                # How much of the time in which kubelet refuses pods was ours, and how much its own.
+                self._succeeded(asked_after=_seconds(kubelet.changed, begin), took=_seconds(begin, time.time_ns()))
                 return kubelet
         return None
 
@@ -301,13 +306,22 @@ class SocketRegistrar(Registrar):
         call(str(self._directory / KUBELET_SOCKET), f"/{REGISTRATION_SERVICE}/Register", request, _REGISTER_SECONDS)
 
 
+def _seconds(begin: int, end: int) -> str:
+    """Between two moments in nanoseconds. The kernel takes the time of a file from a clock that ticks every few milliseconds."""
+    return f"{max(0, end - begin) / 1e9:.4f}"
+
+
 class WatcherRegistrar(Registrar):
     """Waits for kubelet to find the socket in plugins_registry, as it does by itself after its own restart too."""
 
     async def _keep(self, server: ResourceServer) -> None:
         self._set_obstacle("kubelet has not found the socket")
+        end = asyncio.get_running_loop().time() + UNFOUND_SECONDS
         while server.notified is None and server.socket_stands():
-            await self.bell.wait(_LOOK_SECONDS)
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                return  # to another socket
+            await self.bell.wait(min(left, _LOOK_SECONDS))
         if server.notified is None:
             raise _Lost("the socket was removed", waits=True)
 

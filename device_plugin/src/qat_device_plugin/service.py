@@ -104,8 +104,7 @@ class Service:
         """Why the service is not ready; empty when it is."""
         problems = []
         if not self.registrars and not self._nothing_to_offer():
-            left_out = (f"the PF {address} is left out: {why}" for address, why in self.model.left_out.items())
-            problems = ["there is no VF to offer", *left_out]
+            problems = ["there is no VF to offer", *self._left_out()]
         for resource, registrar in self.registrars.items():
             if not registrar.registered:
                 problems.append(f"{resource} is not registered")
@@ -496,12 +495,16 @@ class Service:
         for resource, offer in self.model.offers.items():
             healthy = sum(vf.healthy for vf in offer)
             parts.append(f"{resource}: {healthy} of {len(offer)} VFs healthy{_state(self.registrars[resource])}")
-        nothing = (
-            "nothing to offer by the configuration"
-            if self._nothing_to_offer()
-            else "no VF to offer (qatctl status tells why)"
-        )
-        return "; ".join(parts) or nothing
+        return "; ".join(parts or self._why_nothing())
+
+    def _why_nothing(self) -> list[str]:
+        if self._nothing_to_offer():
+            return ["nothing to offer by the configuration"]
+        left_out = self._left_out()
+        return ["no VF to offer", *left_out] if left_out else ["no VF to offer (qatctl status tells why)"]
+
+    def _left_out(self) -> list[str]:
+        return [f"the PF {address} is left out: {why}" for address, why in self.model.left_out.items()]
 
     async def _watchdog(self, pause: float) -> None:
         """Feed systemd's watchdog while looks come to an end. That they fail is no reason to end the list that kubelet has."""

@@ -5,25 +5,21 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._module import runner
 from .._node.errors import NodeError
 from .._node.kernel_args.machine import LiveMachine
-from .._node.paths import COMMAND_DIRECTORIES
+from .._runner import live_machine as live_machine_at
 
 # /opt/bin is where Flatcar and hand-made installations have kubelet, /var/lib/rancher/rke2/bin where RKE2 has its tools.
 _MORE_DIRECTORIES = ("/opt/bin", "/var/lib/rancher/rke2/bin", "/snap/bin")
 
 
 def live_machine(module: AnsibleModule) -> LiveMachine:
-    """The node, mounted at the parameter `root`. Commands are looked for in PATH first."""
-    path = [directory for directory in os.environ.get("PATH", "").split(":") if directory.startswith("/")]
-    directories = list(dict.fromkeys([*path, *COMMAND_DIRECTORIES, *_MORE_DIRECTORIES]))
-    return LiveMachine(runner(module), module.params["root"], directories)
+    """The node, mounted at the parameter `root`."""
+    return live_machine_at(module, module.params["root"], _MORE_DIRECTORIES)
 
 
 def run(module: AnsibleModule, work: t.Callable[[LiveMachine], dict[str, t.Any]]) -> t.NoReturn:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .errors import ConfigurationError
 from .picture import Node, normal_address
 from .schema import DRIVER_PATTERN
-from .target import Binding, PfTarget, all_or_none
+from .target import NO_VFS, Binding, PfTarget, all_or_none
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _count(target: PfTarget, node: Node) -> int:
     total = function.sriov.total if function.sriov else 0
     if not total and target.vf_count != 0:
         raise ConfigurationError(
-            f"{target.address} cannot have VFs", where=target.where, remedy="name a PF, and enable SR-IOV in the BIOS"
+            f"{target.address} cannot have VFs", where=target.where, remedy=f"name a PF, and {NO_VFS}"
         )
     wanted = total if target.vf_count is None else target.vf_count
     if node.qat_at(target.address) is not None:

@@ -384,8 +384,9 @@ def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
     for vf in taken:
         for holder in holders.of(vf.address, vf.driver, vf.iommu_group):
             if not any(holder.is_same_as(known) for known in vf.holders):
+                deed = "has just opened" if holder.is_process else "has just been given"
                 raise RefusedError(
-                    f"{holder} has just opened {vf.address}",
+                    f"{holder} {deed} {vf.address}",
                     where=vf.address,
                     remedy="end or drain that user first, and try again",
                 )
@@ -395,7 +396,7 @@ def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
     """A write that does not return waits for those who have the VF open: name them."""
     functions = (node.function(address) for address in step.disrupts)
     users = ((vf.address, holder) for vf in functions if vf for holder in vf.holders)
-    held = [f"{told} open" for told in told_users(users)]
+    held = told_users(users)
     if not held or not isinstance(error, WriteTimeout):
         return error
     return WriteTimeout(f"{error.problem}, since {' and '.join(held)}", error.where, error.remedy)

@@ -71,12 +71,13 @@ class Holder:
 
         Kubelet gives a device to one pod at a time. So of two pods only names that the same source gave can tell that they differ.
         """
-        if self._is_process or other._is_process:
-            return self._is_process and other._is_process and self.pid == other.pid
+        if self.is_process or other.is_process:
+            return self.is_process and other.is_process and self.pid == other.pid
         return self.pod == other.pod or not (self.pod and other.pod) or bool(self.note) != bool(other.note)
 
     @property
-    def _is_process(self) -> bool:
+    def is_process(self) -> bool:
+        """Whether it is a process that has the device open; a pod was given it, open or not."""
         return bool(self.pid) or self.command == A_PROCESS
 
 

@@ -14,7 +14,7 @@ from .families import PF_DRIVERS, Family, family_of_pf
 from .picture import VFIO_DRIVERS, VFIO_PCI, Holder, Node, PciFunction, QatDevice
 from .services import written_services
 from .step import NONE, Action, Step, load_driver
-from .target import Binding, PfTarget
+from .target import NO_VFS, Binding, PfTarget
 
 DISABLE_DENYLIST = "disable_denylist=1"
 
@@ -294,7 +294,7 @@ class _Draft:
             raise RefusedError(
                 f"{self._address} cannot have VFs",
                 where=self._target.where,
-                remedy="enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV",
+                remedy=NO_VFS,
             )
         if self._wanted_count > sriov.total:
             raise RefusedError(
@@ -468,20 +468,24 @@ def _consider_holders(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> 
     if target.when_in_use == "fail":
         what, whom = ("it", "that user") if len(users) == 1 else ("them", "them")
         raise RefusedError(
-            f"{' open and '.join(told_users(users))} open, and {_deed(next(iter(held)), what)} would take {what} away",
+            f"{' and '.join(told_users(users))}, and {_deed(next(iter(held)), what)} would take {what} away",
             where=target.where,
             remedy=f"end or drain {whom} first, or set when_in_use to skip or force",
         )
-    reason = "; ".join(sorted(f"{told} open" for told in told_users(users)))
+    reason = "; ".join(sorted(told_users(users)))
     return _without(steps, list(held), target.address, reason)
 
 
 def told_users(users: t.Iterable[tuple[str, Holder]]) -> list[str]:
-    """Who has what, each user once: one that cannot be seen may have them all."""
+    """Who has what open or was given it, each user once: one that cannot be seen may have them all."""
     taken: dict[Holder, list[str]] = {}
     for vf, holder in users:
         taken.setdefault(holder, []).append(vf)
-    return [f"{holder} has {_counted(vfs)}" for holder, vfs in taken.items()]
+    return [_told(holder, _counted(vfs)) for holder, vfs in taken.items()]
+
+
+def _told(holder: Holder, what: str) -> str:
+    return f"{holder} has {what} open" if holder.is_process else f"{holder} was given {what}"
 
 
 def _counted(vfs: t.Sequence[str]) -> str:

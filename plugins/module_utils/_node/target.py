@@ -15,6 +15,12 @@ from .picture import Node, QatDevice
 from .schema import Rule, Select
 from .services import services_problem
 
+NO_VFS = (
+    "enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV; in a virtual machine that was given the PF, make the VFs on "
+    "its host instead"
+)
+"""What to do where a PF cannot have VFs."""
+
 
 @dataclass(frozen=True)
 class Binding:
@@ -190,11 +196,7 @@ def _vf_count(rule: Rule, device: QatDevice) -> int:
     if sriov is None or sriov.total == 0:
         if rule.vfs == 0:
             return 0
-        raise ConfigurationError(
-            f"{device.address} cannot have VFs",
-            where=rule.where,
-            remedy="enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV",
-        )
+        raise ConfigurationError(f"{device.address} cannot have VFs", where=rule.where, remedy=NO_VFS)
     return all_or_none(sriov.total if rule.vfs is None else rule.vfs, sriov.total, device.address, rule.where + ".vfs")
 
 

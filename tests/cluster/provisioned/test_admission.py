@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """No pod is refused because of the device plugin, neither while it is reloaded nor while the role replaces it, to the good or not.
 
-ACCEL_QAT_ADMISSION_ROUNDS says how many times as much is to be done as by default.
+ACCEL_QAT_ADMISSION_ROUNDS says how many reloads and how many upgrades there are, an even number of these.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from ansible_collections.accel.qat.tests.machine.node import Node
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
 OTHER, BROKEN = "0.0.9-other", "0.0.9-broken"
-ROUNDS = int(os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "1"))
-RELOADS = 3
+RELOADS, UPGRADES = map(int, os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "3 2").split())
 
 # Kubelets before 1.37 have a gap of their own whenever one process of a plugin follows another.
 pytestmark = [pytest.mark.usefixtures("no_pods"), pytest.mark.releases(releases.NEWEST)]
@@ -60,21 +59,21 @@ def state(node: Node) -> str:
 def test_no_pod_is_refused_over_reloads_and_upgrades(cluster: Cluster, node: Node, controller: Controller) -> None:
     newest, before = release(node), state(node)
     with Admissions(cluster, CY) as crypto:
-        for _ in range(ROUNDS):
-            for _ in range(RELOADS):
-                was = process(node)
-                node.run(f"systemctl reload {UNIT}")
-                assert process(node) != was
-                crypto.wait_for(2)
-            does_not_come_up(node, controller)
-            # From the files of the one that has not come up.
-            for wanted in ({"device_plugin_release": OTHER}, {}):
-                was = process(node)
-                assert any(task.changed for task in include(controller, "device_plugin", **wanted).tasks)
-                assert process(node) != was
-                assert release(node) == wanted.get("device_plugin_release", newest)
+        for _ in range(RELOADS):
+            was = process(node)
+            node.run(f"systemctl reload {UNIT}")
+            assert process(node) != was
+            crypto.wait_for(2)
+        does_not_come_up(node, controller)
+        # From the files of the one that has not come up. The last one is the newest again.
+        for number in reversed(range(UPGRADES)):
+            was = process(node)
+            wanted = {"device_plugin_release": OTHER} if number % 2 else {}
+            assert any(task.changed for task in include(controller, "device_plugin", **wanted).tasks)
+            assert process(node) != was
+            assert release(node) == wanted.get("device_plugin_release", newest)
         crypto.wait_for(2)
-    print(f"{RELOADS * ROUNDS} reloads, {2 * ROUNDS} upgrades: {crypto}")
+    print(f"{RELOADS} reloads, {UPGRADES} upgrades: {crypto}")
     assert crypto.refused == []
     assert state(node) == before
 

@@ -57,11 +57,12 @@ def wait_for_writer(machine: Machine) -> None:
 def test_removal_of_an_open_vf_blocks_until_it_is_closed(machine: Machine) -> None:
     holder = hold(machine)
     begin(machine, f"echo down > {PF}/qat/state")
-    time.sleep(3)
+    # The kernel says so when it has begun to wait, and from then on only the holder can end that.
+    blocked = f"vfio-pci {VF}: No device request channel registered, blocked"
+    machine.run(f"until dmesg | grep -q '{blocked}'; do sleep 0.2; done", timeout=60)
     assert writer_runs(machine)
     # It has begun: nobody can tell from the state that it hangs.
     assert machine.run(f"cat {PF}/qat/state").stdout == "down\n"
-    assert f"vfio-pci {VF}: No device request channel registered, blocked" in machine.run("dmesg").stdout
     machine.run(f"kill {holder}")
     wait_for_writer(machine)
     assert machine.run(f"ls -d {DEVICES}/0000:6b:*").stdout == f"{PF}\n"

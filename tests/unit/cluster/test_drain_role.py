@@ -62,15 +62,11 @@ class Site(NodeOfCluster, Controller):
             path.write_text(text)
             path.chmod(0o755)
         (self.files.proc / "cmdline").write_text("root=UUID=0d3b7c1e ro quiet\n")
-        self.systemd_knows("LoadState=loaded", "NeedDaemonReload=no")
-        self.cluster.pod_gone = self.gone
-
-    def systemd_knows(self, *lines: str) -> None:
-        """What systemctl says of a unit from now on."""
-        shown = " ".join(lines)
         self.program(
-            "systemctl", f'echo "$@" >> {self.root}/systemctl.log; test "$1" != show || printf "%s\\n" {shown}'
+            "systemctl",
+            'printf "%s\\n" LoadState=loaded NeedDaemonReload=no ActiveState=inactive MainPID=0 StatusText=',
         )
+        self.cluster.pod_gone = self.gone
 
     def inventory(self) -> str:
         variables = {
@@ -238,7 +234,9 @@ def test_rules_that_do_not_drain(site: Site) -> None:
     ]
     run = site.tasks(*({**ROLE, "vars": {"node_devices": rules}} for rules in harmless))
     assert run.code == 0, run.output
-    assert [task.name for task in run.tasks].count("accel.qat.node : Say what is disrupted") == len(harmless)
+    assert [task.name for task in run.tasks].count(
+        "accel.qat.node : Say what the configuration of the QAT devices disrupts"
+    ) == len(harmless)
     assert EVICT not in names(run)
     assert not site.cluster.requests
 
@@ -445,53 +443,16 @@ def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
     site.give("default/one", VF0)
     failed = site.site("--check", "--skip-tags", "device_plugin", node_devices=COMPRESSION, qat_kubernetes=True)
     assert failed.code != 0
-    assert "pod default/one (container main) has 0000:6b:00.1 open" in failed.tasks[-1].message
+    assert "pod default/one (container main) was given 0000:6b:00.1" in failed.tasks[-1].message
     assert site.cluster.requests == []
 
 
 def test_a_node_without_kubernetes_has_few_tasks(site: Site) -> None:
-    """A run on a node that is as configured has as many, but for the one that has systemd read the unit."""
+    """A run on a node that is as configured has as many."""
     run = site.site("--check", node_devices=[{}], qat_drain=True, node_kernel_arguments=["quiet"])
     assert run.code == 0, run.output
-    assert len([task for task in run.tasks if task.name != f"accel.qat.node : {RELOAD}"]) <= 13
+    assert len(run.tasks) <= 12
     assert roles(run) == ["node"]
-
-
-@pytest.mark.parametrize(
-    ("known", "reloaded"),
-    [
-        (["LoadState=loaded", "NeedDaemonReload=no"], False),
-        # A run was cut off between the writing of the unit and its reading.
-        (["LoadState=loaded", "NeedDaemonReload=yes"], True),
-        (["LoadState=not-found", "NeedDaemonReload=no"], True),
-        (["NeedDaemonReload=no", "LoadState=bad-setting"], True),
-    ],
-)
-def test_systemd_reads_the_unit_where_it_does_not_know_it_as_it_stands(
-    site: Site, known: list[str], reloaded: bool
-) -> None:
-    """The files are as wanted, so only systemd can tell."""
-    site.systemd_knows(*known)
-    play = [
-        {
-            "hosts": "all",
-            "gather_facts": False,
-            "vars": {"__node_written": {"changed": False}},
-            "tasks": systemd_tasks(),
-        }
-    ]
-    path = site.root / "play.yml"
-    path.write_text(yaml.safe_dump(play))
-    done = site.run(str(path), "--check")
-    assert done.code == 0, done.output
-    (task,) = (task for task in done.tasks if task.name == RELOAD)
-    assert (task.outcome != "skipped", task.changed) == (reloaded, reloaded)
-
-
-def systemd_tasks() -> list[t.Any]:
-    """Those of the role node."""
-    tasks = yaml.safe_load((CHECKOUT / "roles/node/tasks/main.yml").read_text())
-    return [task for task in tasks if "systemd" in task["name"].lower()]
 
 
 @pytest.mark.parametrize("kubernetes", [False, True])
@@ -516,8 +477,7 @@ def test_each_tag_runs_its_part(site: Site) -> None:
 # Several nodes.
 
 HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
-RELOAD = "Have systemd read the unit of the QAT devices"
-LAST = f"accel.qat.node : {RELOAD}"
+LAST = "accel.qat.node : Write what the next boot needs"
 
 
 def of_host(run: Run, host: str) -> list[str]:

@@ -8,4 +8,4 @@ import sys
 
 OLDEST_CONTROLLER = (3, 11)
 
-collect_ignore = ["test_device_plugin_pages.py", "test_pages.py"] if sys.version_info < OLDEST_CONTROLLER else []
+collect_ignore_glob = ["test_*.py"] if sys.version_info < OLDEST_CONTROLLER else []

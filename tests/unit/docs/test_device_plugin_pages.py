@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import types
 import typing as t
 
 import pytest
+import yaml
 from qat_device_plugin.exposition import _Collector, exposition
 from qat_device_plugin.model import Model
 from qat_device_plugin.reasons import REASONS
-from qat_device_plugin.settings import ENVIRONMENT_PREFIX, _parser
+from qat_device_plugin.settings import ENVIRONMENT_PREFIX, Settings, _parser
 from qat_device_plugin.statistics import Statistics
 
 from ansible_collections.accel.qat.tests.unit.docs.test_pages import table, text_of
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 PREFIX = "qat_device_plugin_"
 SERVICE: t.Any = types.SimpleNamespace(model=Model(), registrars={}, statistics=Statistics(), last_look=0.0)
@@ -23,12 +26,25 @@ FLAGS = [action for action in _parser()._actions if action.dest not in ("help", 
 OF_NO_UNIT = {"sysfs_root", "dev_root", "proc_root", "cdi_dir", "log_format", "validate", "run_dir", "take_over"}
 """What a service of the host, whose log is the journal's, needs not, or gets by its command line."""
 
+ROLE_PAGES = [f"roles/device_plugin/{name}" for name in ("README.md", "meta/argument_specs.yml", "defaults/main.yml")]
+
 
 def metrics() -> dict[str, str]:
     """The type of each metric by its name."""
     lines = exposition(SERVICE).decode().splitlines()
     found = {words[2]: words[3] for words in map(str.split, lines) if words[:2] == ["#", "TYPE"]}
     return {name[len(PREFIX) :]: kind for name, kind in found.items() if name.startswith(PREFIX)}
+
+
+def own_lines(service: t.Any) -> list[str]:
+    """What the plugin says of itself and not of the process; the time since the last look changes without an event."""
+    lines = exposition(service).decode().splitlines()
+    return [line for line in lines if line.startswith(PREFIX) and "scan_age" not in line]
+
+
+def sources() -> dict[str, str]:
+    """The text of each file of the plugin."""
+    return {path.name: path.read_text() for path in (CHECKOUT / "device_plugin/src/qat_device_plugin").glob("*.py")}
 
 
 def test_metrics() -> None:
@@ -47,6 +63,32 @@ def test_labels_of_metrics() -> None:
 
 def test_reasons() -> None:
     assert sorted(table("docs/metrics.md", "reason")) == sorted(REASONS)
+
+
+def test_reasons_are_made_in_one_file_and_all_of_them() -> None:
+    made = {name: re.findall(r'\bReason\("(\w+)"', text) for name, text in sources().items()}
+    assert sorted(set(made.pop("reasons.py"))) == sorted(REASONS)
+    assert [name for name, text in sources().items() if name != "reasons.py" and re.search(r"\bReason\(", text)] == []
+
+
+def test_kinds_of_errors_that_are_counted_are_there_from_the_start() -> None:
+    counted = set(re.findall(r'\.errors\["(\w+)"\]', "".join(sources().values())))
+    assert counted == set(SERVICE.statistics.errors)
+
+
+@pytest.mark.parametrize("field", [one.name for one in dataclasses.fields(Statistics)])
+def test_everything_that_is_counted_is_a_metric(field: str) -> None:
+    statistics = Statistics()
+    statistics.add_resource("qat.intel.com/cy")
+    service = types.SimpleNamespace(**{**vars(SERVICE), "statistics": statistics})
+    before = own_lines(service)
+    counted: t.Any = getattr(statistics, field)
+    for key, value in counted.items():
+        if isinstance(value, int):
+            counted[key] += 1
+        else:
+            value.add(0.003)
+    assert own_lines(service) != before
 
 
 def test_kinds_of_errors() -> None:
@@ -78,7 +120,7 @@ def test_flags(action: t.Any) -> None:
     )
     assert in_unit is (action.dest not in OF_NO_UNIT)
     variable = f"device_plugin_{action.dest}"
-    for page in ("roles/device_plugin/README.md", "roles/device_plugin/meta/argument_specs.yml"):
+    for page in ROLE_PAGES:
         assert (re.search(rf"\b{variable}\b", text_of(page)) is not None) is in_unit, page
 
 
@@ -86,3 +128,30 @@ def test_flags_that_pages_name_are_those_of_the_program() -> None:
     flags = {flag for action in _parser()._actions for flag in action.option_strings}
     rows = [line for line in text_of("docs/device_plugin.md").splitlines() if line.startswith("| `--")]
     assert {flag for line in rows for flag in re.findall(r"`(--[a-z-]+)", line.split(" | ")[0])} <= flags
+
+
+def test_settings_of_the_unit_are_flags_of_the_program() -> None:
+    unit = text_of("roles/device_plugin/templates/accel-qat-device-plugin.service.j2")
+    said = set(re.findall(ENVIRONMENT_PREFIX + r"(\w+)=", unit))
+    assert said
+    assert said <= {action.dest.upper() for action in FLAGS}
+
+
+def test_settings_have_a_field_for_each_flag() -> None:
+    assert sorted(action.dest for action in FLAGS) == sorted(one.name for one in dataclasses.fields(Settings))
+
+
+@pytest.mark.parametrize("action", [one for one in FLAGS if one.choices], ids=lambda action: action.dest)
+def test_choices_of_flags(action: t.Any) -> None:
+    flag = action.option_strings[0]
+    rows = "\n".join(line for line in text_of("docs/device_plugin.md").splitlines() if line.startswith(f"| `{flag}"))
+    rows += "\n".join(line for line in text_of("docs/device_plugin.md").splitlines() if f", `{flag}`" in line)
+    assert [choice for choice in action.choices if not re.search(rf"\b{choice}`", rows)] == []
+
+
+@pytest.mark.parametrize("action", [one for one in FLAGS if one.choices], ids=lambda action: action.dest)
+def test_choices_of_the_role_are_those_of_the_program(action: t.Any) -> None:
+    specs = yaml.safe_load(text_of("roles/device_plugin/meta/argument_specs.yml"))["argument_specs"]
+    option = specs["main"]["options"].get(f"device_plugin_{action.dest}")
+    assert (option is None) is (action.dest in OF_NO_UNIT)
+    assert option is None or option["choices"] == list(action.choices)

@@ -28,6 +28,10 @@ DOCS = sorted((CHECKOUT / "docs").glob("*.md"))
 ROLES = sorted((CHECKOUT / "roles").glob("*/README.md"))
 PAGES = [CHECKOUT / "README.md", *DOCS, *ROLES]
 
+DECISIONS = sorted((CHECKOUT / "docs/adr").glob("*.md"))
+FOR_CONTRIBUTORS = [*sorted(CHECKOUT.glob("[!R]*.md")), *DECISIONS, CHECKOUT / "tests/README.md"]
+"""Pages that say nothing of inventories and modules, but have links too."""
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 
 
@@ -74,7 +78,7 @@ def rules_in(document: t.Any) -> t.Iterator[t.Any]:
 # Links.
 
 
-@each_page
+@pytest.mark.parametrize("page", [*PAGES, *FOR_CONTRIBUTORS], ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
         path, _, anchor = link.partition("#")
@@ -86,6 +90,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_in_the_list_of_pages() -> None:
     listed = set(re.findall(r"\(([\w.]+\.md)\)", text_of("docs/README.md")))
     assert listed == {page.name for page in DOCS} - {"README.md"}
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    listed = re.findall(r"\((\w+\.md)\)", text_of("docs/adr/README.md"))
+    assert listed == [page.name for page in DECISIONS if page.name != "README.md"]
+
+
+@pytest.mark.parametrize("page", [page for page in DECISIONS if page.name != "README.md"], ids=lambda page: page.stem)
+def test_a_decision_has_all_its_parts(page: Path) -> None:
+    parts = re.findall(r"^\*\*(\w+)\.\*\*", page.read_text(), re.M)
+    assert parts == ["Situation", "Decision", "Consequences", "Rejected"]
 
 
 # Examples.
@@ -177,14 +192,17 @@ def test_targets() -> None:
     assert set(targets) <= set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.M))
 
 
-def test_files_of_the_engine() -> None:
-    places = [
-        CHECKOUT / "plugins" / name for name in ("module_utils/_node", "module_utils/_kubelet", "plugin_utils/_kubelet")
+def test_files_that_pages_for_contributors_name() -> None:
+    """By their name in one of the rooms, or by their path in the checkout."""
+    rooms = ("_node", "_node/kernel_args", "_node/kernel_args/loaders", "_kubelet", "_cluster", "")
+    places = [CHECKOUT, *(CHECKOUT / "plugins/module_utils" / room for room in rooms)]
+    places += [
+        CHECKOUT / name for name in ("plugins/plugin_utils/_kubelet", "device_plugin/src/qat_device_plugin", "tools")
     ]
-    pages = ("docs/architecture.md", "docs/developing.md")
-    named = {name for page in pages for name in re.findall(r"`(\w+\.py|kernel_args/\w*)`", text_of(page))}
-    assert len(named) > 10
-    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+    pages = ["docs/architecture.md", "docs/developing.md", *(f"docs/adr/{page.name}" for page in DECISIONS)]
+    named = {name for page in pages for name in re.findall(r"`([\w./]+\.(?:py|yml)|kernel_args/\w*)`", text_of(page))}
+    assert len(named) > 50
+    assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
 
 
 def help_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -220,3 +238,31 @@ def test_variables_of_a_role(role: Path) -> None:
             assert yaml.safe_load(stated.strip("`")) == option.get("default"), name
         else:
             assert len(option["default"]) > 2, f"{name}: write its default, only long lists are told in words"
+
+
+def test_places_that_the_page_of_the_tests_names() -> None:
+    """With those of `_node` and its neighbours in the code, where the page shortens a path."""
+    text = text_of("tests/README.md").partition("## Where a test goes")[2]
+    named = {name for name in re.findall(r"`([\w./]+)`", text) if "/" in name or name.endswith(".py")} - {
+        "tests/README.md"
+    }
+    homes = [
+        CHECKOUT / name
+        for name in ("tests", "tests/unit/cluster", "device_plugin/tests/harness", "plugins", "plugins/module_utils")
+    ]
+    known = {name for name in named if "X.py" not in name}
+    assert len(known) > 40
+    assert sorted(name for name in known if not any((home / name).exists() for home in homes)) == []
+
+
+def test_doubles_and_helpers_of_tests_are_on_their_page() -> None:
+    """Whatever tests import from beside them, so that nobody has to search for it."""
+    text = text_of("tests/README.md")
+    helpers = [
+        path
+        for place in ("tests/unit", "tests/properties", "tests/machine", "tests/cluster", "device_plugin/tests")
+        for path in (CHECKOUT / place).rglob("*.py")
+        if not path.name.startswith(("test_", "__"))
+    ]
+    assert len(helpers) > 20
+    assert sorted(str(path.relative_to(CHECKOUT)) for path in helpers if path.name not in text) == []

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._node.addressed import bindings_by_address, vf_targets
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
-from ansible_collections.accel.qat.plugins.module_utils._node.target import Binding, PfTarget
+from ansible_collections.accel.qat.plugins.module_utils._node.target import NO_VFS, Binding, PfTarget
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, nic, pf
 from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN4, OTHER, VF0
 
@@ -47,7 +47,7 @@ def test_counts() -> None:
             [wish("0000:ff:00.0")],
             "devices[0].address: the node has no PCI function 0000:ff:00.0; see lspci -D for those it has",
         ),
-        ([wish(OTHER)], f"devices[0]: {OTHER} cannot have VFs; name a PF, and enable SR-IOV in the BIOS"),
+        ([wish(OTHER)], f"devices[0]: {OTHER} cannot have VFs; name a PF, and {NO_VFS}"),
         (
             [wish(GEN4, 4)],
             (

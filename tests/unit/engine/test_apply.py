@@ -19,8 +19,9 @@ from ansible_collections.accel.qat.plugins.module_utils._node.apply import (
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError, WriteTimeout
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Write
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
+from ansible_collections.accel.qat.plugins.module_utils._node.picture import Holder, Node
 from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan
+from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
 from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.step import NONE, Action, Step
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
@@ -504,6 +505,16 @@ def test_names_those_whom_a_hanging_write_waits_for() -> None:
         apply(kernel, {"services": ["dc"], "when_in_use": "force"}, seconds=7)
     assert f"has not returned after 7 seconds, since qemu-kvm (pid 4001) has {VF0} open; process" in str(caught.value)
     assert caught.value.failures[0].as_dict()["kind"] == "timeout"
+
+
+def test_a_pod_whose_vf_a_hanging_write_takes_is_not_said_to_have_it_open() -> None:
+    kernel = gen4(vfs=[vf("vfio-pci", held_by="qemu-kvm"), vf("vfio-pci")])
+    kernel.assignments = Assignments({VF0: (Holder(0, "", "app", "default/web-0"),)})
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"], "when_in_use": "force"}, seconds=7)
+    assert f"since pod default/web-0 (container app) was given {VF0} and qemu-kvm (pid 4001) has {VF0} open" in str(
+        caught.value
+    )
 
 
 def test_a_node_that_does_not_keep_what_is_written() -> None:

@@ -12,6 +12,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.picture import Nod
 from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.target import (
+    NO_VFS,
     Binding,
     PfTarget,
     advertised,
@@ -184,7 +185,8 @@ def test_a_pf_without_sriov() -> None:
     with pytest.raises(ConfigurationError) as caught:
         targets_of(rules({}), node)
     assert str(caught.value) == (
-        f"devices[0]: {GEN4} cannot have VFs; enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV"
+        f"devices[0]: {GEN4} cannot have VFs; enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV; in a virtual machine "
+        "that was given the PF, make the VFs on its host instead"
     )
     assert targets_of(rules({"vfs": 0}), node)[0].vf_count == 0
 
@@ -265,6 +267,4 @@ def test_a_pf_whose_sriov_is_off_is_not_passed_over(wishes: dict[str, t.Any]) ->
     off = replace(device, function=replace(device.function, sriov=replace(sriov, total=0)))
     with pytest.raises(ConfigurationError) as caught:
         targets_of(rules(wishes), replace(node, qat=(off,)))
-    assert str(caught.value) == (
-        f"devices[0]: {GEN4} cannot have VFs; enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV"
-    )
+    assert str(caught.value) == (f"devices[0]: {GEN4} cannot have VFs; {NO_VFS}")

@@ -320,12 +320,12 @@ def test_a_pod_counts_though_no_process_has_it_open() -> None:
     with pytest.raises(RefusedError) as caught:
         apply(fake, {"services": ["sym"]})
     assert str(caught.value) == (
-        f"devices[0]: pod default/web-0 (container app) has {VF0} open, and the step state down on {GEN4} would take it away; "
+        f"devices[0]: pod default/web-0 (container app) was given {VF0}, and the step state down on {GEN4} would take it away; "
         "end or drain that user first, or set when_in_use to skip or force"
     )
     assert fake.writes == []
     (skip,) = apply(fake, {"services": ["sym"], "when_in_use": "skip"}).plan.skipped
-    assert skip.reason == f"pod default/web-0 (container app) has {VF0} open"
+    assert skip.reason == f"pod default/web-0 (container app) was given {VF0}"
     assert apply(fake, {"services": ["sym"], "when_in_use": "force"}).plan.steps
 
 
@@ -370,7 +370,7 @@ def test_a_pod_that_comes_after_the_reading_is_not_cut_off() -> None:
     def meanwhile(_plan: Plan, _node: Node) -> None:
         fake.assignments = assignments
 
-    with pytest.raises(RefusedError, match=r"^0000:6b:00\.1: pod default/web-0 \(container app\) has just opened"):
+    with pytest.raises(RefusedError, match=r"^0000:6b:00\.1: pod default/web-0 \(container app\) has just been given"):
         converge(fake, lambda: read_node(fake), planner({"services": ["sym"]}), SECONDS, meanwhile)
     assert fake.writes == []
 
@@ -393,7 +393,7 @@ def test_what_nobody_can_tell_is_not_taken_for_free() -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, services="dc", total_vfs=1, vfs="vfio-pci"))
     fake.assignments = Assignments({}, "kubelet is ill")
     with pytest.raises(
-        RefusedError, match=r"^devices\[0\]: perhaps a pod \(kubelet is ill\) has 0000:6b:00\.1 open, and "
+        RefusedError, match=r"^devices\[0\]: perhaps a pod \(kubelet is ill\) was given 0000:6b:00\.1, and "
     ):
         apply(fake, {"services": ["sym"]})
     assert read_node(fake).functions[GEN4].holders == ()
@@ -405,7 +405,7 @@ def test_who_may_have_all_of_them_is_told_once() -> None:
     pid = fake.open_vf(VF1, "qemu-kvm")
     with pytest.raises(RefusedError) as caught:
         apply(fake, {"services": ["sym"]})
-    assert str(caught.value).startswith(f"devices[0]: perhaps a pod (kubelet is ill) has {VF0} and 2 more open, and ")
+    assert str(caught.value).startswith(f"devices[0]: perhaps a pod (kubelet is ill) was given {VF0} and 2 more, and ")
     fake.assignments = NO_PODS
     process = fake.machine.vfio.processes[pid]
     process.files[9], process.devices[9] = (

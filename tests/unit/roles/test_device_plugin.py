@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import json
 import os
 import re
 import runpy
-import socket
 import subprocess
 import sys
 import typing as t
@@ -26,6 +26,7 @@ from qat_device_plugin.settings import Settings, _parser, parse_settings
 
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/device_plugin"
@@ -66,7 +67,7 @@ def rendered(**variables: t.Any) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    environment.filters.update(FilterModule().filters())
+    environment.filters.update({**FilterModule().filters(), **UNIT_FILTERS})
     environment.tests["match"] = match
     values = {
         **DEFAULTS,
@@ -74,7 +75,7 @@ def rendered(**variables: t.Any) -> str:
         "__device_plugin_cdi_specification": VARIABLES["__device_plugin_cdi_specification"],
         "__device_plugin_chosen": "0.1.0-py3.11-e7e7937c13",
         "__device_plugin_stamp": STAMP,
-        "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
+        "__device_plugin_configuration_checksum": "5f3d",
         **variables,
     }
     return environment.get_template(f"{UNIT}.j2").render(**values)
@@ -215,156 +216,55 @@ def test_a_unit_that_differs_in_anything_has_another_stamp() -> None:
         stamp(),
         stamp(device_plugin_python="/usr/bin/python3.12"),
         stamp(__device_plugin_chosen="0.0.9"),
-        stamp(__device_plugin_configuration={"stat": {"checksum": "a01e"}}),
+        stamp(__device_plugin_configuration_checksum="a01e"),
     ]
     assert found[0] == stamp()
     assert len(set(found)) == len(found)
     assert all(re.fullmatch(r"[0-9a-f]{40}", one) for one in found)
 
 
-# Prints and does what the test says, one line for each call of a kind, and notes what was to change something.
-SYSTEMCTL = """#!/bin/sh
-test "$1" = --no-block && shift
-verb=$1
-test "$verb" = daemon-reload && echo "$verb" >> "$0.changes" && exit
-test "$(eval echo \\$$#)" = accel-qat-device-plugin.service || exit 64
-test "$verb" = restart && echo "$verb" >> "$0.changes" && exit
-test "$verb" = reload && echo "$verb" >> "$0.changes" && exit "$(cat "$0.reload")"
-test "$verb" = show && test "$3" != --value && exit 64
-test "$verb" = show && verb=${2#--property=}
-line=$(head -n 1 "$0.$verb")
-test "$(wc -l < "$0.$verb")" -gt 1 && sed -i 1d "$0.$verb"
-echo "$line"
-test "$verb" != start || exit "$line"
-"""
-GOOD = "ready; qat.intel.com/cy: 16 of 16 VFs healthy"
-BAD = "not ready; qat.intel.com/cy: 16 of 16 VFs healthy, not registered (kubelet.sock is not there)"
-
-
-@pytest.fixture
-def process() -> t.Iterator[int]:
-    """One with the stamp of the unit "new"."""
-    with subprocess.Popen(["sleep", "60"], env={**os.environ, STAMP: "new"}) as found:
-        yield found.pid
-        found.kill()
-
-
-def answering(directory: Path, answers: t.Mapping[str, t.Sequence[str]]) -> dict[str, t.Any]:
-    """Have systemctl give these answers; returns what the role knows of the node."""
-    program = directory / "systemctl"
-    program.write_text(SYSTEMCTL)
-    program.chmod(0o755)
-    for name, lines in answers.items():
-        (directory / f"systemctl.{name}").write_text("".join(f"{line}\n" for line in lines))
-    unit_file = directory / UNIT
-    unit_file.write_text(f"[Service]\nEnvironment=A=b\nEnvironment={STAMP}=new\n")
-    return {
-        "__device_plugin_units": {"unit": str(unit_file)},
-        "__device_plugin_waits": True,
-        "__device_plugin_takes_over": "/none",
-    }
-
-
-def see_that_it_runs(
-    directory: Path, answers: t.Mapping[str, t.Sequence[str]], **variables: t.Any
-) -> tuple[t.Any, list[str]]:
-    """The script of the role with these answers of systemctl: what became of it, and what it had systemctl change."""
-    values = {**DEFAULTS, **VARIABLES, **answering(directory, answers), **variables}
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters.update(FilterModule().filters())
-    script = environment.from_string(load("tasks/start.yml")[0]["ansible.builtin.shell"]["cmd"])
-    done = subprocess.run(
-        ["/bin/sh", "-c", script.render(values)],
-        env={**os.environ, "PATH": f"{directory}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+@pytest.mark.parametrize(
+    ("checks", "of_node", "stat", "checksum"),
+    [
+        (
+            True,
+            {"configuration_file": "/etc/accel-qat/node.json", "configuration_checksum": "new"},
+            {"checksum": "old"},
+            "new",
+        ),
+        (True, {"configuration_file": "/etc/accel-qat/node.json", "configuration_checksum": "new"}, {}, "new"),
+        # Of another file, or of none, the role node says nothing.
+        (True, {"configuration_file": "/etc/other.json", "configuration_checksum": "new"}, {"checksum": "old"}, "old"),
+        (True, None, {"checksum": "old"}, "old"),
+        (True, None, {}, "which is missing"),
+        # What is on the node goes before what was to be written.
+        (
+            False,
+            {"configuration_file": "/etc/accel-qat/node.json", "configuration_checksum": "new"},
+            {"checksum": "old"},
+            "old",
+        ),
+    ],
+)
+def test_check_mode_knows_the_configuration_that_is_to_come(
+    checks: bool, of_node: dict[str, str] | None, stat: dict[str, str], checksum: str
+) -> None:
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(
+        VARIABLES["__device_plugin_configuration_checksum"]
     )
-    changes = directory / "systemctl.changes"
-    return done, changes.read_text().split() if changes.exists() else []
+    values = {
+        "ansible_check_mode": checks,
+        "device_plugin_config": DEFAULTS["device_plugin_config"],
+        "__device_plugin_configuration": {"stat": stat},
+        **({"node_configured": of_node} if of_node else {}),
+    }
+    assert template.render(values) == checksum
 
 
-@pytest.mark.parametrize(
-    ("states", "start", "statuses", "seconds", "code", "said"),
-    [
-        pytest.param(["active", "active"], 0, [GOOD], 60, 0, None, id="all-is-well"),
-        pytest.param(["active", "active"], 0, [BAD, GOOD], 60, 0, None, id="kubelet-takes-a-moment"),
-        pytest.param(["active", "reloading", "active"], 0, [GOOD], 60, 0, None, id="reloaded"),
-        # It ended, and systemd has its last words as yet.
-        pytest.param(["active", "activating", "active"], 1, [GOOD, GOOD], 60, 0, None, id="starts-anew"),
-        pytest.param(["active", "active"], 0, [BAD], 1, 1, f"it is active, {BAD}", id="active-is-not-ready"),
-        pytest.param(["activating", "activating"], 1, [BAD], 1, 1, f"it is activating, {BAD}", id="never-ready"),
-        pytest.param(["active", "failed"], 1, [GOOD], 60, 1, "it is failed", id="ends-at-once"),
-    ],
-)
-def test_the_role_waits_for_what_the_service_says_now(
-    tmp_path: Path,
-    process: int,
-    states: list[str],
-    start: int,
-    statuses: list[str],
-    seconds: int,
-    code: int,
-    said: str | None,
-) -> None:
-    answers = {"is-active": states, "start": [str(start)], "StatusText": statuses, "MainPID": [str(process)]}
-    done, changes = see_that_it_runs(tmp_path, answers, device_plugin_wait_timeout=seconds)
-    assert (done.returncode, done.stderr, changes) == (code, "", [])
-    lines = done.stdout.splitlines()
-    assert lines[0] == states[0]
-    assert said is None or lines[-1] == said
-
-
-@pytest.mark.parametrize(
-    ("was", "pid", "said", "made"),
-    [
-        pytest.param("active", os.getpid(), "outdated", ["daemon-reload", "restart"], id="of-another-unit"),
-        pytest.param("activating", 0, "outdated", ["daemon-reload", "restart"], id="on-its-way"),
-        pytest.param("inactive", 0, "inactive", ["daemon-reload"], id="none"),
-    ],
-)
-@pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
-def test_a_process_that_a_broken_run_left_is_replaced(
-    tmp_path: Path, was: str, pid: int, said: str, made: list[str], waits: bool
-) -> None:
-    answers = {"is-active": [was, "active"], "start": ["0"], "StatusText": [GOOD], "MainPID": [str(pid)]}
-    done, changes = see_that_it_runs(tmp_path, answers, __device_plugin_waits=waits)
-    assert (done.returncode, done.stderr, changes) == (0, "", made)
-    assert done.stdout.splitlines()[0] == said
-
-
-@pytest.mark.parametrize("code", [0, 1], ids=["comes-up", "does-not-come-up"])
-def test_what_can_be_taken_over_is(tmp_path: Path, code: int) -> None:
-    """A restart would leave kubelet without any process of ours for a moment."""
-    pid = os.getpid()
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(tmp_path / f"{pid}.sock"))
-        answers = {
-            "is-active": ["active", "active"],
-            "start": ["0"],
-            "StatusText": [GOOD],
-            "MainPID": [str(pid)],
-            "reload": [str(code)],
-            "ExecReload": ["{ path=/usr/bin/python3 ; argv[]=x ; pid=4711 ; code=exited ; status=1 }"],
-        }
-        journal = tmp_path / "journalctl"
-        journal.write_text('#!/bin/sh\ntest "${6}" = _PID=4711 && echo "qat-device-plugin: no"\n')
-        journal.chmod(0o755)
-        done, changes = see_that_it_runs(
-            tmp_path, answers, __device_plugin_run=str(tmp_path), __device_plugin_takes_over=str(journal)
-        )
-    assert (done.stderr, changes) == ("", ["daemon-reload", "reload"])
-    assert done.returncode == (3 if code else 0)
-    lines = done.stdout.splitlines()
-    assert lines == ["refused", "qat-device-plugin: no"] if code else lines[0] == "outdated"
-
-
-def test_what_runs_as_it_shall_is_left_alone(tmp_path: Path, process: int) -> None:
-    answers = {"is-active": ["active"], "start": ["0"], "StatusText": [GOOD], "MainPID": [str(process)]}
-    done, changes = see_that_it_runs(tmp_path, answers)
-    assert (done.returncode, done.stderr, changes) == (0, "", [])
-    assert done.stdout.splitlines()[0] == "active"
+def test_the_role_node_says_what_the_configuration_will_be() -> None:
+    tasks = yaml.safe_load((ROLE.parent / "node/tasks/main.yml").read_text())
+    (task,) = (task for task in tasks if task.get("register") == "node_configured")
+    assert task["accel.qat.qat_devices"]["configuration_file"] == "{{ __node_configuration_file }}"
 
 
 @pytest.mark.parametrize("names", [True, False])
@@ -427,17 +327,108 @@ class OnThisMachine(Controller):
         return self.play([task], *options)
 
 
-@pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
-def test_the_role_says_whether_it_has_changed_the_service(tmp_path: Path, process: int, waits: bool) -> None:
-    def run(pid: int, start: str, status: str) -> Run:
-        answers = {"is-active": ["active"], "start": [start], "StatusText": [status], "MainPID": [str(pid)]}
-        values = {**answering(tmp_path, answers), "__device_plugin_waits": waits, "device_plugin_wait_timeout": 1}
-        return OnThisMachine(tmp_path).role(entry_point="start", **values)
+# Says of the service what the test has put beside it, and notes what it was told.
+SYSTEMCTL = """#!/bin/sh
+test "$1" = show && exec cat "$0.shows"
+echo "$*" >> "$0.told"
+test "$1" != restart || cp "$0.then" "$0.shows"
+"""
+GOOD = "ready; qat.intel.com/cy: 16 of 16 VFs healthy"
+BAD = "not ready; qat.intel.com/cy: 16 of 16 VFs healthy, not registered (kubelet.sock is not there)"
 
-    for pid, changed in ((process, False), (os.getpid(), True)):
-        done = run(pid, "0", GOOD)
+
+def shows(pid: int, status: str = GOOD) -> str:
+    return f"ActiveState=active\nMainPID={pid}\nStatusText={status}\nLoadState=not-found\nNeedDaemonReload=no\n"
+
+
+class Service:
+    """The role's look at the service, on a node with this systemctl, and a process of the unit that the role writes."""
+
+    def __init__(self, directory: Path, cdi: bool = False) -> None:
+        self.program = systemctl(directory)
+        self.specification = directory / "vf.json"
+        self._controller = OnThisMachine(directory)
+        self._values: dict[str, t.Any] = {
+            "__device_plugin_chosen": f"0.1.0-py{PYTHON}-e7e7937c13",
+            "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
+            "__device_plugin_cdi_specification": str(self.specification),
+            "device_plugin_cdi": cdi,
+        }
+        current = str(directory / "current")
+        text = rendered(device_plugin_python=sys.executable, __device_plugin_current=current, **self._values)
+        (self._stamp,) = re.findall(f"^Environment={STAMP}=(.*)$", text, re.MULTILINE)
+
+    @contextlib.contextmanager
+    def process(self) -> t.Iterator[int]:
+        """One of the unit; gives its id."""
+        with subprocess.Popen(["sleep", "60"], env={**os.environ, STAMP: self._stamp}) as found:
+            yield found.pid
+            found.kill()
+
+    def run(self, now: str, *options: str, then: str = "", waits: bool = True) -> tuple[Run, list[str]]:
+        """What became of it, and what systemctl was told."""
+        told = self.program.with_suffix(".told")
+        told.write_text("")
+        self.program.with_suffix(".shows").write_text(now)
+        self.program.with_suffix(".then").write_text(then)
+        values = {**self._values, "__device_plugin_waits": waits, "device_plugin_wait_timeout": 1}
+        done = self._controller.role(*options, entry_point="start", **values)
+        return done, told.read_text().splitlines()
+
+
+def systemctl(directory: Path) -> Path:
+    """One of the test's own, that answers that nothing is left to read of any unit."""
+    program = directory / "systemctl"
+    program.write_text(SYSTEMCTL)
+    program.chmod(0o755)
+    program.with_suffix(".shows").write_text(shows(0))
+    return program
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    return Service(tmp_path)
+
+
+@pytest.fixture
+def process(service: Service) -> t.Iterator[int]:
+    with service.process() as pid:
+        yield pid
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
+def test_the_role_replaces_a_process_of_another_unit_and_no_other(service: Service, process: int, waits: bool) -> None:
+    """Such as a run that was cut off has left."""
+    other = os.getpid()
+    for pid, changed, made in ((process, False, []), (other, True, [f"restart --no-block {UNIT}"])):
+        checked, told = service.run(shows(pid), "--check", waits=waits)
+        assert (checked.code, any(task.changed for task in checked.tasks), told) == (0, changed, []), checked.output
+        done, told = service.run(shows(pid), then=shows(process), waits=waits)
         assert (done.code, any(task.changed for task in done.tasks)) == (0, changed), done.output
-    assert run(process, "1", BAD).code != 0
+        assert told == [*made, *([f"start {UNIT}"] if waits else [])]
+
+
+def test_a_service_that_does_not_get_ready_fails_the_role(service: Service, process: int) -> None:
+    failed, _told = service.run(shows(process, BAD))
+    assert failed.code != 0
+    assert failed.tasks[-1].message == (
+        f"{UNIT}: did not get ready within 1 seconds: it is active, {BAD}; see journalctl -u {UNIT}, "
+        "or set device_plugin_wait to false where kubelet comes later"
+    )
+    assert not failed.tasks[-1].changed
+    assert service.run(shows(process, BAD), waits=False)[0].code == 0
+
+
+@pytest.mark.parametrize(("names", "status", "left"), [(False, GOOD, False), (False, BAD, True), (True, GOOD, True)])
+def test_the_cdi_specification_goes_when_nothing_names_it_any_more(
+    tmp_path: Path, names: bool, status: str, left: bool
+) -> None:
+    """A hand-over leaves it, and a process that goes on needs it."""
+    service = Service(tmp_path, cdi=names)
+    service.specification.touch()
+    with service.process() as pid:
+        done, _told = service.run(shows(pid, status))
+    assert (done.code == 0, service.specification.exists()) == (status == GOOD, left), done.output
 
 
 def test_a_release_for_another_python_is_refused(tmp_path: Path) -> None:
@@ -489,8 +480,7 @@ def test_only_releases_are_removed(tmp_path: Path) -> None:
 def removal(directory: Path, *options: str) -> Run:
     """The task of teardown that removes files, with all it removes below a directory of the test."""
     tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
-    for task in tasks:
-        task.pop("notify", None)
+    systemctl(directory)
     names = ("unit_link", "cdi_specification")
     places = {f"__device_plugin_{name}": str(directory / f"system/{name}") for name in names}
     units = {mode: str(directory / f"system/{mode}") for mode in VARIABLES["__device_plugin_units"]}

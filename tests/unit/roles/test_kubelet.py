@@ -158,7 +158,10 @@ def test_teardown_refuses_what_takes_a_drained_node_before_the_device_plugin_goe
     controller = LocalController(managed, tmp_path)
     (teardown,) = load(CHECKOUT / "playbooks/teardown.yml")
     path = tmp_path / "play.yml"
-    # In check mode, since the device plugin would be that of the machine that the tests run on.
+    # In check mode, since the device plugin would be that of the machine that the tests run on. Its systemd knows none.
+    systemctl = managed.directory / "bin/systemctl"
+    systemctl.write_text("#!/bin/sh\nprintf 'LoadState=not-found\\nNeedDaemonReload=no\\n'\n")
+    systemctl.chmod(0o755)
     path.write_text(yaml.safe_dump([{**teardown, "module_defaults": {"accel.qat.kubelet_config": controller.roots()}}]))
     flags = ("--check", "--tags", "device_plugin,kubelet")
     before = managed.state()

@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
+import subprocess
 import typing as t
+from pathlib import Path
 
 import jinja2
 import pytest
@@ -16,7 +19,10 @@ from ansible_collections.accel.qat.plugins.module_utils._module import argument_
 from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES, INTEL
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
 from ansible_collections.accel.qat.plugins.modules import kernel_args
+from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
+from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/node"
@@ -72,7 +78,7 @@ def test_teardown_reads_what_is_noted_of_the_kernel_arguments() -> None:
     ]
     assert noted == ["{{ __node_added_arguments }}", "{{ __node_replaced_arguments }}"]
     assert torn_down["Read which kernel arguments were added and replaced"]["loop"] == noted
-    removed = torn_down["Remove what was noted of them"]["accel.qat.files"]["files"]
+    removed = torn_down["Remove the notes of the kernel arguments"]["accel.qat.files"]["files"]
     assert [entry["path"] for entry in removed if entry["state"] == "absent"] == noted
 
 
@@ -81,14 +87,15 @@ def test_teardown_reads_what_is_noted_of_the_kernel_arguments() -> None:
 
 def render(name: str, **variables: t.Any) -> str:
     """A template as Ansible renders it."""
-    environment = jinja2.Environment(
+    renderer = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROLE / "templates"),
         trim_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    return environment.get_template(name).render(**load("defaults/main.yml"), **variables)
+    renderer.filters.update(UNIT_FILTERS)
+    return renderer.get_template(name).render(**{**load("defaults/main.yml"), **variables})
 
 
 def settings(text: str) -> list[str]:
@@ -100,7 +107,7 @@ def settings(text: str) -> list[str]:
     ("options", "lines"), [({}, []), ({"vfio-pci": "disable_denylist=1"}, ["options vfio-pci disable_denylist=1"])]
 )
 def test_module_options(options: dict[str, str], lines: list[str]) -> None:
-    text = render("modprobe.conf.j2", __node_devices={"module_options": options})
+    text = render("modprobe.conf.j2", node_configured={"module_options": options})
     assert settings(text) == lines
     assert text.startswith("# Managed by accel.qat.node\n")
 
@@ -110,7 +117,7 @@ def test_modules_to_load() -> None:
 
 
 def test_the_unit_comes_before_every_kubelet() -> None:
-    unit = configparser.ConfigParser(interpolation=None)
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read_string(render("qat-node.service.j2"))
     assert unit["Service"]["ExecStart"] == "/usr/local/sbin/qatctl apply --settle"
@@ -120,6 +127,103 @@ def test_the_unit_comes_before_every_kubelet() -> None:
     assert kubelets <= set(unit["Unit"]["Before"].split())
     # Longer than two writes that hang, so that qatctl itself says which one does.
     assert int(unit["Service"]["TimeoutStartSec"]) > 2 * OPTIONS["node_time_limit"]["default"]
+
+
+def test_systemd_reads_the_path_of_qatctl_as_it_was_given(tmp_path: Path) -> None:
+    """systemd-analyze tells what it ignores of a unit, and a program that is not there."""
+    program = tmp_path / "a b 100%n {x};#" / "qatctl"
+    program.parent.mkdir()
+    program.symlink_to("/bin/true")
+    file = tmp_path / "qat-node.service"
+    file.write_text(render(f"{file.name}.j2", node_qatctl_path=str(program)))
+    command = ["systemd-analyze", "verify", "--man=no", str(file)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert [line for line in found.stderr.splitlines() if file.name in line] == []
+
+
+def test_the_unit_may_do_what_qatctl_has_to_and_little_more() -> None:
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(render("qat-node.service.j2"))
+    service = unit["Service"]
+    assert f"/var/lib/{service['StateDirectory']}" == load("vars/main.yml")["__node_record_directory"]
+    assert service["ProtectSystem"] == "strict"
+    # With a network of its own it would have a sysfs of its own, whose lock others do not see; the two others make /sys read-only.
+    assert not {"PrivateNetwork", "ProtectKernelTunables", "ProtectKernelModules"} & set(service)
+    # To see what others have open.
+    assert not {"ProtectProc", "ProcSubset", "PrivateUsers"} & set(service)
+
+
+class OnThisMachine(Controller):
+    """Plays the role's first task, without root."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def inventory(self) -> str:
+        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": CONNECTION}})
+
+    def environment(self) -> dict[str, str]:
+        return environment()
+
+    def first_task(self, **variables: t.Any) -> Run:
+        play = {
+            "hosts": "qat_nodes",
+            "gather_facts": False,
+            "vars_files": [str(ROLE / name) for name in ("defaults/main.yml", "vars/main.yml")],
+            "tasks": load("tasks/main.yml")[:1],
+        }
+        path = self._directory / "play.yml"
+        path.write_text(yaml.safe_dump([play]))
+        return self.run(str(path), **variables)
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "said"),
+    [
+        (
+            "node_qatctl_path",
+            "/opt/x\nExecStartPre=/bin/sh",
+            "path of a program; write an absolute path without control",
+        ),
+        ("node_qatctl_path", "/opt/qatctl\n", "path of a program; "),
+        ("node_qatctl_path", "qatctl", "path of a program; "),
+        ("node_qatctl_path", "-/opt/qatctl", "path of a program; "),
+        ("node_qatctl_path", '/opt/a"b/qatctl', "path of a program; "),
+        ("node_qatctl_path", "/opt/a\\b", "path of a program; "),
+        ("node_qatctl_path", "/opt/bin/", "path of a program; "),
+        ("node_qatctl_path", "/tmp/qatctl", "path of a program; "),
+        ("node_python", "/usr/bin/env python3", "path of a Python; write an absolute path without blanks"),
+        ("node_python", "/usr/bin/python3\n", "path of a Python; "),
+        ("node_load_modules", ["vfio-pci", "a\nb"], "name of a kernel module; write one module an entry"),
+        ("node_load_modules", ["vfio-pci qat_4xxx"], "name of a kernel module; "),
+        ("node_load_modules", ["#vfio-pci"], "name of a kernel module; "),
+        ("node_load_modules", [""], "name of a kernel module; "),
+        ("node_units_after", ["kubelet.service\n[Service]"], "name of a unit; write it as systemctl list-units"),
+        ("node_units_after", ["kubelet.service\n"], "name of a unit; "),
+        ("node_units_after", ["kubelet"], "name of a unit; "),
+        ("node_units_after", ["a b.service"], "name of a unit; "),
+        ("node_units_after", ["100%.service"], "name of a unit; "),
+    ],
+)
+def test_what_the_files_cannot_hold_is_refused_first(tmp_path: Path, variable: str, given: t.Any, said: str) -> None:
+    run = OnThisMachine(tmp_path).first_task(**{variable: given})
+    assert run.code != 0
+    bad = given[-1] if isinstance(given, list) else given
+    (message,) = [one["msg"] for one in run.tasks[-1].result["results"] if one.get("failed")]
+    assert message.startswith(f"{variable}: {json.dumps(bad)} is no {said}")
+
+
+def test_what_the_files_can_hold_is_taken(tmp_path: Path) -> None:
+    """Blanks and percent signs in a path, and the names that systemd gives to units of snaps."""
+    run = OnThisMachine(tmp_path).first_task(
+        node_qatctl_path="/opt/a b/100% $x/qatctl",
+        node_python="/opt/py3.12/bin/python3",
+        node_load_modules=["vfio-pci", "qat_4xxx", "pci:v00008086d00004940sv*"],
+        node_units_after=["kubelet.service", "snap.a\\x2db@1.service", "multi-user.target"],
+    )
+    assert run.code == 0, run.output
+    assert OnThisMachine(tmp_path).first_task().code == 0
 
 
 def test_the_rules_for_udev_are_for_qat() -> None:
@@ -141,3 +245,13 @@ def test_the_rules_for_udev_are_for_qat() -> None:
     assert pfs.startswith('ACTION=="bind"')
     assert pfs.endswith(f'TEST=="sriov_numvfs", {starting}')
     assert without_driver.endswith('TEST=="sriov_numvfs", TAG+="systemd", ENV{SYSTEMD_READY}="0"')
+
+
+@pytest.mark.parametrize("name", ["main", "teardown"])
+def test_systemd_hears_of_the_unit_in_the_task_that_changes_it(name: str) -> None:
+    """A run that was cut off after that task would leave it unheard of."""
+    written = [task["accel.qat.files"] for task in load(f"tasks/{name}.yml") if "accel.qat.files" in task]
+    about = [
+        one.get("units") for one in written if "{{ __node_files.unit }}" in [entry["path"] for entry in one["files"]]
+    ]
+    assert about == [["qat-node.service"]]

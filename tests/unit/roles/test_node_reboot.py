@@ -18,7 +18,10 @@ from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 TASKS = CHECKOUT / "roles/node/tasks"
 QAT = ["intel_iommu=on", "iommu=pt"]
-INCLUDES = {"main.yml": "Have the kernel started with them", "teardown.yml": "Have the kernel started without them"}
+INCLUDES = {
+    "main.yml": "Reboot where the kernel arguments need a reboot",
+    "teardown.yml": "Reboot where the kernel arguments that went need a reboot",
+}
 REBOOT = "Reboot into the new kernel arguments"
 
 
@@ -105,7 +108,7 @@ def test_check_mode_shows_the_reboot_and_looks_no_further(tmp_path: Path) -> Non
     run = node.reboots("main.yml", "ro quiet", "--check")
     assert run.code == 0, run.output
     assert run.task(REBOOT).changed
-    assert outcomes(run)["Fail unless the kernel has them"] == "skipped"
+    assert outcomes(run)["Fail unless the running kernel has its arguments as they are set"] == "skipped"
 
 
 def test_nothing_to_reboot_for_is_no_task_more(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -32,6 +33,13 @@ def test_defaults_are_documented() -> None:
 def test_what_the_role_node_is_given_is_documented_alike() -> None:
     wanted = options("node", "verify")
     assert {name: OPTIONS[name] for name in wanted} == wanted
+
+
+def test_the_image_is_one_and_the_same_for_ever() -> None:
+    """A short name is what the runtime finds first, a tag what somebody pushed; some runtimes refuse a tag with a digest."""
+    assert re.fullmatch(
+        r"[a-z0-9-]+(\.[a-z0-9-]+)+/[a-z0-9/-]+@sha256:[0-9a-f]{64}", OPTIONS["verify_image"]["default"]
+    )
 
 
 def documented(module: t.Any) -> t.Any:

@@ -178,3 +178,12 @@ def test_a_reader_who_goes_away(installed: Path, word: str) -> None:
         os.close(writer)
         _out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "python", ["python3", "/usr/bin/env python3", "/usr/bin/python3\n", "/opt/a\tb", "/opt/\x1b[2J", ""]
+)
+def test_a_python_that_no_script_can_name_is_refused(python: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=r"^python: .* is no path of a Python; write an absolute path"):
+        act(python=python)
+    assert Copy.asked == []

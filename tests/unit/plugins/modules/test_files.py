@@ -22,8 +22,9 @@ Run = t.Callable[..., t.Any]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run_main(*entries: Entry, check: bool = False) -> t.Any:
+    def run_main(*entries: Entry, check: bool = False, **options: t.Any) -> t.Any:
         arguments = {
+            **options,
             "files": [{**entry, "path": str(entry["path"])} for entry in entries],
             "_ansible_check_mode": check,
         }
@@ -315,3 +316,84 @@ def test_a_slip_in_a_path_does_not_cost_the_node(
 
 def test_this_machine_has_mount_points() -> None:
     assert {"/", "/proc"} <= set(file_set._mount_points())
+
+
+# Units.
+
+UNIT = "warm-up.service"
+SYSTEMCTL = """#!/bin/sh
+test "$1" = show && exec cat "$0.knows"
+echo "$*" >> "$0.told"
+printf 'LoadState=%s\\nNeedDaemonReload=no\\n' "$(cat "$0.finds")" > "$0.knows"
+"""
+
+
+class Systemd:
+    """A systemctl of the test's own. It knows what is in `knows`, and after it has read its units, what is in `finds`."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self._program = directory / "systemctl"
+        self._program.write_text(SYSTEMCTL)
+        self._program.chmod(0o755)
+        self._program.with_suffix(".told").touch()
+
+    def knows(self, load: str, outdated: str, finds: str) -> None:
+        self._program.with_suffix(".knows").write_text(f"LoadState={load}\nNeedDaemonReload={outdated}\n")
+        self._program.with_suffix(".finds").write_text(finds)
+
+    def told(self) -> list[str]:
+        """Since the last time."""
+        path = self._program.with_suffix(".told")
+        found = path.read_text().splitlines()
+        path.write_text("")
+        return found
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    made = Systemd(tmp_path / "bin")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]]))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("entry", "left", "loaded"),
+    [
+        ({"content": "[Service]\n"}, ("not-found", "no"), "loaded"),
+        ({"state": "absent"}, ("loaded", "yes"), "not-found"),
+    ],
+)
+def test_systemd_reads_what_was_written_and_what_a_run_that_was_cut_off_has(
+    entry: Entry, left: tuple[str, str], loaded: str, tmp_path: Path, run: Run, systemd: Systemd
+) -> None:
+    path = tmp_path / UNIT
+    if "state" in entry:
+        path.touch()
+
+    def runs(check: bool) -> tuple[bool, bool, bool, list[str]]:
+        done = run({"path": path, **entry}, check=check, units=[UNIT])
+        return done["changed"], done["systemd_reloaded"], bool(done["paths"]), systemd.told()
+
+    systemd.knows(*left, finds=loaded)
+    assert runs(check=True) == (True, True, True, [])
+    assert runs(check=False) == (True, True, True, ["daemon-reload"])
+    for check in (True, False):
+        assert runs(check=check) == (False, False, False, [])
+    # The files are as wanted, so only systemd can tell.
+    systemd.knows(*left, finds=loaded)
+    assert runs(check=True) == (True, True, False, [])
+    assert runs(check=False) == (True, True, False, ["daemon-reload"])
+    assert runs(check=False) == (False, False, False, [])
+
+
+def test_a_unit_that_systemd_does_not_take(tmp_path: Path, run: Run, systemd: Systemd) -> None:
+    systemd.knows("not-found", "no", finds="bad-setting")
+    failed = run({"path": tmp_path / UNIT, "content": "?\n"}, units=[UNIT])
+    sentence = f"{UNIT}: systemd has read the unit, and does not take it: bad-setting; see systemctl status {UNIT}"
+    assert (failed["msg"], failed["changed"]) == (sentence, True)
+
+
+def test_without_units_systemd_is_told_nothing(tmp_path: Path, run: Run, systemd: Systemd) -> None:
+    done = run({"path": tmp_path / UNIT, "content": ""})
+    assert (done["changed"], done["systemd_reloaded"], systemd.told()) == (True, False, [])

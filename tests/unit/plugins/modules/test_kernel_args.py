@@ -12,7 +12,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.accel.qat.plugins.module_utils import _module
+from ansible_collections.accel.qat.plugins.module_utils import _runner
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.modules import kernel_args
 from ansible_collections.accel.qat.tests.unit.kernel_args import machines
@@ -255,7 +255,7 @@ def test_puts_the_files_back_when_update_grub_fails(start: t.Callable[..., Disk]
 def runner(tmp_path: Path) -> t.Any:
     with patch_module_args({"arguments": ["ro"], "root": str(tmp_path)}):
         module = AnsibleModule({"arguments": {"type": "list", "elements": "str"}, "root": {"type": "path"}})
-    return _module.runner(module)
+    return _runner.runner(module)
 
 
 def test_commands_get_their_words_as_they_are(runner: t.Any) -> None:

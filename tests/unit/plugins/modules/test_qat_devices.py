@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import sys
 import typing as t
@@ -94,6 +95,8 @@ def test_the_rules_are_stored_under_the_lock_when_the_devices_are_so(
     done = player.change(qat_devices, devices=rules, record=player.record, configuration_file=str(path))
     assert stored_with == [str(path), True, "dc"]
     assert json.loads(path.read_text()) == done["configuration"]
+    assert done["configuration_file"] == str(path)
+    assert hashlib.sha1(path.read_bytes()).hexdigest() == done["configuration_checksum"]
     assert done["diff"][1] == {
         "before": "",
         "after": path.read_text(),
