@@ -106,3 +106,15 @@ def test_the_verdict_is_the_last_pair_that_agreed(beats: list[bool | None]) -> N
     agreed = [first for first, second in zip(read, read[1:]) if first == second]
     assert health.alive == agreed[-1]
     assert health.undecided == (read[-1] != agreed[-1])
+
+
+@pytest.mark.parametrize("state", ["down", "failing", "upset", "", "zzz"])
+def test_every_state_but_up_is_a_reason(state: str) -> None:
+    assert len(reasons(PfHealth(state=state), "0000:6b:00.0", 0.0)) == 1
+
+
+def test_a_minute_is_a_minute() -> None:
+    """As docs and the log say."""
+    risen, now = after(Reading("up", None, 0), Reading("up", None, 1))
+    assert reasons(risen, PF, now + 59.9)
+    assert not reasons(risen, PF, now + 60.0)
