@@ -118,3 +118,16 @@ def test_a_minute_is_a_minute() -> None:
     risen, now = after(Reading("up", None, 0), Reading("up", None, 1))
     assert reasons(risen, PF, now + 59.9)
     assert not reasons(risen, PF, now + 60.0)
+
+
+def test_a_pf_that_was_never_in_doubt_is_none_at_any_time() -> None:
+    assert reasons(PfHealth(), PF, 0.5) == ()
+    reset, _now = after(Reading("up", None, 3), Reading("up", None, 4), Reading("up", None, 0))
+    assert reasons(reset, PF, 0.5) == ()
+
+
+def test_a_forgotten_heartbeat_needs_as_many_doubts_again() -> None:
+    fresh, forgotten = PfHealth(), forget_heartbeat(PfHealth())
+    for _each in range(3):
+        fresh, forgotten = (observe(one, Reading("up", False, None), 0.0) for one in (fresh, forgotten))
+        assert forgotten == fresh
