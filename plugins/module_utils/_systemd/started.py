@@ -19,7 +19,7 @@ Action = t.Literal["none", "start", "reload", "restart"]
 _READY = "ready;"
 _PAUSE = 1.0
 _LOG_LINES = 5
-_LONGEST = 2000
+_LONGEST = 1000
 # As releases are named, other than what else may be beside them.
 _RELEASE = re.compile(r"[0-9]+[.][0-9]+[.][0-9]+-.")
 _PID = re.compile(r".*[ ]pid=([1-9][0-9]*)[ ]")

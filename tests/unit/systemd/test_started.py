@@ -202,7 +202,7 @@ def test_a_process_that_never_is_of_the_unit_is_told() -> None:
         # It was never started.
         ("{ path=/usr/bin/python3 ; argv[]=x ; pid=0 ; code=(null) ; status=0/0 }", "of others\n", "Job failed."),
         (None, "of others\n", "Job failed."),
-        ("{ argv[]=x ; pid=815 ; code=exited ; status=1 }", "x" * 9000, "x" * 2000),
+        ("{ argv[]=x ; pid=815 ; code=exited ; status=1 }", "x" * 9000, "x" * 1000),
     ],
 )
 @pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
