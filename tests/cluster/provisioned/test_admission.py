@@ -23,7 +23,7 @@ from ansible_collections.accel.qat.tests.machine.node import Node
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
 OTHER, BROKEN = "0.0.9-other", "0.0.9-broken"
-RELOADS, UPGRADES = map(int, os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "3 2").split())
+RELOADS, UPGRADES = map(int, os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "2 2").split())
 
 # Kubelets before 1.37 have a gap of their own whenever one process of a plugin follows another.
 pytestmark = [pytest.mark.usefixtures("no_pods"), pytest.mark.releases(releases.NEWEST)]
