@@ -39,7 +39,7 @@ test-releases: setup  ## a provisioned node of each release of Kubernetes in REL
 
 test-pods: setup  ## that no pod is refused over 20 reloads and 6 upgrades of the device plugin, 20 reboots and 5 power cuts, in two hours
 	@ACCEL_QAT_ADMISSION_ROUNDS="20 6" ACCEL_QAT_BOOT_ROUNDS="20 5" .venv/bin/pytest --verbose -rP \
-		tests/cluster/provisioned/test_admission.py tests/cluster/provisioned/test_boot.py
+		tests/cluster/provisioned/test_admission.py tests/cluster/provisioned/boots.py
 
 demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a VF, on a virtual QAT machine
 	@tools/setup tests/lab/lab image --node

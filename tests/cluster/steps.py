@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
     from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
+    from ansible_collections.accel.qat.tests.machine.node import Node
+
+UNIT = "accel-qat-device-plugin.service"
+_DROP_IN = f"/etc/systemd/system/{UNIT}.d/test.conf"
 
 
 def include(controller: Controller, role: str, entry_point: str = "main", **variables: Any) -> Run:
@@ -23,3 +27,19 @@ def given(cluster: Cluster, pod: str, container: str = "main") -> list[str]:
     """The VFs that a container of a running pod was given, by its environment."""
     environment = cluster.environment(pod, container)
     return [value for name, value in sorted(environment.items()) if name.startswith("QAT")]
+
+
+def with_drop_in(node: Node, lines: str) -> None:
+    """Have the unit of the device plugin changed by these lines."""
+    text = f"[Service]\n{lines}\n"
+    node.run(f"mkdir -p $(dirname {_DROP_IN}); printf %s '{text}' > {_DROP_IN}; sync; systemctl daemon-reload")
+
+
+def without_drop_in(node: Node) -> None:
+    """Have it as the role wrote it."""
+    node.run(f"rm -r $(dirname {_DROP_IN}); sync; systemctl daemon-reload")
+
+
+def wait_until_taken(node: Node) -> None:
+    """Wait until the device plugin says that kubelet has taken its lists: what the API has of a node may be from before a boot."""
+    node.run(f"until systemctl show --property=StatusText {UNIT} | grep -q '=ready;'; do sleep 0.5; done")

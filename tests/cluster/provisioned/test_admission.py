@@ -15,13 +15,12 @@ import pytest
 
 from ansible_collections.accel.qat.tests.cluster.admissions import Admissions
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC
-from ansible_collections.accel.qat.tests.cluster.steps import include
+from ansible_collections.accel.qat.tests.cluster.steps import UNIT, include
 from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.machine.node import Node
 
-UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
 OTHER, BROKEN = "0.0.9-other", "0.0.9-broken"
 RELOADS, UPGRADES = map(int, os.environ.get("ACCEL_QAT_ADMISSION_ROUNDS", "3 0").split())

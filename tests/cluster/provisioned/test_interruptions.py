@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY
-from ansible_collections.accel.qat.tests.cluster.steps import given, include
+from ansible_collections.accel.qat.tests.cluster.steps import UNIT, given, include
 from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.machine.node import Node
 
-UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
 PREVIOUS = "0.0.9-0123456789"
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, RULES, SECOND
+from ansible_collections.accel.qat.tests.cluster.steps import wait_until_taken
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
@@ -47,22 +48,16 @@ def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str
 
 
 def test_a_reboot_brings_all_of_it_back(cluster: Cluster, node: Node) -> None:
-    cluster.create_pod("lasts", {CY: 1}, restartPolicy="Always")
-    cluster.wait_for_phase("lasts")
-    vf = cluster.environment("lasts")["QAT0"]
     node.machine.reboot()
+    wait_until_taken(node)
     cluster.wait_until_ready()
     cluster.wait_for_offer(CY, 16)
     cluster.wait_for_offer(DC, 12)
-
-    def restarts() -> int:
-        (status,) = cluster.pod("lasts")["status"]["containerStatuses"]
-        return int(status["restartCount"]) if status["ready"] else 0
-
-    cluster.wait_for("that the pod runs again", restarts, lambda number: number == 1)
-    assert cluster.environment("lasts")["QAT0"] == vf
+    cluster.create_pod("one", {CY: 1})
+    cluster.wait_for_phase("one")
+    vf = cluster.environment("one")["QAT0"]
     group = node.run(f"basename $(readlink {DEVICES}/{vf}/iommu_group)").strip()
-    assert cluster.execute("lasts", f"exec 3<> /dev/vfio/{group} && echo opened").strip() == "opened"
+    assert cluster.execute("one", f"exec 3<> /dev/vfio/{group} && echo opened").strip() == "opened"
 
 
 def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No pod loses its VF for good because the node boots, whether in order or not, and with a device plugin that takes its time.
+
+`make test-pods` runs this, and `make test` does not: on a host with other work an emulated kubelet can take seconds to answer Register,
+and refuse a pod meanwhile. ACCEL_QAT_BOOT_ROUNDS says how many reboots and power cuts there are, one of each by default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.accel.qat.tests.cluster.admissions import create_waiting_pod
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY
+from ansible_collections.accel.qat.tests.cluster.steps import UNIT, wait_until_taken, with_drop_in, without_drop_in
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
+
+REBOOTS, CUTS = map(int, os.environ.get("ACCEL_QAT_BOOT_ROUNDS", "1 1").split())
+NAMES = [f"pod-{number}" for number in range(8)]
+REGISTERED = re.compile(r"asked_after=(\S+) took=(\S+)")
+
+# Kubelets before 1.37 have not been tried with so many.
+pytestmark = pytest.mark.releases(releases.NEWEST)
+
+
+@pytest.fixture
+def pods(cluster: Cluster) -> Iterator[None]:
+    """So many pods with a VF that nobody makes again."""
+    for name in NAMES:
+        create_waiting_pod(cluster, name, CY)
+        is_admitted(cluster, name)
+    yield
+    cluster.delete_pods()
+
+
+def is_admitted(cluster: Cluster, name: str) -> None:
+    """Wait until kubelet has said what becomes of the pod, which is not that it is refused."""
+    cluster.wait_for(f"word of pod {name}", lambda: cluster.pod(name)["status"].get("startTime", ""), bool)
+    assert cluster.pod(name)["status"]["phase"] == "Pending", cluster.pod(name)["status"]
+
+
+def all_live(cluster: Cluster, node: Node) -> None:
+    """See after a boot that kubelet has admitted each of the pods again."""
+    wait_until_taken(node)
+    cluster.wait_until_ready()
+    cluster.wait_for_offer(CY, 16)
+    # Kubelet admits pods in the order in which they were made: after this one it has seen them all.
+    create_waiting_pod(cluster, "witness", CY)
+    is_admitted(cluster, "witness")
+    cluster.delete_pod("witness")
+    phases = {name: cluster.pod(name)["status"]["phase"] for name in NAMES}
+    said = node.run(f"journalctl --boot --output=cat --unit={UNIT}")
+    print("seconds from kubelet.sock to Register, and to its answer:", *REGISTERED.findall(said))
+    assert phases == dict.fromkeys(NAMES, "Pending"), said
+
+
+@pytest.mark.usefixtures("pods")
+def test_reboots(cluster: Cluster, node: Node) -> None:
+    for _ in range(REBOOTS):
+        node.machine.reboot()
+        all_live(cluster, node)
+
+
+@pytest.mark.usefixtures("pods")
+def test_power_cuts_and_a_plugin_that_starts_slowly(cluster: Cluster, node: Node) -> None:
+    with_drop_in(node, "ExecStartPre=sleep 10")
+    try:
+        for _ in range(CUTS):
+            node.machine.cut_power()
+            all_live(cluster, node)
+    finally:
+        without_drop_in(node)
+
+
+def test_a_pod_runs_again_with_its_vf(cluster: Cluster, node: Node) -> None:
+    cluster.create_pod("lasts", {CY: 1}, restartPolicy="Always")
+    cluster.wait_for_phase("lasts")
+    vf = cluster.environment("lasts")["QAT0"]
+    node.machine.reboot()
+
+    def restarts() -> int:
+        (status,) = cluster.pod("lasts")["status"]["containerStatuses"]
+        return int(status["restartCount"]) if status["ready"] else 0
+
+    cluster.wait_for("that the pod runs again", restarts, lambda number: number == 1)
+    assert cluster.environment("lasts")["QAT0"] == vf
+    group = node.run(f"basename $(readlink {DEVICES}/{vf}/iommu_group)").strip()
+    assert cluster.execute("lasts", f"exec 3<> /dev/vfio/{group} && echo opened").strip() == "opened"
+    cluster.delete_pods()
