@@ -138,17 +138,16 @@ def test_verify_finds_nothing(controller: Controller, provisioned: Run) -> None:
     assert not any(task.changed for task in run.tasks)
 
 
-def test_a_vf_in_use_fails_the_first_task_and_nothing_changes(
-    node: Node, controller: Controller, provisioned: Run
-) -> None:
+def test_a_vf_in_use_fails_before_the_first_change(node: Node, controller: Controller, provisioned: Run) -> None:
     assert provisioned.code == 0
     others = [{"select": {"address": [FIRST]}, "services": ["dc"]}, *LATER[:1]]
     before = node.state(*PLACES)
     with node.holding(VF) as pid:
         run = controller.run("accel.qat.site", node_devices=others)
     assert run.code != 0
-    assert [task.outcome for task in run.tasks] == ["ok", "ok", "failed"]
-    _included, _validation, failed = run.tasks
+    *looked, failed = run.tasks
+    assert [(task.outcome, task.changed) for task in looked] == [("ok", False)] * 3
+    assert failed.outcome == "failed"
     assert failed.message == (
         f"devices[0]: python3 (pid {pid}) has {VF} open, and the step state down on {FIRST} would take it away; end or drain "
         "that user first, or set when_in_use to skip or force"
