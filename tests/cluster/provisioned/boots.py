@@ -78,6 +78,7 @@ def test_power_cuts_and_a_plugin_that_starts_slowly(cluster: Cluster, node: Node
         without_drop_in(node)
 
 
+@pytest.mark.usefixtures("no_pods")
 def test_a_pod_runs_again_with_its_vf(cluster: Cluster, node: Node) -> None:
     cluster.create_pod("lasts", {CY: 1}, restartPolicy="Always")
     cluster.wait_for_phase("lasts")
@@ -85,11 +86,12 @@ def test_a_pod_runs_again_with_its_vf(cluster: Cluster, node: Node) -> None:
     node.machine.reboot()
 
     def restarts() -> int:
-        (status,) = cluster.pod("lasts")["status"]["containerStatuses"]
-        return int(status["restartCount"]) if status["ready"] else 0
+        status = cluster.pod("lasts")["status"]
+        assert status["phase"] != "Failed", status
+        (main,) = status["containerStatuses"]
+        return int(main["restartCount"]) if main["ready"] else 0
 
     cluster.wait_for("that the pod runs again", restarts, lambda number: number == 1)
     assert cluster.environment("lasts")["QAT0"] == vf
     group = node.run(f"basename $(readlink {DEVICES}/{vf}/iommu_group)").strip()
     assert cluster.execute("lasts", f"exec 3<> /dev/vfio/{group} && echo opened").strip() == "opened"
-    cluster.delete_pods()
