@@ -183,6 +183,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply_options import APPLY
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import (
     Done,
     Order,
@@ -194,7 +195,6 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out impor
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.interruption import Interruptions
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import locked
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.node_side import run
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import APPLY
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 
 if t.TYPE_CHECKING:

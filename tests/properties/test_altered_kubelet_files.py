@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.drop_ins import drop_ins
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import expand, read_file
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import GATES_FIELD
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.rancher import kubelet_arguments, what_is_said
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import kubelet_arguments, what_is_said
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.small_yaml import NotUnderstoodError, read_mapping
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError

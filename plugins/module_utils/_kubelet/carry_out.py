@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from .._node.errors import NodeError, RefusedError
 from .._node.files import remove_directory_if_empty
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
+from .._node.paths import KUBELET_DEVICE_PLUGINS
 from .drop_ins import drop_ins
-from .flavours import Flavour
 from .interruption import Interruptions
 from .journal import Change, Journal, now, read_journal
 from .programs import see_that_trusted
@@ -80,7 +80,7 @@ class Order:
     unit: str
     restart: bool
     state_files: tuple[str, ...] = ()
-    device_plugins_dir: str = Flavour.device_plugins_dir
+    device_plugins_dir: str = KUBELET_DEVICE_PLUGINS
     serves_device_plugins: bool = True
     seconds: float = 120.0
     proof: Proof | None = None

@@ -14,37 +14,16 @@ from dataclasses import asdict, dataclass, field
 from .._node.errors import ConfigurationError, NodeError, RefusedError
 from .._node.kernel_args.machine import CommandResult, LiveMachine, Machine, last_lines
 from .._node.printable import printable
-from . import environment, rancher
+from . import environment
 from .drop_ins import drop_ins
 from .environment import Variables
 from .fields import CPU, MEMORY
-from .flavours import (
-    ARGUMENTS_NAME,
-    AUTO,
-    BY_NAME,
-    CANONICAL,
-    FLAVOURS,
-    K0S,
-    KUBEADM,
-    MICROK8S,
-    MICROK8S_SNAP,
-    MICROK8S_VARIABLES,
-    OPENSHIFT3,
-    OPENSHIFT4,
-    RANCHER_DROP_INS,
-    RANCHERS,
-    RKE2,
-    Flavour,
-    MissingError,
-    Process,
-    detect,
-)
+from .flavours import AUTO, BY_NAME, FLAVOURS, PROGRAMS, MissingError, detect
+from .flavours.base import ARGUMENTS_NAME, Flavour, Process, Started, option, options_of
 from .journal import is_later, journal_of, locked, read_journal
 from .processes import Found, find_kubelets
 from .programs import see_that_trusted
-from .small_yaml import NotUnderstoodError, read_mapping
 
-_PROGRAMS = {name for flavour in FLAVOURS for name in flavour.programs}
 _SHOWN = (
     "Id",
     "LoadState",
@@ -105,6 +84,11 @@ class Observed:
     # v1 or v2, as kubelet takes it; empty where that cannot be seen.
     cgroup: str = ""
 
+    @property
+    def kind(self) -> Flavour:
+        """The flavour, with all that is known of it."""
+        return BY_NAME[self.flavour]
+
     def as_dict(self) -> dict[str, t.Any]:
         """For the module's result."""
         return asdict(self)
@@ -115,23 +99,21 @@ STATE_FILES = {CPU: "cpu_manager_state", MEMORY: "memory_manager_state"}
 
 def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     """Take the picture. Raises ConfigurationError where there is no kubelet, or no telling which."""
-    found = find_kubelets(proc_root, machine.root, _PROGRAMS)
-    flavour = BY_NAME[request.flavour] if request.flavour != AUTO else _detected(machine, found.trusted, request)
+    found = find_kubelets(proc_root, machine.root, PROGRAMS)
+    flavour = BY_NAME.get(request.flavour) or _detected(machine, found.trusted, request)
     units = _units(machine, flavour, request.service)
     unit = _chosen(units, flavour, request.service)
     process = _kubelet_of(flavour, found, int(units.get(unit, {}).get("MainPID", "0")))
     variables = _variables(machine, units.get(unit, {}))
-    started, doubtful = _started_words(units.get(unit, {}), variables)
+    by_unit, doubtful = _started_words(units.get(unit, {}), variables)
     if process is None and not request.config:
-        _see_that_known(flavour, unit, _started_program(units.get(unit, {})), started, doubtful)
-    words = list(process.words) if process else started
+        _see_that_known(flavour, unit, _started_program(units.get(unit, {})), by_unit, doubtful)
+    words = list(process.words) if process else by_unit
     program = _program(machine, flavour, process, _started_program(units.get(unit, {})), request.kubelet)
-    if not (process and process.program.rpartition("/")[2] == "kubelet"):
-        # The words of what contains kubelet or starts it, which may have the cluster's token.
-        words = rancher.without_secrets(words) if flavour.name in RANCHERS else [] if flavour.name == K0S else words
-    unit_arguments = rancher.arguments_given(started) if flavour.name in RANCHERS else []
-    options = _options([*words, *(f"--{text}" for text in unit_arguments)])
-    config = request.config or _config(flavour, options, started, variables)
+    if not (process and process.name == "kubelet"):
+        words = flavour.shown(words)
+    started = Started(words, by_unit, variables)
+    config = request.config or flavour.config_of(started)
     observed = Observed(
         flavour=flavour.name,
         version=request.version or _version(machine, flavour, program),
@@ -139,31 +121,31 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         running=process is not None,
         words=words,
         unit=unit,
-        unit_arguments=unit_arguments,
+        unit_arguments=flavour.unit_arguments(by_unit),
         config=config,
-        config_dir=(request.config_dir or _config_dir(machine, flavour, words, config, started, variables)).rstrip("/"),
+        config_dir=(request.config_dir or flavour.config_dir_of(machine, config, started)).rstrip("/"),
         record=machine.read(request.record) if request.record else None,
     )
     observed.cgroup = _cgroup(machine)
     observed.named = _named(machine, flavour, observed)
     observed.files = _files(machine, flavour, observed)
     observed.pending = _pending(machine, proc_root, request.record, units.get(unit, {}))
+    options = options_of([*words, *(f"--{text}" for text in observed.unit_arguments)])
     root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
     observed.kubelet_dir = root_dir.rstrip("/") or flavour.kubelet_dir
     for manager, name in STATE_FILES.items():
         state = machine.read(f"{observed.kubelet_dir}/{name}")
         if state is not None:
             observed.states[manager] = policy(state)
-    if request.offered and program.rpartition("/")[2] == "kubelet" and flavour.name != OPENSHIFT4:
+    if request.offered and program.rpartition("/")[2] == "kubelet" and not flavour.by_manifest:
         result = _run(machine, program, "--help")
         observed.offered = {name: default == "true" for name, default in _OFFERED.findall(result.out + result.err)}
     return observed
 
 
 def _detected(machine: Machine, processes: t.Sequence[Process], request: Request) -> Flavour:
-    marked = [flavour.name for flavour in FLAVOURS if any(machine.exists(path) for path in flavour.markers)]
-    programs = [KUBEADM] if request.kubelet or machine.command("kubelet") else []
-    return BY_NAME[detect(marked, processes, programs)]
+    marked = [flavour for flavour in FLAVOURS if any(machine.exists(path) for path in flavour.markers)]
+    return detect(marked, processes, bool(request.kubelet or machine.command("kubelet")))
 
 
 def _kubelet_of(flavour: Flavour, found: Found, main: int) -> Process | None:
@@ -180,9 +162,9 @@ def _kubelet_of(flavour: Flavour, found: Found, main: int) -> Process | None:
                 fault.place,
                 fault.remedy or "install it again, or stop kubelet",
             )
-    kubelets = [process for process in found.trusted if process.program.rpartition("/")[2] == "kubelet"]
-    contain = [process for process in found.trusted if process.program.rpartition("/")[2] in flavour.programs]
-    candidates = kubelets if flavour.name in (KUBEADM, RKE2, OPENSHIFT4, K0S) and kubelets else contain
+    kubelets = [process for process in found.trusted if process.name == "kubelet"]
+    contain = [process for process in found.trusted if process.name in flavour.programs]
+    candidates = kubelets if flavour.is_own_process and kubelets else contain
     ranked = sorted(
         candidates, key=lambda process: (not main or main not in (process.pid, process.parent), process.pid)
     )
@@ -196,7 +178,7 @@ def _program(machine: Machine, flavour: Flavour, process: Process | None, starte
             raise ConfigurationError(f"there is no {given}", "kubelet", "name the kubelet program of this node")
         return given
     if process is not None:
-        same = started.rpartition("/")[2] == process.program.rpartition("/")[2]
+        same = started.rpartition("/")[2] == process.name
         return started if same else process.program
     if started.rpartition("/")[2] in flavour.programs:
         return started
@@ -211,10 +193,9 @@ def _run(machine: LiveMachine, program: str, *words: str) -> CommandResult:
 
 
 def _version(machine: LiveMachine, flavour: Flavour, program: str) -> str:
-    if flavour.name == MICROK8S:
-        snap = re.search(r"^version:\s*(\S+)", machine.read(MICROK8S_SNAP) or "", re.M)
-        said = snap.group(1).strip("'\"") if snap else ""
-        source = MICROK8S_SNAP
+    told = flavour.told_version(machine)
+    if told is not None:
+        said, source = told
     elif not program:
         raise MissingError(
             f"no {' or '.join(flavour.programs)} is found on this node",
@@ -299,7 +280,7 @@ def _see_that_known(
             remedy,
         )
     wrapped = bool(started) and started.rpartition("/")[2] not in flavour.programs
-    if flavour.name == KUBEADM and wrapped and not {"config", "config-dir"} & set(_options(words)):
+    if flavour.command_line_tells and wrapped and not {"config", "config-dir"} & set(options_of(words)):
         raise ConfigurationError(
             f"no kubelet of the host is seen to run, and its unit starts it by {printable(started)}, so that its command line is not known",
             unit,
@@ -314,82 +295,17 @@ def _quoted_words(text: str) -> list[str]:
         return text.split()
 
 
-def _options(words: t.Sequence[str]) -> dict[str, str]:
-    """Flags with a value, as `--name=value` or in two words."""
-    found: dict[str, str] = {}
-    for number, word in enumerate(words):
-        if not word.startswith("--"):
-            continue
-        name, equals, value = word[2:].partition("=")
-        following = words[number + 1] if number + 1 < len(words) else ""
-        found[name] = value if equals else "" if following.startswith("--") else following
-    return found
-
-
-def _config(
-    flavour: Flavour, options: t.Mapping[str, str], started: t.Sequence[str], variables: t.Mapping[str, str]
-) -> str:
-    """The configuration file, empty for a kubelet that has drop-ins alone."""
-    if flavour.name in (KUBEADM, K0S) and ("config" in options or "config-dir" in options):
-        return options.get("config", "")
-    if flavour.name in RANCHERS:
-        # The variable comes over the command line, where the first one counts (K3s, pkg/configfilearg/parser.go).
-        told = [variables.get(f"{flavour.name.upper()}_CONFIG_FILE", ""), *rancher.given(started, "--config", "-c")]
-        return next(filter(None, told), flavour.config)
-    return flavour.config
-
-
-def _config_dir(
-    machine: Machine,
-    flavour: Flavour,
-    words: t.Sequence[str],
-    config: str,
-    started: t.Sequence[str],
-    variables: t.Mapping[str, str],
-) -> str:
-    """The directory of drop-ins, empty for none and for the flavour's own."""
-    # That of a --kubelet-arg does not count: from 1.32 on K3s and RKE2 copy what is in it to their own.
-    given = _options(words).get("config-dir", "")
-    if flavour.name not in RANCHERS:
-        return given if flavour.name in (KUBEADM, OPENSHIFT4, K0S) else ""
-    directory = rancher.data_dir(machine, flavour, config, started, variables)
-    return given or (directory and directory.rstrip("/") + RANCHER_DROP_INS)
-
-
 def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
     """Where the files tell kubelet to have its state, empty where they do not."""
-    found = rancher.option(_told(machine, flavour, observed), "root-dir")
+    found = option(flavour.arguments(machine, observed.config), "root-dir")
     return "" if "$" in found else found
 
 
 def _named(machine: LiveMachine, flavour: Flavour, observed: Observed) -> list[str]:
     """The configuration file and then the drop-ins that kubelet's arguments name, also where there is no such file."""
-    told = [*_told(machine, flavour, observed), *observed.unit_arguments]
-    config, directory = rancher.option(told, "config"), rancher.option(told, "config-dir").rstrip("/")
+    told = [*flavour.arguments(machine, observed.config), *observed.unit_arguments]
+    config, directory = option(told, "config"), option(told, "config-dir").rstrip("/")
     return [*filter(None, [config]), *(drop_ins(machine.root, directory) if directory.startswith("/") else ())]
-
-
-def _told(machine: Machine, flavour: Flavour, observed: Observed) -> list[str]:
-    """Kubelet's arguments in the files of a flavour that has them there."""
-    if flavour.name in RANCHERS:
-        return rancher.arguments_in_force(rancher.said_by_files(machine, observed.config).values())
-    text = machine.read(observed.config) or "" if flavour.name in (MICROK8S, CANONICAL, OPENSHIFT3) else ""
-    if flavour.name == OPENSHIFT3:
-        return _node_config_arguments(text)
-    for name, value in MICROK8S_VARIABLES.items():
-        text = text.replace(f"${{{name}}}", value).replace(f"${name}/", f"{value}/")
-    lines = (line.strip() for line in text.splitlines())
-    return [re.sub(r"^(--[\w-]+)\s+", r"\1=", line) for line in lines if line.startswith("-")]
-
-
-def _node_config_arguments(text: str) -> list[str]:
-    """Those of node-config.yaml. What is not understood here the controller refuses, which has a whole library to read it."""
-    try:
-        arguments = read_mapping(text).get("kubeletArguments")
-    except NotUnderstoodError:
-        return []
-    given = arguments.items() if isinstance(arguments, dict) else ()
-    return [f"{name}={value}" for name, values in given for value in (values if isinstance(values, list) else [values])]
 
 
 def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[str, str]:
@@ -397,7 +313,7 @@ def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[s
     directory = observed.config_dir or flavour.drop_ins
     if directory:
         paths += drop_ins(machine.root, directory)
-    told = rancher.argument_files(machine, observed.config) if flavour.name in RANCHERS else []
+    told = flavour.argument_files(machine, observed.config)
     files = {}
     named = [path for path in observed.named if path.startswith("/")]
     for path in sorted({*paths, *told, *named}):
@@ -405,7 +321,7 @@ def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[s
         if text is not None:
             # Those of others have secrets such as the cluster's token, which nobody needs to see.
             others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
-            files[path] = rancher.kubelet_arguments(text, path) if others else text
+            files[path] = flavour.without_secrets(text, path) if others else text
     return files
 
 

@@ -1,14 +1,14 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The options of the modules around kubelet, one table for each; the documentation is compared with it."""
+"""The options of the modules that read and plan for kubelet, one table for each; the documentation is compared with it."""
 
 from __future__ import annotations
 
 import typing as t
 
 from .fields import argument_spec
-from .flavours import AUTO, CHOICES, Flavour
+from .flavours import AUTO, CHOICES
 
 Spec = dict[str, dict[str, t.Any]]
 
@@ -46,40 +46,4 @@ CONFIG: Spec = {
     "kubeconfig": {"type": "path"},
     "node_name": {"type": "str"},
     "machine_config_pool": {"type": "str", "default": "worker"},
-}
-
-# What the controller tells the node to do.
-APPLY: Spec = {
-    "writes": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "path": {"type": "str", "required": True},
-            "before": {"type": "str"},
-            "after": {"type": "str"},
-            "private": {"type": "bool", "default": False},
-        },
-    },
-    "put_back": {"type": "str"},
-    "journal": {"type": "path"},
-    "confirmed": {"type": "bool", "default": True},
-    "restart_later": {"type": "bool", "default": False},
-    "unit": {"type": "str", "default": ""},
-    "restart": {"type": "bool", "default": True},
-    "state_files": {"type": "list", "elements": "path", "default": []},
-    "device_plugins_dir": {"type": "path", "default": Flavour.device_plugins_dir},
-    "serves_device_plugins": {"type": "bool", "default": True},
-    "timeout": {"type": "float", "default": 120.0},
-    "proof": {
-        "type": "dict",
-        "options": {
-            "program": {"type": "str", "required": True},
-            "config": {"type": "str", "default": ""},
-            "config_dir": {"type": "str", "default": ""},
-            "flags": {"type": "list", "elements": "str", "default": []},
-        },
-    },
-    "backup": {"type": "bool", "default": False},
-    "root": {"type": "path", "default": "/"},
 }

@@ -15,7 +15,7 @@ import typing as t
 from .._node.absence import if_there
 from .._node.errors import NodeError
 from .._node.printable import printable
-from .flavours import Process
+from .flavours.base import Process
 from .programs import Fault, fault_of
 
 _NAMESPACES = ("mnt", "pid", "user", "cgroup")

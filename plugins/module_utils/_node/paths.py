@@ -25,12 +25,14 @@ COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/b
 
 KUBELET_ROOT = "/var/lib/kubelet"
 MICROK8S_KUBELET_ROOT = "/var/snap/microk8s/common/var/lib/kubelet"
-KUBELET_ROOTS = (KUBELET_ROOT, MICROK8S_KUBELET_ROOT, "/var/lib/k0s/kubelet")
+K0S_KUBELET_ROOT = "/var/lib/k0s/kubelet"
+KUBELET_ROOTS = (KUBELET_ROOT, MICROK8S_KUBELET_ROOT, K0S_KUBELET_ROOT)
 """Where kubelet has its root directory: nearly everywhere (k3s and RKE2 too), in microk8s, and in k0s."""
 
 DEVICE_PLUGINS = "device-plugins"
 """The directory of device plugins' sockets. A constant of kubelet below its usual root directory, which its --root-dir does not change
 (staging/src/k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1/constants.go); MicroK8s has another one built in."""
+KUBELET_DEVICE_PLUGINS = f"{KUBELET_ROOT}/{DEVICE_PLUGINS}"
 
 
 def device_directory(address: str) -> str:

@@ -15,21 +15,13 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     MERGES_THRESHOLDS,
     merge,
 )
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import (
     ARGUMENTS_NAME,
-    CANONICAL,
     DROP_IN_NAME,
-    K3S,
-    KUBEADM,
-    MICROK8S,
-    OPENSHIFT3,
-    RANCHER_DROP_INS_SINCE,
-    RKE2,
-    arguments_dir,
+    Files,
+    Flavour,
 )
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
-    BY_NAME as FLAVOURS,
-)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import DROP_INS_SINCE, arguments_dir
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
@@ -148,10 +140,26 @@ class Layers:
 
 def layers_of(observed: Observed, version: Version) -> Layers:
     """The layers of a node. Raises ConfigurationError where a file is malformed, or there is none to write to."""
-    if observed.flavour in (K3S, RKE2):
-        return _rancher(observed, version)
-    if observed.flavour in (MICROK8S, CANONICAL, OPENSHIFT3):
-        kind = NodeConfig if observed.flavour == OPENSHIFT3 else ArgumentLines
+    return WAYS[observed.kind.files].layers(observed, version)
+
+
+def in_force_by_operator(observed: Observed) -> dict[str, t.Any]:
+    """The fields that the operator of OpenShift 4 and the unit give kubelet."""
+    drop_ins = sorted(path for path in observed.files if path != observed.config)
+    paths = [path for path in (observed.config, *drop_ins) if path in observed.files]
+    files = [_file(ConfigurationFile, observed, path) for path in paths]
+    return Layers((*files, *_flags(observed.words)), 0).effective()
+
+
+def document_of(path: str, text: str, flavour: Flavour, version: Version) -> Document:
+    """The document that such a file is, whichever layer it was."""
+    return WAYS[flavour.files].document(text, path, version)
+
+
+def _of_arguments(kind: type[ArgumentLines] | type[NodeConfig]) -> t.Callable[[Observed, Version], Layers]:
+    """The layers of a file of flags, which comes over the files that it names."""
+
+    def layers(observed: Observed, _version: Version) -> Layers:
         layer = _file(kind, observed, observed.config)
         named = _named(observed)
         if not named and kind(observed.files[observed.config], observed.config).has("config"):
@@ -161,29 +169,11 @@ def layers_of(observed: Observed, version: Version) -> Layers:
                 "write its path plainly; nothing was written",
             )
         return Layers((*named, replace(layer, flags=True)), len(named))
-    return _plain(observed)
+
+    return layers
 
 
-def in_force_on_openshift_4(observed: Observed) -> dict[str, t.Any]:
-    """The fields that its operator and the unit give kubelet."""
-    drop_ins = sorted(path for path in observed.files if path != observed.config)
-    paths = [path for path in (observed.config, *drop_ins) if path in observed.files]
-    files = [_file(ConfigurationFile, observed, path) for path in paths]
-    return Layers((*files, *_flags(observed.words)), 0).effective()
-
-
-def document_of(path: str, text: str, flavour: str, version: Version) -> Document:
-    """The document that such a file is, whichever layer it was."""
-    if flavour in (K3S, RKE2) and path.endswith(f"/{ARGUMENTS_NAME}"):
-        return K3sArguments(text, path, version.minor >= _PLUS_SINCE)
-    if flavour in (MICROK8S, CANONICAL):
-        return ArgumentLines(text, path)
-    if flavour == OPENSHIFT3:
-        return NodeConfig(text, path)
-    return ConfigurationFile(text, path)
-
-
-def _plain(observed: Observed) -> Layers:
+def _plain(observed: Observed, _version: Version) -> Layers:
     flags = {flag for flag, _text in join_arguments(observed.words)}
     if observed.words and not {"config", "config-dir"} & flags:
         runs = "runs" if observed.running else "is started"
@@ -209,8 +199,8 @@ def _plain(observed: Observed) -> Layers:
 def _rancher(observed: Observed, version: Version) -> Layers:
     arguments = _rancher_arguments(observed, version)
     given = _unit_arguments(observed)
-    if version.minor >= RANCHER_DROP_INS_SINCE:
-        directory = observed.config_dir or FLAVOURS[observed.flavour].drop_ins
+    if version.minor >= DROP_INS_SINCE:
+        directory = observed.config_dir or observed.kind.drop_ins
         _see_that_read(observed, directory)
         return _with_drop_ins(observed, directory, [], [*arguments, *given])
     named = _named(observed)
@@ -294,7 +284,7 @@ def _see_that_read(observed: Observed, directory: str) -> None:
             "config_dir",
             f"leave it out, or start kubelet with --config-dir={directory}",
         )
-    if not given and observed.flavour == KUBEADM and (observed.running or "config" in flags):
+    if not given and observed.kind.command_line_tells and (observed.running or "config" in flags):
         raise ConfigurationError(
             f"kubelet is started without --config-dir, and does not read what is in {directory}",
             "config_dir",
@@ -345,3 +335,22 @@ def leaves(wanted: t.Mapping[str, t.Any]) -> t.Iterator[tuple[Path, t.Any]]:
                 yield (name, key), entry
         else:
             yield (name,), value
+
+
+def _rancher_document(text: str, path: str, version: Version) -> Document:
+    if path.endswith(f"/{ARGUMENTS_NAME}"):
+        return K3sArguments(text, path, version.minor >= _PLUS_SINCE)
+    return ConfigurationFile(text, path)
+
+
+class _Way(t.NamedTuple):
+    layers: t.Callable[[Observed, Version], Layers]
+    document: t.Callable[[str, str, Version], Document]
+
+
+WAYS: t.Mapping[Files, _Way] = {
+    Files.CONFIGURATION: _Way(_plain, lambda text, path, _version: ConfigurationFile(text, path)),
+    Files.LINES: _Way(_of_arguments(ArgumentLines), lambda text, path, _version: ArgumentLines(text, path)),
+    Files.NODE_CONFIG: _Way(_of_arguments(NodeConfig), lambda text, path, _version: NodeConfig(text, path)),
+    Files.RANCHER: _Way(_rancher, _rancher_document),
+}

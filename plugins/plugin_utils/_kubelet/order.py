@@ -9,12 +9,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import VALIDATED_FLAGS
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
-    BY_NAME,
-    KUBEADM,
-    RANCHER_DROP_INS_SINCE,
-    RKE2,
-)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Files
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import journal_of
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed, policy
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
@@ -60,7 +55,7 @@ def decide(observed: Observed, wishes: Wishes, options: t.Mapping[str, t.Any]) -
         "unit": observed.unit,
         "restart": restart,
         "state_files": list(plan.state_files),
-        "device_plugins_dir": BY_NAME[observed.flavour].device_plugins_dir,
+        "device_plugins_dir": observed.kind.device_plugins_dir,
         "serves_device_plugins": plan.serves_device_plugins,
         "timeout": options["timeout"],
         "backup": options["backup"],
@@ -119,16 +114,15 @@ def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:
     """How kubelet can be asked, None where it is not a program of its own or where another version is meant."""
     if observed.program.rpartition("/")[2] != "kubelet":
         return None
-    if observed.flavour == RKE2 and plan.version.minor < RANCHER_DROP_INS_SINCE:
-        return None
-    if observed.flavour not in (KUBEADM, RKE2):
+    since = observed.kind.proven_since
+    if since is None or plan.version.minor < since:
         return None
     arguments = join_arguments(observed.words)
     given = dict(arguments)
-    is_rke2 = observed.flavour == RKE2
+    is_kubelets = observed.kind.files is Files.CONFIGURATION
     return {
         "program": observed.program,
-        "config": given.get("config", "") if is_rke2 else observed.config,
+        "config": observed.config if is_kubelets else given.get("config", ""),
         "config_dir": observed.config_dir,
         "flags": [f"--{flag}={text}" for flag, text in arguments if flag in VALIDATED_FLAGS],
     }

@@ -10,16 +10,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import CPU, EVICTION_FIELD, GATES_FIELD, MEMORY
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import BY_NAME as FLAVOURS
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
-    K0S,
-    K3S,
-    OPENSHIFT3,
-    OPENSHIFT4,
-    RANCHER_DROP_INS_SINCE,
-    RANCHER_THRESHOLDS,
-    RKE2,
-)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Flavour
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     DEVICE_PLUGINS,
     NEEDED,
@@ -35,7 +26,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
 from .documents import DROP_IN, MANAGED, Document
-from .layers import Layers, describe, document_of, in_force_on_openshift_4, layers_of, leaves
+from .layers import Layers, describe, document_of, in_force_by_operator, layers_of, leaves
 from .record import Record
 from .startable import (
     Wanted,
@@ -45,9 +36,6 @@ from .startable import (
     see_that_memory_is_reserved,
 )
 from .yaml_text import Path
-
-# From this Kubernetes (OpenShift 3.10) on pods overwrite node-config.yaml from a configmap.
-_OPENSHIFT_CONFIGMAPS_SINCE = 10
 
 # A file of ours with nothing in it goes.
 _EMPTY = (MANAGED, DROP_IN)
@@ -112,24 +100,24 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
     if wishes.restore:
         return _restoration(observed, wishes, version)
     known.see_that_known(wishes.configuration, version)
-    if observed.flavour == OPENSHIFT4:
+    if observed.kind.by_manifest:
         return _manifest(observed, wishes, version)
     before = layers_of(observed, version)
     if before.hidden_by and before.layers[before.target].where in observed.files:
         raise _hidden(before)
     layers, decisions = _with_gates(before, wishes, version, observed.offered)
-    for path, value in leaves(_with_thresholds(wishes.configuration, layers, observed.flavour, version)):
+    for path, value in leaves(_with_thresholds(wishes.configuration, layers, observed.kind, version)):
         layers = _with_leaf(layers, path, value)
     effective = layers.effective()
     edits = _edits(observed, layers)
     if edits or wishes.version_given:
         see_that_cgroups_are_taken(effective, version.minor, observed.cgroup)
     if edits:
-        thresholds = layers.thresholds(_unsaid_thresholds(observed.flavour, version))
+        thresholds = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
         see_that_it_starts(Wanted(effective, thresholds, version.minor), before.effective())
-        _see_that_not_overwritten(observed, wishes, version)
-        if not wishes.version_given:
-            _see_that_rancher_reads(observed, version)
+        observed.kind.see_that_kept(version.minor, observed.config, wishes.configuration)
+        if observed.running and not wishes.version_given:
+            observed.kind.see_that_read(version.minor, observed.config_dir, observed.files)
     record = Record.parse(observed.record).with_edits(edits, before, layers) if edits else None
     return Plan(
         observed.flavour,
@@ -140,13 +128,6 @@ def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
         record.text() if record else observed.record,
         {name: value for name, value in effective.items() if name in known.BY_NAME},
     )
-
-
-def _unsaid_thresholds(flavour: str, version: Version) -> t.Mapping[str, str]:
-    """The hard eviction thresholds of a kubelet that is told none."""
-    if flavour in (K3S, RKE2) and version.minor < RANCHER_DROP_INS_SINCE:
-        return RANCHER_THRESHOLDS
-    return known.default_thresholds(version.minor)
 
 
 def _with_gates(
@@ -197,7 +178,7 @@ def _where(layers: Layers, path: Path) -> str:
 
 
 def _with_thresholds(
-    configuration: t.Mapping[str, t.Any], layers: Layers, flavour: str, version: Version
+    configuration: t.Mapping[str, t.Any], layers: Layers, flavour: Flavour, version: Version
 ) -> t.Mapping[str, t.Any]:
     """With those of kubelet's hard eviction thresholds that were in force unsaid: it drops all of them once one is set.
 
@@ -207,9 +188,9 @@ def _with_thresholds(
     target = layers.layers[layers.target]
     if not wanted or target.drop_in or (layers.merges_thresholds and not target.flags):
         return configuration
-    unsaid: t.Mapping[str, t.Any] = _unsaid_thresholds(flavour, version)
-    if flavour in (K3S, RKE2) and not any(EVICTION_FIELD in layer.fields for layer in layers.layers if layer.flags):
-        # Their flag hides the thresholds of a file that is named; who has written these there has meant them.
+    unsaid: t.Mapping[str, t.Any] = flavour.unsaid_thresholds(version.minor)
+    if flavour.thresholds_by_flag and not any(EVICTION_FIELD in layer.fields for layer in layers.layers if layer.flags):
+        # Its flag hides the thresholds of a file that is named; who has written these there has meant them.
         unsaid = {**unsaid, **layers.effective().get(EVICTION_FIELD, {})}
     elif EVICTION_FIELD in layers.effective():
         return configuration
@@ -283,45 +264,6 @@ def _edits(observed: Observed, layers: Layers) -> tuple[Edit, ...]:
     return tuple(edits)
 
 
-def _see_that_not_overwritten(observed: Observed, wishes: Wishes, version: Version) -> None:
-    if observed.flavour == K0S:
-        raise RefusedError(
-            "k0s writes this file anew at each start, from its own configuration",
-            observed.config,
-            f"put {dict(wishes.configuration)} into values of a profile in spec.workerProfiles of k0s' configuration, and start its "
-            "workers with --profile; nothing was written",
-        )
-    if observed.flavour == OPENSHIFT3 and version.minor >= _OPENSHIFT_CONFIGMAPS_SINCE:
-        arguments = {
-            known.BY_NAME[name].flag: [known.to_flag(known.BY_NAME[name], value)]
-            for name, value in wishes.configuration.items()
-        }
-        raise RefusedError(
-            f"OpenShift 3.{version.minor} overwrites this file from the configmap of the node's group",
-            observed.config,
-            f"put kubeletArguments {arguments} into that configmap in the namespace openshift-node",
-        )
-
-
-def _see_that_rancher_reads(observed: Observed, version: Version) -> None:
-    """Refuse a directory of drop-ins where a K3s or RKE2 that runs has not put its own: it does at each start, where kubelet reads.
-
-    Source: K3s, startKubelet in pkg/daemons/agent/agent.go.
-    """
-    if observed.flavour not in (K3S, RKE2) or version.minor < RANCHER_DROP_INS_SINCE or not observed.running:
-        return
-    flavour = FLAVOURS[observed.flavour]
-    directory = observed.config_dir or flavour.drop_ins
-    own = f"00-{flavour.name}-defaults.conf"
-    if f"{directory}/{own}" not in observed.files:
-        raise ConfigurationError(
-            f"the {flavour.title} that runs has no {own} here, so its kubelet reads its drop-ins elsewhere",
-            directory,
-            "set config_dir to agent/etc/kubelet.conf.d in its data directory, or restart it where it was upgraded to "
-            f"1.{RANCHER_DROP_INS_SINCE} since it was started",
-        )
-
-
 def _state_files(
     observed: Observed, wishes: Wishes, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]
 ) -> tuple[str, ...]:
@@ -383,28 +325,15 @@ def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     if settings.get(EVICTION_FIELD):
         settings[EVICTION_FIELD] = {**known.default_thresholds(version.minor), **settings[EVICTION_FIELD]}
     _see_that_complete_there(observed, settings, version)
-    pool = wishes.machine_config_pool
-    manifest = {
-        "apiVersion": "machineconfiguration.openshift.io/v1",
-        "kind": "KubeletConfig",
-        "metadata": {"name": f"accel-qat-{pool}"},
-        "spec": {
-            "machineConfigPoolSelector": {
-                "matchLabels": {f"pools.operator.machineconfiguration.openshift.io/{pool}": ""}
-            },
-            "kubeletConfig": settings,
-        },
-    }
-    return Plan(
-        OPENSHIFT4, version, decisions=tuple(decisions), effective=settings, manifest=manifest if settings else None
-    )
+    manifest = observed.kind.manifest(settings, wishes.machine_config_pool) if settings else None
+    return Plan(observed.flavour, version, decisions=tuple(decisions), effective=settings, manifest=manifest)
 
 
 def _see_that_complete_there(observed: Observed, settings: t.Mapping[str, t.Any], version: Version) -> None:
     """Refuse a wanted static policy for which neither the settings nor what kubelet has otherwise reserve anything."""
     policies = {name: settings.get(name) for name, _static in _POLICIES.values()}
     if any(settings.get(name) == static for name, static in _POLICIES.values()):
-        fields = {**known.merge(in_force_on_openshift_4(observed), settings), **policies}
+        fields = {**known.merge(in_force_by_operator(observed), settings), **policies}
         for check in (see_that_cpus_are_reserved, see_that_memory_is_reserved):
             check(Wanted(fields, {}, version.minor))
 
@@ -412,7 +341,7 @@ def _see_that_complete_there(observed: Observed, settings: t.Mapping[str, t.Any]
 def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
     """Back to what was found: whole files where nobody else has changed them since, else entry by entry."""
     record = Record.parse(observed.record)
-    if observed.flavour == OPENSHIFT4 or not record.files:
+    if observed.kind.by_manifest or not record.files:
         return Plan(observed.flavour, version, record=observed.record)
     before = layers_of(observed, version)
     files = dict(observed.files)
@@ -424,11 +353,11 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
                 edits.append(Edit(path, None, found.text))
                 files[path] = found.text
             continue
-        after = found.restored(text, lambda text, path=path: document_of(path, text, observed.flavour, version))  # type: ignore[misc]
+        after = found.restored(text, lambda text, path=path: document_of(path, text, observed.kind, version))  # type: ignore[misc]
         if after in _EMPTY:
             after = None
         if after is not None:
-            after = _startable(document_of(path, after, observed.flavour, version), version).text
+            after = _startable(document_of(path, after, observed.kind, version), version).text
         if after != text:
             edits.append(Edit(path, text, after))
             if after is None:

@@ -194,7 +194,7 @@ def test_targets() -> None:
 
 def test_files_that_pages_for_contributors_name() -> None:
     """By their name in one of the rooms, or by their path in the checkout."""
-    rooms = ("_node", "_node/kernel_args", "_node/kernel_args/loaders", "_kubelet", "_cluster", "")
+    rooms = ("_node", "_node/kernel_args", "_node/kernel_args/loaders", "_kubelet", "_kubelet/flavours", "_cluster", "")
     places = [CHECKOUT, *(CHECKOUT / "plugins/module_utils" / room for room in rooms)]
     places += [
         CHECKOUT / name for name in ("plugins/plugin_utils/_kubelet", "device_plugin/src/qat_device_plugin", "tools")

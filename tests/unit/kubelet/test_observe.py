@@ -8,7 +8,6 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import Process, detect
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
@@ -224,6 +223,12 @@ def test_a_configuration_of_k3s_elsewhere(
 K3S_FILES = "/etc/rancher/k3s/config.yaml"
 MICROK8S_ARGS = "/var/snap/microk8s/current/args/kubelet"
 NODE_CONFIG = "/etc/origin/node/node-config.yaml"
+CANONICAL_ARGS = "/var/snap/k8s/common/args/kubelet"
+CANONICAL: dict[str, t.Any] = {
+    "files": {},
+    "services": {"snap.k8s.kubelet.service": Service(["/snap/k8s/3315/bin/kubelet"], "/usr/bin/snap run k8s.kubelet")},
+    "programs": {"kubelet": "/snap/k8s/3315/bin/kubelet"},
+}
 
 
 @pytest.mark.parametrize(
@@ -266,6 +271,8 @@ NODE_CONFIG = "/etc/origin/node/node-config.yaml"
             {MICROK8S_ARGS: "--root-dir=${ELSEWHERE}/kubelet\n"},
             "/var/snap/microk8s/common/var/lib/kubelet",
         ),
+        (CANONICAL, {CANONICAL_ARGS: "--root-dir=${SNAP_COMMON}/kubelet\n"}, "/var/snap/k8s/common/kubelet"),
+        (CANONICAL, {CANONICAL_ARGS: "--root-dir=$SNAP_DATA/kubelet\n"}, "/var/snap/k8s/current/kubelet"),
         (examples.openshift3(), {NODE_CONFIG: "kubeletArguments:\n  root-dir:\n  - /data/kubelet\n"}, "/data/kubelet"),
         (examples.openshift3(), {NODE_CONFIG: 'kubeletArguments:\n  root-dir: ["/data"]\n'}, "/data"),
     ],
@@ -344,38 +351,6 @@ def test_a_program_that_does_not_tell(make_node: Make) -> None:
     with pytest.raises(NodeError) as caught:
         look(node)
     assert caught.value.sentence() == "/usr/bin/kubelet: does not tell its version: broken; set kubelet_version"
-
-
-KUBELET = Process(1, "/usr/bin/kubelet", ("/usr/bin/kubelet",))
-RKE2_KUBELET = Process(2, "/var/lib/rancher/rke2/data/v1.33.4/bin/kubelet", ("kubelet",))
-K3S = Process(3, "/usr/local/bin/k3s", ("/usr/local/bin/k3s server",))
-
-
-@pytest.mark.parametrize(
-    ("marked", "processes", "programs", "expected"),
-    [
-        (["kubeadm"], [], [], "kubeadm"),
-        ([], [], ["kubeadm"], "kubeadm"),
-        ([], [KUBELET], [], "kubeadm"),
-        (["kubeadm", "k3s"], [], [], "k3s"),
-        (["kubeadm", "k3s"], [KUBELET], [], "kubeadm"),
-        (["k3s", "rke2"], [RKE2_KUBELET], [], "rke2"),
-        (["k3s", "rke2"], [K3S], [], "k3s"),
-        (["rke2"], [Process(4, "/usr/local/bin/rke2", ("/usr/local/bin/rke2 server",)), KUBELET], [], "rke2"),
-        (["openshift4", "kubeadm"], [KUBELET], [], "openshift4"),
-        (["openshift3"], [KUBELET], [], "openshift3"),
-    ],
-)
-def test_detection(marked: list[str], processes: list[Process], programs: list[str], expected: str) -> None:
-    assert detect(marked, processes, programs) == expected
-
-
-@pytest.mark.parametrize("processes", [[], [KUBELET, K3S]])
-def test_two_flavours(processes: list[Process]) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"^flavour: the node has .* and .*; set it to the one that runs here$"
-    ):
-        detect(["k3s", "rke2"], processes, [])
 
 
 @pytest.mark.parametrize(

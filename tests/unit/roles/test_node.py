@@ -15,6 +15,7 @@ import jinja2
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import FLAVOURS
 from ansible_collections.accel.qat.plugins.module_utils._module import argument_of
 from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES, INTEL
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
@@ -122,9 +123,7 @@ def test_the_unit_comes_before_every_kubelet() -> None:
     unit.read_string(render("qat-node.service.j2"))
     assert unit["Service"]["ExecStart"] == "/usr/local/sbin/qatctl apply --settle"
     assert unit["Service"]["Type"] == "oneshot"
-    kubelets = {"kubelet.service", "k3s.service", "k3s-agent.service", "rke2-server.service", "rke2-agent.service"}
-    kubelets |= {"snap.microk8s.daemon-kubelite.service", "k0scontroller.service", "k0sworker.service"}
-    assert kubelets <= set(unit["Unit"]["Before"].split())
+    assert {unit for flavour in FLAVOURS for unit in flavour.units} <= set(unit["Unit"]["Before"].split())
     # Longer than two writes that hang, so that qatctl itself says which one does.
     assert int(unit["Service"]["TimeoutStartSec"]) > 2 * OPTIONS["node_time_limit"]["default"]
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import APPLY, CONFIG, ONLY_READ, READ
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply_options import APPLY
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, ONLY_READ, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.modules import kubelet_apply, kubelet_config, kubelet_read
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples

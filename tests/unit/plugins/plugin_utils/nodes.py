@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet import flavours
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import normal
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import BY_NAME, OPENSHIFT4
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import arguments_dir
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
 
@@ -83,7 +84,7 @@ def kubeadm(
     files = {CONFIG: config, **others.pop("files", {})}
     config_dir = next((word.split("=")[1] for word in flags if word.startswith("--config-dir=")), "")
     given = {"running": True, "words": words, "config": CONFIG, "config_dir": config_dir, "files": files, **others}
-    return _observed(flavours.KUBEADM, f"Kubernetes v{version}", "/usr/bin/kubelet", given)
+    return _observed("kubeadm", f"Kubernetes v{version}", "/usr/bin/kubelet", given)
 
 
 def with_drop_ins(version: str = "1.31.4", **drop_ins: str) -> Observed:
@@ -97,13 +98,13 @@ def rancher(
     name: str, version: str, unit_arguments: t.Sequence[str] = (), states: t.Any = (), **files: str
 ) -> Observed:
     """K3s or RKE2; the keys are config, drop_in, arguments and late."""
-    flavour = flavours.BY_NAME[name]
+    flavour = BY_NAME[name]
     paths = {
         "config": flavour.config,
         "drop_in": f"{flavour.drop_ins}/00-{name}-defaults.conf",
-        "arguments": f"{flavours.arguments_dir(flavour.config)}/10-site.yaml",
-        "late": f"{flavours.arguments_dir(flavour.config)}/zz-late.yaml",
-        "ours": f"{flavours.arguments_dir(flavour.config)}/99-accel-qat.yaml",
+        "arguments": f"{arguments_dir(flavour.config)}/10-site.yaml",
+        "late": f"{arguments_dir(flavour.config)}/zz-late.yaml",
+        "ours": f"{arguments_dir(flavour.config)}/99-accel-qat.yaml",
     }
     given = {
         "running": True,
@@ -118,20 +119,18 @@ def rancher(
 def microk8s(version: str = "1.28.7", arguments: str = MICROK8S_ARGS) -> Observed:
     """MicroK8s."""
     given = {"running": True, "config": ARGS, "files": {ARGS: arguments}}
-    return _observed(flavours.MICROK8S, f"v{version}", "/snap/microk8s/6532/kubelite", given)
+    return _observed("microk8s", f"v{version}", "/snap/microk8s/6532/kubelite", given)
 
 
 def openshift3(version: str = "1.9.1", config: str = NODE_CONFIG) -> Observed:
     """OpenShift 3.9, or with another version a later one."""
     given = {"running": True, "config": NODE_CONFIG_PATH, "files": {NODE_CONFIG_PATH: config}}
-    return _observed(
-        flavours.OPENSHIFT3, f"openshift v3.9.0\nkubernetes v{version}+a0ce1bc657", "/usr/bin/openshift", given
-    )
+    return _observed("openshift3", f"openshift v3.9.0\nkubernetes v{version}+a0ce1bc657", "/usr/bin/openshift", given)
 
 
 def openshift4(version: str = "1.29.8", flags: t.Sequence[str] = (), **files: str) -> Observed:
     """OpenShift 4; the keys are config and drop_in."""
-    flavour = flavours.BY_NAME[flavours.OPENSHIFT4]
+    flavour = OPENSHIFT4
     paths = {"config": flavour.config, "drop_in": "/etc/openshift/kubelet.conf.d/20-auto-sizing.conf"}
     given = {
         "running": True,
@@ -139,7 +138,7 @@ def openshift4(version: str = "1.29.8", flags: t.Sequence[str] = (), **files: st
         "config": flavour.config,
         "files": {paths[key]: text for key, text in files.items()},
     }
-    return _observed(flavours.OPENSHIFT4, f"Kubernetes v{version}+f10c92d", "/usr/bin/kubelet", given)
+    return _observed(OPENSHIFT4.name, f"Kubernetes v{version}+f10c92d", "/usr/bin/kubelet", given)
 
 
 def plan(
@@ -183,8 +182,8 @@ def after(observed: Observed, made: Plan) -> Observed:
 
 
 def _observed(flavour: str, version: str, program: str, given: dict[str, t.Any]) -> Observed:
-    directory = flavours.BY_NAME[flavour].kubelet_dir
-    unit = flavours.BY_NAME[flavour].units[0]
+    directory = BY_NAME[flavour].kubelet_dir
+    unit = BY_NAME[flavour].units[0]
     return Observed(
         **{"flavour": flavour, "version": version, "program": program, "unit": unit, "kubelet_dir": directory, **given}
     )

@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.rancher import (
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import option
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import (
     Said,
     arguments_in_force,
     kubelet_arguments,
-    option,
     what_is_said,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What K3s and RKE2 are told of their kubelet: by their configuration files and by their command line. Runs on the node."""
+"""K3s and RKE2, and what they are told of their kubelet: by their configuration files and by their command line."""
 
 from __future__ import annotations
 
@@ -10,15 +10,103 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .._node.errors import ConfigurationError
-from .._node.kernel_args.machine import Machine
-from .flavours import Flavour, arguments_dir
-from .small_yaml import NotUnderstoodError, read_mapping
+from ..._node.errors import ConfigurationError
+from ..small_yaml import NotUnderstoodError, read_mapping
+from .base import Files, Flavour, Process, Started, options_of
+
+if t.TYPE_CHECKING:
+    from ..._node.kernel_args.machine import Machine
+
+# From this Kubernetes on they start kubelet with a --config-dir of their own.
+DROP_INS_SINCE = 32
+# In their data directory.
+_DROP_INS = "/agent/etc/kubelet.conf.d"
+# The hard eviction thresholds that both give kubelet before that as a flag (K3s, pkg/daemons/agent/agent_linux.go).
+_THRESHOLDS = {"imagefs.available": "5%", "nodefs.available": "5%"}
 
 KEY = "kubelet-arg"
 _DATA_DIR = ("data-dir", "d")
 # What a file may have to have for us to be of concern; names can be written with escapes.
 _OF_CONCERN = re.compile(r"kubelet-arg|data-dir|\\[xuU]|^\s*[\"']?d[\"']?\s*:", re.M)
+
+
+class _Rancher(Flavour):
+    def has_started(self, process: Process) -> bool:
+        return process.name == self.name or f"/rancher/{self.name}/" in process.program
+
+    def shown(self, words: t.Sequence[str]) -> list[str]:
+        """The program and kubelet's arguments: the rest may have the cluster's token."""
+        return [*(words[0].split()[:1] if words else ()), *(f"--kubelet-arg={text}" for text in arguments_given(words))]
+
+    def unit_arguments(self, words: t.Sequence[str]) -> list[str]:
+        return arguments_given(words)
+
+    def config_of(self, started: Started) -> str:
+        # The variable comes over the command line, where the first one counts (K3s, pkg/configfilearg/parser.go).
+        variable = started.variables.get(f"{self.name.upper()}_CONFIG_FILE", "")
+        return next(filter(None, [variable, *given(started.by_unit, "--config", "-c")]), self.config)
+
+    def config_dir_of(self, machine: Machine, config: str, started: Started) -> str:
+        # That of a --kubelet-arg does not count: from 1.32 on they copy what is in it to their own.
+        directory = data_dir(machine, self.name, config, started)
+        return options_of(started.words).get("config-dir", "") or (directory and directory.rstrip("/") + _DROP_INS)
+
+    def arguments(self, machine: Machine, config: str) -> list[str]:
+        return arguments_in_force(said_by_files(machine, config).values())
+
+    def argument_files(self, machine: Machine, config: str) -> list[str]:
+        return argument_files(machine, config)
+
+    def without_secrets(self, text: str, path: str) -> str:
+        return kubelet_arguments(text, path)
+
+    def unsaid_thresholds(self, minor: int) -> t.Mapping[str, str]:
+        return _THRESHOLDS if minor < DROP_INS_SINCE else super().unsaid_thresholds(minor)
+
+    def see_that_read(self, minor: int, directory: str, files: t.Collection[str]) -> None:
+        """They put a file of their own there at each start, where kubelet reads (K3s, startKubelet in pkg/daemons/agent/agent.go)."""
+        own = f"00-{self.name}-defaults.conf"
+        directory = directory or self.drop_ins
+        if minor < DROP_INS_SINCE or f"{directory}/{own}" in files:
+            return
+        raise ConfigurationError(
+            f"the {self.title} that runs has no {own} here, so its kubelet reads its drop-ins elsewhere",
+            directory,
+            "set config_dir to agent/etc/kubelet.conf.d in its data directory, or restart it where it was upgraded to "
+            f"1.{DROP_INS_SINCE} since it was started",
+        )
+
+
+K3S = _Rancher(
+    "k3s",
+    "K3s",
+    ("/etc/rancher/k3s", "/var/lib/rancher/k3s/agent"),
+    ("k3s",),
+    ("k3s.service", "k3s-agent.service"),
+    config="/etc/rancher/k3s/config.yaml",
+    files=Files.RANCHER,
+    drop_ins="/var/lib/rancher/k3s" + _DROP_INS,
+    thresholds_by_flag=True,
+)
+
+RKE2 = _Rancher(
+    "rke2",
+    "RKE2",
+    ("/etc/rancher/rke2", "/var/lib/rancher/rke2/agent"),
+    ("rke2",),
+    ("rke2-agent.service", "rke2-server.service"),
+    config="/etc/rancher/rke2/config.yaml",
+    files=Files.RANCHER,
+    drop_ins="/var/lib/rancher/rke2" + _DROP_INS,
+    starts_kubelet=True,
+    thresholds_by_flag=True,
+    proven_since=DROP_INS_SINCE,
+)
+
+
+def arguments_dir(config: str) -> str:
+    """Where K3s and RKE2 read more files after their configuration file."""
+    return f"{config}.d"
 
 
 @dataclass(frozen=True)
@@ -36,11 +124,6 @@ class Said:
         return json.dumps({KEY if self.replaces else f"{KEY}+": list(self.arguments)}) + "\n"
 
 
-def without_secrets(words: t.Sequence[str]) -> list[str]:
-    """Of the command line of K3s or RKE2 the program and kubelet's arguments: the rest may have the cluster's token."""
-    return [*(words[0].split()[:1] if words else ()), *(f"--kubelet-arg={text}" for text in arguments_given(words))]
-
-
 def arguments_given(words: t.Sequence[str]) -> list[str]:
     """What the command line of K3s or RKE2 gives kubelet."""
     return given(words, "--kubelet-arg", "-kubelet-arg")
@@ -56,13 +139,11 @@ def given(words: t.Sequence[str], *names: str) -> list[str]:
     return found
 
 
-def data_dir(
-    machine: Machine, flavour: Flavour, config: str, started: t.Sequence[str], variables: t.Mapping[str, str]
-) -> str:
+def data_dir(machine: Machine, name: str, config: str, started: Started) -> str:
     """Where K3s or RKE2 are told to have their data. The command line comes over the last file, that over the environment."""
-    found = [variables.get(f"{flavour.name.upper()}_DATA_DIR", "")]
+    found = [started.variables.get(f"{name.upper()}_DATA_DIR", "")]
     found += [said.data_dir for said in said_by_files(machine, config).values() if said.data_dir]
-    return [*found, *given(started, "--data-dir", "-data-dir", "-d")][-1]
+    return [*found, *given(started.by_unit, "--data-dir", "-data-dir", "-d")][-1]
 
 
 def argument_files(machine: Machine, config: str) -> list[str]:
@@ -147,18 +228,6 @@ def _texts(name: str, value: t.Any) -> list[str]:
 
 
 _SCALARS: dict[t.Any, str] = {None: "", True: "true", False: "false"}
-
-
-def root_dir(arguments: t.Sequence[str]) -> str:
-    """Where these arguments tell kubelet to have its state; empty where they do not."""
-    return option(arguments, "root-dir")
-
-
-def option(arguments: t.Sequence[str], name: str) -> str:
-    """The value that counts of one of kubelet's options; empty where they do not have it."""
-    pairs = (text.lstrip("-").partition("=") for text in arguments)
-    values = [value.strip().strip("\"'") for flag, _equals, value in pairs if flag.strip().rstrip("+-") == name]
-    return values[-1] if values else ""
 
 
 def kubelet_arguments(text: str, where: str = "") -> str:

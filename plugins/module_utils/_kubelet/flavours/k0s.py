@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""k0s, which starts a kubelet of its own and writes its file at each start."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..._node.errors import RefusedError
+from ..._node.paths import K0S_KUBELET_ROOT
+from .base import OnCommandLine, Process
+
+
+class _K0s(OnCommandLine):
+    def has_started(self, process: Process) -> bool:
+        return process.name == self.name or "/k0s/bin/" in process.program
+
+    def shown(self, words: t.Sequence[str]) -> list[str]:
+        return []
+
+    def see_that_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
+        raise RefusedError(
+            "k0s writes this file anew at each start, from its own configuration",
+            config,
+            f"put {dict(configuration)} into values of a profile in spec.workerProfiles of k0s' configuration, and start its "
+            "workers with --profile; nothing was written",
+        )
+
+
+K0S = _K0s(
+    "k0s",
+    "k0s",
+    ("/var/lib/k0s/kubelet-config.yaml", "/var/lib/k0s/bin/kubelet"),
+    ("k0s",),
+    ("k0sworker.service", "k0scontroller.service"),
+    kubelet_dir=K0S_KUBELET_ROOT,
+    config="/var/lib/k0s/kubelet-config.yaml",
+    asks=("version",),
+    starts_kubelet=True,
+)
