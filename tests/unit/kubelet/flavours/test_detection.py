@@ -9,14 +9,12 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import (
     BY_NAME,
     FLAVOURS,
-    K3S,
-    RKE2,
-    Flavour,
     MissingError,
-    Process,
     belongs_to,
     detect,
 )
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Flavour, Process
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import K3S, RKE2
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 
 KUBELET = Process(1, "/usr/bin/kubelet", ("/usr/bin/kubelet",))

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import flavours
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import FLAVOURS, Flavour
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import FLAVOURS
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Flavour
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 FOLDER = CHECKOUT / "plugins/module_utils/_kubelet/flavours"

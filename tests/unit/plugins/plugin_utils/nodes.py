@@ -7,7 +7,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import normal
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import BY_NAME, OPENSHIFT4
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import BY_NAME
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.openshift4 import OPENSHIFT4
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import arguments_dir
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
