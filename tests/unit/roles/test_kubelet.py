@@ -33,34 +33,41 @@ def test_defaults_are_documented() -> None:
         assert {name: option["default"] for name, option in entry["options"].items()} == DEFAULTS
 
 
-@pytest.mark.parametrize("name", ["main", "disruption", "teardown", "teardown_check"])
-def test_every_option_of_the_module_is_a_variable(name: str) -> None:
-    """But for where the node is mounted, which module_defaults say."""
+def call(name: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """The import of the one call at an entry point, by its variables, and the block around it."""
     task = load(ROLE / f"tasks/{name}.yml")[0]
+    (imported,) = task.get("block", [task])
+    assert imported["ansible.builtin.import_tasks"] == "config.yml"
+    assert imported["name"] == imported["vars"].pop("__kubelet_task")
+    return imported["vars"], task
+
+
+def test_every_option_of_the_module_is_a_variable() -> None:
+    """But for where the node is mounted, which module_defaults say."""
+    (task,) = load(ROLE / "tasks/config.yml")
     options = {**READ, **CONFIG}
-    given = task["accel.qat.kubelet_config"]
-    assert set(given) <= set(options)
-    missing = (
-        {"root", "state"}
-        if not name.startswith("teardown")
-        else {"root", "configuration", "device_plugin_gates", "machine_config_pool"}
-    )
-    assert set(options) - set(given) == missing
-    assert SPECS["main"]["options"]["kubelet_flavour"]["choices"] == READ["flavour"]["choices"]
-    for option in (set(options) - missing) & {"drained", "restart", "prove", "backup", "timeout", "record"}:
+    assert set(task["accel.qat.kubelet_config"]) == set(options) - {"root"}
+    for option in ("drained", "restart", "prove", "backup", "timeout", "record"):
         assert options[option]["default"] == DEFAULTS[f"kubelet_{option}"]
 
 
+def test_the_module_is_called_in_one_place() -> None:
+    found = [path.name for path in (ROLE / "tasks").glob("*.yml") if "accel.qat.kubelet_config" in path.read_text()]
+    assert found == ["config.yml"]
+
+
 def test_what_is_looked_at_beforehand_is_what_is_brought() -> None:
-    (brought,) = load(ROLE / "tasks/main.yml")
-    looked_at = load(ROLE / "tasks/disruption.yml")[0]
-    module = "accel.qat.kubelet_config"
-    assert looked_at[module] == {**brought[module], "drained": True}
-    assert looked_at["check_mode"] is True
-    (put_back,) = load(ROLE / "tasks/teardown.yml")
-    (seen,) = load(ROLE / "tasks/teardown_check.yml")
-    assert seen[module] == put_back[module]
-    assert seen["check_mode"] is True
+    looks = {"__kubelet_looks": True}
+    bring, _task = call("main")
+    look, looked_at = call("disruption")
+    assert bring == {}
+    assert look == {**bring, **looks, "__kubelet_as_drained": True, "__kubelet_forgives": True}
+    put_back, _task = call("teardown")
+    see, seen = call("teardown_check")
+    assert put_back == {"__kubelet_back": True}
+    assert see == {**put_back, **looks}
+    for task in (looked_at, seen):
+        assert (task["check_mode"], task["diff"]) == (True, False)
 
 
 def roles_of(tasks: t.Iterable[dict[str, t.Any]]) -> list[str]:
@@ -126,7 +133,8 @@ def test_there_and_back(node: KubeletNode, tmp_path: Path) -> None:
     assert there.tasks[-1].changed
     assert "topologyManagerPolicy: restricted" in (node.read(examples.CONFIG) or "")
     role["ansible.builtin.include_role"]["tasks_from"] = "teardown"  # type: ignore[index]
-    back = run(node, tmp_path, role, kubelet_timeout=20)
+    # What was wanted is of no concern on the way back.
+    back = run(node, tmp_path, role, kubelet_configuration={"minikube": True}, kubelet_timeout=20)
     assert back.code == 0, back.output
     assert back.tasks[-1].changed
     assert node.state() == untouched
