@@ -11,7 +11,7 @@ from ansible_collections.accel.qat.plugins.plugin_utils._unit_text import argume
 
 DOCUMENTATION = r"""
 name: unit_argument
-short_description: Write a text as an argument of a command in a systemd unit
+short_description: Write a text as an argument of a command in a systemd unit (internal)
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
