@@ -453,7 +453,12 @@ def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
 
 @pytest.mark.parametrize("kubernetes", [False, True])
 def test_a_variable_that_nobody_knows_fails_the_run_before_anything(site: Site, kubernetes: bool) -> None:
-    given = {"qat_node_devices": [{}], "qat_kubernetes": kubernetes, "qat_drian": True, "drain_timeout": 5}
+    given: dict[str, t.Any] = {
+        "qat_node_devices": [{}],
+        "qat_kubernetes": kubernetes,
+        "qat_drian": True,
+        "drain_timeout": 5,
+    }
     failed = site.site("--check", "--tags", "node", **given)
     assert failed.code != 0
     assert failed.tasks[-1].message == (
