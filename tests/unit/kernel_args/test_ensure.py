@@ -309,6 +309,22 @@ def test_files_that_cannot_be_put_back_are_told() -> None:
     )
 
 
+def test_the_others_are_put_back_where_one_cannot_be() -> None:
+    machine = machines.debian(settings='GRUB_CMDLINE_LINUX="iommu=off"\n')
+    configuration, settings = "/boot/grub/grub.cfg", "/etc/default/grub"
+    before = dict(machine.files)
+
+    def breaks(target: FakeMachine, _command: object) -> object:
+        target.files[configuration] = "half of it"
+        target.read_only.add(settings)
+        return fails(1, "boom")(target, [])
+
+    machine.commands["update-grub"] = breaks  # type: ignore[assignment]
+    with pytest.raises(NodeError, match="the files could not be put back either"):
+        run(machine, read_request(["iommu=pt"], "present"))
+    assert {path for path, text in machine.files.items() if before.get(path) != text} == {settings}
+
+
 @pytest.mark.parametrize(
     ("kind", "command"), [("debian", "update-grub"), ("rhel9", "grubby"), ("core-os", "rpm-ostree")]
 )
