@@ -149,13 +149,5 @@ def _result_of(observed: Observed, decision: Decision, wants_diff: bool) -> dict
     if decision.resumed:
         result["warnings"] = [_CUT_OFF]
     if wants_diff:
-        result["diff"] = [
-            {
-                "before_header": edit.path,
-                "after_header": edit.path,
-                "before": edit.before or "",
-                "after": edit.after or "",
-            }
-            for edit in plan.edits
-        ]
+        result["diff"] = [edit.diff() for edit in plan.edits]
     return result

@@ -46,9 +46,8 @@ class FileEdit:
     @classmethod
     def of(cls, document: t.Mapping[str, t.Any]) -> FileEdit:
         """What `dataclasses.asdict` has made of one, maybe by way of JSON. Raises KeyError and TypeError."""
-        owner = document["owner"]
-        names = ("path", "before", "after", "mode")
-        return cls(*(document[name] for name in names), owner if owner is None else tuple(owner))
+        owner = document["owner"] and tuple(document["owner"])
+        return cls(document["path"], document["before"], document["after"], document["mode"], owner)
 
     @property
     def changes(self) -> bool:
@@ -112,10 +111,14 @@ class Transaction:
             except NodeError as error:
                 failed[back.path] = error
         if failed:
-            first, *others = failed
-            error = failed[first]
+            path, *others = failed
+            first = failed[path]
             also = f"; nor can {' and '.join(others)} be put back" if others else ""
-            raise NodeError(f"{error.problem}{also}", error.where, error.remedy) from error
+            raise NodeError(f"{first.problem}{also}", first.where, first.remedy) from first
+
+    def left(self) -> list[str]:
+        """The files that are not as they were first. Raises NodeError."""
+        return [back.path for back in self._back.values() if self._files.read(back.path) != back.after]
 
     def _put_back(self, back: FileEdit) -> None:
         now = None if back.after is None else self._files.read(back.path)

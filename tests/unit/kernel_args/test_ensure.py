@@ -191,10 +191,10 @@ def test_a_run_that_is_killed_leaves_nothing_unnoted(machine: FakeMachine) -> No
     run(machine, read_request(["intel_iommu=off"], "present"))
     write = machine.write
 
-    def killed(path: str, text: str, mode: int | None = None) -> None:
+    def killed(path: str, text: str, *_attributes: t.Any) -> None:
         if path not in (NOTES.added, NOTES.replaced):
             raise KeyboardInterrupt
-        write(path, text, mode)
+        write(path, text)
 
     def dies(_machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
         if " ".join(command) in machine.reading:
