@@ -14,6 +14,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._run import failure_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes, asks_for_offered
 
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
         try:
             return self._bring(options, variables)
         except NodeError as error:
-            return {"failed": True, "changed": False, "msg": error.sentence(), "failure": error.as_dict()}
+            return {**failure_of(error), "failed": True, "changed": False}
         except _Failed as failed:
             return {**failed.result, "failed": True, "changed": False}
 

@@ -205,7 +205,7 @@ def test_a_run_that_is_killed_leaves_nothing_unnoted(machine: FakeMachine) -> No
         *machine.commands
     }
     works, machine.commands[name] = machine.commands[name], dies
-    machine.write = killed  # type: ignore[method-assign]
+    machine.write = killed  # type: ignore[method-assign, assignment]
     with pytest.raises(KeyboardInterrupt):
         run(machine, read_request(["intel_iommu=on"], "present"), notes=NOTES)
     assert noted(machine) == [["intel_iommu=on"], ["intel_iommu=off"]]
