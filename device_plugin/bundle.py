@@ -43,7 +43,7 @@ PYTHON = "@PYTHON@"
 found = "{}.{}".format(*sys.version_info)
 if found != PYTHON:
     print(
-        f"qat-device-plugin: packed for Python {PYTHON}, and {sys.executable} is {found}: run the role device_plugin again",
+        f"qat-device-plugin: packed for Python {PYTHON}, and {sys.executable} is {found}: run the role qat_device_plugin again",
         file=sys.stderr,
     )
     sys.exit(2)

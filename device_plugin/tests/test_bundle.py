@@ -59,7 +59,7 @@ def test_another_python_than_the_release_is_for_is_one_sentence(bundle: t.Any, t
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == (
         f"qat-device-plugin: packed for Python 3.8, and {sys.executable} is {sys.version_info[0]}.{sys.version_info[1]}: "
-        "run the role device_plugin again\n"
+        "run the role qat_device_plugin again\n"
     )
 
 

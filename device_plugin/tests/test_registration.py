@@ -16,6 +16,8 @@ import pytest
 from harness.kubelet import FakeKubelet
 from harness.node_files import NodeFiles
 from harness.process import Plugin, fetch, free_port, status_text
+from qat_device_plugin import registration
+from qat_device_plugin._node.grpc_call import call
 from qat_device_plugin._node.kernel import LiveKernel
 from qat_device_plugin._node.paths import SECOND_NAMES
 from qat_device_plugin.catalogue import OfferedVf
@@ -284,6 +286,48 @@ def test_a_kubelet_that_starts_finds_the_socket_that_was_there_before(run: Run) 
         assert before.stat().st_ino == inode
         plugin.stop()
         assert {path.name for path in bench.kubelet_dir.iterdir()} == {"kubelet.sock"}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["with-second-name", "without"])
+def test_a_kubelet_that_starts_between_look_and_call_finds_the_socket(
+    run: Run, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    """It has removed the socket that stood a moment ago, and is another one than that whose kubelet.sock was seen."""
+
+    async def scenario(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+        asked: list[str] = []
+
+        def call_late(*arguments: t.Any) -> bytes:
+            if not asked:
+                asyncio.run_coroutine_threadsafe(bench.kubelet.start(), loop).result()
+            asked.append(arguments[1])
+            return call(*arguments)
+
+        def make_server(resource: str, path: Path, offer: Offer, changed: t.Callable[[], None]) -> ResourceServer:
+            behaviour = Behaviour("balanced", lambda: False)
+            return ResourceServer(resource, path, offer, LiveKernel(), behaviour, Statistics(), changed, keep)
+
+        monkeypatch.setattr(registration, "call", call_late)
+        bench.kubelet_dir.mkdir()
+        old = socket.socket(socket.AF_UNIX)
+        old.bind(str(bench.kubelet_dir / "kubelet.sock"))
+        old.close()
+        lock = InstanceLock(bench.files.root / "run", bench.kubelet_dir)
+        offer = (OfferedVf(NodeFiles.vf_addresses(PF, 1)[0], PF, 0, "vfio-pci"),)
+        statistics = Statistics()
+        registrar = SocketRegistrar(CY, bench.kubelet_dir, offer, make_server, lock, statistics, lambda: None)
+        running = asyncio.ensure_future(registrar.run())
+        await bench.ready(CY, 1)
+        await asyncio.sleep(0.3)
+        assert registrar.registered
+        assert len(bench.kubelet.registrations) == 1
+        assert len(asked) == (1 if keep else 2)
+        assert statistics.registrations == {(CY, "succeeded"): 1}
+        await end(running)
+        lock.release()
 
     run(scenario)
 

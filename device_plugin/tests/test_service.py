@@ -730,5 +730,6 @@ def test_the_log_as_json(run: Run) -> None:
         }
         assert 0 <= float(line["asked_after"]) < 20
         assert 0 < float(line["took"]) < 20
+        assert 0 < float(line["options_asked"]) <= float(line["list_asked"]) <= float(line["list_sent"]) < 20
 
     run(scenario)

@@ -9,7 +9,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import fo
 
 DOCUMENTATION = r"""
 name: forced_rules
-short_description: Make rules that take VFs from whoever has them
+short_description: Make rules that take VFs from whoever has them (internal)
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
@@ -27,7 +27,7 @@ options:
 EXAMPLES = r"""
 - name: See which steps take VFs away
   accel.qat.qat_devices:
-    devices: "{{ node_devices | accel.qat.forced_rules }}"
+    devices: "{{ qat_node_devices | accel.qat.forced_rules }}"
   check_mode: true
   become: true
 """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Checks out of what the tasks of the role verify found."""
+"""Checks out of what the tasks of the role qat_verify found."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.verification im
 
 DOCUMENTATION = r"""
 name: verification_checks
-short_description: Make checks of what the tasks of the role verify found
+short_description: Make checks of what the tasks of the role qat_verify found (internal)
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
-  - For the role C(accel.qat.verify).
+  - For the role C(accel.qat.qat_verify).
 options:
   _input:
     description: The results of the tasks, by the names C(devices), C(before), C(node), C(pod), C(during), C(after) and C(qat).

@@ -9,7 +9,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.verification im
 
 DOCUMENTATION = r"""
 name: verification_table
-short_description: Show checks as a table
+short_description: Show checks as a table (internal)
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: extended_resource
-short_description: Add, change and remove extended resources of a Kubernetes node
+short_description: Manage extended resources of a Kubernetes node
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

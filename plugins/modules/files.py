@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: files
-short_description: Write, link and remove several files of a node in one run
+short_description: Manage several files of a node in one run (internal)
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kernel_args
-short_description: See that the kernel is booted with the wanted arguments
+short_description: Manage the arguments that the kernel is booted with
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubelet_config
-short_description: Bring fields into a node's own kubelet configuration
+short_description: Manage fields of a node's own kubelet configuration
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

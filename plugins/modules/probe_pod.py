@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: probe_pod
-short_description: Run a pod that requests one VF of each resource, and tell what it sees
+short_description: Run a pod with one VF of each resource and report what it sees
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

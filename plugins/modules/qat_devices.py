@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: qat_devices
-short_description: Bring a node's QAT devices to their configuration
+short_description: Manage services, VFs and drivers of QAT devices
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: qat_info
-short_description: Tell what QAT devices a node has and how they are set up
+short_description: Gather the QAT devices of a node and how they are set up
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
   - Reads every Intel QAT PF and VF of the node in one call, with drivers, services, IOMMU groups, NUMA nodes and the processes
     that hold a VF open.
-  - The same is set as the fact C(ansible_facts.accel_qat).
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux
@@ -50,7 +49,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 accel_qat:
-  description: The node. The fact C(ansible_facts.accel_qat) has the same content.
+  description: The node.
   returned: always
   type: dict
   contains:
@@ -238,8 +237,7 @@ def main() -> None:
 
     def work(run: NodeModule) -> dict[str, object]:
         rules = parse_configuration({"devices": given(module.params["devices"])})
-        node = describe(run.read(), rules)
-        return {"changed": False, "accel_qat": node, "ansible_facts": {"accel_qat": node}}
+        return {"changed": False, "accel_qat": describe(run.read(), rules)}
 
     NodeModule(module).run(work)
 

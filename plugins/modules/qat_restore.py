@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: qat_restore
-short_description: Put a node's QAT devices back as they were found
+short_description: Restore QAT devices as they were found
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

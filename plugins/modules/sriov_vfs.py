@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sriov_vfs
-short_description: Create and remove SR-IOV VFs
+short_description: Manage SR-IOV VFs
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

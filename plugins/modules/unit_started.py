@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: unit_started
-short_description: Have the device plugin run as its unit and its release say
+short_description: Manage the process of the device plugin by its unit and release (internal)
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
@@ -19,7 +19,7 @@ description:
   - Of which unit and release a process is, the kernel tells, and it is asked about the main process that systemd names, no other. The
     unit is known by a variable in the environment that the process was started with, the release by the libraries that are mapped
     into it.
-  - The role device_plugin runs it, after it has written the unit and the link to the release. It is of no use alone.
+  - The role qat_device_plugin runs it, after it has written the unit and the link to the release. It is of no use alone.
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux
@@ -110,7 +110,7 @@ failure:
     kind: node
     where: accel-qat-device-plugin.service
     problem: "did not get ready within 120 seconds: it is failed"
-    remedy: see journalctl -u accel-qat-device-plugin.service, or set device_plugin_wait to false where kubelet comes later
+    remedy: see journalctl -u accel-qat-device-plugin.service, or set qat_device_plugin_wait to false where kubelet comes later
     kernel_log: []
 """
 

@@ -23,7 +23,7 @@ PLAYBOOKS = sorted(path.stem for path in (CHECKOUT / "playbooks").glob("*.yml"))
 SHIPPED = {"LICENSES", "README.md", "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles"}
 # What stands at the root of a project, and what README.md and docs lead to.
 SHIPPED |= {"CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"}
-# What the role device_plugin packs for a node.
+# What the role qat_device_plugin packs for a node.
 SHIPPED |= {"device_plugin", "requirements"}
 # Of directories that are shipped, what stays in the checkout.
 LEFT_OUT = ("device_plugin/bench/", "device_plugin/tests/", "device_plugin/pyproject.toml", "requirements/")
@@ -70,7 +70,7 @@ def test_what_somebody_keeps_in_the_checkout_stays_there(tmp_path: Path) -> None
         "my-nodes/.vault_pass",
         "my-nodes/group_vars/qat_nodes.yml",
         "examples/host_vars/mine.yml",
-        "roles/node/key",
+        "roles/qat_node/key",
     ]
     for name in secrets:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)

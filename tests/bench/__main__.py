@@ -139,7 +139,7 @@ def play(inventory: Path) -> int:
         "-i",
         str(inventory),
         "-e",
-        '{"node_devices": [{"services": ["sym", "asym"]}]}',
+        '{"qat_node_devices": [{"services": ["sym", "asym"]}]}',
         "accel.qat.site",
     ]
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}

@@ -46,10 +46,10 @@ def test_without_the_gate_there_is_no_socket(node: Node) -> None:
 
 
 def test_the_role_switches_it_on(cluster: Cluster, node: Node, controller: Controller) -> None:
-    api = {"kubelet_kubeconfig": str(cluster.kubeconfig), "kubelet_node_name": cluster.nodes[0]}
-    run = include(controller, "kubelet", kubelet_timeout=300, **api)
+    api = {"qat_kubelet_kubeconfig": str(cluster.kubeconfig), "qat_kubelet_node_name": cluster.nodes[0]}
+    run = include(controller, "qat_kubelet", qat_kubelet_timeout=300, **api)
     (result,) = (task.result for task in run.tasks if task.changed)
-    assert (result["kubelet_version"], result["restarted"], result["proven"]) == ("1.20.2", True, True)
+    assert (result["qat_kubelet_version"], result["restarted"], result["proven"]) == ("1.20.2", True, True)
     # On is what this kubelet has it without a word.
     verdicts = {gate["gate"]: gate["verdict"] for gate in result["gates"]}
     assert verdicts["DevicePlugins"] == "remove"
@@ -59,13 +59,13 @@ def test_the_role_switches_it_on(cluster: Cluster, node: Node, controller: Contr
 
 
 def test_a_second_run_changes_nothing(controller: Controller) -> None:
-    assert [task for task in include(controller, "kubelet", kubelet_timeout=300).tasks if task.changed] == []
+    assert [task for task in include(controller, "qat_kubelet", qat_kubelet_timeout=300).tasks if task.changed] == []
 
 
 def test_a_gate_that_kubelet_does_not_know_is_refused(cluster: Cluster, node: Node, controller: Controller) -> None:
     before = node.run(f"cat {CONFIGURATION}")
-    task = {"name": "accel.qat.kubelet"}
-    wanted = {"kubelet_configuration": {"featureGates": {"DevicePlugin": True}}}
+    task = {"name": "accel.qat.qat_kubelet"}
+    wanted = {"qat_kubelet_configuration": {"featureGates": {"DevicePlugin": True}}}
     run = controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": wanted}])
     assert run.code != 0
     assert run.tasks[-1].message == (
@@ -77,7 +77,7 @@ def test_a_gate_that_kubelet_does_not_know_is_refused(cluster: Cluster, node: No
 
 
 def test_teardown_puts_the_decision_back(cluster: Cluster, node: Node, controller: Controller) -> None:
-    include(controller, "kubelet", "teardown", kubelet_timeout=300)
+    include(controller, "qat_kubelet", "teardown", qat_kubelet_timeout=300)
     assert "DevicePlugins: false  # for now" in node.run(f"cat {CONFIGURATION}")
     # The role has waited for kubelet itself, which may need a moment to say that it is ready.
     cluster.wait_until_ready()

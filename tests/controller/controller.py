@@ -47,7 +47,7 @@ class Run:
 
     def task(self, name: str) -> Task:
         """The task of this name."""
-        (found,) = (task for task in self.tasks if task.name.removeprefix("accel.qat.node : ") == name)
+        (found,) = (task for task in self.tasks if task.name.removeprefix("accel.qat.qat_node : ") == name)
         return found
 
 

@@ -81,7 +81,7 @@ def test_missing_file(untouched: tuple[Node, str]) -> None:
     answer = node.ask("apply --config /nowhere/node.json")
     assert (answer.code, answer.sentence) == (
         2,
-        "/nowhere/node.json: there is no such file; run the role accel.qat.node, or name another file with --config",
+        "/nowhere/node.json: there is no such file; run the role accel.qat.qat_node, or name another file with --config",
     )
     assert node.state() == before
 

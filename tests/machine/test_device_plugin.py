@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role device_plugin on a machine with VFs: shipped, registered, followed, upgraded, put back, removed."""
+"""The role qat_device_plugin on a machine with VFs: shipped, registered, followed, upgraded, put back, removed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def role(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
     controller = Controller(node.machine, tmp_path_factory.mktemp("controller"))
 
     def run(entry_point: str = "main", **variables: Any) -> Run:
-        task = {"name": "accel.qat.device_plugin", "tasks_from": entry_point}
+        task = {"name": "accel.qat.qat_device_plugin", "tasks_from": entry_point}
         return controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": variables}])
 
     return run
@@ -97,7 +97,7 @@ def role(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
 def shipped(untouched: str, role: Callable[..., Run]) -> Run:
     """The first run, on a node whose kubelet comes later."""
     assert untouched
-    return role(device_plugin_wait=False)
+    return role(qat_device_plugin_wait=False)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def truth(node: Node) -> Advertised:
 
 def changed(run: Run) -> list[str]:
     assert run.code == 0, run.output
-    return [task.name.removeprefix("accel.qat.device_plugin : ") for task in run.tasks if task.changed]
+    return [task.name.removeprefix("accel.qat.qat_device_plugin : ") for task in run.tasks if task.changed]
 
 
 def state_of(node: Node) -> str:
@@ -201,10 +201,10 @@ def test_health_follows_the_hardware(node: Node, kubelet: Kubelet, truth: Advert
 
 def test_a_release_that_is_not_there_is_refused(role: Callable[..., Run], shipped: Run) -> None:
     assert shipped.code == 0
-    run = role(device_plugin_release="0.0.1-never")
+    run = role(qat_device_plugin_release="0.0.1-never")
     assert run.code != 0
     assert run.tasks[-1].message == (
-        f"device_plugin_release: the node has no release 0.0.1-never in {RELEASES}; "
+        f"qat_device_plugin_release: the node has no release 0.0.1-never in {RELEASES}; "
         "name one that is there, or leave the variable empty"
     )
 
@@ -214,7 +214,9 @@ def test_back_to_a_previous_release_on_a_node_whose_etc_shall_stay_as_it_is(
 ) -> None:
     newest = node.run(f"readlink {RELEASES}/current").strip()
     node.run(f"cp -a {RELEASES}/{newest} {RELEASES}/{PREVIOUS}; sed -i 's/12/10/' /etc/accel-qat/node.json")
-    made = changed(role(device_plugin_release=PREVIOUS, device_plugin_mode="transient", device_plugin_cdi=True))
+    made = changed(
+        role(qat_device_plugin_release=PREVIOUS, qat_device_plugin_mode="transient", qat_device_plugin_cdi=True)
+    )
     assert made == [WRITE, START]
     # The rules have changed too.
     kubelet.has({**truth, DC: dict(list(truth[DC].items())[:10])})

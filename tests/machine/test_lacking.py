@@ -19,7 +19,7 @@ LACKS = {
         1,
         (
             "0000:6b:00.1: the IOMMU is off, and vfio-pci takes no device without it; enable VT-d in the BIOS, boot with "
-            "intel_iommu=on (the role accel.qat.node sets it), and try again"
+            "intel_iommu=on (the role accel.qat.qat_node sets it), and try again"
         ),
     ),
     "qat": (

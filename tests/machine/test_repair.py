@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, FAULTS, Node
 from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 
-ROLE = Path(__file__).parents[2] / "roles/node"
+ROLE = Path(__file__).parents[2] / "roles/qat_node"
 PF, VF, LAST_VF = "0000:6b:00.0", "0000:6b:00.1", "0000:6b:02.0"
 CONFIGURATION = {"devices": [{"select": {"address": PF}, "services": ["sym", "asym"]}]}
 UNIT_IS_DONE = "while systemctl show --property=ActiveState qat-node.service | grep -q activating; do sleep 0.1; done"

@@ -57,14 +57,14 @@ def controller(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Controll
 def checked(untouched: str, controller: Controller) -> Run:
     """What check mode says of the untouched machine."""
     assert untouched
-    return controller.run("accel.qat.site", "--check", "--diff", node_devices=RULES, node_reboot=True)
+    return controller.run("accel.qat.site", "--check", "--diff", qat_node_devices=RULES, qat_node_reboot=True)
 
 
 @pytest.fixture(scope="module")
 def provisioned(checked: Run, controller: Controller) -> Run:
     """What the run after it says."""
     assert checked.code == 0
-    return controller.run("accel.qat.site", node_devices=RULES, node_reboot=True)
+    return controller.run("accel.qat.site", qat_node_devices=RULES, qat_node_reboot=True)
 
 
 def files_beyond(before: str, after: str) -> set[str]:
@@ -76,7 +76,7 @@ def files_beyond(before: str, after: str) -> set[str]:
 def test_wrong_rules_fail_before_the_kernel_arguments_are_written(
     node: Node, untouched: str, controller: Controller
 ) -> None:
-    run = controller.run("accel.qat.site", node_devices=[{"vfs": 8}], node_reboot=True)
+    run = controller.run("accel.qat.site", qat_node_devices=[{"vfs": 8}], qat_node_reboot=True)
     assert run.code != 0
     assert run.tasks[-1].message == (
         f"devices[0].vfs: {FIRST} cannot have 8 VFs, the kernel's driver creates all 16 or none; leave the count out, "
@@ -102,7 +102,7 @@ def test_the_node_is_provisioned_and_rebooted_for_its_iommu(node: Node, provisio
 
 def test_check_mode_has_shown_every_write(node: Node, untouched: str, checked: Run, provisioned: Run) -> None:
     made = provisioned.task("Bring the QAT devices to their configuration")
-    assert checked.task(made.name.removeprefix("accel.qat.node : ")).result["steps"] == made.result["steps"]
+    assert checked.task(made.name.removeprefix("accel.qat.qat_node : ")).result["steps"] == made.result["steps"]
     record = {"/var/lib/accel-qat/found.json"}
     written = files_beyond(untouched, node.state(*PLACES)) - record
     assert len(written) >= 8
@@ -111,7 +111,7 @@ def test_check_mode_has_shown_every_write(node: Node, untouched: str, checked: R
 
 def test_a_second_run_changes_nothing_in_few_tasks(controller: Controller, provisioned: Run) -> None:
     assert provisioned.code == 0
-    run = controller.run("accel.qat.site", node_devices=RULES, node_reboot=True)
+    run = controller.run("accel.qat.site", qat_node_devices=RULES, qat_node_reboot=True)
     assert run.code == 0, run.output
     assert [task.name for task in run.tasks if task.changed] == []
     assert len(run.tasks) <= MOST_TASKS
@@ -121,7 +121,7 @@ def test_a_change_outlives_the_repair_that_its_new_vfs_set_off(
     node: Node, controller: Controller, provisioned: Run
 ) -> None:
     assert provisioned.code == 0
-    run = controller.run("accel.qat.site", node_devices=LATER, node_reboot=True)
+    run = controller.run("accel.qat.site", qat_node_devices=LATER, qat_node_reboot=True)
     assert run.code == 0, run.output
     node.run(EVENTS_ARE_OVER)
     assert node.devices()[SECOND]["services"] == ["sym"]
@@ -133,7 +133,7 @@ def test_a_change_outlives_the_repair_that_its_new_vfs_set_off(
 
 def test_verify_finds_nothing(controller: Controller, provisioned: Run) -> None:
     assert provisioned.code == 0
-    run = controller.run("accel.qat.verify", node_devices=LATER)
+    run = controller.run("accel.qat.verify", qat_node_devices=LATER)
     assert run.code == 0, run.output
     assert not any(task.changed for task in run.tasks)
 
@@ -143,7 +143,7 @@ def test_a_vf_in_use_fails_before_the_first_change(node: Node, controller: Contr
     others = [{"select": {"address": [FIRST]}, "services": ["dc"]}, *LATER[:1]]
     before = node.state(*PLACES)
     with node.holding(VF) as pid:
-        run = controller.run("accel.qat.site", node_devices=others)
+        run = controller.run("accel.qat.site", qat_node_devices=others)
     assert run.code != 0
     *looked, failed = run.tasks
     assert [(task.outcome, task.changed) for task in looked] == [("ok", False)] * 3
@@ -158,7 +158,7 @@ def test_a_vf_in_use_fails_before_the_first_change(node: Node, controller: Contr
 def test_verify_fails_with_the_first_difference(node: Node, controller: Controller, provisioned: Run) -> None:
     assert provisioned.code == 0
     node.run(f"echo {VF} > {DEVICES}/{VF}/driver/unbind")
-    run = controller.run("accel.qat.verify", node_devices=LATER)
+    run = controller.run("accel.qat.verify", qat_node_devices=LATER)
     assert run.code != 0
     assert run.tasks[-1].message == (
         f"{DEVICES}/{VF}/driver: it is (none) and shall be vfio-pci; run accel.qat.site, which has 1 such step(s) to take."
@@ -170,7 +170,7 @@ def test_teardown_gives_the_node_back_and_what_is_in_use_when_it_no_longer_is(
 ) -> None:
     assert provisioned.code == 0
     with node.holding(OTHER_VF):
-        run = controller.run("accel.qat.teardown", node_teardown_when_in_use="skip")
+        run = controller.run("accel.qat.teardown", qat_node_teardown_when_in_use="skip")
         assert run.code == 0, run.output
         counts = node.run(f"cat {DEVICES}/{FIRST}/sriov_numvfs {DEVICES}/{SECOND}/sriov_numvfs")
         assert counts.split() == ["16", "0"]

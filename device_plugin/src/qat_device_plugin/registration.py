@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -43,6 +44,8 @@ _FIRST_KNOCK, _LAST_KNOCK = 0.0005, 2.0
 """Seconds between tries while nobody listens on kubelet.sock: kubelet makes the file a moment before it listens."""
 SETTLED_SECONDS = 10.0
 """A registration that held this long was a good one: after its end the delays start small again."""
+_TELL_SECONDS = 2.0
+"""How long the log waits for the list, to tell of it too."""
 _LOOK_SECONDS = 2.0
 """How often to look even if no event came."""
 UNFOUND_SECONDS = 120.0
@@ -64,6 +67,18 @@ class _Lost(Exception):
 
 class _Refused(Exception):
     """Kubelet did not take the registration; the message is what it said."""
+
+
+class _Gone(Exception):
+    """Our socket is not there, and cannot be had again."""
+
+
+class _Asked(t.NamedTuple):
+    """A call of Register that was answered: by which kubelet, and the moments of the call and the answer in nanoseconds."""
+
+    kubelet: Identity
+    begin: int
+    end: int
 
 
 class Registrar:
@@ -169,24 +184,38 @@ class Registrar:
         """Make the server known, and return or raise _Lost when that is over."""
         raise NotImplementedError
 
-    async def _stays_registered(self, server: ResourceServer, lost: t.Callable[[], None]) -> None:
-        """Watch the stream; `lost` raises _Lost when something else ends the registration."""
+    async def _stays_registered(
+        self, server: ResourceServer, lost: t.Callable[[], None], succeeded: t.Callable[[], None]
+    ) -> None:
+        """Watch the stream; `lost` raises _Lost when something else ends the registration.
+
+        Until kubelet has the list nothing else is done here: it admits pods meanwhile. So `succeeded` is called, which tells of the
+        registration, when kubelet has it, or when that takes long.
+        """
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        while True:
-            lost()
-            if server.streams:
-                if loop.time() - begin > SETTLED_SECONDS:
-                    self._delay, self._lost_in_a_row = FIRST_DELAY, 0
-            elif server.streams_opened:
-                self._lost_in_a_row += 1
-                raise _Lost("kubelet has ended its stream", waits=self._lost_in_a_row > _AT_ONCE)
-            elif loop.time() - begin > STREAM_SECONDS:
-                raise _Lost("kubelet has no stream open", waits=True)
-            else:
-                self._set_obstacle("kubelet has not asked for the list yet")
-            self._set_registered(server.has_list)
-            await self.bell.wait(_LOOK_SECONDS if server.streams else FIRST_DELAY)
+        untold = [succeeded]
+        try:
+            while True:
+                lost()
+                waited = loop.time() - begin
+                if server.streams:
+                    if waited > SETTLED_SECONDS:
+                        self._delay, self._lost_in_a_row = FIRST_DELAY, 0
+                elif server.streams_opened:
+                    self._lost_in_a_row += 1
+                    raise _Lost("kubelet has ended its stream", waits=self._lost_in_a_row > _AT_ONCE)
+                elif waited > STREAM_SECONDS:
+                    raise _Lost("kubelet has no stream open", waits=True)
+                elif waited > FIRST_DELAY:
+                    self._set_obstacle("kubelet has not asked for the list yet")
+                self._set_registered(server.has_list)
+                if untold and (server.has_list or waited > _TELL_SECONDS):
+                    untold.pop()()
+                await self.bell.wait(_LOOK_SECONDS if server.streams and not untold else FIRST_DELAY)
+        finally:
+            if untold:
+                succeeded()
 
     def _set_registered(self, registered: bool) -> None:
         if registered != self.registered:
@@ -248,23 +277,28 @@ class SocketRegistrar(Registrar):
         self._thread = KernelThread("register")
 
     async def _keep(self, server: ResourceServer) -> None:
-        kubelet = await self._register(server)
-        if kubelet is None:
+        asked = await self._register(server)
+        if asked is None:
             return  # kubelet has removed the socket: it starts, and will listen soon
 
         def lost() -> None:
             current = self._kubelet()
             # One that was made anew with the same inode comes with a kubelet that has removed our socket and ended its stream.
-            if current is not None and not current.is_file_of(kubelet):
+            if current is not None and not current.is_file_of(asked.kubelet):
                 raise _Lost("kubelet.sock was made anew", waits=False)
             if not server.socket_stands():
                 raise _Lost("the socket was removed", waits=False)
 
-        # While kubelet is away there is nobody to open a stream.
-        await self._stays_registered(server, lost)
+        def succeeded() -> None:
+            # How much of the time in which kubelet refuses pods was ours, and how much its own.
+            moments = {"asked_after": _seconds(asked.kubelet.changed, asked.begin), "took": _seconds(*asked[1:])}
+            self._succeeded(**moments, **{name: _seconds(asked.begin, at) for name, at in server.moments.items()})
 
-    async def _register(self, server: ResourceServer) -> Identity | None:
-        """Register as soon as kubelet listens and accepts; returns which kubelet it was, or None if our socket went.
+        # While kubelet is away there is nobody to open a stream.
+        await self._stays_registered(server, lost, succeeded)
+
+    async def _register(self, server: ResourceServer) -> _Asked | None:
+        """Register as soon as kubelet listens and accepts; returns how that went, or None if our socket went.
 
         Between kubelet's socket and the call is as little as can be: a kubelet that starts admits pods within a tenth of a second,
         and refuses for good those whose devices it does not know yet.
@@ -283,9 +317,10 @@ class SocketRegistrar(Registrar):
                 self._set_obstacle(f"{KUBELET_SOCKET} is not there")
                 await self.bell.wait(_LOOK_SECONDS)
                 continue
-            begin = time.time_ns()
             try:
-                await self._thread.run(functools.partial(self._call, request))
+                return await self._thread.run(functools.partial(self._call, server, request))
+            except _Gone:
+                return None
             except (ConnectionRefusedError, FileNotFoundError):
                 knock = _FIRST_KNOCK if kubelet != refused_by else min(knock * 2, _LAST_KNOCK)
                 refused_by = kubelet
@@ -295,15 +330,29 @@ class SocketRegistrar(Registrar):
             except (RpcError, OSError) as error:
                 self._failed("kubelet did not take the registration", str(error))
                 await self._pause()
-            else:
-                # How much of the time in which kubelet refuses pods was ours, and how much its own.
-                self._succeeded(asked_after=_seconds(kubelet.changed, begin), took=_seconds(begin, time.time_ns()))
-                return kubelet
         return None
 
-    def _call(self, request: bytes) -> None:
-        """In the thread."""
-        call(str(self._directory / KUBELET_SOCKET), f"/{REGISTRATION_SERVICE}/Register", request, _REGISTER_SECONDS)
+    def _call(self, server: ResourceServer, request: bytes) -> _Asked:
+        """In the thread: call Register.
+
+        A kubelet that starts removes our socket before it listens, and that can be since we looked. If the socket is not there when
+        kubelet dials, kubelet tries again a second later at best, and no pod with a VF is admitted until then.
+        """
+        kubelet: Identity | None = None
+        begin = 0
+
+        def connected() -> None:
+            nonlocal kubelet, begin
+            if not (server.socket_stands() or server.stand_again()):
+                raise _Gone
+            kubelet, begin = self._kubelet(), time.time_ns()
+            if kubelet is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+        path = str(self._directory / KUBELET_SOCKET)
+        call(path, f"/{REGISTRATION_SERVICE}/Register", request, _REGISTER_SECONDS, connected)
+        assert kubelet
+        return _Asked(kubelet, begin, time.time_ns())
 
 
 def _seconds(begin: int, end: int) -> str:
@@ -333,5 +382,4 @@ class WatcherRegistrar(Registrar):
                 raise _Lost("the socket was removed", waits=True)
 
         lost()
-        self._succeeded()
-        await self._stays_registered(server, lost)
+        await self._stays_registered(server, lost, self._succeeded)

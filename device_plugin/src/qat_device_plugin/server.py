@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 Offer = t.Tuple[OfferedVf, ...]  # noqa: UP006
 
 _STOP_SECONDS = 0.5
+_NO_PROBE = ("grpc.http2.bdp_probe", 0)
+"""A server would measure how much kubelet can be sent at once, by a ping in front of each first answer that kubelet has to answer."""
 
 
 class Behaviour(t.NamedTuple):
@@ -80,8 +82,8 @@ class ResourceServer:
     """Serves one resource from `start` to `stop`; a new start is a new object, with a new socket.
 
     `changed` is called when a stream opens, has its first list, or ends, or kubelet tells about a registration. `has_list` tells
-    whether kubelet has a list, and listens for the next. With `keep` the socket has a second name, so that it can have its first one
-    again when a kubelet that starts has removed that.
+    whether kubelet has a list, and listens for the next; `moments` are those at which kubelet first asked, and had its list. With `keep`
+    the socket has a second name, so that it can have its first one again when a kubelet that starts has removed that.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class ResourceServer:
         self.streams = 0
         self.streams_opened = 0
         self.has_list = False
+        self.moments: dict[str, int] = {}
         self.notified: tuple[bool, str] | None = None
         self._offer = Latest(offer)
         self._at_hand = (offer, device_list(offer).SerializeToString())
@@ -110,7 +113,7 @@ class ResourceServer:
         self._own: Identity | None = None
         self._keep = keep
         self._kept: Path | None = None
-        self._server = grpc.aio.server()
+        self._server = grpc.aio.server(options=(_NO_PROBE,))
         self._server.add_generic_rpc_handlers((self._device_plugin(), self._registration()))
 
     async def start(self) -> None:
@@ -184,9 +187,11 @@ class ResourceServer:
         return grpc.method_handlers_generic_handler(PLUGIN_REGISTRATION_SERVICE, methods)
 
     async def _options(self, _request: t.Any, _context: t.Any) -> t.Any:
+        self._note("options_asked")
         return options()
 
     async def _list_and_watch(self, _request: t.Any, _context: t.Any) -> t.AsyncIterator[t.Any]:
+        self._note("list_asked")
         self.streams += 1
         self.streams_opened += 1
         self._changed()
@@ -195,12 +200,16 @@ class ResourceServer:
                 self._statistics.lists[self.resource] += 1
                 yield self._at_hand[1]
                 if not self.has_list:  # here the list before has been sent
+                    self._note("list_sent")
                     self.has_list = True
                     self._changed()
         finally:
             self.streams -= 1
             self.has_list = self.has_list and self.streams > 0
             self._changed()
+
+    def _note(self, what: str) -> None:
+        self.moments.setdefault(what, time.time_ns())
 
     async def _preferred_allocation(self, request: t.Any, context: t.Any) -> t.Any:
         self._statistics.preferences[self.resource] += 1

@@ -56,10 +56,13 @@ class RpcError(Exception):
         self.code = code
 
 
-def call(path: str, method: str, request: bytes, seconds: float) -> bytes:
+def call(
+    path: str, method: str, request: bytes, seconds: float, connected: t.Callable[[], object] = lambda: None
+) -> bytes:
     """The answer to one request, both as their bytes; `method` is such as `/v1.PodResourcesLister/List`.
 
-    The request goes out in one frame, so it has at most 16 379 bytes; those to kubelet have none.
+    The request goes out in one frame, so it has at most 16 379 bytes; those to kubelet have none. `connected` is called when somebody
+    listens, before anything is sent, and what it raises ends the call.
 
     Raises RpcError, TimeoutError when the whole takes longer than `seconds`, or another OSError.
     """
@@ -67,6 +70,7 @@ def call(path: str, method: str, request: bytes, seconds: float) -> bytes:
         exchange = _Exchange(connection, time.monotonic() + seconds)
         try:
             exchange.open(path)
+            connected()
             exchange.send(method, request, seconds)
             return exchange.answer()
         except RpcError as error:

@@ -397,7 +397,7 @@ def _refuse_without_iommu(driver: str, steps: t.Sequence[Step], node: Node) -> N
     raise RefusedError(
         f"the IOMMU is off, and {driver} takes no device without it",
         where=first.device,
-        remedy="enable VT-d in the BIOS, boot with intel_iommu=on (the role accel.qat.node sets it), and try again",
+        remedy="enable VT-d in the BIOS, boot with intel_iommu=on (the role accel.qat.qat_node sets it), and try again",
     )
 
 

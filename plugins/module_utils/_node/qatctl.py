@@ -133,7 +133,7 @@ class _Command:
         return read_node(self._kernel)
 
     def _rules(self) -> tuple[Rule, ...]:
-        return read_rules(self._options.config, "run the role accel.qat.node, or name another file with --config")
+        return read_rules(self._options.config, "run the role accel.qat.qat_node, or name another file with --config")
 
     def _rules_if_any(self) -> tuple[Rule, ...]:
         try:

@@ -185,7 +185,7 @@ class Starter:
             f"did not get ready within {wanted.seconds} seconds: {_what_is(seen)}"
             + (f" ({last_lines(started)})" if started.err.strip() else ""),
             wanted.unit,
-            f"see journalctl -u {wanted.unit}, or set device_plugin_wait to false where kubelet comes later",
+            f"see journalctl -u {wanted.unit}, or set qat_device_plugin_wait to false where kubelet comes later",
         )
 
 

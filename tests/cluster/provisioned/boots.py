@@ -23,7 +23,7 @@ from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 REBOOTS, CUTS = map(int, os.environ.get("ACCEL_QAT_BOOT_ROUNDS", "1 1").split())
 NAMES = [f"pod-{number}" for number in range(8)]
-REGISTERED = re.compile(r"asked_after=(\S+) took=(\S+)")
+REGISTERED = re.compile(r"asked_after=.*")
 
 # Kubelets before 1.37 have not been tried with so many.
 pytestmark = pytest.mark.releases(releases.NEWEST)
@@ -56,7 +56,7 @@ def all_live(cluster: Cluster, node: Node) -> None:
     cluster.delete_pod("witness")
     phases = {name: cluster.pod(name)["status"]["phase"] for name in NAMES}
     said = node.run(f"journalctl --boot --output=cat --unit={UNIT}")
-    print("seconds from kubelet.sock to Register, and to its answer:", *REGISTERED.findall(said))
+    print(*REGISTERED.findall(said), sep="\n")
     assert phases == dict.fromkeys(NAMES, "Pending"), said
 
 

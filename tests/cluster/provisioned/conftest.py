@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 def settings(cluster: Cluster) -> dict[str, Any]:
     """What the inventory of such a node says."""
     return {
-        "node_devices": RULES,
-        "node_kernel_arguments": [],
+        "qat_node_devices": RULES,
+        "qat_node_kernel_arguments": [],
         "qat_kubernetes": True,
-        "kubelet_configuration": {"topologyManagerPolicy": "best-effort"},
-        "kubelet_timeout": 300,
-        "verify_kubeconfig": str(cluster.kubeconfig),
-        "verify_node_name": cluster.nodes[0],
-        "verify_image": pod_image.NAME,
-        "verify_image_pull_policy": "Never",
+        "qat_kubelet_configuration": {"topologyManagerPolicy": "best-effort"},
+        "qat_kubelet_timeout": 300,
+        "qat_verify_kubeconfig": str(cluster.kubeconfig),
+        "qat_verify_node_name": cluster.nodes[0],
+        "qat_verify_image": pod_image.NAME,
+        "qat_verify_image_pull_policy": "Never",
     }
 
 

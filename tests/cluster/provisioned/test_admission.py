@@ -69,10 +69,10 @@ def test_no_pod_is_refused_over_reloads_and_upgrades(cluster: Cluster, node: Nod
         # From the files of the one that has not come up. The last one is the newest again.
         for number in reversed(range(UPGRADES)):
             was = process(node)
-            wanted = {"device_plugin_release": OTHER} if number % 2 else {}
-            assert any(task.changed for task in include(controller, "device_plugin", **wanted).tasks)
+            wanted = {"qat_device_plugin_release": OTHER} if number % 2 else {}
+            assert any(task.changed for task in include(controller, "qat_device_plugin", **wanted).tasks)
             assert process(node) != was
-            assert release(node) == wanted.get("device_plugin_release", newest)
+            assert release(node) == wanted.get("qat_device_plugin_release", newest)
         crypto.wait_for(2)
     print(f"{RELOADS} reloads, {UPGRADES} upgrades: {crypto}")
     assert crypto.refused == []
@@ -82,8 +82,8 @@ def test_no_pod_is_refused_over_reloads_and_upgrades(cluster: Cluster, node: Nod
 def does_not_come_up(node: Node, controller: Controller) -> None:
     """The role, with a release that ends at once: the process before it stays in charge."""
     was, before = process(node), state(node)
-    task = {"name": "accel.qat.device_plugin"}
-    run = controller.play([{"include_role": task, "vars": {"device_plugin_release": BROKEN}}])
+    task = {"name": "accel.qat.qat_device_plugin"}
+    run = controller.play([{"include_role": task, "vars": {"qat_device_plugin_release": BROKEN}}])
     assert run.code != 0
     assert "no service today" in run.tasks[-1].message
     assert "the one before it goes on" in run.tasks[-1].message

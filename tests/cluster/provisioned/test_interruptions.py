@@ -55,6 +55,6 @@ def test_an_upgrade(cluster: Cluster, node: Node, controller: Controller, see_th
     newest = node.run(f"readlink {RELEASES}/current").strip()
     node.run(f"cd {RELEASES} && cp -a {newest} {PREVIOUS} && ln -sfn {PREVIOUS} current && systemctl restart {UNIT}")
     cluster.wait_for_offer(CY, 16)
-    include(controller, "device_plugin")
+    include(controller, "qat_device_plugin")
     assert node.run(f"readlink {RELEASES}/current").strip() == newest
     see_the_pod()

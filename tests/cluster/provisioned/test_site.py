@@ -34,7 +34,7 @@ def test_from_untouched_to_verified(cluster: Cluster, provisioned: Run) -> None:
         for task in provisioned.tasks
         if task.name.endswith("Make the report of the verification")
     )
-    found = {check["check"]: check["ok"] for check in report["verify_result"]["checks"]}
+    found = {check["check"]: check["ok"] for check in report["qat_verify_result"]["checks"]}
     assert set(found.values()) == {True}
     assert {"the QAT devices", "kubelet and the device plugin", f"allocatable {CY}", f"allocatable {DC}"} <= set(found)
     assert {"the test pod", f"VF of {CY}", f"VF of {DC}", f"{CY} after the pod", f"{DC} after the pod"} <= set(found)
@@ -65,7 +65,7 @@ def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
 ) -> None:
     cluster.create_pod("one", {CY: 1})
     cluster.wait_for_phase("one")
-    refused = controller.run("accel.qat.site", **{**settings, "node_devices": COMPRESSION})
+    refused = controller.run("accel.qat.site", **{**settings, "qat_node_devices": COMPRESSION})
     assert refused.code != 0
     assert "pod default/one (container main) was given 0000:6b:" in refused.tasks[-1].message
     assert node.devices()[FIRST]["services"] == ["sym", "asym"]
@@ -74,9 +74,9 @@ def test_a_change_has_the_pods_evicted_that_have_a_vf_and_no_others(
     cluster.create_pod("none")
     cluster.wait_for_phase("none")
     # Pods of tests have no controller that would start them elsewhere.
-    draining = {"qat_drain": True, "drain_force": True, "drain_kubeconfig": str(cluster.kubeconfig)}
-    changes = {"node_devices": COMPRESSION, "kubelet_configuration": STRICT}
-    wanted = {**settings, **draining, "drain_node_name": cluster.nodes[0], **changes}
+    draining = {"qat_drain": True, "qat_drain_force": True, "qat_drain_kubeconfig": str(cluster.kubeconfig)}
+    changes = {"qat_node_devices": COMPRESSION, "qat_kubelet_configuration": STRICT}
+    wanted = {**settings, **draining, "qat_drain_node_name": cluster.nodes[0], **changes}
     checked = controller.run("accel.qat.site", "--check", "--skip-tags", "device_plugin,kubelet", **wanted)
     assert checked.code == 0, checked.output
     assert sorted(cluster.pods()) == ["none", "one"]

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role drain, and what the playbook site makes of it, on a node of files: kubelet's sockets and the API server over HTTP.
+"""The role qat_drain, and what the playbook site makes of it, on a node of files: kubelet's sockets and the API server over HTTP.
 
-The role node would write to the machine that the tests run on: it is left out, or run in check mode.
+The role qat_node would write to the machine that the tests run on: it is left out, or run in check mode.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from ansible_collections.accel.qat.tests.unit.kernel_args.machines import system
 from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-ROLE: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.drain"}}
-BACK: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.drain", "tasks_from": "uncordon"}}
+ROLE: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.qat_drain"}}
+BACK: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.qat_drain", "tasks_from": "uncordon"}}
 TELL: dict[str, t.Any] = {
     "name": "Tell",
     "ansible.builtin.debug": {
         "msg": {
-            "kubelet": "{{ kubelet_drained | default('not set') }}",
-            "assumed": "{{ node_assume_drained | default('not set') }}",
+            "kubelet": "{{ qat_drain_whole | default('not set') }}",
+            "assumed": "{{ qat_drain_evicted | default('not set') }}",
         }
     },
 }
 # Other services take both VFs away.
 COMPRESSION = [{"services": ["dc"]}]
-EVICT = "accel.qat.drain : Cordon the node and evict the pods"
-GIVE_BACK = "accel.qat.drain : Take back a cordon of this role"
+EVICT = "accel.qat.qat_drain : Cordon the node and evict the pods"
+GIVE_BACK = "accel.qat.qat_drain : Take back a cordon of this role"
 
 
 class Site(NodeOfCluster, Controller):
@@ -72,10 +72,10 @@ class Site(NodeOfCluster, Controller):
         variables = {
             **CONNECTION,
             # Of the machine that the tests run on, nothing is to be told.
-            "node_kernel_arguments": [],
-            "kubelet_when_missing": "skip",
-            "node_bootloader": "systemd-boot",
-            "drain_timeout": 5,
+            "qat_node_kernel_arguments": [],
+            "qat_kubelet_when_missing": "skip",
+            "qat_node_bootloader": "systemd-boot",
+            "qat_drain_timeout": 5,
         }
         return json.dumps({"qat_nodes": {"hosts": self.nodes, "vars": variables}})
 
@@ -170,14 +170,14 @@ def test_only_the_pods_whose_vfs_go_are_evicted_and_the_node_comes_back(site: Si
     site.give("default/one", VF0)
     site.give("default/other")
     site.give("default/two", VF1)
-    run = site.tasks(ROLE, TELL, BACK, node_devices=COMPRESSION)
+    run = site.tasks(ROLE, TELL, BACK, qat_node_devices=COMPRESSION)
     assert run.code == 0, run.output
     assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one", "default/two"]
     assert one(run, "Say which pods go, and why").result["msg"] == {
         "evicted": ["default/one", "default/two"],
         "why": ["VFs are taken from default/one, default/two"],
     }
-    assert told(run) == {"kubelet": "not set", "assumed": []}
+    assert told(run) == {"kubelet": False, "assumed": []}
     assert site.kubelet.fake.pods == {}
     assert [task.name for task in run.tasks if task.changed] == [EVICT, GIVE_BACK]
     assert site.cluster.pod_names() == ["default/other"]
@@ -202,7 +202,7 @@ def test_a_kubelet_that_hears_of_it_later_is_waited_for(site: Site) -> None:
         later[0].start()
 
     site.cluster.pod_gone = gone
-    run = site.tasks(ROLE, node_devices=COMPRESSION)
+    run = site.tasks(ROLE, qat_node_devices=COMPRESSION)
     later[0].join()
     assert run.code == 0, run.output
     assert site.kubelet.fake.pods == {}
@@ -216,7 +216,7 @@ def test_a_kubelet_that_hears_of_it_later_is_waited_for(site: Site) -> None:
 )
 def test_rules_that_drain(site: Site, rules: list[dict[str, t.Any]]) -> None:
     site.give("default/one", VF0)
-    run = site.tasks(ROLE, node_devices=rules)
+    run = site.tasks(ROLE, qat_node_devices=rules)
     assert run.code == 0, run.output
     assert evictions(run) == [["default/one"]]
     assert site.cluster.cordoned() == (True, [OURS])
@@ -232,10 +232,10 @@ def test_rules_that_do_not_drain(site: Site) -> None:
         # Wrong, which is told by the role that carries them out.
         [{"services": ["dc", "dcc"]}],
     ]
-    run = site.tasks(*({**ROLE, "vars": {"node_devices": rules}} for rules in harmless))
+    run = site.tasks(*({**ROLE, "vars": {"qat_node_devices": rules}} for rules in harmless))
     assert run.code == 0, run.output
     assert [task.name for task in run.tasks].count(
-        "accel.qat.node : Say what the configuration of the QAT devices disrupts"
+        "accel.qat.qat_node : Say what the configuration of the QAT devices disrupts"
     ) == len(harmless)
     assert EVICT not in names(run)
     assert not site.cluster.requests
@@ -243,7 +243,7 @@ def test_rules_that_do_not_drain(site: Site) -> None:
 
 def test_nobody_has_a_vf(site: Site) -> None:
     site.give("default/other")
-    run = site.tasks(ROLE, node_devices=COMPRESSION)
+    run = site.tasks(ROLE, qat_node_devices=COMPRESSION)
     assert run.code == 0, run.output
     assert site.cluster.requests == []
 
@@ -259,7 +259,7 @@ def test_nothing_is_drained_for_a_change_that_is_refused_all_the_same(site: Site
         site.kubelet.stop()
         devices = [{"PodUID": "11-22", "ContainerName": "main", "ResourceName": CY, "DeviceIDs": [VF0]}]
         site.kubelet.checkpoint(devices, alive=["11-22"])
-    run = site.tasks(ROLE, node_devices=COMPRESSION)
+    run = site.tasks(ROLE, qat_node_devices=COMPRESSION)
     assert run.code == 0, run.output
     assert site.cluster.requests == []
 
@@ -267,30 +267,30 @@ def test_nothing_is_drained_for_a_change_that_is_refused_all_the_same(site: Site
 def test_the_process_of_a_pod_goes_with_it(site: Site) -> None:
     site.give("default/one", VF0)
     site.open(VF0)
-    run = site.tasks(ROLE, node_devices=COMPRESSION)
+    run = site.tasks(ROLE, qat_node_devices=COMPRESSION)
     assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one"]
 
 
 def test_what_the_module_refuses_fails_the_run(site: Site) -> None:
     site.give("default/one", VF0, owner="")
-    failed = site.tasks(ROLE, TELL, node_devices=COMPRESSION)
+    failed = site.tasks(ROLE, TELL, qat_node_devices=COMPRESSION)
     assert failed.code != 0
     assert failed.tasks[-1].name == EVICT
     assert "pod default/one without a controller" in failed.tasks[-1].message
     assert site.cluster.cordoned() == (False, [])
-    done = site.tasks(ROLE, node_devices=COMPRESSION, drain_force=True)
+    done = site.tasks(ROLE, qat_node_devices=COMPRESSION, qat_drain_force=True)
     assert done.code == 0, done.output
 
 
 def test_a_run_that_fails_leaves_the_cordon_to_the_next(site: Site) -> None:
     site.give("default/one", VF0)
     site.cluster.keep("default/one")
-    failed = site.tasks(ROLE, BACK, node_devices=COMPRESSION, drain_timeout=1)
+    failed = site.tasks(ROLE, BACK, qat_node_devices=COMPRESSION, qat_drain_timeout=1)
     assert failed.code != 0
     assert "cannot be evicted within 1 seconds, and node node1 stays cordoned" in failed.tasks[-1].message
     assert site.cluster.cordoned() == (True, [OURS])
     site.cluster.budgets.clear()
-    assert site.tasks(ROLE, BACK, node_devices=COMPRESSION).code == 0
+    assert site.tasks(ROLE, BACK, qat_node_devices=COMPRESSION).code == 0
     assert site.cluster.cordoned() == (False, [])
 
 
@@ -306,7 +306,9 @@ def test_a_reboot(site: Site, holds: bool, may_reboot: bool) -> None:
     site.give("default/other")
     site.give("default/one", *([VF0] if holds else []))
     rules = [{"services": ["sym", "asym"]}]
-    run = site.tasks(ROLE, node_devices=rules, node_reboot=may_reboot, node_kernel_arguments=["intel_iommu=on"])
+    run = site.tasks(
+        ROLE, qat_node_devices=rules, qat_node_reboot=may_reboot, qat_node_kernel_arguments=["intel_iommu=on"]
+    )
     assert run.code == 0, run.output
     assert bool(site.cluster.cordoned()[0]) == may_reboot, run.tasks
     if may_reboot:
@@ -331,7 +333,7 @@ def kubelet(site: Site) -> t.Iterator[KubeletNode]:
 
 STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
 # What disrupts by the devices and by kubelet, in a run that drains.
-BOTH: dict[str, t.Any] = {"node_devices": COMPRESSION, "kubelet_configuration": STATIC, "qat_drain": True}
+BOTH: dict[str, t.Any] = {"qat_node_devices": COMPRESSION, "qat_kubelet_configuration": STATIC, "qat_drain": True}
 
 
 @pytest.mark.usefixtures("kubelet")
@@ -339,7 +341,9 @@ def test_kubelet_gives_up_its_state(site: Site) -> None:
     site.give("default/other")
     site.give("default/agent", owner="DaemonSet")
     rules = [{"services": ["sym", "asym"]}]
-    run = site.tasks(ROLE, TELL, BACK, {**TELL, "name": "Tell again"}, node_devices=rules, kubelet_configuration=STATIC)
+    run = site.tasks(
+        ROLE, TELL, BACK, {**TELL, "name": "Tell again"}, qat_node_devices=rules, qat_kubelet_configuration=STATIC
+    )
     assert run.code == 0, run.output
     assert one(run, "Say which pods go, and why").result["msg"] == {
         "evicted": ["default/other"],
@@ -354,7 +358,7 @@ def test_kubelet_gives_up_its_state(site: Site) -> None:
 def test_the_whole_node_is_not_drained_for_a_vf_that_stays_with_its_pod(site: Site) -> None:
     site.give("default/other")
     site.give("default/agent", VF0, owner="DaemonSet")
-    failed = site.tasks(ROLE, node_devices=COMPRESSION, kubelet_configuration=STATIC)
+    failed = site.tasks(ROLE, qat_node_devices=COMPRESSION, qat_kubelet_configuration=STATIC)
     assert failed.code != 0
     assert "pod default/agent of a DaemonSet would be started here again at once" in failed.tasks[-1].message
     assert site.cluster.pod_names() == ["default/agent", "default/other"]
@@ -363,7 +367,7 @@ def test_the_whole_node_is_not_drained_for_a_vf_that_stays_with_its_pod(site: Si
     site.cluster.pods.pop(("default", "agent"))
     site.kubelet.fake.pods.clear()
     site.give("default/one", VF0)
-    run = site.tasks(ROLE, node_devices=COMPRESSION, kubelet_configuration=STATIC)
+    run = site.tasks(ROLE, qat_node_devices=COMPRESSION, qat_kubelet_configuration=STATIC)
     assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one", "default/other"]
 
 
@@ -371,7 +375,7 @@ def test_the_whole_node_is_not_drained_for_a_vf_that_stays_with_its_pod(site: Si
 def test_another_field_of_kubelet_disrupts_nobody(site: Site) -> None:
     site.give("default/other", VF0)
     rules = [{"services": ["sym", "asym"]}]
-    run = site.tasks(ROLE, node_devices=rules, kubelet_configuration={"topologyManagerPolicy": "restricted"})
+    run = site.tasks(ROLE, qat_node_devices=rules, qat_kubelet_configuration={"topologyManagerPolicy": "restricted"})
     assert run.code == 0, run.output
     assert site.cluster.requests == []
 
@@ -423,13 +427,13 @@ def roles(run: Run) -> list[str]:
         for task in run.tasks
         if " : Validating" not in task.name and task.outcome != "skipped"
     )
-    return list(dict.fromkeys(role.removeprefix("accel.qat.") for role, _colon, name in own if name))
+    return list(dict.fromkeys(role.removeprefix("accel.qat.qat_") for role, _colon, name in own if name))
 
 
 def test_check_mode_says_who_would_go_and_goes_on(site: Site) -> None:
     site.give("default/one", VF0)
     run = site.site(
-        "--check", "--skip-tags", "device_plugin", node_devices=COMPRESSION, qat_kubernetes=True, qat_drain=True
+        "--check", "--skip-tags", "device_plugin", qat_node_devices=COMPRESSION, qat_kubernetes=True, qat_drain=True
     )
     assert run.code == 0, run.output
     assert one(run, "Say which pods go, and why").result["msg"]["evicted"] == ["default/one"]
@@ -441,31 +445,58 @@ def test_check_mode_says_who_would_go_and_goes_on(site: Site) -> None:
 
 def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
     site.give("default/one", VF0)
-    failed = site.site("--check", "--skip-tags", "device_plugin", node_devices=COMPRESSION, qat_kubernetes=True)
+    failed = site.site("--check", "--skip-tags", "device_plugin", qat_node_devices=COMPRESSION, qat_kubernetes=True)
     assert failed.code != 0
     assert "pod default/one (container main) was given 0000:6b:00.1" in failed.tasks[-1].message
     assert site.cluster.requests == []
 
 
+@pytest.mark.parametrize("kubernetes", [False, True])
+def test_a_variable_that_nobody_knows_fails_the_run_before_anything(site: Site, kubernetes: bool) -> None:
+    given: dict[str, t.Any] = {
+        "qat_node_devices": [{}],
+        "qat_kubernetes": kubernetes,
+        "qat_drian": True,
+        "drain_timeout": 5,
+    }
+    failed = site.site("--check", "--tags", "node", **given)
+    assert failed.code != 0
+    assert failed.tasks[-1].message == (
+        "drain_timeout is called qat_drain_timeout now; qat_drian is not a variable of accel.qat; the nearest is qat_drain; "
+        "rename them in the inventory, or name what somebody else uses in qat_variables_of_others"
+    )
+    assert roles(failed) == []
+    assert roles(
+        site.site("--check", "--tags", "node", qat_variables_of_others=["qat_drian", "drain_timeout"], **given)
+    )
+
+
+def test_names_of_others_are_a_list(site: Site) -> None:
+    failed = site.site("--check", qat_node_devices=[{}], qat_variables_of_others="drain_timeout")
+    assert failed.tasks[-1].message == (
+        "qat_variables_of_others: it is not a list; write names of variables, one an entry"
+    )
+
+
 def test_a_node_without_kubernetes_has_few_tasks(site: Site) -> None:
     """A run on a node that is as configured has as many."""
-    run = site.site("--check", node_devices=[{}], qat_drain=True, node_kernel_arguments=["quiet"])
+    run = site.site("--check", qat_node_devices=[{}], qat_drain=True, qat_node_kernel_arguments=["quiet"])
     assert run.code == 0, run.output
-    assert len(run.tasks) <= 12
+    assert len(run.tasks) <= 13
     assert roles(run) == ["node"]
 
 
 @pytest.mark.parametrize("kubernetes", [False, True])
 def test_the_tag_node_runs_the_role_node_to_its_end(site: Site, kubernetes: bool) -> None:
     """Once, also where the role was loaded twice: for what it disrupts, too."""
-    run = site.site("--check", "--tags", "node", node_devices=[{}], qat_kubernetes=kubernetes, qat_drain=kubernetes)
+    run = site.site("--check", "--tags", "node", qat_node_devices=[{}], qat_kubernetes=kubernetes, qat_drain=kubernetes)
     assert run.code == 0, run.output
     assert roles(run) == (["node", "drain"] if kubernetes else ["node"])
     assert [task.name for task in run.tasks].count(LAST) == 1
 
 
 def test_each_tag_runs_its_part(site: Site) -> None:
-    given: dict[str, t.Any] = {"node_devices": [{}], "qat_kubernetes": True, "qat_drain": True}
+    given: dict[str, t.Any] = {"qat_node_devices": [{}], "qat_kubernetes": True, "qat_drain": True}
     assert roles(site.site("--check", "--tags", "kubelet", **given)) == ["kubelet", "drain"]
     assert roles(site.site("--check", "--tags", "drain", **given)) == ["node", "kubelet"]
     assert roles(site.site("--check", "--tags", "uncordon", **given)) == ["drain"]
@@ -477,7 +508,7 @@ def test_each_tag_runs_its_part(site: Site) -> None:
 # Several nodes.
 
 HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
-LAST = "accel.qat.node : Write what the next boot needs"
+LAST = "accel.qat.qat_node : Write what the next boot needs"
 
 
 def of_host(run: Run, host: str) -> list[str]:
@@ -487,7 +518,7 @@ def of_host(run: Run, host: str) -> list[str]:
 
 # Rules that no node takes; and no directory can be made there, which Ansible takes for a node that it does not reach.
 LOST: dict[str, tuple[dict[str, t.Any], str]] = {
-    "failed": ({"node_devices": [{"services": ["dc", "dcc"]}]}, "failed"),
+    "failed": ({"qat_node_devices": [{"services": ["dc", "dcc"]}]}, "failed"),
     "unreachable": ({"ansible_remote_tmp": "/proc/none"}, "unreachable"),
 }
 
@@ -495,7 +526,7 @@ LOST: dict[str, tuple[dict[str, t.Any], str]] = {
 @pytest.mark.parametrize("lost", LOST)
 def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site: Site, lost: str) -> None:
     variables, outcome = LOST[lost]
-    given: dict[str, t.Any] = {"node_devices": [{}]}
+    given: dict[str, t.Any] = {"qat_node_devices": [{}]}
     site.nodes = {"node1": given, "node2": {**given, **variables}, "node3": given, "node4": given, "node5": given}
     run = site.site("--check", qat_serial=2)
     assert run.code != 0
@@ -514,8 +545,8 @@ def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site:
 
 def test_a_node_that_is_left_out_holds_no_other_back(site: Site) -> None:
     """Whether by --limit or since an earlier play has lost it."""
-    given: dict[str, t.Any] = {"node_devices": [{}]}
-    wrong = {"node_devices": [{"services": ["dc", "dcc"]}]}
+    given: dict[str, t.Any] = {"qat_node_devices": [{}]}
+    wrong = {"qat_node_devices": [{"services": ["dc", "dcc"]}]}
     site.nodes = {"node1": given, "node2": wrong, "node3": given}
     limited = site.site("--check", "--limit", "!node2", qat_serial=1)
     assert limited.code == 0, limited.output
@@ -529,11 +560,11 @@ def test_a_node_that_is_left_out_holds_no_other_back(site: Site) -> None:
 @pytest.mark.usefixtures("kubelet")
 def test_a_drained_node_comes_back_when_another_of_its_batch_fails(site: Site) -> None:
     site.give("default/other")
-    given: dict[str, t.Any] = {"node_devices": [{}], "qat_kubernetes": True}
+    given: dict[str, t.Any] = {"qat_node_devices": [{}], "qat_kubernetes": True}
     site.nodes = {
-        "node1": {**given, "qat_drain": True, "kubelet_configuration": STATIC, "kubelet_timeout": 20},
-        # Fails in the role kubelet, when the first is drained already.
-        "node2": {**given, "kubelet_configuration": {"cpuManagerPolicy": "static"}},
+        "node1": {**given, "qat_drain": True, "qat_kubelet_configuration": STATIC, "qat_kubelet_timeout": 20},
+        # Fails in the role qat_kubelet, when the first is drained already.
+        "node2": {**given, "qat_kubelet_configuration": {"cpuManagerPolicy": "static"}},
     }
     run = site.site("--tags", "kubelet")
     assert run.code != 0

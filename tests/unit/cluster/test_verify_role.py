@@ -37,7 +37,7 @@ PLAYBOOK = """
   tasks:
     - name: Verify it
       ansible.builtin.include_role:
-        name: accel.qat.verify
+        name: accel.qat.qat_verify
 """
 
 
@@ -76,11 +76,11 @@ class Site(NodeOfCluster, Controller):
             "root": str(self.root),
             "api": self.cluster.url,
             "token": TOKEN,
-            "node_devices": [{}],
-            "node_qatctl_path": f"{self.root}/bin/qatctl",
-            "verify_plugin_address": "",
-            "verify_timeout": "5",  # as text, as --extra-vars gives it
-            "verify_report": f"{self.root}/report.json",
+            "qat_node_devices": [{}],
+            "qat_node_qatctl_path": f"{self.root}/bin/qatctl",
+            "qat_verify_plugin_address": "",
+            "qat_verify_timeout": "5",  # as text, as --extra-vars gives it
+            "qat_verify_report": f"{self.root}/report.json",
             **variables,
         }
         playbook = self.root / "playbook.yml"
@@ -107,7 +107,7 @@ def failed(site: Site) -> list[str]:
 
 def test_all_is_well(site: Site) -> None:
     expectation = {"name": "node name", "query": "metadata.name", "equals": "node1"}
-    result = site.verify(verify_expectations=[expectation])
+    result = site.verify(qat_verify_expectations=[expectation])
     assert result.code == 0, result.output
     assert "changed=0" in result.output
     report = site.report()
@@ -133,12 +133,12 @@ def test_nodes_whose_long_names_begin_alike_have_a_pod_each(site: Site) -> None:
     play = {
         "hosts": "node1",
         "gather_facts": False,
-        "vars_files": [str(CHECKOUT / "roles/verify/vars/main.yml")],
+        "vars_files": [str(CHECKOUT / "roles/qat_verify/vars/main.yml")],
         "tasks": [
             {
                 "name": "Tell",
-                "ansible.builtin.debug": {"msg": "{{ __verify_pod_name }}"},
-                "vars": {"verify_node_name": name},
+                "ansible.builtin.debug": {"msg": "{{ __qat_verify_pod_name }}"},
+                "vars": {"qat_verify_node_name": name},
             }
             for name in names
         ],
@@ -158,7 +158,7 @@ def test_every_difference_is_told_at_once(site: Site) -> None:
     site.variable = ""
     site.cluster.pod_gone = lambda _pod: None
     wanted = {"query": "spec.unschedulable == null", "equals": False, "name": "cordoned"}
-    result = site.verify(verify_expectations=[wanted])
+    result = site.verify(qat_verify_expectations=[wanted])
     assert result.code != 0
     reasons = failed(site)
     assert len(reasons) == 6
@@ -187,12 +187,12 @@ def test_a_pod_that_does_not_run(site: Site) -> None:
 def test_no_vf_is_free(site: Site) -> None:
     site.kubelet.fake.pods["default", "busy"] = {"app": {CY: [VF0, VF1]}}
     assert site.verify().code != 0
-    assert failed(site) == [f"no VF of {CY} is free for a test pod; free one, or set verify_pod to false"]
+    assert failed(site) == [f"no VF of {CY} is free for a test pod; free one, or set qat_verify_pod to false"]
     assert not any(method == "POST" for method, _path, _body in site.cluster.requests)
 
 
 def test_no_such_node_and_no_pod(site: Site) -> None:
-    assert site.verify(verify_node_name="node9", verify_pod=False).code != 0
+    assert site.verify(qat_verify_node_name="node9", qat_verify_pod=False).code != 0
     assert failed(site) == [
         'node node9: the API server answers 404: nodes "node9" not found; see that the name is right'
     ]
@@ -200,13 +200,13 @@ def test_no_such_node_and_no_pod(site: Site) -> None:
 
 def test_without_kubernetes(site: Site) -> None:
     site.files.bind(VF1, None)
-    assert site.verify(verify_kubernetes=False).code != 0
+    assert site.verify(qat_verify_kubernetes=False).code != 0
     assert len(failed(site)) == 1
     assert [check["check"] for check in site.report()["checks"]] == ["the QAT devices"]
     assert site.cluster.requests == []
 
 
 def test_check_mode_makes_no_pod(site: Site) -> None:
-    result = site.verify("--check", verify_report="")
+    result = site.verify("--check", qat_verify_report="")
     assert result.code == 0, result.output
     assert not any(method == "POST" for method, _path, _body in site.cluster.requests)

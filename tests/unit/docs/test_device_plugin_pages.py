@@ -26,7 +26,9 @@ FLAGS = [action for action in _parser()._actions if action.dest not in ("help", 
 OF_NO_UNIT = {"sysfs_root", "dev_root", "proc_root", "cdi_dir", "log_format", "validate", "run_dir", "take_over"}
 """What a service of the host, whose log is the journal's, needs not, or gets by its command line."""
 
-ROLE_PAGES = [f"roles/device_plugin/{name}" for name in ("README.md", "meta/argument_specs.yml", "defaults/main.yml")]
+ROLE_PAGES = [
+    f"roles/qat_device_plugin/{name}" for name in ("README.md", "meta/argument_specs.yml", "defaults/main.yml")
+]
 
 
 def metrics() -> dict[str, str]:
@@ -116,10 +118,10 @@ def test_flags(action: t.Any) -> None:
     rows = "\n".join(line for line in text_of("docs/device_plugin.md").splitlines() if line.startswith("| `--"))
     assert re.search(rf"`{flag}[ `]", rows), flag
     in_unit = f"{ENVIRONMENT_PREFIX}{action.dest.upper()}=" in text_of(
-        "roles/device_plugin/templates/accel-qat-device-plugin.service.j2"
+        "roles/qat_device_plugin/templates/accel-qat-device-plugin.service.j2"
     )
     assert in_unit is (action.dest not in OF_NO_UNIT)
-    variable = f"device_plugin_{action.dest}"
+    variable = f"qat_device_plugin_{action.dest}"
     for page in ROLE_PAGES:
         assert (re.search(rf"\b{variable}\b", text_of(page)) is not None) is in_unit, page
 
@@ -131,7 +133,7 @@ def test_flags_that_pages_name_are_those_of_the_program() -> None:
 
 
 def test_settings_of_the_unit_are_flags_of_the_program() -> None:
-    unit = text_of("roles/device_plugin/templates/accel-qat-device-plugin.service.j2")
+    unit = text_of("roles/qat_device_plugin/templates/accel-qat-device-plugin.service.j2")
     said = set(re.findall(ENVIRONMENT_PREFIX + r"(\w+)=", unit))
     assert said
     assert said <= {action.dest.upper() for action in FLAGS}
@@ -151,7 +153,7 @@ def test_choices_of_flags(action: t.Any) -> None:
 
 @pytest.mark.parametrize("action", [one for one in FLAGS if one.choices], ids=lambda action: action.dest)
 def test_choices_of_the_role_are_those_of_the_program(action: t.Any) -> None:
-    specs = yaml.safe_load(text_of("roles/device_plugin/meta/argument_specs.yml"))["argument_specs"]
-    option = specs["main"]["options"].get(f"device_plugin_{action.dest}")
+    specs = yaml.safe_load(text_of("roles/qat_device_plugin/meta/argument_specs.yml"))["argument_specs"]
+    option = specs["main"]["options"].get(f"qat_device_plugin_{action.dest}")
     assert (option is None) is (action.dest in OF_NO_UNIT)
     assert option is None or option["choices"] == list(action.choices)

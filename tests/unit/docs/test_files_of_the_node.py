@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each file that the role node leaves on a node is written by it, removed by its teardown, and on the page."""
+"""Each file that the role qat_node leaves on a node is written by it, removed by its teardown, and on the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from ansible_collections.accel.qat.tests.unit.docs.test_pages import table
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-ROLE = CHECKOUT / "roles/node"
+ROLE = CHECKOUT / "roles/qat_node"
 REMOVED = ("absent", "absent_if_empty")
 WRITTEN = ("path", "configuration_file", "added_file", "replaced_file")
 """Arguments of our modules that name a file which they write."""
@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"\{\{ ([\w.]+) \}\}")
 
 
 def flat(values: dict[str, t.Any], before: str = "") -> t.Iterator[tuple[str, str]]:
-    """Texts by the name that tasks use for them, such as `__node_files.unit`."""
+    """Texts by the name that tasks use for them, such as `__qat_node_files.unit`."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from flat(value, f"{before}{name}.")

@@ -63,10 +63,10 @@ def anchors(page: Path) -> set[str]:
 
 
 def rules_in(document: t.Any) -> t.Iterator[t.Any]:
-    """Every value of node_devices, however deep it stands."""
+    """Every value of qat_node_devices, however deep it stands."""
     if isinstance(document, dict):
         for key, value in document.items():
-            if key == "node_devices":
+            if key == "qat_node_devices":
                 yield value
             else:
                 yield from rules_in(value)
@@ -158,7 +158,11 @@ def test_what_happens_in_use() -> None:
 
 def test_modules() -> None:
     modules = {path.stem for path in (CHECKOUT / "plugins/modules").glob("*.py")}
-    assert set(table("docs/modules.md", "module")) == modules
+    documented, internal = (table("docs/modules.md", heading) for heading in ("module", "internal module"))
+    assert {*documented, *internal} == modules
+    for name in modules:
+        documentation = (CHECKOUT / f"plugins/modules/{name}.py").read_text()
+        assert bool(re.search(r"^short_description: .* \(internal\)$", documentation, re.M)) is (name in internal), name
 
 
 def test_playbooks() -> None:
@@ -167,11 +171,11 @@ def test_playbooks() -> None:
 
 
 def test_files_of_the_role() -> None:
-    variables = yaml.safe_load(text_of("roles/node/vars/main.yml"))
+    variables = yaml.safe_load(text_of("roles/qat_node/vars/main.yml"))
     # A link to the unit is not worth a line.
-    named = {path for name, path in variables["__node_files"].items() if name != "unit_link"}
-    written = named | {variables["__node_configuration_file"]}
-    expected = {name.replace("{{ __node_configuration_directory }}", "/etc/accel-qat") for name in written}
+    named = {path for name, path in variables["__qat_node_files"].items() if name != "unit_link"}
+    written = named | {variables["__qat_node_configuration_file"]}
+    expected = {name.replace("{{ __qat_node_configuration_directory }}", "/etc/accel-qat") for name in written}
     assert expected < set(table("docs/persistence.md", "file"))
 
 

@@ -168,6 +168,17 @@ def test_refusals(answer: bytes, code: int, words: str) -> None:
     assert (caught.value.code, str(caught.value)) == (code, words)
 
 
+def test_nothing_is_said_when_the_caller_changes_its_mind(tmp_path: Path) -> None:
+    def changes_its_mind() -> None:
+        raise LookupError
+
+    server = Server(tmp_path, b"", closes=True)
+    with pytest.raises(LookupError):
+        call(server.path, "/service/Method", b"request", 5.0, changes_its_mind)
+    server.close()
+    assert server.heard == b""
+
+
 def test_a_server_that_hangs_up() -> None:
     with pytest.raises(ConnectionResetError, match="the connection was closed before the answer was whole"):
         ask(GOOD, closes=True)

@@ -306,7 +306,7 @@ def refusal(kernel: FakeKernel, **rule: t.Any) -> str:
 def test_iommu_off(driver: str) -> None:
     assert refusal(FakeKernel.with_pfs(pf("4xxx", GEN4), iommu=False), driver=driver) == (
         f"{VF0}: the IOMMU is off, and {driver} takes no device without it; enable VT-d in the BIOS, "
-        "boot with intel_iommu=on (the role accel.qat.node sets it), and try again"
+        "boot with intel_iommu=on (the role accel.qat.qat_node sets it), and try again"
     )
 
 

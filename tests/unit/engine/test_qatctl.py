@@ -409,7 +409,7 @@ def test_a_missing_file(shell: Shell) -> None:
     assert shell.run("apply") == (
         2,
         "",
-        f"qatctl: {shell.config}: there is no such file; run the role accel.qat.node, or name another file with --config\n",
+        f"qatctl: {shell.config}: there is no such file; run the role accel.qat.qat_node, or name another file with --config\n",
     )
 
 

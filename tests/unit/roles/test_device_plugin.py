@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role device_plugin: its variables are the program's settings, and its unit runs the program with them."""
+"""The role qat_device_plugin: its variables are the program's settings, and its unit runs the program with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
 from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-ROLE = CHECKOUT / "roles/device_plugin"
+ROLE = CHECKOUT / "roles/qat_device_plugin"
 UNIT = "accel-qat-device-plugin.service"
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -39,22 +39,22 @@ def load(name: str) -> t.Any:
 
 DEFAULTS = load("defaults/main.yml")
 VARIABLES = load("vars/main.yml")
-STAMP = VARIABLES["__device_plugin_stamp"]
+STAMP = VARIABLES["__qat_device_plugin_stamp"]
 OPTIONS = load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
 
 
 def test_defaults_are_documented() -> None:
     """But for the cache, whose default the environment decides."""
     documented = {name: option["default"] for name, option in OPTIONS.items()}
-    assert documented.pop("device_plugin_cache") == "~/.cache/accel-qat/bundles"
-    assert documented == {name: value for name, value in DEFAULTS.items() if name != "device_plugin_cache"}
+    assert documented.pop("qat_device_plugin_cache") == "~/.cache/accel-qat/bundles"
+    assert documented == {name: value for name, value in DEFAULTS.items() if name != "qat_device_plugin_cache"}
 
 
 @pytest.mark.parametrize("name", ["registration", "allocation_policy", "log_level"])
 def test_choices_are_those_of_the_program(name: str) -> None:
     (flag,) = (action for action in _parser()._actions if action.dest == name)
     assert flag.choices is not None
-    assert sorted(OPTIONS[f"device_plugin_{name}"]["choices"]) == sorted(flag.choices)
+    assert sorted(OPTIONS[f"qat_device_plugin_{name}"]["choices"]) == sorted(flag.choices)
 
 
 def rendered(**variables: t.Any) -> str:
@@ -70,11 +70,11 @@ def rendered(**variables: t.Any) -> str:
     environment.tests["match"] = match
     values = {
         **DEFAULTS,
-        "__device_plugin_current": "/opt/accel-qat/device-plugin/current",
-        "__device_plugin_cdi_specification": VARIABLES["__device_plugin_cdi_specification"],
-        "__device_plugin_chosen": "0.1.0-py3.11-e7e7937c13",
-        "__device_plugin_stamp": STAMP,
-        "__device_plugin_configuration_checksum": "5f3d",
+        "__qat_device_plugin_current": "/opt/accel-qat/device-plugin/current",
+        "__qat_device_plugin_cdi_specification": VARIABLES["__qat_device_plugin_cdi_specification"],
+        "__qat_device_plugin_chosen": "0.1.0-py3.11-e7e7937c13",
+        "__qat_device_plugin_stamp": STAMP,
+        "__qat_device_plugin_configuration_checksum": "5f3d",
         **variables,
     }
     return environment.get_template(f"{UNIT}.j2").render(**values)
@@ -118,14 +118,14 @@ def settings(parser: configparser.ConfigParser) -> Settings:
 def test_the_unit_gives_the_program_what_the_variables_say() -> None:
     found = settings(
         unit(
-            device_plugin_config="/c.json",
-            device_plugin_kubelet_dir="/k/d",
-            device_plugin_registration="watcher",
-            device_plugin_metrics_address="",
-            device_plugin_allocation_policy="packed",
-            device_plugin_cdi=True,
-            device_plugin_period=1.5,
-            device_plugin_log_level="debug",
+            qat_device_plugin_config="/c.json",
+            qat_device_plugin_kubelet_dir="/k/d",
+            qat_device_plugin_registration="watcher",
+            qat_device_plugin_metrics_address="",
+            qat_device_plugin_allocation_policy="packed",
+            qat_device_plugin_cdi=True,
+            qat_device_plugin_period=1.5,
+            qat_device_plugin_log_level="debug",
         )
     )
     assert (found.config, found.socket_dir) == (Path("/c.json"), Path("/k/plugins_registry"))
@@ -150,21 +150,23 @@ def test_the_unit_comes_after_the_vfs_and_may_do_little() -> None:
 
 def test_kubelet_starts_after_the_plugin_but_never_waits_for_long() -> None:
     text = rendered()
-    assert f"\nBefore={' '.join(DEFAULTS['device_plugin_units_after'])}\n" in text
-    assert "kubelet.service" in DEFAULTS["device_plugin_units_after"]
+    assert f"\nBefore={' '.join(DEFAULTS['qat_device_plugin_units_after'])}\n" in text
+    assert "kubelet.service" in DEFAULTS["qat_device_plugin_units_after"]
     assert unit()["Service"]["TimeoutStartSec"] == "60"
-    node = yaml.safe_load((ROLE.parent / "node/defaults/main.yml").read_text())
-    assert DEFAULTS["device_plugin_units_after"] == node["node_units_after"]
+    node = yaml.safe_load((ROLE.parent / "qat_node/defaults/main.yml").read_text())
+    assert DEFAULTS["qat_device_plugin_units_after"] == node["qat_node_units_after"]
 
 
 def test_a_reload_has_another_process_take_over() -> None:
-    service = unit(device_plugin_python="/opt/py 3/python")["Service"]
+    service = unit(qat_device_plugin_python="/opt/py 3/python")["Service"]
     assert service["ExecReload"] == f"{service['ExecStart']} --take-over=${{MAINPID}}"
     # Longer than a hand-over may take, so that its words are heard.
     assert int(service["TimeoutStartSec"]) > SECONDS + END_SECONDS + 5
     assert service["RuntimeDirectoryMode"] == "0700"
     assert (
-        VARIABLES["__device_plugin_run"] == str(parse_settings([], {}).run_dir) == f"/run/{service['RuntimeDirectory']}"
+        VARIABLES["__qat_device_plugin_run"]
+        == str(parse_settings([], {}).run_dir)
+        == f"/run/{service['RuntimeDirectory']}"
     )
 
 
@@ -176,7 +178,9 @@ def test_systemd_reads_the_values_as_they_were_given(tmp_path: Path) -> None:
     program = tmp_path / "a b 100% $x" / "python"
     program.parent.mkdir()
     program.symlink_to("/bin/true")
-    text = rendered(device_plugin_config=ODD, device_plugin_kubelet_dir=ODD, device_plugin_python=str(program))
+    text = rendered(
+        qat_device_plugin_config=ODD, qat_device_plugin_kubelet_dir=ODD, qat_device_plugin_python=str(program)
+    )
     file = tmp_path / UNIT
     file.write_text(text)
     found = subprocess.run(
@@ -201,7 +205,7 @@ def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
 
 
 def test_the_service_starts_anew_however_often_kubelet_is_made_anew() -> None:
-    found = unit(device_plugin_kubelet_dir="/k/d")
+    found = unit(qat_device_plugin_kubelet_dir="/k/d")
     assert found["Unit"]["RequiresMountsFor"] == "/k/d"
     assert (found["Unit"]["StartLimitIntervalSec"], found["Service"]["Restart"]) == ("0", "always")
     assert found["Service"]["RestartPreventExitStatus"] == "2"
@@ -213,9 +217,9 @@ def test_a_unit_that_differs_in_anything_has_another_stamp() -> None:
 
     found = [
         stamp(),
-        stamp(device_plugin_python="/usr/bin/python3.12"),
-        stamp(__device_plugin_chosen="0.0.9"),
-        stamp(__device_plugin_configuration_checksum="a01e"),
+        stamp(qat_device_plugin_python="/usr/bin/python3.12"),
+        stamp(__qat_device_plugin_chosen="0.0.9"),
+        stamp(__qat_device_plugin_configuration_checksum="a01e"),
     ]
     assert found[0] == stamp()
     assert len(set(found)) == len(found)
@@ -232,7 +236,7 @@ def test_a_unit_that_differs_in_anything_has_another_stamp() -> None:
             "new",
         ),
         (True, {"configuration_file": "/etc/accel-qat/node.json", "configuration_checksum": "new"}, {}, "new"),
-        # Of another file, or of none, the role node says nothing.
+        # Of another file, or of none, the role qat_node says nothing.
         (True, {"configuration_file": "/etc/other.json", "configuration_checksum": "new"}, {"checksum": "old"}, "old"),
         (True, None, {"checksum": "old"}, "old"),
         (True, None, {}, "which is missing"),
@@ -249,27 +253,27 @@ def test_check_mode_knows_the_configuration_that_is_to_come(
     checks: bool, of_node: dict[str, str] | None, stat: dict[str, str], checksum: str
 ) -> None:
     template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(
-        VARIABLES["__device_plugin_configuration_checksum"]
+        VARIABLES["__qat_device_plugin_configuration_checksum"]
     )
     values = {
         "ansible_check_mode": checks,
-        "device_plugin_config": DEFAULTS["device_plugin_config"],
-        "__device_plugin_configuration": {"stat": stat},
-        **({"node_configured": of_node} if of_node else {}),
+        "qat_device_plugin_config": DEFAULTS["qat_device_plugin_config"],
+        "__qat_device_plugin_configuration": {"stat": stat},
+        **({"qat_node_configured": of_node} if of_node else {}),
     }
     assert template.render(values) == checksum
 
 
 def test_the_role_node_says_what_the_configuration_will_be() -> None:
-    tasks = yaml.safe_load((ROLE.parent / "node/tasks/main.yml").read_text())
-    (task,) = (task for task in tasks if task.get("register") == "node_configured")
-    assert task["accel.qat.qat_devices"]["configuration_file"] == "{{ __node_configuration_file }}"
+    tasks = yaml.safe_load((ROLE.parent / "qat_node/tasks/main.yml").read_text())
+    (task,) = (task for task in tasks if task.get("register") == "qat_node_configured")
+    assert task["accel.qat.qat_devices"]["configuration_file"] == "{{ __qat_node_configuration_file }}"
 
 
 @pytest.mark.parametrize("names", [True, False])
 def test_there_is_a_directory_for_cdi_that_the_service_may_write(names: bool) -> None:
     """/run is empty at boot, and a path that is not there cannot be made writable. Kata needs specifications in any case."""
-    found = unit(device_plugin_cdi=names)["Service"]
+    found = unit(qat_device_plugin_cdi=names)["Service"]
     assert steps(found)[:2] == ["+mkdir -p -m 0750 /var/lib/kubelet/device-plugins", "+mkdir -p -m 0755 /var/run/cdi"]
     assert len(steps(found)) == (2 if names else 3)
     assert (
@@ -286,7 +290,7 @@ def test_the_service_may_open_more_than_systemd_lets_a_service_open() -> None:
 
 def test_teardown_knows_the_specifications_of_resources_and_no_others() -> None:
     """The program writes none of another name."""
-    ours = re.compile(VARIABLES["__device_plugin_cdi_name"])
+    ours = re.compile(VARIABLES["__qat_device_plugin_cdi_name"])
     assert all(ours.search(cdi.file_of(kind)) for kind in cdi.KINDS)
     others = ["intel.com-qat.json", "qat.intel.com-mine.json", "qat.intel.com-cy.json.old", "x-qat.intel.com-cy.json"]
     assert not any(ours.search(name) for name in others)
@@ -294,7 +298,7 @@ def test_teardown_knows_the_specifications_of_resources_and_no_others() -> None:
 
 def test_without_cdi_there_is_no_specification() -> None:
     path = parse_settings([], {}).cdi_dir / cdi.FILE
-    assert VARIABLES["__device_plugin_cdi_specification"] == str(path)
+    assert VARIABLES["__qat_device_plugin_cdi_specification"] == str(path)
     found = unit()["Service"]
     assert steps(found)[2:] == [f"+rm -f {path}"]
 
@@ -303,7 +307,7 @@ def test_without_cdi_there_is_no_specification() -> None:
     ("address", "allowed"), [("127.0.0.1:9482", "localhost"), ("[::1]:1", "localhost"), (":9482", "any"), ("", None)]
 )
 def test_only_who_shall_reads_the_metrics(address: str, allowed: str | None) -> None:
-    found = unit(device_plugin_metrics_address=address)["Service"]
+    found = unit(qat_device_plugin_metrics_address=address)["Service"]
     assert (found["IPAddressDeny"], found.get("IPAddressAllow")) == ("any", allowed)
 
 
@@ -314,8 +318,12 @@ class Plugin(OnThisMachine):
         super().__init__(directory, directory)
 
     def role(self, *options: str, entry_point: str = "main", **variables: t.Any) -> Run:
-        include = {"name": "accel.qat.device_plugin", "tasks_from": entry_point}
-        values = {"device_plugin_directory": str(self._directory), "device_plugin_python": sys.executable, **variables}
+        include = {"name": "accel.qat.qat_device_plugin", "tasks_from": entry_point}
+        values = {
+            "qat_device_plugin_directory": str(self._directory),
+            "qat_device_plugin_python": sys.executable,
+            **variables,
+        }
         task = {"name": "Role", "ansible.builtin.include_role": include, "vars": values}
         return self.play([task], *options)
 
@@ -342,13 +350,13 @@ class Service:
         self.specification = directory / "vf.json"
         self._controller = Plugin(directory)
         self._values: dict[str, t.Any] = {
-            "__device_plugin_chosen": f"0.1.0-py{PYTHON}-e7e7937c13",
-            "__device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
-            "__device_plugin_cdi_specification": str(self.specification),
-            "device_plugin_cdi": cdi,
+            "__qat_device_plugin_chosen": f"0.1.0-py{PYTHON}-e7e7937c13",
+            "__qat_device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
+            "__qat_device_plugin_cdi_specification": str(self.specification),
+            "qat_device_plugin_cdi": cdi,
         }
         current = str(directory / "current")
-        text = rendered(device_plugin_python=sys.executable, __device_plugin_current=current, **self._values)
+        text = rendered(qat_device_plugin_python=sys.executable, __qat_device_plugin_current=current, **self._values)
         (self._stamp,) = re.findall(f"^Environment={STAMP}=(.*)$", text, re.MULTILINE)
 
     @contextlib.contextmanager
@@ -364,7 +372,7 @@ class Service:
         told.write_text("")
         self.program.with_suffix(".shows").write_text(now)
         self.program.with_suffix(".then").write_text(then)
-        values = {**self._values, "__device_plugin_waits": waits, "device_plugin_wait_timeout": 1}
+        values = {**self._values, "__qat_device_plugin_waits": waits, "qat_device_plugin_wait_timeout": 1}
         done = self._controller.role(*options, entry_point="start", **values)
         return done, told.read_text().splitlines()
 
@@ -406,7 +414,7 @@ def test_a_service_that_does_not_get_ready_fails_the_role(service: Service, proc
     assert failed.code != 0
     assert failed.tasks[-1].message == (
         f"{UNIT}: did not get ready within 1 seconds: it is active, {BAD}; see journalctl -u {UNIT}, "
-        "or set device_plugin_wait to false where kubelet comes later"
+        "or set qat_device_plugin_wait to false where kubelet comes later"
     )
     assert not failed.tasks[-1].changed
     assert service.run(shows(process, BAD), waits=False)[0].code == 0
@@ -428,10 +436,10 @@ def test_a_release_for_another_python_is_refused(tmp_path: Path) -> None:
     release = "0.1.0-py3.8-e7e7937c13"
     (tmp_path / release).mkdir()
     (tmp_path / release / ".complete").touch()
-    run = Plugin(tmp_path).role("--check", device_plugin_release=release)
+    run = Plugin(tmp_path).role("--check", qat_device_plugin_release=release)
     assert run.code != 0
     assert run.tasks[-1].message == (
-        f"device_plugin_release: the node has no release {release} for its Python {PYTHON} in {tmp_path}; "
+        f"qat_device_plugin_release: the node has no release {release} for its Python {PYTHON} in {tmp_path}; "
         "name one that is there, or leave the variable empty"
     )
     assert not any(task.changed for task in run.tasks)
@@ -442,14 +450,14 @@ def test_a_release_for_the_python_of_the_node_is_taken(tmp_path: Path, release: 
     """Also one whose name does not tell."""
     (tmp_path / release).mkdir()
     (tmp_path / release / ".complete").touch()
-    run = Plugin(tmp_path).role("--check", device_plugin_release=release)
+    run = Plugin(tmp_path).role("--check", qat_device_plugin_release=release)
     assert [task.outcome for task in run.tasks if task.name.endswith("not for its Python")] == ["ok"]
 
 
 def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    run = Plugin(tmp_path).role("--check", device_plugin_release="0.0.1-never")
+    run = Plugin(tmp_path).role("--check", qat_device_plugin_release="0.0.1-never")
     assert run.tasks[-1].message == (
-        f"device_plugin_release: the node has no release 0.0.1-never in {tmp_path}; "
+        f"qat_device_plugin_release: the node has no release 0.0.1-never in {tmp_path}; "
         "name one that is there, or leave the variable empty"
     )
 
@@ -461,7 +469,9 @@ def test_only_releases_are_removed(tmp_path: Path) -> None:
     for age, name in enumerate([new, old, running, "of-others", "1.2.3-beta"]):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
-    done = Plugin(tmp_path).role(entry_point="tidy", device_plugin_kept_releases=1, __device_plugin_chosen=running)
+    done = Plugin(tmp_path).role(
+        entry_point="tidy", qat_device_plugin_kept_releases=1, __qat_device_plugin_chosen=running
+    )
     assert done.code == 0, done.output
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} - {"of-others", "1.2.3-beta"} == {running, new}
     assert (tmp_path / "of-others").is_dir()
@@ -473,15 +483,15 @@ def removal(directory: Path, *options: str) -> Run:
     tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
     systemctl(directory)
     names = ("unit_link", "cdi_specification")
-    places = {f"__device_plugin_{name}": str(directory / f"system/{name}") for name in names}
-    units = {mode: str(directory / f"system/{mode}") for mode in VARIABLES["__device_plugin_units"]}
+    places = {f"__qat_device_plugin_{name}": str(directory / f"system/{name}") for name in names}
+    units = {mode: str(directory / f"system/{mode}") for mode in VARIABLES["__qat_device_plugin_units"]}
     values = {
-        "device_plugin_directory": str(directory / "opt"),
-        "device_plugin_kubelet_dir": str(directory / "kubelet"),
+        "qat_device_plugin_directory": str(directory / "opt"),
+        "qat_device_plugin_kubelet_dir": str(directory / "kubelet"),
     }
-    kept = {name: VARIABLES[f"__device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
-    variables = {**values, **places, **{f"__device_plugin_{name}": value for name, value in kept.items()}}
-    block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__device_plugin_units": units}}
+    kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
+    variables = {**values, **places, **{f"__qat_device_plugin_{name}": value for name, value in kept.items()}}
+    block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__qat_device_plugin_units": units}}
     return Plugin(directory).play([block], *options)
 
 
@@ -525,8 +535,8 @@ def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[st
     environment.globals["lookup"] = lambda _plugin, name: f"from {name}"
     values: dict[str, t.Any] = {
         **DEFAULTS,
-        "device_plugin_mode": mode,
-        "__device_plugin_chosen": "0.1.0",
+        "qat_device_plugin_mode": mode,
+        "__qat_device_plugin_chosen": "0.1.0",
         "omit": omitted,
     }
 
@@ -538,14 +548,14 @@ def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[st
         return environment.from_string(value).render(values)
 
     for name in (
-        "__device_plugin_unit",
-        "__device_plugin_unit_link",
-        "__device_plugin_units",
-        "__device_plugin_current",
+        "__qat_device_plugin_unit",
+        "__qat_device_plugin_unit_link",
+        "__qat_device_plugin_units",
+        "__qat_device_plugin_current",
     ):
         values[name] = render(VARIABLES[name])
     places = {
-        "current": values["__device_plugin_current"],
+        "current": values["__qat_device_plugin_current"],
         "/etc": f"/etc/systemd/system/{UNIT}",
         "/etc wants": f"/etc/systemd/system/multi-user.target.wants/{UNIT}",
         "/run": f"/run/systemd/system/{UNIT}",

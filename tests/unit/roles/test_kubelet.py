@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role kubelet, and its place in the playbooks."""
+"""The role qat_kubelet, and its place in the playbooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, 
 from ansible_collections.accel.qat.tests.unit.plugins.local import LocalController
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-ROLE = CHECKOUT / "roles/kubelet"
+ROLE = CHECKOUT / "roles/qat_kubelet"
 PART = CHECKOUT / "playbooks/tasks/kubernetes_node.yml"
 
 
@@ -46,9 +46,9 @@ def test_every_option_of_the_module_is_a_variable(name: str) -> None:
         else {"root", "configuration", "device_plugin_gates", "machine_config_pool"}
     )
     assert set(options) - set(given) == missing
-    assert SPECS["main"]["options"]["kubelet_flavour"]["choices"] == READ["flavour"]["choices"]
+    assert SPECS["main"]["options"]["qat_kubelet_flavour"]["choices"] == READ["flavour"]["choices"]
     for option in (set(options) - missing) & {"drained", "restart", "prove", "backup", "timeout", "record"}:
-        assert options[option]["default"] == DEFAULTS[f"kubelet_{option}"]
+        assert options[option]["default"] == DEFAULTS[f"qat_kubelet_{option}"]
 
 
 def test_what_is_looked_at_beforehand_is_what_is_brought() -> None:
@@ -71,7 +71,7 @@ def roles_of(tasks: t.Iterable[dict[str, t.Any]]) -> list[str]:
 
 def test_the_kubelet_comes_before_the_device_plugin_and_goes_after_it() -> None:
     assert roles_of(load(PART)) == [
-        f"accel.qat.{name}" for name in ("drain", "node", "kubelet", "device_plugin", "verify", "drain")
+        f"accel.qat.qat_{name}" for name in ("drain", "node", "kubelet", "device_plugin", "verify", "drain")
     ]
     (teardown,) = load(CHECKOUT / "playbooks/teardown.yml")
     undone = [
@@ -79,7 +79,7 @@ def test_the_kubelet_comes_before_the_device_plugin_and_goes_after_it() -> None:
         for task in teardown["tasks"]
         if task.get("ansible.builtin.include_role", {}).get("tasks_from") == "teardown"
     ]
-    assert undone == ["accel.qat.device_plugin", "accel.qat.kubelet", "accel.qat.node"]
+    assert undone == ["accel.qat.qat_device_plugin", "accel.qat.qat_kubelet", "accel.qat.qat_node"]
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ def run(node: KubeletNode, tmp_path: Path, task: dict[str, t.Any], **variables: 
 def test_the_defaults_leave_a_kubelet_alone_that_has_what_qat_needs(node: KubeletNode, tmp_path: Path) -> None:
     part = {"ansible.builtin.include_tasks": str(PART), "tags": ["kubelet", "device_plugin"]}
     untouched = node.state()
-    # The role node looks at its own variables, whatever the tags.
-    done = run(node, tmp_path, part, node_devices=[{}])
+    # The role qat_node looks at its own variables, whatever the tags.
+    done = run(node, tmp_path, part, qat_node_devices=[{}])
     assert done.code == 0, done.output
     names = [task.name.rpartition(" : ")[2] for task in done.tasks if task.outcome != "skipped"]
     assert names[-1] == "Bring the fields into kubelet's configuration"
@@ -118,15 +118,17 @@ def test_the_defaults_leave_a_kubelet_alone_that_has_what_qat_needs(node: Kubele
 def test_there_and_back(node: KubeletNode, tmp_path: Path) -> None:
     untouched = node.state()
     role = {
-        "ansible.builtin.include_role": {"name": "accel.qat.kubelet", "apply": {"tags": ["kubelet"]}},
+        "ansible.builtin.include_role": {"name": "accel.qat.qat_kubelet", "apply": {"tags": ["kubelet"]}},
         "tags": ["kubelet"],
     }
-    there = run(node, tmp_path, role, kubelet_configuration={"topologyManagerPolicy": "restricted"}, kubelet_timeout=20)
+    there = run(
+        node, tmp_path, role, qat_kubelet_configuration={"topologyManagerPolicy": "restricted"}, qat_kubelet_timeout=20
+    )
     assert there.code == 0, there.output
     assert there.tasks[-1].changed
     assert "topologyManagerPolicy: restricted" in (node.read(examples.CONFIG) or "")
     role["ansible.builtin.include_role"]["tasks_from"] = "teardown"  # type: ignore[index]
-    back = run(node, tmp_path, role, kubelet_timeout=20)
+    back = run(node, tmp_path, role, qat_kubelet_timeout=20)
     assert back.code == 0, back.output
     assert back.tasks[-1].changed
     assert node.state() == untouched
@@ -150,10 +152,12 @@ def test_teardown_refuses_what_takes_a_drained_node_before_the_device_plugin_goe
     managed: KubeletNode, tmp_path: Path
 ) -> None:
     role = {
-        "ansible.builtin.include_role": {"name": "accel.qat.kubelet", "apply": {"tags": ["kubelet"]}},
+        "ansible.builtin.include_role": {"name": "accel.qat.qat_kubelet", "apply": {"tags": ["kubelet"]}},
         "tags": ["kubelet"],
     }
-    there = run(managed, tmp_path, role, kubelet_configuration=STATIC, kubelet_drained=True, kubelet_timeout=20)
+    there = run(
+        managed, tmp_path, role, qat_kubelet_configuration=STATIC, qat_kubelet_drained=True, qat_kubelet_timeout=20
+    )
     assert there.code == 0, there.output
     controller = LocalController(managed, tmp_path)
     (teardown,) = load(CHECKOUT / "playbooks/teardown.yml")
@@ -167,36 +171,36 @@ def test_teardown_refuses_what_takes_a_drained_node_before_the_device_plugin_goe
     before = managed.state()
     refused = controller.run(str(path), *flags)
     assert refused.code != 0
-    assert refused.tasks[-1].name == "accel.qat.kubelet : See that kubelet's configuration can be put back"
+    assert refused.tasks[-1].name == "accel.qat.qat_kubelet : See that kubelet's configuration can be put back"
     assert "drain the node" in refused.tasks[-1].message
-    assert not any(task.name.startswith("accel.qat.device_plugin") for task in refused.tasks)
-    drained = controller.run(str(path), *flags, kubelet_drained=True)
+    assert not any(task.name.startswith("accel.qat.qat_device_plugin") for task in refused.tasks)
+    drained = controller.run(str(path), *flags, qat_kubelet_drained=True)
     assert drained.code == 0, drained.output
-    changed = [task.name for task in drained.tasks if task.changed and task.name.startswith("accel.qat.kubelet")]
-    assert changed == ["accel.qat.kubelet : Put kubelet's configuration back as it was found"]
+    changed = [task.name for task in drained.tasks if task.changed and task.name.startswith("accel.qat.qat_kubelet")]
+    assert changed == ["accel.qat.qat_kubelet : Put kubelet's configuration back as it was found"]
     assert managed.state() == before
 
 
 def test_a_wrong_variable_is_told(node: KubeletNode, tmp_path: Path) -> None:
     role = {
-        "ansible.builtin.include_role": {"name": "accel.qat.kubelet", "apply": {"tags": ["kubelet"]}},
+        "ansible.builtin.include_role": {"name": "accel.qat.qat_kubelet", "apply": {"tags": ["kubelet"]}},
         "tags": ["kubelet"],
     }
-    failed = run(node, tmp_path, role, kubelet_flavour="minikube")
+    failed = run(node, tmp_path, role, qat_kubelet_flavour="minikube")
     assert failed.code != 0
-    assert "kubelet_flavour" in failed.output
+    assert "qat_kubelet_flavour" in failed.output
 
 
 def test_the_playbooks_find_it(node: KubeletNode, tmp_path: Path) -> None:
     """By their full names, as installed: what is included stands beside the playbook."""
-    # The role node looks at its own variables, whatever the tags.
+    # The role qat_node looks at its own variables, whatever the tags.
     variables: dict[str, t.Any] = {
-        "node_devices": [{"services": ["dc"]}],
-        "kubelet_flavour": "kubeadm",
-        "kubelet_config": f"{node.root}{examples.CONFIG}",
-        "kubelet_program": f"{node.root}/usr/bin/kubelet",
-        "kubelet_version": "1.31.0",
-        "kubelet_record": f"{tmp_path}/kubelet.json",
+        "qat_node_devices": [{"services": ["dc"]}],
+        "qat_kubelet_flavour": "kubeadm",
+        "qat_kubelet_config": f"{node.root}{examples.CONFIG}",
+        "qat_kubelet_program": f"{node.root}/usr/bin/kubelet",
+        "qat_kubelet_version": "1.31.0",
+        "qat_kubelet_record": f"{tmp_path}/kubelet.json",
     }
     controller = LocalController(node, tmp_path)
     for playbook, name in (
@@ -206,7 +210,7 @@ def test_the_playbooks_find_it(node: KubeletNode, tmp_path: Path) -> None:
         done = controller.run(playbook, "--tags", "kubelet", qat_kubernetes=True, **variables)
         assert done.code == 0, done.output
         last = [task for task in done.tasks if task.outcome != "skipped"][-1]
-        assert last.name == f"accel.qat.kubelet : {name}"
+        assert last.name == f"accel.qat.qat_kubelet : {name}"
         assert not last.changed
-    without = controller.run("accel.qat.site", "--tags", "kubelet", node_devices=variables["node_devices"])
-    assert [task.name for task in without.tasks if task.name.startswith("accel.qat.kubelet")] == []
+    without = controller.run("accel.qat.site", "--tags", "kubelet", qat_node_devices=variables["qat_node_devices"])
+    assert [task.name for task in without.tasks if task.name.startswith("accel.qat.qat_kubelet")] == []

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role node: its arguments are the schema's, and what it writes onto a node is what the node's tools understand."""
+"""The role qat_node: its arguments are the schema's, and what it writes onto a node is what the node's tools understand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
 from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-ROLE = CHECKOUT / "roles/node"
+ROLE = CHECKOUT / "roles/qat_node"
 
 
 def load(name: str) -> t.Any:
@@ -49,12 +49,12 @@ def argument(option: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def test_devices_are_the_schema() -> None:
-    assert argument(OPTIONS["node_devices"]) == {**argument_of(SCHEMA["properties"]["devices"]), "required": True}
+    assert argument(OPTIONS["qat_node_devices"]) == {**argument_of(SCHEMA["properties"]["devices"]), "required": True}
 
 
 def test_boot_loaders_are_those_of_the_module() -> None:
     module = yaml.safe_load(kernel_args.DOCUMENTATION)["options"]["bootloader"]
-    assert [OPTIONS["node_bootloader"][name] for name in ("choices", "default")] == [
+    assert [OPTIONS["qat_node_bootloader"][name] for name in ("choices", "default")] == [
         module[name] for name in ("choices", "default")
     ]
 
@@ -76,7 +76,7 @@ def test_teardown_reads_what_is_noted_of_the_kernel_arguments() -> None:
     noted = [
         brought["Set the kernel arguments"]["accel.qat.kernel_args"][f"{what}_file"] for what in ("added", "replaced")
     ]
-    assert noted == ["{{ __node_added_arguments }}", "{{ __node_replaced_arguments }}"]
+    assert noted == ["{{ __qat_node_added_arguments }}", "{{ __qat_node_replaced_arguments }}"]
     assert torn_down["Read which kernel arguments were added and replaced"]["loop"] == noted
     removed = torn_down["Remove the notes of the kernel arguments"]["accel.qat.files"]["files"]
     assert [entry["path"] for entry in removed if entry["state"] == "absent"] == noted
@@ -107,9 +107,9 @@ def settings(text: str) -> list[str]:
     ("options", "lines"), [({}, []), ({"vfio-pci": "disable_denylist=1"}, ["options vfio-pci disable_denylist=1"])]
 )
 def test_module_options(options: dict[str, str], lines: list[str]) -> None:
-    text = render("modprobe.conf.j2", node_configured={"module_options": options})
+    text = render("modprobe.conf.j2", qat_node_configured={"module_options": options})
     assert settings(text) == lines
-    assert text.startswith("# Managed by accel.qat.node\n")
+    assert text.startswith("# Managed by accel.qat.qat_node\n")
 
 
 def test_modules_to_load() -> None:
@@ -126,7 +126,7 @@ def test_the_unit_comes_before_every_kubelet() -> None:
     kubelets |= {"snap.microk8s.daemon-kubelite.service", "k0scontroller.service", "k0sworker.service"}
     assert kubelets <= set(unit["Unit"]["Before"].split())
     # Longer than two writes that hang, so that qatctl itself says which one does.
-    assert int(unit["Service"]["TimeoutStartSec"]) > 2 * OPTIONS["node_time_limit"]["default"]
+    assert int(unit["Service"]["TimeoutStartSec"]) > 2 * OPTIONS["qat_node_time_limit"]["default"]
 
 
 def test_systemd_reads_the_path_of_qatctl_as_it_was_given(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_systemd_reads_the_path_of_qatctl_as_it_was_given(tmp_path: Path) -> Non
     program.parent.mkdir()
     program.symlink_to("/bin/true")
     file = tmp_path / "qat-node.service"
-    file.write_text(render(f"{file.name}.j2", node_qatctl_path=str(program)))
+    file.write_text(render(f"{file.name}.j2", qat_node_qatctl_path=str(program)))
     command = ["systemd-analyze", "verify", "--man=no", str(file)]
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert [line for line in found.stderr.splitlines() if file.name in line] == []
@@ -146,7 +146,7 @@ def test_the_unit_may_do_what_qatctl_has_to_and_little_more() -> None:
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read_string(render("qat-node.service.j2"))
     service = unit["Service"]
-    assert f"/var/lib/{service['StateDirectory']}" == load("vars/main.yml")["__node_record_directory"]
+    assert f"/var/lib/{service['StateDirectory']}" == load("vars/main.yml")["__qat_node_record_directory"]
     assert service["ProtectSystem"] == "strict"
     # With a network of its own it would have a sysfs of its own, whose lock others do not see; the two others make /sys read-only.
     assert not {"PrivateNetwork", "ProtectKernelTunables", "ProtectKernelModules"} & set(service)
@@ -173,28 +173,28 @@ class Node(OnThisMachine):
     ("variable", "given", "said"),
     [
         (
-            "node_qatctl_path",
+            "qat_node_qatctl_path",
             "/opt/x\nExecStartPre=/bin/sh",
             "path of a program; write an absolute path without control",
         ),
-        ("node_qatctl_path", "/opt/qatctl\n", "path of a program; "),
-        ("node_qatctl_path", "qatctl", "path of a program; "),
-        ("node_qatctl_path", "-/opt/qatctl", "path of a program; "),
-        ("node_qatctl_path", '/opt/a"b/qatctl', "path of a program; "),
-        ("node_qatctl_path", "/opt/a\\b", "path of a program; "),
-        ("node_qatctl_path", "/opt/bin/", "path of a program; "),
-        ("node_qatctl_path", "/tmp/qatctl", "path of a program; "),
-        ("node_python", "/usr/bin/env python3", "path of a Python; write an absolute path without blanks"),
-        ("node_python", "/usr/bin/python3\n", "path of a Python; "),
-        ("node_load_modules", ["vfio-pci", "a\nb"], "name of a kernel module; write one module an entry"),
-        ("node_load_modules", ["vfio-pci qat_4xxx"], "name of a kernel module; "),
-        ("node_load_modules", ["#vfio-pci"], "name of a kernel module; "),
-        ("node_load_modules", [""], "name of a kernel module; "),
-        ("node_units_after", ["kubelet.service\n[Service]"], "name of a unit; write it as systemctl list-units"),
-        ("node_units_after", ["kubelet.service\n"], "name of a unit; "),
-        ("node_units_after", ["kubelet"], "name of a unit; "),
-        ("node_units_after", ["a b.service"], "name of a unit; "),
-        ("node_units_after", ["100%.service"], "name of a unit; "),
+        ("qat_node_qatctl_path", "/opt/qatctl\n", "path of a program; "),
+        ("qat_node_qatctl_path", "qatctl", "path of a program; "),
+        ("qat_node_qatctl_path", "-/opt/qatctl", "path of a program; "),
+        ("qat_node_qatctl_path", '/opt/a"b/qatctl', "path of a program; "),
+        ("qat_node_qatctl_path", "/opt/a\\b", "path of a program; "),
+        ("qat_node_qatctl_path", "/opt/bin/", "path of a program; "),
+        ("qat_node_qatctl_path", "/tmp/qatctl", "path of a program; "),
+        ("qat_node_python", "/usr/bin/env python3", "path of a Python; write an absolute path without blanks"),
+        ("qat_node_python", "/usr/bin/python3\n", "path of a Python; "),
+        ("qat_node_load_modules", ["vfio-pci", "a\nb"], "name of a kernel module; write one module an entry"),
+        ("qat_node_load_modules", ["vfio-pci qat_4xxx"], "name of a kernel module; "),
+        ("qat_node_load_modules", ["#vfio-pci"], "name of a kernel module; "),
+        ("qat_node_load_modules", [""], "name of a kernel module; "),
+        ("qat_node_units_after", ["kubelet.service\n[Service]"], "name of a unit; write it as systemctl list-units"),
+        ("qat_node_units_after", ["kubelet.service\n"], "name of a unit; "),
+        ("qat_node_units_after", ["kubelet"], "name of a unit; "),
+        ("qat_node_units_after", ["a b.service"], "name of a unit; "),
+        ("qat_node_units_after", ["100%.service"], "name of a unit; "),
     ],
 )
 def test_what_the_files_cannot_hold_is_refused_first(tmp_path: Path, variable: str, given: t.Any, said: str) -> None:
@@ -208,10 +208,10 @@ def test_what_the_files_cannot_hold_is_refused_first(tmp_path: Path, variable: s
 def test_what_the_files_can_hold_is_taken(tmp_path: Path) -> None:
     """Blanks and percent signs in a path, and the names that systemd gives to units of snaps."""
     run = Node(tmp_path).first_task(
-        node_qatctl_path="/opt/a b/100% $x/qatctl",
-        node_python="/opt/py3.12/bin/python3",
-        node_load_modules=["vfio-pci", "qat_4xxx", "pci:v00008086d00004940sv*"],
-        node_units_after=["kubelet.service", "snap.a\\x2db@1.service", "multi-user.target"],
+        qat_node_qatctl_path="/opt/a b/100% $x/qatctl",
+        qat_node_python="/opt/py3.12/bin/python3",
+        qat_node_load_modules=["vfio-pci", "qat_4xxx", "pci:v00008086d00004940sv*"],
+        qat_node_units_after=["kubelet.service", "snap.a\\x2db@1.service", "multi-user.target"],
     )
     assert run.code == 0, run.output
     assert Node(tmp_path).first_task().code == 0
@@ -243,6 +243,8 @@ def test_systemd_hears_of_the_unit_in_the_task_that_changes_it(name: str) -> Non
     """A run that was cut off after that task would leave it unheard of."""
     written = [task["accel.qat.files"] for task in load(f"tasks/{name}.yml") if "accel.qat.files" in task]
     about = [
-        one.get("units") for one in written if "{{ __node_files.unit }}" in [entry["path"] for entry in one["files"]]
+        one.get("units")
+        for one in written
+        if "{{ __qat_node_files.unit }}" in [entry["path"] for entry in one["files"]]
     ]
     assert about == [["qat-node.service"]]

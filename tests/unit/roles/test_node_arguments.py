@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role node does with kernel arguments, but for the reboot: the role's own tasks, on a machine of files."""
+"""What the role qat_node does with kernel arguments, but for the reboot: the role's own tasks, on a machine of files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Node(Booted):
             "hosts": "qat_nodes",
             "gather_facts": False,
             "vars_files": [str(TASKS.parent / "defaults/main.yml"), str(TASKS.parent / "vars/main.yml")],
-            "vars": {"node_devices": []},
+            "vars": {"qat_node_devices": []},
             "module_defaults": {
                 "accel.qat.kernel_args": {
                     "root": str(self.root),
@@ -44,11 +44,11 @@ class Node(Booted):
                     "sysfs_root": str(self.sys),
                 }
             },
-            "tasks": [*tasks, {"name": "Then", "ansible.builtin.debug": {"var": "node_reboot_required"}}],
+            "tasks": [*tasks, {"name": "Then", "ansible.builtin.debug": {"var": "qat_node_reboot_required"}}],
         }
         path = self._directory / "play.yml"
         path.write_text(yaml.safe_dump([play]))
-        return self.run(str(path), *flags, node_bootloader="systemd-boot", **variables)
+        return self.run(str(path), *flags, qat_node_bootloader="systemd-boot", **variables)
 
 
 SET, SAY, _INCLUDED = BEFORE_DEVICES = (
@@ -81,17 +81,17 @@ def test_with_the_iommu_off_only_the_reboot_is_said_to_be_left(
     assert run.code == 2, run.output
     assert run.task(FAIL).message == (
         f"the kernel arguments intel_iommu=on iommu=pt {verb} set, and the reboot that brings them is left to do, before which the QAT"
-        f" devices cannot be configured ({IOMMU_OFF}): reboot the node, or set node_reboot to true, and run again"
+        f" devices cannot be configured ({IOMMU_OFF}): reboot the node, or set qat_node_reboot to true, and run again"
     )
-    assert run.task(SAY).result["ansible_facts"] == {"node_reboot_required": True}
+    assert run.task(SAY).result["ansible_facts"] == {"qat_node_reboot_required": True}
 
 
 @pytest.mark.parametrize(
     ("line", "variables"),
     [
         ("ro intel_iommu=on iommu=pt", {}),
-        ("ro quiet", {"node_reboot": True}),
-        ("ro quiet", {"node_kernel_arguments": []}),
+        ("ro quiet", {"qat_node_reboot": True}),
+        ("ro quiet", {"qat_node_kernel_arguments": []}),
     ],
     ids=["booted", "reboots", "none"],
 )
@@ -101,7 +101,7 @@ def test_without_a_reboot_left_nothing_more_is_looked_at(
     run = brings(Node(tmp_path, QAT, line), CANNOT, **variables)
     assert run.code == 0, run.output
     assert [run.task(name).outcome for name in (SEE, FAIL)] == ["skipped", "skipped"]
-    assert run.task("Then").result["node_reboot_required"] is False
+    assert run.task("Then").result["qat_node_reboot_required"] is False
 
 
 def test_with_the_iommu_at_work_the_reboot_can_wait(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_with_the_iommu_at_work_the_reboot_can_wait(tmp_path: Path) -> None:
         (node.sys / name).mkdir(parents=True)
     run = brings(node, CANNOT)
     assert run.code == 0, run.output
-    assert run.task("Then").result["node_reboot_required"] is True
+    assert run.task("Then").result["qat_node_reboot_required"] is True
 
 
 # Teardown.
@@ -125,8 +125,8 @@ def tears_down(node: Node, tmp_path: Path, added: str | None, replaced: str | No
         path = tmp_path / name
         if text is not None:
             path.write_text(text)
-        paths[f"__node_{name}_arguments"] = str(path)
-    return node.plays("teardown.yml", [READ, GIVE, REMOVE], {}, node_reboot_required=False, **paths)
+        paths[f"__qat_node_{name}_arguments"] = str(path)
+    return node.plays("teardown.yml", [READ, GIVE, REMOVE], {}, qat_node_reboot_required=False, **paths)
 
 
 def test_a_damaged_line_of_the_notes_is_told_with_its_file(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The reboot of the role node, on a machine of files: the role's own tasks, but for the reboot itself, which gives /proc a command line."""
+"""The reboot of the role qat_node, on a machine of files: its own tasks, but for the reboot itself, which gives /proc a command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.accel.qat.tests.unit.kernel_args.machines import KERNEL
 from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-TASKS = CHECKOUT / "roles/node/tasks"
+TASKS = CHECKOUT / "roles/qat_node/tasks"
 QAT = ["intel_iommu=on", "iommu=pt"]
 INCLUDES = {
     "main.yml": "Reboot where the kernel arguments need a reboot",
@@ -65,12 +65,14 @@ class Booted(OnThisMachine):
         path = self._directory / "play.yml"
         path.write_text(yaml.safe_dump([play]))
         read = {"results": [{"stdout_lines": list(lines)} for lines in noted]}
-        return self.run(str(path), *flags, node_bootloader="systemd-boot", node_reboot=True, __node_noted=read)
+        return self.run(
+            str(path), *flags, qat_node_bootloader="systemd-boot", qat_node_reboot=True, __qat_node_noted=read
+        )
 
 
 NOT_STARTED = (
     "it is not started by what systemd-boot writes; see what starts it (kexec with the former arguments, another boot loader, an older "
-    "deployment), name that boot loader in node_bootloader or set the arguments there, and run again"
+    "deployment), name that boot loader in qat_node_bootloader or set the arguments there, and run again"
 )
 
 

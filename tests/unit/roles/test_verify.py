@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role verify: its arguments are those of the role node and of the modules it calls."""
+"""The role qat_verify: its arguments are those of the role qat_node and of the modules it calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from ansible_collections.accel.qat.plugins.modules import cluster_node_info, device_plugin_info, probe_pod
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-ROLE = CHECKOUT / "roles/verify"
+ROLE = CHECKOUT / "roles/qat_verify"
 
 
 def options(role: str, entry: str = "main") -> t.Any:
@@ -21,24 +21,24 @@ def options(role: str, entry: str = "main") -> t.Any:
     return specs[entry]["options"]
 
 
-OPTIONS = options("verify")
+OPTIONS = options("qat_verify")
 
 
 def test_defaults_are_documented() -> None:
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    own = {name: option for name, option in OPTIONS.items() if name.startswith("verify_")}
+    own = {name: option for name, option in OPTIONS.items() if name.startswith("qat_verify_")}
     assert {name: option["default"] for name, option in own.items()} == defaults
 
 
 def test_what_the_role_node_is_given_is_documented_alike() -> None:
-    wanted = options("node", "verify")
+    wanted = options("qat_node", "verify")
     assert {name: OPTIONS[name] for name in wanted} == wanted
 
 
 def test_the_image_is_one_and_the_same_for_ever() -> None:
     """A short name is what the runtime finds first, a tag what somebody pushed; some runtimes refuse a tag with a digest."""
     assert re.fullmatch(
-        r"[a-z0-9-]+(\.[a-z0-9-]+)+/[a-z0-9/-]+@sha256:[0-9a-f]{64}", OPTIONS["verify_image"]["default"]
+        r"[a-z0-9-]+(\.[a-z0-9-]+)+/[a-z0-9/-]+@sha256:[0-9a-f]{64}", OPTIONS["qat_verify_image"]["default"]
     )
 
 
@@ -48,7 +48,7 @@ def documented(module: t.Any) -> t.Any:
 
 def test_expectations_are_those_of_the_module() -> None:
     module = documented(cluster_node_info)["expectations"]["suboptions"]
-    own = OPTIONS["verify_expectations"]["options"]
+    own = OPTIONS["qat_verify_expectations"]["options"]
     keys = ("type", "required")
     assert {name: [option.get(key) for key in keys] for name, option in own.items()} == {
         name: [option.get(key) for key in keys] for name, option in module.items()
@@ -58,11 +58,11 @@ def test_expectations_are_those_of_the_module() -> None:
 @pytest.mark.parametrize(
     ("option", "module", "its"),
     [
-        ("verify_image_pull_policy", probe_pod, "image_pull_policy"),
-        ("verify_image_pull_secrets", probe_pod, "image_pull_secrets"),
-        ("verify_namespace", probe_pod, "namespace"),
-        ("verify_timeout", probe_pod, "wait_timeout"),
-        ("verify_plugin_address", device_plugin_info, "plugin_address"),
+        ("qat_verify_image_pull_policy", probe_pod, "image_pull_policy"),
+        ("qat_verify_image_pull_secrets", probe_pod, "image_pull_secrets"),
+        ("qat_verify_namespace", probe_pod, "namespace"),
+        ("qat_verify_timeout", probe_pod, "wait_timeout"),
+        ("qat_verify_plugin_address", device_plugin_info, "plugin_address"),
     ],
 )
 def test_options_are_those_of_the_modules(option: str, module: t.Any, its: str) -> None:

@@ -144,7 +144,7 @@ def test_the_process_before_is_not_the_one_that_is_waited_for() -> None:
         starter(machine, seconds=7).run()
 
 
-REMEDY = f"see journalctl -u {UNIT}, or set device_plugin_wait to false where kubelet comes later"
+REMEDY = f"see journalctl -u {UNIT}, or set qat_device_plugin_wait to false where kubelet comes later"
 
 
 @pytest.mark.parametrize(

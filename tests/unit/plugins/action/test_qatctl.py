@@ -163,7 +163,7 @@ def test_fails_in_one_sentence(installed: Path, tmp_path: Path) -> None:
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr == (
         f"qatctl: {tmp_path}/node.json: there is no such file; "
-        "run the role accel.qat.node, or name another file with --config\n"
+        "run the role accel.qat.qat_node, or name another file with --config\n"
     )
 
 

@@ -26,7 +26,7 @@ from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
 from ansible_collections.accel.qat.tests.unit.plugins.modules.run import Player
 
 # Ansible's own, and what only some states of a node make a module say.
-COMMON = {"changed", "diff", "invocation", "ansible_facts"}
+COMMON = {"changed", "diff", "invocation"}
 
 
 def documented(option: dict[str, t.Any]) -> dict[str, t.Any]:
