@@ -36,6 +36,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "NodeModule._warn_where_pods_are_unknown: path.isdir": "a warning, which is given then"
     },
     "plugins/modules/qat_restore.py": {"main.work: path.lexists": _FOUND_TWICE},
+    "plugins/plugin_utils/_variables.py": {"role_variables: roles.glob": _OWN},
     "plugins/plugin_utils/_kubelet/ready.py": {"Api.wait_until_ready: except Exception": _AGAIN},
     f"{KUBELET}/carry_out.py": {
         "_put_back: except (NodeError, OSError)": _TOLD,

@@ -529,7 +529,7 @@ def test_options_are_documented(module: t.Any, spec: dict[str, t.Any]) -> None:
         .split('"""')[0]
     )
     options = {
-        **(fragment["options"] if "accel.qat.qat_kubelet" in own["extends_documentation_fragment"] else {}),
+        **(fragment["options"] if "accel.qat.kubelet" in own["extends_documentation_fragment"] else {}),
         **own["options"],
     }
     assert "accel.qat.roots" in own["extends_documentation_fragment"]
