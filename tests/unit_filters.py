@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.accel.qat.plugins.filter import unit_argument, unit_word
+from ansible_collections.accel.qat.plugins.filter import unit_word
 
 UNIT_FILTERS: dict[str, t.Any] = {
-    f"accel.qat.{name}": function
-    for module in (unit_word, unit_argument)
-    for name, function in module.FilterModule().filters().items()
+    f"accel.qat.{name}": function for name, function in unit_word.FilterModule().filters().items()
 }

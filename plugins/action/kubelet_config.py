@@ -14,6 +14,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._run import failure_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes, asks_for_offered
 
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
         try:
             return self._bring(options, variables)
         except NodeError as error:
-            return {"failed": True, "changed": False, "msg": error.sentence(), "failure": error.as_dict()}
+            return {**failure_of(error), "failed": True, "changed": False}
         except _Failed as failed:
             return {**failed.result, "failed": True, "changed": False}
 
@@ -149,13 +150,5 @@ def _result_of(observed: Observed, decision: Decision, wants_diff: bool) -> dict
     if decision.resumed:
         result["warnings"] = [_CUT_OFF]
     if wants_diff:
-        result["diff"] = [
-            {
-                "before_header": edit.path,
-                "after_header": edit.path,
-                "before": edit.before or "",
-                "after": edit.after or "",
-            }
-            for edit in plan.edits
-        ]
+        result["diff"] = [edit.diff() for edit in plan.edits]
     return result

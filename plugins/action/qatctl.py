@@ -18,6 +18,8 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
+
 _COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 _PACKAGE = "accel_qat_node"
 _MAIN = """\
@@ -74,12 +76,7 @@ class ActionModule(ActionBase):
 
 def _difference(path: str) -> dict[str, str]:
     """What diff mode shows instead of a binary file, of which Ansible would not even tell the path."""
-    return {
-        "before_header": path,
-        "after_header": path,
-        "before": "(none, or other content)\n",
-        "after": f"(qatctl {version()})\n",
-    }
+    return difference(path, "(none, or other content)\n", f"(qatctl {version()})\n")
 
 
 def build(python: str) -> bytes:

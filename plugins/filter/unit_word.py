@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.accel.qat.plugins.plugin_utils._unit_text import word
+from ansible_collections.accel.qat.plugins.plugin_utils import _unit_text
 
 DOCUMENTATION = r"""
 name: unit_word
@@ -16,19 +16,27 @@ version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
-  - For values in C(Environment=), C(ReadWritePaths=), the program of C(ExecStart=) and the like.
+  - For values in C(Environment=), C(ReadWritePaths=), C(ExecStart=) and the like.
   - A control character is refused, since a unit has one assignment a line.
 options:
   _input:
     description: The text.
     type: raw
     required: true
+  argument:
+    description: Whether it is an argument of a command, thus follows the program in C(ExecStart=), where a dollar sign has a meaning, too.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
 - name: Show what a template of a unit gets
   ansible.builtin.debug:
     msg: "ReadWritePaths={{ '/var/lib/a b' | accel.qat.unit_word }}"
+
+- name: Show what a command gets
+  ansible.builtin.debug:
+    msg: "ExecStart=/bin/cat {{ '/var/lib/a b' | accel.qat.unit_word(argument=true) }}"
 """
 
 RETURN = r"""
@@ -47,8 +55,8 @@ class FilterModule:
         return {"unit_word": _word}
 
 
-def _word(text: object) -> str:
+def _word(text: object, *, argument: bool = False) -> str:
     try:
-        return word(text)
+        return _unit_text.argument(text) if argument else _unit_text.word(text)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from None

@@ -20,6 +20,7 @@ from ._node.plan import Plan
 from ._node.pods import Pods
 from ._node.read import read_node
 from ._node.step import Step
+from ._run import run_module
 
 ROOTS: dict[str, dict[str, t.Any]] = {
     "sysfs_root": {"type": "path", "default": "/sys"},
@@ -75,15 +76,17 @@ class NodeModule:
 
     def run(self, work: t.Callable[[NodeModule], dict[str, t.Any]]) -> t.NoReturn:
         """Ends the module with what `work` returns, or with the one sentence of the NodeError that it raises."""
+        run_module(
+            self._module, lambda: self._result(work), lambda error: isinstance(error, ApplyError) and error.has_changed
+        )
+
+    def _result(self, work: t.Callable[[NodeModule], dict[str, t.Any]]) -> dict[str, t.Any]:
         try:
-            result = work(self)
+            return work(self)
         except NodeError as error:
-            error = with_what_stands(error, self.done)
-            changed = isinstance(error, ApplyError) and error.has_changed
-            self._module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=changed)
+            raise with_what_stands(error, self.done) from None
         finally:
             self.kernel.close()
-        self._module.exit_json(**result)
 
     def read(self, others: t.Iterable[str] = ()) -> Node:
         """The node as it is."""

@@ -122,10 +122,12 @@ failure:
     remedy: move it away
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._node import file_set
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._run import run_module
 from ansible_collections.accel.qat.plugins.module_utils._runner import live_machine
 from ansible_collections.accel.qat.plugins.module_utils._systemd.unit_files import read_again
 
@@ -146,7 +148,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     done: list[file_set.Change] = []
-    try:
+
+    def work() -> dict[str, t.Any]:
         entries = file_set.read_entries(module.params["files"])
         changes = file_set.plan(entries)
         for change in changes if not module.check_mode else ():
@@ -155,14 +158,14 @@ def main() -> None:
         reloaded = read_again(
             live_machine(module), module.params["units"], entries, bool(changes), rehearse=module.check_mode
         )
-    except NodeError as error:
-        module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=bool(done))
-    module.exit_json(
-        changed=bool(changes) or reloaded,
-        paths=[change.entry.path for change in changes],
-        systemd_reloaded=reloaded,
-        diff=[change.diff() for change in changes],
-    )
+        return {
+            "changed": bool(changes) or reloaded,
+            "paths": [change.entry.path for change in changes],
+            "systemd_reloaded": reloaded,
+            "diff": [change.diff() for change in changes],
+        }
+
+    run_module(module, work, lambda _error: bool(done))
 
 
 if __name__ == "__main__":

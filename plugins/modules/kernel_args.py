@@ -234,6 +234,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import read_request
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import read_firmware
@@ -249,14 +250,11 @@ if t.TYPE_CHECKING:
 
 def differences(plan: Plan) -> list[dict[str, str]]:
     """What diff mode shows: whole files, and for lines that only a command can change one argument a line."""
-    shown = [(edit.path, edit.before or "", edit.after or "") for edit in plan.edits]
+    shown = [edit.diff() for edit in plan.edits]
     for change in plan.changes:
         before, after = ("".join(f"{text}\n" for text in line.texts()) for line in (change.before, change.after))
-        shown.append((change.label, before, after))
-    return [
-        {"before_header": label, "after_header": label, "before": before, "after": after}
-        for label, before, after in shown
-    ]
+        shown.append(difference(change.label, before, after))
+    return shown
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:

@@ -51,10 +51,13 @@ options:
       after:
         description: What shall stand in it; left out when the file shall go.
         type: str
-      private:
-        description: Whether a new file is for root alone.
-        type: bool
-        default: false
+      mode:
+        description: Permission bits that the file gets before it has its name. Those of the file that it replaces when not given.
+        type: int
+      owner:
+        description: User and group id for a file with O(writes[].mode). Those of who runs this when not given.
+        type: list
+        elements: int
   put_back:
     description:
       - Put the files from O(writes[].after) back to O(writes[].before), for the reason given here, and fail with it.
@@ -183,12 +186,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply_options import APPLY
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import (
     Done,
     Order,
     Proof,
-    Write,
     carry_out,
     put_back,
 )
@@ -205,7 +208,7 @@ def order_of(parameters: dict[str, t.Any]) -> Order:
     """What the parameters ask for."""
     proof = parameters["proof"]
     return Order(
-        writes=tuple(Write(**write) for write in parameters["writes"]),
+        writes=tuple(FileEdit.of(write) for write in parameters["writes"]),
         unit=parameters["unit"],
         restart=parameters["restart"],
         state_files=tuple(parameters["state_files"]),

@@ -293,6 +293,7 @@ from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._module import (
     CHANGES,
     ROOTS,
@@ -319,45 +320,43 @@ class StoredConfiguration:
     """The rules in a file; without a path, nowhere."""
 
     def __init__(self, path: str | None, configuration: dict[str, object]) -> None:
-        self._path = path
         self.content = json_bytes(configuration)
-        self._before = _content_of(path) if path else self.content
+        after = self.content.decode()
+        self._edit = FileEdit(path or "", _text_of(path) if path else after, after)
         self._is_written = False
 
     @property
     def differs(self) -> bool:
         """Whether the file was not like this."""
-        return self._before != self.content
+        return self._edit.changes
 
     def write(self) -> None:
         """Replace the file unless it is like this. Raises NodeError."""
-        if not self.differs or not self._path:
+        if not self.differs:
             return
         try:
-            replace_file(self._path, self.content)
+            replace_file(self._edit.path, self.content)
         except OSError as error:
-            raise _cannot("written", self._path, error) from None
+            raise _cannot("written", self._edit.path, error) from None
         self._is_written = True
 
     def outlook(self) -> str:
         """What to add to the remedy where a part of the rules is in force and the file has the former ones."""
-        if not self.differs or self._is_written or not self._before:
+        if not self.differs or self._is_written or not self._edit.before:
             return ""
-        return f"; {self._path} still has the former rules, to which the node returns at the next reset of a PF or boot"
+        return f"; {self._edit.path} still has the former rules, to which the node returns at the next reset of a PF or boot"
 
     def diff(self) -> dict[str, str]:
         """What diff mode shows of the file."""
-        path = str(self._path)
-        before, after = (content.decode("utf-8", "replace") for content in (self._before, self.content))
-        return {"before": before, "after": after, "before_header": path, "after_header": path}
+        return self._edit.diff()
 
 
-def _content_of(path: str) -> bytes:
+def _text_of(path: str) -> str | None:
     try:
-        with open(path, "rb") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             return stream.read()
     except FileNotFoundError:
-        return b""
+        return None
     except OSError as error:
         raise _cannot("read", path, error) from None
 

@@ -119,7 +119,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._run import run_module
 from ansible_collections.accel.qat.plugins.module_utils._runner import live_machine
 from ansible_collections.accel.qat.plugins.module_utils._systemd.started import Starter, Wanted
 
@@ -153,16 +153,15 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    changed = False
-    try:
-        starter = Starter(live_machine(module), wanted_by(module.params))
-        try:
-            action = starter.run(module.check_mode)
-        finally:
-            changed = starter.done != "none"
-    except NodeError as error:
-        module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=changed)
-    module.exit_json(changed=action != "none", action=action)
+    # Empty where the node has no systemd.
+    starters: list[Starter] = []
+
+    def work() -> dict[str, t.Any]:
+        starters.append(Starter(live_machine(module), wanted_by(module.params)))
+        action = starters[0].run(module.check_mode)
+        return {"changed": action != "none", "action": action}
+
+    run_module(module, work, lambda _error: any(starter.done != "none" for starter in starters))
 
 
 if __name__ == "__main__":

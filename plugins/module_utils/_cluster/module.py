@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._node.errors import NodeError
+from .._run import run_module
 
 
 class ClusterModule(abc.ABC):
@@ -27,8 +27,4 @@ class ClusterModule(abc.ABC):
 
     def run(self) -> t.NoReturn:
         """End the module with the result, or with the sentence of the NodeError."""
-        try:
-            result = self.result()
-        except NodeError as error:
-            self._module.fail_json(msg=error.sentence(), failure=error.as_dict(), changed=self.changed)
-        self._module.exit_json(**result)
+        run_module(self._module, self.result, lambda _error: self.changed)

@@ -14,13 +14,14 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
+from .._host.edits import PRIVATE, FileEdit, Transaction, removal_of
 from .._node.errors import NodeError, RefusedError
 from .._node.files import remove_directory_if_empty
 from .._node.kernel_args.machine import CommandResult, Machine, last_lines
 from .._node.paths import KUBELET_DEVICE_PLUGINS
 from .drop_ins import drop_ins
 from .interruption import Interruptions
-from .journal import Change, Journal, now, read_journal
+from .journal import Journal, now, read_journal
 from .programs import see_that_trusted
 
 # kubelet says this right after it has taken its whole configuration as valid, before it touches anything of the node: --lock-file
@@ -36,7 +37,6 @@ _PAUSE = 0.2
 # A kubelet that does not start ends within a few seconds, and systemd starts it again after ten.
 _STEADY = 10.0
 _LOG_LINES = 200
-_PRIVATE = 0o600
 _STAND = "the files are as they were; see journalctl -u {unit}"
 _LEFT = (
     "the files are not all as they were, and {unit} may be stopped; see to what is wrong and run again, which ends this"
@@ -46,20 +46,6 @@ _TELLING = re.compile(r"^(?:\S+ \S+: )?[FE]\d{4} [\d:.]+\s+\d+ \S+\] (.*)|^(?:Er
 # From 1.32 on it panics on a gate; what is wrong with that stands behind the last "error: ", and a stack follows.
 _PANIC = re.compile(r"^(?:\S+ \S+: )?panic: (?:.*\berror: )?(.*?)(?: \[recovered.*\])?$")
 _ERROR = re.compile(r' err="(.*?)"(?: \w+=|$)')
-
-
-@dataclass(frozen=True)
-class Write:
-    """One file: what must stand there still, and what shall; None for no file. A `private` one is for root alone."""
-
-    path: str
-    before: str | None
-    after: str | None
-    private: bool = False
-
-    def reversed(self) -> Write:
-        """The way back."""
-        return Write(self.path, self.after, self.before, self.private)
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ class Proof:
 class Order:
     """All of it, for one node."""
 
-    writes: tuple[Write, ...]
+    writes: tuple[FileEdit, ...]
     unit: str
     restart: bool
     state_files: tuple[str, ...] = ()
@@ -116,7 +102,8 @@ def carry_out(
 ) -> Done:
     """Do it; with `rehearse`, only all that can be found out without a change. Raises NodeError."""
     interruptions = interruptions or Interruptions()
-    journal = _journal(order, read_journal(machine, order.journal))
+    journal = _journal(machine, order)
+    transaction = Transaction(machine, journal.back())
     _see_that_unchanged(machine, order)
     _see_that_restartable(machine, order)
     proven = order.proof is not None and prove(machine, order.proof, order.writes, root)
@@ -127,9 +114,9 @@ def carry_out(
         _keep(machine, order, journal)
         if order.restart:
             _stop(machine, order.unit)
-            journal = _set_aside(machine, order, journal)
+            _set_aside(machine, order, journal, transaction)
         for write in order.writes:
-            _write(machine, write, root)
+            transaction.make(write)
         if order.restart:
             at = time.time()
             _start(machine, order.unit)
@@ -138,41 +125,55 @@ def carry_out(
         _close(machine, order, root)
     except (NodeError, OSError) as error:
         interruptions.hold()
-        raise _put_back(machine, order, journal, _told(error), root) from error
+        raise _put_back(machine, order, transaction, _told(error), root) from error
     return Done(proven, order.restart, at)
 
 
 def put_back(machine: Machine, order: Order, why: str, root: str) -> NodeError:
     """Undo an order that was carried out, for a reason found later; the error tells how that went."""
-    return _put_back(machine, order, _journal(order, read_journal(machine, order.journal)), NodeError(why), root)
+    # State files that are not in the journal were not there.
+    made = (FileEdit(path, None, None) for path in order.state_files)
+    transaction = Transaction(machine, (*made, *_journal(machine, order).back()))
+    return _put_back(machine, order, transaction, NodeError(why), root)
 
 
-def _journal(order: Order, earlier: Journal | None) -> Journal:
+def _journal(machine: Machine, order: Order) -> Journal:
     """What this order has in hand. Where an earlier run was cut off, what was there before that one is what is put back."""
-    changes = {write.path: Change(write.path, write.before, write.after, write.private) for write in order.writes}
-    states: t.Mapping[str, str] = {}
+    earlier = read_journal(machine, order.journal)
+    changes = {write.path: _with_attributes(machine, write) for write in order.writes}
+    states: tuple[FileEdit, ...] = ()
     if earlier is not None and earlier.written is None:
         states = earlier.states
         for change in earlier.changes:
-            after = changes[change.path].after if change.path in changes else change.after
-            changes[change.path] = replace(change, after=after)
+            ours = changes.get(change.path, change)
+            known = change if change.mode is not None else ours
+            changes[change.path] = replace(change, after=ours.after, mode=known.mode, owner=known.owner)
     return Journal(order.unit, order.restart, tuple(changes.values()), states)
+
+
+def _with_attributes(machine: Machine, write: FileEdit) -> FileEdit:
+    """With mode and owner of the file where it is to go."""
+    if write.after is not None or write.mode is not None:
+        return write
+    there = removal_of(machine, write.path)
+    return replace(write, mode=there.mode, owner=there.owner)
 
 
 def _keep(machine: Machine, order: Order, journal: Journal) -> None:
     if order.journal:
-        machine.write(order.journal, journal.text(), _PRIVATE)
+        machine.write(order.journal, journal.text(), PRIVATE)
 
 
-def _set_aside(machine: Machine, order: Order, journal: Journal) -> Journal:
+def _set_aside(machine: Machine, order: Order, journal: Journal, transaction: Transaction) -> None:
     """Take the state files away, and have their text where a run that is cut off leaves it."""
-    found = {path: text for path in order.state_files if (text := machine.read(path)) is not None}
+    removals = [removal_of(machine, path) for path in order.state_files]
+    known = {state.path for state in journal.states}
+    found = tuple(removal for removal in removals if removal.changes)
     if found:
-        journal = replace(journal, states={**found, **journal.states})
-        _keep(machine, order, journal)
-    for path in order.state_files:
-        machine.remove(path)
-    return journal
+        new = (removal for removal in found if removal.path not in known)
+        _keep(machine, order, replace(journal, states=(*journal.states, *new)))
+    for removal in removals:
+        transaction.make(removal)
 
 
 def _close(machine: Machine, order: Order, root: str) -> None:
@@ -180,14 +181,22 @@ def _close(machine: Machine, order: Order, root: str) -> None:
     if order.journal and order.restart_later:
         _keep(machine, order, Journal(order.unit, False, written=now(order.proc_root)))
     elif order.journal and order.confirmed:
-        _remove_private(machine, order.journal, root)
+        machine.remove(order.journal)
+    _tidy(order, root)
+
+
+def _tidy(order: Order, root: str) -> None:
+    """The directory of the collection's own files goes with the last one in it."""
+    own = [write.path for write in order.writes if write.private]
+    for directory in {os.path.dirname(path) for path in (order.journal, *own) if path}:
+        remove_directory_if_empty(_in(root, directory))
 
 
 def _told(error: NodeError | OSError) -> NodeError:
     return error if isinstance(error, NodeError) else NodeError(error.strerror or str(error), str(error.filename or ""))
 
 
-def prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], root: str = "/") -> bool:
+def prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], root: str = "/") -> bool:
     """Let the node's kubelet read the files as they would be. Raises RefusedError with its words where it would not start.
 
     False where this kubelet cannot be asked.
@@ -232,7 +241,7 @@ def why_it_ended(log: str) -> str:
     return telling
 
 
-def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[Write], place: str, root: str) -> list[str]:
+def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], place: str, root: str) -> list[str]:
     inside = place[len(root.rstrip("/")) :]
     after = {write.path: write.after for write in writes}
     arguments = []
@@ -291,21 +300,6 @@ def _see_that_restartable(machine: Machine, order: Order) -> None:
         raise RefusedError(
             "it can only be removed while kubelet is stopped", order.state_files[0], "set restart to true"
         )
-
-
-def _write(machine: Machine, write: Write, root: str) -> None:
-    if write.after is not None:
-        machine.write(write.path, write.after, _PRIVATE if write.private else None)
-    elif write.private:
-        _remove_private(machine, write.path, root)
-    else:
-        machine.remove(write.path)
-
-
-def _remove_private(machine: Machine, path: str, root: str) -> None:
-    """A file of the collection's own, whose directory goes with the last one in it."""
-    machine.remove(path)
-    remove_directory_if_empty(os.path.dirname(_in(root, path)))
 
 
 def _see_that_kept(machine: Machine, order: Order) -> None:
@@ -387,28 +381,25 @@ def _log(machine: Machine, unit: str) -> str:
     return why_it_ended(result.out) or ("" if result.code else last_lines(CommandResult(0, result.out), 1))
 
 
-def _put_back(machine: Machine, order: Order, journal: Journal, error: NodeError, root: str) -> NodeError:
+def _put_back(machine: Machine, order: Order, transaction: Transaction, error: NodeError, root: str) -> NodeError:
     """Put the files back, let kubelet run with them, and say how that went."""
     try:
         if order.restart:
             _stop(machine, order.unit)
-        for change in journal.changes:
-            if machine.read(change.path) != change.before:
-                _write(machine, Write(change.path, change.after, change.before, change.private), root)
+        transaction.put_back()
         if order.restart:
-            for path in order.state_files:
-                machine.remove(path)
-            for path, text in journal.states.items():
-                machine.write(path, text)
             _start(machine, order.unit)
             _wait_back(machine, order, root)
         if order.journal:
-            _remove_private(machine, order.journal, root)
+            machine.remove(order.journal)
+        _tidy(order, root)
     except (NodeError, OSError) as second:
+        told = _told(second)
+        place = "" if told.where in ("", error.where) else f"{told.where}: "
         return PutBackError(
-            f"{error.problem}; and with the configuration that was there before: {_told(second).problem}",
+            f"{error.problem}; and with the configuration that was there before: {place}{told.problem}",
             error.where,
-            (_STAND if _is_put_back(machine, journal) else _LEFT).format(unit=order.unit),
+            (_STAND if _is_put_back(order, transaction) else _LEFT).format(unit=order.unit),
         )
     if not order.restart:
         return PutBackError(error.problem, error.where, "the files are as they were")
@@ -417,9 +408,10 @@ def _put_back(machine: Machine, order: Order, journal: Journal, error: NodeError
     )
 
 
-def _is_put_back(machine: Machine, journal: Journal) -> bool:
+def _is_put_back(order: Order, transaction: Transaction) -> bool:
     try:
-        return all(machine.read(change.path) == change.before for change in journal.changes)
+        # kubelet writes its state files itself.
+        return not set(transaction.left()) - set(order.state_files)
     except NodeError:
         return False
 

@@ -15,8 +15,9 @@ import json
 import os
 import time
 import typing as t
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
+from .._host.edits import FileEdit
 from .._node.errors import ConfigurationError, NodeError, RefusedError
 from .._node.kernel_args.machine import Machine
 
@@ -29,16 +30,6 @@ _BOOT_ID = "sys/kernel/random/boot_id"
 def journal_of(record: str) -> str:
     """Where the journal stands, beside the record."""
     return f"{record}.pending"
-
-
-@dataclass(frozen=True)
-class Change:
-    """A file before the run and as it is to be; None for no file."""
-
-    path: str
-    before: str | None
-    after: str | None
-    private: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,10 +46,15 @@ class Journal:
 
     unit: str
     restart: bool
-    changes: tuple[Change, ...] = ()
-    # The state files' text that was taken away, by path.
-    states: t.Mapping[str, str] = field(default_factory=dict)
+    # What was there before the run and is to be there after it; of files that go, mode and owner, too.
+    changes: tuple[FileEdit, ...] = ()
+    # The same of the state files that were taken away.
+    states: tuple[FileEdit, ...] = ()
     written: Started | None = None
+
+    def back(self) -> t.Iterator[FileEdit]:
+        """The ways back."""
+        return (edit.reversed() for edit in (*self.changes, *self.states))
 
     def text(self) -> str:
         """The journal as a file."""
@@ -75,8 +71,8 @@ class Journal:
             return cls(
                 str(document["unit"]),
                 bool(document["restart"]),
-                tuple(Change(**change) for change in document["changes"]),
-                {str(path): str(state) for path, state in document["states"].items()},
+                tuple(FileEdit.of(change) for change in document["changes"]),
+                tuple(FileEdit.of(state) for state in document["states"]),
                 Started(str(written["boot"]), float(written["at"])) if written else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -9,8 +9,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._node.errors import NodeError
 from .._node.kernel_args.machine import LiveMachine
+from .._run import run_module
 from .._runner import live_machine as live_machine_at
 
 # /opt/bin is where Flatcar and hand-made installations have kubelet, /var/lib/rancher/rke2/bin where RKE2 has its tools.
@@ -24,8 +24,4 @@ def live_machine(module: AnsibleModule) -> LiveMachine:
 
 def run(module: AnsibleModule, work: t.Callable[[LiveMachine], dict[str, t.Any]]) -> t.NoReturn:
     """End the module with what `work` returns, or with the one sentence of the NodeError that it raises."""
-    try:
-        result = work(live_machine(module))
-    except NodeError as error:
-        module.fail_json(msg=error.sentence(), failure=error.as_dict())
-    module.exit_json(**result)
+    run_module(module, lambda: work(live_machine(module)))

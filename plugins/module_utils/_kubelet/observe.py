@@ -337,7 +337,7 @@ def _pending(machine: LiveMachine, proc_root: str, record: str, unit: t.Mapping[
         "cut_off": journal.written is None,
         "restarts": journal.restart,
         "changes": changes,
-        "states": dict(journal.states),
+        "states": {state.path: state.before for state in journal.states},
         "restart_left": journal.written is not None
         and not (unit.get("ActiveState") == "active" and is_later(proc_root, started, journal.written)),
     }

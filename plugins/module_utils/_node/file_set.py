@@ -12,6 +12,7 @@ import stat
 import typing as t
 from dataclasses import dataclass
 
+from .._host.edits import difference
 from .errors import ConfigurationError, NodeError, RefusedError
 from .files import is_draft, make_directories, remove_drafts, replace_file, replace_link, sync_directory
 
@@ -76,8 +77,7 @@ class Change:
         before, after = _shown(self.found), _shown(_as_found(self.entry))
         if before == after:
             before, after = _attributes(self.found), _attributes(_as_found(self.entry))
-        path = self.entry.path
-        return {"before_header": path, "after_header": path, "before": before, "after": after}
+        return difference(self.entry.path, before, after)
 
 
 def read_entries(items: t.Sequence[t.Mapping[str, t.Any]]) -> list[Entry]:

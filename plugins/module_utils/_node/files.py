@@ -18,6 +18,9 @@ import typing as t
 
 from .absence import if_there
 
+Owner = tuple[int, int]
+"""User and group id."""
+
 _SELINUX_LABEL = "security.selinux"
 _ACCESS_LIST = "system.posix_acl_access"
 _PREFIX = ".accel-qat-"
@@ -30,11 +33,12 @@ def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def replace_file(path: str, content: bytes, mode: int = 0o644, keep: bool = True) -> None:
+def replace_file(path: str, content: bytes, mode: int = 0o644, keep: bool = True, owner: Owner | None = None) -> None:
     """Put a new file in the place of the old one when all of it is on the disk.
 
     With `keep` it has mode, owner, access list and label of the old one, and `mode` is for a file that was not there. Without, it
-    has `mode`, belongs to who runs this, and has the label that is usual in its directory. Until it is whole nobody else reads it.
+    has `mode`, belongs to `owner` or who runs this, and has the label that is usual in its directory. Until it is
+    whole nobody else reads it.
 
     Raises OSError. The file is as it was then, unless the last act failed, which is to have the directory on the disk: the file is
     new then, and may be the old one again after a power cut.
@@ -50,11 +54,11 @@ def replace_file(path: str, content: bytes, mode: int = 0o644, keep: bool = True
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX)
             stream.write(content)
             stream.flush()
-            os.fchmod(stream.fileno(), mode)
             if not keep:
-                # In a directory with the bit setgid it has that one's group.
-                os.fchown(stream.fileno(), os.geteuid(), os.getegid())
-            else:
+                # In a directory with the bit setgid it has that one's group. Before the mode, as in `_look_like`.
+                os.fchown(stream.fileno(), *(owner or (os.geteuid(), os.getegid())))
+            os.fchmod(stream.fileno(), mode)
+            if keep:
                 _look_like(path, stream.fileno())
             os.fsync(stream.fileno())
             os.replace(temporary, path)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
+from ansible_collections.accel.qat.plugins.module_utils._host.edits import PRIVATE, FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import VALIDATED_FLAGS
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Files
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import journal_of
@@ -35,7 +36,7 @@ def decide(observed: Observed, wishes: Wishes, options: t.Mapping[str, t.Any]) -
     pending = observed.pending or {}
     resumed = bool(pending.get("cut_off"))
     if resumed and pending["restarts"] and not wishes.restart:
-        files = " and ".join(change["path"] for change in pending["changes"] if not change["private"])
+        files = " and ".join(change["path"] for change in pending["changes"] if change["path"] != options["record"])
         raise RefusedError(
             f"an earlier run was cut off while it changed {files}, and may have left kubelet stopped",
             observed.unit or "service",
@@ -51,7 +52,7 @@ def decide(observed: Observed, wishes: Wishes, options: t.Mapping[str, t.Any]) -
     writes = _writes(before, plan, pending.get("changes", ()) if resumed else (), options["record"])
     restart = wishes.restart and (bool(plan.edits) or left)
     order = {
-        "writes": [write for write in writes if write["before"] != write["after"]],
+        "writes": [asdict(write) for write in writes if write.changes],
         "unit": observed.unit,
         "restart": restart,
         "state_files": list(plan.state_files),
@@ -94,20 +95,24 @@ def _as_before(observed: Observed, record: str) -> Observed:
     return replace(observed, files=files, record=was, states={**observed.states, **gone})
 
 
-def _writes(
-    before: Observed, plan: Plan, changes: t.Sequence[t.Mapping[str, t.Any]], record: str
-) -> list[dict[str, t.Any]]:
+def _writes(before: Observed, plan: Plan, changes: t.Sequence[t.Mapping[str, t.Any]], record: str) -> list[FileEdit]:
     """From what stands on the node now to what the plan wants; what only the run that was cut off had wanted goes back."""
-    now = {change["path"]: change["now"] for change in changes}
+    now = {change["path"]: _from_now(change) for change in changes}
     planned = {edit.path for edit in plan.edits} | {record}
     back = [
-        {"path": change["path"], "before": change["now"], "after": change["before"], "private": change["private"]}
+        replace(now[change["path"]], after=change["before"])
         for change in changes
         if change["path"] not in planned and change["now"] == change["after"]
     ]
-    edits = [{"path": edit.path, "before": now.get(edit.path, edit.before), "after": edit.after} for edit in plan.edits]
-    known = {"path": record, "before": now.get(record, before.record), "after": plan.record, "private": True}
-    return [known, *back, *edits]
+    edits = [replace(now.get(edit.path, edit), after=edit.after) for edit in plan.edits]
+    known = now.get(record, FileEdit(record, before.record, None))
+    return [replace(known, after=plan.record, mode=PRIVATE), *back, *edits]
+
+
+def _from_now(change: t.Mapping[str, t.Any]) -> FileEdit:
+    """The change from what stands there now. What was taken away comes with the mode and owner it had, or not at all."""
+    edit = replace(FileEdit.of(change), before=change["now"])
+    return edit if edit.before is None else replace(edit, mode=None, owner=None)
 
 
 def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:

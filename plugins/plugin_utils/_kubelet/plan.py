@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import CPU, EVICTION_FIELD, GATES_FIELD, MEMORY
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Flavour
@@ -58,21 +59,12 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Edit:
-    """A file as it is and as it shall be; None where there is none."""
-
-    path: str
-    before: str | None
-    after: str | None
-
-
-@dataclass(frozen=True)
 class Plan:
     """What to do. No edits means that nothing changes."""
 
     flavour: str
     version: Version
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[FileEdit, ...] = ()
     decisions: tuple[Decision, ...] = ()
     state_files: tuple[str, ...] = ()
     record: str | None = None
@@ -250,7 +242,7 @@ def _document(layers: Layers, number: int) -> Document:
     return layer.document
 
 
-def _edits(observed: Observed, layers: Layers) -> tuple[Edit, ...]:
+def _edits(observed: Observed, layers: Layers) -> tuple[FileEdit, ...]:
     edits = []
     for layer in layers.layers:
         if layer.document is None:
@@ -260,7 +252,7 @@ def _edits(observed: Observed, layers: Layers) -> tuple[Edit, ...]:
         if layer.ours and after in _EMPTY:
             after = None
         if after != before:
-            edits.append(Edit(layer.where, before, after))
+            edits.append(FileEdit(layer.where, before, after))
     return tuple(edits)
 
 
@@ -350,7 +342,7 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
         text = observed.files.get(path)
         if text is None:
             if found.was_removed and found.text is not None:
-                edits.append(Edit(path, None, found.text))
+                edits.append(FileEdit(path, None, found.text))
                 files[path] = found.text
             continue
         after = found.restored(text, lambda text, path=path: document_of(path, text, observed.kind, version))  # type: ignore[misc]
@@ -359,7 +351,7 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
         if after is not None:
             after = _startable(document_of(path, after, observed.kind, version), version).text
         if after != text:
-            edits.append(Edit(path, text, after))
+            edits.append(FileEdit(path, text, after))
             if after is None:
                 del files[path]
             else:

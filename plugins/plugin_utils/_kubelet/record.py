@@ -10,6 +10,7 @@ import json
 import typing as t
 from dataclasses import dataclass, field, replace
 
+from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 
 from .documents import Document
@@ -17,17 +18,6 @@ from .layers import Layer, Layers
 from .yaml_text import Path
 
 _FORMAT = 1
-
-
-class Edit(t.Protocol):
-    """A file as it is and as it shall be."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def before(self) -> str | None: ...
-    @property
-    def after(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +92,7 @@ class Record:
         }
         return json.dumps({"format": _FORMAT, "files": files}, indent=2) + "\n"
 
-    def with_edits(self, edits: t.Sequence[Edit], before: Layers, after: Layers) -> Record:
+    def with_edits(self, edits: t.Sequence[FileEdit], before: Layers, after: Layers) -> Record:
         """The same with these changes; of each entry what was found first is kept."""
         files = dict(self.files)
         for edit in edits:

@@ -9,6 +9,7 @@ import subprocess
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.files import Owner
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult
 
 Command = t.Callable[["FakeMachine", t.Sequence[str]], CommandResult]
@@ -28,8 +29,8 @@ class FakeMachine:
         self.reading = {"sh", *reading}
         self.read_only: set[str] = set()
         self.shell = "sh"
-        # The mode that a file was written with, None for the one of its predecessor.
-        self.modes: dict[str, int | None] = {}
+        # Those that are not 0644 and root's.
+        self.given: dict[str, tuple[int, Owner]] = {}
         self.done: list[str] = []
 
     def read(self, path: str) -> str | None:
@@ -42,14 +43,19 @@ class FakeMachine:
         expression = re.compile(re.escape(pattern).replace(r"\*", "[^/]*"))
         return sorted(path for path in self._paths() if expression.fullmatch(path))
 
-    def write(self, path: str, text: str, mode: int | None = None) -> None:
+    def attributes(self, path: str) -> tuple[int, Owner] | None:
+        return self.given.get(path, (0o644, (0, 0))) if path in self.files else None
+
+    def write(self, path: str, text: str, mode: int | None = None, owner: Owner | None = None) -> None:
         if path in self.read_only:
             raise NodeError("cannot be written: Read-only file system", path)
         self.files[path] = text
-        self.modes[path] = mode
+        if mode is not None:
+            self.given[path] = (mode, owner or (0, 0))
         self.done.append(f"write {path}")
 
     def remove(self, path: str) -> None:
+        self.given.pop(path, None)
         if self.files.pop(path, None) is not None:
             self.done.append(f"remove {path}")
 

@@ -191,10 +191,10 @@ def test_a_run_that_is_killed_leaves_nothing_unnoted(machine: FakeMachine) -> No
     run(machine, read_request(["intel_iommu=off"], "present"))
     write = machine.write
 
-    def killed(path: str, text: str, mode: int | None = None) -> None:
+    def killed(path: str, text: str, *_attributes: t.Any) -> None:
         if path not in (NOTES.added, NOTES.replaced):
             raise KeyboardInterrupt
-        write(path, text, mode)
+        write(path, text)
 
     def dies(_machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
         if " ".join(command) in machine.reading:
@@ -205,7 +205,7 @@ def test_a_run_that_is_killed_leaves_nothing_unnoted(machine: FakeMachine) -> No
         *machine.commands
     }
     works, machine.commands[name] = machine.commands[name], dies
-    machine.write = killed  # type: ignore[method-assign]
+    machine.write = killed  # type: ignore[method-assign, assignment]
     with pytest.raises(KeyboardInterrupt):
         run(machine, read_request(["intel_iommu=on"], "present"), notes=NOTES)
     assert noted(machine) == [["intel_iommu=on"], ["intel_iommu=off"]]
@@ -307,6 +307,22 @@ def test_files_that_cannot_be_put_back_are_told() -> None:
         "update-grub: failed with exit code 1: boom; the files could not be put back either (/etc/default/grub: cannot be"
         " written: Read-only file system); mend this before the next boot"
     )
+
+
+def test_the_others_are_put_back_where_one_cannot_be() -> None:
+    machine = machines.debian(settings='GRUB_CMDLINE_LINUX="iommu=off"\n')
+    configuration, settings = "/boot/grub/grub.cfg", "/etc/default/grub"
+    before = dict(machine.files)
+
+    def breaks(target: FakeMachine, _command: object) -> object:
+        target.files[configuration] = "half of it"
+        target.read_only.add(settings)
+        return fails(1, "boom")(target, [])
+
+    machine.commands["update-grub"] = breaks  # type: ignore[assignment]
+    with pytest.raises(NodeError, match="the files could not be put back either"):
+        run(machine, read_request(["iommu=pt"], "present"))
+    assert {path for path, text in machine.files.items() if before.get(path) != text} == {settings}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pathlib import Path
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import carry_out
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.files import Owner
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult, LiveMachine
 from ansible_collections.accel.qat.plugins.modules.kubelet_apply import order_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
@@ -68,8 +69,8 @@ class QuickNode(LiveMachine):
     def active(self) -> bool:
         return self._listener is not None
 
-    def write(self, path: str, text: str, mode: int | None = None) -> None:
-        super().write(path, text, mode)
+    def write(self, path: str, text: str, mode: int | None = None, owner: Owner | None = None) -> None:
+        super().write(path, text, mode, owner)
         self._done()
 
     def remove(self, path: str) -> None:
@@ -98,6 +99,7 @@ class QuickNode(LiveMachine):
             return
         if not state.exists():
             state.write_text(json.dumps({"policyName": wanted}))
+            state.chmod(0o600)
         self.started = time.monotonic()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         weakref.finalize(self, self._listener.close)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._host.edits import PRIVATE, FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import (
     Order,
     Proof,
     PutBackError,
-    Write,
     carry_out,
     prove,
     put_back,
@@ -48,7 +48,7 @@ PROOF = Proof("/usr/bin/kubelet", CONFIG, "")
 
 def order(after: str | None = AFTER, before: str | None = CONFIGURATION, path: str = CONFIG, **others: t.Any) -> Order:
     given = {"unit": "kubelet.service", "restart": True, "seconds": 20.0, **others}
-    return Order((Write(path, before, after),), **given)
+    return Order((FileEdit(path, before, after),), **given)
 
 
 def do(node: KubeletNode, wanted: Order, rehearse: bool = False) -> t.Any:
@@ -132,7 +132,7 @@ def test_a_file_that_somebody_else_has_changed(node: KubeletNode) -> None:
 def test_what_kubelet_does_not_come_back_with_is_put_back(make_node: Make) -> None:
     node = make_node(**examples.kubeadm(), fails_with=("restricted", "no NUMA information on this machine"))
     node.start()
-    record = Write("/var/lib/accel-qat/kubelet.json", None, "{}", private=True)
+    record = FileEdit("/var/lib/accel-qat/kubelet.json", None, "{}", mode=PRIVATE)
     wanted = order(seconds=3.0)
     with pytest.raises(PutBackError) as caught:
         do(node, replace(wanted, writes=(record, *wanted.writes)))
@@ -230,17 +230,17 @@ def test_without_systemd(make_node: Make, unit: str) -> None:
 
 def test_a_new_file_and_a_record_for_root_alone(node: KubeletNode) -> None:
     path = f"{CONFIG_DIR}/99-accel-qat.conf"
-    record = Write("/var/lib/accel-qat/kubelet.json", None, "{}", private=True)
-    do(node, Order((record, Write(path, None, AFTER)), "kubelet.service", restart=False))
+    record = FileEdit("/var/lib/accel-qat/kubelet.json", None, "{}", mode=PRIVATE)
+    do(node, Order((record, FileEdit(path, None, AFTER)), "kubelet.service", restart=False))
     modes = [(node.root / name.lstrip("/")).stat().st_mode & 0o777 for name in (path, record.path)]
     assert modes == [0o644, 0o600]
-    do(node, Order((record.reversed(), Write(path, AFTER, None)), "kubelet.service", restart=False))
+    do(node, Order((record.reversed(), FileEdit(path, AFTER, None)), "kubelet.service", restart=False))
     assert not (node.root / "var/lib/accel-qat").exists()
 
 
 def test_a_file_that_cannot_be_written_leaves_the_others_as_they_were(node: KubeletNode) -> None:
     node.write("/etc/blocked", "a file where a directory should be")
-    writes = (Write(CONFIG, CONFIGURATION, AFTER), Write("/etc/blocked/new.conf", None, "x"))
+    writes = (FileEdit(CONFIG, CONFIGURATION, AFTER), FileEdit("/etc/blocked/new.conf", None, "x"))
     with pytest.raises(PutBackError, match="cannot be written"):
         do(node, Order(writes, "kubelet.service", restart=True, seconds=5.0))
     assert node.read(CONFIG) == CONFIGURATION
@@ -255,6 +255,20 @@ def test_what_was_carried_out_can_be_put_back_later(node: KubeletNode) -> None:
         "the node is not Ready; the configuration is as it was and kubelet runs again; correct what was wanted"
     )
     assert node.read(CONFIG) == CONFIGURATION
+
+
+def test_what_was_taken_away_can_be_put_back_later(node: KubeletNode) -> None:
+    path = f"{CONFIG_DIR}/99-accel-qat.conf"
+    for journal in ("", "/var/lib/accel-qat/kubelet.json.pending"):
+        node.write(path, AFTER)
+        (node.root / path.lstrip("/")).chmod(0o640)
+        wanted = order(None, AFTER, path, seconds=2.0, journal=journal, confirmed=False)
+        do(node, wanted)
+        assert node.read(path) is None
+        put_back(machine_of(node), wanted, "the node is not Ready", str(node.root))
+        mode = (node.root / path.lstrip("/")).stat().st_mode & 0o777
+        # Without a journal nobody knows how the file was that is gone.
+        assert (node.read(path), mode) == (AFTER, 0o640 if journal else 0o644)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +307,7 @@ def test_a_kubelet_that_panics_is_explained_in_one_sentence(make_node: Make) -> 
     node = make_node(**examples.kubeadm(), version="1.36.3", gates=known_to(36))
     text = f"{CONFIGURATION}featureGates:\n  KubeletPodResourcesGet: false\n"
     with pytest.raises(RefusedError) as caught:
-        prove(machine_of(node), PROOF, [Write(CONFIG, CONFIGURATION, text)], str(node.root))
+        prove(machine_of(node), PROOF, [FileEdit(CONFIG, CONFIGURATION, text)], str(node.root))
     assert caught.value.sentence() == (
         f"{CONFIG}: kubelet would not start: cannot set feature gate KubeletPodResourcesGet to false, feature is locked to true; "
         "correct the configuration; nothing was written"
@@ -310,7 +324,7 @@ class Asked(t.NamedTuple):
 
     def takes(self, text: str) -> bool:
         try:
-            return prove(self.machine, self.proof, [Write(self.proof.config, CONFIGURATION, text)], self.root)
+            return prove(self.machine, self.proof, [FileEdit(self.proof.config, CONFIGURATION, text)], self.root)
         except RefusedError:
             return False
 
@@ -339,11 +353,13 @@ class TestKubelet:
 
     def test_refuses_an_unknown_gate(self, asked: Asked) -> None:
         with pytest.raises(NodeError, match="unrecognized feature gate: Bogus; correct the configuration"):
-            prove(asked.machine, asked.proof, [Write(asked.proof.config, CONFIGURATION, BAD_GATE)], asked.root)
+            prove(asked.machine, asked.proof, [FileEdit(asked.proof.config, CONFIGURATION, BAD_GATE)], asked.root)
 
     def test_takes_a_file_together_with_flags(self, asked: Asked) -> None:
         enforced = [
-            Write(asked.proof.config, CONFIGURATION, f"{CONFIGURATION}enforceNodeAllocatable: [pods, kube-reserved]\n")
+            FileEdit(
+                asked.proof.config, CONFIGURATION, f"{CONFIGURATION}enforceNodeAllocatable: [pods, kube-reserved]\n"
+            )
         ]
         with pytest.raises(NodeError, match="kubeReservedCgroup"):
             prove(asked.machine, asked.proof, enforced, asked.root)

@@ -10,15 +10,17 @@ import os
 import signal
 import stat
 import typing as t
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import carry_out as carrying_out
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import carry_out
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import Order, carry_out
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.interruption import InterruptedRunError, Interruptions
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import journal_of, locked
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
+from ansible_collections.accel.qat.plugins.module_utils._node.files import Owner
 from ansible_collections.accel.qat.plugins.modules.kubelet_apply import order_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes
 from ansible_collections.accel.qat.tests.unit.kubelet.quick_node import (
@@ -205,16 +207,104 @@ def test_a_write_that_fails_leaves_kubelet_running(
     calls = iter(range(100))
     write = QuickNode.write
 
-    def failing(self: QuickNode, path: str, text: str, mode: int | None = None) -> None:
+    def failing(self: QuickNode, path: str, text: str, mode: int | None = None, owner: Owner | None = None) -> None:
         if next(calls) == at:
             raise OSError(number, os.strerror(number), path)
-        write(self, path, text, mode)
+        write(self, path, text, mode, owner)
 
     monkeypatch.setattr(QuickNode, "write", failing)
     said = bring(node, STATIC)
     assert os.strerror(number) in said
     assert said.endswith("; the configuration is as it was and kubelet runs again; correct what was wanted")
     assert node.state() == untouched
+
+
+OLD_STATE = '{"policyName": "none", "entries": "of pods that run"}'
+MEMORY_STATE = "/var/lib/kubelet/memory_manager_state"
+
+
+def with_states(directory: Path) -> tuple[QuickNode, dict[str, str]]:
+    """A node whose kubelet has state files for root alone, as it writes them, and its state."""
+    node = node_for(directory, [])
+    for path in (STATE, MEMORY_STATE):
+        node.place(path).write_text(OLD_STATE)
+        node.place(path).chmod(0o600)
+    return node, node.state()
+
+
+def modes(node: QuickNode) -> list[int]:
+    return [stat.S_IMODE(node.place(path).stat().st_mode) for path in (STATE, MEMORY_STATE)]
+
+
+def with_both(node: QuickNode) -> Order:
+    decision = decided(node, STATIC)
+    assert decision.order is not None
+    return replace(order_of({"proof": None, **decision.order}), state_files=(STATE, MEMORY_STATE))
+
+
+def test_state_files_are_put_back_as_they_were(tmp_path: Path) -> None:
+    node, untouched = with_states(tmp_path / "node")
+    node.bad = "reservedSystemCPUs"
+    with pytest.raises(NodeError, match="the configuration is as it was and kubelet runs again"):
+        carry_out(node, with_both(node), node.root)
+    assert (node.state(), modes(node)) == (untouched, [0o600, 0o600])
+
+
+@pytest.mark.parametrize(("does", "at"), [*(("write", at) for at in range(4)), *(("remove", at) for at in range(3))])
+def test_state_files_stay_wherever_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, at: int
+) -> None:
+    node, untouched = with_states(tmp_path / "node")
+    calls = iter(range(100))
+    real = getattr(QuickNode, does)
+
+    def failing(self: QuickNode, path: str, *arguments: t.Any) -> None:
+        if next(calls) == at:
+            raise NodeError("cannot be done", path)
+        real(self, path, *arguments)
+
+    monkeypatch.setattr(QuickNode, does, failing)
+    with pytest.raises(NodeError, match="cannot be done; the configuration is as it was and kubelet runs again"):
+        carry_out(node, with_both(node), node.root)
+    assert (node.state(), modes(node)) == (untouched, [0o600, 0o600])
+
+
+def test_state_files_come_back_after_a_run_that_was_cut_off_too(tmp_path: Path) -> None:
+    number = 0
+    while True:
+        node, untouched = with_states(tmp_path / str(number))
+        node.left, number = number, number + 1
+        try:
+            carry_out(node, with_both(node), node.root)
+            break
+        except Killed:
+            pass
+        if JOURNAL.lstrip("/") not in node.state():
+            continue
+        node.bad = "reservedSystemCPUs"
+        assert "kubelet runs again" in bring(node, STATIC)
+        assert (node.state()[STATE.lstrip("/")], modes(node)) == (untouched[STATE.lstrip("/")], [0o600, 0o600])
+    assert number >= 8
+
+
+def test_the_file_that_cannot_be_put_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = node_for(tmp_path / "node", [], "restricted")
+    write = QuickNode.write
+
+    def failing(self: QuickNode, path: str, text: str, *arguments: t.Any) -> None:
+        if path == CONFIG and text == CONFIGURATION:
+            raise NodeError("cannot be written: Read-only file system", path)
+        write(self, path, text, *arguments)
+
+    monkeypatch.setattr(QuickNode, "write", failing)
+    said = bring(node, RESTRICTED)
+    assert f"with the configuration that was there before: {CONFIG}: cannot be written: Read-only file system; " in said
+    assert "the files are not all as they were, and kubelet.service may be stopped" in said
+    # The others are put back, and the next run does the rest.
+    assert not node.place(RECORD).exists()
+    monkeypatch.setattr(QuickNode, "write", write)
+    assert bring(node, FOUND) == "changed"
+    assert (node.place(CONFIG).read_text(), node.active) == (CONFIGURATION, True)
 
 
 def test_a_run_that_cannot_put_back_says_what_is_left_and_the_next_does(tmp_path: Path) -> None:

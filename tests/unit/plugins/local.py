@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible as the controller of a node that is a directory of this machine."""
+"""Ansible as the controller of this machine, or of a node that is a directory of it."""
 
 from __future__ import annotations
 
@@ -40,21 +40,32 @@ def environment(*programs: Path) -> dict[str, str]:
     }
 
 
-class LocalController(Controller):
-    """Runs Ansible on one such node, without root."""
+class OnThisMachine(Controller):
+    """Runs Ansible on this machine, without root. Programs in these directories go before those of the machine."""
 
-    def __init__(self, node: KubeletNode, directory: Path) -> None:
-        self._node = node
+    def __init__(self, directory: Path, *programs: Path) -> None:
         self._directory = directory
+        self._programs = programs
 
     def inventory(self) -> str:
         return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": {**CONNECTION, **self.roots()}}})
 
     def environment(self) -> dict[str, str]:
-        return environment(self._node.directory / "bin")
+        return environment(*self._programs)
 
     def roots(self) -> dict[str, str]:
-        """Where the node is, by the names of the modules' options."""
+        """Where the node is, by the names of the modules' options, if it is not the machine itself."""
+        return {}
+
+
+class LocalController(OnThisMachine):
+    """Runs Ansible on a node that is a directory."""
+
+    def __init__(self, node: KubeletNode, directory: Path) -> None:
+        super().__init__(directory, node.directory / "bin")
+        self._node = node
+
+    def roots(self) -> dict[str, str]:
         return {"root": str(self._node.root), "proc_root": str(self._node.root / "proc")}
 
     def config(self, *tasks: dict[str, t.Any]) -> list[Task]:
@@ -85,4 +96,4 @@ def _task(module: str, arguments: dict[str, t.Any]) -> dict[str, t.Any]:
     return {"name": module, f"accel.qat.{module}": options, "ignore_errors": True, **keywords}
 
 
-__all__ = ["LocalController", "Run"]
+__all__ = ["LocalController", "OnThisMachine", "Run"]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import configparser
 import contextlib
-import json
 import os
 import re
 import runpy
@@ -24,8 +23,8 @@ from qat_device_plugin import cdi
 from qat_device_plugin.handover import END_SECONDS, SECONDS
 from qat_device_plugin.settings import Settings, _parser, parse_settings
 
-from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
-from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tests.controller.controller import Run
+from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
 from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
@@ -312,17 +311,11 @@ def test_only_who_shall_reads_the_metrics(address: str, allowed: str | None) -> 
     assert (found["IPAddressDeny"], found.get("IPAddressAllow")) == ("any", allowed)
 
 
-class OnThisMachine(Controller):
-    """Runs the role without root, with a directory of releases of its own."""
+class Plugin(OnThisMachine):
+    """Runs the role with a directory of releases of its own."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def inventory(self) -> str:
-        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": CONNECTION}})
-
-    def environment(self) -> dict[str, str]:
-        return environment(self._directory)
+        super().__init__(directory, directory)
 
     def role(self, *options: str, entry_point: str = "main", **variables: t.Any) -> Run:
         include = {"name": "accel.qat.qat_device_plugin", "tasks_from": entry_point}
@@ -355,7 +348,7 @@ class Service:
     def __init__(self, directory: Path, cdi: bool = False) -> None:
         self.program = systemctl(directory)
         self.specification = directory / "vf.json"
-        self._controller = OnThisMachine(directory)
+        self._controller = Plugin(directory)
         self._values: dict[str, t.Any] = {
             "__qat_device_plugin_chosen": f"0.1.0-py{PYTHON}-e7e7937c13",
             "__qat_device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
@@ -443,7 +436,7 @@ def test_a_release_for_another_python_is_refused(tmp_path: Path) -> None:
     release = "0.1.0-py3.8-e7e7937c13"
     (tmp_path / release).mkdir()
     (tmp_path / release / ".complete").touch()
-    run = OnThisMachine(tmp_path).role("--check", qat_device_plugin_release=release)
+    run = Plugin(tmp_path).role("--check", qat_device_plugin_release=release)
     assert run.code != 0
     assert run.tasks[-1].message == (
         f"qat_device_plugin_release: the node has no release {release} for its Python {PYTHON} in {tmp_path}; "
@@ -457,12 +450,12 @@ def test_a_release_for_the_python_of_the_node_is_taken(tmp_path: Path, release: 
     """Also one whose name does not tell."""
     (tmp_path / release).mkdir()
     (tmp_path / release / ".complete").touch()
-    run = OnThisMachine(tmp_path).role("--check", qat_device_plugin_release=release)
+    run = Plugin(tmp_path).role("--check", qat_device_plugin_release=release)
     assert [task.outcome for task in run.tasks if task.name.endswith("not for its Python")] == ["ok"]
 
 
 def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    run = OnThisMachine(tmp_path).role("--check", qat_device_plugin_release="0.0.1-never")
+    run = Plugin(tmp_path).role("--check", qat_device_plugin_release="0.0.1-never")
     assert run.tasks[-1].message == (
         f"qat_device_plugin_release: the node has no release 0.0.1-never in {tmp_path}; "
         "name one that is there, or leave the variable empty"
@@ -476,7 +469,7 @@ def test_only_releases_are_removed(tmp_path: Path) -> None:
     for age, name in enumerate([new, old, running, "of-others", "1.2.3-beta"]):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
-    done = OnThisMachine(tmp_path).role(
+    done = Plugin(tmp_path).role(
         entry_point="tidy", qat_device_plugin_kept_releases=1, __qat_device_plugin_chosen=running
     )
     assert done.code == 0, done.output
@@ -499,7 +492,7 @@ def removal(directory: Path, *options: str) -> Run:
     kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
     variables = {**values, **places, **{f"__qat_device_plugin_{name}": value for name, value in kept.items()}}
     block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__qat_device_plugin_units": units}}
-    return OnThisMachine(directory).play([block], *options)
+    return Plugin(directory).play([block], *options)
 
 
 @pytest.mark.parametrize("others", [[], ["opt/theirs/file", "kubelet/other.sock"]], ids=["alone", "beside-others"])

@@ -20,9 +20,9 @@ from ansible_collections.accel.qat.plugins.module_utils._module import argument_
 from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES, INTEL
 from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
 from ansible_collections.accel.qat.plugins.modules import kernel_args
-from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
+from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
-from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
 from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
@@ -153,17 +153,8 @@ def test_the_unit_may_do_what_qatctl_has_to_and_little_more() -> None:
     assert not {"ProtectProc", "ProcSubset", "PrivateUsers"} & set(service)
 
 
-class OnThisMachine(Controller):
-    """Plays the role's first task, without root."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def inventory(self) -> str:
-        return json.dumps({"qat_nodes": {"hosts": {"node1": None}, "vars": CONNECTION}})
-
-    def environment(self) -> dict[str, str]:
-        return environment()
+class Node(OnThisMachine):
+    """Plays the role's first task."""
 
     def first_task(self, **variables: t.Any) -> Run:
         play = {
@@ -206,7 +197,7 @@ class OnThisMachine(Controller):
     ],
 )
 def test_what_the_files_cannot_hold_is_refused_first(tmp_path: Path, variable: str, given: t.Any, said: str) -> None:
-    run = OnThisMachine(tmp_path).first_task(**{variable: given})
+    run = Node(tmp_path).first_task(**{variable: given})
     assert run.code != 0
     bad = given[-1] if isinstance(given, list) else given
     (message,) = [one["msg"] for one in run.tasks[-1].result["results"] if one.get("failed")]
@@ -215,14 +206,14 @@ def test_what_the_files_cannot_hold_is_refused_first(tmp_path: Path, variable: s
 
 def test_what_the_files_can_hold_is_taken(tmp_path: Path) -> None:
     """Blanks and percent signs in a path, and the names that systemd gives to units of snaps."""
-    run = OnThisMachine(tmp_path).first_task(
+    run = Node(tmp_path).first_task(
         qat_node_qatctl_path="/opt/a b/100% $x/qatctl",
         qat_node_python="/opt/py3.12/bin/python3",
         qat_node_load_modules=["vfio-pci", "qat_4xxx", "pci:v00008086d00004940sv*"],
         qat_node_units_after=["kubelet.service", "snap.a\\x2db@1.service", "multi-user.target"],
     )
     assert run.code == 0, run.output
-    assert OnThisMachine(tmp_path).first_task().code == 0
+    assert Node(tmp_path).first_task().code == 0
 
 
 def test_the_rules_for_udev_are_for_qat() -> None:

@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
+from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.unit.kernel_args.machines import KERNELS, systemd_boot
-from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
+from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 TASKS = CHECKOUT / "roles/qat_node/tasks"
@@ -25,11 +24,11 @@ INCLUDES = {
 REBOOT = "Reboot into the new kernel arguments"
 
 
-class Booted(Controller):
+class Booted(OnThisMachine):
     """Ansible as the controller of a machine whose boot loader has the arguments `lasting`, and whose kernel was started with `line`."""
 
     def __init__(self, root: Path, lasting: t.Sequence[str], line: str) -> None:
-        self._directory = root
+        super().__init__(root)
         self.root, self.proc, self.sys = (root / name for name in ("node", "proc", "sys"))
         for directory in (self.proc, self.sys):
             directory.mkdir()
@@ -43,12 +42,6 @@ class Booted(Controller):
             path = self.root / name.lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-
-    def inventory(self) -> str:
-        return json.dumps({"qat_nodes": {"hosts": {"node1": {}}, "vars": CONNECTION}})
-
-    def environment(self) -> dict[str, str]:
-        return environment()
 
     def reboots(self, file: str, starts: str, *flags: str, noted: t.Sequence[t.Sequence[str]] = ((), ())) -> Run:
         """The role's tasks around its reboot, which starts a kernel with this line; `noted` is what teardown has read before."""

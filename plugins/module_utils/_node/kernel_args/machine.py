@@ -10,12 +10,13 @@ import fnmatch
 import glob
 import os
 import shutil
+import stat
 import typing as t
 from dataclasses import dataclass
 
 from ..absence import is_absent
 from ..errors import NodeError, RefusedError
-from ..files import remove_file, replace_file
+from ..files import Owner, remove_file, replace_file
 from ..paths import COMMAND_DIRECTORIES
 
 _MOST_LINKS = 40
@@ -47,8 +48,14 @@ class Machine(t.Protocol):
     def glob(self, pattern: str) -> list[str]:
         """The paths that match, sorted by their bytes."""
 
-    def write(self, path: str, text: str, mode: int | None = None) -> None:
-        """Put a file there whole or not at all; mode and owner of an older one are kept, but for a given mode. Raises NodeError."""
+    def attributes(self, path: str) -> tuple[int, Owner] | None:
+        """Permission bits and owner of the file, or None when there is none. Raises NodeError."""
+
+    def write(self, path: str, text: str, mode: int | None = None, owner: Owner | None = None) -> None:
+        """Put a file there whole or not at all. Raises NodeError.
+
+        Mode and owner of an older one are kept, but where a mode is given: then it belongs to `owner`, or to who runs this.
+        """
 
     def remove(self, path: str) -> None:
         """Take the file away, from the disk too; none is fine. Raises NodeError."""
@@ -120,13 +127,22 @@ class LiveMachine:
             raise _cannot("listed", directory, error) from None
         return [name for name in fnmatch.filter(names, part) if part.startswith(".") or not name.startswith(".")]
 
-    def write(self, path: str, text: str, mode: int | None = None) -> None:
+    def attributes(self, path: str) -> tuple[int, Owner] | None:
+        try:
+            found = os.stat(self._at(path))
+        except OSError as error:
+            if _no_such_path(error):
+                return None
+            raise _cannot("looked at", path, error) from None
+        return stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid)
+
+    def write(self, path: str, text: str, mode: int | None = None, owner: Owner | None = None) -> None:
         content = text.encode("utf-8", "surrogateescape")
         try:
             if mode is None:
                 replace_file(self._at(path), content)
             else:
-                replace_file(self._at(path), content, mode, keep=False)
+                replace_file(self._at(path), content, mode, keep=False, owner=owner)
         except OSError as error:
             raise _cannot("written", path, error) from None
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from ..._host.edits import FileEdit
 from .arguments import read_argument
-from .plan import FileEdit, Plan
+from .plan import Plan
 
 if t.TYPE_CHECKING:
     from .machine import Machine

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ..._host.edits import FileEdit, Transaction
 from ..errors import NodeError
 from .machine import Machine, last_lines
 
@@ -17,15 +18,6 @@ if t.TYPE_CHECKING:
 
 # Has the commands that are still to run. Beside the notes, so that an update of the boot loader's files leaves it alone.
 UNFINISHED = "/var/lib/accel-qat/kernel_arguments_unfinished"
-
-
-@dataclass(frozen=True)
-class FileEdit:
-    """A file to be written; `before` None means there is none yet, `after` None that it goes."""
-
-    path: str
-    before: str | None
-    after: str | None
 
 
 @dataclass(frozen=True)
@@ -110,37 +102,28 @@ def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: Non
 
     When anything fails the files are put back; NodeError says what failed and its last words.
     """
-    originals = {path: machine.read(path) for path in (*plan.files, *plan.guarded, UNFINISHED)}
+    transaction = Transaction(machine)
+    transaction.note(*plan.files, *plan.guarded, UNFINISHED)
     try:
-        _carry_out(machine, plan)
+        _carry_out(machine, plan, transaction)
         look()
         machine.remove(UNFINISHED)
     except NodeError as error:
         remedy = error.remedy or "the files were put back as they were; mend this and run again"
         try:
-            _put_back(machine, originals)
+            transaction.put_back()
         except NodeError as second:
             remedy = f"the files could not be put back either ({second}); mend this before the next boot"
         raise NodeError(error.problem, error.where, remedy) from error
 
 
-def _carry_out(machine: Machine, plan: Plan) -> None:
+def _carry_out(machine: Machine, plan: Plan, transaction: Transaction) -> None:
     for index, edit in enumerate((*plan.edits, None)):
         if index == plan.noting and plan.unseen and plan.commands:
             machine.write(UNFINISHED, "".join(f"{' '.join(command)}\n" for command in plan.commands))
-        if edit is not None and edit.after is not None:
-            machine.write(edit.path, edit.after)
-        elif edit is not None:
-            machine.remove(edit.path)
+        if edit is not None:
+            transaction.make(edit)
     for command in plan.commands:
         result = machine.run(command)
         if result.code:
             raise NodeError(f"failed with exit code {result.code}: {last_lines(result)}", " ".join(command))
-
-
-def _put_back(machine: Machine, originals: t.Mapping[str, str | None]) -> None:
-    for path, text in originals.items():
-        if text is None:
-            machine.remove(path)
-        elif machine.read(path) != text:
-            machine.write(path, text)

@@ -9,7 +9,11 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
 
-word, argument = UNIT_FILTERS["accel.qat.unit_word"], UNIT_FILTERS["accel.qat.unit_argument"]
+word = UNIT_FILTERS["accel.qat.unit_word"]
+
+
+def argument(text: object) -> object:
+    return word(text, argument=True)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ...._host.edits import FileEdit
 from ...errors import NodeError, RefusedError
 from ..arguments import Argument, CommandLine, Request, amend, lacking, parse, satisfied, unsatisfied
 from ..machine import last_lines
-from ..plan import FileEdit, LineChange, Plan, unfinished
+from ..plan import LineChange, Plan, unfinished
 from ..unharmed import harm
 from . import grub_settings
 from .entries import GRUB_ENTRIES, grub_reads_entries

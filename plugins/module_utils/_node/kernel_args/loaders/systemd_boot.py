@@ -17,9 +17,10 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ...._host.edits import FileEdit
 from ...errors import RefusedError
 from ..arguments import CommandLine, Request, merge, parse, satisfied
-from ..plan import FileEdit, LineChange, Plan, unfinished
+from ..plan import LineChange, Plan, unfinished
 from .entries import read_entry
 
 if t.TYPE_CHECKING:

@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Changes of a node's files: one file, several that stand together or not at all, and what diff mode shows of them."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from .._node.errors import NodeError
+from .._node.files import Owner
+
+PRIVATE = 0o600
+
+
+class Files(t.Protocol):
+    """What edits need of a node. Paths are the node's own, absolute; all raise NodeError."""
+
+    def read(self, path: str) -> str | None:
+        """The file's text, or None when there is none."""
+
+    def attributes(self, path: str) -> tuple[int, Owner] | None:
+        """Permission bits and owner, or None when there is no such file."""
+
+    def write(self, path: str, text: str, mode: int | None = None, owner: Owner | None = None) -> None:
+        """Put a file there whole or not at all."""
+
+    def remove(self, path: str) -> None:
+        """Take the file away; none is fine."""
+
+
+@dataclass(frozen=True)
+class FileEdit:
+    """A file as it is and as it shall be; None for no file.
+
+    With a `mode` it has that, and `owner` or who runs this, from its first byte on. Without, both stay, and a new file is 0644.
+    """
+
+    path: str
+    before: str | None
+    after: str | None
+    mode: int | None = None
+    owner: Owner | None = None
+
+    @classmethod
+    def of(cls, document: t.Mapping[str, t.Any]) -> FileEdit:
+        """What `dataclasses.asdict` has made of one, maybe by way of JSON. Raises KeyError and TypeError."""
+        owner = document["owner"] and tuple(document["owner"])
+        return cls(document["path"], document["before"], document["after"], document["mode"], owner)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the file is not yet as it shall be."""
+        return self.before != self.after
+
+    @property
+    def private(self) -> bool:
+        """Whether the file is for who runs this alone."""
+        return self.mode == PRIVATE
+
+    def reversed(self) -> FileEdit:
+        """The way back."""
+        return replace(self, before=self.after, after=self.before)
+
+    def make(self, files: Files) -> None:
+        """Write or remove the file. Raises NodeError."""
+        if self.after is None:
+            files.remove(self.path)
+        elif self.mode is None:
+            files.write(self.path, self.after)
+        else:
+            files.write(self.path, self.after, self.mode, self.owner)
+
+    def diff(self) -> dict[str, str]:
+        """The change as diff mode shows it."""
+        return difference(self.path, self.before or "", self.after or "")
+
+
+def removal_of(files: Files, path: str) -> FileEdit:
+    """What takes away the file that is there now; the way back of it gives it mode and owner again. Raises NodeError."""
+    mode, owner = files.attributes(path) or (None, None)
+    return FileEdit(path, files.read(path), None, mode, owner)
+
+
+class Transaction:
+    """Changes files in order, and puts back all of them as they were first."""
+
+    def __init__(self, files: Files, back: t.Iterable[FileEdit] = ()) -> None:
+        """`back` are the ways back of files that an earlier run may have changed."""
+        self._files = files
+        self._back = {edit.path: edit for edit in back}
+
+    def note(self, *paths: str) -> None:
+        """Remember how files are, for something else changes them too. Raises NodeError."""
+        for path in paths:
+            if path not in self._back:
+                self._back[path] = removal_of(self._files, path).reversed()
+
+    def make(self, edit: FileEdit) -> None:
+        """Make one change. Raises NodeError."""
+        self.note(edit.path)
+        edit.make(self._files)
+
+    def put_back(self) -> None:
+        """Put back what can be put back. Raises a NodeError that says what stands differently."""
+        failed: dict[str, NodeError] = {}
+        for back in self._back.values():
+            try:
+                self._put_back(back)
+            except NodeError as error:
+                failed[back.path] = error
+        if failed:
+            path, *others = failed
+            first = failed[path]
+            also = f"; nor can {' and '.join(others)} be put back" if others else ""
+            raise NodeError(f"{first.problem}{also}", first.where, first.remedy) from first
+
+    def left(self) -> list[str]:
+        """The files that are not as they were first. Raises NodeError."""
+        return [back.path for back in self._back.values() if self._files.read(back.path) != back.after]
+
+    def _put_back(self, back: FileEdit) -> None:
+        now = None if back.after is None else self._files.read(back.path)
+        if now is None:
+            back.make(self._files)
+        elif now != back.after:
+            # With what belongs to the file that stands there: its access list, too.
+            replace(back, mode=None, owner=None).make(self._files)
+
+
+def difference(label: str, before: str, after: str) -> dict[str, str]:
+    """What diff mode shows: two texts below one label. Bytes that are no UTF-8 cannot be shown."""
+    before, after = (text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in (before, after))
+    return {"before_header": label, "after_header": label, "before": before, "after": after}
