@@ -31,7 +31,7 @@ test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an ho
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets
 
-test-mutants: setup  ## change the pure files, or MUTANTS="target.py gates.py", in one place at a time: a test fails each time
+test-mutants: setup  ## change the pure files, or MUTANTS="desired.py gates.py", in one place at a time: a test fails each time
 	@nice .venv/bin/python tools/mutants $(MUTANTS)
 
 test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, from untouched to given back

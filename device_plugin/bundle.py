@@ -133,7 +133,7 @@ def requirements(lock: str, python: str) -> str:
 def _sources() -> list[Path]:
     """The package with the engine, which is behind a symbolic link."""
     engine = PACKAGE / "_node"
-    return sorted([*PACKAGE.glob("*.py"), *engine.glob("*.py")])
+    return sorted([*PACKAGE.glob("*.py"), *engine.rglob("*.py")])
 
 
 def _fill(release: Path, python: str, machine: str) -> None:

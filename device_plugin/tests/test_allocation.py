@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from harness.node_files import NodeFiles
 from qat_device_plugin import cdi
-from qat_device_plugin._node.kernel import LiveKernel
+from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.allocation import CDI_KIND, AllocationError, Answer, answer, environment
 from qat_device_plugin.catalogue import OfferedVf, Reason
 

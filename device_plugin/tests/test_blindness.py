@@ -17,9 +17,9 @@ from harness.node_files import NodeFiles
 from harness.process import Plugin
 from qat_device_plugin import cli
 from qat_device_plugin import service as service_module
+from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.errors import NodeError
-from qat_device_plugin._node.kernel import LiveKernel
-from qat_device_plugin._node.read import read_node
+from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.allocation import AllocationError, answer
 from qat_device_plugin.catalogue import OfferedVf
 from qat_device_plugin.configuration import read_rules
@@ -206,7 +206,7 @@ def test_a_first_look_that_fails_ends_the_start_with_a_sentence(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
 
     monkeypatch.setattr(LiveKernel, "list", fails)
-    monkeypatch.setattr(service_module, "read_node", lambda kernel, **_options: kernel.list("/sys/bus/pci/devices"))
+    monkeypatch.setattr(service_module, "read_devices", lambda kernel, **_options: kernel.list("/sys/bus/pci/devices"))
     monkeypatch.setattr("signal.pthread_sigmask", lambda *_arguments: None)
     assert cli.main([*Plugin.flags(files, files.root / "k")]) == 1
     assert capsys.readouterr().err == (
@@ -238,7 +238,7 @@ class OneText:
 def probed(prober: Prober, files: NodeFiles, now: float) -> tuple[bool | None, bool]:
     """Whether the heart beats, and whether it shows that it has none."""
     kernel = LiveKernel(str(files.sys), str(files.proc), str(files.dev))
-    device = read_node(kernel).qat[0]
+    device = read_devices(kernel).qat[0]
     kernel.close()
     readings, silent = prober.probe([device], now)
     return readings[PF].beats, PF in silent

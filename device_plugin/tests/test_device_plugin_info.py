@@ -21,7 +21,9 @@ from harness.pod_resources import KubeletThread
 from harness.process import free_port, listens
 from qat_device_plugin.configuration import read_rules
 
-from ansible_collections.accel.qat.plugins.module_utils._node import device_plugins, podresources, schema
+from ansible_collections.accel.qat.plugins.module_utils._kubelet import audit as device_plugins
+from ansible_collections.accel.qat.plugins.module_utils._node.devices import rules as schema
+from ansible_collections.accel.qat.plugins.module_utils._node.users import podresources
 from ansible_collections.accel.qat.plugins.modules import device_plugin_info
 
 if t.TYPE_CHECKING:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from harness.node_files import NodeFiles
 from qat_device_plugin import reasons as why
-from qat_device_plugin._node.kernel import LiveKernel
-from qat_device_plugin._node.read import read_node
-from qat_device_plugin._node.schema import Rule, parse_configuration
+from qat_device_plugin._node.devices.read import read_devices
+from qat_device_plugin._node.devices.rules import Rule, parse_configuration
+from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.catalogue import Sight
 from qat_device_plugin.health import Reading
 from qat_device_plugin.model import Look, Model, advance, changes, with_rules
@@ -44,7 +44,7 @@ class Told:
         """Look at the files, with this reading of the PF; returns the news."""
         self._now += 5.0
         with contextlib.closing(LiveKernel(str(self.files.sys), str(self.files.proc), str(self.files.dev))) as kernel:
-            node = read_node(kernel)
+            node = read_devices(kernel)
             sight = Sight(node, frozenset(kernel.list("/dev/vfio")), read_groups(kernel, node))
         before = self.model
         readings = {} if reading is None else {PF: reading}

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from qat_device_plugin.catalogue import Sight, left_out_of, offers_of, resources_of, shares_of
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import promises
-from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
-from ansible_collections.accel.qat.plugins.module_utils._node.device_plugins import promised
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import promised
+from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule, parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
-from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import Rule, parse_configuration
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
 from ansible_collections.accel.qat.tests.fakes.strategies import scenarios
 

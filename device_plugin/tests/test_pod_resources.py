@@ -17,11 +17,11 @@ from pathlib import Path
 import grpc
 import pytest
 from harness.pod_resources import Claimed, KubeletThread
-from qat_device_plugin._node import claimed, podresources, pods
-from qat_device_plugin._node.grpc_call import RpcError
-from qat_device_plugin._node.picture import Holder
-from qat_device_plugin._node.podresources import Given, ask_all, list_given
-from qat_device_plugin._node.pods import BY_CHECKPOINT, Pods
+from qat_device_plugin._node.users import claimed, podresources, pods
+from qat_device_plugin._node.users.grpc_call import RpcError
+from qat_device_plugin._node.users.holder import Holder
+from qat_device_plugin._node.users.podresources import Given, ask_all, list_given
+from qat_device_plugin._node.users.pods import BY_CHECKPOINT, Pods
 
 CY = "qat.intel.com/cy"
 VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"

@@ -17,9 +17,9 @@ from harness.kubelet import FakeKubelet
 from harness.node_files import NodeFiles
 from harness.process import Plugin, fetch, free_port, status_text
 from qat_device_plugin import registration
-from qat_device_plugin._node.grpc_call import call
-from qat_device_plugin._node.kernel import LiveKernel
-from qat_device_plugin._node.paths import SECOND_NAMES
+from qat_device_plugin._node.facts.paths import SECOND_NAMES
+from qat_device_plugin._node.kernel.live import LiveKernel
+from qat_device_plugin._node.users.grpc_call import call
 from qat_device_plugin.catalogue import OfferedVf
 from qat_device_plugin.registration import SocketRegistrar
 from qat_device_plugin.server import Behaviour, Offer, ResourceServer

@@ -17,11 +17,11 @@ import pytest
 from harness.node_files import NodeFiles
 from harness.process import Plugin, children, fetch, free_port, listens
 from qat_device_plugin import service as service_module
+from qat_device_plugin._node.devices.read import read_devices
+from qat_device_plugin._node.devices.rules import parse_configuration
+from qat_device_plugin._node.devices.snapshot import Node
 from qat_device_plugin._node.errors import NodeError
-from qat_device_plugin._node.kernel import LiveKernel
-from qat_device_plugin._node.picture import Node
-from qat_device_plugin._node.read import read_node
-from qat_device_plugin._node.schema import parse_configuration
+from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.catalogue import REASONS, Sight, offers_of
 from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.model import nothing_to_offer
@@ -134,7 +134,7 @@ def test_which_drivers_leave_the_rest_of_a_group_to_vfio(tmp_path: Path, driver:
     files = NodeFiles(tmp_path)
     vfs = files.add_pf(PF)
     with contextlib.closing(LiveKernel(str(files.sys), str(files.proc), str(files.dev))) as kernel:
-        node = read_node(kernel)
+        node = read_devices(kernel)
     names = frozenset(files.node(vf).name for vf in vfs)
     groups = {name: {"0000:6a:00.0": driver} for name in names}
     rules = parse_configuration({"devices": [{}]})
@@ -640,7 +640,7 @@ def test_what_shall_be_offered_is_a_matter_of_the_rules(
     files = NodeFiles(tmp_path)
     files.add_pf(PF, vfs=0)
     with contextlib.closing(LiveKernel(str(files.sys), str(files.proc), str(files.dev))) as kernel:
-        node = read_node(kernel)
+        node = read_devices(kernel)
     assert nothing_to_offer(parse_configuration({"devices": rules}), node) is nothing
 
 

@@ -19,7 +19,7 @@ from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import De
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes, asks_for_offered
 
 if t.TYPE_CHECKING:
-    from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import Api
+    from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.wait_ready import Api
 
 _READ = "accel.qat.kubelet_read"
 _APPLY = "accel.qat.kubelet_apply"
@@ -127,7 +127,7 @@ class ActionModule(ActionBase):
 
 def _api(kubeconfig: str, name: str) -> Api:
     # Few tasks ask it, and loading the client takes a playbook longer than loading all else of this collection.
-    from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.ready import Api  # noqa: PLC0415
+    from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.wait_ready import Api  # noqa: PLC0415
 
     return Api(kubeconfig, name)
 

@@ -25,7 +25,7 @@ _PACKAGE = "accel_qat_node"
 _MAIN = """\
 import sys
 
-from {package}.qatctl import main
+from {package}.cli.qatctl import main
 
 sys.exit(main(version={version!r}))
 """

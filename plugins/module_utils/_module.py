@@ -10,16 +10,22 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ._node.apply import ApplyError, Outcome, Planner, converge, rehearse, with_what_stands
+from ._node.devices.apply import (
+    ApplyError,
+    Outcome,
+    Planner,
+    converge,
+    rehearse,
+    with_what_stands,
+)
+from ._node.devices.baseline import RECORD, remember
+from ._node.devices.plan import Plan
+from ._node.devices.read import read_node
+from ._node.devices.snapshot import Node
+from ._node.devices.step import Step
 from ._node.errors import NodeError
-from ._node.kernel import LiveKernel
-from ._node.ownership import RECORD, remember
-from ._node.paths import KUBELET_ROOTS
-from ._node.picture import Node
-from ._node.plan import Plan
-from ._node.pods import Pods
-from ._node.read import read_node
-from ._node.step import Step
+from ._node.facts.paths import KUBELET_ROOTS
+from ._node.users.pods import LiveKernelWithPods, Pods
 from ._run import run_module
 
 ROOTS: dict[str, dict[str, t.Any]] = {
@@ -70,7 +76,7 @@ class NodeModule:
         self._module = module
         sysfs_root, proc_root, dev_root, kubelet_root = (module.params[name] for name in ROOTS)
         pods = Pods([kubelet_root] if kubelet_root else KUBELET_ROOTS)
-        self.kernel = LiveKernel(sysfs_root, proc_root, dev_root, pods)
+        self.kernel = LiveKernelWithPods(sysfs_root, proc_root, dev_root, pods)
         self.done: t.Sequence[Step] = ()
         """What was written, and stays also where something fails afterwards."""
 

@@ -208,15 +208,15 @@ mismatches:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import as_dict, promised, survey
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, given
-from ansible_collections.accel.qat.plugins.module_utils._node.device_plugins import as_dict, promised, survey
-from ansible_collections.accel.qat.plugins.module_utils._node.paths import KUBELET_ROOTS, NODE_JSON
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import (
     NoConfiguration,
     Rule,
     parse_configuration,
     read_rules,
 )
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import KUBELET_ROOTS, NODE_JSON
 
 
 def main() -> None:

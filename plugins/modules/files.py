@@ -126,9 +126,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._node import file_set
+from ansible_collections.accel.qat.plugins.module_utils._host import file_set
+from ansible_collections.accel.qat.plugins.module_utils._host.runner import live_machine
 from ansible_collections.accel.qat.plugins.module_utils._run import run_module
-from ansible_collections.accel.qat.plugins.module_utils._runner import live_machine
 from ansible_collections.accel.qat.plugins.module_utils._systemd.unit_files import read_again
 
 

@@ -234,18 +234,18 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import read_request
+from ansible_collections.accel.qat.plugins.module_utils._boot.detect import read_firmware
+from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import CHOICES, ensure
+from ansible_collections.accel.qat.plugins.module_utils._boot.notes import Notes
+from ansible_collections.accel.qat.plugins.module_utils._boot.running import read_running
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
+from ansible_collections.accel.qat.plugins.module_utils._host.runner import runner
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import read_request
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import read_firmware
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import CHOICES, ensure
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import LiveMachine
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.notes import Notes
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import read_running
-from ansible_collections.accel.qat.plugins.module_utils._runner import runner
 
 if t.TYPE_CHECKING:
-    from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.plan import Plan
+    from ansible_collections.accel.qat.plugins.module_utils._boot.plan import Plan
 
 
 def differences(plan: Plan) -> list[dict[str, str]]:

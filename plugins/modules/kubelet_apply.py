@@ -187,21 +187,21 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply_options import APPLY
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import (
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import (
     Done,
     Order,
     Proof,
     carry_out,
     put_back,
 )
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply_options import APPLY
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.interruption import Interruptions
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import locked
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.node_side import run
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 
 if t.TYPE_CHECKING:
-    from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import LiveMachine
+    from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
 
 
 def order_of(parameters: dict[str, t.Any]) -> Order:

@@ -153,7 +153,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import 
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 
 if t.TYPE_CHECKING:
-    from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import LiveMachine
+    from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
 
 
 def read(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:

@@ -108,10 +108,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._module import CHANGES, ROOTS, NodeModule, changes
-from ansible_collections.accel.qat.plugins.module_utils._node.addressed import bindings_by_address
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import plan_functions
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import WHEN_IN_USE
+from ansible_collections.accel.qat.plugins.module_utils._addressed import bindings_by_address
+from ansible_collections.accel.qat.plugins.module_utils._module import (
+    CHANGES,
+    ROOTS,
+    NodeModule,
+    changes,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import plan_functions
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import WHEN_IN_USE
 
 
 def main() -> None:

@@ -302,16 +302,15 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
     changes,
     given,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError
-from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
+from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_for
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import targets_of, unused_rules
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, module_options
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node, without_pods
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import json_bytes, replace_file
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import plan_for
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan, module_options
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, parse_configuration
-from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of, unused_rules
-from ansible_collections.accel.qat.plugins.module_utils._node.usage import without_pods
 
 PYTHON = "/usr/bin/python3"
 

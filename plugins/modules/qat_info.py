@@ -224,8 +224,8 @@ accel_qat:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, given
-from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
 
 
 def main() -> None:

@@ -84,18 +84,23 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._module import CHANGES, ROOTS, NodeModule, changes
-from ansible_collections.accel.qat.plugins.module_utils._node.apply import Outcome
-from ansible_collections.accel.qat.plugins.module_utils._node.describe import describe
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import (
+from ansible_collections.accel.qat.plugins.module_utils._module import (
+    CHANGES,
+    ROOTS,
+    NodeModule,
+    changes,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import Outcome
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import (
     plan_restoration,
     read_record,
     remove_configuration,
     remove_record,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import WHEN_IN_USE
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import WHEN_IN_USE
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 
 
 def main() -> None:

@@ -106,10 +106,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._module import CHANGES, ROOTS, NodeModule, changes
-from ansible_collections.accel.qat.plugins.module_utils._node.addressed import vf_targets
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import plan_for
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import WHEN_IN_USE
+from ansible_collections.accel.qat.plugins.module_utils._addressed import vf_targets
+from ansible_collections.accel.qat.plugins.module_utils._module import (
+    CHANGES,
+    ROOTS,
+    NodeModule,
+    changes,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_for
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import WHEN_IN_USE
 
 
 def main() -> None:

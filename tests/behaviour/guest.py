@@ -16,7 +16,7 @@ import sys
 import time
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel import LiveKernel
+from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import LiveKernelWithPods
 
 from .runner import Runner
 from .steps import DEVICES
@@ -79,7 +79,7 @@ def _open(address: str) -> None:
 
 def main(generation: str, iommu: str) -> None:
     """Run every case of a generation."""
-    kernel = LiveKernel()
+    kernel = LiveKernelWithPods()
     runner = Runner(kernel, VfioHolders())
     for case in CASES:
         if generation in case.generations and case.iommu == (iommu == "on"):

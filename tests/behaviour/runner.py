@@ -9,12 +9,12 @@ import re
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
-from ansible_collections.accel.qat.plugins.module_utils._node.families import family_named
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_named
 
 from .steps import ANY, DEVICES, DRIVERS, HANGS, MISSING, NODE, OK, THERE, Case, Step
 
 if t.TYPE_CHECKING:
-    from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Kernel
+    from ansible_collections.accel.qat.plugins.module_utils._node.kernel.live import Kernel
 
 _PATIENT = 30.0
 _HANG = 1.5

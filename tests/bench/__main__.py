@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.accel.qat.plugins.action.qatctl import build
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import plan_node
-from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import parse_configuration
-from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
 from ansible_collections.accel.qat.tests.lab.qat_lab import host
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._node.families import family_named, module_of_driver
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_named, module_of_driver
 
 from .machine import Machine, device_id_of
 from .node import OWN, Nic, NodeSpec, Pf, Vf

@@ -16,9 +16,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node import descriptors
-from ansible_collections.accel.qat.plugins.module_utils._node.descriptors import OpenFiles
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import cannot_tell
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel import descriptors
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel.descriptors import OpenFiles
 
 from .kernel import FakeKernel
 from .tree import failure

@@ -11,12 +11,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.accel.qat.plugins.module_utils._node.absence import if_there
-from ansible_collections.accel.qat.plugins.module_utils._node.child import NOTHING
-from ansible_collections.accel.qat.plugins.module_utils._node.descriptors import OpenFiles
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout, cannot_tell
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS, device_of
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Write as WriteOfMany
-from ansible_collections.accel.qat.plugins.module_utils._node.pods import NO_PODS, Assignments
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel.child import NOTHING
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel.descriptors import OpenFiles
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel.live import READ_SECONDS, device_of
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel.live import Write as WriteOfMany
+from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import NO_PODS, Assignments
 
 from .boot import bring_up, machine_of
 from .files import root_of

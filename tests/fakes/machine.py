@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.accel.qat.plugins.module_utils._node.families import Family, family_named, family_of_pf
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import Family, family_named, family_of_pf
 
 from .clock import Clock
 from .generation import GENERATIONS

@@ -8,7 +8,7 @@ import errno
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILIES
 
 from .generation import GENERATIONS
 from .nic import NicDriver, vf_driver

@@ -17,7 +17,7 @@ from .text import line, number, switch
 from .tree import Attribute, Wait, Working, failure
 
 if t.TYPE_CHECKING:
-    from ansible_collections.accel.qat.plugins.module_utils._node.families import Family
+    from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import Family
 
 RESET_SECONDS = 0.1
 _SHORTEST_HEARTBEAT = 0.2

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES, Family, family_named
-from ansible_collections.accel.qat.plugins.module_utils._node.services import SERVICES
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILIES, Family, family_named
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import SERVICES
 
 from .generation import GENERATIONS
 from .hardware import shape_of

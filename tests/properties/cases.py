@@ -7,8 +7,8 @@ from __future__ import annotations
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import Rule, parse_configuration
 from ansible_collections.accel.qat.tests.fakes import NodeSpec
 from ansible_collections.accel.qat.tests.fakes.strategies import scenarios
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError, Outcome, converge
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import Found
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan, plan_node
-from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import Rule
-from ansible_collections.accel.qat.plugins.module_utils._node.target import targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError, Outcome, converge
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import Found
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, NodeSpec
 from ansible_collections.accel.qat.tests.fakes.pci import Function
 from ansible_collections.accel.qat.tests.fakes.qat import QatDriver

@@ -14,23 +14,23 @@ import pytest
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import (
+from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
     CommandLine,
     Request,
     parse,
     read_request,
     satisfied,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import Firmware
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import ensure
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders import grub_settings
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders.entries import read_entry
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders.grubby import read_info
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import Running
+from ansible_collections.accel.qat.plugins.module_utils._boot.detect import Firmware
+from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import ensure
+from ansible_collections.accel.qat.plugins.module_utils._boot.loaders import grub_settings
+from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.entries import read_entry
+from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grubby import read_info
+from ansible_collections.accel.qat.plugins.module_utils._boot.running import Running
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
 from ansible_collections.accel.qat.tests.properties.altered import altered_texts, examples, in_time, see_sentence
-from ansible_collections.accel.qat.tests.unit.kernel_args import machines
-from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine
+from ansible_collections.accel.qat.tests.unit.boot import machines
 
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import Found, read_record, write_record
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import normal_address
-from ansible_collections.accel.qat.plugins.module_utils._node.podresources import CHECKPOINT, CLAIMS, Given
-from ansible_collections.accel.qat.plugins.module_utils._node.pods import read_given
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import Found, read_record, write_record
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import (
     Rule,
     parse_configuration,
     parse_json,
     read_rules,
 )
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.pci import normal_address
+from ansible_collections.accel.qat.plugins.module_utils._node.users.podresources import CHECKPOINT, CLAIMS, Given
+from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import read_given
 from ansible_collections.accel.qat.tests.properties.altered import (
     LONGEST,
     altered,

@@ -10,13 +10,14 @@ import typing as t
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError, Failure
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError, Failure
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import rule_for, targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import plan_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.step import Action
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import VFIO_PCI, Holder
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import plan_node
-from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
-from ansible_collections.accel.qat.plugins.module_utils._node.step import Action
-from ansible_collections.accel.qat.plugins.module_utils._node.target import rule_for, targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.pci import VFIO_PCI
+from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
+from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import Assignments
 from ansible_collections.accel.qat.tests.fakes.modules import KINDS
 from ansible_collections.accel.qat.tests.fakes.pci import Function
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases

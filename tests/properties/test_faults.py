@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError, converge
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError, converge
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_restoration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import rule_for
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import plan_restoration
-from ansible_collections.accel.qat.plugins.module_utils._node.target import rule_for
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel
 from ansible_collections.accel.qat.tests.fakes.strategies import faults
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases

@@ -14,7 +14,7 @@ import typing as t
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ansible_collections.accel.qat.plugins.module_utils._node.grpc_call import RpcError, _Exchange, fields_of
+from ansible_collections.accel.qat.plugins.module_utils._node.users.grpc_call import RpcError, _Exchange, fields_of
 
 _GOOD = b"\0\0\1\1\4\0\0\0\1\x88\0\0\7\0\0\0\0\0\1\0\0\0\0\2hi\0\0\x0f\1\5\0\0\0\1\x40\x0bgrpc-status\x010"
 _SECONDS = 5.0

@@ -16,14 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.accel.qat.plugins.module_utils._node.apply import ApplyError, converge
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError, converge
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_restoration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import rule_for
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule, parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import plan_restoration
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import VFIO_PCI, Holder, Node
-from ansible_collections.accel.qat.plugins.module_utils._node.plan import Plan
-from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import Rule, parse_configuration
-from ansible_collections.accel.qat.plugins.module_utils._node.target import rule_for
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.pci import VFIO_PCI
+from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
+from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import Assignments
 from ansible_collections.accel.qat.tests.fakes import NodeSpec, Pf, Vf
 from ansible_collections.accel.qat.tests.fakes.pci import Function
 from ansible_collections.accel.qat.tests.fakes.qat import QatVfDriver

@@ -10,10 +10,15 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import (
+    RULE,
+    SCHEMA,
+    SELECT,
+    check,
+)
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
-from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILY_NAMES
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import RULE, SCHEMA, SELECT, check
-from ansible_collections.accel.qat.plugins.module_utils._node.services import SERVICES
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILY_NAMES
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import SERVICES
 from ansible_collections.accel.qat.tests.fakes.strategies import scenarios
 
 VALIDATOR = Draft202012Validator(SCHEMA)

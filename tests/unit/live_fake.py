@@ -13,7 +13,7 @@ from ansible_collections.accel.qat.tests.fakes import FakeKernel
 
 
 class LiveFake(FakeKernel):
-    """The rest of what LiveKernel offers. Fails the test that writes without the lock, once it was taken."""
+    """The rest of what LiveKernelWithPods offers. Fails the test that writes without the lock, once it was taken."""
 
     closed = False
     locks = 0
@@ -51,5 +51,5 @@ def put_in_place(monkeypatch: pytest.MonkeyPatch, where: object, kernel: FakeKer
         roots.append(asked)
         return kernel
 
-    monkeypatch.setattr(where, "LiveKernel", make)
+    monkeypatch.setattr(where, "LiveKernelWithPods", make)
     return roots

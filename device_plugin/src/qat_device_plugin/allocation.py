@@ -10,8 +10,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ._node.kernel import Kernel
-from ._node.paths import VFIO, device_directory, device_file
+from ._node.facts.paths import VFIO, device_directory, device_file
+from ._node.kernel.live import Kernel
 from .catalogue import OfferedVf
 from .probe import link, names_in
 

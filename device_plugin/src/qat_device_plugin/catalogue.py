@@ -8,11 +8,16 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import reasons as why
-from ._node.offer import Offer, differing_services, offer_of, resource_of
-from ._node.picture import Node, PciFunction, QatDevice
-from ._node.schema import Rule
-from ._node.services import written_services
-from ._node.target import rule_for
+from ._node.devices.desired import rule_for
+from ._node.devices.offer import (
+    Offer,
+    differing_services,
+    offer_of,
+    resource_of,
+)
+from ._node.devices.rules import Rule
+from ._node.devices.snapshot import Node, PciFunction, QatDevice
+from ._node.facts.services import written_services
 from .reasons import REASONS, Reason
 
 __all__ = ["REASONS", "Reason"]

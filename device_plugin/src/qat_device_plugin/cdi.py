@@ -17,11 +17,10 @@ import typing as t
 from pathlib import Path
 
 from ._node.absence import is_absent
+from ._node.facts.paths import VFIO
+from ._node.facts.services import RESOURCE_PREFIX, SERVICES, resource_name
 from ._node.files import replace_file
-from ._node.kernel import Kernel
-from ._node.offer import RESOURCE_PREFIX
-from ._node.paths import VFIO
-from ._node.services import SERVICES, resource_name
+from ._node.kernel.live import Kernel
 from .allocation import CDI_KIND, names_of_nodes, vfio_node_of
 
 _SETS = (services for size in range(len(SERVICES) + 1) for services in itertools.combinations(SERVICES, size))

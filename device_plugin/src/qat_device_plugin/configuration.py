@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._node import schema
-from ._node.schema import Rule
+from ._node.devices import rules as schema
+from ._node.devices.rules import Rule
 
 
 def read_rules(path: Path) -> tuple[Rule, ...]:

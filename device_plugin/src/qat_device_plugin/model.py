@@ -8,10 +8,10 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import health
-from ._node.offer import is_offering
-from ._node.picture import Node, QatDevice
-from ._node.schema import Rule
-from ._node.target import rule_for
+from ._node.devices.desired import rule_for
+from ._node.devices.offer import is_offering
+from ._node.devices.rules import Rule
+from ._node.devices.snapshot import Node, QatDevice
 from .catalogue import (
     OfferedVf,
     Share,

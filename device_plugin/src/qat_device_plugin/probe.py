@@ -11,9 +11,9 @@ import errno
 import typing as t
 
 from ._node.absence import if_there, is_absent
-from ._node.kernel import Kernel
-from ._node.paths import IOMMU_GROUPS, device_file, qat_file
-from ._node.picture import Node, QatDevice
+from ._node.devices.snapshot import Node, QatDevice
+from ._node.facts.paths import IOMMU_GROUPS, device_file, qat_file
+from ._node.kernel.live import Kernel
 from .health import Reading
 
 DEFAULT_INTERVAL = 0.5

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._node.paths import VFIO, vfio_node
+from ._node.facts.paths import VFIO, vfio_node
 
 REASONS = (
     "vanished",

@@ -20,7 +20,7 @@ import typing as t
 from pathlib import Path
 
 from ._node.errors import NodeError
-from ._node.grpc_call import RpcError, call
+from ._node.users.grpc_call import RpcError, call
 from .kernel_thread import KernelThread
 from .messages import KUBELET_SOCKET, REGISTRATION_SERVICE, VERSION
 from .messages import v1beta1 as api

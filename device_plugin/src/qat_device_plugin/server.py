@@ -17,7 +17,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told by th
 import grpc
 import grpc.aio
 
-from ._node.kernel import Kernel
+from ._node.kernel.live import Kernel
 from .allocation import AllocationError, Answer, answer
 from .catalogue import OfferedVf
 from .messages import DEVICE_PLUGIN_SERVICE, HEALTHY, PLUGIN_REGISTRATION_SERVICE, UNHEALTHY, VERSION

@@ -14,12 +14,12 @@ import typing as t
 from pathlib import Path
 
 from . import cdi
+from ._node.devices.read import read_devices
+from ._node.devices.rules import Rule
 from ._node.errors import NodeError
-from ._node.kernel import LiveKernel
-from ._node.paths import VFIO
+from ._node.facts.paths import VFIO
+from ._node.kernel.live import LiveKernel
 from ._node.printable import printable
-from ._node.read import read_node
-from ._node.schema import Rule
 from .catalogue import Groups, Sight
 from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch, remedy_for
@@ -370,7 +370,7 @@ class Service:
     def _see(self, whole: bool, known: Sight | None) -> Look:
         """In the thread: read what there is to read. Raises NodeError or OSError where any of it cannot be seen."""
         if whole or known is None:
-            node = read_node(self._kernel, users=False)
+            node = read_devices(self._kernel)
             groups: Groups = read_groups(self._kernel, node)
         else:
             node, groups = known.node, known.groups

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
-from ._node.paths import NODE_JSON
+from ._node.facts.paths import NODE_JSON
 from .preference import POLICIES
 
 ENVIRONMENT_PREFIX = "QAT_DEVICE_PLUGIN_"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ._node.absence import is_absent
 from ._node.errors import NodeError
-from ._node.paths import SECOND_NAMES
+from ._node.facts.paths import SECOND_NAMES
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import logging
 import typing as t
 
 from ._node.errors import NodeError
-from ._node.grpc_call import RpcError, call
+from ._node.users.grpc_call import RpcError, call
 from .kernel_thread import KernelThread
 from .messages import DEVICE_PLUGIN_SERVICE
 from .messages import v1beta1 as api
@@ -24,7 +24,7 @@ from .statistics import Statistics
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from ._node.kernel import Kernel
+    from ._node.kernel.live import Kernel
 
 log = logging.getLogger(__name__)
 

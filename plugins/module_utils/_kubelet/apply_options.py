@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._node.paths import KUBELET_DEVICE_PLUGINS
+from .._node.facts.paths import KUBELET_DEVICE_PLUGINS
 
 # What the controller tells the node to do.
 APPLY: dict[str, dict[str, t.Any]] = {

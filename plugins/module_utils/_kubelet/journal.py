@@ -18,8 +18,8 @@ import typing as t
 from dataclasses import asdict, dataclass
 
 from .._host.edits import FileEdit
+from .._host.machine import Machine
 from .._node.errors import ConfigurationError, NodeError, RefusedError
-from .._node.kernel_args.machine import Machine
 
 _FORMAT = 1
 # In /run, where nobody but root makes files; a process that ends lets go of it.

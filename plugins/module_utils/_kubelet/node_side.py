@@ -9,9 +9,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._node.kernel_args.machine import LiveMachine
+from .._host.machine import LiveMachine
+from .._host.runner import live_machine as live_machine_at
 from .._run import run_module
-from .._runner import live_machine as live_machine_at
 
 # /opt/bin is where Flatcar and hand-made installations have kubelet, /var/lib/rancher/rke2/bin where RKE2 has its tools.
 _MORE_DIRECTORIES = ("/opt/bin", "/var/lib/rancher/rke2/bin", "/snap/bin")

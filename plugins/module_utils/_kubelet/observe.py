@@ -11,16 +11,40 @@ import shlex
 import typing as t
 from dataclasses import asdict, dataclass, field
 
+from .._host.machine import (
+    CommandResult,
+    LiveMachine,
+    Machine,
+    last_lines,
+)
 from .._node.errors import ConfigurationError, NodeError, RefusedError
-from .._node.kernel_args.machine import CommandResult, LiveMachine, Machine, last_lines
 from .._node.printable import printable
 from . import environment
 from .drop_ins import drop_ins
 from .environment import Variables
 from .fields import CPU, MEMORY
-from .flavours import AUTO, BY_NAME, FLAVOURS, PROGRAMS, MissingError, detect
-from .flavours.base import ARGUMENTS_NAME, Flavour, Process, Started, option, options_of
-from .journal import is_later, journal_of, locked, read_journal
+from .flavours import (
+    AUTO,
+    BY_NAME,
+    FLAVOURS,
+    PROGRAMS,
+    MissingError,
+    detect,
+)
+from .flavours.base import (
+    ARGUMENTS_NAME,
+    Flavour,
+    Process,
+    Started,
+    option,
+    options_of,
+)
+from .journal import (
+    is_later,
+    journal_of,
+    locked,
+    read_journal,
+)
 from .processes import Found, find_kubelets
 from .programs import see_that_trusted
 

@@ -10,8 +10,8 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from .._host.machine import Machine, last_lines
 from .._node.errors import NodeError
-from .._node.kernel_args.machine import Machine, last_lines
 from .systemctl import Systemctl
 
 Action = t.Literal["none", "start", "reload", "restart"]

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from .._host.machine import CommandResult, Machine, last_lines
 from .._node.errors import NodeError
-from .._node.kernel_args.machine import CommandResult, Machine, last_lines
 
 
 class Systemctl:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .._host.file_set import Entry
+from .._host.machine import Machine
 from .._node.errors import NodeError
-from .._node.file_set import Entry
-from .._node.kernel_args.machine import Machine
 from .systemctl import Systemctl
 
 _ASKED = ("LoadState", "NeedDaemonReload")

@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import CPU, EVICTION_FIELD, GATES_FIELD, MEMORY
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
+    CPU,
+    EVICTION_FIELD,
+    GATES_FIELD,
+    MEMORY,
+)
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Flavour
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     DEVICE_PLUGINS,

@@ -20,9 +20,9 @@ import yaml
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS, forced_rules, pods_with_vfs
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run, Task
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.unit.boot.machines import systemd_boot
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
 from ansible_collections.accel.qat.tests.unit.cluster.site import CY, PF, VF0, VF1, NodeOfCluster
-from ansible_collections.accel.qat.tests.unit.kernel_args.machines import systemd_boot
 from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 

@@ -10,20 +10,20 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._boot import loaders
+from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import parse, read_request
+from ansible_collections.accel.qat.plugins.module_utils._boot.detect import Firmware
+from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import CHOICES, ensure
+from ansible_collections.accel.qat.plugins.module_utils._boot.loaders import LOADERS
+from ansible_collections.accel.qat.plugins.module_utils._boot.running import Running
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args import loaders
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.arguments import parse, read_request
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.detect import Firmware
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.ensure import CHOICES, ensure
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.loaders import LOADERS
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.running import Running
 from ansible_collections.accel.qat.plugins.modules import kernel_args
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
+from ansible_collections.accel.qat.tests.unit.boot import machines
 from ansible_collections.accel.qat.tests.unit.docs.test_pages import table
-from ansible_collections.accel.qat.tests.unit.kernel_args import machines
-from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-FILES = sorted((CHECKOUT / "plugins/module_utils/_node/kernel_args/loaders").glob("[!_]*.py"))
+FILES = sorted((CHECKOUT / "plugins/module_utils/_boot/loaders").glob("[!_]*.py"))
 SPECS = sorted((CHECKOUT / "roles").glob("*/meta/argument_specs.yml"))
 REQUEST = read_request(["intel_iommu=on"], "present")
 RUNNING = Running(parse("BOOT_IMAGE=/vmlinuz ro"), iommu_active=False)

@@ -106,7 +106,7 @@ def test_alerts_are_about_metrics_that_there_are() -> None:
 
 
 def test_what_modules_read_are_metrics_that_there_are() -> None:
-    source = text_of("plugins/module_utils/_node/device_plugins.py")
+    source = text_of("plugins/module_utils/_kubelet/audit.py")
     said = set(re.findall(PREFIX + r"(\w+)", source))
     assert said
     assert said <= set(metrics())

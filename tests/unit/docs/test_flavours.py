@@ -14,7 +14,7 @@ from ansible_collections.accel.qat.plugins.doc_fragments.kubelet import ModuleDo
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import CHOICES, FLAVOURS
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Files, Flavour
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import READ
-from ansible_collections.accel.qat.plugins.module_utils._node.paths import KUBELET_ROOTS
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import KUBELET_ROOTS
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.layers import WAYS
 from ansible_collections.accel.qat.tests.unit.docs.test_pages import text_of
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.accel.qat.plugins.module_utils._node import qatctl
-from ansible_collections.accel.qat.plugins.module_utils._node.families import is_qat_vf
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import (
+from ansible_collections.accel.qat.plugins.module_utils._node.cli import qatctl
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import (
     RULE,
     SELECT,
     WHEN_IN_USE,
     parse_configuration,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.services import SERVICES, resource_name
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import is_qat_vf
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import SERVICES, resource_name
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 from ansible_collections.accel.qat.tools.checks.stages import STAGES
 
@@ -181,7 +181,7 @@ def test_files_of_the_role() -> None:
 
 def test_messages() -> None:
     """The engine has these words; `...` stands for what it fills in."""
-    sources = [path.read_text() for path in (CHECKOUT / "plugins/module_utils/_node").glob("*.py")]
+    sources = [path.read_text() for path in (CHECKOUT / "plugins/module_utils/_node").rglob("*.py")]
     messages = table("docs/errors.md", "message")
     assert len(messages) > 10
     for message in messages:
@@ -198,13 +198,13 @@ def test_targets() -> None:
 
 def test_files_that_pages_for_contributors_name() -> None:
     """By their name in one of the rooms, or by their path in the checkout."""
-    rooms = ("_node", "_node/kernel_args", "_node/kernel_args/loaders", "_kubelet", "_kubelet/flavours", "_cluster", "")
-    places = [CHECKOUT, *(CHECKOUT / "plugins/module_utils" / room for room in rooms)]
+    rooms = CHECKOUT / "plugins/module_utils"
+    places = [CHECKOUT, rooms, *(path for path in rooms.rglob("*") if path.is_dir())]
     places += [
         CHECKOUT / name for name in ("plugins/plugin_utils/_kubelet", "device_plugin/src/qat_device_plugin", "tools")
     ]
     pages = ["docs/architecture.md", "docs/developing.md", *(f"docs/adr/{page.name}" for page in DECISIONS)]
-    named = {name for page in pages for name in re.findall(r"`([\w./]+\.(?:py|yml)|kernel_args/\w*)`", text_of(page))}
+    named = {name for page in pages for name in re.findall(r"`([\w./]+\.(?:py|yml)|_boot/\w*)`", text_of(page))}
     assert len(named) > 50
     assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
 

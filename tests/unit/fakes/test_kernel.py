@@ -11,11 +11,11 @@ import typing as t
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel import READ_SECONDS
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel.live import READ_SECONDS
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel, Write, nic, pf, vf
 
 if t.TYPE_CHECKING:
-    from ansible_collections.accel.qat.plugins.module_utils._node.kernel import Kernel
+    from ansible_collections.accel.qat.plugins.module_utils._node.kernel.live import Kernel
 
 PF = "0000:6b:00.0"
 VF = "0000:6b:00.1"

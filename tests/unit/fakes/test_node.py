@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, NodeSpec, Pf, pf, vf
 
 PF = "0000:6b:00.0"

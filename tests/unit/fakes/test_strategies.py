@@ -8,9 +8,9 @@ import typing as t
 
 from hypothesis import given, settings
 
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import Node
-from ansible_collections.accel.qat.plugins.module_utils._node.read import read_node
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA, check
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, check
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, NodeSpec
 from ansible_collections.accel.qat.tests.fakes.strategies import Document, Fault, faults, kernels, nodes, scenarios
 

@@ -20,9 +20,9 @@ from ansible_collections.accel.qat.plugins.module_utils._host.edits import (
     difference,
     removal_of,
 )
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult, LiveMachine
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult, LiveMachine
-from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
 
 OURS = (os.geteuid(), os.getegid())
 

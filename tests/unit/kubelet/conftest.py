@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult, LiveMachine
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult, LiveMachine
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode
 
 

@@ -12,11 +12,11 @@ import typing as t
 import weakref
 from pathlib import Path
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import carry_out
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult, LiveMachine
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import carry_out
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import Owner
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult, LiveMachine
 from ansible_collections.accel.qat.plugins.modules.kubelet_apply import order_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes

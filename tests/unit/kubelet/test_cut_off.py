@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet import carry_out as carrying_out
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import Order, carry_out
+from ansible_collections.accel.qat.plugins.module_utils._kubelet import apply as carrying_out
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import Order, carry_out
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.interruption import InterruptedRunError, Interruptions
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import journal_of, locked
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import drop_ins as finding
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import Proof, prove
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import Proof, prove
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.drop_ins import drop_ins
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError

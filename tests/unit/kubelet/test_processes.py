@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import processes, programs
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.carry_out import Proof, prove
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import Proof, prove
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.processes import find_kubelets
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError, RefusedError

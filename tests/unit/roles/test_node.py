@@ -17,8 +17,8 @@ import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import FLAVOURS
 from ansible_collections.accel.qat.plugins.module_utils._module import argument_of
-from ansible_collections.accel.qat.plugins.module_utils._node.families import FAMILIES, INTEL
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILIES, INTEL
 from ansible_collections.accel.qat.plugins.modules import kernel_args
 from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf

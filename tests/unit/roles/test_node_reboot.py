@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.tests.controller.controller import Run
-from ansible_collections.accel.qat.tests.unit.kernel_args.machines import KERNELS, systemd_boot
+from ansible_collections.accel.qat.tests.unit.boot.machines import KERNELS, systemd_boot
 from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 

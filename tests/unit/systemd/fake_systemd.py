@@ -7,8 +7,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult
-from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
 
 UNIT = "accel-qat-device-plugin.service"
 STAMP = "ACCEL_QAT_UNIT=new"

@@ -8,10 +8,10 @@ import typing as t
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._systemd.started import Starter, Wanted, releases_in
-from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine, says
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine, says
 from ansible_collections.accel.qat.tests.unit.systemd.fake_systemd import (
     BAD,
     NEW,

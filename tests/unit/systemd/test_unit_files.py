@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._host.file_set import Entry
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.module_utils._node.file_set import Entry
-from ansible_collections.accel.qat.plugins.module_utils._node.kernel_args.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._systemd.unit_files import read_again
-from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
 from ansible_collections.accel.qat.tests.unit.systemd.fake_systemd import FakeSystemd, Moment, node, told
 
 UNIT = "qat-node.service"

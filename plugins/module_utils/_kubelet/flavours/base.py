@@ -9,11 +9,11 @@ import typing as t
 from dataclasses import dataclass
 from enum import Enum
 
-from ..._node.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOT
+from ..._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOT
 from ..fields import default_thresholds
 
 if t.TYPE_CHECKING:
-    from ..._node.kernel_args.machine import Machine
+    from ..._host.machine import Machine
 
 # The files of our own. Read after what others number from 00 to 98.
 DROP_IN_NAME = "99-accel-qat.conf"

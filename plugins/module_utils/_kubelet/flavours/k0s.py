@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..._node.errors import RefusedError
-from ..._node.paths import K0S_KUBELET_ROOT
+from ..._node.facts.paths import K0S_KUBELET_ROOT
 from .base import OnCommandLine, Process
 
 

@@ -13,7 +13,7 @@ from ..small_yaml import NotUnderstoodError, read_mapping
 from .base import Files, Flavour, Process
 
 if t.TYPE_CHECKING:
-    from ..._node.kernel_args.machine import Machine
+    from ..._host.machine import Machine
 
 # From this Kubernetes (OpenShift 3.10) on pods overwrite node-config.yaml from a configmap.
 _CONFIGMAPS_SINCE = 10

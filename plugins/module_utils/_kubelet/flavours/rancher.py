@@ -12,10 +12,16 @@ from dataclasses import dataclass
 
 from ..._node.errors import ConfigurationError
 from ..small_yaml import NotUnderstoodError, read_mapping
-from .base import Files, Flavour, Process, Started, options_of
+from .base import (
+    Files,
+    Flavour,
+    Process,
+    Started,
+    options_of,
+)
 
 if t.TYPE_CHECKING:
-    from ..._node.kernel_args.machine import Machine
+    from ..._host.machine import Machine
 
 # From this Kubernetes on they start kubelet with a --config-dir of their own.
 DROP_INS_SINCE = 32

@@ -9,11 +9,16 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ..._node.paths import DEVICE_PLUGINS, MICROK8S_KUBELET_ROOT
-from .base import Files, Flavour, Process, Told
+from ..._node.facts.paths import DEVICE_PLUGINS, MICROK8S_KUBELET_ROOT
+from .base import (
+    Files,
+    Flavour,
+    Process,
+    Told,
+)
 
 if t.TYPE_CHECKING:
-    from ..._node.kernel_args.machine import Machine
+    from ..._host.machine import Machine
 
 # Where the snap says which Kubernetes it brings; kubelite itself does not tell.
 _MICROK8S_SNAP = "/snap/microk8s/current/meta/snap.yaml"

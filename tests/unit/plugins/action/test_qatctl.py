@@ -20,7 +20,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.playbook.task import Task
 
 from ansible_collections.accel.qat.plugins.action import qatctl
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA
 from ansible_collections.accel.qat.tools.checks import interpreters
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 

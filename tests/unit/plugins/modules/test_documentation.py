@@ -9,9 +9,9 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._host.file_set import STATES
 from ansible_collections.accel.qat.plugins.module_utils._module import argument_of
-from ansible_collections.accel.qat.plugins.module_utils._node.file_set import STATES
-from ansible_collections.accel.qat.plugins.module_utils._node.schema import SCHEMA
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA
 from ansible_collections.accel.qat.plugins.modules import (
     files,
     pci_driver,
@@ -21,8 +21,8 @@ from ansible_collections.accel.qat.plugins.modules import (
     sriov_vfs,
 )
 from ansible_collections.accel.qat.tests.fakes import pf, vf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN4
 from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4
 from ansible_collections.accel.qat.tests.unit.plugins.modules.run import Player
 
 # Ansible's own, and what only some states of a node make a module say.

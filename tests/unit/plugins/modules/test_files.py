@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.accel.qat.plugins.module_utils._node import file_set
+from ansible_collections.accel.qat.plugins.module_utils._host import file_set
 from ansible_collections.accel.qat.plugins.modules import files
 
 Entry = t.Dict[str, t.Any]  # noqa: UP006

@@ -12,11 +12,11 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.accel.qat.plugins.module_utils import _runner
+from ansible_collections.accel.qat.plugins.module_utils._host import runner as _runner
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.modules import kernel_args
-from ansible_collections.accel.qat.tests.unit.kernel_args import machines
-from ansible_collections.accel.qat.tests.unit.kernel_args.fake_machine import FakeMachine, fails
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine, fails
+from ansible_collections.accel.qat.tests.unit.boot import machines
 
 QAT = ["intel_iommu=on", "iommu=pt"]
 DROP_IN = "/etc/default/grub.d/zz-accel-qat.cfg"

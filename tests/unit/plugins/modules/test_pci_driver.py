@@ -6,8 +6,8 @@ import typing as t
 
 from ansible_collections.accel.qat.plugins.modules import pci_driver
 from ansible_collections.accel.qat.tests.fakes import nic, pf, vf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN2_VF0, GEN4, VF0, VF1
 from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN2_VF0, GEN4, VF0, VF1
 
 CARD = "0000:03:00.0"
 CARD_VF = "0000:03:10.0"

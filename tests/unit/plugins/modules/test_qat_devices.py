@@ -13,14 +13,14 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._module import given
 from ansible_collections.accel.qat.plugins.module_utils._node import files
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import remove_record
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
-from ansible_collections.accel.qat.plugins.module_utils._node.ownership import remove_record
-from ansible_collections.accel.qat.plugins.module_utils._node.picture import Holder
-from ansible_collections.accel.qat.plugins.module_utils._node.pods import Assignments
+from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
+from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import Assignments
 from ansible_collections.accel.qat.plugins.modules import qat_devices, qat_info, qat_restore
 from ansible_collections.accel.qat.tests.fakes import pf, vf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, OTHER, VF0
 from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0
 from ansible_collections.accel.qat.tests.unit.plugins.modules.run import Player
 
 Play = t.Callable[[t.Any], Player]

@@ -6,8 +6,8 @@ import typing as t
 
 from ansible_collections.accel.qat.plugins.modules import qat_info
 from ansible_collections.accel.qat.tests.fakes import pf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN4
 from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4
 from ansible_collections.accel.qat.tests.unit.plugins.modules.run import Player
 
 

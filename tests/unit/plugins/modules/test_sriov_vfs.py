@@ -6,8 +6,8 @@ import typing as t
 
 from ansible_collections.accel.qat.plugins.modules import sriov_vfs
 from ansible_collections.accel.qat.tests.fakes import nic, pf, vf
-from ansible_collections.accel.qat.tests.unit.engine.nodes import GEN2, GEN4, VF0
 from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, VF0
 
 CARD = "0000:03:00.0"
 

@@ -1,0 +1,382 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Kernel arguments as text: taking a command line apart, changing it, putting it together. No input or output.
+
+The rules are the kernel's own: lib/cmdline.c (next_arg: quotes, what a value is), kernel/params.c (parse_args: what
+follows `--` is for init; parameq: `-` and `_` are the same in a name), and
+Documentation/admin-guide/kernel-parameters.txt (what may be repeated).
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .._node.errors import ConfigurationError
+
+State = t.Literal["present", "absent"]
+
+INIT_SEPARATOR = "--"
+
+_SPACE = " \t\n\v\f\r"
+
+# Given more than once, these add to each other instead of the last one winning
+# (kernel-parameters.txt, dracut.cmdline(7), systemd(1)).
+REPEATABLE = frozenset(
+    {
+        "acpi_osi",
+        "cgroup_disable",
+        "cgroup_enable",
+        "console",
+        "crashkernel",  # a second one with the suffix ,high or ,low
+        "dyndbg",
+        "earlycon",
+        "earlyprintk",
+        "hugepages",
+        "hugepagesz",
+        "ifname",
+        "ip",
+        "memmap",
+        "modprobe.blacklist",
+        "module_blacklist",
+        "nameserver",
+        "rd.driver.blacklist",
+        "rd.driver.pre",
+        "rd.luks.name",
+        "rd.luks.options",
+        "rd.luks.uuid",
+        "rd.lvm.lv",
+        "rd.md.uuid",
+        "rd.route",
+        "systemd.setenv",
+        "video",
+    }
+)
+
+
+class _List(t.NamedTuple):
+    """A value that is a list. All of its places are read, from left to right."""
+
+    rivals: tuple[frozenset[str], ...] = ()  # of each of these the last item counts
+    final: frozenset[str] = frozenset()  # with one of these no other item counts, wherever it stands
+
+
+# drivers/iommu/intel/iommu.c, intel_iommu_setup; drivers/iommu/amd/init.c, parse_amd_iommu_options; arch/x86/kernel/pci-dma.c,
+# iommu_setup; drivers/pci/pci.c, pci_setup.
+LISTS: t.Mapping[str, _List] = {
+    "amd_iommu": _List((frozenset({"on", "off"}), frozenset({"pgtbl_v1", "pgtbl_v2"})), frozenset({"off"})),
+    "intel_iommu": _List((frozenset({"on", "off"}), frozenset({"sm_on", "sm_off"}))),
+    "iommu": _List(
+        (
+            frozenset({"pt", "nopt", "off"}),
+            frozenset({"force", "noforce"}),
+            frozenset({"merge", "nomerge"}),
+            frozenset({"panic", "nopanic"}),
+        ),
+        frozenset({"off"}),
+    ),
+    "pci": _List(),
+}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument: `text` as it is written, quotes included; `key` and `value` as the kernel reads them.
+
+    `value` is None for a key alone.
+    """
+
+    text: str
+    key: str
+    value: str | None
+
+    @property
+    def name(self) -> str:
+        """The key in the one spelling under which the kernel compares it."""
+        return self.key.replace("-", "_")
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether several of the same key stand side by side."""
+        return self.name in REPEATABLE or self.name.endswith(".dyndbg")
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The items of a value that is a list; none where it is no list."""
+        return tuple(filter(None, (self.value or "").split(","))) if self.name in LISTS else ()
+
+    def with_items(self, items: t.Sequence[str]) -> Argument | None:
+        """The same with this list as its value, None with an empty one."""
+        return read_argument(f"{self.key}={','.join(items)}") if items else None
+
+    def same_as(self, other: Argument) -> bool:
+        """Whether the kernel reads both alike, however they are written."""
+        return self.name == other.name and self.value == other.value
+
+    def rivals(self, other: Argument) -> bool:
+        """Whether only one of the two can be in force."""
+        if self.name != other.name or self.repeatable:
+            return False
+        if self.name in LISTS:
+            return any(_contradicts(self.name, one, another) for one in self.items for another in other.items)
+        return True
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A kernel command line; `init` is what stands from `--` on, which is not the kernel's business."""
+
+    arguments: tuple[Argument, ...] = ()
+    init: tuple[str, ...] = ()
+
+    def texts(self) -> list[str]:
+        """The kernel's arguments as they are written, in order."""
+        return [argument.text for argument in self.arguments]
+
+    def render(self) -> str:
+        """The whole line."""
+        return " ".join([*self.texts(), *self.init])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line shall have (present) or be free of (absent)."""
+
+    arguments: tuple[Argument, ...]
+    state: State = "present"
+
+    def only(self, arguments: t.Iterable[Argument]) -> Request:
+        """The same for some of the arguments."""
+        return Request(tuple(arguments), self.state)
+
+
+def split(text: str) -> list[str]:
+    """The words of a command line; white space inside double quotes does not part them."""
+    words: list[str] = []
+    start = None
+    quoted = False
+    for position, character in enumerate(text):
+        if character in _SPACE and not quoted:
+            if start is not None:
+                words.append(text[start:position])
+            start = None
+            continue
+        start = position if start is None else start
+        quoted = quoted != (character == '"')
+    if start is not None:
+        words.append(text[start:])
+    return words
+
+
+def read_argument(word: str) -> Argument:
+    """One word as the kernel reads it (next_arg): quotes may stand around the value or around the whole word."""
+    body = word[1:] if word.startswith('"') else word
+    if word.startswith('"') and body.endswith('"'):
+        body = body[:-1]
+    # A `=` in front is no separator for the kernel, which takes position 0 for "none seen".
+    equals = body.find("=", 1)
+    if equals < 0:
+        return Argument(word, body, None)
+    value = body[equals + 1 :]
+    if value.startswith('"'):
+        value = value[1:-1] if value.endswith('"') and len(value) > 1 else value[1:]
+    return Argument(word, body[:equals], value)
+
+
+def parse(text: str) -> CommandLine:
+    """A whole command line."""
+    words = split(text)
+    end = words.index(INIT_SEPARATOR) if INIT_SEPARATOR in words else len(words)
+    return CommandLine(tuple(read_argument(word) for word in words[:end]), tuple(words[end:]))
+
+
+def merge(line: CommandLine, request: Request) -> CommandLine:
+    """The line as requested. What is not asked for keeps its place; new arguments come last, before `--`."""
+    arguments = tuple(each for each in amend(line.arguments, request) if each is not None)
+    return CommandLine((*arguments, *lacking(CommandLine(arguments), request)), line.init)
+
+
+def lacking(line: CommandLine, request: Request) -> list[Argument]:
+    """What has to be added to a line in which nothing contradicts: of lists the items that are missing."""
+    arguments: list[Argument] = []
+    for wanted in request.arguments if request.state == "present" else ():
+        present = [*line.arguments, *arguments]
+        items = _items(present, wanted)
+        missing = wanted.with_items([item for item in wanted.items if not _counts(wanted.name, items, item)])
+        if not wanted.items and not any(map(wanted.same_as, present)):
+            arguments.append(wanted)
+        elif missing is not None:
+            arguments.append(wanted if missing.items == wanted.items else missing)
+    return arguments
+
+
+def amend(arguments: t.Sequence[Argument], request: Request) -> list[Argument | None]:
+    """For each argument what takes its place so that nothing contradicts the request, None where it goes.
+
+    Nothing is added. A key that has another value than the wanted one gets that in its first place, and its further
+    places go. Of a list only the items that contradict are changed.
+    """
+    result: list[Argument | None] = list(arguments)
+    for wanted in request.arguments:
+        result = _drop(result, wanted) if request.state == "absent" else _replace(result, wanted)
+    return result
+
+
+def satisfied(line: CommandLine, request: Request) -> bool:
+    """Whether the line is as requested."""
+    return merge(line, request) == line
+
+
+def unsatisfied(line: CommandLine, request: Request) -> Request:
+    """The part of the request that the line does not meet."""
+    return request.only(each for each in request.arguments if not satisfied(line, request.only([each])))
+
+
+def in_force(line: CommandLine, argument: Argument) -> bool:
+    """Whether a kernel booted with this line follows the argument: of several with one key the last one counts.
+
+    Of lists every one counts, and the last of those items that contradict each other.
+    """
+    same_key = [each for each in line.arguments if each.name == argument.name]
+    if argument.items:
+        items = _items(same_key, argument)
+        return all(_counts(argument.name, items, item) for item in argument.items)
+    if argument.repeatable or argument.name in LISTS:
+        return any(map(argument.same_as, same_key))
+    return bool(same_key) and same_key[-1].same_as(argument)
+
+
+def matches(argument: Argument, unwanted: Argument) -> bool:
+    """Whether an unwanted argument means this one: a key alone means any value, unless the key may be repeated."""
+    if unwanted.value is None and not unwanted.repeatable:
+        return argument.name == unwanted.name
+    return argument.same_as(unwanted)
+
+
+def difference(before: CommandLine, after: CommandLine) -> tuple[list[str], list[str]]:
+    """The texts that leave and the texts that come, each as often as it does."""
+    leaving = before.texts()
+    coming: list[str] = []
+    for text in after.texts():
+        if text in leaving:
+            leaving.remove(text)
+        else:
+            coming.append(text)
+    return leaving, coming
+
+
+def read_request(texts: t.Sequence[str], state: State, noted_in: str | None = None) -> Request:
+    """The request a user wrote as a list of arguments, or that a file has, an argument a line.
+
+    Raises ConfigurationError, which names the item or the line, for anything but one argument an item, and for contradictions: a
+    kernel can be without several values of a key, and have only one.
+    """
+    try:
+        return _read_request(
+            texts, state, [f"{noted_in} line {each}" for each in range(1, len(texts) + 1)] if noted_in else None
+        )
+    except ConfigurationError as error:
+        if noted_in is None:
+            raise
+        remedy = "mend or remove that line, and see to its argument by hand"
+        raise ConfigurationError(error.problem, error.where, remedy) from None
+
+
+def _read_request(texts: t.Sequence[str], state: State, lines: t.Sequence[str] | None) -> Request:
+    if not texts:
+        raise ConfigurationError("the list is empty", "arguments", "name at least one kernel argument")
+    wanted: list[Argument] = []
+    for index, text in enumerate(texts):
+        where = lines[index] if lines else f"arguments[{index}]"
+        argument = _read_wanted(text, where)
+        if lines:
+            # What was found may have contradicted itself; what counted of it is to come back.
+            argument = (
+                argument.with_items([each for each in argument.items if _counts(argument.name, argument.items, each)])
+                or argument
+            )
+        rival = next((each for each in wanted if each.rivals(argument) and not each.same_as(argument)), None)
+        if rival is not None and state == "present":
+            raise ConfigurationError(f"{argument.text} contradicts {rival.text}", where, "keep one of the two")
+        if state == "present" and not in_force(CommandLine((argument,)), argument):
+            raise ConfigurationError(f"{argument.text} contradicts itself", where, "keep one of the two")
+        if not any(map(argument.same_as, wanted)):
+            wanted.append(argument)
+    return Request(tuple(wanted), state)
+
+
+def _replace(places: list[Argument | None], wanted: Argument) -> list[Argument | None]:
+    if wanted.items:
+        return _replace_items(places, wanted)
+    rivals = {index: each for index, each in enumerate(places) if each is not None and each.rivals(wanted)}
+    if all(each.same_as(wanted) for each in rivals.values()):
+        return places
+    first = min(rivals)
+    return [(wanted if index == first else None) if index in rivals else each for index, each in enumerate(places)]
+
+
+def _replace_items(places: t.Sequence[Argument | None], wanted: Argument) -> list[Argument | None]:
+    """Items that contradict go; where the wanted one stands nowhere, it takes the place of the first of them."""
+    result = list(places)
+    for item in wanted.items:
+        present = _items(filter(None, result), wanted)
+        if _counts(wanted.name, present, item) or not any(_contradicts(wanted.name, each, item) for each in present):
+            continue
+        to_place = [] if item in present else [item]
+        for index, each in enumerate(result):
+            if each is None or each.name != wanted.name:
+                continue
+            items: list[str] = []
+            for one in each.items:
+                if not _contradicts(wanted.name, one, item):
+                    items.append(one)
+                elif to_place:
+                    items.append(to_place.pop())
+            if tuple(items) != each.items:
+                result[index] = each.with_items(items)
+    return result
+
+
+def _items(arguments: t.Iterable[Argument], wanted: Argument) -> list[str]:
+    """All items of the list that the wanted argument is one place of, in the order in which the kernel reads them."""
+    return [item for each in arguments if each.name == wanted.name for item in each.items]
+
+
+def _contradicts(name: str, item: str, wanted: str) -> bool:
+    """Whether the wanted item of this list does not count, or not surely, while the other one stands there."""
+    if item == wanted:
+        return False
+    return item in LISTS[name].final or any({item, wanted} <= group for group in LISTS[name].rivals)
+
+
+def _counts(name: str, items: t.Sequence[str], wanted: str) -> bool:
+    """Whether the kernel follows the item, of all that it is given one after the other."""
+    if wanted in LISTS[name].final:
+        return wanted in items
+    if not LISTS[name].final.isdisjoint(items):
+        return False
+    rivals = [each for each in items if each == wanted or _contradicts(name, each, wanted)]
+    return bool(rivals) and rivals[-1] == wanted
+
+
+def _drop(places: list[Argument | None], unwanted: Argument) -> list[Argument | None]:
+    return [None if each is not None and matches(each, unwanted) else each for each in places]
+
+
+def _read_wanted(text: str, where: str) -> Argument:
+    words = split(text)
+    if not words:
+        raise ConfigurationError("the argument is empty", where, "write it as key or key=value")
+    if not text.isprintable() or text.count('"') % 2:
+        raise ConfigurationError(
+            f"{text!r} has an unpaired quote or a control character", where, "write it as key or key=value"
+        )
+    if len(words) > 1:
+        raise ConfigurationError(
+            f"{text!r} is more than one argument", where, 'give each an item of its own, or quote the value: key="a b"'
+        )
+    argument = read_argument(words[0])
+    if not argument.key or argument.key.startswith("=") or argument.text == INIT_SEPARATOR:
+        raise ConfigurationError(f"{text!r} is no kernel argument", where, "write it as key or key=value")
+    return argument

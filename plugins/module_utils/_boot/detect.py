@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Finding out which boot loader starts this node's kernel, by evidence, most telling first.
+
+Sources: ostree (/run/ostree-booted), bootc-status(8), the Boot Loader Interface (the EFI variable LoaderInfo, set by
+systemd-boot and by newer GRUBs), GRUB's blscfg module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+from .._node.absence import if_there
+from .._node.errors import RefusedError
+from .loaders.entries import GRUB_ENTRIES, grub_reads_entries
+from .loaders.grub import (
+    GENERATED,
+    GENERATED_FOR_EFI,
+    Grub,
+    generated_file,
+)
+from .loaders.grubby import Grubby
+from .loaders.rpm_ostree import RpmOstree, booted_image_mode
+from .loaders.systemd_boot import (
+    BOOT_ROOTS,
+    CMDLINE,
+    SDBOOTUTIL,
+    SystemdBoot,
+)
+from .running import look, read_efi_text
+
+if t.TYPE_CHECKING:
+    from .._host.machine import Machine
+
+OSTREE_BOOTED = "/run/ostree-booted"
+OS_RELEASE = "/etc/os-release"
+LOADER_INFO = "firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+KARGS_D = "/usr/lib/bootc/kargs.d"
+SYSTEMD_BOOT_BINARIES = "/EFI/systemd/systemd-boot*.efi"
+
+_CHOOSE = "say which with the option bootloader"
+
+
+class Firmware(t.NamedTuple):
+    """What the firmware knows of this boot."""
+
+    efi: bool
+    loader: str  # such as "systemd-boot 252.39" or "GRUB 2.12"; empty when no loader left its name
+
+
+def read_firmware(sysfs_root: str = "/sys") -> Firmware:
+    """Read it from sysfs. Raises NodeError when it is there and cannot be read."""
+    path = os.path.join(sysfs_root, "firmware", "efi")
+    efi = look(path, lambda: if_there(lambda: bool(os.stat(path)), False))
+    return Firmware(efi, read_efi_text(sysfs_root, LOADER_INFO))
+
+
+def detect(machine: Machine, firmware: Firmware) -> str | None:
+    """The boot loader's name, or None when there is no sign of one.
+
+    Raises RefusedError when there is one that cannot be told arguments, or two that could be it.
+    """
+    if machine.exists(OSTREE_BOOTED):
+        return _of_ostree(machine)
+    if firmware.loader.startswith("systemd-boot"):
+        return SystemdBoot.name
+    grub = generated_file(machine)
+    if grub is not None and grub_reads_entries(machine, grub):
+        return _of_entries(machine, grub)
+    systemd = _systemd_boot(machine) if firmware.efi else None
+    if grub is not None and systemd is not None and not firmware.loader.startswith("GRUB"):
+        raise RefusedError(
+            f"GRUB ({grub}) and systemd-boot ({systemd}) are both installed, and the firmware names neither",
+            "bootloader",
+            _CHOOSE,
+        )
+    if grub is not None:
+        return Grub.name
+    return SystemdBoot.name if systemd is not None else None
+
+
+def nothing_found() -> RefusedError:
+    """What to say when there is no sign of a boot loader."""
+    return RefusedError(
+        f"no boot loader was found that can be told kernel arguments: looked for {OSTREE_BOOTED}, the EFI variable"
+        f" LoaderInfo, {', '.join((*GENERATED, GENERATED_FOR_EFI))}, and systemd-boot below {', '.join(BOOT_ROOTS)}",
+        "bootloader",
+        f"{_CHOOSE}, or set the arguments where this machine boots from",
+    )
+
+
+def _of_ostree(machine: Machine) -> str:
+    has_rpm_ostree = machine.command("rpm-ostree") is not None
+    # Fedora CoreOS is built as a bootc image too, but its documentation changes arguments with rpm-ostree.
+    image_mode = _image_mode(machine) and "VARIANT_ID=coreos" not in (machine.read(OS_RELEASE) or "").splitlines()
+    if has_rpm_ostree and not image_mode:
+        return RpmOstree.name
+    if image_mode or machine.command("bootc"):
+        alternative = ", or set them on this node alone with bootloader: rpm-ostree" if has_rpm_ostree else ""
+        raise RefusedError(
+            "this node runs a bootc image, and its kernel arguments belong in the image",
+            "bootloader",
+            f'write them to {KARGS_D}/10-qat.toml in the image, as kargs = ["KEY=VALUE"]{alternative}',
+        )
+    raise RefusedError(
+        "this node runs an ostree image without rpm-ostree", "bootloader", "set the arguments where the image is built"
+    )
+
+
+def _image_mode(machine: Machine) -> bool:
+    if machine.command("bootc") is None:
+        return False
+    result = machine.run(["bootc", "status", "--json"])
+    try:
+        return result.code == 0 and booted_image_mode(json.loads(result.out))
+    except ValueError:
+        return False
+
+
+def _of_entries(machine: Machine, grub: str) -> str:
+    if machine.command("grubby") is None:
+        raise RefusedError(
+            f"GRUB takes its menu from {GRUB_ENTRIES} ({grub} calls blscfg), but the command grubby is missing",
+            "bootloader",
+            "install grubby, or set the arguments in the image",
+        )
+    return Grubby.name
+
+
+def _systemd_boot(machine: Machine) -> str | None:
+    """A sign of systemd-boot: its program on a boot partition, or SUSE's tool for it with its settings."""
+    for root in BOOT_ROOTS:
+        for path in machine.glob(root + SYSTEMD_BOOT_BINARIES):
+            return path
+    return CMDLINE if machine.command(SDBOOTUTIL) and machine.exists(CMDLINE) else None

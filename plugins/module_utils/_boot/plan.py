@@ -1,0 +1,129 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a boot loader plans, and carrying it out."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .._host.edits import FileEdit, Transaction
+from .._host.machine import Machine, last_lines
+from .._node.errors import NodeError
+
+if t.TYPE_CHECKING:
+    from .arguments import CommandLine, Request
+
+
+# Has the commands that are still to run. Beside the notes, so that an update of the boot loader's files leaves it alone.
+UNFINISHED = "/var/lib/accel-qat/kernel_arguments_unfinished"
+
+
+@dataclass(frozen=True)
+class LineChange:
+    """A command line that a boot loader's own command changes; `label` says whose it is.
+
+    One that is made `anew` from elsewhere may get what already stands there.
+    """
+
+    label: str
+    before: CommandLine
+    after: CommandLine
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything to do, in order: the edits, then the commands.
+
+    `before` and `after` are the command line that the next boot would have and will have. `rewritten` are the files
+    that the commands change; they are put back when a command fails, and so are the `guarded` ones, which are made anew.
+    `notes` are for the person who asked. `lines` are all command lines that the plan touches, whether they change or not.
+    `unseen` says that what the commands make cannot be looked at, so that a mark stands until they have run; it is written
+    behind the first edits, `noting` of them, that are notes for the way back.
+    """
+
+    before: CommandLine
+    after: CommandLine
+    edits: tuple[FileEdit, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
+    rewritten: tuple[str, ...] = ()
+    changes: tuple[LineChange, ...] = ()
+    notes: tuple[str, ...] = ()
+    lines: tuple[LineChange, ...] = ()
+    guarded: tuple[str, ...] = ()
+    unseen: bool = False
+    noting: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.edits or self.commands)
+
+    @property
+    def added(self) -> list[str]:
+        """The arguments that the next boot would not have had."""
+        return _beyond(self.after.texts(), self.before.texts())
+
+    @property
+    def removed(self) -> list[str]:
+        """The arguments that the next boot would have had."""
+        return _beyond(self.before.texts(), self.after.texts())
+
+    @property
+    def files(self) -> list[str]:
+        """The files that change."""
+        return sorted({*(edit.path for edit in self.edits), *self.rewritten})
+
+
+def _beyond(items: t.Sequence[str], others: t.Sequence[str]) -> list[str]:
+    return [item for item in items if item not in others]
+
+
+class BootLoader(t.Protocol):
+    """One way of telling the next kernel its arguments. A boot loader reads and plans; it writes nothing."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+
+    def plan(self, request: Request) -> Plan:
+        """What is to be done. Raises RefusedError when it cannot be done; asked again afterwards, the plan is empty."""
+
+
+def unfinished(machine: Machine) -> bool:
+    """Whether a run was cut off before it came to commands whose effect cannot be seen."""
+    return machine.exists(UNFINISHED)
+
+
+def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: None) -> None:
+    """Carry the plan out, and `look` at what has come of it.
+
+    When anything fails the files are put back; NodeError says what failed and its last words.
+    """
+    transaction = Transaction(machine)
+    transaction.note(*plan.files, *plan.guarded, UNFINISHED)
+    try:
+        _carry_out(machine, plan, transaction)
+        look()
+        machine.remove(UNFINISHED)
+    except NodeError as error:
+        remedy = error.remedy or "the files were put back as they were; mend this and run again"
+        try:
+            transaction.put_back()
+        except NodeError as second:
+            remedy = f"the files could not be put back either ({second}); mend this before the next boot"
+        raise NodeError(error.problem, error.where, remedy) from error
+
+
+def _carry_out(machine: Machine, plan: Plan, transaction: Transaction) -> None:
+    for index, edit in enumerate((*plan.edits, None)):
+        if index == plan.noting and plan.unseen and plan.commands:
+            machine.write(UNFINISHED, "".join(f"{' '.join(command)}\n" for command in plan.commands))
+        if edit is not None:
+            transaction.make(edit)
+    for command in plan.commands:
+        result = machine.run(command)
+        if result.code:
+            raise NodeError(f"failed with exit code {result.code}: {last_lines(result)}", " ".join(command))

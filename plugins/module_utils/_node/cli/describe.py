@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A node in words and figures: the structure that `qat_info` and `qatctl --json` return, and the table people read."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..devices.desired import rule_for
+from ..devices.offer import offer_of, resource_of
+from ..devices.snapshot import Node, PciFunction, QatDevice
+from ..facts.paths import vfio_node
+from ..facts.services import in_order
+from ..printable import printable
+
+if t.TYPE_CHECKING:
+    from ..devices.plan import Plan
+    from ..devices.rules import Rule
+
+_COLUMNS = ("PF", "FAMILY", "STATE", "SERVICES", "VFS", "DRIVER", "NUMA", "IOMMU GROUPS", "HELD BY")
+_UNKNOWN = "-"
+
+
+def describe(node: Node, rules: t.Sequence[Rule] = ()) -> dict[str, t.Any]:
+    """Everything known of the node as plain values; `rules` add what each PF offers to Kubernetes."""
+    return {
+        "kernel": node.kernel_release,
+        "iommu": node.iommu,
+        "vfio_pci": {
+            "loaded": node.vfio_pci.module is not None,
+            "denylist": node.vfio_pci.denylist if node.vfio_pci.module else None,
+        },
+        "devices": [_device(device, rules) for device in node.qat],
+    }
+
+
+def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
+    function = device.function
+    sriov = function.sriov
+    rule = rule_for(rules, device)
+    offer = offer_of(rule, device)
+    return {
+        "address": device.address,
+        "index": device.index,
+        "family": device.family.name,
+        "model": device.model,
+        "generation": device.family.generation,
+        "vendor_id": f"{function.vendor_id:04x}",
+        "device_id": f"{function.device_id:04x}",
+        "driver": function.driver,
+        "numa_node": function.numa_node,
+        "iommu_group": function.iommu_group,
+        "state": device.state,
+        "blocked": _blocked(device),
+        "services": None if device.services is None else in_order(device.services),
+        "auto_reset": device.auto_reset,
+        "pm_idle_enabled": device.pm_idle_enabled,
+        "ring_pairs": device.ring_pairs,
+        "ras_errors": None if device.ras_errors is None else dict(device.ras_errors),
+        "vfs_total": sriov.total if sriov else 0,
+        "vfs_count": sriov.count if sriov else 0,
+        "drivers_autoprobe": sriov.autoprobe if sriov else None,
+        "resource": offer.resource or resource_of(device) or None,
+        "rule": rule.where if rule else None,
+        "advertised": [vf.address for vf in offer.there(device)],
+        "vfs": [_vf(vf) for vf in device.vfs],
+    }
+
+
+def _vf(vf: PciFunction) -> dict[str, t.Any]:
+    return {
+        "address": vf.address,
+        "device_id": f"{vf.device_id:04x}",
+        "driver": vf.driver,
+        "driver_override": vf.override,
+        "iommu_group": vf.iommu_group,
+        "vfio_node": vfio_node(vf.iommu_group) if vf.iommu_group and vf.driver else None,
+        "numa_node": vf.numa_node,
+        "held_by": [
+            {
+                "pid": holder.pid or None,
+                "command": holder.command,
+                "container": holder.container,
+                "pod": holder.pod,
+                "note": holder.note,
+            }
+            for holder in vf.holders
+        ],
+    }
+
+
+def table(node: Node) -> str:
+    """One line for each PF, under a heading; a sentence where there is none."""
+    if not node.qat:
+        return "This node has no QAT device."
+    rows = [_COLUMNS, *(tuple(map(printable, _row(device))) for device in node.qat)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def _row(device: QatDevice) -> tuple[str, ...]:
+    sriov = device.function.sriov
+    holders = sorted({str(holder) for vf in device.vfs for holder in vf.holders})
+    return (
+        device.address,
+        device.family.name,
+        "blocked" if _blocked(device) else device.state or _UNKNOWN,
+        ";".join(in_order(device.services)) if device.services else _UNKNOWN,
+        f"{sriov.count}/{sriov.total}" if sriov else "0/0",
+        _counted([vf.driver or "none" for vf in device.vfs]),
+        str(device.function.numa_node) if device.function.numa_node >= 0 else _UNKNOWN,
+        _ranges([int(vf.iommu_group) for vf in device.vfs if vf.iommu_group and vf.iommu_group.isdigit()]),
+        ", ".join(holders) or _UNKNOWN,
+    )
+
+
+def _blocked(device: QatDevice) -> bool:
+    return device.function.blocked or any(vf.blocked for vf in device.vfs)
+
+
+def _counted(names: t.Sequence[str]) -> str:
+    """`vfio-pci` when all are alike, otherwise `vfio-pci (15), none (1)`."""
+    distinct = sorted(set(names), key=lambda name: (-names.count(name), name))
+    if len(distinct) <= 1:
+        return distinct[0] if distinct else _UNKNOWN
+    return ", ".join(f"{name} ({names.count(name)})" for name in distinct)
+
+
+def _ranges(numbers: t.Iterable[int]) -> str:
+    """`4-19,23`."""
+    spans: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans) or _UNKNOWN
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan for a person: a line for each step, and what is left alone because somebody uses it."""
+    lines = [f"{number:3d}. {step}" for number, step in enumerate(plan.steps, 1)]
+    lines += [f"     {skip.device} is left as it is: {skip.reason}" for skip in plan.skipped]
+    return "\n".join(map(printable, lines)) if lines else "Nothing to do: the node is as configured."

@@ -1,0 +1,328 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a node was like before this collection changed it, and the way back there.
+
+A PF is recorded once, right before the first write that concerns it. The record outlives reboots, upgrades and later changes,
+and goes with the restoration. It is of a device, not of a place: another one at the address has no history.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ..absence import is_absent
+from ..errors import ConfigurationError, NodeError, RefusedError
+from ..facts.families import FAMILIES
+from ..facts.pci import normal_address
+from ..facts.services import SERVICES
+from ..files import (
+    json_bytes,
+    remove_directory_if_empty,
+    remove_file,
+    replace_file,
+)
+from .desired import Binding, PfTarget, original_target
+from .plan import Plan, plan_node
+from .snapshot import QatDevice
+from .step import NONE, Action, Step
+
+if t.TYPE_CHECKING:
+    from .snapshot import Node
+
+RECORD = "/var/lib/accel-qat/found.json"
+
+_FORMAT = 1
+"""Readers of before the ids read records with them too: they heed only the keys that they know."""
+
+_LOST = "restore the file from a backup, or remove it to let the present state count as the one found"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The PFs as they were found, by address, and whether vfio-pci was loaded.
+
+    `given` are the drivers that VFs have been given since, by PF. `ids` are vendor and device of each PF as `8086:4940`; records
+    that were made before these were noted have none.
+    """
+
+    targets: t.Mapping[str, PfTarget]
+    vfio_pci_loaded: bool = True
+    given: t.Mapping[str, frozenset[str]] = field(default_factory=dict)
+    ids: t.Mapping[str, str] = field(default_factory=dict)
+
+    def on(self, node: Node) -> Found:
+        """What of it is about the devices of this node: without PFs that have gone, or in whose place another one is."""
+        there = [device for device in node.qat if device.address in self.targets and self._is_of(device)]
+        kept = {device.address for device in there}
+        return Found(
+            {pf: target for pf, target in self.targets.items() if pf in kept},
+            self.vfio_pci_loaded,
+            {pf: drivers for pf, drivers in self.given.items() if pf in kept},
+            {device.address: _ids(device) for device in there},
+        )
+
+    def _is_of(self, device: QatDevice) -> bool:
+        known = self.ids.get(device.address)
+        return known == _ids(device) if known else _can_be(self.targets[device.address], device)
+
+    def with_pfs_of(self, plan: Plan, node: Node) -> Found:
+        """The same and those PFs that the plan changes and that are not recorded yet."""
+        known = self.on(node)
+        changed = {step.pf: device for step in plan.steps for device in [node.qat_at(step.pf)] if device is not None}
+        new = {pf: original_target(node, pf) for pf in sorted(changed) if pf not in known.targets}
+        loaded = self.vfio_pci_loaded if self.targets else node.vfio_pci.module is not None
+        given = {pf: drivers for pf, drivers in self.given.items() if pf not in changed}
+        given.update((pf, known.given.get(pf, frozenset()) | _given_by(plan, pf)) for pf in changed)
+        return Found(
+            {**self.targets, **new},
+            loaded,
+            {pf: drivers for pf, drivers in given.items() if drivers},
+            {**self.ids, **{pf: _ids(device) for pf, device in changed.items()}},
+        )
+
+
+def _ids(device: QatDevice) -> str:
+    return f"{device.function.vendor_id:04x}:{device.function.device_id:04x}"
+
+
+def _can_be(target: PfTarget, device: QatDevice) -> bool:
+    """Whether a PF that was recorded without its ids can be this one: for another one it would be wrong, or not to be reached."""
+    others = {family.vf_driver for family in FAMILIES if family.vf_driver not in (None, device.family.vf_driver)}
+    sriov = device.function.sriov
+    return (
+        (target.services or frozenset()) <= device.family.services
+        and (target.state is None or device.family.has_services)
+        and (target.vf_count or 0) in (0, sriov.total if sriov else 0)
+        and not any({binding.driver, binding.override} & others for binding in target.bindings.values())
+    )
+
+
+def _given_by(plan: Plan, pf: str) -> frozenset[str]:
+    """The drivers that the plan gives to VFs of a PF."""
+    naming = (Action.OVERRIDE, Action.BIND)
+    return frozenset(
+        step.after
+        for step in plan.steps
+        if step.pf == pf and step.of_vf and step.action in naming and step.after != NONE
+    )
+
+
+def read_record(path: str) -> Found:
+    """The record, empty when there is none. Raises ConfigurationError when it cannot be understood, NodeError when not be read."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read()
+    except OSError as error:
+        if is_absent(error):
+            return Found({})
+        raise NodeError(
+            f"the record of what was found on this node cannot be read: {error.strerror}",
+            where=path,
+            remedy="run as root (become: true)"
+            if error.errno in (errno.EACCES, errno.EPERM)
+            else "see that the path is right and its disk sound; the file is still needed",
+        ) from None
+    try:
+        return _found(json.loads(content.decode()), path)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"the record of what was found on this node cannot be read: {_words(error)}", where=path, remedy=_LOST
+        ) from None
+
+
+def _words(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def write_record(path: str, found: Found) -> None:
+    """Replace the record so that a power cut leaves the old file or the new one. Raises NodeError."""
+    document = {
+        "format": _FORMAT,
+        "vfio_pci_loaded": found.vfio_pci_loaded,
+        "devices": {
+            address: {
+                **({"ids": found.ids[address]} if address in found.ids else {}),
+                **_entry(target),
+                "drivers_given": sorted(found.given.get(address, ())),
+            }
+            for address, target in found.targets.items()
+        },
+    }
+    try:
+        replace_file(path, json_bytes(document), 0o600)
+    except OSError as error:
+        raise NodeError(
+            f"what was found on this node cannot be recorded: {error.strerror}",
+            where=path,
+            remedy="make the directory writable, or name another file as record; in the record itself nothing was changed",
+        ) from None
+
+
+def remove_record(path: str) -> None:
+    """Remove the record, and its directory when nothing else is in it, from the disk too. Raises NodeError.
+
+    A record that is not there is no error.
+    """
+    try:
+        remove_file(path)
+        remove_directory_if_empty(os.path.dirname(path))
+    except OSError as error:
+        raise NodeError(
+            f"the record of what was found on this node cannot be removed: {error.strerror}",
+            where=error.filename or path,
+            remedy="remove it by hand, or the next teardown brings back the same state once more",
+        ) from None
+
+
+def remove_configuration(path: str) -> None:
+    """Remove the rules of this node, from the disk too. Raises RefusedError; that they are not there is no error."""
+    try:
+        remove_file(path)
+    except OSError as error:
+        raise RefusedError(
+            f"the configuration cannot be removed: {error.strerror}",
+            where=path,
+            remedy="run as root" if error.errno in (errno.EACCES, errno.EPERM) else "remove it by hand, and try again",
+        ) from None
+
+
+def remember(path: str, plan: Plan, node: Node) -> None:
+    """Record the PFs that the plan is about to change for the first time."""
+    found = read_record(path)
+    more = found.with_pfs_of(plan, node)
+    if more != found:
+        write_record(path, more)
+
+
+def plan_for(targets: t.Iterable[PfTarget], node: Node, path: str) -> Plan:
+    """The plan for these targets on a node with this record: what earlier plans gave to VFs is nobody else's. Raises NodeError."""
+    return plan_node(targets, node, read_record(path).on(node).given)
+
+
+def plan_restoration(found: Found, node: Node, when_in_use: str = "fail") -> Plan:
+    """The plan back to what was found; raises RefusedError while a VF is in use.
+
+    PFs that have gone since, or in whose place another one is, are left out.
+    """
+    present = found.on(node)
+    targets = [replace(target, when_in_use=when_in_use) for target in present.targets.values()]
+    plan = plan_node(targets, node, present.given)
+    vfio = node.vfio_pci
+    freed = {address for step in plan.steps for address in step.disrupts}
+    # What is built into the kernel by now cannot be unloaded.
+    can_go = vfio.module is not None and vfio.module.uses is not None and not set(vfio.bound) - freed
+    if found.targets and not found.vfio_pci_loaded and vfio.module is not None and can_go:
+        unload = Step(Action.UNLOAD_MODULE, vfio.module.name, "loaded", "not loaded", "it was not loaded before")
+        return Plan((*plan.steps, unload), plan.skipped)
+    return plan
+
+
+def _entry(target: PfTarget) -> dict[str, t.Any]:
+    return {
+        "services": None if target.services is None else sorted(target.services),
+        "state": target.state,
+        "driven": target.driven,
+        "drivers_autoprobe": target.autoprobe,
+        "vfs": [
+            {"driver": binding.driver, "driver_override": binding.override}
+            # A VF that was not there had no driver; the place of each in the list is its index.
+            for binding in (target.bindings.get(index, Binding(None, None)) for index in range(target.vf_count or 0))
+        ],
+    }
+
+
+_DRIVER = re.compile(r"[^/\x00-\x1f]+")
+"""A name below /sys/bus/pci/drivers, whatever somebody called it."""
+_IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
+
+
+def _found(document: t.Any, path: str) -> Found:
+    """The record in a document. Raises ValueError where its form is another."""
+    top = _Part(document, "")
+    number = top.get("format", int)
+    if number != _FORMAT:
+        raise ValueError(f"format {number} is not known")
+    loaded = top.get("vfio_pci_loaded", bool)
+    devices = {
+        _address(address): _Part(part, f"devices.{address}") for address, part in top.get("devices", dict).items()
+    }
+    ids = {address: part.get("ids", str) for address, part in devices.items() if part.has("ids")}
+    for address, text in ids.items():
+        if not _IDS.fullmatch(text):
+            raise ValueError(f"devices.{address}.ids is not vendor and device")
+    return Found(
+        {address: _target(address, path, part) for address, part in devices.items()},
+        loaded,
+        {address: frozenset(part.texts("drivers_given", _is_driver)) for address, part in devices.items()},
+        ids,
+    )
+
+
+class _Part:
+    """An object of a JSON document, and where it stands. Every method raises ValueError where something else is there."""
+
+    def __init__(self, value: t.Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where or 'the document'} is not an object")
+        self._value = value
+        self._where = where + "." if where else ""
+
+    def has(self, key: str) -> bool:
+        return key in self._value
+
+    def get(self, key: str, *kinds: type) -> t.Any:
+        """What the key has, which is of one of these kinds; true and false are no numbers."""
+        if key not in self._value:
+            raise ValueError(f"{self._where}{key} is missing")
+        if type(self._value[key]) not in kinds:
+            raise ValueError(f"{self._where}{key} is of another kind than it should be")
+        return self._value[key]
+
+    def texts(self, key: str, fits: t.Callable[[str], object]) -> list[str]:
+        """The texts in a list, all of which have to fit."""
+        values = self.get(key, list)
+        if not all(isinstance(value, str) and fits(value) for value in values):
+            raise ValueError(f"{self._where}{key} has something that does not belong there")
+        return list(values)
+
+    def text(self, key: str, fits: t.Callable[[str], object]) -> str | None:
+        """The text, which has to fit, or None."""
+        value: str | None = self.get(key, str, type(None))
+        if value is not None and not fits(value):
+            raise ValueError(f"{self._where}{key} does not fit")
+        return value
+
+    def parts(self, key: str) -> list[_Part]:
+        """The objects in a list."""
+        return [_Part(value, f"{self._where}{key}[{index}]") for index, value in enumerate(self.get(key, list))]
+
+
+def _address(text: str) -> str:
+    if normal_address(text) != text:
+        raise ValueError(f"{text!r} is no address")
+    return text
+
+
+def _is_driver(text: str) -> bool:
+    return text not in (".", "..") and _DRIVER.fullmatch(text) is not None
+
+
+def _target(address: str, path: str, part: _Part) -> PfTarget:
+    services = None if part.get("services", list, type(None)) is None else part.texts("services", SERVICES.__contains__)
+    vfs = [Binding(vf.text("driver", _is_driver), vf.text("driver_override", _is_driver)) for vf in part.parts("vfs")]
+    return PfTarget(
+        address=address,
+        where=path,
+        services=None if services is None else frozenset(services),
+        vf_count=len(vfs),
+        bindings=dict(enumerate(vfs)),
+        autoprobe=part.get("drivers_autoprobe", bool, type(None)),
+        state=part.text("state", ("up", "down").__contains__),
+        driven=part.get("driven", bool),
+    )

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a rule offers to Kubernetes of a PF: which resource, which VFs, or why none. Pure, and the only place that decides it."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..facts.pci import VFIO_DRIVERS
+from ..facts.services import RESOURCE_PREFIX, resource_name
+from .snapshot import PciFunction, QatDevice
+
+if t.TYPE_CHECKING:
+    from .rules import Rule
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a PF offers. `vfs` are the addresses of VFs, whether they are there as yet or not.
+
+    `why_not` says why that is nothing; `is_left_out` that it would be something if the PF told its services.
+    """
+
+    resource: str = ""
+    vfs: tuple[str, ...] = ()
+    why_not: str = ""
+    is_left_out: bool = False
+
+    def there(self, device: QatDevice) -> tuple[PciFunction, ...]:
+        """Those of the VFs that exist now."""
+        return tuple(vf for vf in device.vfs if vf.index < len(self.vfs)) if self.resource else ()
+
+
+def offer_of(rule: Rule | None, device: QatDevice, known: str = "") -> Offer:
+    """What the PF offers by the rule that is for it.
+
+    `known` is the resource that its VFs were before, and holds while the PF does not tell its services. Services that the rule names
+    go before those that the PF has: other VFs than these must not be taken for them.
+    """
+    why_not = _why_not(rule)
+    if rule is None or why_not:
+        return Offer(why_not=why_not)
+    now = resource_of(device) or known
+    if not now:
+        return Offer(why_not=_why_unknown(device), is_left_out=True)
+    resource = RESOURCE_PREFIX + resource_name(rule.services) if rule.services and device.family.has_services else now
+    sriov = device.function.sriov
+    if sriov is None or not sriov.total:
+        return Offer(why_not="it cannot have VFs")
+    counts = (one for one in (sriov.total, rule.vfs, rule.advertise) if one is not None)
+    vfs = sriov.addresses(device.address, min(counts))
+    return Offer(resource, vfs, "" if vfs else f"{rule.where} offers none of its VFs")
+
+
+def is_offering(rule: Rule) -> bool:
+    """Whether VFs as this rule wants them are for Kubernetes."""
+    return not _why_not(rule)
+
+
+def resource_of(device: QatDevice) -> str:
+    """The resource that the VFs of a PF are now; empty for a PF from Gen4 on that does not tell its services.
+
+    Before Gen4 the family decides, whatever files the PF has.
+    """
+    if not device.family.has_services:
+        return RESOURCE_PREFIX + resource_name(None)
+    return RESOURCE_PREFIX + resource_name(device.services) if device.services else ""
+
+
+def differing_services(rule: Rule, device: QatDevice) -> bool:
+    """Whether the PF has other services than the rule names, so that its VFs are not what is offered."""
+    wanted = rule.services if device.family.has_services else None
+    return bool(wanted and device.services and wanted != device.services)
+
+
+def _why_not(rule: Rule | None) -> str:
+    if rule is None:
+        return "no rule is for it"
+    if rule.state == "absent":
+        return f"{rule.where} wants it without VFs"
+    if rule.driver not in VFIO_DRIVERS:
+        return f"{rule.where} leaves its VFs to the host, with the driver {rule.driver}"
+    return ""
+
+
+def _why_unknown(device: QatDevice) -> str:
+    if device.function.blocked:
+        return "the kernel is still at work on it"
+    if device.function.driver is None:
+        return "it has no driver"
+    return (
+        f"its driver {device.function.driver} does not show its services (qat/cfg_services): "
+        "this kernel is too old (Linux before 6.0, RHEL before 8.7 or 9.2), or the driver is not the one in Linux"
+    )

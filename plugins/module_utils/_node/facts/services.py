@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""QAT services: their names, the sets a family accepts, and how the kernel spells them.
+
+Source: Linux drivers/crypto/intel/qat/qat_common/adf_cfg_services.c and Documentation/ABI/testing/sysfs-driver-qat.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .families import Family
+
+SERVICES: tuple[str, ...] = ("sym", "asym", "dc", "dcc", "decomp")
+"""Every service there is, in the one order this project writes them (the order that all kernels accept for sym;asym)."""
+
+
+RESOURCE_PREFIX = "qat.intel.com/"
+"""What the names of resources of Kubernetes begin with that are VFs."""
+
+
+def parse_services(text: str) -> frozenset[str]:
+    """The set in what `cfg_services` prints; kernels differ in the order, so only sets compare."""
+    return frozenset(token for token in text.strip().split(";") if token)
+
+
+def in_order(services: t.Iterable[str]) -> list[str]:
+    """The services in this project's order; unknown ones last."""
+    known = {name: position for position, name in enumerate(SERVICES)}
+    return sorted(services, key=lambda name: (known.get(name, len(known)), name))
+
+
+def written_services(services: t.Iterable[str]) -> str:
+    """The text to write to `cfg_services`: before Linux 6.16 only certain orders are accepted, and these are among them."""
+    return ";".join(in_order(services))
+
+
+def services_problem(family: Family, services: frozenset[str]) -> str:
+    """Why a family cannot offer this set of services, or an empty string."""
+    unknown = in_order(services - family.services)
+    if unknown:
+        return f"a {family.name} device does not offer {' and '.join(unknown)}, only {', '.join(in_order(family.services))}"
+    if "dcc" in services and len(services) > 1:
+        return "dcc (chained compression) works only alone"
+    if len(services) > family.max_services:
+        return f"a {family.name} device offers at most {family.max_services} services at once"
+    return ""
+
+
+def resource_name(services: frozenset[str] | None) -> str:
+    """The Kubernetes resource of a PF's VFs, after `qat.intel.com/`: Intel's device plugin uses the same names.
+
+    `generic` where the services are not known (before Gen4), `cy` for sym and asym, otherwise the services joined by `-`.
+    """
+    if not services:
+        return "generic"
+    if services == {"sym", "asym"}:
+        return "cy"
+    return "-".join(in_order(services))

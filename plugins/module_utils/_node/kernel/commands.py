@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The commands of the node that the engine calls: modprobe, and udevadm."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import typing as t
+
+from ..errors import NodeError, WriteTimeout
+from ..facts.paths import COMMAND_DIRECTORIES
+
+_HEARING_SECONDS = 0.2
+"""How long systemd may take to hear of an event that udev has handled."""
+
+
+class ModprobeFailed(NodeError):
+    """What modprobe said."""
+
+
+def modprobe(arguments: t.Sequence[str], seconds: float) -> None:
+    """Run modprobe. Raises ModprobeFailed with what it said, WriteTimeout after `seconds`, NodeError where it is missing.
+
+    Its output goes to a file, since a process stuck in the kernel would hold a pipe open.
+    """
+    name = next(argument for argument in arguments if not argument.startswith("-"))
+    command = _path("modprobe")
+    if command is None:
+        raise NodeError("the command modprobe is missing", where=name, remedy="install kmod on the node")
+    with tempfile.TemporaryFile() as output:
+        try:
+            # The engine has no AnsibleModule, and run_command would wait for a process that no signal reaches.
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+                [command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=_environment(),
+                cwd="/",
+            )
+        except OSError as error:
+            raise NodeError(
+                f"{command} cannot be run: {error.strerror}", where=name, remedy="see that the node's kmod is sound"
+            ) from None
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise WriteTimeout(
+                f"modprobe has not returned after {seconds:g} seconds",
+                where=name,
+                remedy=f"process {process.pid} stays in the kernel; see the kernel's log",
+            ) from None
+        if code:
+            output.seek(0)
+            said = " ".join(output.read().decode("utf-8", "replace").split())
+            raise ModprobeFailed(f"modprobe failed: {said or f'exit code {code}'}", where=name, remedy=_remedy(said))
+
+
+_UNSIGNED = ("Key was rejected", "Required key not available", os.strerror(errno.EPERM))
+"""What modprobe says of a module without the signature that Secure Boot or lockdown asks for (kernel/module/signing.c)."""
+
+
+def _remedy(said: str) -> str:
+    if any(words in said for words in _UNSIGNED):
+        return (
+            "the kernel takes only modules with a signature that it trusts (Secure Boot, lockdown): install the distribution's own "
+            "module, or sign this one"
+        )
+    return "see the kernel's log, and that the module belongs to the running kernel"
+
+
+def settle(seconds: float) -> None:
+    """Wait until udev has handled the events so far, at most `seconds`; where there is no udev, go on at once."""
+    command = _path("udevadm")
+    if command is None:
+        return
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(  # pylint: disable=ansible-bad-function
+            [command, "settle", f"--timeout={seconds:.0f}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=2 * seconds,
+            check=False,
+            env=_environment(),
+            cwd="/",
+        )
+        time.sleep(_HEARING_SECONDS)
+
+
+def _path(name: str) -> str | None:
+    """The command's path, or None. A directory that depends on where this runs is not looked at: root would run what lies there."""
+    return shutil.which(name, path=os.pathsep.join(_directories()))
+
+
+def _directories() -> list[str]:
+    path = filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep))
+    return list(dict.fromkeys([*path, *COMMAND_DIRECTORIES]))
+
+
+def _environment() -> dict[str, str]:
+    """What a command gets of this process's surroundings, in which MODPROBE_OPTIONS and LD_PRELOAD may stand. It speaks English."""
+    return {"PATH": os.pathsep.join(_directories()), "LC_ALL": "C"}

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who has a device: a process or a pod, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has a device open, or a pod that Kubernetes has given it to.
+
+    Of a process, `container` is the container id its cgroup names, or an empty string. Of a pod, `pid` is 0, `pod` its
+    namespace and name, and `container` the name of the container. `note` says how that is known where kubelet did not say it, or why
+    it is not known whether this process has the device; with neither `pid` nor `pod` nobody could say who has it, nor whether.
+    """
+
+    pid: int
+    command: str
+    container: str = ""
+    pod: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        if self.pod:
+            return f"pod {self.pod} (container {self.container}{', ' if self.note else ''}{self.note})"
+        if not self.pid:
+            return f"perhaps {self.command or 'a pod'} ({self.note})"
+        inside = f" in container {self.container[:12]}" if self.container else ""
+        if self.note:
+            return f"perhaps {self.command} (pid {self.pid}, {self.note}){inside}"
+        return f"{self.command} (pid {self.pid}){inside}"
+
+    def is_same_as(self, other: Holder) -> bool:
+        """Whether it is the same user of one VF, whatever is shown of it, by whichever source it is known.
+
+        Kubelet gives a device to one pod at a time. So of two pods only names that the same source gave can tell that they differ.
+        """
+        if self.is_process or other.is_process:
+            return self.is_process and other.is_process and self.pid == other.pid
+        return self.pod == other.pod or not (self.pod and other.pod) or bool(self.note) != bool(other.note)
+
+    @property
+    def is_process(self) -> bool:
+        """Whether it is a process that has the device open; a pod was given it, open or not."""
+        return bool(self.pid) or self.command == A_PROCESS
+
+
+A_PROCESS = "a process"
+"""The command of a holder that stands for any process, where it cannot be seen who has a device."""

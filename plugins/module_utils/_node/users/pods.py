@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which devices Kubernetes has given to pods: a VF that a pod has counts as in use, whether a process has it open or not.
+
+Kubelet is asked, and its checkpoint is read, which it writes before a container starts: what either gives to a pod that lives is
+given. Kubelet alone does not tell of init containers, nor of anything while it has just started. Where there is neither, no device was
+ever given. What can be told by neither counts as given: nothing is ever taken for free because kubelet did not say.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ..absence import if_there
+from ..facts.paths import KUBELET_ROOTS, vfio_node
+from ..facts.pci import normal_address
+from ..kernel.live import Kernel, LiveKernel
+from ..printable import shortened
+from .claimed import QAT_DRIVER, is_told
+from .grpc_call import RpcError
+from .holder import Holder
+from .podresources import (
+    CLAIMS,
+    SOCKET,
+    Given,
+    checkpoint_of,
+    is_in_use,
+    list_given,
+    read_checkpoint,
+    read_claims,
+    without_named,
+)
+
+ASK_SECONDS = 3.0
+"""How long to wait for kubelet, which answers in milliseconds. One that has not answered once is not asked again."""
+
+BY_CHECKPOINT = "by kubelet's checkpoint"
+
+LOGS_OF_PODS = "/var/log/pods"
+"""Where kubelet makes a directory NAMESPACE_NAME_UID for each pod, since 1.14 (pkg/kubelet/kuberuntime/helpers.go)."""
+
+
+class Assignments:
+    """The pods that have a device, by its PCI address or its node. `unknown` says why others may have one too, where that is so."""
+
+    def __init__(self, by_device: t.Mapping[str, tuple[Holder, ...]], unknown: str = "") -> None:
+        self._by_device = by_device
+        self.unknown = unknown
+
+    def of(self, address: str, iommu_group: str | None = None, else_unknown: bool = True) -> tuple[Holder, ...]:
+        """The pods that have this device; where none is named, and that may be for another reason, one that stands for any."""
+        named = self._by_device.get(address, ())
+        if iommu_group is not None:
+            named += tuple(one for one in self._by_device.get(vfio_node(iommu_group), ()) if one not in named)
+        if not named and self.unknown and else_unknown:
+            return (Holder(0, "", note=self.unknown),)
+        return named
+
+
+NO_PODS = Assignments({})
+"""A node where no pod has a device."""
+
+
+class Pods:
+    """Asks the kubelets that may be here: those with one of the root directories."""
+
+    def __init__(self, roots: t.Sequence[str] = KUBELET_ROOTS) -> None:
+        self._roots = roots
+        self._silent: dict[str, str] = {}
+
+    def assignments(self) -> Assignments:
+        """What pods have now."""
+        found: dict[str, set[Holder]] = {}
+        unknown: list[str] = []
+        for root in self._in_use(unknown):
+            for one, note in self._given_by(root, unknown):
+                found.setdefault(address_of(one.device), set()).add(holder_of(one, note))
+        return Assignments(
+            {device: tuple(sorted(holders, key=str)) for device, holders in found.items()}, "; ".join(unknown)
+        )
+
+    def _in_use(self, unknown: list[str]) -> t.Sequence[str]:
+        """The roots of the kubelets that are here; all where no kubelet has left a sign."""
+        roots = list(dict.fromkeys(map(os.path.realpath, self._roots)))
+        in_use = []
+        for root in roots:
+            try:
+                if is_in_use(root):
+                    in_use.append(root)
+            except OSError as error:
+                unknown.append(f"whether {root} is kubelet's cannot be told: {reason_of(error)}")
+        return in_use or roots
+
+    def _given_by(self, root: str, unknown: list[str]) -> t.Iterator[tuple[Given, str]]:
+        """What this kubelet has given, and where it did not tell that itself, a remark. Why more may be given goes into `unknown`."""
+        listed, problem = self._ask(root, unknown)
+        for one in listed or ():
+            _note_what_nothing_tells(one, unknown)
+            yield one, ""
+        checkpoint = read_given(root, listed is not None)
+        if checkpoint.problem:
+            unknown.append(f"{problem}, and {checkpoint.problem}" if problem and not unknown else checkpoint.problem)
+        more = without_named(checkpoint.given, listed or ())
+        names = _names_of_pods() if more else {}
+        for one in more:
+            _note_what_nothing_tells(one, unknown)
+            namespace, pod = names.get(one.pod, ("", one.pod))
+            yield one._replace(namespace=namespace, pod=pod), BY_CHECKPOINT
+
+    def _ask(self, root: str, unknown: list[str]) -> tuple[t.Sequence[Given] | None, str]:
+        """What kubelet lists; or None, and why, where it is there."""
+        if root in self._silent:
+            return None, self._silent[root]
+        try:
+            return list_given(os.path.join(root, SOCKET), ASK_SECONDS).given, ""
+        except (FileNotFoundError, NotADirectoryError):
+            return None, ""  # no kubelet, or one before PodResources
+        except (OSError, RpcError, ValueError) as error:
+            problem = f"kubelet does not answer: {reason_of(error)}"
+            if isinstance(error, TimeoutError):
+                self._silent[root] = problem
+            if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
+                unknown.append(problem)  # it may well be there and answer others
+            return None, problem
+
+
+def _note_what_nothing_tells(one: Given, unknown: list[str]) -> None:
+    if one.resource == QAT_DRIVER and not is_told(one.device):
+        unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing tells which VF that is")
+
+
+def _names_of_pods() -> dict[str, tuple[str, str]]:
+    """Namespace and name of pods by their uid, which is all that the checkpoint knows; without it the uid is shown."""
+    try:
+        names: t.Sequence[str] = if_there(lambda: os.listdir(LOGS_OF_PODS), ())
+    except OSError:
+        names = ()
+    parts = (name.split("_") for name in names if name.count("_") == 2)
+    return {uid: (namespace, pod) for namespace, pod, uid in parts}
+
+
+class Checkpoint(t.NamedTuple):
+    """What the checkpoint of a kubelet gives to pods that live, or why it cannot be read."""
+
+    given: tuple[Given, ...] = ()
+    problem: str = ""
+
+
+def read_given(root: str, answers: bool) -> Checkpoint:
+    """What the kubelet with this root directory has given by what it keeps: device plugins' devices, and those by claims."""
+    parts = (
+        _read(lambda: checkpoint_of(root), lambda: read_checkpoint(root, answers).given),
+        _read(lambda: os.path.join(root, CLAIMS), lambda: read_claims(root)),
+    )
+    problems = [part.problem for part in parts if part.problem]
+    return Checkpoint(tuple(one for part in parts for one in part.given), ", and ".join(problems))
+
+
+def _read(where: t.Callable[[], str], read: t.Callable[[], tuple[Given, ...]]) -> Checkpoint:
+    """Nothing where there is no such file: kubelet writes it when it gives the first device."""
+    path = ""
+    try:
+        path = where()
+        return Checkpoint(read())
+    except (FileNotFoundError, NotADirectoryError):
+        return Checkpoint()
+    except (OSError, ValueError) as error:
+        return Checkpoint(problem=f"{path or getattr(error, 'filename', '')} cannot be read: {reason_of(error)}")
+
+
+def reason_of(error: Exception) -> str:
+    """Why something cannot be read or does not answer, in a few words."""
+    return shortened(getattr(error, "strerror", None) or str(error), 500)
+
+
+def address_of(device: str) -> str:
+    """The PCI address that a device's id is, as it is for QAT and SR-IOV; what is no address is the address of nothing."""
+    try:
+        return normal_address(device)
+    except ValueError:
+        return device
+
+
+def holder_of(given: Given, note: str = "") -> Holder:
+    """The container that has a device."""
+    pod = f"{given.namespace}/{given.pod}" if given.namespace else f"with uid {given.pod}"
+    return Holder(0, "", given.container, pod, note)
+
+
+class KernelWithPods(Kernel, t.Protocol):
+    """A kernel, and who can tell which pods have its devices."""
+
+    def pods(self) -> Assignments:
+        """Which devices Kubernetes has given to pods."""
+
+
+class LiveKernelWithPods(LiveKernel):
+    """The kernel of a machine, and its kubelets. Without `pods` nobody is asked, and no pod has anything."""
+
+    def __init__(
+        self, sysfs_root: str = "/sys", proc_root: str = "/proc", dev_root: str = "/dev", pods: Pods | None = None
+    ) -> None:
+        super().__init__(sysfs_root, proc_root, dev_root)
+        self._pods = pods
+
+    def pods(self) -> Assignments:
+        return self._pods.assignments() if self._pods else NO_PODS

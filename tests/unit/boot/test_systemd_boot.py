@@ -1,0 +1,319 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""systemd-boot: the entry that boots has the arguments, or nothing is written."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
+    State,
+    parse,
+    read_request,
+    satisfied,
+)
+from ansible_collections.accel.qat.plugins.module_utils._boot.detect import Firmware
+from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import Outcome, ensure
+from ansible_collections.accel.qat.plugins.module_utils._boot.plan import UNFINISHED
+from ansible_collections.accel.qat.plugins.module_utils._boot.running import Running, read_running
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine, fails, says
+from ansible_collections.accel.qat.tests.unit.boot import machines
+
+QAT = ["intel_iommu=on", "iommu=pt"]
+FIRMWARE = Firmware(True, "systemd-boot 252.39-1~deb12u1")
+NEWEST = f"{machines.MACHINE_ID}-{machines.KERNELS[-1]}.conf"
+
+
+def run(
+    machine: FakeMachine,
+    wanted: list[str],
+    state: State = "present",
+    entry: str = "",
+    line: str = "ro",
+    rehearse: bool = False,
+) -> Outcome:
+    return ensure(machine, read_request(wanted, state), Running(parse(line), False, entry), FIRMWARE, rehearse=rehearse)
+
+
+def refused(machine: FakeMachine, entry: str = "") -> str:
+    """The sentence with which the arguments are refused; nothing is written."""
+    before = dict(machine.files)
+    with pytest.raises(RefusedError) as caught:
+        run(machine, QAT, entry=entry)
+    assert (machine.files, machine.done) == (before, [])
+    return str(caught.value)
+
+
+# Proxmox VE.
+
+
+@pytest.mark.parametrize(
+    "line", ["initrd=\\EFI\\proxmox root=ZFS=rpool/ROOT/pve-1 boot=zfs", "ro iommu=pt intel_iommu=on"]
+)
+def test_proxmox_writes_its_own_boot_partitions(line: str) -> None:
+    machine = machines.proxmox()
+    before = dict(machine.files)
+    entry = "proxmox-6.8.12-9-pve.conf"
+    checked = run(machine, QAT, entry=entry, line=line, rehearse=True)
+    assert (machine.files, machine.done) == (before, [])
+    done = run(machine, QAT, entry=entry, line=line)
+    assert done.plan == checked.plan
+    assert done.plan.commands == (("proxmox-boot-tool", "refresh"),)
+    assert done.plan.files == ["/etc/kernel/cmdline"]
+    assert machines.next_boot(machine) == "root=ZFS=rpool/ROOT/pve-1 boot=zfs intel_iommu=on iommu=pt"
+    assert run(machine, QAT, entry=entry, line=line).plan.empty
+    run(machine, QAT, "absent", entry=entry, line=line)
+    assert machine.files == before
+
+
+def test_proxmox_that_was_cut_off_is_finished() -> None:
+    machine = machines.proxmox()
+    machine.commands["proxmox-boot-tool"] = dies
+    with pytest.raises(KeyboardInterrupt):
+        run(machine, QAT)
+    assert machine.files[UNFINISHED] == "proxmox-boot-tool refresh\n"
+    works = machines.proxmox()
+    machine.commands = works.commands
+    assert run(machine, QAT, rehearse=True).plan.commands == (("proxmox-boot-tool", "refresh"),)
+    run(machine, QAT)
+    assert satisfied(parse(machines.next_boot(machine)), read_request(QAT, "present"))
+    assert UNFINISHED not in machine.files
+    assert run(machine, QAT).plan.empty
+
+
+def dies(_machine: FakeMachine, _command: t.Sequence[str]) -> CommandResult:
+    raise KeyboardInterrupt
+
+
+def test_proxmox_whose_tool_fails_is_as_before() -> None:
+    machine = machines.proxmox()
+    machine.commands["proxmox-boot-tool"] = fails(1, "No space left on device")
+    before = dict(machine.files)
+    with pytest.raises(
+        NodeError, match="proxmox-boot-tool refresh: failed with exit code 1: No space left on device; the files"
+    ):
+        run(machine, QAT)
+    assert machine.files == before
+
+
+def test_proxmox_without_its_tool_is_refused() -> None:
+    machine = machines.proxmox()
+    del machine.commands["proxmox-boot-tool"]
+    assert refused(machine) == (
+        "bootloader: only proxmox-boot-tool writes the boot partitions that /etc/kernel/proxmox-boot-uuids names, and this node has no"
+        " such command; install proxmox-kernel-helper"
+    )
+
+
+@pytest.mark.parametrize("text", ["root=ZFS=rpool/ROOT/pve-1\nboot=zfs\n", "# ours\nboot=zfs\n", "#boot=zfs\n"])
+def test_proxmox_with_more_than_one_line_is_refused(text: str) -> None:
+    machine = machines.proxmox()
+    machine.files["/etc/kernel/cmdline"] = text
+    assert refused(machine) == (
+        "/etc/kernel/cmdline: has more than one line, of which proxmox-boot-tool would have only the first in force; write all"
+        " arguments on one line, without comments"
+    )
+
+
+def test_proxmox_without_a_line_starts_from_the_running_one() -> None:
+    machine = machines.proxmox()
+    del machine.files["/etc/kernel/cmdline"]
+    run(machine, QAT, line="initrd=\\EFI\\x root=ZFS=a boot=zfs")
+    assert machines.next_boot(machine) == "root=ZFS=a boot=zfs intel_iommu=on iommu=pt"
+
+
+# The entry that boots.
+
+
+@pytest.mark.parametrize("entry", [NEWEST, NEWEST[: -len(".conf")], NEWEST.upper()])
+def test_an_entry_that_kernel_install_makes_is_enough(entry: str) -> None:
+    machine = machines.systemd_boot()
+    run(machine, QAT, entry=entry)
+    assert satisfied(parse(machines.next_boot(machine)), read_request(QAT, "present"))
+    assert run(machine, QAT, entry=entry).plan.empty
+
+
+def test_an_entry_with_tries_left_is_known_without_them() -> None:
+    machine = machines.systemd_boot()
+    path = f"/efi/loader/entries/{NEWEST}"
+    machine.files[path.replace(".conf", "+2-1.conf")] = machine.files.pop(path)
+    assert run(machine, QAT, entry=NEWEST, rehearse=True).plan.commands
+
+
+def by_hand(options: str = "root=UUID=0d3b7c1e rw") -> FakeMachine:
+    """A machine whose administrator has written an entry, which boots by default."""
+    machine = machines.systemd_boot()
+    machine.files["/efi/loader/entries/arch.conf"] = (
+        f"title Arch Linux\nlinux /vmlinuz-linux\ninitrd /initrd\noptions {options}\n"
+    )
+    return machine
+
+
+BY_HAND = (
+    "bootloader: systemd-boot starts /efi/loader/entries/arch.conf, which kernel-install does not write; set the arguments in its line"
+    " options by hand, or have systemd-boot start an entry of an installed kernel"
+)
+
+
+@pytest.mark.parametrize("entry", ["arch.conf", "arch"])
+def test_a_started_entry_that_nobody_makes_anew_is_refused(entry: str) -> None:
+    assert refused(by_hand(), entry) == BY_HAND
+
+
+@pytest.mark.parametrize("default", ["arch.conf", "arch", "Arch*", "a?ch.conf"])
+@pytest.mark.parametrize("entry", ["", NEWEST])
+def test_a_default_that_nobody_makes_anew_is_refused(default: str, entry: str) -> None:
+    machine = by_hand()
+    machine.files["/efi/loader/loader.conf"] = f"timeout 3\n#default none\ndefault  {default}\n"
+    assert refused(machine, entry) == BY_HAND
+
+
+@pytest.mark.parametrize("default", ["@saved", "auto-windows", f"{machines.MACHINE_ID}-*"])
+def test_another_default_is_no_obstacle(default: str) -> None:
+    machine = by_hand()
+    machine.files["/efi/loader/loader.conf"] = f"default {default}\n"
+    run(machine, QAT, entry=NEWEST)
+    assert run(machine, QAT, entry=NEWEST).plan.empty
+
+
+def test_an_entry_by_hand_that_has_the_arguments_is_enough() -> None:
+    machine = by_hand("root=UUID=0d3b7c1e\noptions rw intel_iommu=on iommu=pt")
+    run(machine, QAT, entry="arch.conf")
+    assert run(machine, QAT, entry="arch.conf").plan.empty
+
+
+def alone() -> FakeMachine:
+    machine = by_hand()
+    for path in machine.glob("/efi/loader/entries/*.conf"):
+        if machines.MACHINE_ID in path:
+            del machine.files[path]
+    return machine
+
+
+def without_partition() -> FakeMachine:
+    machine = machines.systemd_boot()
+    machine.files = {path: text for path, text in machine.files.items() if not path.startswith("/efi")}
+    return machine
+
+
+UNSEEN = (
+    ", and there is none in /efi/loader/entries, /boot/loader/entries, /boot/efi/loader/entries: the boot partition is not mounted, or"
+    " another one boots; mount it, and reboot first where the kernel of that entry is no longer installed"
+)
+
+
+@pytest.mark.parametrize("make", [alone, without_partition])
+def test_where_no_entry_is_of_an_installed_kernel_it_is_refused(make: t.Callable[[], FakeMachine]) -> None:
+    assert refused(make()) == f"bootloader: the next boot is by an entry of an installed kernel{UNSEEN}"
+
+
+def test_where_the_started_entry_is_not_seen_it_is_refused() -> None:
+    assert refused(machines.systemd_boot(), "other.conf") == f"bootloader: systemd-boot has started other.conf{UNSEEN}"
+
+
+def test_a_unified_image_is_refused() -> None:
+    assert refused(machines.systemd_boot(), "linux-6.11.efi") == (
+        "bootloader: systemd-boot has started linux-6.11.efi, a unified kernel image, which has its arguments in itself; set them where"
+        " the image is built, and sign it anew"
+    )
+
+
+@pytest.mark.parametrize("entry", ["", "linux-6.11.efi", "other.conf"])
+def test_what_has_come_to_the_running_kernel_needs_no_entry(entry: str) -> None:
+    machine = without_partition()
+    machine.files["/etc/kernel/cmdline"] = "root=UUID=0d3b7c1e intel_iommu=on iommu=pt\n"
+    assert run(machine, QAT, entry=entry, line="ro iommu=pt intel_iommu=on").plan.empty
+    assert "intel_iommu=on" in refused_for(machine, entry)
+
+
+def refused_for(machine: FakeMachine, entry: str) -> str:
+    with pytest.raises(RefusedError):
+        run(machine, QAT, entry=entry, line="ro iommu=pt")
+    return machine.files["/etc/kernel/cmdline"]
+
+
+def test_kernel_install_that_does_nothing_is_caught() -> None:
+    machine = machines.systemd_boot()
+    machine.commands["kernel-install"] = says("")
+    with pytest.raises(
+        NodeError, match="kernel-install reported success, but the next boot would still not be with intel_iommu=on"
+    ):
+        run(machine, QAT, entry=NEWEST)
+
+
+# What the entries have and /etc/kernel/cmdline has not.
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ("ro quiet", "ro quiet rd.lvm.lv=vg/root", "would lose rd.lvm.lv=vg/root"),
+        ("ro quiet", "ro quiet\noptions rd.lvm.lv=vg/root", "would lose rd.lvm.lv=vg/root"),
+        ("ro quiet", "\trd.lvm.lv=vg/root\tro quiet", "would lose rd.lvm.lv=vg/root"),
+        ("ro quiet", "quiet ro", "would have its arguments in another order"),
+        ("ro quiet", 'ro quiet dyndbg="file a.c +p"', 'would lose dyndbg="file a.c +p"'),
+    ],
+)
+def test_what_only_an_entry_has_is_not_lost(old: str, new: str, wrong: str) -> None:
+    machine = machines.systemd_boot()
+    path = f"/efi/loader/entries/{NEWEST}"
+    machine.files[path] = machine.files[path].replace(old, new)
+    assert refused(machine) == (
+        f"bootloader: {path}, made anew from /etc/kernel/cmdline, {wrong}; set the arguments by hand where this node boots from"
+    )
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["known", "taken-for-arguments"])
+def test_comments_are_what_kernel_install_takes_them_for(shown: bool) -> None:
+    machine = machines.systemd_boot()
+    machine.files["/etc/kernel/cmdline"] = "# ours\nroot=UUID=0d3b7c1e ro quiet\n"
+    for path in machine.glob("/efi/loader/entries/*.conf") if shown else ():
+        machine.files[path] = machine.files[path].replace("root=UUID", "# ours root=UUID")
+    machine.commands["kernel-install"] = lambda target, command: _install(target, command, shown)
+    run(machine, QAT)
+    assert ("# ours" in machines.next_boot(machine)) is shown
+    assert run(machine, QAT).plan.empty
+
+
+def _install(machine: FakeMachine, command: t.Sequence[str], shown: bool) -> CommandResult:
+    text = machine.files["/etc/kernel/cmdline"]
+    line = " ".join((text if shown else text.split("\n", 1)[1]).split())
+    path = f"/efi/loader/entries/{machines.MACHINE_ID}-{command[2]}.conf"
+    machine.files[path] = f"version {command[2]}\noptions {line} systemd.machine_id={machines.MACHINE_ID}\n"
+    return CommandResult(0)
+
+
+def test_blanks_within_quotes_would_not_stay() -> None:
+    machine = machines.systemd_boot()
+    for path, text in machine.files.items():
+        machine.files[path] = text.replace("ro quiet", 'ro x="a  b"')
+    assert 'would lose x="a  b"' in refused(machine)
+
+
+def test_what_the_line_has_beyond_an_entry_may_come() -> None:
+    machine = machines.systemd_boot()
+    machine.files["/etc/kernel/cmdline"] = "root=UUID=0d3b7c1e ro quiet nosmt\n"
+    run(machine, QAT)
+    assert "nosmt" in machines.next_boot(machine)
+
+
+# The firmware's word.
+
+
+def test_reads_the_started_entry(tmp_path: Path) -> None:
+    (tmp_path / "cmdline").write_text("ro\n")
+    assert read_running(str(tmp_path), str(tmp_path)).entry == ""
+    path = tmp_path / "firmware/efi/efivars/LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x06\0\0\0" + "arch.conf\0".encode("utf-16-le"))
+    assert read_running(str(tmp_path), str(tmp_path)).entry == "arch.conf"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(NodeError) as caught:
+        read_running(str(tmp_path), str(tmp_path))
+    assert str(caught.value) == f"{path}: cannot be read: Is a directory; run as root, and check sysfs_root"

@@ -1,0 +1,270 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import (
+    NO_VFS,
+    Binding,
+    PfTarget,
+    advertised,
+    original_target,
+    rule_for,
+    targets_of,
+    unused_rules,
+)
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0, lose_vf
+
+
+@pytest.fixture
+def node() -> Node:
+    return read_node(
+        FakeKernel.with_pfs(
+            pf("4xxx", GEN4, numa_node=0, vfs="vfio-pci"),
+            pf("4xxx", OTHER, numa_node=1, device_id=0x4944),
+            pf("c6xx", GEN2, numa_node=1),
+        )
+    )
+
+
+def rules(*documents: dict[str, t.Any]) -> t.Any:
+    return parse_configuration({"devices": list(documents)})
+
+
+@pytest.mark.parametrize(
+    ("select", "taken"),
+    [
+        ({}, [GEN4, OTHER, GEN2]),
+        ({"address": OTHER}, [OTHER]),
+        ({"address": [GEN2, GEN4]}, [GEN4, GEN2]),
+        ({"family": "4xxx"}, [GEN4, OTHER]),
+        ({"family": "420xx"}, []),
+        ({"device_id": "4944"}, [OTHER]),
+        ({"device_id": ["0x37c8", "4940"]}, [GEN4, GEN2]),
+        ({"numa_node": 1}, [OTHER, GEN2]),
+        ({"numa_node": -1}, []),
+        ({"index": [0, 2]}, [GEN4, GEN2]),
+        ({"family": "4xxx", "numa_node": 1}, [OTHER]),
+        ({"family": "c6xx", "numa_node": 0}, []),
+    ],
+)
+def test_selects(node: Node, select: dict[str, t.Any], taken: list[str]) -> None:
+    assert [target.address for target in targets_of(rules({"select": select}), node)] == taken
+
+
+def test_takes_the_first_rule_that_fits(node: Node) -> None:
+    chosen = rules({"select": {"numa_node": 1, "family": "4xxx"}}, {"select": {"numa_node": 1}})
+    assert [(target.address, target.where) for target in targets_of(chosen, node)] == [
+        (OTHER, "devices[0]"),
+        (GEN2, "devices[1]"),
+    ]
+    assert rule_for(chosen, node.qat[0]) is None
+
+
+def test_names_rules_without_a_pf(node: Node) -> None:
+    chosen = rules({"select": {"family": "420xx"}}, {"select": {"index": 1}}, {"select": {"index": 5}})
+    assert unused_rules(chosen, node) == ("devices[0]", "devices[2]")
+
+
+def test_targets() -> None:
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4), pf("c6xx", GEN2)))
+    present = rules({"select": {"index": 0}, "services": ["dc"]}, {"driver": "c6xxvf", "when_in_use": "skip"})
+    assert targets_of(present, node) == (
+        PfTarget(
+            GEN4,
+            "devices[0]",
+            frozenset({"dc"}),
+            16,
+            Binding("vfio-pci", "vfio-pci"),
+            autoprobe=False,
+            state="up",
+            driven=True,
+        ),
+        PfTarget(
+            GEN2,
+            "devices[1]",
+            None,
+            16,
+            Binding("c6xxvf", "c6xxvf"),
+            autoprobe=False,
+            driven=True,
+            when_in_use="skip",
+        ),
+    )
+    assert targets_of(rules({"state": "absent"}), node) == (
+        PfTarget(GEN4, "devices[0]", vf_count=0, autoprobe=True, state="up", driven=True),
+        PfTarget(GEN2, "devices[0]", vf_count=0, autoprobe=True, driven=True),
+    )
+
+
+WRONG = (
+    (
+        {"select": {"address": "0000:ff:00.0"}},
+        (
+            "devices[0].select.address: 0000:ff:00.0 is not a QAT PF of this node; "
+            f"the node's QAT PFs are: {GEN4}, {OTHER}, {GEN2}"
+        ),
+    ),
+    (
+        {"select": {"address": VF0}},
+        f"devices[0].select.address: {VF0} is a VF of the PF {GEN4}; the node's QAT PFs are: {GEN4}, {OTHER}, {GEN2}",
+    ),
+    (
+        {"select": {"family": "c6xx"}, "services": ["sym"]},
+        (
+            f"devices[0].services: {GEN2} is a c6xx device, whose services cannot be set; "
+            "remove services, or select only PFs from Gen4 on"
+        ),
+    ),
+    (
+        {"select": {"index": 0}, "services": ["decomp"]},
+        (
+            f"devices[0].services: {GEN4}: a 4xxx device does not offer decomp, only sym, asym, dc, dcc; "
+            "choose other services for this PF"
+        ),
+    ),
+    (
+        {"select": {"index": 0}, "services": ["dcc", "sym"]},
+        f"devices[0].services: {GEN4}: dcc (chained compression) works only alone; choose other services for this PF",
+    ),
+    (
+        {"select": {"index": 0}, "services": ["dc", "sym", "asym"]},
+        (
+            f"devices[0].services: {GEN4}: a 4xxx device offers at most 2 services at once; "
+            "choose other services for this PF"
+        ),
+    ),
+    (
+        {"select": {"index": 0}, "vfs": 8},
+        (
+            f"devices[0].vfs: {GEN4} cannot have 8 VFs, the kernel's driver creates all 16 or none; "
+            "leave the count out, and use advertise to offer Kubernetes fewer VFs"
+        ),
+    ),
+    (
+        {"select": {"index": 0}, "vfs": 17},
+        (
+            f"devices[0].vfs: {GEN4} cannot have 17 VFs, the kernel's driver creates all 16 or none; "
+            "leave the count out, and use advertise to offer Kubernetes fewer VFs"
+        ),
+    ),
+    (
+        {"select": {"index": 0}, "advertise": 17},
+        f"devices[0].advertise: {GEN4} has 16 VFs, so 17 cannot be advertised; advertise at most 16",
+    ),
+)
+
+
+@pytest.mark.parametrize(("document", "sentence"), WRONG, ids=[sentence[:60] for _document, sentence in WRONG])
+def test_says_what_does_not_fit_the_node(node: Node, document: dict[str, t.Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        targets_of(rules(document), node)
+    assert str(caught.value) == sentence
+
+
+def test_a_node_without_qat() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        targets_of(rules({}), read_node(FakeKernel.with_pfs()))
+    assert str(caught.value) == (
+        "devices[0]: the node has no QAT device; see that BIOS has it enabled, or take the node out of the group"
+    )
+    assert targets_of(rules({"state": "absent"}), read_node(FakeKernel.with_pfs())) == ()
+
+
+def test_a_pf_without_sriov() -> None:
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=0)))
+    with pytest.raises(ConfigurationError) as caught:
+        targets_of(rules({}), node)
+    assert str(caught.value) == (
+        f"devices[0]: {GEN4} cannot have VFs; enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV; in a virtual machine "
+        "that was given the PF, make the VFs on its host instead"
+    )
+    assert targets_of(rules({"vfs": 0}), node)[0].vf_count == 0
+
+
+@pytest.mark.parametrize(("wishes", "count"), [({}, 16), ({"advertise": 3}, 3), ({"advertise": 0}, 0)])
+def test_advertises_the_first_vfs(node: Node, wishes: dict[str, t.Any], count: int) -> None:
+    addresses = [one.address for one in node.qat[0].vfs]
+    assert list(advertised(rules(wishes), node.qat[0])) == addresses[:count]
+
+
+def test_a_vf_that_is_missing_moves_no_other_into_its_place() -> None:
+    """What is beyond `advertise` stays with the host."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, vfs="vfio-pci"))
+    lose_vf(kernel, GEN4, 3)
+    node = read_node(kernel)
+    addresses = advertised(rules({"advertise": 12}), node.qat[0])
+    assert [node.functions[address].index for address in addresses] == [0, 1, 2, *range(4, 12)]
+    assert set(original_target(node, GEN4).bindings) == {*range(16)} - {3}
+
+
+def test_advertises_nothing_of_other_pfs(node: Node) -> None:
+    assert advertised(rules({"select": {"index": 1}}), node.qat[0]) == ()
+    assert advertised(rules({"state": "absent"}), node.qat[0]) == ()
+
+
+def test_the_original_target_is_what_is_there() -> None:
+    kernel = FakeKernel.with_pfs(
+        pf("4xxx", GEN4, total_vfs=2, services="dc", autoprobe=False, vfs=[vf("vfio-pci"), vf(None)]),
+        pf("c6xx", GEN2, driver=None),
+    )
+    node = read_node(kernel)
+    assert original_target(node, GEN4) == PfTarget(
+        GEN4,
+        GEN4,
+        frozenset({"dc"}),
+        2,
+        bindings={0: Binding("vfio-pci", "vfio-pci"), 1: Binding(None, None)},
+        autoprobe=False,
+        state="up",
+        driven=True,
+    )
+    assert original_target(node, GEN2) == PfTarget(GEN2, GEN2, vf_count=0, autoprobe=True)
+
+
+def test_vfs_without_their_pf() -> None:
+    """As in a virtual machine that was given them: nothing of its BIOS is to blame."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=4, vfs=vf("vfio-pci")))
+    functions = kernel.machine.bus.functions
+    for address in [address for address, one in functions.items() if one.physfn is not None]:
+        functions[address].physfn = None
+    del functions[GEN4]
+    node = read_node(kernel)
+    with pytest.raises(ConfigurationError) as caught:
+        targets_of(rules({}), node)
+    assert str(caught.value) == (
+        "devices[0]: the node has VFs without their PF (0000:6b:00.1, 0000:6b:00.2, 0000:6b:00.3), as a virtual machine has them, "
+        "and no QAT PF; configure the PF on the host that gives these VFs away, and take this node out of the group"
+    )
+
+
+@pytest.mark.parametrize("count", range(15, 18))
+def test_all_vfs_can_be_advertised_and_no_more(count: int) -> None:
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4)))
+    if count <= 16:
+        assert len(targets_of(rules({"advertise": count}), node)) == 1
+    else:
+        with pytest.raises(ConfigurationError, match="so 17 cannot be advertised"):
+            targets_of(rules({"advertise": count}), node)
+
+
+@pytest.mark.parametrize("wishes", [{}, {"vfs": 16}, {"vfs": 1}, {"advertise": 1}])
+def test_a_pf_whose_sriov_is_off_is_not_passed_over(wishes: dict[str, t.Any]) -> None:
+    """It has the files of SR-IOV, and no VFs to give."""
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4)))
+    (device,) = node.qat
+    sriov = device.function.sriov
+    assert sriov is not None
+    off = replace(device, function=replace(device.function, sriov=replace(sriov, total=0)))
+    with pytest.raises(ConfigurationError) as caught:
+        targets_of(rules(wishes), replace(node, qat=(off,)))
+    assert str(caught.value) == (f"devices[0]: {GEN4} cannot have VFs; {NO_VFS}")

@@ -1,0 +1,419 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import errno
+import os
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import plan_text, table
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import SECONDS, converge
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
+from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
+from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import NO_PODS, Assignments
+from ansible_collections.accel.qat.plugins.module_utils._node.users.usage import Holders, container_id
+from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
+from ansible_collections.accel.qat.tests.fakes.vfio import GROUP_MAJOR
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, VF0, VF1, apply, planner
+
+ID = "4a3f6c5e9d0b1a2c" * 4
+POD = "0b6e5e4f-4d0c-4f6e-9d5f-8a8f1b2c3d4e"
+SLICE = f"kubepods-burstable-pod{POD.replace('-', '_')}.slice"
+
+CGROUPS = {
+    "docker, v1": f"12:memory:/docker/{ID}\n11:cpu,cpuacct:/docker/{ID}\n1:name=systemd:/docker/{ID}",
+    "docker, v2": f"0::/system.slice/docker-{ID}.scope",
+    "containerd, v1, cgroupfs": f"11:devices:/kubepods/burstable/pod{POD}/{ID}\n0::/",
+    "containerd, v1, systemd": (
+        f"4:pids:/system.slice/containerd.service/{SLICE}:cri-containerd:{ID}\n"
+        f"1:name=systemd:/system.slice/containerd.service/{SLICE}:cri-containerd:{ID}"
+    ),
+    "containerd, v2": f"0::/kubepods.slice/kubepods-burstable.slice/{SLICE}/cri-containerd-{ID}.scope",
+    "cri-o, v1": f"8:memory:/kubepods.slice/{SLICE}/crio-{ID}.scope",
+    "cri-o, v2": f"0::/kubepods.slice/kubepods-burstable.slice/{SLICE}/crio-{ID}.scope",
+    "podman, root, v2": f"0::/machine.slice/libpod-{ID}.scope/container",
+    "podman, user": f"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope",
+    "k3s in docker": f"0::/docker/{'f' * 64}/kubepods/burstable/pod{POD}/{ID}",
+}
+
+NONE = {
+    "service": "0::/system.slice/dpdk.service",
+    "session": "0::/user.slice/user-0.slice/session-4.scope",
+    "machine": "0::/machine.slice/machine-qemu\\x2d1\\x2dguest.scope/libvirt/emulator",
+    "v1": "2:cpu:/\n1:name=systemd:/init.scope",
+    "nothing": "",
+    "a shorter number": "0::/system.slice/0123456789abcdef.scope",
+}
+
+
+@pytest.mark.parametrize("name", CGROUPS)
+def test_finds_the_container(name: str) -> None:
+    assert container_id(CGROUPS[name]) == ID
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_finds_none(name: str) -> None:
+    assert container_id(NONE[name]) == ""
+
+
+def kernel() -> FakeKernel:
+    return FakeKernel.with_pfs(pf("4xxx", GEN4, vfs="vfio-pci"), cdevs=True)
+
+
+def holders_of(fake: FakeKernel, address: str = VF0) -> tuple[Holder, ...]:
+    return read_node(fake).functions[address].holders
+
+
+def test_who_has_what_open() -> None:
+    fake = kernel()
+    first, second = fake.open_vf(VF0, "qemu-kvm"), fake.open_vf(VF0, "testpmd", ID)
+    fake.open_vf(VF1, "other")
+    assert holders_of(fake) == (Holder(first, "qemu-kvm"), Holder(second, "testpmd", ID))
+    assert holders_of(fake, "0000:6b:00.3") == ()
+
+
+def test_a_process_counts_once_however_it_has_it_open() -> None:
+    fake = kernel()
+    pid = fake.open_vf(VF0, "qemu-kvm", cdev=True)
+    process = fake.machine.vfio.processes[pid]
+    process.files[9], process.devices[9] = "/dev/vfio/1", (GROUP_MAJOR, 1)
+    assert holders_of(fake) == (Holder(pid, "qemu-kvm"),)
+
+
+@pytest.mark.parametrize(
+    "name", ["/host/dev/vfio/1", "/dev/vfio/1 (deleted)", "/tmp/x", "(unreachable)/1", "/dev/null"]
+)
+@pytest.mark.parametrize("cdev", [False, True])
+def test_whatever_the_process_calls_it(name: str, cdev: bool) -> None:
+    """It may have its /dev anywhere, or a node that it made."""
+    fake = kernel()
+    pid = fake.open_vf(VF0, "qemu-kvm", cdev=cdev)
+    fake.machine.vfio.processes[pid].files = dict.fromkeys(range(6), name)
+    assert holders_of(fake) == (Holder(pid, "qemu-kvm"),)
+    assert holders_of(fake, VF1) == ()
+
+
+@pytest.mark.parametrize("name", ["/dev/vfio/{}", "/tmp/vfio/{}", "/dev/vfio/{} (deleted)", "/dev/vfio/devices/vfio0"])
+@pytest.mark.parametrize("number", [None, (1, 3), (GROUP_MAJOR, 999), (7, 0)])
+def test_a_path_proves_nothing(name: str, number: tuple[int, int] | None) -> None:
+    """Anybody can have a file of that name, or another device."""
+    fake = kernel()
+    pid = fake.open_vf(VF1)
+    group = fake.link(f"/sys/bus/pci/devices/{VF0}/iommu_group")
+    process = fake.machine.vfio.processes[pid]
+    process.files, process.devices = {3: name.format(group)}, {3: number} if number else {}
+    assert holders_of(fake) == ()
+    assert apply(fake, {"services": ["dc"]}).plan.steps
+
+
+def test_the_container_node_of_vfio_is_nobodys_vf() -> None:
+    fake = kernel()
+    process = fake.machine.vfio.processes[fake.open_vf(VF0)]
+    process.files = {3: "/dev/vfio/vfio", 4: "socket:[4711]", 5: "/host/dev/vfio/vfio (deleted)"}
+    process.devices = {3: (10, 196), 5: (10, 196)}
+    assert holders_of(fake) == ()
+
+
+def test_noiommu() -> None:
+    fake = FakeKernel.with_pfs(
+        pf("4xxx", GEN4, total_vfs=1, vfs="vfio-pci"), iommu=False, noiommu=True, loaded=("qat_4xxx", "vfio_pci")
+    )
+    pid = fake.open_vf(VF0, "testpmd")
+    assert holders_of(fake) == (Holder(pid, "testpmd"),)
+
+
+UNNAMED = "which has a VFIO device open without its group, so that nothing tells which one"
+
+
+def test_a_device_without_its_group_is_one_that_nobody_else_has() -> None:
+    """As it comes to a process by SCM_RIGHTS, or stays when the group is closed."""
+    fake = kernel()
+    pid, other = fake.open_vf(VF0, "testpmd"), fake.open_vf(VF1, "qemu-kvm")
+    process = fake.machine.vfio.processes[pid]
+    process.files, process.devices = {5: "anon_inode:[vfio-device]"}, {}
+    perhaps = Holder(pid, "testpmd", note=UNNAMED)
+    assert holders_of(fake) == holders_of(fake, "0000:6b:00.3") == (perhaps,)
+    assert holders_of(fake, VF1) == (Holder(other, "qemu-kvm"),)
+    assert holders_of(fake, GEN4) == ()
+    assert str(perhaps) == f"perhaps testpmd (pid {pid}, {UNNAMED})"
+    with pytest.raises(RefusedError, match=r"^devices\[0\]: perhaps testpmd \(pid"):
+        apply(fake, {"services": ["dc"]})
+    assert fake.writes == []
+
+
+def test_a_file_of_that_name_is_no_device() -> None:
+    fake = kernel()
+    process = fake.machine.vfio.processes[fake.open_vf(VF0)]
+    process.files, process.devices = {5: "/tmp/anon_inode:[vfio-device]"}, {}
+    assert holders_of(fake) == ()
+
+
+def test_the_names_of_a_process_decide_nothing() -> None:
+    fake = kernel()
+    pid = fake.open_vf(VF0)
+    fake.deny(f"/proc/{pid}/comm")
+    fake.deny(f"/proc/{pid}/cgroup", errno.EIO)
+    assert holders_of(fake) == (Holder(pid, "unknown"),)
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ESRCH])
+@pytest.mark.parametrize("place", ["/proc/{}/fd", "/proc/{}/fd/*"])
+def test_a_process_that_has_ended_has_nothing(place: str, code: int) -> None:
+    fake = kernel()
+    fake.deny(place.format(fake.open_vf(VF0)), code)
+    assert holders_of(fake) == ()
+
+
+OTHERS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EINTR)
+
+
+@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("place", ["/proc/{}/fd", "/proc/{}/fd/*"])
+def test_whose_descriptors_cannot_be_seen_may_have_any_vf(
+    place: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = kernel()
+    pid, other = fake.open_vf(VF0), fake.open_vf(VF1, "qemu-kvm")
+    fake.deny(place.format(pid), code)
+    why = f"what process {pid} has open cannot be seen: {os.strerror(code)}; run as root with the capability CAP_SYS_PTRACE"
+    assert holders_of(fake) == (Holder(0, "a process", note=why),)
+    assert holders_of(fake, VF1) == (Holder(other, "qemu-kvm"),)
+    assert holders_of(fake, GEN4) == ()
+    with pytest.raises(RefusedError) as caught:
+        apply(fake, {"services": ["dc"]})
+    assert str(caught.value).startswith(
+        f"devices[0]: perhaps a process ({why}) has {VF0} and 14 more open and qemu-kvm (pid {other}) has {VF1} open, and "
+    )
+    assert fake.writes == []
+    assert f"perhaps a process ({why})" in table(read_node(fake))
+    monkeypatch.setattr(fake.machine.vfio, "holders", lambda _function: [])  # they let go
+    assert apply(fake, {"services": ["dc"], "when_in_use": "force"}).plan.steps
+
+
+@pytest.mark.parametrize("code", [*OTHERS, errno.ENOENT])
+def test_processes_that_cannot_be_listed(code: int) -> None:
+    """Where /proc is not mounted there are processes all the same."""
+    fake = kernel()
+    fake.deny("/proc", code)
+    (holder,) = holders_of(fake)
+    assert str(holder) == f"perhaps a process (the processes cannot be listed: {os.strerror(code)})"
+
+
+@pytest.mark.parametrize("capabilities", ["0000000000000000", "00000000a80425fb", "000001fffff7ffff"])
+def test_root_without_the_capability_to_see_others(capabilities: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc hides the processes of others, no error tells of them. The second one is what containers get."""
+    fake = kernel()
+    read = fake.read
+    status = f"Name:\tpython3\nCapPrm:\t000001ffffffffff\nCapEff:\t{capabilities}\n"
+    monkeypatch.setattr(fake, "read", lambda path: status if path == "/proc/self/status" else read(path))
+    (holder,) = holders_of(fake)
+    assert str(holder) == (
+        "perhaps a process (the processes of others cannot be seen; run as root with the capability CAP_SYS_PTRACE)"
+    )
+
+
+def test_nobody_needs_to_be_seen_without_vfio() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, vfs=vf(None)))
+    fake.deny("/proc/devices", errno.ENOENT)
+    fake.deny("/proc", errno.EACCES)
+    assert holders_of(fake) == ()
+
+
+@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("place", ["/proc/devices", "/sys/class/vfio", "/sys/class/vfio/*", "/proc/self/status"])
+def test_what_says_which_device_is_whose_cannot_be_read(place: str, code: int) -> None:
+    fake = kernel()
+    fake.open_vf(VF0)
+    fake.deny(place, code)
+    with pytest.raises(NodeError, match="cannot be read"):
+        read_node(fake)
+
+
+def test_groups_of_a_kernel_that_does_not_list_its_majors() -> None:
+    fake = kernel()
+    pid = fake.open_vf(VF0)
+    fake.deny("/proc/devices", errno.ENOENT)
+    assert holders_of(fake) == (Holder(pid, "qemu-system-x86"),)
+
+
+def test_a_kernel_without_groups() -> None:
+    """Linux can be built with the nodes of devices alone (CONFIG_VFIO_GROUP)."""
+    fake = kernel()
+    pid = fake.open_vf(VF0, "qemu-kvm", cdev=True)
+    fake.deny("/sys/class/vfio", errno.ENOENT)
+    fake.deny("/sys/class/vfio/*", errno.ENOENT)
+    assert holders_of(fake) == (Holder(pid, "qemu-kvm"),)
+    assert holders_of(fake, VF1) == ()
+
+
+def test_in_words() -> None:
+    assert str(Holder(7, "qemu-kvm")) == "qemu-kvm (pid 7)"
+    assert str(Holder(7, "testpmd", ID)) == "testpmd (pid 7) in container 4a3f6c5e9d0b"
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J\x1b[H", "\x1b]0;owned\x07", "a\n0000:ff:00.0", "\u202egpj", "a\rb", "\x9bJ"])
+def test_what_a_process_calls_itself_reaches_no_terminal(name: str) -> None:
+    fake = kernel()
+    fake.open_vf(VF0, name)
+    node = read_node(fake)
+    with pytest.raises(RefusedError) as caught:
+        apply(fake, {"services": ["dc"]})
+    skipped = apply(fake, {"services": ["dc"], "when_in_use": "skip"}).plan
+    texts = [*table(node).split("\n"), str(caught.value), *plan_text(skipped).split("\n")]
+    assert all(text.isprintable() for text in texts), texts
+    assert len(table(node).split("\n")) == 2
+
+
+# The same user, however it is known.
+
+ONE, TWO = Holder(7, "a"), Holder(8, "a")
+LISTED, OTHER_LISTED = Holder(0, "", "app", "default/a"), Holder(0, "", "app", "default/b")
+CHECKPOINT = Holder(0, "", "app", "with uid 11-22", "by kubelet's checkpoint")
+UNKNOWN_POD, UNKNOWN_PROCESS = Holder(0, "", note="kubelet is ill"), Holder(0, "a process", note="it cannot be seen")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (ONE, Holder(7, "renamed", "b" * 64), True),
+        (ONE, TWO, False),
+        (ONE, LISTED, False),
+        (ONE, UNKNOWN_PROCESS, False),
+        (UNKNOWN_PROCESS, Holder(0, "a process", note="for another reason"), True),
+        (UNKNOWN_PROCESS, UNKNOWN_POD, False),
+        (LISTED, Holder(0, "", "sidecar", "default/a"), True),
+        (LISTED, OTHER_LISTED, False),
+        (LISTED, CHECKPOINT, True),
+        (CHECKPOINT, Holder(0, "", "app", "with uid 33-44", "by kubelet's checkpoint"), False),
+        (LISTED, UNKNOWN_POD, True),
+        (CHECKPOINT, UNKNOWN_POD, True),
+    ],
+)
+def test_the_same_user(one: Holder, other: Holder, same: bool) -> None:
+    assert one.is_same_as(other) is other.is_same_as(one) is same
+
+
+# Pods.
+
+POD_HOLDER = Holder(0, "", "app", "default/web-0")
+
+
+def with_pod(vfs: t.Any = "vfio-pci", unknown: str = "") -> FakeKernel:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, services="dc", total_vfs=1, vfs=vfs))
+    fake.assignments = Assignments({VF0: (POD_HOLDER,)}, unknown)
+    return fake
+
+
+def test_a_pod_that_has_it_in_words() -> None:
+    assert str(POD_HOLDER) == "pod default/web-0 (container app)"
+    noted = Holder(0, "", "app", "with uid 11-22", "by kubelet's checkpoint")
+    assert str(noted) == "pod with uid 11-22 (container app, by kubelet's checkpoint)"
+    assert str(Holder(0, "", note="kubelet is ill")) == "perhaps a pod (kubelet is ill)"
+
+
+def test_a_pod_counts_though_no_process_has_it_open() -> None:
+    fake = with_pod()
+    with pytest.raises(RefusedError) as caught:
+        apply(fake, {"services": ["sym"]})
+    assert str(caught.value) == (
+        f"devices[0]: pod default/web-0 (container app) was given {VF0}, and the step state down on {GEN4} would take it away; "
+        "end or drain that user first, or set when_in_use to skip or force"
+    )
+    assert fake.writes == []
+    (skip,) = apply(fake, {"services": ["sym"], "when_in_use": "skip"}).plan.skipped
+    assert skip.reason == f"pod default/web-0 (container app) was given {VF0}"
+    assert apply(fake, {"services": ["sym"], "when_in_use": "force"}).plan.steps
+
+
+def test_the_pod_is_named_before_its_process() -> None:
+    fake = with_pod()
+    fake.open_vf(VF0, "qemu-kvm", ID)
+    function = read_node(fake).functions[VF0]
+    assert [str(holder)[:4] for holder in function.holders] == ["pod ", "qemu"]
+    assert "pod default/web-0 (container app)" in table(read_node(fake))
+
+
+def test_a_vf_that_was_made_anew_is_repaired_though_a_pod_had_it() -> None:
+    """A reset of the PF takes the VFs from their users, and leaves new ones without vfio-pci."""
+    fake = with_pod(vf(None))
+    assert read_node(fake).functions[VF0].holders == ()
+    assert apply(fake, {}).plan.steps
+    assert read_node(fake).functions[VF0].holders == (POD_HOLDER,)
+
+
+@pytest.mark.parametrize(
+    ("driver", "known", "unknown"),
+    [
+        ("vfio-pci", True, True),
+        ("qat_vfio_pci", True, True),
+        ("uio_pci_generic", True, False),
+        ("iavf", True, False),
+        ("4xxxvf", False, False),
+        ("c6xxvf", False, False),
+        (None, False, False),
+    ],
+)
+def test_drivers_of_what_a_pod_can_have(driver: str | None, known: bool, unknown: bool) -> None:
+    fake = with_pod()
+    assert bool(Holders(fake, pods=Assignments({VF0: (POD_HOLDER,)})).of(VF0, driver, None)) is known
+    assert bool(Holders(fake, pods=Assignments({}, "kubelet is ill")).of(VF0, driver, None)) is unknown
+
+
+def test_a_pod_that_comes_after_the_reading_is_not_cut_off() -> None:
+    fake = with_pod()
+    assignments, fake.assignments = fake.assignments, NO_PODS
+
+    def meanwhile(_plan: Plan, _node: Node) -> None:
+        fake.assignments = assignments
+
+    with pytest.raises(RefusedError, match=r"^0000:6b:00\.1: pod default/web-0 \(container app\) has just been given"):
+        converge(fake, lambda: read_node(fake), planner({"services": ["sym"]}), SECONDS, meanwhile)
+    assert fake.writes == []
+
+
+def test_a_pod_that_is_known_otherwise_meanwhile_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubelet answers once, and then does not."""
+    fake = with_pod()
+    fake.open_vf(VF0, "qemu")
+
+    def meanwhile(_plan: Plan, _node: Node) -> None:
+        fake.assignments = Assignments({VF0: (CHECKPOINT,)})
+        fake.machine.vfio.processes[4001].command = "qemu-kvm"
+
+    monkeypatch.setattr(fake.machine.vfio, "holders", lambda _function: [])  # they let go
+    rule = {"services": ["sym"], "when_in_use": "force"}
+    assert converge(fake, lambda: read_node(fake), planner(rule), SECONDS, meanwhile).plan.steps
+
+
+def test_what_nobody_can_tell_is_not_taken_for_free() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, services="dc", total_vfs=1, vfs="vfio-pci"))
+    fake.assignments = Assignments({}, "kubelet is ill")
+    with pytest.raises(
+        RefusedError, match=r"^devices\[0\]: perhaps a pod \(kubelet is ill\) was given 0000:6b:00\.1, and "
+    ):
+        apply(fake, {"services": ["sym"]})
+    assert read_node(fake).functions[GEN4].holders == ()
+
+
+def test_who_may_have_all_of_them_is_told_once() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, services="dc", total_vfs=3, vfs="vfio-pci"))
+    fake.assignments = Assignments({}, "kubelet is ill")
+    pid = fake.open_vf(VF1, "qemu-kvm")
+    with pytest.raises(RefusedError) as caught:
+        apply(fake, {"services": ["sym"]})
+    assert str(caught.value).startswith(f"devices[0]: perhaps a pod (kubelet is ill) was given {VF0} and 2 more, and ")
+    fake.assignments = NO_PODS
+    process = fake.machine.vfio.processes[pid]
+    process.files[9], process.devices[9] = (
+        "/dev/vfio/devices/vfio0",
+        next(iter(fake.machine.vfio.numbers(fake.machine.bus.functions[VF0]))),
+    )
+    with pytest.raises(
+        RefusedError, match=rf"^devices\[0\]: qemu-kvm \(pid {pid}\) has {VF0} and {VF1} open, and the step"
+    ):
+        apply(fake, {"services": ["sym"]})

@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rooms of the code: which may import which, by the table on the page of the architecture; and what the engine carries about."""
+
+from __future__ import annotations
+
+import ast
+import re
+import typing as t
+from pathlib import Path
+
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+
+UTILS = CHECKOUT / "plugins/module_utils"
+PLUGIN = CHECKOUT / "device_plugin/src/qat_device_plugin"
+ENGINE = "_node"
+
+
+def modules() -> dict[str, Path]:
+    """The files of `module_utils` by their names in imports."""
+    found = {}
+    for path in UTILS.rglob("*.py"):
+        parts = path.relative_to(UTILS).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(path: Path, name: str) -> set[str]:
+    """The modules of `module_utils` that a file imports, whose name is this; also those that only type checkers read."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        base = package[: len(package) - node.level + 1] if node.level else []
+        whole = [*base, *(node.module.split(".") if node.module else [])]
+        target = ".".join(whole).rpartition("plugins.module_utils.")[2]
+        for alias in node.names:
+            inner = f"{target}.{alias.name}" if target else alias.name
+            found |= {next((one for one in (inner, target) if one in MODULES), name)}
+    return found
+
+
+IMPORTS = {name: imported(path, name) - {name} for name, path in MODULES.items()}
+
+
+def room(name: str) -> str:
+    """The room of a module, as the page calls it."""
+    first, _dot, rest = name.partition(".")
+    if first != ENGINE:
+        return first
+    return f"{ENGINE}/{rest.partition('.')[0]}" if "." in rest else ENGINE
+
+
+def rows() -> list[list[str]]:
+    """The rooms from below to above, of those rows of the page that name several."""
+    text = (CHECKOUT / "docs/architecture.md").read_text().partition("## The rooms")[2].partition("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    found = []
+    for cell in cells:
+        names = [name.rstrip("/") for name in re.findall(r"`([\w./]+)`", cell)]
+        found.append([ENGINE] if f"{ENGINE}/errors.py" in names else [name.removesuffix(".py") for name in names])
+    return found
+
+
+def test_page_has_each_room_once() -> None:
+    named = [name for row in rows() for name in row]
+    assert sorted(named) == sorted({room(name) for name in MODULES if name not in {ENGINE, "", "__init__"}} | {ENGINE})
+
+
+def test_no_room_imports_one_above_it() -> None:
+    height = {name: number for number, row in enumerate(rows()) for name in row}
+    upwards = {
+        f"{name} imports {other}"
+        for name, others in IMPORTS.items()
+        for other in others
+        if height[room(other)] > height[room(name)]
+    }
+    assert upwards == set()
+
+
+def reachable(names: t.Iterable[str]) -> set[str]:
+    """These modules with all that they import."""
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += IMPORTS[name]
+    return found
+
+
+def test_no_module_imports_itself_by_others() -> None:
+    assert {name for name in MODULES if name in reachable(IMPORTS[name])} == set()
+
+
+def of_the_plugin() -> set[str]:
+    """What the device plugin imports of the engine."""
+    found: set[str] = set()
+    for path in PLUGIN.glob("*.py"):
+        found |= {one for one in imported(path, path.stem) if one.startswith(ENGINE)}
+    return found
+
+
+def test_the_engine_has_what_travels_and_nothing_else() -> None:
+    """`qatctl` and the device plugin carry all of `_node`."""
+    carried = {name for name, path in MODULES.items() if name.startswith(f"{ENGINE}.") and path.name != "__init__.py"}
+    used = reachable({f"{ENGINE}.cli.qatctl", *of_the_plugin()})
+    assert used - {name for name, path in MODULES.items() if path.name == "__init__.py"} == carried
