@@ -62,7 +62,7 @@ format: setup  ## bring the Python code into the project's form
 	@.venv/bin/ruff check --fix --select I
 	@.venv/bin/ruff format
 
-lock:  ## resolve requirements/*.in anew
+lock:  ## resolve requirements/*.in again
 	@tools/lock
 
 clean:  ## remove what the other targets made here, but not .venv

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What cannot be seen is not gone: a look in which a read fails changes nothing, but that it is counted."""
+"""What cannot be seen is not gone: a scan in which a read fails changes nothing, but that it is counted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ READS = {
     f"{HEARTBEAT}/status": "read",
     f"{HEARTBEAT}/config": "read",
 }
-"""What the plugin itself reads in a look, besides what the engine does."""
+"""What the plugin itself reads in a scan, besides what the engine does."""
 
 
 class Fault:
@@ -77,12 +77,12 @@ def new_service(files: NodeFiles, *flags: str) -> Service:
 def with_service(files: NodeFiles, scenario: t.Callable[[Service], t.Awaitable[None]]) -> None:
     async def whole() -> None:
         service = new_service(files)
-        await service._look(True)
+        await service._scan(True)
         try:
             await scenario(service)
         finally:
             await asyncio.gather(*(end(task) for task in service._tasks))
-            # After a look that may be on its way.
+            # After a scan that may be on its way.
             await service._thread.run(service._kernel.close)
 
     asyncio.run(asyncio.wait_for(whole(), 60))
@@ -103,25 +103,25 @@ def test_a_look_that_cannot_see_one_thing_changes_nothing(
     async def scenario(service: Service) -> None:
         monkeypatch.setattr(service_module, "_QUIET_LIMIT", 0.0)
         fault = Fault(service._kernel, monkeypatch)
-        before, seen = service.model, service.last_look
+        before, seen = service.model, service.last_scan
         assert [vf.healthy for vf in before.offers[CY]] == [True] * 16
-        looking = asyncio.ensure_future(service._look_loop())
+        looking = asyncio.ensure_future(service._scan_loop())
         for number, fault.code in enumerate(UNSEEN):
             fault.hits, fault.path = 0, path
             deadline = time.monotonic() + 20
-            while not fault.hits or service.statistics.errors["look"] <= number:
+            while not fault.hits or service.statistics.errors["scan"] <= number:
                 assert not looking.done()
                 assert time.monotonic() < deadline, os.strerror(fault.code)
-                service._bell.ring()
+                service._wakeup.wake()
                 await asyncio.sleep(0.01)
             fault.path = ""
-            counted = service.statistics.errors["look"]
+            counted = service.statistics.errors["scan"]
             assert service.model.offers == before.offers
-            while service.last_look == seen:
-                service._bell.ring()
+            while service.last_scan == seen:
+                service._wakeup.wake()
                 await asyncio.sleep(0.01)
-            seen = service.last_look
-            assert service.statistics.errors["look"] == counted
+            seen = service.last_scan
+            assert service.statistics.errors["scan"] == counted
         assert service.model.offers == before.offers
         await end(looking)
 
@@ -140,14 +140,14 @@ def test_whichever_read_of_a_look_fails_the_list_stays(
     async def scenario(service: Service) -> None:
         read: list[str] = []
         fault = Fault(service._kernel, monkeypatch, read)
-        await service._look(True)
+        await service._scan(True)
         before = service.model.offers
         assert {name: len(vfs) for name, vfs in before.items()} == {CY: 2, "qat.intel.com/dc": 2}
         fault.code = code
         for fault.path in sorted(set(read)):
             service._prober._not_before.clear()
             with contextlib.suppress(OSError, NodeError):
-                await service._look(True)
+                await service._scan(True)
             assert service.model.offers == before, fault.path
         assert {"/dev/vfio", "/sys/bus/pci/devices", f"/sys/bus/pci/devices/{PF}/sriov_totalvfs"} <= set(read)
         assert len(set(read)) > 60
@@ -161,7 +161,7 @@ def test_what_is_gone_is_no_failure(files: NodeFiles, monkeypatch: pytest.Monkey
     async def scenario(service: Service) -> None:
         fault = Fault(service._kernel, monkeypatch)
         fault.path, fault.code = path, code
-        await service._look(True)
+        await service._scan(True)
         reasons = {reason.code for vf in service.model.offers[CY] for reason in vf.reasons}
         assert reasons == ({"vfio_node"} if path == "/dev/vfio" else set())
 
@@ -177,12 +177,12 @@ def test_the_watchdog_is_fed_while_looks_fail(files: NodeFiles, monkeypatch: pyt
         monkeypatch.setattr(service._systemd, "alive", lambda: fed.append(time.monotonic()))
         fault = Fault(service._kernel, monkeypatch)
         fault.path, fault.code = "/dev/vfio", errno.ENFILE
-        looking = asyncio.ensure_future(service._look_loop())
+        looking = asyncio.ensure_future(service._scan_loop())
         feeding = asyncio.ensure_future(service._watchdog(0.01))
-        while not service.unhealthy():
-            service._bell.ring()
+        while not service.status().unhealthy:
+            service._wakeup.wake()
             await asyncio.sleep(0.01)
-        assert service.unready()
+        assert service.status().unready
         count = len(fed)
         while len(fed) <= count:
             await asyncio.sleep(0.01)
@@ -210,8 +210,8 @@ def test_a_first_look_that_fails_ends_the_start_with_a_sentence(
     monkeypatch.setattr("signal.pthread_sigmask", lambda *_arguments: None)
     assert cli.main([*Plugin.flags(files, files.root / "k")]) == 1
     assert capsys.readouterr().err == (
-        "qat-device-plugin: cannot look at the node: [Errno 24] Too many open files: '/sys/bus/pci/devices'; "
-        "systemd starts the service anew\n"
+        "qat-device-plugin: cannot scan the node: [Errno 24] Too many open files: '/sys/bus/pci/devices'; "
+        "systemd starts the service again\n"
     )
 
 

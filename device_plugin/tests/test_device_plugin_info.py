@@ -125,7 +125,7 @@ def test_an_old_kubelet(node: Node) -> None:
 
 def test_a_vf_that_kubelet_does_not_have(served: Node) -> None:
     served.kubelet.fake.allocatable = {CY: [VF0]}
-    text = f"{VF1} shall be offered as {CY}, and kubelet has no healthy device of that id"
+    text = f"{VF1} should be offered as {CY}, and kubelet has no healthy device of that id"
     assert served.told() == [("missing", text)]
     assert served.told(devices=[{"advertise": 1}]) == []
 

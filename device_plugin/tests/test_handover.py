@@ -29,7 +29,7 @@ SLOW = "import time, runpy; time.sleep(2); runpy.run_module('qat_device_plugin',
 CRASHES = """\
 import os, signal, sys
 from qat_device_plugin import cli, service
-service.Service._first_look = lambda self: {crash}
+service.Service._first_scan = lambda self: {crash}
 sys.exit(cli.main())
 """
 

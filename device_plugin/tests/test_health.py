@@ -59,7 +59,7 @@ def test_trust_returns_when_no_more_errors_come() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "codes_by_look"),
+    ("counts", "codes_by_scan"),
     [
         ([3, 4, 4, 4], ["", "ras_fatal", "ras_fatal", "ras_fatal"]),
         ([3, 3, 3], ["", "", ""]),
@@ -68,11 +68,11 @@ def test_trust_returns_when_no_more_errors_come() -> None:
         ([5, 6, 2, 2, 3], ["", "ras_fatal", "", "", "ras_fatal"]),
     ],
 )
-def test_a_count_that_stays_changes_nothing(counts: list[int | None], codes_by_look: list[str]) -> None:
+def test_a_count_that_stays_changes_nothing(counts: list[int | None], codes_by_scan: list[str]) -> None:
     """Neither for the better nor for the worse."""
     readings = [Reading("up", None, count) for count in counts]
     found = [",".join(codes(*readings[: number + 1])) for number in range(len(readings))]
-    assert found == codes_by_look
+    assert found == codes_by_scan
 
 
 @pytest.mark.parametrize("rises", [1, 2])

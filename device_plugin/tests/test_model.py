@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of the node from one look to the next: what has vanished, and what is another device now."""
+"""What is known of the node from one scan to the next: what has vanished, and what is another device now."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from qat_device_plugin import reasons as why
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.devices.rules import Rule, parse_configuration
 from qat_device_plugin._node.kernel.live import LiveKernel
-from qat_device_plugin.catalogue import Sight
+from qat_device_plugin.catalogue import Snapshot
 from qat_device_plugin.health import Reading
-from qat_device_plugin.model import Look, Model, advance, changes, with_rules
+from qat_device_plugin.model import Model, Scan, advance, changes, with_rules
 from qat_device_plugin.probe import read_groups
 
 CY, DC, GENERIC = "qat.intel.com/cy", "qat.intel.com/dc", "qat.intel.com/generic"
@@ -27,7 +27,7 @@ VFS = NodeFiles.vf_addresses(PF, 4)
 
 
 class Told:
-    """A model, and what it makes of the files look by look."""
+    """A model, and what it makes of the files scan by scan."""
 
     def __init__(self, files: NodeFiles, *rules: dict[str, t.Any]) -> None:
         self.files = files
@@ -45,10 +45,10 @@ class Told:
         self._now += 5.0
         with contextlib.closing(LiveKernel(str(self.files.sys), str(self.files.proc), str(self.files.dev))) as kernel:
             node = read_devices(kernel)
-            sight = Sight(node, frozenset(kernel.list("/dev/vfio")), read_groups(kernel, node))
+            snapshot = Snapshot(node, frozenset(kernel.list("/dev/vfio")), read_groups(kernel, node))
         before = self.model
         readings = {} if reading is None else {PF: reading}
-        self.model = advance(before, Look(self._now, sight, readings), self.rules)
+        self.model = advance(before, Scan(self._now, snapshot, readings), self.rules)
         return changes(before, self.model)
 
     def reload(self, *rules: dict[str, t.Any]) -> list[dict[str, str]]:

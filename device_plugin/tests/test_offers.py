@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
-from qat_device_plugin.catalogue import Sight, left_out_of, offers_of, resources_of, shares_of
+from qat_device_plugin.catalogue import Snapshot, left_out_of, offers_of, resources_of, shares_of
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import promises
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import promised
@@ -33,7 +33,7 @@ def faces(node: Node, rules: tuple[Rule, ...]) -> dict[str, dict[str, list[str]]
     plugin_node: t.Any = node
     plugin_rules: t.Any = rules
     resources = resources_of(plugin_node, {})
-    offers = offers_of(Sight(plugin_node, frozenset()), plugin_rules, resources, {})
+    offers = offers_of(Snapshot(plugin_node, frozenset()), plugin_rules, resources, {})
     facts: dict[str, list[str]] = {}
     for device in describe(node, rules)["devices"]:
         if device["advertised"]:
@@ -147,8 +147,8 @@ def test_other_services_than_the_rule_names_are_not_passed_off_as_these() -> Non
     assert [set(one) for one in counts(node, rules)] == [{cy}] * 3
     plugin_node: t.Any = node
     plugin_rules: t.Any = rules
-    sight = Sight(plugin_node, frozenset({"1", "2"}))
-    offers = offers_of(sight, plugin_rules, resources_of(plugin_node, {}), {})
+    snapshot = Snapshot(plugin_node, frozenset({"1", "2"}))
+    offers = offers_of(snapshot, plugin_rules, resources_of(plugin_node, {}), {})
     assert list(offers) == [cy]
     assert {str(reason.detail) for one in offers[cy] for reason in one.reasons} >= {
         f"its PF {PF} has the services dc instead of sym;asym"

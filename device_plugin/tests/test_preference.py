@@ -197,11 +197,11 @@ def test_gives_what_was_asked_for(request_: tuple[list[OfferedVf], list[str], li
 
 @given(requests(), st.sampled_from(POLICIES), st.lists(st.sampled_from(["a", "0", "1", "b"]), unique=True))
 def test_is_what_a_search_of_all_gives(
-    request_: tuple[list[OfferedVf], list[str], list[str], int], policy: str, strangers: list[str]
+    request_: tuple[list[OfferedVf], list[str], list[str], int], policy: str, unknown: list[str]
 ) -> None:
     vfs, free, must, size = request_
-    size += len(strangers)
-    assert prefer(vfs, [*free, *strangers], must, size, policy) == before(vfs, [*free, *strangers], must, size, policy)
+    size += len(unknown)
+    assert prefer(vfs, [*free, *unknown], must, size, policy) == before(vfs, [*free, *unknown], must, size, policy)
 
 
 @given(requests(), st.sampled_from(POLICIES))

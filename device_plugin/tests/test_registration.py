@@ -245,7 +245,7 @@ def test_stays_registered_while_metadata_change(run: Run) -> None:
         await bench.kubelet.until(lambda: "READY=1" in plugin.told())
         for path in bench.kubelet_dir.iterdir():
             path.chmod(0o660)
-        # An event, at which the sockets are looked at, and then the look without one.
+        # An event, at which the sockets are looked at, and then the scan without one.
         (bench.kubelet_dir / "event").touch()
         await plugin.goes_on(20)
         assert (len(bench.kubelet.registrations), bench.kubelet.drops[CY]) == (1, 0)
@@ -394,8 +394,8 @@ def test_a_directory_that_became_read_only_ends_the_service(run: Run) -> None:
         assert plugin.process.returncode == 1
         assert "Traceback" not in plugin.log.read_text()
         assert plugin.log.read_text().splitlines()[-1] == (
-            f"qat-device-plugin: {bench.kubelet_dir}: the directory is read-only for this process, as it is when it was made anew "
-            "since the start; start the device plugin anew, as systemd does by itself"
+            f"qat-device-plugin: {bench.kubelet_dir}: the directory is read-only for this process, as it is when it was made again "
+            "since the start; start the device plugin again, as systemd does by itself"
         )
 
     run(scenario)
@@ -501,7 +501,7 @@ def test_is_found_by_the_plugin_watcher(run: Run) -> None:
         plugin = bench.start("--registration=watcher")
         await bench.ready(CY, 16)
         await bench.kubelet.until(lambda: "READY=1" in plugin.told())
-        # A kubelet that starts anew finds the same socket by itself.
+        # A kubelet that starts again finds the same socket by itself.
         watcher.cancel()
         await bench.kubelet.stop()
         later = FakeKubelet(bench.kubelet_dir)

@@ -22,7 +22,7 @@ from qat_device_plugin._node.devices.rules import parse_configuration
 from qat_device_plugin._node.devices.snapshot import Node
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel.live import LiveKernel
-from qat_device_plugin.catalogue import REASONS, Sight, offers_of
+from qat_device_plugin.catalogue import REASONS, Snapshot, offers_of
 from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.model import nothing_to_offer
 from qat_device_plugin.service import Service
@@ -31,7 +31,7 @@ from qat_device_plugin.waiting import end
 
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
-    from qat_device_plugin.model import Look
+    from qat_device_plugin.model import Scan
 
 Run = t.Callable[["Scenario"], None]
 
@@ -138,7 +138,7 @@ def test_which_drivers_leave_the_rest_of_a_group_to_vfio(tmp_path: Path, driver:
     names = frozenset(files.node(vf).name for vf in vfs)
     groups = {name: {"0000:6a:00.0": driver} for name in names}
     rules = parse_configuration({"devices": [{}]})
-    (offer,) = offers_of(Sight(node, names, groups), rules, {PF: CY}, {}).values()
+    (offer,) = offers_of(Snapshot(node, names, groups), rules, {PF: CY}, {}).values()
     assert sum(vf.healthy for vf in offer) == healthy
     assert {reason.code for vf in offer for reason in vf.reasons} <= {"iommu_group"} <= set(REASONS)
 
@@ -318,7 +318,7 @@ def test_lost_vfs_can_be_seen_in_the_metrics(run: Run) -> None:
         plugin.hang_up()
         await bench.kubelet.until(lambda: plugin.reloads() == 1)
         await bench.ready(CY, 0)
-        # What was seen last stands until the next look, which sees that the PF has gone.
+        # What was seen last stands until the next scan, which sees that the PF has gone.
         while await figures():
             await asyncio.sleep(0.02)
         assert plugin.log.read_text().count("event=withdrawn") == 12
@@ -336,20 +336,20 @@ def test_a_look_that_fails_does_not_end_the_service(tmp_path: Path, monkeypatch:
         see = service._see
         failures = [BlockingIOError(errno.EAGAIN, "no more processes"), NodeError("no sysfs")]
 
-        def fails_twice(whole: bool, known: Sight | None) -> Look:
+        def fails_twice(whole: bool, known: Snapshot | None) -> Scan:
             if failures:
                 raise failures.pop()
             return see(whole, known)
 
         monkeypatch.setattr(service, "_see", fails_twice)
-        looking = asyncio.ensure_future(service._look_loop())
-        while service.model.sight is None:
+        looking = asyncio.ensure_future(service._scan_loop())
+        while service.model.snapshot is None:
             assert not looking.done(), looking.result()
             await asyncio.sleep(0.01)
         await end(looking)
         await asyncio.gather(*(end(task) for task in service._tasks))
         service._kernel.close()
-        assert service.statistics.errors["look"] == 2
+        assert service.statistics.errors["scan"] == 2
         assert [len(offer) for offer in service.model.offers.values()] == [16]
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
@@ -483,7 +483,7 @@ def test_kata_finds_each_vf_by_its_resource(run: Run) -> None:
         assert list(container.cdi_devices) == []
         bench.files.remove_vfs(PF)
         await bench.kubelet.until(lambda: set(names()) == {f"qat.intel.com/dc={vf}" for vf in vfs["qat.intel.com/dc"]})
-        # A runtime starts containers anew while the plugin is away.
+        # A runtime starts containers again while the plugin is away.
         plugin.stop()
         assert len(names()) == 16
 

@@ -48,7 +48,7 @@ class Soak:
         return {resource: vfs for resource, vfs in found.items() if vfs}
 
     def told(self) -> dict[str, dict[str, str]]:
-        """What kubelet has, but for VFs that are gone, which stay as unhealthy until the plugin starts or reads its rules anew."""
+        """What kubelet has, but for VFs that are gone, which stay as unhealthy until the plugin starts or reads its rules again."""
         gone = {vf for pf in self.without_vfs for vf in self.bench.files.vf_addresses(pf, VFS)}
         found = {
             resource: {vf: health for vf, health in devices.items() if vf not in gone or health == "Healthy"}

@@ -15,7 +15,9 @@ import typing as t
 import pytest
 from harness.process import Plugin, fetch, free_port, listens, status_value
 from qat_device_plugin import exposition, status_page
+from qat_device_plugin.model import Model
 from qat_device_plugin.statistics import Statistics
+from qat_device_plugin.status import Status
 from qat_device_plugin.status_page import CONNECTIONS, FROM_ONE_ADDRESS, HEAD_BYTES, StatusPage
 from qat_device_plugin.waiting import end
 
@@ -36,7 +38,7 @@ sys.exit(main())
 
 
 class Clients:
-    """Many connections of one machine, opened anew when they are closed. `says` is what each of them sends, piece by piece."""
+    """Many connections of one machine, opened again when they are closed. `says` is what each of them sends, piece by piece."""
 
     def __init__(self, port: int, count: int, says: bytes = b"", host: str = "127.0.0.1") -> None:
         self._address = (host, port)
@@ -125,26 +127,18 @@ def test_clients_of_the_page_change_nothing_that_kubelet_is_told(run: Run, says:
 # The bounds, one by one.
 
 
-class FakeService:
-    """What the page asks of a service."""
-
-    def __init__(self) -> None:
-        self.statistics = Statistics()
-
-    def unhealthy(self) -> list[str]:
-        return []
-
-    def unready(self) -> list[str]:
-        return ["it is a fake"]
+def fake() -> Status:
+    """The service, which is none."""
+    return Status(Model(), 0.0, {}, {}, unready=("it is a fake",))
 
 
 class Page:
     """A page in this process."""
 
     def __init__(self) -> None:
-        self.service = FakeService()
+        self.statistics = Statistics()
         self.port = free_port()
-        self.page = StatusPage(t.cast("t.Any", self.service), "127.0.0.1", self.port)
+        self.page = StatusPage(fake, self.statistics, "127.0.0.1", self.port)
 
     async def connect(self, host: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(host, 0))
@@ -243,7 +237,7 @@ def test_what_is_over_the_bound_is_closed_at_once(caplog: pytest.LogCaptureFixtu
         over, writer = await page.connect("127.0.2.1")
         assert await is_closed(over, 1.0)
         writer.close()
-        assert page.service.statistics.errors["http"] == 2
+        assert page.statistics.errors["http"] == 2
         # Those that were in time are served, and make room.
         for reader, writer in (opened[0], others[0]):
             writer.write(b"GET /healthz HTTP/1.1\r\n\r\n")
@@ -366,7 +360,7 @@ def test_an_accept_that_fails_is_told_once_and_tried_again(
     async def scenario(page: Page) -> None:
         monkeypatch.setattr(socket.socket, "accept", fails)
         assert status(await page.ask(b"GET /healthz HTTP/1.1\r\n\r\n")) == "HTTP/1.1 200 OK"
-        assert page.service.statistics.errors["http"] == 5
+        assert page.statistics.errors["http"] == 5
 
     with_page(scenario)
     (told,) = caplog.records
@@ -390,7 +384,7 @@ def test_a_page_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch, cap
 def test_all_addresses_of_the_machine() -> None:
     async def scenario() -> None:
         port = free_port()
-        running = asyncio.ensure_future(StatusPage(t.cast("t.Any", FakeService()), "", port).run())
+        running = asyncio.ensure_future(StatusPage(fake, Statistics(), "", port).run())
         while not listens(port):
             await asyncio.sleep(0.01)
         for host in ("127.0.0.1", "127.0.0.2"):

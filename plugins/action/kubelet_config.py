@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._run import failure_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes, asks_for_offered
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, asks_for_offered
 
 if t.TYPE_CHECKING:
     from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.wait_ready import Api
@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
             return {**failed.result, "failed": True, "changed": False}
 
     def _bring(self, options: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        wishes = Wishes(
+        desired = Desired(
             configuration=normal(options["configuration"] or {}),
             device_plugin_gates=options["device_plugin_gates"],
             restore=options["state"] == "found",
@@ -85,12 +85,12 @@ class ActionModule(ActionBase):
             version_given=bool(options["kubelet_version"]),
         )
         asked = {name: options[name] for name in (*READ, *ROOTS) if options[name] is not None}
-        looked = {**asked, "if_recorded": wishes.restore, "offered": asks_for_offered(wishes)}
+        looked = {**asked, "if_recorded": desired.restore, "offered": asks_for_offered(desired)}
         found = self._on_node(_READ, looked, variables)["observed"]
         if found is None:
             return {"changed": False, **_NOTHING}
         observed = Observed(**found)
-        decision = decide(observed, wishes, options)
+        decision = decide(observed, desired, options)
         result = _result_of(observed, decision, self._task.diff)
         if decision.order is None:
             return {**result, "changed": False}
@@ -99,7 +99,7 @@ class ActionModule(ActionBase):
         api = _api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
         done = self._on_node(_APPLY, arguments, variables)
         if api is not None and done["restarted"]:
-            self._see_that_ready(api, arguments, done["at"], variables)
+            self._require_ready(api, arguments, done["at"], variables)
         return {
             **result,
             "changed": True,
@@ -108,7 +108,7 @@ class ActionModule(ActionBase):
             "backups": done["backups"],
         }
 
-    def _see_that_ready(self, api: Api, arguments: dict[str, t.Any], since: float, variables: dict[str, t.Any]) -> None:
+    def _require_ready(self, api: Api, arguments: dict[str, t.Any], since: float, variables: dict[str, t.Any]) -> None:
         try:
             api.wait_until_ready(since, arguments["timeout"])
         except NodeError as error:

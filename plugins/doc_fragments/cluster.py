@@ -34,7 +34,7 @@ options:
     type: str
   ca_cert:
     description:
-      - A file with the certificate of the authority that the API server's own is held against.
+      - A file with the certificate of the authority that the API server's own is checked against.
       - The environment variable E(K8S_AUTH_SSL_CA_CERT) stands in for it.
     type: path
   validate_certs:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Which kubelet is meant, where that shall not be found out."""
+    """Which kubelet is meant, where that should not be found out."""
 
     DOCUMENTATION = r"""
 options:

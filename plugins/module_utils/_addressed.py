@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Wishes for single devices named by their addresses, as the modules `sriov_vfs` and `pci_driver` take them."""
+"""What is desired of single devices that are named by their addresses, as the modules `sriov_vfs` and `pci_driver` take them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ._node.facts.pci import normal_address
 
 
 @dataclass(frozen=True)
-class VfWishes:
-    """How many VFs single PFs shall have; `vf_count` None means all."""
+class DesiredVfs:
+    """How many VFs single PFs should have; `vf_count` None means all."""
 
     targets: tuple[PfTarget, ...]
 
@@ -36,8 +36,8 @@ class VfWishes:
         return tuple(replace(target, vf_count=_count(target, node)) for target in self.targets)
 
 
-def vf_targets(devices: t.Sequence[t.Mapping[str, t.Any]], when_in_use: str) -> VfWishes:
-    """The wishes in a list of `address`, `count`, `drivers_autoprobe`. Raises ConfigurationError."""
+def vf_targets(devices: t.Sequence[t.Mapping[str, t.Any]], when_in_use: str) -> DesiredVfs:
+    """What a list of `address`, `count`, `drivers_autoprobe` desires. Raises ConfigurationError."""
     targets = tuple(
         PfTarget(
             address=address,
@@ -48,7 +48,7 @@ def vf_targets(devices: t.Sequence[t.Mapping[str, t.Any]], when_in_use: str) -> 
         )
         for position, (address, device) in enumerate(_addressed(devices))
     )
-    return VfWishes(targets)
+    return DesiredVfs(targets)
 
 
 def bindings_by_address(devices: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, Binding]:
@@ -83,7 +83,7 @@ def _addressed(devices: t.Sequence[t.Mapping[str, t.Any]]) -> list[tuple[str, t.
                 f"{device['address']!r} is malformed", where=where, remedy="write a PCI address such as 0000:6b:00.0"
             ) from None
         if any(address == earlier for earlier, _device in found):
-            raise ConfigurationError(f"{address} stands twice", where=where, remedy="name it once")
+            raise ConfigurationError(f"{address} is given twice", where=where, remedy="name it once")
         found.append((address, device))
     return found
 

@@ -40,7 +40,7 @@ options:
         required: true
       equals:
         description:
-          - What the expression shall give; V(true) when not given.
+          - What the expression should give; V(true) when not given.
           - A number and its text are alike, since quantities are text in the API.
         type: raw
   wait_timeout:
@@ -102,7 +102,7 @@ checks:
       type: str
       sample: status.allocatable."qat.intel.com/cy"
     expected:
-      description: What it shall give.
+      description: What it should give.
       type: raw
       sample: 32
     found:
@@ -116,7 +116,7 @@ checks:
     reason:
       description: A sentence where it is not, otherwise empty.
       type: str
-      sample: VFs for crypto is 16 and shall be 32
+      sample: VFs for crypto is 16 and should be 32
 failure:
   description: The parts of the message.
   returned: failure

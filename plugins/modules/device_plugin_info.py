@@ -203,7 +203,7 @@ mismatches:
     problem:
       description: A sentence.
       type: str
-      sample: 0000:6b:00.2 shall be offered as qat.intel.com/cy, and kubelet has no healthy device of that id
+      sample: 0000:6b:00.2 should be offered as qat.intel.com/cy, and kubelet has no healthy device of that id
 """
 
 from ansible.module_utils.basic import AnsibleModule

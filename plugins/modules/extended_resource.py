@@ -65,7 +65,7 @@ notes:
   - Needs the rights C(get) on C(nodes) and C(patch) on C(nodes/status).
   - A device plugin is recognised by the API server's record of who wrote a field, which there is since Kubernetes 1.18. On
     older ones, and for a plugin that registers later, the module fails while it waits, when kubelet has written the capacity
-    anew; without O(wait) it does not notice.
+    again; without O(wait) it does not notice.
   - Kubelet keeps patched resources over its restarts, but sets them to 0 where its device-manager checkpoint is gone, as after a
     new installation of the node. Run the module again then.
 seealso:

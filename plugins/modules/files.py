@@ -153,7 +153,7 @@ def main() -> None:
         entries = file_set.read_entries(module.params["files"])
         changes = file_set.plan(entries)
         for change in changes if not module.check_mode else ():
-            file_set.carry_out(change)
+            file_set.apply(change)
             done.append(change)
         reloaded = read_again(
             live_machine(module), module.params["units"], entries, bool(changes), rehearse=module.check_mode

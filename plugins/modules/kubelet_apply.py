@@ -49,7 +49,7 @@ options:
         description: What must stand in it still; left out when there must be no file.
         type: str
       after:
-        description: What shall stand in it; left out when the file shall go.
+        description: What should stand in it; left out when the file should go.
         type: str
       mode:
         description: Permission bits that the file gets before it has its name. Those of the file that it replaces when not given.
@@ -191,7 +191,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import (
     Done,
     Order,
     Proof,
-    carry_out,
+    apply,
     put_back,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply_options import APPLY
@@ -223,18 +223,18 @@ def order_of(parameters: dict[str, t.Any]) -> Order:
     )
 
 
-def apply(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
+def work(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
     """Do it; returns what the module returns. Raises NodeError."""
     order = order_of(module.params)
     if module.check_mode:
-        return _result(order, carry_out(machine, order, machine.root, rehearse=True), {})
+        return _result(order, apply(machine, order, machine.root, rehearse=True), {})
     interruptions = Interruptions()
     with locked(machine.root), interruptions.raised():
         if module.params["put_back"]:
             interruptions.hold()
             raise put_back(machine, order, module.params["put_back"], machine.root)
         backups = _backups(module, order, machine.root) if module.params["backup"] else {}
-        return _result(order, carry_out(machine, order, machine.root, interruptions=interruptions), backups)
+        return _result(order, apply(machine, order, machine.root, interruptions=interruptions), backups)
 
 
 def _backups(module: AnsibleModule, order: Order, root: str) -> dict[str, str]:
@@ -256,7 +256,7 @@ def _result(order: Order, done: Done, backups: dict[str, str]) -> dict[str, t.An
 def main() -> None:
     """Read the parameters, and run."""
     module = AnsibleModule(argument_spec={**APPLY, **ROOTS}, supports_check_mode=True)
-    run(module, lambda machine: apply(module, machine))
+    run(module, lambda machine: work(module, machine))
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ if t.TYPE_CHECKING:
 
 
 def read(module: AnsibleModule, machine: LiveMachine) -> dict[str, t.Any]:
-    """The picture, as the module returns it."""
+    """The snapshot, as the module returns it."""
     parameters = module.params
     record = parameters["record"]
     request = Request(

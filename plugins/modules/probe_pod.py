@@ -13,7 +13,7 @@ version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
-  - Creates a pod that the scheduler shall place on one node, waits until it runs, and reads from its log which variables and
+  - Creates a pod that the scheduler should place on one node, waits until it runs, and reads from its log which variables and
     device nodes its container sees. The pod then keeps its VFs until it is deleted with O(state=absent), or 15 minutes.
   - A pod that does not run is deleted again, and the module fails with the reason.
 extends_documentation_fragment:
@@ -44,7 +44,7 @@ options:
     choices: [present, absent]
     default: present
   node:
-    description: The node that it shall land on. Required with O(state=present).
+    description: The node that it should land on. Required with O(state=present).
     type: str
   image:
     description:

@@ -16,7 +16,7 @@ description:
   - Sets the services of QAT PFs, creates or removes their VFs, and binds the VFs to a driver, all devices of a node in one call.
   - Reads the node, plans every write, rehearses the plan, and writes only what differs. Check mode shows the plan.
   - A PF that no rule selects is never touched.
-  - To change services the kernel's driver takes the PF down, which removes its VFs; the module makes them anew and binds them.
+  - To change services the kernel's driver takes the PF down, which removes its VFs; the module makes them again and binds them.
     A VF that a process or virtual machine has open is not taken away unless O(devices[].when_in_use) says so.
   - Kernel modules that are missing are loaded, C(vfio-pci) with C(disable_denylist=1) where a device before Gen4 needs it.
 extends_documentation_fragment:
@@ -339,7 +339,7 @@ class StoredConfiguration:
             raise _cannot("written", self._edit.path, error) from None
         self._is_written = True
 
-    def outlook(self) -> str:
+    def later_boots(self) -> str:
         """What to add to the remedy where a part of the rules is in force and the file has the former ones."""
         if not self.differs or self._is_written or not self._edit.before:
             return ""
@@ -402,7 +402,7 @@ def main() -> None:
             outcome = run.converge(plan, then=stored.write)
         except NodeError as error:
             if run.done or (isinstance(error, ApplyError) and error.done):
-                error.remedy += stored.outlook()
+                error.remedy += stored.later_boots()
             raise
         made = changes(outcome.plan)
         return {

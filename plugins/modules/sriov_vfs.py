@@ -42,7 +42,7 @@ options:
         type: str
         required: true
       count:
-        description: How many VFs it shall have. All that it can have when not given.
+        description: How many VFs it should have. All that it can have when not given.
         type: int
       drivers_autoprobe:
         description:
@@ -135,9 +135,11 @@ def main() -> None:
     )
 
     def work(run: NodeModule) -> dict[str, t.Any]:
-        wishes = vf_targets(module.params["devices"], module.params["when_in_use"])
-        outcome = run.converge(lambda node: plan_for(wishes.on(node), node, module.params["record"]), wishes.addresses)
-        vfs = {address: _vfs(outcome.after.functions[address]) for address in wishes.addresses}
+        desired = vf_targets(module.params["devices"], module.params["when_in_use"])
+        outcome = run.converge(
+            lambda node: plan_for(desired.on(node), node, module.params["record"]), desired.addresses
+        )
+        vfs = {address: _vfs(outcome.after.functions[address]) for address in desired.addresses}
         return {**changes(outcome.plan), "vfs": vfs}
 
     NodeModule(module).run(work)

@@ -46,7 +46,7 @@ options:
     type: path
     required: true
   release:
-    description: The release that shall run, which the unit's command leads to.
+    description: The release that should run, which the unit's command leads to.
     type: str
     required: true
   run_directory:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads that fail, and not for want of what they read: over the fake kernel, and over files.
 
-Whatever reads a node is held against them: with any one read failing so, it refuses or says the same as before. It never sees fewer
+Whatever reads a node is compared with them: with any one read failing so, it refuses or says the same as before. It never sees fewer
 users, fewer VFs, or a VF that is free. `FailingReads` is for what speaks to a kernel, `FileFaults` for what opens files itself.
 """
 
@@ -95,7 +95,7 @@ class FileFaults:
 
     @contextlib.contextmanager
     def watching(self) -> t.Iterator[None]:
-        """Note what is looked at, and fail what shall fail."""
+        """Note what is looked at, and fail what should fail."""
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(descriptors, "_statx", None)  # it is not to be had for tests
             for module, name in _CALLS:

@@ -21,7 +21,7 @@ class Generation:
     """How one kernel's QAT driver behaves.
 
     down_twice: `down` is accepted of a PF that is down. zero_vfs: 0 in sriov_numvfs removes the VFs. failed_vfs_undone: VFs that
-    fail to appear leave the PF down and ready for another try. reset_restores_vfs: a reset makes the VFs anew. all_files: everything in
+    fail to appear leave the PF down and ready for another try. reset_restores_vfs: a reset makes the VFs again. all_files: everything in
     qat/, qat_ras/ and debugfs. keeps_power_setting: pm_idle_enabled survives down and up. services: the strings accepted, to the letter;
     empty where any order is.
     """

@@ -215,7 +215,7 @@ class FakeKernel:
         self._work(entry.write(value + "\n"), path, value, 0.0)
 
     def reset(self, address: str) -> None:
-        """A PF is reset from beginning to end, its VFs made anew."""
+        """A PF is reset from beginning to end, its VFs made again."""
         self.switch(address, "reset", "1")
         self.machine.clock.pass_time(1.0)
 

@@ -290,7 +290,7 @@ class Heartbeat:
         self._unanswered = 0
 
     def start(self) -> None:
-        """Counters begin anew with the device; only the interval is remembered."""
+        """Counters begin again with the device; only the interval is remembered."""
         self.sent = self.failed = self._unanswered = 0
         self._last = self._last_fatal = float("-inf")
         if self._fixed:

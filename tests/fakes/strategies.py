@@ -186,13 +186,13 @@ def _rule_for(draw: st.DrawFn, pf: Pf, node: NodeSpec) -> Document:
     index = sorted(one.address for one in node.pfs).index(pf.address)
     same = (("address", pf.address), ("family", pf.family), ("index", index))
     key, value = draw(st.sampled_from(same))
-    rule: Document = {"select": {key: value}, **draw(_wishes(pf, family))}
+    rule: Document = {"select": {key: value}, **draw(_desired(pf, family))}
     if family.has_services and draw(st.booleans()):
         rule["services"] = draw(_service_texts(family, node.generation)).split(";")
     return rule
 
 
-def _wishes(pf: Pf, family: Family) -> st.SearchStrategy[Document]:
+def _desired(pf: Pf, family: Family) -> st.SearchStrategy[Document]:
     total = shape_of(pf.family).total_vfs if pf.total_vfs is None else pf.total_vfs
     drivers = ("vfio-pci", "vfio-pci", "vfio-pci", *((family.vf_driver,) if family.vf_driver else ("qat_vfio_pci",)))
     present = st.fixed_dictionaries(
@@ -211,10 +211,10 @@ def _wishes(pf: Pf, family: Family) -> st.SearchStrategy[Document]:
 
 
 def _common_rule(node: NodeSpec) -> st.SearchStrategy[Document]:
-    wishes: dict[str, st.SearchStrategy[t.Any]] = {"when_in_use": st.sampled_from(("fail", "skip", "force"))}
+    desired: dict[str, st.SearchStrategy[t.Any]] = {"when_in_use": st.sampled_from(("fail", "skip", "force"))}
     if all(family_named(pf.family).has_services for pf in node.pfs):
-        wishes["services"] = st.sampled_from((["sym", "asym"], ["dc"]))
-    return st.fixed_dictionaries({}, optional=wishes)
+        desired["services"] = st.sampled_from((["sym", "asym"], ["dc"]))
+    return st.fixed_dictionaries({}, optional=desired)
 
 
 @st.composite

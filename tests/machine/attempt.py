@@ -118,11 +118,11 @@ class Stage:
         faults: Mapping[str, int | str] | None = None,
         setup: str = "",
         options: str = "",
-        mend: str = "",
+        fix: str = "",
     ) -> Iterator[Attempt]:
         """Apply rules after shell commands and under faults, which are named PF/FILE.
 
-        The faults end before the state is read. In the end the node is brought back: the commands `mend` do what only a person
+        The faults end before the state is read. In the end the node is brought back: the commands `fix` do what only a person
         can, and `qatctl apply` the rest.
         """
         switches = [f"echo '{value}' > {FAULTS}/{name}" for name, value in (faults or {}).items()]
@@ -133,8 +133,8 @@ class Stage:
         try:
             yield Attempt(answer, after)
         finally:
-            if mend:
-                self.node.run(mend)
+            if fix:
+                self.node.run(fix)
             if after != self.start:
                 self.bring_back()
 

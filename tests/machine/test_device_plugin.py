@@ -108,7 +108,7 @@ def kubelet(node: Node, shipped: Run) -> Kubelet:
 
 @pytest.fixture(scope="module")
 def truth(node: Node) -> Advertised:
-    """What the rules say shall be advertised of the VFs that there are."""
+    """What the rules say should be advertised of the VFs that there are."""
     devices = node.devices()
     vfs = {pf: [vf["address"] for vf in devices[pf]["vfs"]] for pf in (FIRST, SECOND)}
     assert [len(vfs[pf]) for pf in (FIRST, SECOND)] == [16, 16]
@@ -242,7 +242,7 @@ def test_an_upgrade_is_another_link(node: Node, role: Callable[..., Run], kubele
 def test_a_process_of_another_release_makes_way_though_its_unit_is_the_same(
     node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
 ) -> None:
-    """As where it was started anew while the link led elsewhere."""
+    """As where it was started again while the link led elsewhere."""
     newest = node.run(f"readlink {RELEASES}/current").strip()
     node.run(f"ln -sfn {PREVIOUS} {RELEASES}/current; systemctl restart {UNIT}")
     kubelet.has(truth)

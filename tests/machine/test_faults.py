@@ -84,7 +84,7 @@ class Case:
     faults: Mapping[str, int | str] = field(default_factory=dict)
     setup: str = ""
     options: str = ""
-    mend: str = ""
+    fix: str = ""
     code: int = 1
 
     @property
@@ -169,7 +169,7 @@ CASES: dict[str, Case] = {
         f'off (the kernel says "4xxx {WITHOUT_IOMMU}: IOMMU should be enabled for SR-IOV to work correctly"); enable VT-d in the BIOS '
         "and boot with intel_iommu=on" + PUT_BACK,
         setup=f"echo Y > {REQUIRE_IOMMU}",
-        mend=f"echo N > {REQUIRE_IOMMU}",
+        fix=f"echo N > {REQUIRE_IOMMU}",
     ),
     "VFs: one fewer": missing(1),
     "VFs: one": missing(15),
@@ -204,7 +204,7 @@ CASES: dict[str, Case] = {
             f"cd {FAULTS}/{BARE}; echo 14 > fail_up; echo 1 > reset;"
             " until dmesg | tail -n 5 | grep -q 'Restart device failed'; do sleep 0.1; done"
         ),
-        mend=REBIND,
+        fix=REBIND,
     ),
     "up: blocked": blocked(NO_VFS, "qat/state", "up", "delay_up", "up sym;asym, 0 of 0 VFs on vfio-pci", DOWN),
     "down: EBUSY": Case(
@@ -223,7 +223,7 @@ CASES: dict[str, Case] = {
         "device's own message",
         faults={"fail_down": 16},
         setup=f"echo 6.1 > {GENERATION}",
-        mend=f"echo 6.12 > {GENERATION}",
+        fix=f"echo 6.12 > {GENERATION}",
     ),
     "down, which removes VFs: blocked": blocked(
         CHANGE, "qat/state", "down", "delay_down", "down sym;asym, 0 of 0 VFs on vfio-pci"
@@ -247,7 +247,7 @@ CASES: dict[str, Case] = {
         "qat/cfg_services",
         f"writing 'asym;dc' {NO_SUCH_SERVICES}{PUT_BACK}",
         setup=f"echo 6.1 > {GENERATION}",
-        mend=f"echo 6.12 > {GENERATION}",
+        fix=f"echo 6.12 > {GENERATION}",
     ),
     "services: blocked": blocked(
         COMPRESSION, "qat/cfg_services", "dc", "delay_services", "down dc, 0 of 0 VFs on vfio-pci"
@@ -287,7 +287,7 @@ CASES: dict[str, Case] = {
         "devices[0]: {pf} belongs to the driver pci-stub; give it back to 4xxx, or take it out of the configuration",
         "no driver, 0 of 0 VFs on vfio-pci",
         setup=f"cd {DEVICES}/{BARE}; echo {BARE} > driver/unbind; echo pci-stub > driver_override",
-        mend=f"cd {DEVICES}/{BARE}; echo > driver_override",
+        fix=f"cd {DEVICES}/{BARE}; echo > driver_override",
     ),
     "the PF has another driver": Case(
         VFS,
@@ -295,7 +295,7 @@ CASES: dict[str, Case] = {
         "devices[0]: {pf} belongs to the driver vfio-pci; give it back to 4xxx, or take it out of the configuration",
         "no driver, 0 of 0 VFs on vfio-pci",
         setup=f"cd {DEVICES}/{BARE}; echo vfio-pci > driver_override; echo {BARE} > driver/unbind; echo {BARE} > {PROBE}",
-        mend=f"cd {DEVICES}/{BARE}; echo > driver_override; echo {BARE} > driver/unbind; echo {BARE} > {PROBE}",
+        fix=f"cd {DEVICES}/{BARE}; echo > driver_override; echo {BARE} > driver/unbind; echo {BARE} > {PROBE}",
     ),
     "a VF has another driver's override": Case(
         CHANGE,
@@ -304,7 +304,7 @@ CASES: dict[str, Case] = {
         "driver_override), name that driver in the rule, or set when_in_use to force",
         "up sym;asym, 16 of 16 VFs on vfio-pci",
         setup=f"echo pci-stub > {DEVICES}/0000:6b:00.3/driver_override",
-        mend=f"echo vfio-pci > {DEVICES}/0000:6b:00.3/driver_override",
+        fix=f"echo vfio-pci > {DEVICES}/0000:6b:00.3/driver_override",
     ),
     "qatlib manages the devices": Case(
         CHANGE,
@@ -313,7 +313,7 @@ CASES: dict[str, Case] = {
         "and the qat.timer that starts it although it is disabled (systemctl mask --now qat.service qat.timer), or take this node out "
         "of the configuration",
         setup="mkdir /sys/fs/cgroup/system.slice/qat.service",
-        mend="rmdir /sys/fs/cgroup/system.slice/qat.service",
+        fix="rmdir /sys/fs/cgroup/system.slice/qat.service",
     ),
     "another change goes on": Case(
         CHANGE,
@@ -322,7 +322,7 @@ CASES: dict[str, Case] = {
         "Ansible process hangs",
         setup=f"flock {DEVICES} sleep 600 > /dev/null 2>&1 & echo $! > /root/pid; sleep 0.3",
         options="--time-limit 0.1",
-        mend="pkill -P $(cat /root/pid)",
+        fix="pkill -P $(cat /root/pid)",
     ),
     # The driver of the PF.
     "the PF's driver refuses it": Case(
@@ -356,7 +356,7 @@ def stage(machine: Machine) -> Stage:
 def test_fault(stage: Stage, name: str) -> None:
     case = CASES[name]
     faults = {f"{case.pf}/{file}": value for file, value in case.faults.items()}
-    with stage.attempt(case.rule, faults=faults, setup=case.setup, options=case.options, mend=case.mend) as attempt:
+    with stage.attempt(case.rule, faults=faults, setup=case.setup, options=case.options, fix=case.fix) as attempt:
         assert (attempt.sentence, attempt.answer.code) == (case.whole_sentence, case.code)
         assert {bus_of(device) for device in attempt.devices} <= {bus_of(case.pf)}
         assert attempt.after.but(case.pf) == stage.start.but(case.pf)

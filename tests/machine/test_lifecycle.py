@@ -51,14 +51,14 @@ HELD: dict[str, tuple[Rule, list[str], str, str]] = {
 
 @pytest.mark.parametrize("name", HELD)
 def test_a_vf_in_use_stops_the_change_before_any_write(stage: Stage, name: str) -> None:
-    rule, vfs, deed, whom = HELD[name]
+    rule, vfs, act, whom = HELD[name]
     with contextlib.ExitStack() as holders:
         users = [f"python3 (pid {holders.enter_context(stage.node.holding(vf))}) has {vf} open" for vf in vfs]
         with stage.attempt(rule) as attempt:
             assert (attempt.answer.code, attempt.sentence) == (
                 1,
                 (
-                    f"devices[0]: {' and '.join(users)}, and {deed.format(pf=FULL)}; end or drain {whom} first, or set when_in_use to "
+                    f"devices[0]: {' and '.join(users)}, and {act.format(pf=FULL)}; end or drain {whom} first, or set when_in_use to "
                     "skip or force"
                 ),
             )
@@ -172,7 +172,7 @@ RESETS = {
         f" for _ in 1 2 3; do cat /sys/kernel/debug/qat_4xxx_{FULL}/heartbeat/status; sleep 0.3; done"
     ),
 }
-# The last one comes last, and what was made anew has an inode of its own.
+# The last one comes last, and what was made again has an inode of its own.
 INODE = f"$(stat --format=%i {DEVICES}/{LAST_VF})"
 VFS_ARE_BACK = f"until [ -e {DEVICES}/{FULL}/virtfn15 ] && [ {INODE} != $old ]; do sleep 0.05; done; udevadm settle"
 

@@ -161,7 +161,7 @@ def test_verify_fails_with_the_first_difference(node: Node, controller: Controll
     run = controller.run("accel.qat.verify", qat_node_devices=LATER)
     assert run.code != 0
     assert run.tasks[-1].message == (
-        f"{DEVICES}/{VF}/driver: it is (none) and shall be vfio-pci; run accel.qat.site, which has 1 such step(s) to take."
+        f"{DEVICES}/{VF}/driver: it is (none) and should be vfio-pci; run accel.qat.site, which has 1 such step(s) to take."
     )
 
 

@@ -164,12 +164,12 @@ def test_all_is_there_afterwards_or_nothing_is_written(name: str) -> None:
         alter(machine, text)
         if kind in ("debian", "suse") and "grub.cfg" not in name:
             _generate(machine)
-        _see_that_all_is_there(machine, request)
+        _require_all_there(machine, request)
 
     hold()
 
 
-def _see_that_all_is_there(machine: FakeMachine, request: Request) -> None:
+def _require_all_there(machine: FakeMachine, request: Request) -> None:
     files, before = dict(machine.files), _next_boot(machine)
     try:
         with in_time():

@@ -62,7 +62,7 @@ def contested(draw: st.DrawFn) -> Case:
         {
             "select": {"address": pf.address},
             "when_in_use": draw(st.sampled_from(("skip", "skip", "skip", "fail", "force"))),
-            **draw(_wishes(pf.family)),
+            **draw(_desired(pf.family)),
         }
         for pf in pfs
         if draw(st.integers(0, 5))
@@ -88,9 +88,9 @@ def _some_vfs(family: str) -> st.SearchStrategy[tuple[Vf, ...]]:
     return st.sampled_from(((own,) * _TOTAL, (_VFIO,) * _TOTAL, (own,) * 2 + (_VFIO,) * 2, ()))
 
 
-def _wishes(family: str) -> st.SearchStrategy[dict[str, t.Any]]:
-    wishes: list[dict[str, t.Any]] = [{"state": "absent"}, {}, {"driver": "pci-stub"}]
-    return st.sampled_from([*wishes, {"services": ["dc"]}] if family == "4xxx" else wishes)
+def _desired(family: str) -> st.SearchStrategy[dict[str, t.Any]]:
+    desired: list[dict[str, t.Any]] = [{"state": "absent"}, {}, {"driver": "pci-stub"}]
+    return st.sampled_from([*desired, {"services": ["dc"]}] if family == "4xxx" else desired)
 
 
 def _driver(function: Function) -> str | None:
@@ -163,7 +163,7 @@ def test_touches_nothing_that_somebody_has(by: str) -> None:
 
 
 def test_somebody_who_comes_between_rounds_is_not_cut_off_and_the_run_says_what_stands() -> None:
-    """Whenever the node is read anew: what is taken by then stays, and what was written before is told."""
+    """Whenever the node is read again: what is taken by then stays, and what was written before is told."""
     met: Counter[str] = Counter()
 
     @settings(max_examples=EXAMPLES)

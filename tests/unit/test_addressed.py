@@ -20,9 +20,9 @@ def wish(address: str, count: int | None = None, autoprobe: bool | None = None) 
     return {"address": address, "count": count, "drivers_autoprobe": autoprobe}
 
 
-def targets(*wishes: dict[str, t.Any]) -> tuple[PfTarget, ...]:
+def targets(*desired: dict[str, t.Any]) -> tuple[PfTarget, ...]:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4), pf("4xxx", OTHER, total_vfs=0), nics=(nic(CARD),))
-    wanted = vf_targets(wishes, "skip")
+    wanted = vf_targets(desired, "skip")
     return wanted.on(read_node(kernel, wanted.addresses))
 
 
@@ -36,13 +36,13 @@ def test_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "sentence"),
+    ("desired", "sentence"),
     [
         (
             [wish("6b.0")],
             "devices[0].address: '6b.0' is malformed; write a PCI address such as 0000:6b:00.0",
         ),
-        ([wish(GEN4), wish("6B:00.0")], f"devices[1].address: {GEN4} stands twice; name it once"),
+        ([wish(GEN4), wish("6B:00.0")], f"devices[1].address: {GEN4} is given twice; name it once"),
         (
             [wish("0000:ff:00.0")],
             "devices[0].address: the node has no PCI function 0000:ff:00.0; see lspci -D for those it has",
@@ -59,9 +59,9 @@ def test_counts() -> None:
         ([wish(CARD, -1)], f"devices[0].count: {CARD} can have 7 VFs, not -1; ask for 0 to 7"),
     ],
 )
-def test_wrong_counts(wishes: list[dict[str, t.Any]], sentence: str) -> None:
+def test_wrong_counts(desired: list[dict[str, t.Any]], sentence: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        targets(*wishes)
+        targets(*desired)
     assert str(caught.value) == sentence
 
 

@@ -82,7 +82,7 @@ def test_no_room_imports_one_above_it() -> None:
     assert upwards == set()
 
 
-def reachable(names: t.Iterable[str]) -> set[str]:
+def reachable(names: t.Iterable[str], imports: t.Mapping[str, set[str]] = IMPORTS) -> set[str]:
     """These modules with all that they import."""
     found: set[str] = set()
     left = list(names)
@@ -90,12 +90,25 @@ def reachable(names: t.Iterable[str]) -> set[str]:
         name = left.pop()
         if name not in found:
             found.add(name)
-            left += IMPORTS[name]
+            left += imports[name]
     return found
 
 
 def test_no_module_imports_itself_by_others() -> None:
     assert {name for name in MODULES if name in reachable(IMPORTS[name])} == set()
+
+
+def test_no_module_of_the_device_plugin_imports_itself_by_others() -> None:
+    own = {path.stem for path in PLUGIN.glob("*.py")}
+    imports: dict[str, set[str]] = {}
+    for path in PLUGIN.glob("*.py"):
+        nodes = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.level
+        ]
+        named = {alias.name for node in nodes if not node.module for alias in node.names}
+        imports[path.stem] = ({node.module for node in nodes if node.module} | named) & own
+    assert len(imports) > 20
+    assert {name for name in imports if name in reachable(imports[name], imports)} == set()
 
 
 def of_the_plugin() -> set[str]:

@@ -17,7 +17,7 @@ from .shell import BUILD, CHECKOUT, Shell, cache_directory
 def environment(shell: Shell, python: Path, lock: str) -> Path:
     """Return the interpreter of an environment of `python` that holds what requirements/`lock`.txt lists.
 
-    Made anew when the list changes. Safe when two checkouts ask at once.
+    Made again when the list changes. Safe when two checkouts ask at once.
     """
     requirements = CHECKOUT / "requirements" / f"{lock}.txt"
     wanted = hashlib.sha256(requirements.read_bytes() + bytes(python)).hexdigest()

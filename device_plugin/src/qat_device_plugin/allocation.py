@@ -62,7 +62,7 @@ def environment(resource: str, addresses: t.Sequence[str]) -> dict[str, str]:
 
 
 def _node_of(kernel: Kernel, resource: str, vf: OfferedVf | None, address: str, names: t.Container[str]) -> str:
-    """The VFIO node of a VF as it is now, since a VF that was created anew can have another one."""
+    """The VFIO node of a VF as it is now, since a VF that was created again can have another one."""
     if vf is None:
         raise AllocationError(f"{address} is not a VF of {resource} on this node")
     if vf.reasons:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is offered to Kubernetes: the VFs of each resource with their health. Decisions only, from a picture of the node."""
+"""What is offered to Kubernetes: the VFs of each resource with their health. Decisions only, from a snapshot of the node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["REASONS", "Reason"]
 
 @dataclass(frozen=True)
 class OfferedVf:
-    """A VF that Kubernetes is told of. `driver` is the one it shall have; `reasons` are empty while it can be used."""
+    """A VF that Kubernetes is told of. `driver` is the one it should have; `reasons` are empty while it can be used."""
 
     address: str
     pf_address: str
@@ -65,8 +65,8 @@ Groups = t.Mapping[str, "t.Mapping[str, str | None]"]
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What one look at the node found: its picture, the names in /dev/vfio, and who is in the IOMMU groups of the VFs."""
+class Snapshot:
+    """What one scan of the node found: its devices, the names in /dev/vfio, and who is in the IOMMU groups of the VFs."""
 
     node: Node
     vfio_names: frozenset[str]
@@ -88,7 +88,7 @@ def _offer_of(device: QatDevice, rules: t.Sequence[Rule], resources: t.Mapping[s
 
 
 def shares_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, Share]:
-    """What each PF shall offer, whether its VFs are there or not."""
+    """What each PF should offer, whether its VFs are there or not."""
     offers = ((device, _offer_of(device, rules, resources)) for device in node.qat)
     return {
         device.address: Share(offer.resource, device.function.numa_node, len(offer.vfs))
@@ -98,28 +98,28 @@ def shares_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str
 
 
 def left_out_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, str]:
-    """The PFs that shall offer VFs, but have not told their services so far, so that the resource is unknown; and why."""
+    """The PFs that should offer VFs, but have not told their services so far, so that the resource is unknown; and why."""
     offers = ((device.address, _offer_of(device, rules, resources)) for device in node.qat)
     return {address: offer.why_not for address, offer in offers if offer.is_left_out}
 
 
 def offers_of(
-    sight: Sight,
+    snapshot: Snapshot,
     rules: t.Sequence[Rule],
     resources: t.Mapping[str, str],
     pf_reasons: t.Mapping[str, tuple[Reason, ...]],
 ) -> dict[str, tuple[OfferedVf, ...]]:
     """The VFs that the rules advertise, by resource. PFs whose VFs stay with a driver of the host are not offered."""
-    offered = {device.address: _offer_of(device, rules, resources) for device in sight.node.qat}
-    chosen = {device.address: offered[device.address].there(device) for device in sight.node.qat}
-    keepers = _keepers(vf for vfs in chosen.values() for vf in vfs)
+    offered = {device.address: _offer_of(device, rules, resources) for device in snapshot.node.qat}
+    chosen = {device.address: offered[device.address].there(device) for device in snapshot.node.qat}
+    offered_of = _offered_of_groups(vf for vfs in chosen.values() for vf in vfs)
     offers: dict[str, tuple[OfferedVf, ...]] = {}
-    for device in sight.node.qat:
+    for device in snapshot.node.qat:
         rule = rule_for(rules, device)
         if rule is None or not chosen[device.address]:
             continue
         shared = _shared_reasons(device, rule) + tuple(pf_reasons.get(device.address, ()))
-        vfs = tuple(_offered(vf, device, rule, sight, keepers, shared) for vf in chosen[device.address])
+        vfs = tuple(_offered(vf, device, rule, snapshot, offered_of, shared) for vf in chosen[device.address])
         resource = offered[device.address].resource
         offers[resource] = offers.get(resource, ()) + vfs
     return offers
@@ -147,50 +147,52 @@ def with_vanished(
     }
 
 
-def _keepers(vfs: t.Iterable[PciFunction]) -> dict[str, str]:
+def _offered_of_groups(vfs: t.Iterable[PciFunction]) -> dict[str, str]:
     """The VF that each IOMMU group is for: its first one, healthy or not, so that it is not another one while a pod has it."""
-    keepers: dict[str, str] = {}
+    offered_of: dict[str, str] = {}
     for vf in sorted(vfs, key=lambda vf: vf.address):
-        keepers.setdefault(vf.iommu_group or "", vf.address)
-    return keepers
+        offered_of.setdefault(vf.iommu_group or "", vf.address)
+    return offered_of
 
 
 def _offered(
     vf: PciFunction,
     device: QatDevice,
     rule: Rule,
-    sight: Sight,
-    keepers: t.Mapping[str, str],
+    snapshot: Snapshot,
+    offered_of: t.Mapping[str, str],
     shared: tuple[Reason, ...],
 ) -> OfferedVf:
     numa_node = vf.numa_node if vf.numa_node >= 0 else device.function.numa_node
-    reasons = _own_reasons(vf, rule, sight, keepers) + shared
+    reasons = _own_reasons(vf, rule, snapshot, offered_of) + shared
     return OfferedVf(vf.address, device.address, numa_node, rule.driver, reasons)
 
 
-def _own_reasons(vf: PciFunction, rule: Rule, sight: Sight, keepers: t.Mapping[str, str]) -> tuple[Reason, ...]:
+def _own_reasons(
+    vf: PciFunction, rule: Rule, snapshot: Snapshot, offered_of: t.Mapping[str, str]
+) -> tuple[Reason, ...]:
     if vf.blocked:
         return (why.blocked(),)
     if vf.driver != rule.driver:
         return (why.wrong_driver(vf.driver, rule.driver),)
     if vf.iommu_group is None:
         return (why.no_group(),)
-    if not sight.vfio_names & {vf.iommu_group, f"noiommu-{vf.iommu_group}"}:
-        return (why.no_node(vf.iommu_group, sight.vfio_names),)
-    others = _others_of(vf, vf.iommu_group, sight.groups, keepers[vf.iommu_group])
+    if not snapshot.vfio_names & {vf.iommu_group, f"noiommu-{vf.iommu_group}"}:
+        return (why.no_node(vf.iommu_group, snapshot.vfio_names),)
+    others = _others_of(vf, vf.iommu_group, snapshot.groups, offered_of[vf.iommu_group])
     return (why.group_shared(vf.iommu_group, others),) if others else ()
 
 
-def _others_of(vf: PciFunction, group: str, groups: Groups, keeper: str) -> str:
+def _others_of(vf: PciFunction, group: str, groups: Groups, offered: str) -> str:
     """Who keeps the VF's group from being its own: the kernel gives a group to one user of VFIO at a time, and only whole."""
     for name, driver in sorted(groups.get(group, {}).items()):
         if name != vf.address and driver not in _HARMLESS and "vfio" not in str(driver):
             return f"{name} too, which is bound to {driver}"
-    return f"{keeper} too, which is offered" if keeper != vf.address else ""
+    return f"{offered} too, which is offered" if offered != vf.address else ""
 
 
 def _shared_reasons(device: QatDevice, rule: Rule) -> tuple[Reason, ...]:
-    """What the picture says against all VFs of a PF."""
+    """What the snapshot says against all VFs of a PF."""
     if device.function.blocked:
         return (why.pf_blocked(device.address),)
     if device.family.has_services and not device.services:

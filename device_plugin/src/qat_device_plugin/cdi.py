@@ -60,7 +60,7 @@ def write(directory: Path, nodes: t.Mapping[str, str], kind: str = CDI_KIND) -> 
     """Write the specification in one go, if it differs; a runtime never sees half of it. Raises OSError.
 
     One without devices is invalid (SPEC.md), and runtimes complain of it: then there is none. Nobody removes it when the service
-    ends: the runtime needs it whenever it starts a container anew.
+    ends: the runtime needs it whenever it starts a container again.
     """
     path = directory / file_of(kind)
     if not nodes:

@@ -34,7 +34,7 @@ class DirectoryWatch:
     """Calls back when something appears in a directory or vanishes from it, also where the directory itself does so.
 
     Source: inotify(7). The directory above is watched too, for the one name that leads to this one: other names there, as nodes that come
-    and go in /dev, are no event. Whenever anything happens to either directory all watches are set anew, which does nothing where they
+    and go in /dev, are no event. Whenever anything happens to either directory all watches are set again, which does nothing where they
     still stand. Raises OSError where the kernel gives no watch.
     """
 

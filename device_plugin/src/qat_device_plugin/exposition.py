@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import platform
-import time
 import typing as t
 from collections import Counter
 
@@ -22,47 +21,49 @@ from . import __version__
 from .statistics import LATENCY_BOUNDS, Statistics
 
 if t.TYPE_CHECKING:
-    from .service import Service
+    from .model import Model
+    from .status import Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "qat_device_plugin_"
 
 
-def exposition(service: Service) -> bytes:
+def exposition(status: Status, statistics: Statistics) -> bytes:
     """All metrics as they are now."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(_Collector(service))
+    registry.register(_Collector(status, statistics))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, status: Status, statistics: Statistics) -> None:
+        self._status = status
+        self._statistics = statistics
 
     def collect(self) -> t.Iterator[Metric]:
         """Every metric of the service."""
-        yield from _vfs(self._service)
-        yield from _registrars(self._service)
-        yield from _counters(self._service.statistics)
-        yield _latencies(self._service.statistics)
-        age = time.monotonic() - self._service.last_look
-        yield GaugeMetricFamily(_PREFIX + "scan_age_seconds", "Time since the last look at the node.", age)
+        yield from _vfs(self._status.model)
+        yield from _registrars(self._status)
+        yield from _counters(self._statistics)
+        yield _latencies(self._statistics)
+        age = self._status.scan_age
+        yield GaugeMetricFamily(_PREFIX + "scan_age_seconds", "Time since the last scan of the node.", age)
         build = InfoMetricFamily(_PREFIX + "build", "What runs.")
         build.add_metric([], {"version": __version__, "python": platform.python_version()})
         yield build
 
 
-def _vfs(service: Service) -> t.Iterator[Metric]:
+def _vfs(model: Model) -> t.Iterator[Metric]:
     vfs: Counter[tuple[str, ...]] = Counter()
     unhealthy: Counter[tuple[str, ...]] = Counter()
     expected: dict[tuple[str, ...], float] = {}
-    for pf, share in service.model.shares.items():
+    for pf, share in model.shares.items():
         expected[share.resource, pf] = share.vfs
         # A series that ends where the last VF is lost would end every alert on it.
         for health in ("healthy", "unhealthy"):
             vfs[share.resource, pf, str(share.numa_node), health] = 0
-    for resource, offer in service.model.offers.items():
+    for resource, offer in model.offers.items():
         for vf in offer:
             vfs[resource, vf.pf_address, str(vf.numa_node), "healthy" if vf.healthy else "unhealthy"] += 1
             unhealthy.update((resource, vf.pf_address, reason.code) for reason in vf.reasons)
@@ -71,15 +72,15 @@ def _vfs(service: Service) -> t.Iterator[Metric]:
     text = "VFs that the configuration has a PF offer, whether they are there or not."
     yield _family(GaugeMetricFamily, "expected_vfs", text, ["resource", "pf"], expected)
     text = "PFs that are not offered, since their services could not be read so far."
-    left_out = {(pf,): 1.0 for pf in service.model.left_out}
+    left_out = {(pf,): 1.0 for pf in model.left_out}
     yield _family(GaugeMetricFamily, "left_out_pfs", text, ["pf"], left_out)
     text = "VFs that cannot be used, by reason; one VF can have several."
     yield _family(GaugeMetricFamily, "unhealthy_vfs", text, ["resource", "pf", "reason"], unhealthy)
 
 
-def _registrars(service: Service) -> t.Iterator[Metric]:
-    registered = {(name,): float(one.registered) for name, one in service.registrars.items()}
-    streams = {(name,): float(one.streams) for name, one in service.registrars.items()}
+def _registrars(status: Status) -> t.Iterator[Metric]:
+    registered = {(name,): float(one) for name, one in status.registered.items()}
+    streams = {(name,): float(one) for name, one in status.streams.items()}
     text = "Whether kubelet has taken the registration."
     yield _family(GaugeMetricFamily, "registered", text, ["resource"], registered)
     yield _family(GaugeMetricFamily, "streams", "ListAndWatch streams that are open.", ["resource"], streams)

@@ -23,7 +23,7 @@ FATAL_SECONDS = 60.0
 
 
 class Reading(t.NamedTuple):
-    """One look at a PF; None is what could not be read. `beats` is None also when it was not time to look."""
+    """One reading of a PF; None is what could not be read. `beats` is None also when it was not time to look."""
 
     state: str | None = None
     beats: bool | None = None

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the service knows of the node from one look to the next. Decisions only."""
+"""What the service knows of the node from one scan to the next. Decisions only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._node.devices.snapshot import Node, QatDevice
 from .catalogue import (
     OfferedVf,
     Share,
-    Sight,
+    Snapshot,
     left_out_of,
     offers_of,
     resources_of,
@@ -26,25 +26,25 @@ from .health import PfHealth, Reading
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look found. `sight` is None where only the PFs were looked at; `mute` are PFs without a heartbeat file."""
+class Scan:
+    """What one scan found. `snapshot` is None where only the PFs were looked at; `without_heartbeat` are PFs without a heartbeat file."""
 
     now: float
-    sight: Sight | None
+    snapshot: Snapshot | None
     readings: t.Mapping[str, Reading]
-    mute: frozenset[str] = frozenset()
+    without_heartbeat: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Model:
-    """The last sight, each PF's resource and health, and what follows from them.
+    """The last snapshot, each PF's resource and health, and what follows from them.
 
     `offers` holds every resource that was ever offered, with an empty list where there is nothing of it any more, so that kubelet learns
-    of it. What has vanished stays in it, unhealthy, until the rules are read anew or its PF offers it again.
-    `shares` are what each PF shall offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
+    of it. What has vanished stays in it, unhealthy, until the rules are read again or its PF offers it again.
+    `shares` are what each PF should offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
     """
 
-    sight: Sight | None = None
+    snapshot: Snapshot | None = None
     resources: t.Mapping[str, str] = field(default_factory=dict)
     health: t.Mapping[str, PfHealth] = field(default_factory=dict)
     offers: t.Mapping[str, tuple[OfferedVf, ...]] = field(default_factory=dict)
@@ -59,16 +59,16 @@ class Model:
     @property
     def is_blocked(self) -> bool:
         """Whether the kernel was still at work on a device."""
-        functions = self.sight.node.functions.values() if self.sight else ()
+        functions = self.snapshot.node.functions.values() if self.snapshot else ()
         return any(function.blocked for function in functions)
 
 
-def advance(model: Model, look: Look, rules: t.Sequence[Rule]) -> Model:
-    """The model after one more look."""
-    sight = look.sight or model.sight
-    if sight is None:
+def advance(model: Model, scan: Scan, rules: t.Sequence[Rule]) -> Model:
+    """The model after one more scan."""
+    snapshot = scan.snapshot or model.snapshot
+    if snapshot is None:
         return model
-    same = _same_devices(model.sight.node.qat if model.sight else (), sight.node.qat)
+    same = _same_devices(model.snapshot.node.qat if model.snapshot else (), snapshot.node.qat)
     known = replace(
         model,
         resources={address: resource for address, resource in model.resources.items() if address in same},
@@ -77,20 +77,22 @@ def advance(model: Model, look: Look, rules: t.Sequence[Rule]) -> Model:
     offers = _with_offers(
         replace(
             known,
-            sight=sight,
-            resources=resources_of(sight.node, known.resources),
-            health={device.address: _health(known, look, device.address) for device in sight.node.qat},
+            snapshot=snapshot,
+            resources=resources_of(snapshot.node, known.resources),
+            health={device.address: _health(known, scan, device.address) for device in snapshot.node.qat},
         ),
         rules,
-        look.now,
+        scan.now,
     )
-    there = ((vf.address, device.address) for device in sight.node.qat if device.address in same for vf in device.vfs)
+    there = (
+        (vf.address, device.address) for device in snapshot.node.qat if device.address in same for vf in device.vfs
+    )
     return replace(offers, offers=with_vanished(model.offers, offers.offers, frozenset(there)))
 
 
 def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     """The model under another configuration."""
-    if model.sight is None:
+    if model.snapshot is None:
         return model
     return _with_offers(replace(model, shares={}), rules, now)
 
@@ -105,19 +107,19 @@ def _ids(device: QatDevice) -> tuple[int, int]:
     return device.function.vendor_id, device.function.device_id
 
 
-def _health(model: Model, look: Look, address: str) -> PfHealth:
+def _health(model: Model, scan: Scan, address: str) -> PfHealth:
     known = model.health.get(address, PfHealth())
-    if address in look.readings:
-        known = health.observe(known, look.readings[address], look.now)
-    return health.forget_heartbeat(known) if address in look.mute else known
+    if address in scan.readings:
+        known = health.observe(known, scan.readings[address], scan.now)
+    return health.forget_heartbeat(known) if address in scan.without_heartbeat else known
 
 
 def _with_offers(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
-    assert model.sight is not None
-    node = model.sight.node
+    assert model.snapshot is not None
+    node = model.snapshot.node
     pf_reasons = {address: health.reasons(one, address, now) for address, one in model.health.items()}
     empty: dict[str, tuple[OfferedVf, ...]] = dict.fromkeys(model.offers, ())
-    offers = offers_of(model.sight, rules, model.resources, pf_reasons)
+    offers = offers_of(model.snapshot, rules, model.resources, pf_reasons)
     vanished = {address: share for address, share in model.shares.items() if node.qat_at(address) is None}
     return replace(
         model,
@@ -146,7 +148,7 @@ def _offers(rule: Rule) -> bool:
 def changes(before: Model, after: Model) -> list[dict[str, str]]:
     """What happened to single VFs, for the log: `event` is appeared, vanished, withdrawn, healthy or unhealthy.
 
-    At the first look those that are healthy are no news.
+    At the first scan those that are healthy are no news.
     """
     old, new = _by_address(before), _by_address(after)
     found = []
@@ -154,7 +156,7 @@ def changes(before: Model, after: Model) -> list[dict[str, str]]:
         was, now = old.get(address), new.get(address)
         if now is None:
             found.append({"vf": address, "event": "withdrawn"})
-        elif (was is None and before.sight is not None) or (was.reasons if was else ()) != now.reasons:
+        elif (was is None and before.snapshot is not None) or (was.reasons if was else ()) != now.reasons:
             why = "; ".join(reason.detail for reason in now.reasons)
             found.append({"vf": address, "event": _event(was, now), **({"why": why} if why else {})})
     return found

@@ -61,8 +61,8 @@ def _from_pfs(
     """Up to `wanted` of the free VFs, one after the other; counts them in `used`. What is not known comes last."""
     familiar = [address for address in free if address in known]
     taken = _in_turn(familiar, known, used, wanted, policy)
-    strangers = [address for address in free if address not in known]
-    return taken + _in_turn(strangers, known, used, wanted - len(taken), policy)
+    unknown = [address for address in free if address not in known]
+    return taken + _in_turn(unknown, known, used, wanted - len(taken), policy)
 
 
 def _in_turn(

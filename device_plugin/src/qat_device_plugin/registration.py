@@ -3,7 +3,7 @@
 """Keeps one resource known to kubelet, in one of the two ways that kubelet offers.
 
 Kubelet never tries again by itself: after its restart, a refusal or the end of the stream it waits for the plugin. So each
-registrar serves, makes itself known, watches for what ends that, and begins anew with a fresh server. Facts of kubelet are from
+registrar serves, makes itself known, watches for what ends that, and begins again with a fresh server. Facts of kubelet are from
 k8s.io/kubernetes pkg/kubelet/cm/devicemanager and pkg/kubelet/pluginmanager.
 """
 
@@ -27,7 +27,7 @@ from .messages import v1beta1 as api
 from .server import Offer, ResourceServer, options
 from .sockets import Identity, InstanceLock, identity
 from .statistics import Statistics
-from .waiting import Bell, complete
+from .waiting import Wakeup, complete
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class _Asked(t.NamedTuple):
 class Registrar:
     """Keeps one resource registered until it is cancelled. `directory` is where its sockets are.
 
-    `bell` has to be rung when something happens in the directory; `changed` is called when `registered` may have changed, or
+    `wakeup.wake` has to be called when something happens in the directory; `changed` is called when `registered` may have changed, or
     `obstacle`, which says what stands in the way of a registration.
     """
 
@@ -99,7 +99,7 @@ class Registrar:
         changed: t.Callable[[], None],
     ) -> None:
         self.resource = resource
-        self.bell = Bell()
+        self.wakeup = Wakeup()
         self.registered = False
         self.obstacle = ""
         self._directory = directory
@@ -121,7 +121,7 @@ class Registrar:
     def hold(self, on_hold: bool) -> None:
         """Serve on, but begin no other registration: a successor is about to have its own."""
         self._on_hold = on_hold
-        self.bell.ring()
+        self.wakeup.wake()
 
     @property
     def streams(self) -> int:
@@ -165,10 +165,10 @@ class Registrar:
                     logging.WARNING, "another instance serves here; waiting for its end", directory=self._directory
                 )
                 told = True
-            await self.bell.wait(_STANDBY_SECONDS)
+            await self.wakeup.wait(_STANDBY_SECONDS)
 
     async def _once(self) -> None:
-        server = self._make_server(self.resource, self._directory, self._offer, self.bell.ring)
+        server = self._make_server(self.resource, self._directory, self._offer, self.wakeup.wake)
         try:
             await server.start()
             self._server = server
@@ -212,7 +212,7 @@ class Registrar:
                 self._set_registered(server.has_list)
                 if untold and (server.has_list or waited > _TELL_SECONDS):
                     untold.pop()()
-                await self.bell.wait(_LOOK_SECONDS if server.streams and not untold else FIRST_DELAY)
+                await self.wakeup.wait(_LOOK_SECONDS if server.streams and not untold else FIRST_DELAY)
         finally:
             if untold:
                 succeeded()
@@ -229,13 +229,13 @@ class Registrar:
             self._changed()
 
     async def _pause(self) -> None:
-        """Wait, each time longer, but not past the moment at which kubelet makes its socket anew."""
+        """Wait, each time longer, but not past the moment at which kubelet makes its socket again."""
         loop = asyncio.get_running_loop()
         kubelet = self._kubelet()
         end = loop.time() + self._delay
         self._delay = min(self._delay * 2, LONGEST_DELAY)
         while loop.time() < end and self._kubelet() == kubelet:
-            await self.bell.wait(end - loop.time())
+            await self.wakeup.wait(end - loop.time())
 
     def _kubelet(self) -> Identity | None:
         """Which kubelet.sock there is, and since when."""
@@ -258,14 +258,14 @@ def _refuse_read_only(directory: Path) -> None:
     """Raises NodeError where the directory is on a mount that is read-only.
 
     Under systemd the directory is a mount of its own below a root that is read-only. It goes when the directory is removed, and one
-    that is made anew has none until the service starts anew.
+    that is made again has none until the service starts again.
     """
     with contextlib.suppress(OSError):
         if os.statvfs(directory).f_flag & os.ST_RDONLY:
             raise NodeError(
-                "the directory is read-only for this process, as it is when it was made anew since the start",
+                "the directory is read-only for this process, as it is when it was made again since the start",
                 where=str(directory),
-                remedy="start the device plugin anew, as systemd does by itself",
+                remedy="start the device plugin again, as systemd does by itself",
             )
 
 
@@ -283,9 +283,9 @@ class SocketRegistrar(Registrar):
 
         def lost() -> None:
             current = self._kubelet()
-            # One that was made anew with the same inode comes with a kubelet that has removed our socket and ended its stream.
+            # One that was made again with the same inode comes with a kubelet that has removed our socket and ended its stream.
             if current is not None and not current.is_file_of(asked.kubelet):
-                raise _Lost("kubelet.sock was made anew", waits=False)
+                raise _Lost("kubelet.sock was made again", waits=False)
             if not server.socket_stands():
                 raise _Lost("the socket was removed", waits=False)
 
@@ -311,11 +311,11 @@ class SocketRegistrar(Registrar):
         while server.socket_stands() or server.stand_again():
             kubelet = self._kubelet()
             if self._on_hold:
-                await self.bell.wait(_LOOK_SECONDS)
+                await self.wakeup.wait(_LOOK_SECONDS)
                 continue
             if kubelet is None:
                 self._set_obstacle(f"{KUBELET_SOCKET} is not there")
-                await self.bell.wait(_LOOK_SECONDS)
+                await self.wakeup.wait(_LOOK_SECONDS)
                 continue
             try:
                 return await self._thread.run(functools.partial(self._call, server, request))
@@ -326,7 +326,7 @@ class SocketRegistrar(Registrar):
                 refused_by = kubelet
                 if knock > FIRST_DELAY:
                     self._set_obstacle(f"nobody listens on {KUBELET_SOCKET}")
-                await self.bell.wait(knock)
+                await self.wakeup.wait(knock)
             except (RpcError, OSError) as error:
                 self._failed("kubelet did not take the registration", str(error))
                 await self._pause()
@@ -370,7 +370,7 @@ class WatcherRegistrar(Registrar):
             left = end - asyncio.get_running_loop().time()
             if left <= 0:
                 return  # to another socket
-            await self.bell.wait(min(left, _LOOK_SECONDS))
+            await self.wakeup.wait(min(left, _LOOK_SECONDS))
         if server.notified is None:
             raise _Lost("the socket was removed", waits=True)
 

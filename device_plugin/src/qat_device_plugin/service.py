@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The service: one task for looking at the node, one for each resource, and what operators and systemd want."""
+"""The service: one task that scans the node, one for each resource, and what operators and systemd want."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from ._node.errors import NodeError
 from ._node.facts.paths import VFIO
 from ._node.kernel.live import LiveKernel
 from ._node.printable import printable
-from .catalogue import Groups, Sight
+from .catalogue import Groups, Snapshot
 from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import END_SECONDS, SECONDS, Gone, Inheritance, Line, Predecessor, Reception, Reporter
 from .kernel_thread import KernelThread
-from .model import Look, Model, advance, changes, nothing_to_offer, with_rules
+from .model import Model, Scan, advance, changes, nothing_to_offer, with_rules
 from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
 from .settings import Settings
 from .sockets import Identity, InstanceLock, identity, make_private, remove_dead
 from .statistics import Statistics
+from .status import Status
 from .status_page import StatusPage
 from .systemd import Systemd
-from .waiting import Bell, end, settle
+from .waiting import Wakeup, end, settle
 from .warming import warm_up
 
 log = logging.getLogger(__name__)
@@ -43,14 +44,14 @@ _QUIET = 0.05
 _QUIET_LIMIT = 0.3
 """Events of one cause come in swarms; this long after the last, and after the first, the node is looked at."""
 
-_WHOLE_LOOK = 12
-"""Periods between two whole looks at the node where events tell of its changes. Without events each period has one."""
+_WHOLE_SCAN = 12
+"""Periods between two whole scans of the node where events tell of its changes. Without events each period has one."""
 
 _CHILD_SECONDS = 2.0
 """How long a child of a process that was killed can take to end."""
 
 _STALE = 30.0
-"""Seconds after which the last look is too old for readiness, besides three periods."""
+"""Seconds after which the last scan is too old for readiness, besides three periods."""
 
 _NO_CDI_NAMES = "cannot write the CDI specification; until it is written containers get no CDI names"
 _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold plug does not find the VFs"
@@ -72,8 +73,8 @@ class Service:
         self.statistics = Statistics()
         self.registrars: dict[str, Registrar] = {}
         self.model = Model()
-        self.last_look = time.monotonic()
-        self._last_end = self.last_look  # of a look that failed, too
+        self.last_scan = time.monotonic()
+        self._last_end = self.last_scan  # of a scan that failed, too
         self._settings = settings
         self._rules = rules
         self._file: Identity | None = None  # not known: what stands in it now may be newer than the rules
@@ -85,9 +86,9 @@ class Service:
         # Not the main process yet, which is the only one that systemd listens to.
         self._systemd = Systemd({} if self._predecessor else environment)
         self._lock = InstanceLock(settings.run_dir, settings.socket_dir, self._remove_dead)
-        self._progress = Bell()
+        self._progress = Wakeup()
         self._has_successor = False
-        self._bell = Bell()
+        self._wakeup = Wakeup()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._has_events = False
@@ -97,11 +98,22 @@ class Service:
 
     @property
     def stale_after(self) -> float:
-        """The age in seconds at which the last look no longer counts."""
+        """The age in seconds at which the last scan no longer counts."""
         return max(_STALE, 3 * self._settings.period)
 
-    def unready(self) -> list[str]:
-        """Why the service is not ready; empty when it is."""
+    def status(self) -> Status:
+        """How it is now."""
+        unhealthy = self._unhealthy()
+        return Status(
+            self.model,
+            time.monotonic() - self.last_scan,
+            {name: registrar.registered for name, registrar in self.registrars.items()},
+            {name: registrar.streams for name, registrar in self.registrars.items()},
+            unhealthy,
+            (*self._unready(), *unhealthy),
+        )
+
+    def _unready(self) -> list[str]:
         problems = []
         if not self.registrars and not self._nothing_to_offer():
             problems = ["there is no VF to offer", *self._left_out()]
@@ -110,16 +122,15 @@ class Service:
                 problems.append(f"{resource} is not registered")
             elif not registrar.streams:
                 problems.append(f"{resource} has no stream")
-        return problems + self.unhealthy()
+        return problems
 
     def _nothing_to_offer(self) -> bool:
         """Whether it is by the configuration that there is no VF to offer."""
-        return self.model.sight is not None and nothing_to_offer(self._rules, self.model.sight.node)
+        return self.model.snapshot is not None and nothing_to_offer(self._rules, self.model.snapshot.node)
 
-    def unhealthy(self) -> list[str]:
-        """What is wrong with the service itself; empty when nothing is."""
-        age = time.monotonic() - self.last_look
-        return [f"the last look at the node was {age:.0f} seconds ago"] if age > self.stale_after else []
+    def _unhealthy(self) -> tuple[str, ...]:
+        age = time.monotonic() - self.last_scan
+        return (f"the last scan of the node was {age:.0f} seconds ago",) if age > self.stale_after else ()
 
     async def run(self) -> None:
         """Serve until told to stop; raises NodeError where the node cannot be read at all."""
@@ -129,10 +140,10 @@ class Service:
             self._watch_node(watches)
             self._watch_directory(watches, self._settings.socket_dir, self._socket_dir_changed)
             await warm_up(self._settings.run_dir, self._kernel)
-            if not await self._first_look():
+            if not await self._first_scan():
                 return
             self._watch_directory(watches, self._settings.config.parent, self._config_dir_changed)
-            self._start(self._look_loop())
+            self._start(self._scan_loop())
             if self._predecessor and inheritance:
                 self._start(self._take_over(self._predecessor, inheritance, watches))
             else:
@@ -159,7 +170,7 @@ class Service:
         if self._systemd.watchdog_seconds:
             self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
         if self._settings.metrics_address:
-            self._start(StatusPage(self, *self._settings.metrics_address).run())
+            self._start(StatusPage(self.status, self.statistics, *self._settings.metrics_address).run())
 
     async def _inherit(self) -> Inheritance:
         """Get from the predecessor what it has: the lock above all. From then on it looks at no device."""
@@ -176,7 +187,7 @@ class Service:
         died = asyncio.ensure_future(predecessor.died())
         abandoned = asyncio.ensure_future(self._reporter.watched())
         for task in (died, abandoned):
-            task.add_done_callback(lambda _task: self._progress.ring())
+            task.add_done_callback(lambda _task: self._progress.wake())
         try:
             await self._serves_beside(inheritance.registered, died, abandoned)
         finally:
@@ -194,7 +205,7 @@ class Service:
     async def _serves_beside(
         self, wanted: frozenset[str], died: asyncio.Future[None], abandoned: asyncio.Future[None]
     ) -> None:
-        """Wait until this process serves; raises NodeError where it does not in time, or shall not any more."""
+        """Wait until this process serves; raises NodeError where it does not in time, or should not any more."""
         deadline = time.monotonic() + SECONDS
         while not self._serves(wanted):
             left = deadline - time.monotonic()
@@ -258,13 +269,13 @@ class Service:
         }
 
     def _set_successor(self, has_one: bool) -> None:
-        """While there is one, nothing is looked at, as a heartbeat must have one reader, and nothing is registered anew."""
+        """While there is one, nothing is looked at, as a heartbeat must have one reader, and nothing is registered again."""
         self._has_successor = has_one
-        self.last_look = time.monotonic()
+        self.last_scan = time.monotonic()
         for registrar in self.registrars.values():
             registrar.hold(has_one)
         if not has_one:
-            self._bell.ring()
+            self._wakeup.wake()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -274,19 +285,19 @@ class Service:
         # Those that came while the program was starting are handled now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
-    async def _first_look(self) -> bool:
-        """Look, and return True; or False when told to stop before the kernel has answered."""
-        look = asyncio.ensure_future(self._look(whole=True))
+    async def _first_scan(self) -> bool:
+        """Scan, and return True; or False when told to stop before the kernel has answered."""
+        scan = asyncio.ensure_future(self._scan(whole=True))
         stop = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait([look, stop], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([scan, stop], return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-        if not look.done():
-            await end(look)
+        if not scan.done():
+            await end(scan)
             return False
         try:
-            look.result()
+            scan.result()
         except OSError as error:
-            raise NodeError(f"cannot look at the node: {error}", remedy="systemd starts the service anew") from None
+            raise NodeError(f"cannot scan the node: {error}", remedy="systemd starts the service again") from None
         return True
 
     def _start(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
@@ -295,7 +306,7 @@ class Service:
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """No task ends by itself but by an error of the program, which shall end the service and be seen."""
+        """No task ends by itself but by an error of the program, which should end the service and be seen."""
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
             self._stop.set()
@@ -309,9 +320,9 @@ class Service:
             log.warning("changes of a directory are seen late", extra={"fields": fields})
 
     def _watch_node(self, watches: contextlib.ExitStack) -> None:
-        self._watch_directory(watches, Path(self._settings.dev_root) / "vfio", self._bell.ring)
+        self._watch_directory(watches, Path(self._settings.dev_root) / "vfio", self._wakeup.wake)
         try:
-            devices = DeviceWatch(self._bell.ring)
+            devices = DeviceWatch(self._wakeup.wake)
         except OSError as error:
             log.warning("the kernel's device events cannot be had", extra={"fields": {"problem": error.strerror}})
             return
@@ -320,54 +331,54 @@ class Service:
 
     def _socket_dir_changed(self) -> None:
         for registrar in self.registrars.values():
-            registrar.bell.ring()
+            registrar.wakeup.wake()
 
     def _config_dir_changed(self) -> None:
-        """The look at it waits until all is quiet: an editor takes several steps to write a file anew."""
+        """The look at it waits until all is quiet: an editor takes several steps to write a file again."""
         if identity(self._settings.config, unseen=self._file) != self._file:
-            self._bell.ring()
+            self._wakeup.wake()
 
-    async def _look_loop(self) -> None:
-        """Look when something happened, and each period at what gives no event."""
+    async def _scan_loop(self) -> None:
+        """Scan when something happened, and each period at what gives no event."""
         self._follow_configuration()
-        whole_every = self._settings.period * (_WHOLE_LOOK if self._has_events else 1)
+        whole_every = self._settings.period * (_WHOLE_SCAN if self._has_events else 1)
         next_whole = time.monotonic() + whole_every
         while True:
-            rung = await self._bell.wait(self._pause())
-            if rung:
-                await settle(self._bell, _QUIET, _QUIET_LIMIT)
+            woken = await self._wakeup.wait(self._pause())
+            if woken:
+                await settle(self._wakeup, _QUIET, _QUIET_LIMIT)
             if self._has_successor:
                 continue
             self._follow_configuration()
             # Of the end of what blocks a device there may be no event, or one that comes too early.
-            whole = rung or time.monotonic() >= next_whole or self.model.is_blocked
+            whole = woken or time.monotonic() >= next_whole or self.model.is_blocked
             try:
-                await self._look(whole)
+                await self._scan(whole)
             except (NodeError, OSError) as error:
-                self.statistics.errors["look"] += 1
+                self.statistics.errors["scan"] += 1
                 problem = error.sentence() if isinstance(error, NodeError) else str(error)
-                log.error("cannot look at the node", extra={"fields": {"problem": problem}})
+                log.error("cannot scan the node", extra={"fields": {"problem": problem}})
             if whole:
                 next_whole = time.monotonic() + whole_every
 
     def _pause(self) -> float:
-        """Seconds to the next look: a period, or less where a heartbeat needs to be confirmed."""
+        """Seconds to the next scan: a period, or less where a heartbeat needs to be confirmed."""
         soonest = [self._prober.next_heartbeat(address) for address in self.model.undecided]
         wait = min(soonest, default=float("inf")) - time.monotonic()
         return min(self._settings.period, max(wait, 0.0) + 0.01)
 
-    async def _look(self, whole: bool) -> None:
-        """Look at the node and tell everybody what follows."""
-        sight = self.model.sight
+    async def _scan(self, whole: bool) -> None:
+        """Scan the node and tell everybody what follows."""
+        snapshot = self.model.snapshot
         try:
-            look = await self._thread.run(lambda: self._see(whole, sight))
+            scan = await self._thread.run(lambda: self._see(whole, snapshot))
         finally:
             self._last_end = time.monotonic()
-        self.last_look = look.now
+        self.last_scan = scan.now
         self._systemd.say_again()
-        self._become(advance(self.model, look, self._rules))
+        self._become(advance(self.model, scan, self._rules))
 
-    def _see(self, whole: bool, known: Sight | None) -> Look:
+    def _see(self, whole: bool, known: Snapshot | None) -> Scan:
         """In the thread: read what there is to read. Raises NodeError or OSError where any of it cannot be seen."""
         if whole or known is None:
             node = read_devices(self._kernel)
@@ -377,8 +388,8 @@ class Service:
         # After the drivers: what is bound by then has its node.
         names = names_in(self._kernel, VFIO)
         now = time.monotonic()
-        readings, mute = self._prober.probe(node.qat, now)
-        return Look(now, Sight(node, frozenset(names), groups), readings, mute)
+        readings, without_heartbeat = self._prober.probe(node.qat, now)
+        return Scan(now, Snapshot(node, frozenset(names), groups), readings, without_heartbeat)
 
     def _become(self, model: Model) -> None:
         for change in changes(self.model, model):
@@ -445,7 +456,7 @@ class Service:
             log.info("the CDI specification is written again", extra={"fields": fields})
 
     def _follow_configuration(self) -> None:
-        """Reload the configuration if its file was written anew, unless it says the same."""
+        """Reload the configuration if its file was written again, unless it says the same."""
         found = identity(self._settings.config, unseen=self._file)
         if found == self._file:
             return
@@ -456,7 +467,7 @@ class Service:
         self._reload()
 
     def _reload(self) -> None:
-        """Take the configuration anew, or keep the one there is and say why."""
+        """Take the configuration again, or keep the one there is and say why."""
         self._systemd.reloading()
         self._file = identity(self._settings.config, unseen=self._file)
         try:
@@ -478,14 +489,14 @@ class Service:
         self._systemd.status(f"{'ready' if self._is_taken() else 'not ready'}; {self.summary()}")
         if self._is_prepared():
             self._systemd.ready()
-        self._progress.ring()
+        self._progress.wake()
 
     def _is_prepared(self) -> bool:
         """Whether nothing is left to do before kubelet comes."""
-        return self.model.sight is not None and all(registrar.prepared for registrar in self.registrars.values())
+        return self.model.snapshot is not None and all(registrar.prepared for registrar in self.registrars.values())
 
     def _is_taken(self) -> bool:
-        """Whether kubelet has taken everything that is offered, if anything shall be."""
+        """Whether kubelet has taken everything that is offered, if anything should be."""
         registered = [registrar.registered for registrar in self.registrars.values()]
         return all(registered) and (bool(registered) or self._nothing_to_offer())
 
@@ -507,7 +518,7 @@ class Service:
         return [f"the PF {address} is left out: {why}" for address, why in self.model.left_out.items()]
 
     async def _watchdog(self, pause: float) -> None:
-        """Feed systemd's watchdog while looks come to an end. That they fail is no reason to end the list that kubelet has."""
+        """Feed systemd's watchdog while scans come to an end. That they fail is no reason to end the list that kubelet has."""
         while True:
             if self._has_successor or time.monotonic() - self._last_end <= self.stale_after:
                 self._systemd.alive()

@@ -17,7 +17,8 @@ import typing as t
 from collections import Counter
 
 if t.TYPE_CHECKING:
-    from .service import Service
+    from .statistics import Statistics
+    from .status import Status
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,9 @@ Page = t.Tuple[str, str, bytes]  # noqa: UP006
 class StatusPage:
     """Listens until it is cancelled. An address in use is tried again: the old instance may be on its way out."""
 
-    def __init__(self, service: Service, host: str, port: int) -> None:
-        self._service = service
+    def __init__(self, status: t.Callable[[], Status], statistics: Statistics, host: str, port: int) -> None:
+        self._status = status
+        self._statistics = statistics
         self._host = host
         self._port = port
         self._open: set[_Connection] = set()
@@ -63,7 +65,7 @@ class StatusPage:
             try:
                 doors = [_Door(one, self) for one in await self._listen()]
             except OSError as error:
-                self._service.statistics.errors["http"] += 1
+                self._statistics.errors["http"] += 1
                 fields = {"address": f"{self._host}:{self._port}", "problem": error.strerror or str(error)}
                 log.error("cannot listen for HTTP", extra={"fields": fields})
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -111,7 +113,7 @@ class StatusPage:
 
     def not_taken(self, why: str) -> None:
         """Count a connection that could not be served; the log tells of them now and then."""
-        self._service.statistics.errors["http"] += 1
+        self._statistics.errors["http"] += 1
         self._untold += 1
         now = time.monotonic()
         if now >= self._quiet_until:
@@ -139,9 +141,10 @@ class StatusPage:
 
             return "200 OK", CONTENT_TYPE, await self._scrape()
         if path in ("/healthz", "/readyz"):
-            problems = self._service.unhealthy() if path == "/healthz" else self._service.unready()
+            now = self._status()
+            problems = now.unhealthy if path == "/healthz" else now.unready
             status = "503 Service Unavailable" if problems else "200 OK"
-            return status, _TEXT, ("\n".join(problems or ["ok"]) + "\n").encode()
+            return status, _TEXT, ("\n".join(problems or ("ok",)) + "\n").encode()
         return "404 Not Found", _TEXT, b"there are /metrics, /healthz and /readyz\n"
 
     async def _scrape(self) -> bytes:
@@ -156,7 +159,7 @@ class StatusPage:
         await asyncio.sleep(self._made_at + SCRAPE_SECONDS - time.monotonic())
         self._metrics = None  # whoever asks from now on gets others
         try:
-            return exposition(self._service)
+            return exposition(self._status(), self._statistics)
         finally:
             self._made_at = time.monotonic()
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two small tools for tasks: the latest value of something, and a bell."""
+"""Two small tools for tasks: the latest value of something, and a wake-up."""
 
 from __future__ import annotations
 
@@ -45,25 +45,25 @@ class Latest(t.Generic[Value]):
             await changed.wait()
 
 
-class Bell:
-    """Wakes the one task that waits. Rings that nobody waits for are kept as one.
+class Wakeup:
+    """Wakes the one task that waits. Those that nobody waits for are kept as one.
 
     Not made of asyncio.wait_for, which before Python 3.12 can lose a cancellation that comes together with what it waits for.
     """
 
     def __init__(self) -> None:
-        self._rung = False
+        self._woken = False
         self._waiter: asyncio.Future[None] | None = None
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the task, or spare it the next wait."""
-        self._rung = True
+        self._woken = True
         self._wake()
 
     async def wait(self, seconds: float | None = None) -> bool:
-        """Wait for a ring at most this long; returns whether there was one."""
+        """Wait to be woken, at most this long; returns whether there was one."""
         loop = asyncio.get_running_loop()
-        if not self._rung:
+        if not self._woken:
             self._waiter = loop.create_future()
             timer = None if seconds is None else loop.call_later(seconds, self._wake)
             try:
@@ -72,19 +72,19 @@ class Bell:
                 self._waiter = None
                 if timer:
                     timer.cancel()
-        rung, self._rung = self._rung, False
-        return rung
+        woken, self._woken = self._woken, False
+        return woken
 
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 
 
-async def settle(bell: Bell, quiet: float, limit: float) -> None:
-    """Wait until the bell has been quiet for a while, at most `limit` seconds: events come in swarms."""
+async def settle(wakeup: Wakeup, quiet: float, limit: float) -> None:
+    """Wait until the wakeup has been quiet for a while, at most `limit` seconds: events come in swarms."""
     loop = asyncio.get_running_loop()
     end = loop.time() + limit
-    while loop.time() < end and await bell.wait(quiet):
+    while loop.time() < end and await wakeup.wait(quiet):
         pass
 
 

@@ -98,7 +98,7 @@ class Plugin:
         return self._told
 
     def reloads(self) -> int:
-        """How often it has read its configuration anew, to the good or not."""
+        """How often it has read its configuration again, to the good or not."""
         log = self.log.read_text()
         return log.count("configuration reloaded") + log.count("the old configuration stays")
 

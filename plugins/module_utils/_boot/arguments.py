@@ -141,7 +141,7 @@ class CommandLine:
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line shall have (present) or be free of (absent)."""
+    """What a command line should have (present) or be free of (absent)."""
 
     arguments: tuple[Argument, ...]
     state: State = "present"
@@ -279,7 +279,7 @@ def read_request(texts: t.Sequence[str], state: State, noted_in: str | None = No
     except ConfigurationError as error:
         if noted_in is None:
             raise
-        remedy = "mend or remove that line, and see to its argument by hand"
+        remedy = "fix or remove that line, and see to its argument by hand"
         raise ConfigurationError(error.problem, error.where, remedy) from None
 
 

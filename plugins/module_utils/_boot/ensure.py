@@ -89,10 +89,10 @@ def _named(machine: Machine, bootloader: str) -> str:
 
 
 def _see_unharmed(plan: Plan, request: Request) -> None:
-    """Refuse a plan that does not bring what it shall to every line that it changes, or does not leave what it shall."""
+    """Refuse a plan that does not bring what it should to every line that it changes, or does not leave what it should."""
     changed = (LineChange("the next boot", plan.before, plan.after), *plan.changes)
     for change in (*changed, *plan.lines):
-        wrong = harm(change.before, change.after, request, exact=not change.anew)
+        wrong = harm(change.before, change.after, request, exact=not change.again)
         if wrong is None and change in changed and parse(change.after.render()) != change.after:
             wrong = "has a quote that is not closed, so that the kernel would read what comes behind as one with it"
         if wrong is None and change in changed and not satisfied(change.after, request):
@@ -104,7 +104,7 @@ def _see_unharmed(plan: Plan, request: Request) -> None:
 
 
 def _see_left(now: Plan, planned: Plan, request: Request) -> None:
-    """See that the commands have left what was to be left; what a boot loader makes anew nobody knows before."""
+    """See that the commands have left what was to be left; what a boot loader makes again nobody knows before."""
     found = {line.label: line.before for line in (*planned.changes, *planned.lines)}
     for line in now.lines:
         wrong = harm(found[line.label], line.before, request, exact=False) if line.label in found else None

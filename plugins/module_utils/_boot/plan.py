@@ -24,13 +24,13 @@ UNFINISHED = "/var/lib/accel-qat/kernel_arguments_unfinished"
 class LineChange:
     """A command line that a boot loader's own command changes; `label` says whose it is.
 
-    One that is made `anew` from elsewhere may get what already stands there.
+    One that is made `again` from elsewhere may get what already stands there.
     """
 
     label: str
     before: CommandLine
     after: CommandLine
-    anew: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Plan:
     """Everything to do, in order: the edits, then the commands.
 
     `before` and `after` are the command line that the next boot would have and will have. `rewritten` are the files
-    that the commands change; they are put back when a command fails, and so are the `guarded` ones, which are made anew.
+    that the commands change; they are put back when a command fails, and so are the `guarded` ones, which are made again.
     `notes` are for the person who asked. `lines` are all command lines that the plan touches, whether they change or not.
     `unseen` says that what the commands make cannot be looked at, so that a mark stands until they have run; it is written
     behind the first edits, `noting` of them, that are notes for the way back.
@@ -109,11 +109,11 @@ def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: Non
         look()
         machine.remove(UNFINISHED)
     except NodeError as error:
-        remedy = error.remedy or "the files were put back as they were; mend this and run again"
+        remedy = error.remedy or "the files were put back as they were; fix this and run again"
         try:
             transaction.put_back()
         except NodeError as second:
-            remedy = f"the files could not be put back either ({second}); mend this before the next boot"
+            remedy = f"the files could not be put back either ({second}); fix this before the next boot"
         raise NodeError(error.problem, error.where, remedy) from error
 
 

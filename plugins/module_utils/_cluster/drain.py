@@ -18,7 +18,7 @@ OURS = "accel.qat/cordoned"
 """The annotation of a node that was cordoned by us, and that we may give back."""
 
 _MIRROR = "kubernetes.io/config.mirror"
-"""Kubelet's mark on the API's picture of a static pod (k8s.io/api core/v1 MirrorPodAnnotationKey)."""
+"""Kubelet's mark on the API's image of a static pod (k8s.io/api core/v1 MirrorPodAnnotationKey)."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Expectations of a Node object: JMESPath expressions and what they shall say. Decisions only."""
+"""Expectations of a Node object: JMESPath expressions and what they should say. Decisions only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ else:
 
 
 class Expectation(t.NamedTuple):
-    """What a query shall say. `where` is its place in the module's arguments."""
+    """What a query should say. `where` is its place in the module's arguments."""
 
     name: str
     query: str
@@ -49,14 +49,14 @@ def parse_expectations(entries: t.Sequence[Object]) -> tuple[Expectation, ...]:
 
 
 def check(expectation: Expectation, node: Object) -> dict[str, t.Any]:
-    """How the node is held against an expectation: `found`, `ok`, and the reason where it is not."""
+    """How the node is compared with an expectation: `found`, `ok`, and the reason where it is not."""
     try:
         found = jmespath.search(expectation.query, node)
         problem = ""
     except JMESPathError as error:
         found, problem = None, _one_line(error)
     ok = not problem and _alike(found, expectation.equals)
-    reason = problem or f"{expectation.name} is {shown(found)} and shall be {shown(expectation.equals)}"
+    reason = problem or f"{expectation.name} is {shown(found)} and should be {shown(expectation.equals)}"
     return {
         "name": expectation.name,
         "query": expectation.query,

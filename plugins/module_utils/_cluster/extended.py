@@ -33,7 +33,7 @@ RESTART = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the capacity of a resource shall be; None that it is not there. `where` is the place in the module's arguments."""
+    """What the capacity of a resource should be; None that it is not there. `where` is the place in the module's arguments."""
 
     name: str
     quantity: int | None
@@ -69,7 +69,7 @@ def _quantity(entry: Object, where: str) -> int | None:
     if entry.get("state") == "absent":
         if given is not None:
             raise ConfigurationError(
-                "a resource that shall be absent has no quantity", where=f"{where}.quantity", remedy="remove it"
+                "a resource that should be absent has no quantity", where=f"{where}.quantity", remedy="remove it"
             )
         return None
     if given is None:
@@ -169,7 +169,7 @@ def missing(wanted: t.Iterable[Wanted], node: Object) -> list[str]:
     """What of the node's allocatable is not as wanted yet, in words."""
     found = ((one, amount(node, "allocatable", one.name)) for one in wanted)
     return [
-        f"{one.name} is {'not there' if now is None else now} and shall be "
+        f"{one.name} is {'not there' if now is None else now} and should be "
         f"{'gone' if one.quantity is None else one.quantity}"
         for one, now in found
         if now != one.quantity

@@ -71,7 +71,7 @@ def manifest(params: Object) -> dict[str, t.Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
-    # By the scheduler, which shall find that the node has them, but to this node alone.
+    # By the scheduler, which should find that the node has them, but to this node alone.
     term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [params["node"]]}]}
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
     spec: dict[str, t.Any] = {

@@ -32,7 +32,7 @@ class Files(t.Protocol):
 
 @dataclass(frozen=True)
 class FileEdit:
-    """A file as it is and as it shall be; None for no file.
+    """A file as it is and as it should be; None for no file.
 
     With a `mode` it has that, and `owner` or who runs this, from its first byte on. Without, both stay, and a new file is 0644.
     """
@@ -51,7 +51,7 @@ class FileEdit:
 
     @property
     def changes(self) -> bool:
-        """Whether the file is not yet as it shall be."""
+        """Whether the file is not yet as it should be."""
         return self.before != self.after
 
     @property

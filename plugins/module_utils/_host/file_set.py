@@ -98,7 +98,7 @@ def read_entries(items: t.Sequence[t.Mapping[str, t.Any]]) -> list[Entry]:
                 f"{item['path']} is relative", f"{where}.path", "name it from the root, with a leading /"
             )
         if path in (entry.path for entry in entries):
-            raise ConfigurationError(f"{path} is there already", f"{where}.path", "give each path once")
+            raise ConfigurationError(f"{path} is given twice", f"{where}.path", "give each path once")
         for option in _TEXT.values():
             wants, has = _TEXT.get(state) == option, item[option] is not None
             if wants and not has:
@@ -156,7 +156,7 @@ def look(entry: Entry) -> Found:
         raise NodeError(f"cannot be read: {error.strerror}", entry.path, "run as root") from error
 
 
-def carry_out(change: Change) -> None:
+def apply(change: Change) -> None:
     """Bring one about. A power cut leaves a file or link as it was or as it is wanted, and may leave part of a directory's removal.
 
     Raises NodeError.

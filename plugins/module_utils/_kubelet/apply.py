@@ -27,7 +27,7 @@ from .._node.files import remove_directory_if_empty
 from .drop_ins import drop_ins
 from .interruption import Interruptions
 from .journal import Journal, now, read_journal
-from .programs import see_that_trusted
+from .programs import require_trusted
 
 # kubelet says this right after it has taken its whole configuration as valid, before it touches anything of the node: --lock-file
 # is missing (cmd/kubelet/app/server.go, run(); the same from 1.10 to 1.36).
@@ -98,7 +98,7 @@ class PutBackError(NodeError):
     kind = "apply"
 
 
-def carry_out(
+def apply(
     machine: Machine,
     order: Order,
     root: str = "/",
@@ -109,8 +109,8 @@ def carry_out(
     interruptions = interruptions or Interruptions()
     journal = _journal(machine, order)
     transaction = Transaction(machine, journal.back())
-    _see_that_unchanged(machine, order)
-    _see_that_restartable(machine, order)
+    _require_unchanged(machine, order)
+    _require_restartable(machine, order)
     proven = order.proof is not None and prove(machine, order.proof, order.writes, root)
     if rehearse:
         return Done(proven)
@@ -126,7 +126,7 @@ def carry_out(
             at = time.time()
             _start(machine, order.unit)
             _wait(machine, order, root)
-            _see_that_kept(machine, order)
+            _require_kept(machine, order)
         _close(machine, order, root)
     except (NodeError, OSError) as error:
         interruptions.hold()
@@ -135,7 +135,7 @@ def carry_out(
 
 
 def put_back(machine: Machine, order: Order, why: str, root: str) -> NodeError:
-    """Undo an order that was carried out, for a reason found later; the error tells how that went."""
+    """Undo an order that was applied, for a reason found later; the error tells how that went."""
     # State files that are not in the journal were not there.
     made = (FileEdit(path, None, None) for path in order.state_files)
     transaction = Transaction(machine, (*made, *_journal(machine, order).back()))
@@ -206,7 +206,7 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], root: st
 
     False where this kubelet cannot be asked.
     """
-    see_that_trusted(root, proof.program)
+    require_trusted(root, proof.program)
     place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
     inside = place[len(root.rstrip("/")) :]
     try:
@@ -283,7 +283,7 @@ def _wrapped(machine: Machine, command: list[str]) -> list[str]:
     return [*limit, *variable, *command]
 
 
-def _see_that_unchanged(machine: Machine, order: Order) -> None:
+def _require_unchanged(machine: Machine, order: Order) -> None:
     for write in order.writes:
         if machine.read(write.path) != write.before:
             raise RefusedError(
@@ -291,7 +291,7 @@ def _see_that_unchanged(machine: Machine, order: Order) -> None:
             )
 
 
-def _see_that_restartable(machine: Machine, order: Order) -> None:
+def _require_restartable(machine: Machine, order: Order) -> None:
     if order.restart and (machine.command("systemctl") is None or not order.unit):
         by_hand = "restart to false and restart kubelet by other means"
         if order.state_files:
@@ -307,12 +307,12 @@ def _see_that_restartable(machine: Machine, order: Order) -> None:
         )
 
 
-def _see_that_kept(machine: Machine, order: Order) -> None:
-    """What starts kubelet may have written a file anew, and then it is in force as that one wants."""
+def _require_kept(machine: Machine, order: Order) -> None:
+    """What starts kubelet may have written a file again, and then it is in force as that one wants."""
     for write in order.writes:
         if machine.read(write.path) != write.after:
             raise NodeError(
-                f"the start of {order.unit} has written this file anew, so that the change is not in force; what manages the kubelet of "
+                f"the start of {order.unit} has written this file again, so that the change is not in force; what manages the kubelet of "
                 "this node owns the file, and has to be told instead",
                 write.path,
             )

@@ -347,7 +347,7 @@ def _of_lists(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
     for resource, vfs in wanted.items():
         for vf in vfs:
             if vf not in listed.get(resource, ()):
-                text = f"{vf} shall be offered as {resource}, and kubelet has no healthy device of that id"
+                text = f"{vf} should be offered as {resource}, and kubelet has no healthy device of that id"
                 yield Mismatch("missing", resource, vf, text)
     for resource, ids in listed.items():
         for device in sorted(ids - set(wanted.get(resource, ()))):

@@ -270,7 +270,7 @@ def normal(given: t.Mapping[str, t.Any], where: str = "configuration") -> dict[s
     return wanted
 
 
-def see_that_known(wanted: t.Mapping[str, t.Any], version: Version, where: str = "configuration") -> None:
+def require_known(wanted: t.Mapping[str, t.Any], version: Version, where: str = "configuration") -> None:
     """Refuse fields that this kubelet does not have yet. Raises ConfigurationError."""
     for name in wanted:
         since = BY_NAME[name].since

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One picture of a node's kubelet: flavour, version, command line, files. Runs on the node, changes nothing."""
+"""One snapshot of a node's kubelet: flavour, version, command line, files. Runs on the node, changes nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from .journal import (
     read_journal,
 )
 from .processes import Found, find_kubelets
-from .programs import see_that_trusted
+from .programs import require_trusted
 
 _SHOWN = (
     "Id",
@@ -122,7 +122,7 @@ STATE_FILES = {CPU: "cpu_manager_state", MEMORY: "memory_manager_state"}
 
 
 def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
-    """Take the picture. Raises ConfigurationError where there is no kubelet, or no telling which."""
+    """Take the snapshot. Raises ConfigurationError where there is no kubelet, or no telling which."""
     found = find_kubelets(proc_root, machine.root, PROGRAMS)
     flavour = BY_NAME.get(request.flavour) or _detected(machine, found.trusted, request)
     units = _units(machine, flavour, request.service)
@@ -131,7 +131,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     variables = _variables(machine, units.get(unit, {}))
     by_unit, doubtful = _started_words(units.get(unit, {}), variables)
     if process is None and not request.config:
-        _see_that_known(flavour, unit, _started_program(units.get(unit, {})), by_unit, doubtful)
+        _require_known(flavour, unit, _started_program(units.get(unit, {})), by_unit, doubtful)
     words = list(process.words) if process else by_unit
     program = _program(machine, flavour, process, _started_program(units.get(unit, {})), request.kubelet)
     if not (process and process.name == "kubelet"):
@@ -212,7 +212,7 @@ def _program(machine: Machine, flavour: Flavour, process: Process | None, starte
 
 def _run(machine: LiveMachine, program: str, *words: str) -> CommandResult:
     """Run a kubelet, or what contains one. Raises RefusedError where others could have put it there."""
-    see_that_trusted(machine.root, program)
+    require_trusted(machine.root, program)
     return machine.run([program, *words])
 
 
@@ -292,7 +292,7 @@ def _started_words(unit: t.Mapping[str, str], variables: Variables) -> tuple[lis
     return environment.expand(match.group(1).split() if match else (), variables)
 
 
-def _see_that_known(
+def _require_known(
     flavour: Flavour, unit: str, started: str, words: t.Sequence[str], doubtful: t.Collection[str]
 ) -> None:
     """Refuse to guess the command line of a kubelet that does not run: another file than the one it reads would be changed."""

@@ -23,7 +23,7 @@ class Fault(t.NamedTuple):
     remedy: str
 
 
-def see_that_trusted(root: str, program: str) -> None:
+def require_trusted(root: str, program: str) -> None:
     """Refuse a program that others than root could exchange. Raises ConfigurationError where there is none, NodeError."""
     fault = fault_of(root, program)
     if fault is None:

@@ -164,7 +164,7 @@ class _Reader:
             if name is None:
                 raise self._error("something else than a name and a value")
             if name in values or name == "<<":
-                raise self._error("a merge key" if name == "<<" else "a name that stands twice")
+                raise self._error("a merge key" if name == "<<" else "a name that is given twice")
             values[name] = self._value(column, True)
             self._skip()
         if not self._ends() and self._column() > column:
@@ -310,12 +310,12 @@ class _Reader:
         if not lines:
             return ""
         if len(indents) != 1 or trailing > max(indents) or any(line.lstrip(" ")[:1] in ("", "\t") for line in lines):
-            self._see_that_indented(lines)
+            self._require_indented(lines)
             return UNCLEAR
         text = ("\n" if style == "|" else " ").join(line.lstrip(" ") for line in lines)
         return UNCLEAR if head.group(1) == "+" else text if head.group(1) == "-" else text + ending
 
-    def _see_that_indented(self, lines: t.Sequence[str]) -> None:
+    def _require_indented(self, lines: t.Sequence[str]) -> None:
         """Less than the first line is malformed."""
         written = [line for line in lines if line.strip(" ")]
         first = len(written[0]) - len(written[0].lstrip(" "))
@@ -369,7 +369,7 @@ class _Reader:
             if not isinstance(name, str) or "\n" in self._text[begin : self._at] or self._text[begin] in "*&":
                 raise self._error("something else than a name")
             if name in values or name == "<<":
-                raise self._error("a merge key" if name == "<<" else "a name that stands twice")
+                raise self._error("a merge key" if name == "<<" else "a name that is given twice")
             self._flow_skip()
             values[name] = None
             if self._peek() == ":" and (quoted or self._blank(1) or self._peek(1) in ",]}"):

@@ -27,7 +27,7 @@ _PID = re.compile(r".*[ ]pid=([1-9][0-9]*)[ ]")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What shall run. `stamp` stands in the environment of each process of the unit, and differs from that of any other unit.
+    """What should run. `stamp` stands in the environment of each process of the unit, and differs from that of any other unit.
 
     `releases` is the directory of the releases, without symbolic links above it. A process can be taken over when its socket is in
     `run_directory` and the release has the file `takes_over`.

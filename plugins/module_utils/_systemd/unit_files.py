@@ -42,11 +42,11 @@ def read_again(
     if not rehearse:
         systemctl.reload_units()
         for unit in installed.intersection(units):
-            _see_that_loaded(systemctl, unit)
+            _require_loaded(systemctl, unit)
     return True
 
 
-def _see_that_loaded(systemctl: Systemctl, unit: str) -> None:
+def _require_loaded(systemctl: Systemctl, unit: str) -> None:
     state = systemctl.show(unit, *_ASKED)["LoadState"]
     if state != "loaded":
         raise NodeError(

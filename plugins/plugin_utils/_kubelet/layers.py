@@ -192,7 +192,7 @@ def _plain(observed: Observed, _version: Version) -> Layers:
     command_line = _flags(observed.words)
     if not observed.config_dir:
         return Layers((*base, *command_line), 0)
-    _see_that_read(observed, observed.config_dir)
+    _require_read(observed, observed.config_dir)
     return _with_drop_ins(observed, observed.config_dir, base, command_line)
 
 
@@ -201,7 +201,7 @@ def _rancher(observed: Observed, version: Version) -> Layers:
     given = _unit_arguments(observed)
     if version.minor >= DROP_INS_SINCE:
         directory = observed.config_dir or observed.kind.drop_ins
-        _see_that_read(observed, directory)
+        _require_read(observed, directory)
         return _with_drop_ins(observed, directory, [], [*arguments, *given])
     named = _named(observed)
     if given:
@@ -271,7 +271,7 @@ def _rancher_arguments(observed: Observed, version: Version) -> list[Layer]:
     return layers
 
 
-def _see_that_read(observed: Observed, directory: str) -> None:
+def _require_read(observed: Observed, directory: str) -> None:
     """Refuse a directory of drop-ins that is not the one on kubelet's command line: kubelet reads none but that.
 
     The command lines of K3s and RKE2 do not tell, nor does that of an RKE2 which is yet to be upgraded.

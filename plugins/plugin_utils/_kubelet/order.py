@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
 
 from .documents import join_arguments
-from .plan import Plan, Wishes, plan_kubelet
+from .plan import Desired, Plan, plan_kubelet
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Decision:
     restart_pending: bool = False
 
 
-def decide(observed: Observed, wishes: Wishes, options: t.Mapping[str, t.Any]) -> Decision:
+def decide(observed: Observed, desired: Desired, options: t.Mapping[str, t.Any]) -> Decision:
     """What to do. Raises ConfigurationError or RefusedError; then nothing may be written."""
     pending = observed.pending or {}
     resumed = bool(pending.get("cut_off"))
-    if resumed and pending["restarts"] and not wishes.restart:
+    if resumed and pending["restarts"] and not desired.restart:
         files = " and ".join(change["path"] for change in pending["changes"] if change["path"] != options["record"])
         raise RefusedError(
             f"an earlier run was cut off while it changed {files}, and may have left kubelet stopped",
@@ -43,14 +43,14 @@ def decide(observed: Observed, wishes: Wishes, options: t.Mapping[str, t.Any]) -
             "set restart to true to have it ended; nothing was written",
         )
     before = _as_before(observed, options["record"]) if resumed else observed
-    plan = plan_kubelet(before, wishes)
+    plan = plan_kubelet(before, desired)
     left = resumed or bool(pending.get("restart_left"))
-    restart_pending = left and not resumed and not wishes.restart
-    record_stale = wishes.restore and (before.record is not None or bool(pending))
+    restart_pending = left and not resumed and not desired.restart
+    record_stale = desired.restore and (before.record is not None or bool(pending))
     if not plan.edits and not record_stale and (not left or restart_pending):
         return Decision(plan, restart_pending=restart_pending)
     writes = _writes(before, plan, pending.get("changes", ()) if resumed else (), options["record"])
-    restart = wishes.restart and (bool(plan.edits) or left)
+    restart = desired.restart and (bool(plan.edits) or left)
     order = {
         "writes": [asdict(write) for write in writes if write.changes],
         "unit": observed.unit,
@@ -64,7 +64,7 @@ def decide(observed: Observed, wishes: Wishes, options: t.Mapping[str, t.Any]) -
         "proc_root": options["proc_root"],
         "journal": journal_of(options["record"]),
         "confirmed": not (restart and options["kubeconfig"]),
-        "restart_later": bool(plan.edits and observed.unit) and not wishes.restart and not wishes.restore,
+        "restart_later": bool(plan.edits and observed.unit) and not desired.restart and not desired.restore,
     }
     # The kubelet that is there cannot speak for one of another version.
     proof = _proof(observed, plan) if options["prove"] and plan.edits and not options["kubelet_version"] else None

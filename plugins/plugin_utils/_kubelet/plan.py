@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Decides what to change for the wanted kubelet configuration: a pure function of the node's picture and the wishes."""
+"""Decides what to change for the wanted kubelet configuration: a pure function of the node's snapshot and the desired fields."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from .layers import Layers, describe, document_of, in_force_by_operator, layers_
 from .record import Record
 from .startable import (
     Wanted,
-    see_that_cgroups_are_taken,
-    see_that_cpus_are_reserved,
-    see_that_it_starts,
-    see_that_memory_is_reserved,
+    require_cgroups_taken,
+    require_cpus_reserved,
+    require_memory_reserved,
+    require_start,
 )
 from .yaml_text import Path
 
@@ -50,7 +50,7 @@ _POLICIES = {CPU: ("cpuManagerPolicy", "static"), MEMORY: ("memoryManagerPolicy"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Desired:
     """What the caller wants; `configuration` in its normal form."""
 
     configuration: t.Mapping[str, t.Any] = field(default_factory=dict)
@@ -86,57 +86,57 @@ class Plan:
         return bool(gate.stage(self.version.minor).default if found is None else found)
 
 
-def asks_for_offered(wishes: Wishes) -> bool:
+def asks_for_offered(desired: Desired) -> bool:
     """Whether the plan needs the gates that the kubelet itself lists: one is wanted that is not in the table."""
-    return not wishes.restore and any(find_gate(name) is None for name in wishes.configuration.get(GATES_FIELD, {}))
+    return not desired.restore and any(find_gate(name) is None for name in desired.configuration.get(GATES_FIELD, {}))
 
 
-def plan_kubelet(observed: Observed, wishes: Wishes) -> Plan:
+def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
     """The plan. Raises ConfigurationError or RefusedError; then nothing may be written."""
     version = parse_version(observed.version)
-    if wishes.restore:
-        return _restoration(observed, wishes, version)
-    known.see_that_known(wishes.configuration, version)
+    if desired.restore:
+        return _restoration(observed, desired, version)
+    known.require_known(desired.configuration, version)
     if observed.kind.by_manifest:
-        return _manifest(observed, wishes, version)
+        return _manifest(observed, desired, version)
     before = layers_of(observed, version)
     if before.hidden_by and before.layers[before.target].where in observed.files:
         raise _hidden(before)
-    layers, decisions = _with_gates(before, wishes, version, observed.offered)
-    for path, value in leaves(_with_thresholds(wishes.configuration, layers, observed.kind, version)):
+    layers, decisions = _with_gates(before, desired, version, observed.offered)
+    for path, value in leaves(_with_thresholds(desired.configuration, layers, observed.kind, version)):
         layers = _with_leaf(layers, path, value)
     effective = layers.effective()
     edits = _edits(observed, layers)
-    if edits or wishes.version_given:
-        see_that_cgroups_are_taken(effective, version.minor, observed.cgroup)
+    if edits or desired.version_given:
+        require_cgroups_taken(effective, version.minor, observed.cgroup)
     if edits:
         thresholds = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
-        see_that_it_starts(Wanted(effective, thresholds, version.minor), before.effective())
-        observed.kind.see_that_kept(version.minor, observed.config, wishes.configuration)
-        if observed.running and not wishes.version_given:
-            observed.kind.see_that_read(version.minor, observed.config_dir, observed.files)
+        require_start(Wanted(effective, thresholds, version.minor), before.effective())
+        observed.kind.require_kept(version.minor, observed.config, desired.configuration)
+        if observed.running and not desired.version_given:
+            observed.kind.require_read(version.minor, observed.config_dir, observed.files)
     record = Record.parse(observed.record).with_edits(edits, before, layers) if edits else None
     return Plan(
         observed.flavour,
         version,
         edits,
         decisions,
-        _state_files(observed, wishes, before.effective(), effective) if edits else (),
+        _state_files(observed, desired, before.effective(), effective) if edits else (),
         record.text() if record else observed.record,
         {name: value for name, value in effective.items() if name in known.BY_NAME},
     )
 
 
 def _with_gates(
-    layers: Layers, wishes: Wishes, version: Version, offered: t.Mapping[str, bool]
+    layers: Layers, desired: Desired, version: Version, offered: t.Mapping[str, bool]
 ) -> tuple[Layers, tuple[Decision, ...]]:
     found = layers.effective().get(GATES_FIELD, {})
-    wanted = wishes.configuration.get(GATES_FIELD, {})
+    wanted = desired.configuration.get(GATES_FIELD, {})
     minor, lenient = version.minor, version.ignores_unknown_gates
     decisions = [
         decide(name, value, minor, found.get(name), offered, ignores_unknown=lenient) for name, value in wanted.items()
     ]
-    if wishes.device_plugin_gates:
+    if desired.device_plugin_gates:
         needed = [name for name in NEEDED if name not in wanted]
         decisions += [decide(name, True, minor, found.get(name), None, True, lenient) for name in needed]
     asked = {decision.gate for decision in decisions}
@@ -151,11 +151,11 @@ def _with_gates(
             path = (GATES_FIELD, decision.gate)
             value = decision.wanted if decision.verdict is Verdict.SET else None
             layers = _with_leaf(layers, path, value, decision.reason)
-    _see_that_needs_are_met(layers, wanted, version)
+    _require_needs_met(layers, wanted, version)
     return layers, tuple(decisions)
 
 
-def _see_that_needs_are_met(layers: Layers, wanted: t.Mapping[str, bool], version: Version) -> None:
+def _require_needs_met(layers: Layers, wanted: t.Mapping[str, bool], version: Version) -> None:
     """Refuse a gate that is on without one that it needs: kubelet would not start. Raises RefusedError."""
     for gate, need in unmet_needs(layers.effective().get(GATES_FIELD, {}), version.minor):
         blamed = next(name for name in (need, gate) if name in wanted or _where(layers, (GATES_FIELD, name)))
@@ -262,11 +262,11 @@ def _edits(observed: Observed, layers: Layers) -> tuple[FileEdit, ...]:
 
 
 def _state_files(
-    observed: Observed, wishes: Wishes, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]
+    observed: Observed, desired: Desired, before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]
 ) -> tuple[str, ...]:
     """The resource managers' state files with which kubelet would not start again.
 
-    Raises RefusedError unless the node is drained and kubelet is restarted: a running kubelet writes such a file anew.
+    Raises RefusedError unless the node is drained and kubelet is restarted: a running kubelet writes such a file again.
     """
     stale = []
     for manager, policy in observed.states.items():
@@ -276,13 +276,13 @@ def _state_files(
         if policy != wanted or (wanted == static and changed):
             stale.append(manager)
     paths = tuple(f"{observed.kubelet_dir}/{STATE_FILES[manager]}" for manager in stale)
-    if paths and not wishes.restart:
+    if paths and not desired.restart:
         raise RefusedError(
             "kubelet would not start with this file after the change, and without a restart it cannot be removed",
             paths[0],
             "set restart to true, or drain the node, stop kubelet, remove the file and run again",
         )
-    if paths and not wishes.drained:
+    if paths and not desired.drained:
         raise RefusedError(
             f"the change makes kubelet give up {STATE_FILES[stale[0]]}, and with it what running pods were given",
             paths[0],
@@ -304,12 +304,12 @@ def _managed(effective: t.Mapping[str, t.Any], manager: str) -> dict[str, t.Any]
     return {name: value for name, value in managed.items() if value}
 
 
-def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
+def _manifest(observed: Observed, desired: Desired, version: Version) -> Plan:
     """On OpenShift 4 the Machine Config Operator writes; what it is to be told."""
     decisions = []
-    for name, value in wishes.configuration.get(GATES_FIELD, {}).items():
+    for name, value in desired.configuration.get(GATES_FIELD, {}).items():
         decisions.append(decide(name, value, version.minor, ignores_unknown=True))
-    if wishes.device_plugin_gates:
+    if desired.device_plugin_gates:
         decisions += [decide(name, True, version.minor, needed_only=True, ignores_unknown=True) for name in NEEDED]
     for decision in decisions:
         if decision.verdict in (Verdict.SET, Verdict.REFUSE):
@@ -318,24 +318,24 @@ def _manifest(observed: Observed, wishes: Wishes, version: Version) -> Plan:
                 f"configuration.{GATES_FIELD}.{decision.gate}",
                 "set it in the FeatureGate named cluster, which ends upgrades of the cluster, or leave it out",
             )
-    settings = {name: value for name, value in wishes.configuration.items() if name != GATES_FIELD}
+    settings = {name: value for name, value in desired.configuration.items() if name != GATES_FIELD}
     if settings.get(EVICTION_FIELD):
         settings[EVICTION_FIELD] = {**known.default_thresholds(version.minor), **settings[EVICTION_FIELD]}
-    _see_that_complete_there(observed, settings, version)
-    manifest = observed.kind.manifest(settings, wishes.machine_config_pool) if settings else None
+    _require_complete_there(observed, settings, version)
+    manifest = observed.kind.manifest(settings, desired.machine_config_pool) if settings else None
     return Plan(observed.flavour, version, decisions=tuple(decisions), effective=settings, manifest=manifest)
 
 
-def _see_that_complete_there(observed: Observed, settings: t.Mapping[str, t.Any], version: Version) -> None:
+def _require_complete_there(observed: Observed, settings: t.Mapping[str, t.Any], version: Version) -> None:
     """Refuse a wanted static policy for which neither the settings nor what kubelet has otherwise reserve anything."""
     policies = {name: settings.get(name) for name, _static in _POLICIES.values()}
     if any(settings.get(name) == static for name, static in _POLICIES.values()):
         fields = {**known.merge(in_force_by_operator(observed), settings), **policies}
-        for check in (see_that_cpus_are_reserved, see_that_memory_is_reserved):
+        for check in (require_cpus_reserved, require_memory_reserved):
             check(Wanted(fields, {}, version.minor))
 
 
-def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
+def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan:
     """Back to what was found: whole files where nobody else has changed them since, else entry by entry."""
     record = Record.parse(observed.record)
     if observed.kind.by_manifest or not record.files:
@@ -363,8 +363,8 @@ def _restoration(observed: Observed, wishes: Wishes, version: Version) -> Plan:
                 files[path] = after
     effective = layers_of(_with_files(observed, files), version).effective()
     if edits:
-        see_that_cgroups_are_taken(effective, version.minor, observed.cgroup)
-    states = _state_files(observed, wishes, before.effective(), effective) if edits else ()
+        require_cgroups_taken(effective, version.minor, observed.cgroup)
+    states = _state_files(observed, desired, before.effective(), effective) if edits else ()
     return Plan(observed.flavour, version, tuple(edits), (), states, None, effective)
 
 

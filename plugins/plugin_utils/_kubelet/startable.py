@@ -94,14 +94,14 @@ class Wanted(t.NamedTuple):
         return bool(self.fields.get(GATES_FIELD, {}).get(gate, known.stage(self.minor).default))
 
 
-def see_that_it_starts(wanted: Wanted, before: t.Mapping[str, t.Any]) -> None:
+def require_start(wanted: Wanted, before: t.Mapping[str, t.Any]) -> None:
     """Refuse what of the changes against `before` kubelet would not start with. Raises ConfigurationError."""
     for check, involved in _CHECKS:
         if any(wanted.fields.get(name) != before.get(name) for name in involved):
             check(wanted)
 
 
-def see_that_cgroups_are_taken(fields: t.Mapping[str, t.Any], minor: int, cgroup: str) -> None:
+def require_cgroups_taken(fields: t.Mapping[str, t.Any], minor: int, cgroup: str) -> None:
     """Refuse a node with cgroup v1 for a kubelet that fails there. Raises ConfigurationError."""
     if cgroup == "v1" and fields.get(FAIL_CGROUP_V1, minor >= _FAILS_ON_CGROUP_V1_SINCE) is True:
         raise ConfigurationError(
@@ -111,7 +111,7 @@ def see_that_cgroups_are_taken(fields: t.Mapping[str, t.Any], minor: int, cgroup
         )
 
 
-def see_that_cpus_are_reserved(wanted: Wanted) -> None:
+def require_cpus_reserved(wanted: Wanted) -> None:
     """What the policy static takes."""
     if wanted.fields.get("cpuManagerPolicy") != "static" or wanted.fields.get("reservedSystemCPUs"):
         return
@@ -123,14 +123,14 @@ def see_that_cpus_are_reserved(wanted: Wanted) -> None:
         )
 
 
-def see_that_memory_is_reserved(wanted: Wanted) -> None:
+def require_memory_reserved(wanted: Wanted) -> None:
     """What the policy Static takes."""
     if wanted.fields.get("memoryManagerPolicy") == "Static" and not wanted.fields.get("reservedMemory"):
         raise wanted.refusal("Static and no memory reserved", "memoryManagerPolicy", "set reservedMemory")
 
 
-def _see_that_memory_adds_up(wanted: Wanted) -> None:
-    see_that_memory_is_reserved(wanted)
+def _require_memory_adds_up(wanted: Wanted) -> None:
+    require_memory_reserved(wanted)
     reserved = wanted.reserved_memory
     if wanted.fields.get("memoryManagerPolicy") != "Static" or not reserved:
         return
@@ -160,7 +160,7 @@ def _see_that_memory_adds_up(wanted: Wanted) -> None:
             )
 
 
-def _see_that_reserved_memory_is_sound(wanted: Wanted) -> None:
+def _require_reserved_memory_sound(wanted: Wanted) -> None:
     seen: set[tuple[t.Any, str]] = set()
     for entry in wanted.reserved_memory:
         for name, limit in entry["limits"].items():
@@ -174,7 +174,7 @@ def _see_that_reserved_memory_is_sound(wanted: Wanted) -> None:
             seen.add((node, name))
 
 
-def _see_that_reservable(wanted: Wanted) -> None:
+def _require_reservable(wanted: Wanted) -> None:
     for field in _RESERVED:
         for name in wanted.fields.get(field, {}):
             if name not in _RESERVABLE:
@@ -183,7 +183,7 @@ def _see_that_reservable(wanted: Wanted) -> None:
                 )
 
 
-def _see_that_thresholds_are_taken(wanted: Wanted) -> None:
+def _require_thresholds_taken(wanted: Wanted) -> None:
     for name, value in wanted.fields.get(EVICTION_FIELD, {}).items():
         place, text = f"{EVICTION_FIELD}.{name}", str(value)
         if name not in _SIGNALS and wanted.minor <= NEWEST_MINOR:
@@ -194,7 +194,7 @@ def _see_that_thresholds_are_taken(wanted: Wanted) -> None:
             raise wanted.refusal(f"{text} there", place, "write more, or 0% for no threshold")
 
 
-def _see_that_cgroups_are_left(wanted: Wanted) -> None:
+def _require_cgroups_left(wanted: Wanted) -> None:
     given = [name for name in CGROUPS_OF_RESERVED if wanted.fields.get(name)]
     if wanted.fields.get("reservedSystemCPUs") and given:
         raise wanted.refusal(
@@ -204,16 +204,16 @@ def _see_that_cgroups_are_left(wanted: Wanted) -> None:
         )
 
 
-def _see_that_cpu_options_are_taken(wanted: Wanted) -> None:
+def _require_cpu_options_taken(wanted: Wanted) -> None:
     field = "cpuManagerPolicyOptions"
     options = wanted.fields.get(field) or {}
     if options and wanted.fields.get("cpuManagerPolicy", "none") != "static":
         raise wanted.refusal(
             "options without the policy static", field, "set cpuManagerPolicy to static, or leave them out"
         )
-    _see_that_options_are_known(wanted, field, options, _CPU_OPTIONS, "CPUManagerPolicy")
+    _require_options_known(wanted, field, options, _CPU_OPTIONS, "CPUManagerPolicy")
     for name, value in options.items():
-        _see_that_switch(wanted, field, name, value)
+        _require_switch(wanted, field, name, value)
     for one, other in _EITHER_OR:
         if options.get(one) in _YES and options.get(other) in _YES:
             raise wanted.refusal(f"{one} and {other} at once", field, "leave one of them out")
@@ -223,13 +223,13 @@ def _see_that_cpu_options_are_taken(wanted: Wanted) -> None:
         )
 
 
-def _see_that_topology_options_are_taken(wanted: Wanted) -> None:
+def _require_topology_options_taken(wanted: Wanted) -> None:
     field = "topologyManagerPolicyOptions"
     options = wanted.fields.get(field) or {}
-    _see_that_options_are_known(wanted, field, options, _TOPOLOGY_OPTIONS, "TopologyManagerPolicy")
+    _require_options_known(wanted, field, options, _TOPOLOGY_OPTIONS, "TopologyManagerPolicy")
     for name, value in options.items():
         if name != "max-allowable-numa-nodes":
-            _see_that_switch(wanted, field, name, value)
+            _require_switch(wanted, field, name, value)
         elif not (
             value.removeprefix("+").isascii() and value.removeprefix("+").isdigit() and int(value) >= _LEAST_NUMA_NODES
         ):
@@ -238,7 +238,7 @@ def _see_that_topology_options_are_taken(wanted: Wanted) -> None:
             )
 
 
-def _see_that_options_are_known(
+def _require_options_known(
     wanted: Wanted, field: str, options: t.Mapping[str, t.Any], known: t.Mapping[str, _Levels], gates: str
 ) -> None:
     if options and not wanted.is_on(f"{gates}Options"):
@@ -261,7 +261,7 @@ def _see_that_options_are_known(
             )
 
 
-def _see_that_switch(wanted: Wanted, field: str, name: str, value: str) -> None:
+def _require_switch(wanted: Wanted, field: str, name: str, value: str) -> None:
     if value not in (*_YES, *_NO) and name in (*_CPU_OPTIONS, *_TOPOLOGY_OPTIONS):
         raise wanted.refusal(f"{value!r} there", f"{field}.{name}", "write true or false")
 
@@ -291,12 +291,12 @@ def _shown(number: Fraction) -> str:
 _MEMORY = ("memoryManagerPolicy", "reservedMemory", *_RESERVED, EVICTION_FIELD)
 _OPTIONS = ("topologyManagerPolicy", GATES_FIELD)
 _CHECKS: tuple[tuple[t.Callable[[Wanted], None], tuple[str, ...]], ...] = (
-    (see_that_cpus_are_reserved, ("cpuManagerPolicy", "reservedSystemCPUs", *_RESERVED)),
-    (_see_that_reserved_memory_is_sound, ("reservedMemory",)),
-    (_see_that_reservable, _RESERVED),
-    (_see_that_thresholds_are_taken, (EVICTION_FIELD,)),
-    (_see_that_memory_adds_up, _MEMORY),
-    (_see_that_cgroups_are_left, ("reservedSystemCPUs",)),
-    (_see_that_cpu_options_are_taken, ("cpuManagerPolicy", "cpuManagerPolicyOptions", *_OPTIONS)),
-    (_see_that_topology_options_are_taken, ("topologyManagerPolicyOptions", *_OPTIONS)),
+    (require_cpus_reserved, ("cpuManagerPolicy", "reservedSystemCPUs", *_RESERVED)),
+    (_require_reserved_memory_sound, ("reservedMemory",)),
+    (_require_reservable, _RESERVED),
+    (_require_thresholds_taken, (EVICTION_FIELD,)),
+    (_require_memory_adds_up, _MEMORY),
+    (_require_cgroups_left, ("reservedSystemCPUs",)),
+    (_require_cpu_options_taken, ("cpuManagerPolicy", "cpuManagerPolicyOptions", *_OPTIONS)),
+    (_require_topology_options_taken, ("topologyManagerPolicyOptions", *_OPTIONS)),
 )

@@ -52,7 +52,7 @@ class YamlText:
         if not isinstance(self.data, dict):
             raise ConfigurationError("it is no mapping of names to values", where, "repair it")
         if isinstance(self._root, yaml.MappingNode):
-            self._see_that_names_stand_once(self._root)
+            self._require_names_once(self._root)
 
     def get(self, path: Path) -> t.Any:
         """The value there, None where there is none."""
@@ -82,7 +82,7 @@ class YamlText:
         return self._proven(self._without(path), path, None)
 
     def _proven(self, changed: YamlText, path: Path, value: t.Any) -> YamlText:
-        """The changed text, once read again: the entry is as it shall be, and nothing else has another meaning."""
+        """The changed text, once read again: the entry is as it should be, and nothing else has another meaning."""
         if changed.get(path) != value or _others(changed.data, path) != _others(self.data, path):
             raise RefusedError(f"{'.'.join(path)} cannot be changed in this file", self.where, "change it by hand")
         return changed
@@ -143,17 +143,17 @@ class YamlText:
     def _rendered(self, name: str, value: t.Any, column: int) -> str:
         return "".join(" " * column + line + self._end for line in render_entry(name, value))
 
-    def _see_that_names_stand_once(self, node: yaml.MappingNode, prefix: str = "") -> None:
+    def _require_names_once(self, node: yaml.MappingNode, prefix: str = "") -> None:
         seen: dict[str, int] = {}
         for key, value in node.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in seen:
                 raise ConfigurationError(
-                    f"{prefix}{name} stands twice, in lines {seen[name]} and {line}", self.where, "leave one of them"
+                    f"{prefix}{name} is given twice, in lines {seen[name]} and {line}", self.where, "leave one of them"
                 )
             seen[name] = line
             if isinstance(value, yaml.MappingNode) and not _is_alias(key, value):
-                self._see_that_names_stand_once(value, f"{prefix}{name}.")
+                self._require_names_once(value, f"{prefix}{name}.")
 
     def _mapping(self, path: Path) -> yaml.MappingNode | None:
         """The mapping there, None where there is none or nothing in it yet."""
@@ -189,7 +189,7 @@ class YamlText:
         return (node.start_mark.index, node.end_mark.index) if node else (0, 0)
 
     def _with_flow(self, flow: Path, path: Path, value: t.Any) -> YamlText:
-        """Write a mapping with braces anew, with the value, or without it for None."""
+        """Write a mapping with braces again, with the value, or without it for None."""
         data: t.Any = copy.deepcopy(self.get(flow))
         *above, last = path[len(flow) :]
         place = data

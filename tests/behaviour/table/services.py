@@ -127,7 +127,7 @@ CASES = (
         read(STATE, "up"),
     ),
     case(
-        "services are lost when the module is loaded anew",
+        "services are lost when the module is loaded again",
         write(STATE, "down"),
         write(SERVICES, "dc"),
         unload("qat_4xxx"),

@@ -105,7 +105,7 @@ CASES = (
         link(device(VF, "driver"), MISSING),
     ),
     case(
-        "a reset makes the VFs anew, without their override",
+        "a reset makes the VFs again, without their override",
         write(VF_COUNT, "16"),
         write(device(VF, "driver_override"), "vfio-pci"),
         switch(GEN4, "reset", "1"),

@@ -39,7 +39,7 @@ def kubeadm(configuration: str = CONFIGURATION, flags: t.Sequence[str] = (), **o
 
 
 def rancher(name: str, version: str, **others: t.Any) -> dict[str, t.Any]:
-    """K3s or RKE2, with the token that nobody shall see."""
+    """K3s or RKE2, with the token that nobody should see."""
     program = f"/usr/local/bin/{name}"
     unit = "k3s.service" if name == "k3s" else "rke2-server.service"
     files = {

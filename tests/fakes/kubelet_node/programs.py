@@ -81,7 +81,7 @@ def panic(message: str) -> t.NoReturn:
     sys.exit(2)
 
 
-def see_that_gates_are_known(gates: dict[str, str]) -> None:
+def require_gates_known(gates: dict[str, str]) -> None:
     end = panic if int(SETTINGS["version"].split(".")[1]) >= 32 else fatal
     for name, value in gates.items():
         if name not in SETTINGS["gates"]:
@@ -91,7 +91,7 @@ def see_that_gates_are_known(gates: dict[str, str]) -> None:
             end(f"cannot set feature gate {name} to {value}, feature is locked to {str(default).lower()}")
 
 
-def see_that_cgroups_are_named(given: dict[str, t.Any], flags: dict[str, str]) -> None:
+def require_cgroups_named(given: dict[str, t.Any], flags: dict[str, str]) -> None:
     if "kube-reserved" in given.get("enforceNodeAllocatable", "") and not flags.get("kube-reserved-cgroup"):
         fatal("invalid configuration: kubeReservedCgroup (--kube-reserved-cgroup) must be specified")
 
@@ -115,8 +115,8 @@ def kubelet(words: list[str]) -> int:
     if SETTINGS["version"][:4] in ("1.24", "1.25", "1.26") and "container-runtime-endpoint" not in flags:
         fatal("failed to validate kubelet flags: the container runtime endpoint address was not specified or empty")
     given = effective(flags)
-    see_that_gates_are_known(given["featureGates"])
-    see_that_cgroups_are_named(given, flags)
+    require_gates_known(given["featureGates"])
+    require_cgroups_named(given, flags)
     if "exit-on-lock-contention" in flags:
         if "kubeconfig" in flags:
             fatal("a kubelet that is only asked knows the cluster")
@@ -127,7 +127,7 @@ def kubelet(words: list[str]) -> int:
     return serve(given, SETTINGS["programs"]["kubelet"], words)
 
 
-def see_that_state_fits(directory: Path, given: dict[str, t.Any]) -> None:
+def require_state_fits(directory: Path, given: dict[str, t.Any]) -> None:
     policy = given.get("cpuManagerPolicy", "none")
     reserved = given.get("reservedSystemCPUs") or any(
         "cpu" in (given.get(name) or {}) for name in ("kubeReserved", "systemReserved")
@@ -147,7 +147,7 @@ def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
     """Run until somebody ends it."""
     directory = at(flags_of(words).get("root-dir", SETTINGS["kubelet_dir"]))
     directory.mkdir(parents=True, exist_ok=True)
-    see_that_state_fits(directory, given)
+    require_state_fits(directory, given)
     process = ROOT / "proc" / str(os.getpid())
     # With its content at once, as in /proc.
     aside = ROOT / "run" / f"proc-{os.getpid()}"

@@ -678,7 +678,7 @@ DEBUGFS = (
         only=NEW,
     ),
     Row(
-        "auto_reset revives a hung device, and makes its VFs anew",
+        "auto_reset revives a hung device, and makes its VFs again",
         (
             *CREATE,
             Write(f"{PF}/qat/auto_reset", "on"),

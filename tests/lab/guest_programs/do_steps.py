@@ -109,7 +109,7 @@ def named(pf: str, task: dict[str, Any]) -> bool:
 
 
 def start_again(pfs: list[str]) -> None:
-    """Take all faults away and probe these PFs anew, in this order: it decides the device numbers, of those that are free."""
+    """Take all faults away and probe these PFs again, in this order: it decides the device numbers, of those that are free."""
     for pf in pfs:
         for name, text in NO_FAULTS.items():
             write(f"{FAULTS}/{pf}/{name}", text)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class LabError(Exception):
-    """Something that the user of the lab can understand and mend."""
+    """Something that the user of the lab can understand and fix."""
 
 
 class CommandFailed(LabError):

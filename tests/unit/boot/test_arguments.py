@@ -262,15 +262,15 @@ lists = st.builds(
         (
             ["intel_iommu=on", "iommu=pt quiet"],
             (
-                "/notes line 2: 'iommu=pt quiet' is more than one argument; mend or remove that line, and see to its argument by"
+                "/notes line 2: 'iommu=pt quiet' is more than one argument; fix or remove that line, and see to its argument by"
                 " hand"
             ),
         ),
-        (["", "ro"], "/notes line 1: the argument is empty; mend or remove that line, and see to its argument by hand"),
+        (["", "ro"], "/notes line 1: the argument is empty; fix or remove that line, and see to its argument by hand"),
         (
             ["a\x1b[31m"],
             (
-                "/notes line 1: 'a\\x1b[31m' has an unpaired quote or a control character; mend or remove that line, and see to its"
+                "/notes line 1: 'a\\x1b[31m' has an unpaired quote or a control character; fix or remove that line, and see to its"
                 " argument by hand"
             ),
         ),

@@ -137,7 +137,7 @@ def test_an_argument_that_only_grub_cfg_has_is_not_lost() -> None:
         run("debian", machine, QAT, "present")
     assert str(caught.value) == (
         "update-grub: with what it has written /boot/grub/grub.cfg (Debian GNU/Linux) would lose rd.lvm.lv=vg/root; the files were put"
-        " back as they were; mend this and run again"
+        " back as they were; fix this and run again"
     )
     assert machine.files == before
 

@@ -263,7 +263,7 @@ def test_a_failed_command_puts_the_files_back(kind: str, command: str, line: str
         run(machine, read_request(QAT, "present"))
     assert str(caught.value) == (
         f"{line}: failed with exit code 1: two / three / four / five / six: No space left on device;"
-        " the files were put back as they were; mend this and run again"
+        " the files were put back as they were; fix this and run again"
     )
     assert machine.files == before
 
@@ -305,7 +305,7 @@ def test_files_that_cannot_be_put_back_are_told() -> None:
         run(machine, read_request(["iommu=pt"], "present"))
     assert str(caught.value) == (
         "update-grub: failed with exit code 1: boom; the files could not be put back either (/etc/default/grub: cannot be"
-        " written: Read-only file system); mend this before the next boot"
+        " written: Read-only file system); fix this before the next boot"
     )
 
 

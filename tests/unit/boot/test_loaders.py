@@ -534,7 +534,7 @@ class TestSystemdBoot:
         with pytest.raises(RefusedError) as caught:
             systemd_boot(machine, ["iommu=pt"])
         assert str(caught.value) == (
-            "bootloader: systemd-boot's entries cannot be made anew: looked for the command kernel-install, and for kernels"
+            "bootloader: systemd-boot's entries cannot be made again: looked for the command kernel-install, and for kernels"
             " in /lib/modules/VERSION/vmlinuz and /boot/vmlinuz-VERSION; install kernel-install (systemd), or set the"
             " arguments in the image"
         )

@@ -219,7 +219,7 @@ def test_where_the_started_entry_is_not_seen_it_is_refused() -> None:
 def test_a_unified_image_is_refused() -> None:
     assert refused(machines.systemd_boot(), "linux-6.11.efi") == (
         "bootloader: systemd-boot has started linux-6.11.efi, a unified kernel image, which has its arguments in itself; set them where"
-        " the image is built, and sign it anew"
+        " the image is built, and sign it again"
     )
 
 
@@ -264,7 +264,7 @@ def test_what_only_an_entry_has_is_not_lost(old: str, new: str, wrong: str) -> N
     path = f"/efi/loader/entries/{NEWEST}"
     machine.files[path] = machine.files[path].replace(old, new)
     assert refused(machine) == (
-        f"bootloader: {path}, made anew from /etc/kernel/cmdline, {wrong}; set the arguments by hand where this node boots from"
+        f"bootloader: {path}, made again from /etc/kernel/cmdline, {wrong}; set the arguments by hand where this node boots from"
     )
 
 

@@ -62,11 +62,11 @@ def test_met(controller: Controller, query: str, equals: t.Any) -> None:
 @pytest.mark.parametrize(
     ("query", "equals", "reason"),
     [
-        (CY, 32, "VFs is 16 and shall be 32"),
-        (CY.replace("cy", "dc"), 32, "VFs is not there and shall be 32"),
-        (f"to_number({CY}) >= `17`", None, "VFs is False and shall be True"),
-        ("metadata.name", 16, "VFs is node1 and shall be 16"),
-        ("metadata.nothing", None, "VFs is not there and shall be True"),
+        (CY, 32, "VFs is 16 and should be 32"),
+        (CY.replace("cy", "dc"), 32, "VFs is not there and should be 32"),
+        (f"to_number({CY}) >= `17`", None, "VFs is False and should be True"),
+        ("metadata.name", 16, "VFs is node1 and should be 16"),
+        ("metadata.nothing", None, "VFs is not there and should be True"),
         (
             "contains(metadata.nothing, 'x')",
             None,

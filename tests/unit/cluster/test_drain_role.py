@@ -537,7 +537,7 @@ def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site:
     assert held_back.name == HELD_BACK
     assert held_back.message == (
         "nothing was changed on node3: node2 of an earlier batch failed or could not be reached, and after that no batch is begun; "
-        "mend that and run again, or leave it out with --limit '!node2'"
+        "fix that and run again, or leave it out with --limit '!node2'"
     )
     assert of_host(run, "node4")[1:] == [HELD_BACK]
     assert of_host(run, "node5") == []

@@ -148,8 +148,8 @@ def test_kubelet_does_not_follow(
     failed = any_controller.run(extended_resource, **resources(present(), absent(OTHER), wait_timeout=0.2))
     assert failed["changed"]
     assert failed["msg"] == (
-        f"node1: what is allocatable has not followed after 0.2 seconds: {DONGLE} is not there and shall be 4; "
-        f"{OTHER} is 1 and shall be gone; {remedy}"
+        f"node1: what is allocatable has not followed after 0.2 seconds: {DONGLE} is not there and should be 4; "
+        f"{OTHER} is 1 and should be gone; {remedy}"
     )
 
 
@@ -225,7 +225,7 @@ def until_allocatable(cluster: FakeCluster | RealCluster, name: str) -> None:
         ([{"name": DONGLE}], "resources[0].quantity: the key is missing; add it"),
         (
             [{**absent(), "quantity": 1}],
-            "resources[0].quantity: a resource that shall be absent has no quantity; remove it",
+            "resources[0].quantity: a resource that should be absent has no quantity; remove it",
         ),
         ([present(), present("dongle")], "resources[1].name: 'dongle' is not the name of an extended resource, "),
         ([present(), absent()], f"resources[1].name: {DONGLE} is named by resources[0] too; keep one of the two"),

@@ -73,7 +73,7 @@ def test_what_it_asks_for(cluster: FakeCluster, controller: Controller) -> None:
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    assert "nodeName" not in pod["spec"]  # the scheduler shall see the resource
+    assert "nodeName" not in pod["spec"]  # the scheduler should see the resource
     (term,) = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
         "nodeSelectorTerms"
     ]

@@ -164,9 +164,9 @@ def test_every_difference_is_told_at_once(site: Site) -> None:
     assert len(reasons) == 6
     assert reasons[0].endswith("run accel.qat.site, which has 1 such step(s) to take.")
     assert reasons[1:] == [
-        f"{VF1} shall be offered as {CY}, and kubelet has no healthy device of that id",
-        f"allocatable {CY} is 1 and shall be 2",
-        "cordoned is True and shall be False",
+        f"{VF1} should be offered as {CY}, and kubelet has no healthy device of that id",
+        f"allocatable {CY} is 1 and should be 2",
+        "cordoned is True and should be False",
         f"no variable in the test pod names {VF0}",
         f"{VF0} of {CY} is not free again after the test pod was deleted",
     ]

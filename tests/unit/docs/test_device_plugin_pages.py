@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import types
 import typing as t
 
 import pytest
@@ -16,12 +15,13 @@ from qat_device_plugin.model import Model
 from qat_device_plugin.reasons import REASONS
 from qat_device_plugin.settings import ENVIRONMENT_PREFIX, Settings, _parser
 from qat_device_plugin.statistics import Statistics
+from qat_device_plugin.status import Status
 
 from ansible_collections.accel.qat.tests.unit.docs.test_pages import table, text_of
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 PREFIX = "qat_device_plugin_"
-SERVICE: t.Any = types.SimpleNamespace(model=Model(), registrars={}, statistics=Statistics(), last_look=0.0)
+STATUS, STATISTICS = Status(Model(), 0.0, {}, {}), Statistics()
 FLAGS = [action for action in _parser()._actions if action.dest not in ("help", "version")]
 OF_NO_UNIT = {"sysfs_root", "dev_root", "proc_root", "cdi_dir", "log_format", "validate", "run_dir", "take_over"}
 """What a service of the host, whose log is the journal's, needs not, or gets by its command line."""
@@ -33,14 +33,14 @@ ROLE_PAGES = [
 
 def metrics() -> dict[str, str]:
     """The type of each metric by its name."""
-    lines = exposition(SERVICE).decode().splitlines()
+    lines = exposition(STATUS, STATISTICS).decode().splitlines()
     found = {words[2]: words[3] for words in map(str.split, lines) if words[:2] == ["#", "TYPE"]}
     return {name[len(PREFIX) :]: kind for name, kind in found.items() if name.startswith(PREFIX)}
 
 
-def own_lines(service: t.Any) -> list[str]:
-    """What the plugin says of itself and not of the process; the time since the last look changes without an event."""
-    lines = exposition(service).decode().splitlines()
+def own_lines(statistics: Statistics) -> list[str]:
+    """What the plugin says of itself and not of the process; the time since the last scan changes without an event."""
+    lines = exposition(STATUS, statistics).decode().splitlines()
     return [line for line in lines if line.startswith(PREFIX) and "scan_age" not in line]
 
 
@@ -56,7 +56,7 @@ def test_metrics() -> None:
 
 def test_labels_of_metrics() -> None:
     rows = table("docs/metrics.md", "name")
-    for family in _Collector(SERVICE).collect():
+    for family in _Collector(STATUS, STATISTICS).collect():
         name = family.name[len(PREFIX) :] + {"counter": "_total", "info": "_info"}.get(family.type, "")
         labels = list(getattr(family, "_labelnames", ()))
         labels += sorted(family.samples[0].labels, reverse=True) if family.type == "info" else []
@@ -75,27 +75,26 @@ def test_reasons_are_made_in_one_file_and_all_of_them() -> None:
 
 def test_kinds_of_errors_that_are_counted_are_there_from_the_start() -> None:
     counted = set(re.findall(r'\.errors\["(\w+)"\]', "".join(sources().values())))
-    assert counted == set(SERVICE.statistics.errors)
+    assert counted == set(STATISTICS.errors)
 
 
 @pytest.mark.parametrize("field", [one.name for one in dataclasses.fields(Statistics)])
 def test_everything_that_is_counted_is_a_metric(field: str) -> None:
     statistics = Statistics()
     statistics.add_resource("qat.intel.com/cy")
-    service = types.SimpleNamespace(**{**vars(SERVICE), "statistics": statistics})
-    before = own_lines(service)
+    before = own_lines(statistics)
     counted: t.Any = getattr(statistics, field)
     for key, value in counted.items():
         if isinstance(value, int):
             counted[key] += 1
         else:
             value.add(0.003)
-    assert own_lines(service) != before
+    assert own_lines(statistics) != before
 
 
 def test_kinds_of_errors() -> None:
     meaning = table("docs/metrics.md", "name")["errors_total"][2]
-    assert set(re.findall(r"`(\w+)`", meaning)) == set(SERVICE.statistics.errors)
+    assert set(re.findall(r"`(\w+)`", meaning)) == set(STATISTICS.errors)
 
 
 def test_alerts_are_about_metrics_that_there_are() -> None:

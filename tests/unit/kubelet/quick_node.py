@@ -13,13 +13,13 @@ import weakref
 from pathlib import Path
 
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult, LiveMachine
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import carry_out
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import apply
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import Owner
 from ansible_collections.accel.qat.plugins.modules.kubelet_apply import order_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 STATE = "/var/lib/kubelet/cpu_manager_state"
@@ -148,7 +148,7 @@ class QuickNode(LiveMachine):
         return {**texts, "active": str(self.active), "directories": directories}
 
 
-def decided(node: QuickNode, wishes: Wishes, **options: t.Any) -> Decision:
+def decided(node: QuickNode, desired: Desired, **options: t.Any) -> Decision:
     """What the controller decides."""
     proc_root = str(node.directory / "proc")
     found = observe(node, proc_root, Request(record=RECORD, offered=False)).as_dict()
@@ -161,16 +161,16 @@ def decided(node: QuickNode, wishes: Wishes, **options: t.Any) -> Decision:
         "kubeconfig": None,
         "prove": False,
     }
-    return decide(Observed(**json.loads(json.dumps(found))), wishes, {**given, "kubelet_version": None, **options})
+    return decide(Observed(**json.loads(json.dumps(found))), desired, {**given, "kubelet_version": None, **options})
 
 
-def bring(node: QuickNode, wishes: Wishes, rehearse: bool = False, **options: t.Any) -> str:
+def bring(node: QuickNode, desired: Desired, rehearse: bool = False, **options: t.Any) -> str:
     """As the module does; returns what came of it."""
     try:
-        decision = decided(node, wishes, **options)
+        decision = decided(node, desired, **options)
         if decision.order is None:
             return "unchanged"
-        carry_out(node, order_of({"proof": None, **decision.order}), node.root, rehearse)
+        apply(node, order_of({"proof": None, **decision.order}), node.root, rehearse)
     except NodeError as error:
         return error.sentence()
     return "changed"

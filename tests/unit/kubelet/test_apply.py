@@ -17,7 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import (
     Order,
     Proof,
     PutBackError,
-    carry_out,
+    apply,
     prove,
     put_back,
     why_it_ended,
@@ -50,7 +50,7 @@ def order(after: str | None = AFTER, before: str | None = CONFIGURATION, path: s
 
 
 def do(node: KubeletNode, wanted: Order, rehearse: bool = False) -> t.Any:
-    return carry_out(machine_of(node), wanted, str(node.root), rehearse)
+    return apply(machine_of(node), wanted, str(node.root), rehearse)
 
 
 @pytest.fixture

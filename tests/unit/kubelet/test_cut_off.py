@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import apply as carrying_out
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import Order, carry_out
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import Order, apply
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.interruption import InterruptedRunError, Interruptions
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import journal_of, locked
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import Owner
 from ansible_collections.accel.qat.plugins.modules.kubelet_apply import order_of
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Wishes
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired
 from ansible_collections.accel.qat.tests.unit.kubelet.quick_node import (
     CONFIG,
     CONFIGURATION,
@@ -34,13 +34,13 @@ from ansible_collections.accel.qat.tests.unit.kubelet.quick_node import (
     decided,
 )
 
-RESTRICTED = Wishes({"topologyManagerPolicy": "restricted"})
-STATIC = Wishes({"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, drained=True)
-NONE = Wishes({"topologyManagerPolicy": "none"})
-FOUND = Wishes(restore=True, drained=True)
+RESTRICTED = Desired({"topologyManagerPolicy": "restricted"})
+STATIC = Desired({"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, drained=True)
+NONE = Desired({"topologyManagerPolicy": "none"})
+FOUND = Desired(restore=True, drained=True)
 JOURNAL = journal_of(RECORD)
 
-SCENARIOS: dict[str, tuple[list[Wishes], Wishes, str]] = {
+SCENARIOS: dict[str, tuple[list[Desired], Desired, str]] = {
     "a field": ([], RESTRICTED, ""),
     "a second field": ([RESTRICTED], STATIC, ""),
     "a state file": ([], STATIC, ""),
@@ -58,20 +58,20 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[None]:
     QuickNode.end()
 
 
-def node_for(directory: Path, before: t.Sequence[Wishes], bad: str = "") -> QuickNode:
+def node_for(directory: Path, before: t.Sequence[Desired], bad: str = "") -> QuickNode:
     directory.mkdir(parents=True)
     node = QuickNode(directory)
-    for wishes in before:
-        assert bring(node, wishes) == "changed"
+    for desired in before:
+        assert bring(node, desired) == "changed"
     node.bad = bad
     return node
 
 
-def cut(node: QuickNode, wishes: Wishes, after: int) -> bool:
+def cut(node: QuickNode, desired: Desired, after: int) -> bool:
     """Run until so many things are done; returns whether there were more."""
     node.left = after
     with contextlib.suppress(Killed):
-        bring(node, wishes)
+        bring(node, desired)
         node.left = None
         return False
     return True
@@ -84,24 +84,24 @@ def settled(node: QuickNode) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_run_that_was_cut_off_is_ended_by_the_next(tmp_path: Path, name: str) -> None:
-    before, wishes, bad = SCENARIOS[name]
+    before, desired, bad = SCENARIOS[name]
     whole = node_for(tmp_path / "whole", before, bad)
-    outcome = bring(whole, wishes)
+    outcome = bring(whole, desired)
     assert (outcome == "changed") is not bool(bad)
-    again = bring(whole, wishes)
+    again = bring(whole, desired)
     assert again == (outcome if bad else "unchanged")
     number = 0
-    while cut(node := node_for(tmp_path / str(number), before, bad), wishes, number):
+    while cut(node := node_for(tmp_path / str(number), before, bad), desired, number):
         left = node.state()
         unfinished = JOURNAL.lstrip("/") in left
         # Check mode sees it too, and changes nothing.
-        assert bring(node, wishes, rehearse=True) == ("changed" if unfinished or bad else "unchanged"), number
-        assert decided(node, wishes).resumed is unfinished
+        assert bring(node, desired, rehearse=True) == ("changed" if unfinished or bad else "unchanged"), number
+        assert decided(node, desired).resumed is unfinished
         assert node.state() == left
-        assert bring(node, wishes) == (outcome if unfinished or bad else "unchanged"), number
+        assert bring(node, desired) == (outcome if unfinished or bad else "unchanged"), number
         assert settled(node) == settled(whole), number
         assert not unfinished or node.state() == whole.state(), number
-        assert bring(node, wishes) == again
+        assert bring(node, desired) == again
         number += 1
     # The journal, stop, the record, the file, start, and the journal's end at the least.
     assert number >= 5
@@ -110,20 +110,20 @@ def test_a_run_that_was_cut_off_is_ended_by_the_next(tmp_path: Path, name: str) 
 
 @pytest.mark.parametrize("name", ["a field", "a state file and the way back", "a second field"])
 def test_also_when_the_next_is_cut_off_too(tmp_path: Path, name: str) -> None:
-    before, wishes, _bad = SCENARIOS[name]
+    before, desired, _bad = SCENARIOS[name]
     whole = node_for(tmp_path / "whole", before)
-    bring(whole, wishes)
+    bring(whole, desired)
     for first in range(1, 9):
         for second in range(1, 9):
             node = node_for(tmp_path / f"{first}-{second}", before)
-            cut(node, wishes, first)
-            cut(node, wishes, second)
-            bring(node, wishes)
+            cut(node, desired, first)
+            cut(node, desired, second)
+            bring(node, desired)
             assert settled(node) == settled(whole), (first, second)
 
 
 @pytest.mark.parametrize("then", [NONE, STATIC, FOUND], ids=["nothing", "another field", "the way back"])
-def test_the_next_may_want_something_else(tmp_path: Path, then: Wishes) -> None:
+def test_the_next_may_want_something_else(tmp_path: Path, then: Desired) -> None:
     """What the one that was cut off had wanted goes; kubelet runs."""
     whole = node_for(tmp_path / "whole", [])
     bring(whole, then)
@@ -150,7 +150,7 @@ def test_without_a_restart_nothing_is_ended(tmp_path: Path) -> None:
     cut(node, RESTRICTED, 2)
     left = node.state()
     for rehearse in (True, False):
-        assert bring(node, Wishes(RESTRICTED.configuration, restart=False), rehearse) == (
+        assert bring(node, Desired(RESTRICTED.configuration, restart=False), rehearse) == (
             f"kubelet.service: an earlier run was cut off while it changed {CONFIG}, and may have left kubelet stopped; set restart to "
             "true to have it ended; nothing was written"
         )
@@ -159,7 +159,7 @@ def test_without_a_restart_nothing_is_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", range(4))
 def test_one_without_a_restart_can_be_cut_off_too(tmp_path: Path, after: int) -> None:
-    quiet = Wishes(RESTRICTED.configuration, restart=False)
+    quiet = Desired(RESTRICTED.configuration, restart=False)
     node = node_for(tmp_path / "node", [])
     cut(node, quiet, after)
     bring(node, quiet)
@@ -170,7 +170,7 @@ def test_one_without_a_restart_can_be_cut_off_too(tmp_path: Path, after: int) ->
 
 @pytest.mark.parametrize("meanwhile", ["nothing", "stopped", "restarted", "rebooted", "rebooted and stopped"])
 def test_a_restart_that_is_yet_to_come(tmp_path: Path, meanwhile: str) -> None:
-    quiet = Wishes(RESTRICTED.configuration, restart=False)
+    quiet = Desired(RESTRICTED.configuration, restart=False)
     node = node_for(tmp_path / "node", [])
     (node.directory / "proc/sys/kernel/random").mkdir(parents=True)
     boot = node.directory / "proc/sys/kernel/random/boot_id"
@@ -246,7 +246,7 @@ def test_state_files_are_put_back_as_they_were(tmp_path: Path) -> None:
     node, untouched = with_states(tmp_path / "node")
     node.bad = "reservedSystemCPUs"
     with pytest.raises(NodeError, match="the configuration is as it was and kubelet runs again"):
-        carry_out(node, with_both(node), node.root)
+        apply(node, with_both(node), node.root)
     assert (node.state(), modes(node)) == (untouched, [0o600, 0o600])
 
 
@@ -265,7 +265,7 @@ def test_state_files_stay_wherever_it_fails(
 
     monkeypatch.setattr(QuickNode, does, failing)
     with pytest.raises(NodeError, match="cannot be done; the configuration is as it was and kubelet runs again"):
-        carry_out(node, with_both(node), node.root)
+        apply(node, with_both(node), node.root)
     assert (node.state(), modes(node)) == (untouched, [0o600, 0o600])
 
 
@@ -275,7 +275,7 @@ def test_state_files_come_back_after_a_run_that_was_cut_off_too(tmp_path: Path) 
         node, untouched = with_states(tmp_path / str(number))
         node.left, number = number, number + 1
         try:
-            carry_out(node, with_both(node), node.root)
+            apply(node, with_both(node), node.root)
             break
         except Killed:
             pass
@@ -342,7 +342,7 @@ def test_a_signal_puts_back_first(tmp_path: Path, name: str, at: int) -> None:
     interruptions = Interruptions()
     handler = signal.getsignal(number)
     with pytest.raises(NodeError) as caught, interruptions.raised():
-        carry_out(node, order, node.root, interruptions=interruptions)
+        apply(node, order, node.root, interruptions=interruptions)
     assert caught.value.sentence() == (
         f"the run was ended by {name}; the configuration is as it was and kubelet runs again; correct what was wanted"
     )
@@ -410,7 +410,7 @@ def test_a_supervisor_that_writes_the_file_anew_is_told(tmp_path: Path) -> None:
     node.supervisor = supervise
     said = bring(node, RESTRICTED)
     assert said == (
-        f"{CONFIG}: the start of kubelet.service has written this file anew, so that the change is not in force; what manages the kubelet "
+        f"{CONFIG}: the start of kubelet.service has written this file again, so that the change is not in force; what manages the kubelet "
         "of this node owns the file, and has to be told instead; the configuration is as it was and kubelet runs again; correct what was "
         "wanted"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, Plan, plan_kubelet
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.record import Record
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
 from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
@@ -29,7 +29,7 @@ def look(node: KubeletNode, **request: t.Any) -> Observed:
 
 
 def plan(node: KubeletNode, configuration: dict[str, t.Any], **request: t.Any) -> Plan:
-    return plan_kubelet(look(node, **request), Wishes(configuration))
+    return plan_kubelet(look(node, **request), Desired(configuration))
 
 
 def k0s(unit: str = "k0sworker.service") -> dict[str, t.Any]:
@@ -57,7 +57,7 @@ def test_k0s_writes_its_file_itself(make_node: Make, request_: dict[str, str], r
     with pytest.raises(RefusedError) as caught:
         plan(node, SINGLE, **request_, **given)
     assert caught.value.sentence() == (
-        f"{K0S_CONFIG}: k0s writes this file anew at each start, from its own configuration; put {SINGLE} into values of a profile in "
+        f"{K0S_CONFIG}: k0s writes this file again at each start, from its own configuration; put {SINGLE} into values of a profile in "
         "spec.workerProfiles of k0s' configuration, and start its workers with --profile; nothing was written"
     )
     assert plan(node, {}, **request_, **given).edits == ()

@@ -559,7 +559,7 @@ def test_what_users_keep_is_told() -> None:
 
 
 def without_driver() -> FakeKernel:
-    """A PF whose driver is to be brought in, after one that then has all it shall have."""
+    """A PF whose driver is to be brought in, after one that then has all it should have."""
     return FakeKernel.with_pfs(
         pf("4xxx", GEN4, total_vfs=1, services="sym"), pf("4xxx", OTHER, total_vfs=1, driver=None), loaded=("qat_4xxx",)
     )
@@ -647,7 +647,7 @@ def test_somebody_opens_a_vf_between_rounds(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("is_broken", [False, True], ids=["put back", "cannot be put back"])
 def test_a_refusal_when_a_pf_is_half_done(monkeypatch: pytest.MonkeyPatch, is_broken: bool) -> None:
-    """A reset in the midst of it has the rest planned anew, and that is refused."""
+    """A reset in the midst of it has the rest planned again, and that is refused."""
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=3, services="sym"), loaded=("qat_4xxx", "vfio_pci"))
     before = snapshot(kernel)
     resets_before(kernel, VF1, monkeypatch)

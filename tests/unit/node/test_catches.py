@@ -131,7 +131,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "read_holders: except OSError 2": _UNSEEN_IS_USED,
         "_shown: except OSError": "a process's names help people to find it; they decide nothing",
     },
-    f"{PLUGIN}/cdi.py": {"_content: except OSError": "then the file is written anew, which fails where it cannot be"},
+    f"{PLUGIN}/cdi.py": {"_content: except OSError": "then the file is written again, which fails where it cannot be"},
     f"{PLUGIN}/events.py": {
         "DirectoryWatch._happened: except BlockingIOError": "no event is left to read",
         "DeviceWatch._happened: except BlockingIOError": "no event is left to read",
@@ -181,7 +181,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "identity: except OSError": "raises nothing, and tells what is absent from what is unseen",
         "why_no_socket: except OSError": _TOLD,
         "kept_path: contextlib.suppress(FileExistsError)": "what is there is looked at next",
-        "kept_path: except OSError": "no second name: the socket is made anew, as without",
+        "kept_path: except OSError": "no second name: the socket is made again, as without",
         "remove_dead: ?.is_symlink": "what others have put there is left",
         "_entries: except OSError": _TIDYING,
         "_remove: except OSError": _TIDYING,

@@ -58,7 +58,7 @@ def test_loads_and_unloads(modprobe: t.Callable[[str], Path]) -> None:
 def test_what_was_read_before_a_module_came_or_went_is_forgotten(
     tree: Tree, modprobe: t.Callable[[str], Path], change: str
 ) -> None:
-    """Its driver makes its devices anew; what was read back after a write is kept for whoever reads next."""
+    """Its driver makes its devices again; what was read back after a write is kept for whoever reads next."""
     place = tree.file(f"{DEVICE}/sriov_numvfs", b"0\n")
     tree.kernel.write(f"{DEVICE}/sriov_numvfs", "16", 5)
     modprobe(f"printf '0\\n' > {place}")

@@ -136,7 +136,7 @@ def test_plan_in_words() -> None:
     assert text.splitlines() == [
         f"  1. {files}/state: up -> down (services can be set only while the PF is down)",
         f"  2. {files}/cfg_services: sym;asym -> dc (the configuration asks for these services)",
-        f"  3. {files}/state: down -> up (the PF shall be up)",
+        f"  3. {files}/state: down -> up (the PF should be up)",
         f"     {OTHER} is left as it is: qemu-kvm (pid 7) has 0000:70:00.1 open",
     ]
     assert plan_text(Plan()) == "Nothing to do: the node is as configured."

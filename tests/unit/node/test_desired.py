@@ -191,10 +191,10 @@ def test_a_pf_without_sriov() -> None:
     assert targets_of(rules({"vfs": 0}), node)[0].vf_count == 0
 
 
-@pytest.mark.parametrize(("wishes", "count"), [({}, 16), ({"advertise": 3}, 3), ({"advertise": 0}, 0)])
-def test_advertises_the_first_vfs(node: Node, wishes: dict[str, t.Any], count: int) -> None:
+@pytest.mark.parametrize(("desired", "count"), [({}, 16), ({"advertise": 3}, 3), ({"advertise": 0}, 0)])
+def test_advertises_the_first_vfs(node: Node, desired: dict[str, t.Any], count: int) -> None:
     addresses = [one.address for one in node.qat[0].vfs]
-    assert list(advertised(rules(wishes), node.qat[0])) == addresses[:count]
+    assert list(advertised(rules(desired), node.qat[0])) == addresses[:count]
 
 
 def test_a_vf_that_is_missing_moves_no_other_into_its_place() -> None:
@@ -257,8 +257,8 @@ def test_all_vfs_can_be_advertised_and_no_more(count: int) -> None:
             targets_of(rules({"advertise": count}), node)
 
 
-@pytest.mark.parametrize("wishes", [{}, {"vfs": 16}, {"vfs": 1}, {"advertise": 1}])
-def test_a_pf_whose_sriov_is_off_is_not_passed_over(wishes: dict[str, t.Any]) -> None:
+@pytest.mark.parametrize("desired", [{}, {"vfs": 16}, {"vfs": 1}, {"advertise": 1}])
+def test_a_pf_whose_sriov_is_off_is_not_passed_over(desired: dict[str, t.Any]) -> None:
     """It has the files of SR-IOV, and no VFs to give."""
     node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4)))
     (device,) = node.qat
@@ -266,5 +266,5 @@ def test_a_pf_whose_sriov_is_off_is_not_passed_over(wishes: dict[str, t.Any]) ->
     assert sriov is not None
     off = replace(device, function=replace(device.function, sriov=replace(sriov, total=0)))
     with pytest.raises(ConfigurationError) as caught:
-        targets_of(rules(wishes), replace(node, qat=(off,)))
+        targets_of(rules(desired), replace(node, qat=(off,)))
     assert str(caught.value) == (f"devices[0]: {GEN4} cannot have VFs; {NO_VFS}")

@@ -262,13 +262,13 @@ def kernels_own(*used: str) -> FakeKernel:
 
 
 @pytest.mark.parametrize(
-    ("rule", "deed"),
+    ("rule", "act"),
     [({}, f"unbinding {GEN2_VF0} from c6xxvf"), ({"state": "absent"}, f"unbinding {GEN2} from c6xx")],
 )
-def test_what_the_kernel_itself_uses_is_in_use(rule: dict[str, t.Any], deed: str) -> None:
+def test_what_the_kernel_itself_uses_is_in_use(rule: dict[str, t.Any], act: str) -> None:
     kernel = kernels_own(GEN2_VF1)
     assert refusal(kernel, **rule) == (
-        f"devices[0]: the kernel itself uses VFs of c6xxvf, and {deed} could take one of them away; stop the kernel's users, which "
+        f"devices[0]: the kernel itself uses VFs of c6xxvf, and {act} could take one of them away; stop the kernel's users, which "
         "/proc/crypto names, or set when_in_use to skip or force"
     )
     assert plan_of(kernel, {**rule, "when_in_use": "force"}) == plan_of(kernels_own(), rule)
@@ -532,7 +532,7 @@ def test_a_function_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "wishes", "options"),
+    ("family", "desired", "options"),
     [
         ("c6xx", {}, {"vfio-pci": "disable_denylist=1"}),
         ("c6xx", {"driver": "c6xxvf"}, {}),
@@ -540,9 +540,9 @@ def test_a_function_that_is_not_there() -> None:
         ("4xxx", {}, {}),
     ],
 )
-def test_module_options(family: str, wishes: dict[str, t.Any], options: dict[str, str]) -> None:
+def test_module_options(family: str, desired: dict[str, t.Any], options: dict[str, str]) -> None:
     node = read_node(FakeKernel.with_pfs(pf(family, GEN4)))
-    assert module_options(targets_of(parse_configuration({"devices": [wishes]}), node), node) == options
+    assert module_options(targets_of(parse_configuration({"devices": [desired]}), node), node) == options
 
 
 def test_diff_shows_first_and_last_of_each_file() -> None:

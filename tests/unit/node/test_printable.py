@@ -31,10 +31,10 @@ def test_is_one_line_of_printed_characters(text: str, shown: str) -> None:
 
 
 def test_a_long_text_of_others_is_shown_by_its_ends() -> None:
-    error = ConfigurationError(f"begin {'x' * 9000} end", f"{'y' * 9000}\x1b", "mend it")
+    error = ConfigurationError(f"begin {'x' * 9000} end", f"{'y' * 9000}\x1b", "fix it")
     assert len(str(error)) < 3500
     assert str(error).startswith("yyy")
-    assert str(error).endswith("x end; mend it")
+    assert str(error).endswith("x end; fix it")
     assert len(error.as_dict()["problem"]) < 1600
     assert shortened("as it was") == "as it was"
     assert len(str(NodeError("\x1b" * 1500))) < 1600

@@ -20,8 +20,8 @@ KNOWN = "select, state, services, driver, vfs, advertise, when_in_use"
 FAMILIES = "dh89xxcc, dh895xcc, c6xx, c3xxx, 200xx, d15xx, c4xxx, 4xxx, 420xx, 6xxx"
 
 
-def rule(**wishes: t.Any) -> dict[str, t.Any]:
-    return {"devices": [wishes]}
+def rule(**desired: t.Any) -> dict[str, t.Any]:
+    return {"devices": [desired]}
 
 
 def select(**keys: t.Any) -> dict[str, t.Any]:
@@ -40,7 +40,7 @@ WRONG: tuple[tuple[t.Any, str], ...] = (
     (rule(services="dc"), 'devices[0].services: "dc" is not an array; correct it'),
     (rule(services=[]), "devices[0].services: the list is empty; name at least one, or leave the key out"),
     (rule(services=["dc", "rsa"]), "devices[0].services[1]: 'rsa' is not known; use one of sym, asym, dc, dcc, decomp"),
-    (rule(services=["dc", "sym", "dc"]), "devices[0].services[2]: 'dc' stands twice; name it once"),
+    (rule(services=["dc", "sym", "dc"]), "devices[0].services[2]: 'dc' is given twice; name it once"),
     (rule(services=[1]), "devices[0].services[0]: 1 is not a string; correct it"),
     (rule(state="gone"), "devices[0].state: 'gone' is not known; use one of present, absent"),
     (rule(when_in_use="ask"), "devices[0].when_in_use: 'ask' is not known; use one of fail, skip, force"),

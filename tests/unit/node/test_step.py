@@ -56,8 +56,8 @@ def test_kinds() -> None:
 
 
 def test_for_people_and_machines() -> None:
-    step = Step(Action.UNBIND, VF, "c6xxvf", NONE, "vfio-pci shall have it", PF, (VF,))
-    assert str(step) == f"{DEVICES}/{VF}/driver: c6xxvf -> (none) (vfio-pci shall have it)"
+    step = Step(Action.UNBIND, VF, "c6xxvf", NONE, "vfio-pci should have it", PF, (VF,))
+    assert str(step) == f"{DEVICES}/{VF}/driver: c6xxvf -> (none) (vfio-pci should have it)"
     assert step.as_dict() == {
         "action": "unbind",
         "device": VF,
@@ -66,6 +66,6 @@ def test_for_people_and_machines() -> None:
         "shows": f"{DEVICES}/{VF}/driver",
         "before": "c6xxvf",
         "after": NONE,
-        "why": "vfio-pci shall have it",
+        "why": "vfio-pci should have it",
         "disrupts": [VF],
     }

@@ -55,7 +55,7 @@ def assert_no_less(node: Node, before: Node) -> None:
 
 
 def reads() -> list[str]:
-    """Every read of a look at the node."""
+    """Every read of a scan of the node."""
     kernel = make(FailingReads)
     assert isinstance(kernel, FailingReads)
     kernel.looks.clear()

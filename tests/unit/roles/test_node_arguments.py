@@ -133,7 +133,7 @@ def test_a_damaged_line_of_the_notes_is_told_with_its_file(tmp_path: Path) -> No
     run = tears_down(Node(tmp_path, QAT, "ro quiet"), tmp_path, "intel_iommu=on\niommu=pt quiet\n")
     assert run.code == 2
     assert run.task(REMOVE).message == (
-        f"{tmp_path}/added line 2: 'iommu=pt quiet' is more than one argument; mend or remove that line, and see to its argument by hand"
+        f"{tmp_path}/added line 2: 'iommu=pt quiet' is more than one argument; fix or remove that line, and see to its argument by hand"
     )
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_line_of_what_was_replaced_is_told_too(tmp_path: Path) -> None
     run = tears_down(Node(tmp_path, QAT, "ro quiet"), tmp_path, "intel_iommu=on\n", 'a="b\n')
     assert run.code == 2
     assert run.task(GIVE).message.startswith(
-        f"{tmp_path}/replaced line 1: 'a=\"b' has an unpaired quote or a control character; mend"
+        f"{tmp_path}/replaced line 1: 'a=\"b' has an unpaired quote or a control character; fix"
     )
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the process that runs is the one that shall, and what is done where it is not."""
+"""Whether the process that runs is the one that should, and what is done where it is not."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ REMEDY = f"see journalctl -u {UNIT}, or set qat_device_plugin_wait to false wher
         pytest.param([Moment(), Moment(status=BAD), Moment()], None, id="kubelet-takes-a-moment"),
         pytest.param([Moment(), Moment("reloading"), Moment()], None, id="reloaded"),
         # It ended, and systemd has its last words as yet.
-        pytest.param([Moment(), Moment("activating"), Moment()], None, id="starts-anew"),
+        pytest.param([Moment(), Moment("activating"), Moment()], None, id="starts-again"),
         pytest.param([Moment(status=BAD)], f"it is active, {BAD}", id="active-is-not-ready"),
         pytest.param([Moment("activating", BAD)], f"it is activating, {BAD}", id="never-ready"),
         pytest.param([Moment(), Moment("failed")], "it is failed", id="ends-at-once"),

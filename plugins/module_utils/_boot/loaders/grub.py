@@ -194,7 +194,7 @@ class Grub:
             f"do not run as a shell script: {last_lines(result)}" if result.code else "end the shell that reads them"
         )
         if result.code or begun != "accel.qat":
-            raise NodeError(f"GRUB's settings {problem}", ", ".join(files), "mend them; update-grub would fail too")
+            raise NodeError(f"GRUB's settings {problem}", ", ".join(files), "fix them; update-grub would fail too")
         variables = dict(each.split("=", 1) for each in printed if each)
         lines = tuple(parse(variables.pop(name, "")) for name in grub_settings.VARIABLES)
         return _Computed(lines, {name: value for name, value in variables.items() if not _OF_THE_SHELL.fullmatch(name)})
@@ -206,9 +206,9 @@ class Grub:
         return ("sh", "-c") if name == "sh" else ("sh", "-c", f'exec {name} -c "$@"', "sh")
 
     def _edited(self, files: Files, before: _Computed, request: Request) -> Files:
-        """The files as they shall be: contradictions changed where they stand, the rest in a place of our own.
+        """The files as they should be: contradictions changed where they stand, the rest in a place of our own.
 
-        Of several ways the first that a shell reads as it shall be read. Raises RefusedError where there is none.
+        Of several ways the first that a shell reads as it should be read. Raises RefusedError where there is none.
         """
         pending = unsatisfied(before.line, request)
         reason = ""

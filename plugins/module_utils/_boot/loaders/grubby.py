@@ -139,7 +139,7 @@ class Grubby:
             raise RefusedError(problem, place.path, "write the line so, or edit the entries by hand")
 
     def _keeping_settings(self) -> tuple[str, ...]:
-        """What keeps grubby from writing each line that begins with GRUB_CMDLINE_LINUX anew, whatever it goes on with.
+        """What keeps grubby from writing each line that begins with GRUB_CMDLINE_LINUX again, whatever it goes on with.
 
         It does no harm to one plain assignment, and otherwise is not needed: entries do not come from there.
         """
@@ -222,7 +222,7 @@ def _command(wrong: t.Sequence[CommandLine], every: t.Sequence[CommandLine], req
 
 
 def _added(every: t.Sequence[CommandLine], pending: t.Sequence[Argument]) -> list[str]:
-    """What to pass as --args: a key of which several places count with all it shall have, since grubby drops those first."""
+    """What to pass as --args: a key of which several places count with all it should have, since grubby drops those first."""
     texts: list[str] = []
     for wanted in pending:
         several = wanted.repeatable or bool(wanted.items)

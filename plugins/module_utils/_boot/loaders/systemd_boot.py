@@ -60,7 +60,7 @@ class _Entry:
 
 
 class SystemdBoot:
-    """/etc/kernel/cmdline, then the entries of the installed kernels made anew.
+    """/etc/kernel/cmdline, then the entries of the installed kernels made again.
 
     `started` is the entry that systemd-boot says it has started, empty where it says none.
     """
@@ -84,7 +84,7 @@ class SystemdBoot:
         # Without a file new entries copy the running line, which may have been typed at the boot menu.
         write = after != before or (text is None and bool(stale))
         commands = self._rebuild_commands() if write or stale else ()
-        self._see_that_it_boots(ours, request, bool(commands))
+        self._require_boot(ours, request, bool(commands))
         written = _render(text, after) if write else text or after.render()
         return Plan(
             before,
@@ -125,19 +125,19 @@ class SystemdBoot:
             unseen=True,
         )
 
-    def _see_that_it_boots(self, ours: t.Sequence[_Entry], request: Request, anew: bool) -> None:
-        """Refuse where the next boot is by an entry that lacks what is requested, and that nobody makes anew, or cannot be seen.
+    def _require_boot(self, ours: t.Sequence[_Entry], request: Request, again: bool) -> None:
+        """Refuse where the next boot is by an entry that lacks what is requested, and that nobody makes again, or cannot be seen.
 
         That is the entry which was started, and the one that loader.conf names.
         """
         entries = [entry for entry, _fields in self._entries()]
-        made = [entry.path for entry in ours] if anew else []
+        made = [entry.path for entry in ours] if again else []
         chosen = (
             [entry for entry in entries if entry.name in (self._started, f"{self._started}.conf")]
             if self._started
             else []
         )
-        if self._started and not chosen and not self._runs_so(request, anew):
+        if self._started and not chosen and not self._runs_so(request, again):
             raise self._unseen(f"systemd-boot has started {self._started}")
         for entry in [*chosen, *self._by_default(entries)]:
             if entry.path not in made and not satisfied(entry.line, request):
@@ -146,12 +146,12 @@ class SystemdBoot:
                     "bootloader",
                     "set the arguments in its line options by hand, or have systemd-boot start an entry of an installed kernel",
                 )
-        if not (chosen or ours or self._machine.command(SDBOOTUTIL) or self._runs_so(request, anew)):
+        if not (chosen or ours or self._machine.command(SDBOOTUTIL) or self._runs_so(request, again)):
             raise self._unseen("the next boot is by an entry of an installed kernel")
 
-    def _runs_so(self, request: Request, anew: bool) -> bool:
+    def _runs_so(self, request: Request, again: bool) -> bool:
         """Whether nothing is to be done, and the running kernel shows that what is configured gets there."""
-        return not anew and satisfied(self._running, request)
+        return not again and satisfied(self._running, request)
 
     def _unseen(self, what: str) -> RefusedError:
         roots = ", ".join(f"{root}/loader/entries" for root in BOOT_ROOTS)
@@ -159,7 +159,7 @@ class SystemdBoot:
             return RefusedError(
                 f"{what}, a unified kernel image, which has its arguments in itself",
                 "bootloader",
-                "set them where the image is built, and sign it anew",
+                "set them where the image is built, and sign it again",
             )
         return RefusedError(
             f"{what}, and there is none in {roots}: the boot partition is not mounted, or another one boots",
@@ -208,7 +208,7 @@ class SystemdBoot:
         kernels = self._kernels()
         if not self._machine.command("kernel-install") or not kernels:
             raise RefusedError(
-                "systemd-boot's entries cannot be made anew: looked for the command kernel-install, and for kernels"
+                "systemd-boot's entries cannot be made again: looked for the command kernel-install, and for kernels"
                 f" in {_MODULES}/VERSION/vmlinuz and /boot/vmlinuz-VERSION",
                 "bootloader",
                 "install kernel-install (systemd), or set the arguments in the image",
@@ -216,11 +216,11 @@ class SystemdBoot:
         return tuple(("kernel-install", "add", version, image) for version, image in sorted(kernels.items()))
 
     def _ours(self) -> list[_Entry]:
-        """The entries that are made anew. One may not be as requested: an earlier run may have ended before it."""
+        """The entries that are made again. One may not be as requested: an earlier run may have ended before it."""
         return list(self._of_running_root() if self._machine.command(SDBOOTUTIL) else self._of_installed_kernels())
 
     def _of_running_root(self) -> t.Iterator[_Entry]:
-        """The entries that sdbootutil makes anew: it keeps those of other snapshots, and of other systems, as they were."""
+        """The entries that sdbootutil makes again: it keeps those of other snapshots, and of other systems, as they were."""
         running = _root(self._running)
         for entry, _fields in self._entries():
             if running and _root(entry.line) == running:
@@ -244,7 +244,7 @@ class SystemdBoot:
 
 
 def _anew(entry: _Entry, after: CommandLine) -> LineChange:
-    return LineChange(f"{entry.path}, made anew from {CMDLINE},", entry.line, after, anew=True)
+    return LineChange(f"{entry.path}, made again from {CMDLINE},", entry.line, after, again=True)
 
 
 def _made(entry: _Entry, text: str) -> CommandLine:

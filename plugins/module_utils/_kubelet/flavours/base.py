@@ -145,10 +145,10 @@ class Flavour:
         """The hard eviction thresholds of a kubelet that is told none."""
         return default_thresholds(minor)
 
-    def see_that_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
+    def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
         """Refuse to write a file that is overwritten by others. Raises RefusedError."""
 
-    def see_that_read(self, minor: int, directory: str, files: t.Collection[str]) -> None:
+    def require_read(self, minor: int, directory: str, files: t.Collection[str]) -> None:
         """Refuse a directory of drop-ins that a running kubelet does not read, by the files on the node. Raises ConfigurationError."""
 
     def manifest(self, settings: t.Mapping[str, t.Any], pool: str) -> dict[str, t.Any] | None:

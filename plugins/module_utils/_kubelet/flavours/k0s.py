@@ -19,9 +19,9 @@ class _K0s(OnCommandLine):
     def shown(self, words: t.Sequence[str]) -> list[str]:
         return []
 
-    def see_that_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
+    def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
         raise RefusedError(
-            "k0s writes this file anew at each start, from its own configuration",
+            "k0s writes this file again at each start, from its own configuration",
             config,
             f"put {dict(configuration)} into values of a profile in spec.workerProfiles of k0s' configuration, and start its "
             "workers with --profile; nothing was written",

@@ -34,7 +34,7 @@ class _OpenShift3(Flavour):
             f"{name}={value}" for name, values in given for value in (values if isinstance(values, list) else [values])
         ]
 
-    def see_that_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
+    def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
         if minor < _CONFIGMAPS_SINCE:
             return
         arguments = {BY_NAME[name].flag: [to_flag(BY_NAME[name], value)] for name, value in configuration.items()}

@@ -69,7 +69,7 @@ class _Rancher(Flavour):
     def unsaid_thresholds(self, minor: int) -> t.Mapping[str, str]:
         return _THRESHOLDS if minor < DROP_INS_SINCE else super().unsaid_thresholds(minor)
 
-    def see_that_read(self, minor: int, directory: str, files: t.Collection[str]) -> None:
+    def require_read(self, minor: int, directory: str, files: t.Collection[str]) -> None:
         """They put a file of their own there at each start, where kubelet reads (K3s, startKubelet in pkg/daemons/agent/agent.go)."""
         own = f"00-{self.name}-defaults.conf"
         directory = directory or self.drop_ins
@@ -201,7 +201,7 @@ def _read(text: str) -> dict[str, t.Any]:
 
 def _pairs(pairs: t.Sequence[tuple[str, t.Any]]) -> dict[str, t.Any]:
     if len({name for name, _value in pairs}) != len(pairs):
-        raise NotUnderstoodError("a name that stands twice", 0)
+        raise NotUnderstoodError("a name that is given twice", 0)
     if any(name == "<<" for name, _value in pairs):
         raise NotUnderstoodError("a merge key", 0)
     return dict(pairs)

@@ -39,7 +39,7 @@ SECONDS = 60.0
 """How long one write may take. A PF that makes 16 VFs takes about a second; removing a VF somebody holds open takes forever."""
 
 SETTLE_SECONDS = 10.0
-"""How long to wait for VFs that the kernel is making, or makes anew after a reset of their PF: Gen4 firmware starts in about a second."""
+"""How long to wait for VFs that the kernel is making, or makes again after a reset of their PF: Gen4 firmware starts in about a second."""
 
 _BUSY_SECONDS = 0.5
 """How often to ask a PF in reset, which puts each refusal into the kernel's log."""
@@ -49,7 +49,7 @@ _GOING_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
 
 _ROUNDS = 6
-"""How many plans a node may need besides one for each PF whose driver is brought in: that is planned anew each time."""
+"""How many plans a node may need besides one for each PF whose driver is brought in: that is planned again each time."""
 
 Planner = t.Callable[[Node], Plan]
 
@@ -269,7 +269,7 @@ class _Run:
     def take_until_revealed(self) -> None:
         """Take the steps; a failing VF is left out and added to `failures`, anything else ends in ApplyError.
 
-        Stops where a driver has come in, or a VF has gone and come again: what is left to do is then to be planned anew.
+        Stops where a driver has come in, or a VF has gone and come again: what is left to do is then to be planned again.
         """
         steady: set[str] = set()
         refuse_new_users(self.kernel, _until_revealed(self.left), self.outcome.after)
@@ -375,7 +375,7 @@ def _take_together(kernel: Kernel, steps: t.Sequence[Step], seconds: float) -> t
 
 
 def _goes_and_comes(kernel: Kernel, address: str) -> bool:
-    """Whether a reset of its PF takes a VF away, and makes it anew (adf_aer.c, adf_reenable_sriov). The VF loses its driver first."""
+    """Whether a reset of its PF takes a VF away, and makes it again (adf_aer.c, adf_reenable_sriov). The VF loses its driver first."""
     directory = device_directory(address)
     goes = any(not kernel.exists(directory) for _look in _looks(kernel, _GOING_SECONDS))
     return goes and any(kernel.exists(directory) for _look in _looks(kernel, SETTLE_SECONDS))
@@ -396,9 +396,9 @@ def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
     for vf in taken:
         for holder in holders.of(vf.address, vf.driver, vf.iommu_group):
             if not any(holder.is_same_as(known) for known in vf.holders):
-                deed = "has just opened" if holder.is_process else "has just been given"
+                act = "has just opened" if holder.is_process else "has just been given"
                 raise RefusedError(
-                    f"{holder} {deed} {vf.address}",
+                    f"{holder} {act} {vf.address}",
                     where=vf.address,
                     remedy="end or drain that user first, and try again",
                 )

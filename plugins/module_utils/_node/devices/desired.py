@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What each PF shall look like: the rules of a configuration, applied to the QAT devices of one node."""
+"""What each PF should look like: the rules of a configuration, applied to the QAT devices of one node."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_VFS = (
 
 @dataclass(frozen=True)
 class Binding:
-    """The driver and the driver_override that a VF shall have; None means none."""
+    """The driver and the driver_override that a VF should have; None means none."""
 
     driver: str | None
     override: str | None
@@ -32,10 +32,10 @@ class Binding:
 
 @dataclass(frozen=True)
 class PfTarget:
-    """What a PF shall look like; None leaves a part as it is.
+    """What a PF should look like; None leaves a part as it is.
 
     `where` is what asked for it, for messages. `binding` is for every VF; `bindings` are for single VFs by index and go first.
-    `driven` says that a QAT PF shall have its driver, even where nothing else needs it.
+    `driven` says that a QAT PF should have its driver, even where nothing else needs it.
     """
 
     address: str
@@ -50,7 +50,7 @@ class PfTarget:
     when_in_use: str = "fail"
 
     def binding_of(self, index: int) -> Binding | None:
-        """What the VF with this index shall be bound to."""
+        """What the VF with this index should be bound to."""
         return self.bindings.get(index, self.binding)
 
 

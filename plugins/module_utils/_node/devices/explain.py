@@ -162,7 +162,7 @@ def gone(step: Step, log: t.Sequence[str]) -> DeviceGone:
 
 
 def unlike(step: Step, found: str, log: t.Sequence[str]) -> NodeError:
-    """The sentence for a write that the kernel accepted and did not carry out."""
+    """The sentence for a write that the kernel accepted and did not apply."""
     if step.action is Action.VF_COUNT:
         problem = f"the kernel made {found} VFs instead of {step.after}"
         remedy = "see the kernel's log, and the BIOS for memory and bus numbers for VFs"

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Plans: the ordered steps from what a node is to what it shall be. Pure; whatever changes on a node was decided here."""
+"""Plans: the ordered steps from what a node is to what it should be. Pure; whatever changes on a node was decided here."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ class _Draft:
         if self._family is None:
             self._add(Action.VF_COUNT, str(self._count), "0", why, disrupts=True)
         elif self._state is not None:
-            self._take_down("the VFs shall be removed")
+            self._take_down("the VFs should be removed")
         else:
             driver = self._family.pf_driver
             self._add(Action.UNBIND, driver, NONE, why, disrupts=True)
@@ -316,9 +316,9 @@ class _Draft:
             return
         wanted = "up" if self._count else self._target.state or self._device.state or "up"
         if wanted == "down":
-            self._take_down("the PF shall be down")
+            self._take_down("the PF should be down")
         elif self._state != wanted:
-            self._add(Action.STATE, self._state, wanted, "the PF shall be up")
+            self._add(Action.STATE, self._state, wanted, "the PF should be up")
             self._state = wanted
 
     def bind_vfs(self) -> None:
@@ -352,14 +352,14 @@ def _flag(value: bool) -> str:
 def _bind(vf: PciFunction, binding: Binding, pf: str) -> list[Step]:
     """Override first: a VF that has it is safe from every other driver from then on.
 
-    Where the override that shall stay is not the driver's, the driver takes the VF by its own override before.
+    Where the override that should stay is not the driver's, the driver takes the VF by its own override before.
     """
     if vf.driver == binding.driver:
         return _override(vf, vf.override, binding.override, pf)
     meanwhile = binding.driver or binding.override
     steps = _override(vf, vf.override, meanwhile, pf)
     if vf.driver is not None:
-        why = "%s shall have it" % (binding.driver or "no driver")
+        why = "%s should have it" % (binding.driver or "no driver")
         vfs = tuple(one.address for one in vf.sriov.vfs) if vf.sriov else ()
         steps.append(Step(Action.UNBIND, vf.address, vf.driver, NONE, why, pf, (vf.address, *vfs)))
     if binding.driver is not None:
@@ -389,7 +389,7 @@ def _loaded_before(step: Step, earlier: t.Sequence[Step]) -> bool:
 
 
 def _load(driver: str, steps: t.Sequence[Step], node: Node) -> list[Step]:
-    why = "it shall drive VFs"
+    why = "it should drive VFs"
     if driver in VFIO_DRIVERS:
         _refuse_without_iommu(driver, steps, node)
     if driver == VFIO_PCI:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Reads one picture of a node from a kernel. Sources: Documentation/ABI/testing/sysfs-bus-pci and sysfs-driver-qat."""
+"""Reads one snapshot of a node from a kernel. Sources: Documentation/ABI/testing/sysfs-bus-pci and sysfs-driver-qat."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class Select:
 
 @dataclass(frozen=True)
 class Rule:
-    """One wish. `where` is its place in the document; `services`, `vfs` and `advertise` are None when left open."""
+    """One rule. `where` is its place in the document; `services`, `vfs` and `advertise` are None when left open."""
 
     where: str
     select: Select
@@ -250,7 +250,7 @@ def _check_array(value: t.Sequence[t.Any], schema: t.Mapping[str, t.Any], where:
         place = f"{where}[{position}]"
         check(entry, schema["items"], place)
         if schema.get("uniqueItems") and entry in value[:position]:
-            raise ConfigurationError(f"{entry!r} stands twice", where=place, remedy="name it once")
+            raise ConfigurationError(f"{entry!r} is given twice", where=place, remedy="name it once")
 
 
 def _below(where: str, key: str) -> str:

@@ -22,7 +22,7 @@ class Log:
             self._descriptor = None
 
     def forget(self) -> None:
-        """Begin anew with what comes from now on."""
+        """Begin again with what comes from now on."""
         self._drain()
         self._lines.clear()
 

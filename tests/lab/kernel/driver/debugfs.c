@@ -29,7 +29,7 @@ void qat_heartbeat_init(struct qat_device *qat)
 	qat->heartbeat.interval = HEARTBEAT_DEFAULT_MS;
 }
 
-/* All counters start anew; only the interval is remembered. */
+/* All counters start again; only the interval is remembered. */
 void qat_heartbeat_start(struct qat_device *qat)
 {
 	struct qat_heartbeat *heartbeat = &qat->heartbeat;

@@ -181,7 +181,7 @@ class Cluster:
     def create_pod(self, name: str, *resources: dict[str, int], **specification: Any) -> Document:
         """Make a pod of containers that do nothing, each with so many units of extended resources; of one without any if none is given.
 
-        The containers are main, second and third. The specification is what else its spec shall have, such as nodeName.
+        The containers are main, second and third. The specification is what else its spec should have, such as nodeName.
         """
         if len(resources) > len(CONTAINERS):
             raise LabError(f"pod {name} has {len(resources)} containers: {len(CONTAINERS)} have names.")

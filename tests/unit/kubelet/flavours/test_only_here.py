@@ -57,7 +57,7 @@ def _knows_one(node: ast.AST) -> bool:
 
 
 def _is_flavour(node: ast.AST) -> bool:
-    """Also its name and title, and that of a picture."""
+    """Also its name and title, and that of a snapshot."""
     if isinstance(node, ast.Attribute) and node.attr in ("name", "title"):
         node = node.value
     named = ast.unparse(node) if isinstance(node, (ast.Attribute, ast.Name)) else ""

@@ -167,7 +167,7 @@ def test_the_mode_is_put_right(entry: Entry, mode: int, tmp_path: Path, run: Run
             {"path": "etc/unit", "content": ""},
             "files[1].path: etc/unit is relative; name it from the root, with a leading /",
         ),
-        ({"path": "/a//first", "content": ""}, "files[1].path: /a/first is there already; give each path once"),
+        ({"path": "/a//first", "content": ""}, "files[1].path: /a/first is given twice; give each path once"),
         ({"path": "/a/b"}, "files[1].content: is missing; state present needs it"),
         ({"path": "/a/b", "state": "link"}, "files[1].target: is missing; state link needs it"),
         (
@@ -299,7 +299,7 @@ def test_a_slip_in_a_path_does_not_cost_the_node(
     monkeypatch.setattr(
         file_set, "look", lambda entry: directory if entry.state == "absent" else file_set.Found("absent")
     )
-    monkeypatch.setattr(file_set, "carry_out", lambda change: pytest.fail(f"{change.entry.path} was changed"))
+    monkeypatch.setattr(file_set, "apply", lambda change: pytest.fail(f"{change.entry.path} was changed"))
     mounts = tmp_path / "mountinfo"
     mounts.write_text(
         "22 1 0:20 / / rw - ext4 /dev/sda1 rw\n"

@@ -246,7 +246,7 @@ def test_puts_the_files_back_when_update_grub_fails(start: t.Callable[..., Disk]
     result = run(disk, arguments=QAT)
     assert result["msg"] == (
         "update-grub: failed with exit code 1: grub-probe: error: cannot find a device for / (is /dev mounted?).;"
-        " the files were put back as they were; mend this and run again"
+        " the files were put back as they were; fix this and run again"
     )
     assert disk.files() == before
 

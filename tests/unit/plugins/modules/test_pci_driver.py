@@ -23,27 +23,27 @@ def kernel(**others: t.Any) -> t.Any:
 
 def test_binds_and_unbinds(play: t.Any) -> None:
     player = play(kernel())
-    wishes = [
+    desired = [
         {"address": VF0},
         {"address": "6B:00.2", "driver": "vfio-pci"},
         {"address": GEN2_VF0, "driver": "vfio-pci"},
         {"address": CARD_VF, "driver": "vfio-pci"},
     ]
-    done = player.change(pci_driver, devices=wishes, record=player.record)
+    done = player.change(pci_driver, devices=desired, record=player.record)
     assert done["drivers"] == {VF0: None, VF1: "vfio-pci", GEN2_VF0: "vfio-pci", CARD_VF: "vfio-pci"}
     back = [{"address": GEN2_VF0, "driver": "c6xxvf", "override": False}, {"address": VF1}]
     assert player.change(pci_driver, devices=back, record=player.record)["drivers"] == {GEN2_VF0: "c6xxvf", VF1: None}
     assert player.kernel.machine.bus.functions[GEN2_VF0].override is None
 
 
-def test_wrong_wishes(play: t.Any) -> None:
+def test_wrong_desired(play: t.Any) -> None:
     player = play(kernel())
     failed = player.fail(pci_driver, devices=[{"address": "0000:ff:00.0", "driver": "vfio-pci"}])
     assert failed["msg"] == "0000:ff:00.0: the node has no such PCI function; see lspci -D for those it has"
     failed = player.fail(pci_driver, devices=[{"address": VF0, "override": True}])
     assert failed["failure"]["where"] == "devices[0].override"
     failed = player.fail(pci_driver, devices=[{"address": VF0}, {"address": VF0}])
-    assert failed["msg"] == f"devices[1].address: {VF0} stands twice; name it once"
+    assert failed["msg"] == f"devices[1].address: {VF0} is given twice; name it once"
 
 
 def test_a_function_in_use(play: t.Any) -> None:

@@ -383,7 +383,7 @@ def test_rules_that_no_pf_uses_are_named(play: Play) -> None:
     ("rule", "where", "message"),
     [
         ({"select": {"address": ["6b.0"]}}, "devices[0].select.address[0]", "'6b.0' is malformed"),
-        ({"services": ["dc", "dc"]}, "devices[0].services[1]", "'dc' stands twice"),
+        ({"services": ["dc", "dc"]}, "devices[0].services[1]", "'dc' is given twice"),
         ({"vfs": -1}, "devices[0].vfs", "-1 is too small"),
         ({"state": "absent", "vfs": 2}, "devices[0].vfs", "2 VFs contradict state absent"),
         ({"vfs": 1}, "devices[0].vfs", f"{GEN4} cannot have 1 VFs"),

@@ -20,8 +20,8 @@ def kernel(**others: t.Any) -> t.Any:
 
 def test_makes_and_removes(play: t.Any) -> None:
     player = play(kernel())
-    wishes = [{"address": "6B:00.0", "drivers_autoprobe": False}, {"address": GEN2}, {"address": CARD, "count": 2}]
-    done = player.change(sriov_vfs, devices=wishes, record=player.record)
+    desired = [{"address": "6B:00.0", "drivers_autoprobe": False}, {"address": GEN2}, {"address": CARD, "count": 2}]
+    done = player.change(sriov_vfs, devices=desired, record=player.record)
     assert done["vfs"] == {
         CARD: ["0000:03:10.0", "0000:03:10.2"],
         GEN2: ["0000:75:01.0"],
@@ -31,7 +31,7 @@ def test_makes_and_removes(play: t.Any) -> None:
     assert player.change(sriov_vfs, devices=none, record=player.record)["vfs"] == {CARD: [], GEN2: [], GEN4: []}
 
 
-def test_wrong_wishes(play: t.Any) -> None:
+def test_wrong_desired(play: t.Any) -> None:
     player = play(kernel())
     failed = player.fail(sriov_vfs, devices=[{"address": GEN4, "count": 1}])
     assert failed["failure"]["where"] == "devices[0].count"

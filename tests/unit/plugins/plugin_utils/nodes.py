@@ -11,7 +11,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.openshift4 import OPENSHIFT4
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import arguments_dir
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, Plan, plan_kubelet
 
 KUBEADM_CONFIG = """\
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -151,8 +151,8 @@ def plan(
     version_given: bool = False,
     **configuration: t.Any,
 ) -> Plan:
-    """The plan for these fields; once it is carried out, the next one has nothing to do."""
-    wishes = Wishes(
+    """The plan for these fields; once it is applied, the next one has nothing to do."""
+    desired = Desired(
         normal(configuration),
         device_plugin_gates=gates,
         drained=drained,
@@ -160,8 +160,8 @@ def plan(
         restart=restart,
         version_given=version_given,
     )
-    made = plan_kubelet(observed, wishes)
-    again = plan_kubelet(after(observed, made), wishes)
+    made = plan_kubelet(observed, desired)
+    again = plan_kubelet(after(observed, made), desired)
     assert (again.edits, again.state_files) == ((), ())
     return made
 
@@ -175,7 +175,7 @@ def after(observed: Observed, made: Plan) -> Observed:
             del files[edit.path]
         else:
             files[edit.path] = edit.after
-    # kubelet makes the state files anew.
+    # kubelet makes the state files again.
     policies = {"cpu": ("cpuManagerPolicy", "none"), "memory": ("memoryManagerPolicy", "None")}
     states = {manager: made.effective.get(*policies[manager]) for manager in observed.states}
     given = {"files": files, "record": made.record, "states": states if made.edits else observed.states}

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import normal
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, plan_kubelet
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, Plan, plan_kubelet
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
 from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
 
@@ -32,16 +32,16 @@ def rancher(name: str, version: str, files: t.Mapping[str, str]) -> dict[str, t.
 
 
 def decide(node: KubeletNode, drained: bool = False, **configuration: t.Any) -> Plan:
-    """The plan, and that there is nothing left to do once it is carried out."""
+    """The plan, and that there is nothing left to do once it is applied."""
     looked = look(node)
-    wishes = Wishes(normal(configuration), drained=drained)
-    plan = plan_kubelet(looked, wishes)
+    desired = Desired(normal(configuration), drained=drained)
+    plan = plan_kubelet(looked, desired)
     for edit in plan.edits:
         if edit.after is None:
             node.remove(edit.path)
         else:
             node.write(edit.path, edit.after)
-    assert plan_kubelet(look(node), wishes).edits == ()
+    assert plan_kubelet(look(node), desired).edits == ()
     return plan
 
 
@@ -182,7 +182,7 @@ class TestAFileBehindOurs:
         made = decide(node, **TOPOLOGY)
         node.write("/etc/rancher/rke2/config.yaml.d/99-max-pods.yaml", HARVESTER["config.yaml.d/99-max-pods.yaml"])
         assert refused(node) == self.SENTENCE
-        back = plan_kubelet(Observed(**{**look(node).as_dict(), "record": made.record}), Wishes({}, restore=True))
+        back = plan_kubelet(Observed(**{**look(node).as_dict(), "record": made.record}), Desired({}, restore=True))
         assert [(edit.path, edit.after) for edit in back.edits] == [(self.OURS, None)]
 
 

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import Verdict
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan, Wishes, asks_for_offered
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, Plan, asks_for_offered
 from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils.nodes import (
     ARGS,
     CONFIG,
@@ -50,18 +50,18 @@ def lines(made: Plan) -> dict[str, list[str]]:
     return found
 
 
-def settled(observed: Observed, made: Plan, **wishes: t.Any) -> None:
+def settled(observed: Observed, made: Plan, **desired: t.Any) -> None:
     """Carried out, nothing is left to do; and undone, everything is as it was."""
     there = after(observed, made)
-    assert plan(there, **wishes).edits == ()
+    assert plan(there, **desired).edits == ()
     back = plan(there, restore=True, drained=True)
     assert after(there, back).files == observed.files
     assert back.record is None
 
 
-def refusal(observed: Observed, **wishes: t.Any) -> str:
+def refusal(observed: Observed, **desired: t.Any) -> str:
     with pytest.raises(NodeError) as caught:
-        plan(observed, **wishes)
+        plan(observed, **desired)
     return caught.value.sentence()
 
 
@@ -681,16 +681,16 @@ def test_a_gate_that_the_kubelet_lists_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "asks"),
+    ("desired", "asks"),
     [
-        (Wishes({}), False),
-        (Wishes({"featureGates": {"DevicePlugins": True, "CPUManager": True}}), False),
-        (Wishes({"featureGates": {"CPUManager": True, "NodeSwap": False}}), True),
-        (Wishes({"featureGates": {"NodeSwap": True}}, restore=True), False),
+        (Desired({}), False),
+        (Desired({"featureGates": {"DevicePlugins": True, "CPUManager": True}}), False),
+        (Desired({"featureGates": {"CPUManager": True, "NodeSwap": False}}), True),
+        (Desired({"featureGates": {"NodeSwap": True}}, restore=True), False),
     ],
 )
-def test_only_for_a_gate_outside_the_table_is_kubelet_asked(wishes: Wishes, asks: bool) -> None:
-    assert asks_for_offered(wishes) is asks
+def test_only_for_a_gate_outside_the_table_is_kubelet_asked(desired: Desired, asks: bool) -> None:
+    assert asks_for_offered(desired) is asks
 
 
 class TestStateFiles:

@@ -154,8 +154,8 @@ def test_edges_of_the_file(before: str, after: str) -> None:
         ),
         ("a: 1\n---\nb: 2\n", f"{WHERE}: there is more than one YAML document; leave one"),
         ("- a\n", f"{WHERE}: it is no mapping of names to values; repair it"),
-        ("a: 1\nb: 2\na: 3\n", f"{WHERE}: a stands twice, in lines 1 and 3; leave one of them"),
-        ("f:\n  x: 1\n  x: 2\n", f"{WHERE}: f.x stands twice, in lines 2 and 3; leave one of them"),
+        ("a: 1\nb: 2\na: 3\n", f"{WHERE}: a is given twice, in lines 1 and 3; leave one of them"),
+        ("f:\n  x: 1\n  x: 2\n", f"{WHERE}: f.x is given twice, in lines 2 and 3; leave one of them"),
     ],
 )
 def test_a_malformed_file_is_told_with_its_line(text: str, message: str) -> None:

@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service at one moment, as operators are shown it. Plain data."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .model import Model
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the service knows, and how it is itself.
+
+    `scan_age` is in seconds. `registered` and `streams` are by resource: whether kubelet has taken the registration, and how many streams
+    it has open. `unhealthy` says what is wrong with the service itself, `unready` that and why kubelet has not got everything; both are
+    empty where nothing is.
+    """
+
+    model: Model
+    scan_age: float
+    registered: t.Mapping[str, bool]
+    streams: t.Mapping[str, int]
+    unhealthy: tuple[str, ...] = ()
+    unready: tuple[str, ...] = ()
