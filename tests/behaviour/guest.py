@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 import typing as t
+from pathlib import Path
 
 from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import LiveKernelWithPods
 
@@ -31,8 +32,8 @@ VFIO_TYPE1_IOMMU = 1
 _READY = b"ready"
 
 
-class VfioHolders:
-    """Opens functions through VFIO in a child, as a virtual machine would. A group alone holds nothing, a device does."""
+class GuestPrograms:
+    """Open functions through VFIO in a child, as a virtual machine would: a group alone holds nothing, a device does. And write."""
 
     def __init__(self) -> None:
         self._children: list[int] = []
@@ -54,6 +55,13 @@ class VfioHolders:
             child = self._children.pop()
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+
+    def write_bare(self, path: str, text: str) -> None:
+        handle = os.open(path, os.O_WRONLY)
+        try:
+            os.write(handle, text.encode())
+        finally:
+            os.close(handle)
 
 
 def _open_and_wait(address: str, ready: int) -> t.NoReturn:
@@ -80,9 +88,11 @@ def _open(address: str) -> None:
 def main(generation: str, iommu: str) -> None:
     """Run every case of a generation."""
     kernel = LiveKernelWithPods()
-    runner = Runner(kernel, VfioHolders())
+    runner = Runner(kernel, GuestPrograms())
     for case in CASES:
         if generation in case.generations and case.iommu == (iommu == "on"):
+            # So that the kernel's log tells by which case it came.
+            Path("/dev/kmsg").write_text(f"== {case.name}\n", encoding="utf-8")
             started = time.monotonic()
             problems = runner.run(case, generation)
             print(json.dumps([case.name, problems, round(time.monotonic() - started, 2)]), flush=True)

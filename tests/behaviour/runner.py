@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import re
 import typing as t
 
@@ -25,25 +26,29 @@ _SIMULATION = "/sys/module/intel_qat/parameters"
 _GROUP = re.compile(r"\{group of ([^}]+)\}")
 
 
-class Holders(t.Protocol):
-    """Who opens functions through VFIO on behalf of a case."""
+class Programs(t.Protocol):
+    """What programs other than the engine do, on behalf of a case."""
 
     def hold(self, address: str) -> None:
-        """Open a function in a process of its own."""
+        """Open a function through VFIO in a process of its own."""
         ...
 
     def let_go(self) -> None:
         """End that process, if there is one."""
         ...
 
+    def write_bare(self, path: str, text: str) -> None:
+        """Write a text in one call as it is: the engine always adds a newline. Raises OSError."""
+        ...
+
 
 class Runner:
     """Runs cases one after the other, each from the untouched node."""
 
-    def __init__(self, kernel: Kernel, holders: Holders) -> None:
+    def __init__(self, kernel: Kernel, programs: Programs) -> None:
         self._kernel = kernel
-        self._holders = holders
-        self._dirty = [address for _family, address in NODE]
+        self._programs = programs
+        self._dirty = [slot.address for slot in NODE]
 
     def run(self, case: Case, generation: str) -> list[str]:
         """What came out otherwise than expected, empty when nothing did."""
@@ -52,7 +57,7 @@ class Runner:
         try:
             return self._problems(case, generation)
         finally:
-            self._holders.let_go()
+            self._programs.let_go()
 
     def _problems(self, case: Case, generation: str) -> list[str]:
         problems = []
@@ -93,6 +98,10 @@ class Runner:
         self._kernel.write(self._path(step.path), step.value, seconds)
         return OK
 
+    def _write_bare(self, step: Step) -> str:
+        self._programs.write_bare(self._path(step.path), step.value)
+        return OK
+
     def _read(self, step: Step) -> str:
         return self._kernel.read(self._path(step.path))
 
@@ -104,6 +113,10 @@ class Runner:
 
     def _exists(self, step: Step) -> str:
         return THERE if self._kernel.exists(self._path(step.path)) else MISSING
+
+    def _count(self, step: Step) -> str:
+        directory, _slash, pattern = step.path.rpartition("/")
+        return str(len(fnmatch.filter(self._kernel.list(directory), pattern)))
 
     def _load(self, step: Step) -> str:
         self._kernel.load_module(step.path, step.value.split(), _PATIENT)
@@ -119,18 +132,20 @@ class Runner:
         return OK
 
     def _hold(self, step: Step) -> str:
-        self._holders.hold(step.path)
+        self._programs.hold(step.path)
         return OK
 
     def _let_go(self, _step: Step) -> str:
-        self._holders.let_go()
+        self._programs.let_go()
         return OK
 
     _actions: t.ClassVar[t.Mapping[str, t.Callable[[Runner, Step], str]]] = {
         "write": _write,
+        "write bare": _write_bare,
         "read": _read,
         "link": _link,
         "exists": _exists,
+        "count": _count,
         "load": _load,
         "unload": _unload,
         "sleep": _sleep,
@@ -151,9 +166,9 @@ class Runner:
         self._kernel.write(f"{_SIMULATION}/require_iommu", "N", _PATIENT)
         if self._kernel.read(f"{_SIMULATION}/generation") != generation:
             self._kernel.write(f"{_SIMULATION}/generation", generation, _PATIENT)
-        for family, address in NODE:
-            if address in dirty:
-                self._give_back(family, address)
+        for slot in NODE:
+            if slot.address in dirty:
+                self._give_back(slot.family, slot.address)
 
     def _end_faults(self, address: str) -> None:
         switches = f"/sys/kernel/debug/qat_sim/{address}"
@@ -183,7 +198,13 @@ class Runner:
 
 
 def _touched(case: Case) -> list[str]:
-    """The PFs that a case does something to, itself or by its VFs: they share a bus. Removing a module counts for all."""
-    text = " ".join(str(step) for step in case.steps)
-    everything = any(step.action == "unload" and step.path.startswith("qat_") for step in case.steps)
-    return [address for _family, address in NODE if everything or address[: len("0000:00")] in text]
+    """The PFs that a case does something to, itself or by its VFs: they share a bus. Removing their driver's module counts for all."""
+    text = " ".join(str(step) for step in case.steps if not _only_looks(step))
+    modules = {family_named(slot.family).pf_module for slot in NODE}
+    everything = any(step.action == "unload" and step.path in modules for step in case.steps)
+    return [slot.address for slot in NODE if everything or slot.address[: len("0000:00")] in text]
+
+
+def _only_looks(step: Step) -> bool:
+    """Whether a step leaves everything as it was. To read a heartbeat's status is to ask for a sign of life, which is counted."""
+    return step.action in ("link", "exists", "count") or (step.action == "read" and step.path.startswith("/sys/bus/"))

@@ -27,8 +27,23 @@ GEN2 = "0000:75:00.0"
 GEN1 = "0000:7a:00.0"
 NO_SRIOV = "0000:80:00.0"
 
-NODE = (("4xxx", GEN4), ("420xx", ODD_GEN4), ("c6xx", GEN2), ("dh895xcc", GEN1), ("c6xx", NO_SRIOV))
-"""Families and addresses, in the order in which their drivers number them. The last one's BIOS has SR-IOV off."""
+
+class Slot(t.NamedTuple):
+    """A PF of the node, and its NUMA node."""
+
+    family: str
+    address: str
+    numa_node: int
+
+
+NODE = (
+    Slot("4xxx", GEN4, 0),
+    Slot("420xx", ODD_GEN4, 1),
+    Slot("c6xx", GEN2, 0),
+    Slot("dh895xcc", GEN1, 1),
+    Slot("c6xx", NO_SRIOV, 0),
+)
+"""In the order in which their drivers number them. The last one's BIOS has SR-IOV off."""
 
 VF = "0000:6b:00.1"
 OTHER_VF = "0000:6b:00.2"
@@ -77,20 +92,28 @@ class Step:
 
 @dataclass(frozen=True)
 class Case:
-    """A sequence of steps that starts from the untouched node. `iommu` says whether it is on."""
+    """A sequence of steps that starts from the untouched node.
+
+    `iommu` says whether it is on; `machine_only` why the fake kernel is not asked, empty where it is.
+    """
 
     name: str
     steps: tuple[Step, ...]
     generations: tuple[str, ...] = GENERATIONS
     iommu: bool = True
+    machine_only: str = ""
 
 
 def case(
-    name: str, *steps: Step | t.Sequence[Step], generations: t.Sequence[str] = GENERATIONS, iommu: bool = True
+    name: str,
+    *steps: Step | t.Sequence[Step],
+    generations: t.Sequence[str] = GENERATIONS,
+    iommu: bool = True,
+    machine_only: str = "",
 ) -> Case:
     """A case; sequences of steps are joined."""
     flat = [one for step in steps for one in ([step] if isinstance(step, Step) else step)]
-    return Case(name, tuple(flat), tuple(generations), iommu)
+    return Case(name, tuple(flat), tuple(generations), iommu, machine_only)
 
 
 NEWEST = ("6.16",)
@@ -119,6 +142,11 @@ def write(path: str, value: str, expected: Expected = OK) -> Step:
     return Step("write", path, value, expected)
 
 
+def write_bare(path: str, text: str, expected: Expected = OK) -> Step:
+    """Write a text without a newline, where `write` adds one."""
+    return Step("write bare", path, text, expected)
+
+
 def read(path: str, expected: Expected) -> Step:
     """Read a file."""
     return Step("read", path, "", expected)
@@ -137,6 +165,11 @@ def there(path: str, expected: Expected = THERE) -> Step:
 def missing(path: str) -> Step:
     """A path does not exist."""
     return there(path, MISSING)
+
+
+def count(pattern: str, expected: Expected) -> Step:
+    """How many names in a directory match a pattern, which only its last part may be."""
+    return Step("count", pattern, "", expected)
 
 
 def load(module: str, options: str = "", expected: Expected = OK) -> Step:

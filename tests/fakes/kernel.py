@@ -207,12 +207,16 @@ class FakeKernel:
         """So many writes are still made; the one after them raises Crash instead. Then the kernel works on as before."""
         self._writes_left = writes
 
-    def switch(self, address: str, name: str, value: str) -> None:
-        """Switch a fault of a PF's hardware, as on the virtual machine; not in `writes`. For the names see `hardware.SWITCHES`."""
-        path = f"/sys/kernel/debug/qat_sim/{address}/{name}"
+    def write_bare(self, path: str, text: str) -> None:
+        """A program writes a text as it is, without the engine's newline; not in `writes`. No text is no write (fs/sysfs/file.c)."""
         entry = find(self._root, path)
         assert isinstance(entry, File), path
-        self._work(entry.write(value + "\n"), path, value, 0.0)
+        if text:
+            self._work(_at(path, lambda: entry.write(text)), path, text, 0.0)
+
+    def switch(self, address: str, name: str, value: str) -> None:
+        """Switch a fault of a PF's hardware, as on the virtual machine; not in `writes`. For the names see `hardware.SWITCHES`."""
+        self.write_bare(f"/sys/kernel/debug/qat_sim/{address}/{name}", value + "\n")
 
     def reset(self, address: str) -> None:
         """A PF is reset from beginning to end, its VFs made again."""
