@@ -1,19 +1,42 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Error counters and the heartbeat (drivers/crypto/intel/qat/qat_common/adf_sysfs_ras_counters.c, adf_heartbeat.c,
-adf_heartbeat_dbgfs.c, adf_dbgfs.c)."""
+"""Error counters, the heartbeat and telemetry (drivers/crypto/intel/qat/qat_common/adf_sysfs_ras_counters.c, adf_heartbeat.c,
+adf_heartbeat_dbgfs.c, adf_tl_debugfs.c, adf_dbgfs.c)."""
 
 from __future__ import annotations
 
-from ..steps import ANY, FROM_6_12, GEN2, GEN4, case, device, missing, read, since, sleep, soon, switch, there, write
+from ..steps import (
+    ANY,
+    FROM_6_12,
+    GEN1,
+    GEN2,
+    GEN4,
+    ODD_GEN4,
+    case,
+    count,
+    device,
+    missing,
+    read,
+    since,
+    sleep,
+    soon,
+    switch,
+    there,
+    write,
+    write_bare,
+)
 
 STATE = device(GEN4, "qat/state")
+VF_COUNT = device(GEN4, "sriov_numvfs")
+RESET = device(GEN4, "qat/auto_reset")
 ERRORS = device(GEN4, "qat_ras/errors_")
 CLEAR = device(GEN4, "qat_ras/reset_error_counters")
 DEBUG = f"/sys/kernel/debug/qat_4xxx_{GEN4}"
 GEN2_DEBUG = f"/sys/kernel/debug/qat_c6xx_{GEN2}"
 STATUS = f"{DEBUG}/heartbeat/status"
 PERIOD = f"{DEBUG}/heartbeat/config"
+TELEMETRY = f"{DEBUG}/telemetry"
+NO_TELEMETRY = "nothing of ours asks for telemetry"
 
 CASES = (
     case(
@@ -25,6 +48,7 @@ CASES = (
         read(ERRORS + "nonfatal", "1"),
         read(ERRORS + "fatal", "0"),
         write(CLEAR, "0", "EINVAL"),
+        write_bare(CLEAR, "1", "EINVAL"),
         read(ERRORS + "correctable", "3"),
         write(CLEAR, "1"),
         read(ERRORS + "correctable", "0"),
@@ -42,20 +66,19 @@ CASES = (
         generations=FROM_6_12,
     ),
     case(
-        "a fatal error resets a PF that resets itself",
-        write(device(GEN4, "qat/auto_reset"), "on"),
+        "a fatal error resets a PF that resets itself, and no other",
+        write(VF_COUNT, "16"),
+        switch(GEN4, "error", "fatal"),
+        read(ERRORS + "fatal", "1"),
+        write(STATE, "up"),
+        count(device(GEN4, "virtfn*"), "16"),
+        write(RESET, "on"),
         # As in state.py.
         switch(GEN4, "delay_up", "1500"),
         switch(GEN4, "error", "fatal"),
         write(STATE, "down", "EBUSY"),
         soon(write(STATE, "up")),
-        generations=FROM_6_12,
-    ),
-    case(
-        "a fatal error alone resets nothing",
-        switch(GEN4, "error", "fatal"),
-        read(ERRORS + "fatal", "1"),
-        write(STATE, "down"),
+        soon(count(device(GEN4, "virtfn*"), "16")),
         generations=FROM_6_12,
     ),
     case(
@@ -70,7 +93,7 @@ CASES = (
     ),
     case(
         "the heartbeat is really lost",
-        switch(GEN4, "heartbeat", "lost"),
+        switch(GEN4, "heartbeat", "dead"),
         [step for _ in range(2) for step in (read(STATUS, "0"), sleep(0.3))],
         read(STATUS, "-1"),
         read(f"{DEBUG}/heartbeat/queries_failed", "1"),
@@ -81,12 +104,14 @@ CASES = (
     ),
     case(
         "a lost heartbeat resets a PF that resets itself",
-        write(device(GEN4, "qat/auto_reset"), "on"),
+        write(VF_COUNT, "16"),
+        write(RESET, "on"),
         switch(GEN4, "heartbeat", "lost"),
         [step for _ in range(2) for step in (read(STATUS, "0"), sleep(0.3))],
         # -1, or EIO when the file has gone before its end is read.
         read(STATUS, ANY),
         soon(write(STATE, "up")),
+        soon(count(device(GEN4, "virtfn*"), "16")),
         read(f"/sys/kernel/debug/qat_sim/{GEN4}/heartbeat", "alive"),
         read(STATUS, "0"),
         read(f"{DEBUG}/heartbeat/queries_failed", "0"),
@@ -110,12 +135,52 @@ CASES = (
         "health files of a PF that is down",
         there(f"{DEBUG}/dev_cfg"),
         there(f"{DEBUG}/fw_counters", since("6.12", "there", before="missing")),
-        there(STATUS, since("6.12", "there", before="missing")),
+        count(f"{DEBUG}/heartbeat/*", since("6.12", "4", before="ENOENT")),
         write(STATE, "down"),
         there(f"{DEBUG}/dev_cfg"),
-        missing(f"{DEBUG}/fw_counters"),
-        missing(STATUS),
+        count(f"{DEBUG}/*", "1"),
         write(STATE, "up"),
-        there(STATUS, since("6.12", "there", before="missing")),
+        count(f"{DEBUG}/heartbeat/*", since("6.12", "4", before="ENOENT")),
+    ),
+    case(
+        "health files are in a directory that is named after the driver",
+        [
+            there(f"/sys/kernel/debug/qat_{name}_{one}/dev_cfg")
+            for name, one in (("420xx", ODD_GEN4), ("c6xx", GEN2), ("dh895xcc", GEN1))
+        ],
+        there(f"{GEN2_DEBUG}/heartbeat/status", since("6.12", "there", before="missing")),
+    ),
+    case(
+        "telemetry is off at first, and from Gen4 on only",
+        read(f"{TELEMETRY}/control", since("6.12", "0", before="ENOENT")),
+        read(f"{TELEMETRY}/device_data", since("6.12", "EPERM", before="ENOENT")),
+        missing(f"{GEN2_DEBUG}/telemetry"),
+        machine_only=NO_TELEMETRY,
+    ),
+    case(
+        "telemetry is switched on by a number of samples, up to 4",
+        write(f"{TELEMETRY}/control", "5", "EINVAL"),
+        write(f"{TELEMETRY}/control", "4"),
+        read(f"{TELEMETRY}/control", "4"),
+        read(f"{TELEMETRY}/rp_A_data", "EPERM"),
+        write(f"{TELEMETRY}/control", "0"),
+        read(f"{TELEMETRY}/device_data", "EPERM"),
+        generations=FROM_6_12,
+        machine_only=NO_TELEMETRY,
+    ),
+    case(
+        "a ring pair is watched in one place at a time: a second one says yes and does nothing",
+        write(f"{TELEMETRY}/control", "1"),
+        write(f"{TELEMETRY}/rp_A_data", "64", "EINVAL"),
+        write(f"{TELEMETRY}/rp_A_data", "7"),
+        write(f"{TELEMETRY}/rp_B_data", "7"),
+        read(f"{TELEMETRY}/rp_B_data", "EPERM"),
+        write(f"{TELEMETRY}/rp_B_data", "8"),
+        write(STATE, "down"),
+        read(f"{TELEMETRY}/control", "ENOENT"),
+        write(STATE, "up"),
+        read(f"{TELEMETRY}/control", "0"),
+        generations=FROM_6_12,
+        machine_only=NO_TELEMETRY,
     ),
 )

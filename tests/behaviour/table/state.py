@@ -10,11 +10,16 @@ from ..steps import (
     GEN2,
     GEN4,
     MISSING,
+    NO_SRIOV,
     ODD_GEN4,
     VF,
+    Step,
     case,
+    count,
     device,
+    driver,
     link,
+    load,
     missing,
     read,
     since,
@@ -22,16 +27,42 @@ from ..steps import (
     switch,
     there,
     write,
+    write_bare,
 )
 
 STATE = device(GEN4, "qat/state")
+SERVICES = device(GEN4, "qat/cfg_services")
 VF_COUNT = device(GEN4, "sriov_numvfs")
+
+
+def _vf_of_vfio() -> list[Step]:
+    """VFs, of which vfio-pci drives the first."""
+    return [
+        write(VF_COUNT, "16"),
+        load("vfio_pci"),
+        write(device(VF, "driver_override"), "vfio-pci"),
+        write(driver("vfio-pci", "bind"), VF),
+    ]
+
 
 CASES = (
     case(
         "only PFs from Gen4 on have a directory qat",
         [there(device(one, "qat/state")) for one in (GEN4, ODD_GEN4)],
-        [missing(device(one, "qat")) for one in (GEN2, GEN1)],
+        [missing(device(one, "qat")) for one in (GEN2, GEN1, NO_SRIOV)],
+    ),
+    case(
+        "a driver's name is not its module's",
+        [
+            step
+            for one, name, module in (
+                (GEN4, "4xxx", "qat_4xxx"),
+                (ODD_GEN4, "420xx", "qat_420xx"),
+                (GEN2, "c6xx", "qat_c62x"),
+                (GEN1, "dh895xcc", "qat_dh895xcc"),
+            )
+            for step in (link(device(one, "driver"), name), link(device(one, "driver/module"), module))
+        ],
     ),
     case("a bound PF is up", read(STATE, "up")),
     case("down and up again", write(STATE, "down"), read(STATE, "down"), write(STATE, "up"), read(STATE, "up")),
@@ -47,6 +78,18 @@ CASES = (
         write(STATE, "sideways", "EINVAL"),
         write(STATE, "", "EINVAL"),
         write(STATE, "UP", "EINVAL"),
+        read(STATE, "up"),
+    ),
+    case(
+        "a newline at the end does not matter, and no text is nothing written",
+        write_bare(STATE, ""),
+        read(STATE, "up"),
+        write_bare(STATE, "down"),
+        read(STATE, "down"),
+        write_bare(SERVICES, "dc"),
+        write_bare(SERVICES, ""),
+        read(SERVICES, "dc"),
+        write_bare(STATE, "up"),
         read(STATE, "up"),
     ),
     case(
@@ -91,7 +134,7 @@ CASES = (
         write(STATE, "down"),
         read(VF_COUNT, "0"),
         missing(device(VF, "vendor")),
-        missing(device(GEN4, "virtfn0")),
+        count(device(GEN4, "virtfn*"), "0"),
         write(STATE, "up"),
         read(VF_COUNT, "0"),
     ),
@@ -106,20 +149,21 @@ CASES = (
     ),
     case(
         "a reset makes the VFs again, without their override",
-        write(VF_COUNT, "16"),
-        write(device(VF, "driver_override"), "vfio-pci"),
+        _vf_of_vfio(),
         switch(GEN4, "reset", "1"),
         soon(read(VF_COUNT, "16")),
         soon(read(device(VF, "driver_override"), "(null)")),
         soon(write(STATE, "up")),
+        link(device(VF, "driver"), MISSING),
         generations=FROM_6_12,
     ),
     case(
         "a reset on old kernels removes the VFs",
-        write(VF_COUNT, "16"),
+        _vf_of_vfio(),
         switch(GEN4, "reset", "1"),
         soon(write(STATE, "up")),
         read(VF_COUNT, "0"),
+        missing(device(VF, "vendor")),
         generations=("6.1",),
     ),
     case(

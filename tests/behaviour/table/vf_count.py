@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from ..steps import (
+    DEVICES,
     FROM_6_12,
     GEN1,
     GEN2,
     GEN4,
     NEWEST,
     case,
+    count,
     device,
     driver,
     link,
@@ -32,23 +34,26 @@ GEN2_VF_COUNT = device(GEN2, "sriov_numvfs")
 CASES = (
     *(
         case(
-            f"{count} VFs asked for",
-            write(VF_COUNT, count),
+            f"{number} VFs asked for",
+            write(VF_COUNT, number),
             read(VF_COUNT, "16"),
             link(device(GEN4, "virtfn0"), "0000:6b:00.1"),
             link(device(GEN4, "virtfn15"), "0000:6b:02.0"),
-            missing(device(GEN4, "virtfn16")),
+            count(device(GEN4, "virtfn*"), "16"),
             read(STATE, "up"),
         )
-        for count in ("1", "7", "16")
+        for number in ("1", "7", "16")
     ),
     case(
         "VFs before Gen4",
         write(GEN2_VF_COUNT, "3"),
         read(GEN2_VF_COUNT, "16"),
         link(device(GEN2, "virtfn0"), "0000:75:01.0"),
-        write(device(GEN1, "sriov_numvfs"), "32"),
+        write(device(GEN1, "sriov_numvfs"), "1"),
+        link(device(GEN1, "virtfn0"), "0000:7a:01.0"),
         link(device(GEN1, "virtfn31"), "0000:7a:04.7"),
+        count(device(GEN1, "virtfn*"), "32"),
+        read(device("0000:7a:01.0", "device"), "0x0443"),
     ),
     case(
         "0 removes the VFs, from 6.12 on",
@@ -77,6 +82,7 @@ CASES = (
         write(driver("c6xx", "unbind"), GEN2),
         read(GEN2_VF_COUNT, "0"),
         missing(device(GEN2, "virtfn0")),
+        count(f"{DEVICES}/0000:75:*", "1"),
         write(driver("c6xx", "bind"), GEN2),
         read(GEN2_VF_COUNT, "0"),
         write(GEN2_VF_COUNT, "16"),
@@ -96,6 +102,8 @@ CASES = (
         write(VF_COUNT, "16", "EBUSY"),
         read(VF_COUNT, "0"),
         read(STATE, "up"),
+        switch(GEN4, "kernel_users", "0"),
+        write(VF_COUNT, "16"),
     ),
     case(
         "a PF that the kernel uses keeps its VFs",

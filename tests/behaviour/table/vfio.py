@@ -33,6 +33,7 @@ from ..steps import (
 
 BIND = driver("vfio-pci", "bind")
 UNBIND = driver("vfio-pci", "unbind")
+PROBE = "/sys/bus/pci/drivers_probe"
 DENYLIST = "/sys/module/vfio_pci/parameters/disable_denylist"
 
 
@@ -99,7 +100,6 @@ CASES = (
         read(DENYLIST, "N"),
         write(BIND, GEN2_VF, "EINVAL"),
         link(device(GEN2_VF, "driver"), MISSING),
-        generations=NEWEST,
     ),
     case(
         "the denylist refuses PFs before Gen4",
@@ -146,15 +146,18 @@ CASES = (
     ),
     case(
         "a VF that refuses vfio-pci",
-        switch(GEN4, "refuse_vfio", "1"),
+        switch(GEN4, "refuse_vfio", "0x1"),
+        write(device(GEN4, "sriov_drivers_autoprobe"), "0"),
         write(device(GEN4, "sriov_numvfs"), "16"),
         load("vfio_pci"),
         [write(device(one, "driver_override"), "vfio-pci") for one in (VF, OTHER_VF)],
+        [write(PROBE, one) for one in (VF, OTHER_VF)],
+        link(device(VF, "driver"), MISSING),
+        link(device(OTHER_VF, "driver"), "vfio-pci"),
         write(BIND, VF, "EINVAL"),
-        write(BIND, OTHER_VF),
         switch(GEN4, "refuse_vfio", "0"),
         write(BIND, VF),
-        generations=NEWEST,
+        link(device(VF, "driver"), "vfio-pci"),
     ),
     case(
         "unloading vfio-pci frees what nobody uses",
