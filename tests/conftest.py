@@ -51,21 +51,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         os._exit(pytest.ExitCode.INTERRUPTED)
 
 
-MANY_MACHINES = ("tests/behaviour/test_machine.py", "tests/lab/tests/test_behaviour.py")
-"""Several at once each: both together, emulated, are too slow for what a device does by the clock."""
-
-
 _RELEASE = re.compile(r"\[(\d+\.\d+)\b.*\]$")
 """How the name of a test begins its parameters that is on a cluster of a release of Kubernetes."""
 
 
 class Scheduling(LoadFileScheduling):
-    """Keeps the tests of a file together, for what they share, all that share a cluster, and those of many machines apart."""
+    """Keeps the tests of a file together, for what they share, and all that share a cluster."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        if file in MANY_MACHINES:
-            return "many machines"
         if not file.startswith("tests/cluster/"):
             return file
         release = _RELEASE.search(nodeid)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests that have several machines at work, told to end in the midst of it."""
+"""A test that has several machines at work, told to end in the midst of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-import pytest
 
 from ansible_collections.accel.qat.tests.lab.qat_lab import machine
 
@@ -26,9 +24,8 @@ def machines_of(pytest_process: int) -> list[str]:
     return [name for name in machine.names() if set(children).intersection(name.split("-"))]
 
 
-@pytest.mark.parametrize("tests", ["tests/behaviour/test_machine.py", "tests/lab/tests/test_behaviour.py"])
-def test_no_machine_is_left_after_sigterm(tests: str) -> None:
-    command = [sys.executable, "-m", "pytest", "--numprocesses=1", "--dist=loadfile", tests]
+def test_no_machine_is_left_after_sigterm() -> None:
+    command = [sys.executable, "-m", "pytest", "--numprocesses=1", "--dist=loadfile", "tests/behaviour/test_machine.py"]
     # Nothing of the run that this is a part of.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     deadline = time.monotonic() + SECONDS
