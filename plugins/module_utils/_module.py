@@ -60,12 +60,12 @@ def argument_of(schema: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return argument
 
 
-def given(value: t.Any) -> t.Any:
+def passed(value: t.Any) -> t.Any:
     """A module's parameters without those that the user left out, which Ansible fills with None."""
     if isinstance(value, dict):
-        return {key: given(entry) for key, entry in value.items() if entry is not None}
+        return {key: passed(entry) for key, entry in value.items() if entry is not None}
     if isinstance(value, list):
-        return [given(entry) for entry in value]
+        return [passed(entry) for entry in value]
     return value
 
 

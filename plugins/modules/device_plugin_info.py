@@ -209,7 +209,7 @@ mismatches:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import as_dict, promised, survey
-from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, given
+from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, passed
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import (
     NoConfiguration,
     Rule,
@@ -242,7 +242,7 @@ def main() -> None:
 
 def _rules(devices: list[dict[str, object]] | None) -> tuple[Rule, ...]:
     if devices is not None:
-        return parse_configuration({"devices": given(devices)})
+        return parse_configuration({"devices": passed(devices)})
     try:
         return read_rules(NODE_JSON, "")
     except NoConfiguration:

@@ -300,7 +300,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
     NodeModule,
     argument_of,
     changes,
-    given,
+    passed,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError
@@ -390,7 +390,7 @@ def main() -> None:
     drained: frozenset[str] = frozenset(module.params["assume_drained"] if module.check_mode else ())
 
     def work(run: NodeModule) -> dict[str, object]:
-        configuration = {"devices": given(module.params["devices"])}
+        configuration = {"devices": passed(module.params["devices"])}
         rules = parse_configuration(configuration)
         stored = StoredConfiguration(module.params["configuration_file"], configuration)
 

@@ -223,7 +223,7 @@ accel_qat:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, given
+from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, passed
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
 
@@ -236,7 +236,7 @@ def main() -> None:
     )
 
     def work(run: NodeModule) -> dict[str, object]:
-        rules = parse_configuration({"devices": given(module.params["devices"])})
+        rules = parse_configuration({"devices": passed(module.params["devices"])})
         return {"changed": False, "accel_qat": describe(run.read(), rules)}
 
     NodeModule(module).run(work)

@@ -40,7 +40,7 @@ class Bench:
         return read_node(self.kernel)
 
     def plan(self, node: Node) -> Plan:
-        return plan_node(targets_of(self.rules, node), node, self.found.on(node).given)
+        return plan_node(targets_of(self.rules, node), node, self.found.on(node).assigned)
 
     def converge(self) -> Outcome:
         return converge(self.kernel, self.read, self.plan, SECONDS, self.remember)

@@ -276,7 +276,7 @@ def test_a_record_of_other_cards_changes_nothing() -> None:
         others = {device.address for device in bench.read().qat if ids.get(device.address) != device.function.device_id}
         met["another card"] += bool(others & set(former.found.targets))
         before = bench.pfs()
-        assert not set(former.found.on(bench.read()).given) & others
+        assert not set(former.found.on(bench.read()).assigned) & others
         outcome = converge(
             bench.kernel, bench.read, lambda node: plan_restoration(former.found, node, "force"), SECONDS
         )

@@ -337,12 +337,16 @@ def test_a_command_that_lies_is_caught(kind: str, command: str) -> None:
         return works(target, line) if " ".join(line) in reading else says("")(target, line)
 
     machine.commands[command] = lies  # type: ignore[assignment]
+    before = dict(machine.files)
     with pytest.raises(NodeError) as caught:
         run(machine, read_request(["intel_iommu=on"], "present"))
+    has_files = kind != "core-os"
     assert str(caught.value) == (
-        f"bootloader: {command} reported success, but the next boot would still not be with intel_iommu=on;"
-        " see what else writes the boot loader's files"
+        f"bootloader: {command} reported success, but the next boot would still not be with intel_iommu=on; "
+        + ("the files were put back; " if has_files else "")
+        + "see what else writes the boot loader's files"
     )
+    assert machine.files == before
 
 
 def test_a_machine_that_boots_from_elsewhere_is_fine_while_its_arguments_are() -> None:

@@ -84,7 +84,7 @@ def test_remembers_which_drivers_vfs_were_given(record: str) -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=vf()))
     for driver in ("pci-stub", "vfio-pci"):
         remember(record, plan_of(fake, {"driver": driver}), read_node(fake))
-    assert read_record(record).given == {GEN4: {"pci-stub", "vfio-pci"}}
+    assert read_record(record).assigned == {GEN4: {"pci-stub", "vfio-pci"}}
 
 
 def document(**changes: t.Any) -> str:
@@ -359,7 +359,7 @@ def test_another_card_at_the_address_has_no_history(record: str, then: str, now:
     remember(record, plan_of(former, {"driver": "pci-stub"}), read_node(former))
     node = read_node(present)
     found = read_record(record).on(node)
-    assert (found.targets, found.given) == ({}, {})
+    assert (found.targets, found.assigned) == ({}, {})
     assert plan_restoration(read_record(record), node).steps == ()
 
 
@@ -386,13 +386,13 @@ def test_a_new_card_is_recorded_in_the_place_of_the_former(record: str) -> None:
     found = read_record(record)
     assert found.ids == {GEN4: "8086:4940"}
     assert found.targets[GEN4].services == frozenset({"sym", "asym"})
-    assert found.given == {GEN4: {"vfio-pci"}}
+    assert found.assigned == {GEN4: {"vfio-pci"}}
 
 
 def test_the_ids_of_a_record_without_them_are_noted(record: str) -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4))
     found = found_on(fake, {})
-    write_record(record, Found(found.targets, found.vfio_pci_loaded, found.given))
+    write_record(record, Found(found.targets, found.vfio_pci_loaded, found.assigned))
     remember(record, plan_of(fake, {"services": ["dc"]}), read_node(fake))
     assert read_record(record).ids == {GEN4: "8086:4940"}
 
@@ -411,13 +411,13 @@ def test_the_drivers_given_to_one_pf_are_not_those_of_another() -> None:
     """Each PF's VFs belong to whoever had them there."""
     fake = FakeKernel.with_pfs(*(pf("4xxx", address, total_vfs=1, vfs=vf()) for address in (GEN4, OTHER)))
     rules = ({"select": {"address": GEN4}, "driver": "pci-stub"}, {"driver": "vfio-pci"})
-    assert found_on(fake, *rules).given == {GEN4: {"pci-stub"}, OTHER: {"vfio-pci"}}
+    assert found_on(fake, *rules).assigned == {GEN4: {"pci-stub"}, OTHER: {"vfio-pci"}}
 
 
 def test_the_record_is_readable(record: str) -> None:
     found = {GEN4: original_target(read_node(kernel()), GEN4)}
     given = {GEN4: frozenset({"vfio-pci", "pci-stub"})}
-    write_record(record, Found(found, given=given, ids={GEN4: "8086:4940"}))
+    write_record(record, Found(found, assigned=given, ids={GEN4: "8086:4940"}))
     document = json.loads(Path(record).read_text())
     assert document["devices"][GEN4] == {
         "ids": "8086:4940",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import json
 import os
 import re
 import runpy
@@ -460,6 +461,49 @@ def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
         f"qat_device_plugin_release: the node has no release 0.0.1-never in {tmp_path}; "
         "name one that is there, or leave the variable empty"
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "said"),
+    [
+        (
+            "qat_device_plugin_config",
+            "/etc/a\nb",
+            "a variable of the role qat_device_plugin: {bad} is no text of one line",
+        ),
+        ("qat_device_plugin_metrics_address", "127.0.0.1:1\n", "a variable of the role qat_device_plugin: {bad} is no"),
+        ("qat_device_plugin_units_after", ["kubelet"], "qat_device_plugin_units_after: {bad} is no name of a unit; "),
+        (
+            "qat_device_plugin_units_after",
+            ["k.service", "100%.service"],
+            "qat_device_plugin_units_after: {bad} is no name",
+        ),
+        (
+            "qat_device_plugin_units_after",
+            ["a b.service"],
+            "qat_device_plugin_units_after: {bad} is no name of a unit; ",
+        ),
+        ("qat_device_plugin_units_after", ["k.service\n[Service]"], "qat_device_plugin_units_after: {bad} is no name"),
+    ],
+)
+def test_what_the_unit_cannot_hold_is_refused_first(tmp_path: Path, variable: str, given: t.Any, said: str) -> None:
+    run = Plugin(tmp_path).role("--check", **{variable: given})
+    assert run.code != 0
+    bad = given[-1] if isinstance(given, list) else given
+    (message,) = [one["msg"] for one in run.tasks[-1].result["results"] if one.get("failed")]
+    assert message.startswith(said.format(bad=json.dumps(bad)))
+    assert not any(task.changed for task in run.tasks)
+
+
+def test_names_of_units_are_those_of_the_other_role() -> None:
+    node = yaml.safe_load((ROLE.parent / "qat_node/vars/main.yml").read_text())
+    units = [
+        next(one for one in texts if one["name"].endswith("units_after"))
+        for texts in (node["__qat_node_texts"], VARIABLES["__qat_device_plugin_texts"])
+    ]
+    assert [units[0][key] for key in ("form", "what", "remedy")] == [
+        units[1][key] for key in ("form", "what", "remedy")
+    ]
 
 
 def test_only_releases_are_removed(tmp_path: Path) -> None:

@@ -334,10 +334,10 @@ class _Run:
 
     def _put_back(self, pf: str, back: list[Step]) -> str:
         """Put a PF back, adding to `back` what is done for it; why that does not work, or an empty string."""
-        given = {pf: {step.after for step in self.outcome.steps}}
+        assigned = {pf: {step.after for step in self.outcome.steps}}
         try:
             now = _read_settled(self.kernel, self.read)
-            for step in plan_node([original_target(self.outcome.before, pf)], now, given).steps:
+            for step in plan_node([original_target(self.outcome.before, pf)], now, assigned).steps:
                 take(self.kernel, step, self.seconds)
                 back.append(step)
         except NodeError as error:

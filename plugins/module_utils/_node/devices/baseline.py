@@ -47,13 +47,13 @@ _LOST = "restore the file from a backup, or remove it to let the present state c
 class Found:
     """The PFs as they were found, by address, and whether vfio-pci was loaded.
 
-    `given` are the drivers that VFs have been given since, by PF. `ids` are vendor and device of each PF as `8086:4940`; records
+    `assigned` are the drivers that VFs have been assigned since, by PF. `ids` are vendor and device of each PF as `8086:4940`; records
     that were made before these were noted have none.
     """
 
     targets: t.Mapping[str, PfTarget]
     vfio_pci_loaded: bool = True
-    given: t.Mapping[str, frozenset[str]] = field(default_factory=dict)
+    assigned: t.Mapping[str, frozenset[str]] = field(default_factory=dict)
     ids: t.Mapping[str, str] = field(default_factory=dict)
 
     def on(self, node: Node) -> Found:
@@ -63,7 +63,7 @@ class Found:
         return Found(
             {pf: target for pf, target in self.targets.items() if pf in kept},
             self.vfio_pci_loaded,
-            {pf: drivers for pf, drivers in self.given.items() if pf in kept},
+            {pf: drivers for pf, drivers in self.assigned.items() if pf in kept},
             {device.address: _ids(device) for device in there},
         )
 
@@ -77,12 +77,12 @@ class Found:
         changed = {step.pf: device for step in plan.steps for device in [node.qat_at(step.pf)] if device is not None}
         new = {pf: original_target(node, pf) for pf in sorted(changed) if pf not in known.targets}
         loaded = self.vfio_pci_loaded if self.targets else node.vfio_pci.module is not None
-        given = {pf: drivers for pf, drivers in self.given.items() if pf not in changed}
-        given.update((pf, known.given.get(pf, frozenset()) | _given_by(plan, pf)) for pf in changed)
+        assigned = {pf: drivers for pf, drivers in self.assigned.items() if pf not in changed}
+        assigned.update((pf, known.assigned.get(pf, frozenset()) | _assigned_by(plan, pf)) for pf in changed)
         return Found(
             {**self.targets, **new},
             loaded,
-            {pf: drivers for pf, drivers in given.items() if drivers},
+            {pf: drivers for pf, drivers in assigned.items() if drivers},
             {**self.ids, **{pf: _ids(device) for pf, device in changed.items()}},
         )
 
@@ -103,7 +103,7 @@ def _can_be(target: PfTarget, device: QatDevice) -> bool:
     )
 
 
-def _given_by(plan: Plan, pf: str) -> frozenset[str]:
+def _assigned_by(plan: Plan, pf: str) -> frozenset[str]:
     """The drivers that the plan gives to VFs of a PF."""
     naming = (Action.OVERRIDE, Action.BIND)
     return frozenset(
@@ -149,7 +149,7 @@ def write_record(path: str, found: Found) -> None:
             address: {
                 **({"ids": found.ids[address]} if address in found.ids else {}),
                 **_entry(target),
-                "drivers_given": sorted(found.given.get(address, ())),
+                "drivers_given": sorted(found.assigned.get(address, ())),
             }
             for address, target in found.targets.items()
         },
@@ -202,7 +202,7 @@ def remember(path: str, plan: Plan, node: Node) -> None:
 
 def plan_for(targets: t.Iterable[PfTarget], node: Node, path: str) -> Plan:
     """The plan for these targets on a node with this record: what earlier plans gave to VFs is nobody else's. Raises NodeError."""
-    return plan_node(targets, node, read_record(path).on(node).given)
+    return plan_node(targets, node, read_record(path).on(node).assigned)
 
 
 def plan_restoration(found: Found, node: Node, when_in_use: str = "fail") -> Plan:
@@ -212,7 +212,7 @@ def plan_restoration(found: Found, node: Node, when_in_use: str = "fail") -> Pla
     """
     present = found.on(node)
     targets = [replace(target, when_in_use=when_in_use) for target in present.targets.values()]
-    plan = plan_node(targets, node, present.given)
+    plan = plan_node(targets, node, present.assigned)
     vfio = node.vfio_pci
     freed = {address for step in plan.steps for address in step.disrupts}
     # What is built into the kernel by now cannot be unloaded.

@@ -55,16 +55,16 @@ class Plan:
 
 
 def plan_node(
-    targets: t.Iterable[PfTarget], node: Node, given: t.Mapping[str, t.Collection[str]] = MappingProxyType({})
+    targets: t.Iterable[PfTarget], node: Node, assigned: t.Mapping[str, t.Collection[str]] = MappingProxyType({})
 ) -> Plan:
     """The plan for several PFs; their order does not matter. Raises RefusedError when a target cannot or must not be reached now.
 
-    `given` are the drivers that earlier plans gave to VFs, by PF: those are nobody else's.
+    `assigned` are the drivers that earlier plans gave to VFs, by PF: those are nobody else's.
     """
     steps: list[Step] = []
     skipped: list[Skip] = []
     for target in sorted(targets, key=lambda target: target.address):
-        ours = _respect_foreign_vfs(target, node, _plan_pf(target, node), given.get(target.address, ()))
+        ours = _respect_foreign_vfs(target, node, _plan_pf(target, node), assigned.get(target.address, ()))
         free = _consider_users(target, node, ours.steps)
         steps += free.steps
         skipped += ours.skipped + free.skipped
@@ -72,9 +72,9 @@ def plan_node(
     return Plan(_with_modules(steps, node), tuple(skipped))
 
 
-def _respect_foreign_vfs(target: PfTarget, node: Node, steps: t.Sequence[Step], given: t.Collection[str]) -> Plan:
+def _respect_foreign_vfs(target: PfTarget, node: Node, steps: t.Sequence[Step], assigned: t.Collection[str]) -> Plan:
     """Refuses, skips or keeps the steps that would take a VF from a driver which somebody else gave it."""
-    foreign = _foreign_drivers(target, node, given)
+    foreign = _foreign_drivers(target, node, assigned)
     concerned = [step for step in steps if foreign.keys() & {step.device, *step.disrupts}]
     if not concerned or target.when_in_use == "force":
         return Plan(tuple(steps))
@@ -89,13 +89,13 @@ def _respect_foreign_vfs(target: PfTarget, node: Node, steps: t.Sequence[Step], 
     return _without(steps, concerned, target.address, reason)
 
 
-def _foreign_drivers(target: PfTarget, node: Node, given: t.Collection[str]) -> dict[str, str]:
+def _foreign_drivers(target: PfTarget, node: Node, assigned: t.Collection[str]) -> dict[str, str]:
     """The target's VFs with a driver, or an override, that neither QAT nor VFIO nor a rule brings, by address."""
     device = node.qat_at(target.address)
     found: dict[str, str] = {}
     for vf in device.vfs if device else ():
         wanted = target.binding_of(vf.index) or Binding(None, None)
-        known = {*VFIO_DRIVERS, *given, device and device.family.vf_driver, wanted.driver, wanted.override}
+        known = {*VFIO_DRIVERS, *assigned, device and device.family.vf_driver, wanted.driver, wanted.override}
         for driver in (vf.driver, vf.override):
             if driver is not None and driver not in known:
                 found[vf.address] = driver

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._module import given
+from ansible_collections.accel.qat.plugins.module_utils._module import passed
 from ansible_collections.accel.qat.plugins.module_utils._node import files
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import remove_record
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
@@ -509,4 +509,4 @@ def test_a_check_before_pods_are_evicted(
 
 
 def test_leaves_out_what_was_not_given() -> None:
-    assert given({"a": None, "b": [{"c": None, "d": 0}], "e": False}) == {"b": [{"d": 0}], "e": False}
+    assert passed({"a": None, "b": [{"c": None, "d": 0}], "e": False}) == {"b": [{"d": 0}], "e": False}
