@@ -285,7 +285,7 @@ async def is_closed_within(reader: asyncio.StreamReader, seconds: float) -> bool
 
 def test_who_does_not_read_the_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_page, "ANSWER_SECONDS", 0.4)
-    monkeypatch.setattr(exposition, "exposition", lambda _service: b"#" * (16 << 20))
+    monkeypatch.setattr(exposition, "exposition", lambda _status, _statistics: b"#" * (16 << 20))
 
     async def scenario(page: Page) -> None:
         loop = asyncio.get_running_loop()
@@ -307,7 +307,7 @@ def test_scrapes_at_the_same_time_share_their_work(monkeypatch: pytest.MonkeyPat
     """Each is as new as its request."""
     made: list[float] = []
 
-    def make(_service: object) -> bytes:
+    def make(_status: object, _statistics: object) -> bytes:
         made.append(time.monotonic())
         return str(len(made)).encode()
 
@@ -368,7 +368,7 @@ def test_an_accept_that_fails_is_told_once_and_tried_again(
 
 
 def test_a_page_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    def fails(_service: object) -> t.NoReturn:
+    def fails(_status: object, _statistics: object) -> t.NoReturn:
         raise RuntimeError("no such metric")
 
     monkeypatch.setattr(exposition, "exposition", fails)

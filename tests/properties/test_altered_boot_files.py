@@ -108,6 +108,11 @@ def _put(path: str) -> Alter:
     return alter
 
 
+def _deployment(machine: FakeMachine, text: str) -> None:
+    """The options of a deployment are one line."""
+    machine.files["/deployment"] = " ".join(text.split("\n"))
+
+
 def _entry(pattern: str) -> Alter:
     def alter(machine: FakeMachine, text: str) -> None:
         machine.files[machine.glob(pattern)[-1]] = text
@@ -136,7 +141,7 @@ SITUATIONS: dict[str, tuple[str, Alter, t.Sequence[str]]] = {
     "the line of RHEL 9": ("rhel9", _put("/etc/kernel/cmdline"), LINES),
     "the settings of RHEL 9": ("rhel9", _put("/etc/default/grub"), SETTINGS),
     "the environment of RHEL 8": ("rhel8", _put("/boot/grub2/grubenv"), ["# GRUB\nkernelopts=root=/dev/sda1 ro iommu=off\n"]),
-    "a deployment": ("core-os", _put("/deployment"), LINES),
+    "a deployment": ("core-os", _deployment, LINES),
     "the line for kernel-install": ("systemd-boot", _put("/etc/kernel/cmdline"), LINES),
     "an entry of kernel-install": ("systemd-boot", _options_of_entry, [_INSTALLED[0].partition("options ")[2]]),
     "a choice of entries": ("systemd-boot", _put("/efi/loader/loader.conf"), ["timeout 3\ndefault 156865930c1b4effa36dcba8df70e78c-*\n"]),

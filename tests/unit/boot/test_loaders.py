@@ -365,6 +365,13 @@ class TestGrubby:
         with pytest.raises(RefusedError, match=f"{path}: has control characters, or bytes that are no UTF-8"):
             grubby(machine, ["iommu=pt"])
 
+    def test_refuses_an_entry_that_is_no_text_though_grubby_does_not_list_it(self) -> None:
+        machine = machines.rhel9()
+        path = machine.glob("/boot/loader/entries/*.conf")[-1]
+        machine.files[path] = "\0".join(machine.files[path])
+        with pytest.raises(RefusedError, match=f"{path}: has control characters.*remove that entry"):
+            grubby(machine, ["iommu=pt"])
+
     def test_refuses_entries_whose_shared_line_is_not_there(self) -> None:
         machine = machines.rhel8()
         machine.files["/boot/grub2/grubenv"] = "# GRUB Environment Block\n"

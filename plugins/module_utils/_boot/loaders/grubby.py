@@ -49,6 +49,7 @@ _UNSAFE_TO_REMOVE = _UNSAFE.union("+?(){}")
 _UNSAFE_TO_KEEP = frozenset("&\\")
 # What is white space to some of its tools and not to others, and what is no UTF-8, which `.` of sed does not match.
 _WHITE = frozenset(" \t\n")
+_NOT_TEXT = "has control characters, or bytes that are no UTF-8, and grubby may not write them back"
 _OPTIONS = re.compile(r"^[ \t]*options[ \t].*$", re.MULTILINE)
 _KERNEL_OPTIONS = re.compile(r"^kernelopts=(?P<text>.*)$", re.MULTILINE)
 
@@ -126,6 +127,10 @@ class Grubby:
                 referring,
                 "set kernelopts with grub2-editenv, or write the arguments into the entries",
             )
+        for path in self._machine.glob(GRUB_ENTRIES):
+            # grubby goes by the names of the files, also of those that it does not list.
+            if "\0" in (self._machine.read(path) or ""):
+                raise RefusedError(_NOT_TEXT, path, "write it as text, or remove that entry")
         for place in places:
             written = _OPTIONS.findall(self._machine.read(place.path) or "")
             if len(written) > 1 or any(not text.startswith("options ") for text in written):
@@ -133,7 +138,7 @@ class Grubby:
             elif _UNSAFE_TO_KEEP.intersection(place.text):
                 problem = f"has characters that grubby does not write back ({' '.join(sorted(_UNSAFE_TO_KEEP))})"
             elif not all(one.isprintable() or one in _WHITE for one in "".join([place.text, *written])):
-                problem = "has control characters, or bytes that are no UTF-8, and grubby may not write them back"
+                problem = _NOT_TEXT
             else:
                 continue
             raise RefusedError(problem, place.path, "write the line so, or edit the entries by hand")
