@@ -30,10 +30,11 @@ class ActionModule(ActionBase):
         others = self._templar.template(variables.get(OTHERS, []))
         if not isinstance(others, list):
             raise AnsibleActionFail(f"{OTHERS}: it is not a list; write names of variables, one an entry")
-        found = faults(variables, role_variables(_ROLES), others)
+        of_roles = role_variables(_ROLES)
+        found = faults(variables, of_roles, others)
         if found:
             raise AnsibleActionFail(
                 f"{'; '.join(found)}; rename {'it' if len(found) == 1 else 'them'} in the inventory, "
                 f"or name what somebody else uses in {OTHERS}"
             )
-        return {"changed": False}
+        return {"changed": False, "variables": sorted(of_roles & variables.keys())}

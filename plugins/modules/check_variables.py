@@ -40,4 +40,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+variables:
+  description: Names of the variables of roles that the host has.
+  returned: success
+  type: list
+  elements: str
+  sample: [qat_node_devices, qat_node_reboot]
 """
