@@ -49,7 +49,7 @@ def test_the_role_switches_it_on(cluster: Cluster, node: Node, controller: Contr
     api = {"qat_kubelet_kubeconfig": str(cluster.kubeconfig), "qat_kubelet_node_name": cluster.nodes[0]}
     run = include(controller, "qat_kubelet", qat_kubelet_timeout=300, **api)
     (result,) = (task.result for task in run.tasks if task.changed)
-    assert (result["qat_kubelet_version"], result["restarted"], result["proven"]) == ("1.20.2", True, True)
+    assert (result["kubelet_version"], result["restarted"], result["proven"]) == ("1.20.2", True, True)
     # On is what this kubelet has it without a word.
     verdicts = {gate["gate"]: gate["verdict"] for gate in result["gates"]}
     assert verdicts["DevicePlugins"] == "remove"
