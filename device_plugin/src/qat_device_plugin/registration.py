@@ -194,7 +194,7 @@ class Registrar:
         """
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        untold = [succeeded]
+        told = False
         try:
             while True:
                 lost()
@@ -210,11 +210,12 @@ class Registrar:
                 elif waited > FIRST_DELAY:
                     self._set_obstacle("kubelet has not asked for the list yet")
                 self._set_registered(server.has_list)
-                if untold and (server.has_list or waited > _TELL_SECONDS):
-                    untold.pop()()
-                await self.wakeup.wait(_LOOK_SECONDS if server.streams and not untold else FIRST_DELAY)
+                if not told and (server.has_list or waited > _TELL_SECONDS):
+                    told = True
+                    succeeded()
+                await self.wakeup.wait(_LOOK_SECONDS if server.streams and told else FIRST_DELAY)
         finally:
-            if untold:
+            if not told:
                 succeeded()
 
     def _set_registered(self, registered: bool) -> None:

@@ -9,25 +9,12 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._node.errors import NodeError
-from .._node.files import Owner
+
+if t.TYPE_CHECKING:
+    from .._node.files import Owner
+    from .machine import Machine
 
 PRIVATE = 0o600
-
-
-class Files(t.Protocol):
-    """What edits need of a node. Paths are the node's own, absolute; all raise NodeError."""
-
-    def read(self, path: str) -> str | None:
-        """The file's text, or None when there is none."""
-
-    def attributes(self, path: str) -> tuple[int, Owner] | None:
-        """Permission bits and owner, or None when there is no such file."""
-
-    def write(self, path: str, text: str, mode: int | None = None, owner: Owner | None = None) -> None:
-        """Put a file there whole or not at all."""
-
-    def remove(self, path: str) -> None:
-        """Take the file away; none is fine."""
 
 
 @dataclass(frozen=True)
@@ -63,44 +50,44 @@ class FileEdit:
         """The way back."""
         return replace(self, before=self.after, after=self.before)
 
-    def make(self, files: Files) -> None:
+    def make(self, machine: Machine) -> None:
         """Write or remove the file. Raises NodeError."""
         if self.after is None:
-            files.remove(self.path)
+            machine.remove(self.path)
         elif self.mode is None:
-            files.write(self.path, self.after)
+            machine.write(self.path, self.after)
         else:
-            files.write(self.path, self.after, self.mode, self.owner)
+            machine.write(self.path, self.after, self.mode, self.owner)
 
     def diff(self) -> dict[str, str]:
         """The change as diff mode shows it."""
         return difference(self.path, self.before or "", self.after or "")
 
 
-def removal_of(files: Files, path: str) -> FileEdit:
+def removal_of(machine: Machine, path: str) -> FileEdit:
     """What takes away the file that is there now; the way back of it gives it mode and owner again. Raises NodeError."""
-    mode, owner = files.attributes(path) or (None, None)
-    return FileEdit(path, files.read(path), None, mode, owner)
+    mode, owner = machine.attributes(path) or (None, None)
+    return FileEdit(path, machine.read(path), None, mode, owner)
 
 
 class Transaction:
     """Changes files in order, and puts back all of them as they were first."""
 
-    def __init__(self, files: Files, back: t.Iterable[FileEdit] = ()) -> None:
+    def __init__(self, machine: Machine, back: t.Iterable[FileEdit] = ()) -> None:
         """`back` are the ways back of files that an earlier run may have changed."""
-        self._files = files
+        self._machine = machine
         self._back = {edit.path: edit for edit in back}
 
     def note(self, *paths: str) -> None:
         """Remember how files are, for something else changes them too. Raises NodeError."""
         for path in paths:
             if path not in self._back:
-                self._back[path] = removal_of(self._files, path).reversed()
+                self._back[path] = removal_of(self._machine, path).reversed()
 
     def make(self, edit: FileEdit) -> None:
         """Make one change. Raises NodeError."""
         self.note(edit.path)
-        edit.make(self._files)
+        edit.make(self._machine)
 
     def put_back(self) -> None:
         """Put back what can be put back. Raises a NodeError that says what stands differently."""
@@ -118,15 +105,15 @@ class Transaction:
 
     def left(self) -> list[str]:
         """The files that are not as they were first. Raises NodeError."""
-        return [back.path for back in self._back.values() if self._files.read(back.path) != back.after]
+        return [back.path for back in self._back.values() if self._machine.read(back.path) != back.after]
 
     def _put_back(self, back: FileEdit) -> None:
-        now = None if back.after is None else self._files.read(back.path)
+        now = None if back.after is None else self._machine.read(back.path)
         if now is None:
-            back.make(self._files)
+            back.make(self._machine)
         elif now != back.after:
             # With what belongs to the file that stands there: its access list, too.
-            replace(back, mode=None, owner=None).make(self._files)
+            replace(back, mode=None, owner=None).make(self._machine)
 
 
 def difference(label: str, before: str, after: str) -> dict[str, str]:

@@ -174,7 +174,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Service._take_charge: except OSError": _TOLD,
         "Service._watch_directory: except OSError": _TOLD,
         "Service._watch_node: except OSError": _TOLD,
-        "Service._scan_loop: except (NodeError, OSError)": "the look has failed, is told and counted, and the list stays",
+        "Service._scan_loop: except (NodeError, OSError)": "the scan has failed, is told and counted, and the list stays",
         "Service._write_cdi: except OSError": _TOLD,
     },
     f"{PLUGIN}/sockets.py": {
