@@ -122,6 +122,7 @@ class ResourceServer:
         # gRPC removes at its end whatever has the name that it made: it gets one that nobody else has.
         kept = kept_path(self.path) if self._keep else None
         hidden = kept or hidden_path(self.path)
+        self._kept = kept
         try:
             self._server.add_insecure_port(f"unix:{hidden}")
         except RuntimeError:
@@ -130,7 +131,6 @@ class ResourceServer:
         hidden.chmod(0o600)
         if kept:
             os.link(kept, self.path)
-            self._kept = kept
         else:
             hidden.rename(self.path)
         self._own = identity(self.path)
@@ -145,6 +145,8 @@ class ResourceServer:
                 self._kept.unlink()
             with contextlib.suppress(OSError):  # another server has its own there
                 self._kept.parent.rmdir()
+            # A call of Register that nobody waits for any more may have given it its name again meanwhile.
+            remove_own(self.path, self._own)
 
     def publish(self, offer: Offer) -> None:
         """Send the list to every stream, if it is another one."""
