@@ -22,6 +22,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base i
     Flavour,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import DROP_INS_SINCE, arguments_dir
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.in_force import COMMAND_LINE
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
@@ -44,8 +45,6 @@ from .yaml_text import Path
 
 # K3s and RKE2 take feature-gates+ at the latest from this Kubernetes on.
 _PLUS_SINCE = 24
-
-COMMAND_LINE = "kubelet's command line"
 
 
 @dataclass(frozen=True)
