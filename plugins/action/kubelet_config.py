@@ -9,8 +9,8 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, InForce, NotInForceError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import normal
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.in_force import Asked, InForce, NotInForceError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS

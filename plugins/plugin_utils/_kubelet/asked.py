@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, Said
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import GATES_FIELD
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import ALPHA, BETA, Decision, Verdict, find_gate
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.in_force import Asked, Said
 
 from .layers import Layers, describe, leaves
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import COMMAND_LINE
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     BY_NAME,
     EVICTION_FIELD,
@@ -22,7 +23,6 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base i
     Flavour,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import DROP_INS_SINCE, arguments_dir
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.in_force import COMMAND_LINE
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
@@ -27,7 +28,6 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     find_gate,
     unmet_needs,
 )
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.in_force import Asked
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import HAS_KUBERNETES, UNUSABLE
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.in_force import (
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import (
     Asked,
     InForce,
     NotInForceError,

@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.in_force import Asked, Said, compare, told_of
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, Said, compare, told_of
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.asked import BEFORE, OPERATOR
 from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils import nodes

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.in_force import (
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import (
     Asked,
     InForce,
     NotInForceError,
@@ -206,7 +206,7 @@ def test_what_kubelet_says_is_told_in_one_line_and_not_at_length() -> None:
     ],
 )
 def test_what_is_no_configuration_of_kubelet_proves_nothing(answer: dict[str, t.Any]) -> None:
-    with pytest.raises(NodeError, match="^/configz: what it answers is no KubeletConfiguration of v1beta1; "):
+    with pytest.raises(NodeError, match=r"^/configz: what it answers is no KubeletConfiguration of v1beta1; "):
         told_of(answer)
 
 
@@ -214,7 +214,7 @@ def test_what_is_no_configuration_of_kubelet_proves_nothing(answer: dict[str, t.
     "fields", [{"featureGates": {"NodeSwap": "yes"}}, {"kubeReserved": "cpu=1"}, {"evictionHard": []}]
 )
 def test_what_no_kubelet_says_proves_nothing(fields: dict[str, t.Any]) -> None:
-    with pytest.raises(NodeError, match="^/configz: ") as caught:
+    with pytest.raises(NodeError, match=r"^/configz: ") as caught:
         told(**fields)
     assert caught.value.kind == "node"
 

@@ -3,8 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What was asked of kubelet, compared with what it says is in force. Decisions only.
 
-Kubelet tells by /configz, as `{"kubeletconfig": KubeletConfiguration}` in the form of v1beta1 since 1.10: the file, its drop-ins and the
-flags together, with defaults, but of feature gates only those that something sets (initConfigz in cmd/kubelet/app/server.go).
+Kubelet tells by /configz, as `{"kubeletconfig": KubeletConfiguration}` in the form of v1beta1, or of v1alpha1 on 1.9, whose names are the
+same: the file, its drop-ins and the flags together, with defaults, but of feature gates only those that something sets (initConfigz in
+cmd/kubelet/app/server.go).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import json
 import typing as t
 from dataclasses import asdict, dataclass, field
 
-from .._cluster.quantity import parse_number
+from .._kubelet.fields import BY_NAME, GATES_FIELD, Kind, read
 from .._node.errors import ConfigurationError, NodeError
 from .._node.printable import printable, shortened
-from .fields import BY_NAME, GATES_FIELD, Kind, read
+from .quantity import parse_number
 
 COMMAND_LINE = "kubelet's command line"
 DEFAULT = "kubelet's own default"
