@@ -51,7 +51,7 @@ def test_a_kubelet_that_is_starting_is_asked_again(cluster: FakeCluster, status:
     away = Refusal(status, "InternalError", "error trying to reach service: connection refused")
     cluster.configz = [away, away, ANSWER]
     cluster.absences[PATH] = 1
-    assert read_configz(core(cluster.url), "node1", 10) == ANSWER
+    assert read_configz(core(cluster.url), "node1", 120) == ANSWER
     assert asked(cluster) == 4
 
 
