@@ -16,7 +16,7 @@ from qat_device_plugin import reasons as why
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.devices.rules import Rule, parse_configuration
 from qat_device_plugin._node.kernel.live import LiveKernel
-from qat_device_plugin.catalogue import Snapshot
+from qat_device_plugin.catalogue import OfferedVf, Snapshot
 from qat_device_plugin.health import Reading
 from qat_device_plugin.model import Model, Scan, advance, changes, with_rules
 from qat_device_plugin.probe import read_groups
@@ -256,3 +256,40 @@ def test_a_kernel_without_groups_is_told(files: NodeFiles, names: t.Sequence[str
     details = [reason.detail for vf in Told(files).model.offers[CY] for reason in vf.reasons]
     assert details[0].startswith("/dev/vfio/10 is missing")
     assert all((told in detail) if told else detail.endswith(" is missing") for detail in details)
+
+
+@pytest.mark.parametrize("other", ["0000:00:01.0", "0000:ff:01.0"], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("driver", "free"),
+    [
+        ("igb", False),
+        ("4xxxvf", False),
+        ("pcieport", True),
+        ("pci-stub", True),
+        ("vfio-pci", True),
+        ("qat_vfio_pci", True),
+    ],
+)
+def test_a_group_is_the_vfs_alone_unless_another_driver_has_part_of_it(
+    files: NodeFiles, other: str, driver: str, free: bool
+) -> None:
+    files.add_function(other, driver)
+    files.set_group(other, int(files.node(VFS[2]).name))
+    reasons = {vf.address: vf.reasons for vf in Told(files).model.offers[CY]}
+    assert [address for address, why_not in reasons.items() if why_not] == ([] if free else [VFS[2]])
+    if not free:
+        assert reasons[VFS[2]][0].code == "iommu_group"
+        assert f" has {other} too, which is bound to {driver}" in reasons[VFS[2]][0].detail
+
+
+def test_a_group_of_several_vfs_is_for_the_first(files: NodeFiles) -> None:
+    for address in VFS[1:]:
+        files.set_group(address, int(files.node(VFS[1]).name))
+    reasons = {vf.address: " ".join(reason.detail for reason in vf.reasons) for vf in Told(files).model.offers[CY]}
+    assert [address for address, detail in reasons.items() if not detail] == VFS[:2]
+    assert all(f" has {VFS[1]} too, which is offered" in reasons[address] for address in VFS[2:])
+
+
+def test_what_has_vanished_is_known_by_its_reason_alone() -> None:
+    codes = {code: OfferedVf(VFS[0], PF, 0, "vfio-pci", (why.Reason(code, ""),)).vanished for code in why.REASONS}
+    assert [code for code, vanished in codes.items() if vanished] == ["vanished"]
