@@ -113,8 +113,9 @@ class FakeKubelet:
 
     def wipe(self) -> None:
         for path in self.directory.iterdir():
-            if stat.S_ISSOCK(path.lstat().st_mode):
-                path.unlink()
+            with contextlib.suppress(FileNotFoundError):  # a plugin removes its own at the same time
+                if stat.S_ISSOCK(path.lstat().st_mode):
+                    path.unlink()
 
     async def stop(self) -> None:
         endpoints, self.endpoints = list(self.endpoints.values()), {}
