@@ -293,3 +293,15 @@ def test_a_group_of_several_vfs_is_for_the_first(files: NodeFiles) -> None:
 def test_what_has_vanished_is_known_by_its_reason_alone() -> None:
     codes = {code: OfferedVf(VFS[0], PF, 0, "vfio-pci", (why.Reason(code, ""),)).vanished for code in why.REASONS}
     assert [code for code, vanished in codes.items() if vanished] == ["vanished"]
+
+
+@pytest.mark.parametrize(("of_vf", "told"), [(-1, 1), (0, 0), (1, 1), (2, 2)])
+def test_a_vf_is_on_its_own_numa_node_and_on_that_of_its_pf_where_it_has_none(
+    files: NodeFiles, of_vf: int, told: int
+) -> None:
+    (files.devices / PF / "numa_node").write_text("1\n")
+    for address in VFS:
+        (files.devices / address / "numa_node").write_text(f"{of_vf}\n")
+    model = Told(files).model
+    assert {vf.numa_node for vf in model.offers[CY]} == {told}
+    assert model.shares[PF].numa_node == 1
