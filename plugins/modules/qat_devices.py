@@ -305,7 +305,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_for
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import targets_of, unused_rules
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, unused_rules
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, module_options
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node, without_pods
@@ -396,7 +396,7 @@ def main() -> None:
 
         def plan(node: Node) -> Plan:
             assumed = replace(without_pods(node, drained), iommu=node.iommu or assume_iommu)
-            return plan_for(targets_of(rules, node), assumed, module.params["record"])
+            return plan_for(desired_of(rules, node), assumed, module.params["record"])
 
         try:
             outcome = run.converge(plan, then=stored.write)
@@ -414,7 +414,7 @@ def main() -> None:
             "configuration_checksum": hashlib.sha1(stored.content).hexdigest(),
             "python": python(),
             "unused_rules": list(unused_rules(rules, outcome.after)),
-            "module_options": module_options(targets_of(rules, outcome.after), outcome.after),
+            "module_options": module_options(desired_of(rules, outcome.after), outcome.after),
             "accel_qat": describe(outcome.after, rules),
         }
 

@@ -123,7 +123,7 @@ def main() -> None:
         def plan(node: Node) -> Plan:
             nonlocal was_recorded
             found = read_record(record)  # under the lock: who had it may have recorded more
-            was_recorded = bool(found.targets)
+            was_recorded = bool(found.pfs)
             return plan_restoration(found, node, module.params["when_in_use"])
 
         def forget_configuration() -> None:

@@ -159,8 +159,8 @@ def test_one_wish_changes_nothing_else(name: str) -> None:
     # Four of them take four minutes.
     @examples(15)
     @given(altered_texts(texts, WORDS), st.sampled_from(WISHES))
-    def hold(text: str, wish: tuple[tuple[str, ...], t.Any]) -> None:
-        path, value = wish
+    def hold(text: str, field: tuple[tuple[str, ...], t.Any]) -> None:
+        path, value = field
         with in_time():
             try:
                 document = kind(text, "/there")

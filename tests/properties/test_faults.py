@@ -59,7 +59,7 @@ def test_restoration_brings_back_what_was_found(case: Case, data: st.DataObject)
     outcome = converge(bench.kernel, bench.read, lambda node: plan_restoration(bench.found, node, "force"), SECONDS)
     after = bench.pfs()
     for address, state in before.items():
-        if address in bench.found.targets:
+        if address in bench.found.pfs:
             assert _without_driver(after[address], state) == state
         else:
             assert as_left(after[address], state)

@@ -255,8 +255,8 @@ def test_two_configurations_one_after_the_other_end_as_the_second_alone() -> Non
         assert both.plan(both.read()).steps == ()
         converge(both.kernel, both.read, lambda node: plan_restoration(both.found, node, "force"), SECONDS)
         for address, state in before.items():
-            assert both.pfs()[address] == state or address not in both.found.targets
-            assert address in both.found.targets or as_left(both.pfs()[address], state)
+            assert both.pfs()[address] == state or address not in both.found.pfs
+            assert address in both.found.pfs or as_left(both.pfs()[address], state)
 
     holds()
     assert met["both reached"] >= EXAMPLES / 5
@@ -274,7 +274,7 @@ def test_a_record_of_other_cards_changes_nothing() -> None:
             former.converge()
         ids = {device.address: device.function.device_id for device in former.read().qat}
         others = {device.address for device in bench.read().qat if ids.get(device.address) != device.function.device_id}
-        met["another card"] += bool(others & set(former.found.targets))
+        met["another card"] += bool(others & set(former.found.pfs))
         before = bench.pfs()
         assert not set(former.found.on(bench.read()).assigned) & others
         outcome = converge(
@@ -286,7 +286,7 @@ def test_a_record_of_other_cards_changes_nothing() -> None:
         bench.found = former.found
         with contextlib.suppress(NodeError):
             bench.converge()
-        assert not (set(bench.found.targets) - set(former.found.targets)) & set(before) - set(bench.found.ids)
+        assert not (set(bench.found.pfs) - set(former.found.pfs)) & set(before) - set(bench.found.ids)
 
     holds()
     assert met["another card"] >= EXAMPLES / 5

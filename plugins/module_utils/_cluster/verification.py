@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-Found = t.Mapping[str, t.Any]
+Result = t.Mapping[str, t.Any]
 """What a module returned."""
 
 Check = t.Dict[str, t.Any]  # noqa: UP006
@@ -22,13 +22,13 @@ def _check(name: str, expected: t.Any, found: t.Any, ok: bool, reason: str = "")
 
 
 def checks_of(
-    devices: Found,
-    node: Found | None = None,
-    before: Found | None = None,
-    pod: Found | None = None,
-    during: Found | None = None,
-    after: Found | None = None,
-    qat: Found | None = None,
+    devices: Result,
+    node: Result | None = None,
+    before: Result | None = None,
+    pod: Result | None = None,
+    during: Result | None = None,
+    after: Result | None = None,
+    qat: Result | None = None,
 ) -> list[Check]:
     """Every check. Each argument is what one task found, None for a task that was left out.
 
@@ -46,7 +46,7 @@ def checks_of(
     return checks
 
 
-def promises(before: Found) -> list[Check]:
+def promises(before: Result) -> list[Check]:
     """Expectations of the Node object by what the rules promise: so much of each resource, and nothing of QAT besides."""
     counts = {resource: len(vfs) for resource, vfs in before["promised"].items()}
     for resource in before.get("allocatable") or {}:
@@ -62,12 +62,12 @@ def promises(before: Found) -> list[Check]:
     ]
 
 
-def _of_devices(devices: Found) -> Check:
+def _of_devices(devices: Result) -> Check:
     problem = str(devices.get("problem") or "")
     return _check("the QAT devices", "as configured", "another" if problem else "as configured", not problem, problem)
 
 
-def _of_mismatches(info: Found) -> list[Check]:
+def _of_mismatches(info: Result) -> list[Check]:
     name, expected = "kubelet and the device plugin", "agree with the node"
     found = info["mismatches"]
     if not found:
@@ -75,7 +75,7 @@ def _of_mismatches(info: Found) -> list[Check]:
     return [_check(name, expected, one["kind"], False, one["problem"]) for one in found]
 
 
-def _of_node(node: Found) -> list[Check]:
+def _of_node(node: Result) -> list[Check]:
     if "checks" not in node:
         return [_check("the Node object", "readable", "not", False, node.get("msg", "it cannot be read"))]
     return [
@@ -90,7 +90,7 @@ def _of_node(node: Found) -> list[Check]:
     ]
 
 
-def _of_pod(pod: Found, during: Found, after: Found, qat: Found) -> list[Check]:
+def _of_pod(pod: Result, during: Result, after: Result, qat: Result) -> list[Check]:
     if "device_nodes" not in pod:
         return [_check("the test pod", "runs", "does not", False, pod.get("msg", "it does not run"))]
     checks = [_check("the test pod", "runs", "runs", True)]
@@ -107,12 +107,12 @@ def _of_pod(pod: Found, during: Found, after: Found, qat: Found) -> list[Check]:
     return checks
 
 
-def _of_this_pod(given: t.Iterable[Found], pod: Found, resource: str) -> list[str]:
+def _of_this_pod(given: t.Iterable[Result], pod: Result, resource: str) -> list[str]:
     wanted = (pod["namespace"], pod["name"], resource)
     return [str(one["device"]) for one in given if (one["namespace"], one["pod"], one["resource"]) == wanted]
 
 
-def _of_resource(resource: str, vfs: t.Sequence[str], pod: Found, nodes: t.Mapping[str, str]) -> t.Iterator[Check]:
+def _of_resource(resource: str, vfs: t.Sequence[str], pod: Result, nodes: t.Mapping[str, str]) -> t.Iterator[Check]:
     text = f"kubelet says that the test pod has {len(vfs)} devices of {resource}"
     yield _check(f"VF of {resource}", "one", ", ".join(vfs) or "none", len(vfs) == 1, text)
     for vf in vfs:
@@ -126,14 +126,14 @@ def _of_resource(resource: str, vfs: t.Sequence[str], pod: Found, nodes: t.Mappi
         yield _check(f"variable that names {vf}", "at least one", ", ".join(names) or "none", bool(names), text)
 
 
-def _is_free(resource: str, vfs: t.Sequence[str], after: Found) -> Check:
+def _is_free(resource: str, vfs: t.Sequence[str], after: Result) -> Check:
     free = (after.get("free") or {}).get(resource) or ()
     kept = [vf for vf in vfs if vf not in free]
     text = f"{', '.join(kept)} of {resource} is not free again after the test pod was deleted"
     return _check(f"{resource} after the pod", "free again", "not free" if kept else "free again", not kept, text)
 
 
-def _nodes_of_vfs(qat: Found) -> dict[str, str]:
+def _nodes_of_vfs(qat: Result) -> dict[str, str]:
     vfs = (vf for device in qat.get("devices") or () for vf in device["vfs"])
     return {vf["address"]: vf["vfio_node"] for vf in vfs if vf["vfio_node"]}
 

@@ -45,7 +45,7 @@ from .journal import (
     locked,
     read_journal,
 )
-from .processes import Found, find_kubelets
+from .processes import Processes, find_kubelets
 from .programs import require_trusted
 
 _SHOWN = (
@@ -172,7 +172,7 @@ def _detected(machine: Machine, processes: t.Sequence[Process], request: Request
     return detect(marked, processes, bool(request.kubelet or machine.command("kubelet")))
 
 
-def _kubelet_of(flavour: Flavour, found: Found, main: int) -> Process | None:
+def _kubelet_of(flavour: Flavour, found: Processes, main: int) -> Process | None:
     """The process with kubelet's command line: its own one, also below RKE2, else the one that contains it.
 
     That of the unit comes first: its main process, or one that this has started.

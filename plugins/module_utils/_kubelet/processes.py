@@ -25,7 +25,7 @@ _DELETED = " (deleted)"
 _Seen = t.TypeVar("_Seen")
 
 
-class Found(t.NamedTuple):
+class Processes(t.NamedTuple):
     """The host's kubelets by their pids; those whose program others than root could exchange are apart, with the reason."""
 
     trusted: list[Process]
@@ -42,10 +42,10 @@ class _Status(t.NamedTuple):
     depth: int
 
 
-def find_kubelets(proc_root: str, root: str, names: t.Collection[str]) -> Found:
+def find_kubelets(proc_root: str, root: str, names: t.Collection[str]) -> Processes:
     """The host's processes whose program has one of these names. Raises NodeError where one cannot be distinguished from a kubelet."""
     host: tuple[t.Any, ...] | None = None
-    found = Found([], [])
+    found = Processes([], [])
     for pid in _pids(proc_root):
         directory = f"{proc_root}/{pid}"
         process = _process(directory, pid, names)

@@ -291,9 +291,9 @@ class TestABuildThatOnlyWarns:
             decision = decide_unasked(name, found, minor, ignores_unknown=True)
             assert (decision is not None) == (state == "L" and not found)
             for wanted in (True, False):
-                wish = decide(name, wanted, minor, found, ignores_unknown=True)
-                assert "not start" not in wish.reason or state == "L"
-                assert not (wish.changes and state == "-")
+                decision = decide(name, wanted, minor, found, ignores_unknown=True)
+                assert "not start" not in decision.reason or state == "L"
+                assert not (decision.changes and state == "-")
             needed = decide(name, True, minor, found, needed_only=True, ignores_unknown=True)
             assert not (needed.changes and state == "-")
 

@@ -30,7 +30,7 @@ from ..devices.baseline import (
     remove_configuration,
     remove_record,
 )
-from ..devices.desired import target_at, targets_of
+from ..devices.desired import desired_at, desired_of
 from ..devices.plan import Plan
 from ..devices.read import read_node
 from ..devices.rules import SCHEMA, Rule, read_rules
@@ -169,7 +169,7 @@ class _Command:
         return 0
 
     def _plan_for(self, rules: t.Sequence[Rule], node: Node) -> Plan:
-        return plan_for(targets_of(rules, node), node, self._options.record)
+        return plan_for(desired_of(rules, node), node, self._options.record)
 
     def _apply(self) -> int:
         outcome, rules = self._apply_until_quiet() if self._options.settle else self._apply_once()
@@ -229,7 +229,7 @@ class _Command:
 
     def _apply_to(self, address: str, rules: t.Sequence[Rule]) -> None:
         def plan(node: Node) -> Plan:
-            return plan_for(target_at(rules, node, address), node, self._options.record)
+            return plan_for(desired_at(rules, node, address), node, self._options.record)
 
         self._converge(plan, self._remember)
 
@@ -265,7 +265,7 @@ class _Command:
         found = read_record(self._options.record)
         rehearse(plan_restoration(found, self._read()), self._kernel)
         is_forgotten = self._forget_configuration()
-        if not found.targets:
+        if not found.pfs:
             self._print(
                 {**_plan_document(Plan()), "changed": is_forgotten},
                 "Nothing was recorded on this node, so there is nothing to put back."
@@ -291,7 +291,7 @@ class _Command:
 
     def _validate(self) -> int:
         rules, node = self._rules(), self._read()
-        taken = [target.address for target in targets_of(rules, node)]
+        taken = [desired.address for desired in desired_of(rules, node)]
         self._print(
             {"valid": True, "devices": taken}, f"{self._options.config}: valid, for {', '.join(taken) or 'no PF'}"
         )

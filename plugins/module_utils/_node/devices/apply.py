@@ -24,7 +24,7 @@ from ..kernel.child import NOTHING
 from ..kernel.live import Kernel, Write
 from ..users.pods import KernelWithPods
 from ..users.usage import Holders, read_holders
-from .desired import original_target
+from .desired import original_pf
 from .explain import explain, gone, unlike
 from .plan import (
     Plan,
@@ -337,7 +337,7 @@ class _Run:
         assigned = {pf: {step.after for step in self.outcome.steps}}
         try:
             now = _read_settled(self.kernel, self.read)
-            for step in plan_node([original_target(self.outcome.before, pf)], now, assigned).steps:
+            for step in plan_node([original_pf(self.outcome.before, pf)], now, assigned).steps:
                 take(self.kernel, step, self.seconds)
                 back.append(step)
         except NodeError as error:

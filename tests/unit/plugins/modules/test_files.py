@@ -295,9 +295,9 @@ def test_a_directory_goes_only_with_nothing_of_others_in_it(tmp_path: Path, run:
 def test_a_slip_in_a_path_does_not_cost_the_node(
     path: str, problem: str, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    directory = file_set.Found("directory", b"", 0o755, (0, 0))
+    directory = file_set.OnDisk("directory", b"", 0o755, (0, 0))
     monkeypatch.setattr(
-        file_set, "look", lambda entry: directory if entry.state == "absent" else file_set.Found("absent")
+        file_set, "look", lambda entry: directory if entry.state == "absent" else file_set.OnDisk("absent")
     )
     monkeypatch.setattr(file_set, "apply", lambda change: pytest.fail(f"{change.entry.path} was changed"))
     mounts = tmp_path / "mountinfo"
