@@ -121,16 +121,16 @@ def test_kubelet_is_asked_with_its_flags_too(make: Make, version: str, more: str
     assert (done.result["proven"], node.is_active()) == (True, True)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_drop_in_where_k3s_has_its_data(make: Make, told: bool) -> None:
+@pytest.mark.parametrize("given", [True, False])
+def test_a_drop_in_where_k3s_has_its_data(make: Make, given: bool) -> None:
     directory = "/srv/k3s/agent/etc/kubelet.conf.d"
     files = {f"{directory}/00-k3s-defaults.conf": examples.CONFIGURATION}
     settings = examples.rancher("k3s", "1.33.4", files=files)
-    settings["files"]["/etc/rancher/k3s/config.yaml"] = "token: secret\n" if told else "data-dir: /srv/k3s\n"
+    settings["files"]["/etc/rancher/k3s/config.yaml"] = "token: secret\n" if given else "data-dir: /srv/k3s\n"
     node, controller = make(**settings)
-    done = controller.quartet(configuration=TOPOLOGY, timeout=20, **({"config_dir": directory} if told else {}))
+    done = controller.quartet(configuration=TOPOLOGY, timeout=20, **({"config_dir": directory} if given else {}))
     assert done.result["files"] == [f"{directory}/99-accel-qat.conf"]
-    (back,) = controller.config({"state": "found", "timeout": 20, **({"config_dir": directory} if told else {})})
+    (back,) = controller.config({"state": "found", "timeout": 20, **({"config_dir": directory} if given else {})})
     assert back.changed
     assert node.read(f"{directory}/99-accel-qat.conf") is None
 
@@ -250,7 +250,7 @@ def test_without_a_restart_a_state_file_does_not_stay_behind(make: Make) -> None
     assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
 
 
-def test_bad_input_is_told_in_one_sentence_and_nothing_is_written(make: Make) -> None:
+def test_bad_input_is_reported_in_one_sentence_and_nothing_is_written(make: Make) -> None:
     node, controller = make(**examples.kubeadm(files={"/srv/broken.yaml": "kind: [a\nb: 1\n"}))
     untouched = node.state()
     gates = "configuration.featureGates"
@@ -499,7 +499,7 @@ def test_a_node_that_does_not_become_ready_is_put_back(
     assert (node.state(), node.is_active()) == (untouched, True)
 
 
-def test_a_cluster_that_cannot_be_asked_is_told_before_anything_is_written(make: Make, tmp_path: Path) -> None:
+def test_a_cluster_that_cannot_be_asked_is_reported_before_anything_is_written(make: Make, tmp_path: Path) -> None:
     node, controller = make(**examples.kubeadm())
     untouched = node.state()
     with Api("True", LATER) as api:
