@@ -132,7 +132,7 @@ def test_a_look_that_cannot_see_one_thing_changes_nothing(
 def test_whichever_read_of_a_look_fails_the_list_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """One after the other, those of the engine too; what is not told of a PF besides the list may be unknown."""
+    """One after the other, those of the engine too; what is not reported of a PF besides the list may be unknown."""
     files = NodeFiles(tmp_path)
     files.add_pf(PF, vfs=2)
     files.add_pf("0000:70:00.0", services="dc", vfs=2)

@@ -15,6 +15,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.printable import printable
 from ansible_collections.accel.qat.plugins.module_utils._run import failure_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, asks_for_offered
@@ -99,7 +100,7 @@ class ActionModule(ActionBase):
         in_force = InForce(reason=_unasked(observed, decision, options, self._task.check_mode))
         if decision.order is None:
             if not in_force.reason:
-                in_force = _told_now(options["kubeconfig"], name, decision.plan.asked)
+                in_force = _in_force_now(options["kubeconfig"], name, decision.plan.asked)
             return {**result, "changed": False, "in_force": in_force.as_dict()}
         arguments = decision.order
         api = _api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
@@ -141,7 +142,7 @@ class ActionModule(ActionBase):
         return in_force
 
     def _put_back(self, error: NodeError, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
-        """Put back what was written; the node's own failure then tells of both. Raises _Failed."""
+        """Put back what was written; the node's own failure then names both. Raises _Failed."""
         try:
             self._on_node(_APPLY, {**arguments, "put_back": error.sentence(), "backup": False}, variables)
         except _Failed as failed:
@@ -165,9 +166,9 @@ def _api(kubeconfig: str, name: str) -> Api:
 def _unasked(observed: Observed, decision: Decision, options: t.Mapping[str, t.Any], check_mode: bool) -> str:
     """Why kubelet is not asked what is in force, empty where it is."""
     if not decision.plan.asked:
-        return "nothing is asked that kubelet tells of"
+        return "nothing is asked that kubelet reports"
     if observed.kind.by_manifest:
-        return "the Machine Config Operator brings it, and accel.qat.verify tells whether it has"
+        return "the Machine Config Operator brings it, and accel.qat.verify reports whether it has"
     if check_mode:
         return "kubelet is not asked in check mode"
     if decision.restart_pending or (decision.order is not None and not decision.order["restart"]):
@@ -175,12 +176,12 @@ def _unasked(observed: Observed, decision: Decision, options: t.Mapping[str, t.A
     return "" if options["kubeconfig"] else "kubelet is not asked without a kubeconfig"
 
 
-def _told_now(kubeconfig: str, name: str, asked: t.Sequence[Asked]) -> InForce:
+def _in_force_now(kubeconfig: str, name: str, asked: t.Sequence[Asked]) -> InForce:
     """Where nothing was to be done: a cluster that cannot be asked is no reason to fail then. Raises NotInForceError."""
     try:
         api = _api(kubeconfig, name)
     except NodeError as error:
-        return InForce(reason=error.problem)
+        return InForce(reason=printable(error.problem))
     return api.require_in_force(asked, 0.0)
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import Check, Found, checks_of
+from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import Check, Result, checks_of
 
 DOCUMENTATION = r"""
 name: verification_checks
@@ -31,7 +31,7 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: >-
-    A dictionary for each check, with C(check), C(expected), C(found), C(ok), which is none where nobody could tell, and C(reason).
+    A dictionary for each check, with C(check), C(expected), C(found), C(ok), which is none where nobody could say, and C(reason).
   type: list
   elements: dict
 """
@@ -45,5 +45,5 @@ class FilterModule:
         return {"verification_checks": _checks}
 
 
-def _checks(results: dict[str, Found]) -> list[Check]:
+def _checks(results: dict[str, Result]) -> list[Check]:
     return checks_of(**results)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ._node.devices.desired import (
     NO_VFS,
     Binding,
-    PfTarget,
+    DesiredPf,
     all_or_none,
 )
 from ._node.devices.rules import DRIVER_PATTERN
@@ -25,21 +25,21 @@ from ._node.facts.pci import normal_address
 class DesiredVfs:
     """How many VFs single PFs should have; `vf_count` None means all."""
 
-    targets: tuple[PfTarget, ...]
+    pfs: tuple[DesiredPf, ...]
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        return tuple(target.address for target in self.targets)
+        return tuple(desired.address for desired in self.pfs)
 
-    def on(self, node: Node) -> tuple[PfTarget, ...]:
-        """The targets with their counts, for this node. Raises ConfigurationError where a PF cannot have them."""
-        return tuple(replace(target, vf_count=_count(target, node)) for target in self.targets)
+    def on(self, node: Node) -> tuple[DesiredPf, ...]:
+        """The PFs with their counts, for this node. Raises ConfigurationError where a PF cannot have them."""
+        return tuple(replace(desired, vf_count=_count(desired, node)) for desired in self.pfs)
 
 
-def vf_targets(devices: t.Sequence[t.Mapping[str, t.Any]], when_in_use: str) -> DesiredVfs:
+def desired_vfs(devices: t.Sequence[t.Mapping[str, t.Any]], when_in_use: str) -> DesiredVfs:
     """What a list of `address`, `count`, `drivers_autoprobe` desires. Raises ConfigurationError."""
-    targets = tuple(
-        PfTarget(
+    desired_pfs = tuple(
+        DesiredPf(
             address=address,
             where=f"devices[{position}]",
             vf_count=device["count"],
@@ -48,7 +48,7 @@ def vf_targets(devices: t.Sequence[t.Mapping[str, t.Any]], when_in_use: str) -> 
         )
         for position, (address, device) in enumerate(_addressed(devices))
     )
-    return DesiredVfs(targets)
+    return DesiredVfs(desired_pfs)
 
 
 def bindings_by_address(devices: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, Binding]:
@@ -88,26 +88,26 @@ def _addressed(devices: t.Sequence[t.Mapping[str, t.Any]]) -> list[tuple[str, t.
     return found
 
 
-def _count(target: PfTarget, node: Node) -> int:
-    function = node.function(target.address)
+def _count(desired: DesiredPf, node: Node) -> int:
+    function = node.function(desired.address)
     if function is None:
         raise ConfigurationError(
-            f"the node has no PCI function {target.address}",
-            where=target.where + ".address",
+            f"the node has no PCI function {desired.address}",
+            where=desired.where + ".address",
             remedy="see lspci -D for those it has",
         )
     total = function.sriov.total if function.sriov else 0
-    if not total and target.vf_count != 0:
+    if not total and desired.vf_count != 0:
         raise ConfigurationError(
-            f"{target.address} cannot have VFs", where=target.where, remedy=f"name a PF, and {NO_VFS}"
+            f"{desired.address} cannot have VFs", where=desired.where, remedy=f"name a PF, and {NO_VFS}"
         )
-    wanted = total if target.vf_count is None else target.vf_count
-    if node.qat_at(target.address) is not None:
-        return all_or_none(wanted, total, target.address, target.where + ".count")
+    wanted = total if desired.vf_count is None else desired.vf_count
+    if node.qat_at(desired.address) is not None:
+        return all_or_none(wanted, total, desired.address, desired.where + ".count")
     if not 0 <= wanted <= total:
         raise ConfigurationError(
-            f"{target.address} can have {total} VFs, not {wanted}",
-            where=target.where + ".count",
+            f"{desired.address} can have {total} VFs, not {wanted}",
+            where=desired.where + ".count",
             remedy=f"ask for 0 to {total}",
         )
     return wanted

@@ -14,7 +14,7 @@ author:
   - accel.qat contributors (@accel-qat)
 description:
   - Reads a Node object and evaluates JMESPath expressions over it.
-  - An expectation that is not met does not fail the module; it is told in RV(checks).
+  - An expectation that is not met does not fail the module; it is reported in RV(checks).
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.info_module
@@ -157,7 +157,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.expectations im
     check,
     parse_expectations,
 )
-from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import told_of
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import reported_by
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 
@@ -210,7 +210,7 @@ class ClusterNodeInfo(ClusterModule):
     def _kubelet(self, cluster: Cluster) -> dict[str, object]:
         try:
             answer = read_configz(cluster.core, self._params["node"], min(self._params["wait_timeout"], PATIENCE))
-            return {"configuration": told_of(answer), "problem": ""}
+            return {"configuration": reported_by(answer), "problem": ""}
         except NodeError as error:
             return {"configuration": None, "problem": error.sentence()}
 

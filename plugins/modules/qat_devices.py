@@ -76,7 +76,7 @@ options:
         description:
           - The services of the PF, a set; the order does not matter.
           - Left as they are when not given.
-          - Only PFs from Gen4 on can be told, and at most two services at once (three on V(6xxx)). V(dcc) goes alone.
+          - Only PFs from Gen4 on can be given services, and at most two services at once (three on V(6xxx)). V(dcc) goes alone.
         type: list
         elements: str
         choices: [sym, asym, dc, dcc, decomp]
@@ -215,7 +215,7 @@ configuration_file:
   type: str
   sample: /etc/accel-qat/node.json
 configuration_checksum:
-  description: SHA-1 of O(configuration_file) with these rules, as M(ansible.builtin.stat) tells it, in check mode too.
+  description: SHA-1 of O(configuration_file) with these rules, as M(ansible.builtin.stat) returns it, in check mode too.
   returned: success
   type: str
   sample: 6c9b9f2b3d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
@@ -238,7 +238,7 @@ python:
   type: str
   sample: /usr/bin/python3
 accel_qat:
-  description: The node afterwards, as M(accel.qat.qat_info) tells it. In check mode, as it is.
+  description: The node afterwards, as M(accel.qat.qat_info) returns it. In check mode, as it is.
   returned: success
   type: dict
   sample: {kernel: 6.12.0-10-amd64, iommu: true, devices: []}
@@ -305,7 +305,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_for
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import targets_of, unused_rules
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, unused_rules
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, module_options
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node, without_pods
@@ -396,7 +396,7 @@ def main() -> None:
 
         def plan(node: Node) -> Plan:
             assumed = replace(without_pods(node, drained), iommu=node.iommu or assume_iommu)
-            return plan_for(targets_of(rules, node), assumed, module.params["record"])
+            return plan_for(desired_of(rules, node), assumed, module.params["record"])
 
         try:
             outcome = run.converge(plan, then=stored.write)
@@ -414,7 +414,7 @@ def main() -> None:
             "configuration_checksum": hashlib.sha1(stored.content).hexdigest(),
             "python": python(),
             "unused_rules": list(unused_rules(rules, outcome.after)),
-            "module_options": module_options(targets_of(rules, outcome.after), outcome.after),
+            "module_options": module_options(desired_of(rules, outcome.after), outcome.after),
             "accel_qat": describe(outcome.after, rules),
         }
 

@@ -69,7 +69,7 @@ skipped_devices:
   elements: dict
   sample: []
 accel_qat:
-  description: The node afterwards, as M(accel.qat.qat_info) tells it. In check mode, as it is.
+  description: The node afterwards, as M(accel.qat.qat_info) returns it. In check mode, as it is.
   returned: success
   type: dict
   sample: {kernel: 6.12.0-10-amd64, iommu: true, devices: []}
@@ -123,7 +123,7 @@ def main() -> None:
         def plan(node: Node) -> Plan:
             nonlocal was_recorded
             found = read_record(record)  # under the lock: who had it may have recorded more
-            was_recorded = bool(found.targets)
+            was_recorded = bool(found.pfs)
             return plan_restoration(found, node, module.params["when_in_use"])
 
         def forget_configuration() -> None:

@@ -106,7 +106,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._addressed import vf_targets
+from ansible_collections.accel.qat.plugins.module_utils._addressed import desired_vfs
 from ansible_collections.accel.qat.plugins.module_utils._module import (
     CHANGES,
     ROOTS,
@@ -135,7 +135,7 @@ def main() -> None:
     )
 
     def work(run: NodeModule) -> dict[str, t.Any]:
-        desired = vf_targets(module.params["devices"], module.params["when_in_use"])
+        desired = desired_vfs(module.params["devices"], module.params["when_in_use"])
         outcome = run.converge(
             lambda node: plan_for(desired.on(node), node, module.params["record"]), desired.addresses
         )

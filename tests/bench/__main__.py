@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.accel.qat.plugins.action.qatctl import build
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
@@ -109,7 +109,7 @@ def planning_time() -> float:
     seconds = []
     for _ in range(50):
         begin = time.perf_counter()
-        plan = plan_node(targets_of(rules, node), node)
+        plan = plan_node(desired_of(rules, node), node)
         seconds.append(time.perf_counter() - begin)
     say(
         f"\nplanning 128 VFs ({len(plan.steps)} steps): median {statistics.median(seconds) * 1000:.1f} ms of {len(seconds)} runs"

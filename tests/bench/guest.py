@@ -59,12 +59,12 @@ def raw(pfs: list[str]) -> None:
 def engine(pfs: list[str]) -> None:
     """This project's engine: read, plan, rehearse, write, read back, read again."""
     part = importlib.import_module
-    plan, target = part("accel_qat_node.devices.plan"), part("accel_qat_node.devices.desired")
+    plan, desired = part("accel_qat_node.devices.plan"), part("accel_qat_node.devices.desired")
     read_node = part("accel_qat_node.devices.read").read_node
     rules = part("accel_qat_node.devices.rules").parse_configuration({"devices": [{"select": {"address": pfs}}]})
     kernel = part("accel_qat_node.users.pods").LiveKernelWithPods()
     converge = part("accel_qat_node.devices.apply").converge
-    converge(kernel, lambda: read_node(kernel), lambda node: plan.plan_node(target.targets_of(rules, node), node))
+    converge(kernel, lambda: read_node(kernel), lambda node: plan.plan_node(desired.desired_of(rules, node), node))
     kernel.close()
 
 

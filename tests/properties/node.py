@@ -11,8 +11,8 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError, Outcome, converge
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import Found
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import Baseline
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule
@@ -30,7 +30,7 @@ class Bench:
 
     kernel: FakeKernel
     rules: tuple[Rule, ...]
-    found: Found = field(default_factory=lambda: Found({}))
+    found: Baseline = field(default_factory=lambda: Baseline({}))
 
     @classmethod
     def of(cls, spec: NodeSpec, rules: tuple[Rule, ...]) -> Bench:
@@ -40,7 +40,7 @@ class Bench:
         return read_node(self.kernel)
 
     def plan(self, node: Node) -> Plan:
-        return plan_node(targets_of(self.rules, node), node, self.found.on(node).assigned)
+        return plan_node(desired_of(self.rules, node), node, self.found.on(node).assigned)
 
     def converge(self) -> Outcome:
         return converge(self.kernel, self.read, self.plan, SECONDS, self.remember)
@@ -98,7 +98,7 @@ def _driver(function: Function) -> str | None:
     return function.driver.name if function.driver else None
 
 
-def assert_as_told(bench: Bench, before: dict[str, PfState], error: ApplyError) -> None:
+def assert_as_reported(bench: Bench, before: dict[str, PfState], error: ApplyError) -> None:
     """PFs of which nothing was written, or of which everything was undone, are as they were."""
     changed = {step.pf for step in error.done} | set(error.left.split(", "))
     after = bench.pfs()

@@ -13,7 +13,11 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import Found, read_record, write_record
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import (
+    Baseline,
+    read_record,
+    write_record,
+)
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import (
     Rule,
     parse_configuration,
@@ -150,7 +154,7 @@ def test_the_record_is_read_whole_or_refused(content: bytes) -> None:
             assert path.read_bytes() == content
             return
         event("read")
-        assert set(found.targets) == set(json.loads(content)["devices"])
+        assert set(found.pfs) == set(json.loads(content)["devices"])
         write_record(str(path), found)
         assert read_record(str(path)) == found
 
@@ -159,8 +163,8 @@ def test_the_records_that_are_altered_are_read(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     for record in RECORDS:
         path.write_text(json.dumps(record), encoding="utf-8")
-        assert isinstance(read_record(str(path)), Found)
-        assert set(read_record(str(path)).targets) == set(record["devices"])
+        assert isinstance(read_record(str(path)), Baseline)
+        assert set(read_record(str(path)).pfs) == set(record["devices"])
 
 
 @examples(2)

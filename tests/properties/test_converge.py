@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError, Failure
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import rule_for, targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, rule_for
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.step import Action
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
@@ -40,7 +40,7 @@ def test_reaches_the_configuration_or_refuses_before_the_first_write(case: Case)
 
 
 def _only_the_kernel_knows(failure: Failure, bench: Bench) -> bool:
-    """Whether no file could have told the engine that the kernel would refuse this step."""
+    """Whether no file could have shown the engine that the kernel would refuse this step."""
     step = failure.step
     if step is None:
         return False
@@ -154,18 +154,18 @@ def test_order_does_not_matter(case: Case, random: t.Any) -> None:
     bench = Bench.of(spec, rules)
     node = bench.read()
     try:
-        targets = list(targets_of(rules, node))
-        plan = plan_node(targets, node)
+        desired_pfs = list(desired_of(rules, node))
+        plan = plan_node(desired_pfs, node)
     except NodeError:
         assume(False)
         raise
-    random.shuffle(targets)
+    random.shuffle(desired_pfs)
     functions = list(node.functions.items())
     random.shuffle(functions)
     qat = list(node.qat)
     random.shuffle(qat)
     node = type(node)(**{**node.__dict__, "functions": dict(functions), "qat": tuple(qat)})
-    assert plan_node(targets, node) == plan
+    assert plan_node(desired_pfs, node) == plan
 
 
 @given(cases())

@@ -6,8 +6,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._addressed import bindings_by_address, vf_targets
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import NO_VFS, Binding, PfTarget
+from ansible_collections.accel.qat.plugins.module_utils._addressed import bindings_by_address, desired_vfs
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import NO_VFS, Binding, DesiredPf
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, nic, pf
@@ -16,52 +16,52 @@ from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, OTHER, VF0
 CARD = "0000:03:00.0"
 
 
-def wish(address: str, count: int | None = None, autoprobe: bool | None = None) -> dict[str, t.Any]:
+def entry(address: str, count: int | None = None, autoprobe: bool | None = None) -> dict[str, t.Any]:
     return {"address": address, "count": count, "drivers_autoprobe": autoprobe}
 
 
-def targets(*desired: dict[str, t.Any]) -> tuple[PfTarget, ...]:
+def desired_pfs(*desired: dict[str, t.Any]) -> tuple[DesiredPf, ...]:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4), pf("4xxx", OTHER, total_vfs=0), nics=(nic(CARD),))
-    wanted = vf_targets(desired, "skip")
+    wanted = desired_vfs(desired, "skip")
     return wanted.on(read_node(kernel, wanted.addresses))
 
 
 def test_counts() -> None:
-    assert targets(wish(GEN4), wish(CARD, 3, False), wish(OTHER, 0)) == (
-        PfTarget(GEN4, "devices[0]", vf_count=16, when_in_use="skip"),
-        PfTarget(CARD, "devices[1]", vf_count=3, autoprobe=False, when_in_use="skip"),
-        PfTarget(OTHER, "devices[2]", vf_count=0, when_in_use="skip"),
+    assert desired_pfs(entry(GEN4), entry(CARD, 3, False), entry(OTHER, 0)) == (
+        DesiredPf(GEN4, "devices[0]", vf_count=16, when_in_use="skip"),
+        DesiredPf(CARD, "devices[1]", vf_count=3, autoprobe=False, when_in_use="skip"),
+        DesiredPf(OTHER, "devices[2]", vf_count=0, when_in_use="skip"),
     )
-    assert targets(wish("03:00.0"))[0].vf_count == 7
+    assert desired_pfs(entry("03:00.0"))[0].vf_count == 7
 
 
 @pytest.mark.parametrize(
     ("desired", "sentence"),
     [
         (
-            [wish("6b.0")],
+            [entry("6b.0")],
             "devices[0].address: '6b.0' is malformed; write a PCI address such as 0000:6b:00.0",
         ),
-        ([wish(GEN4), wish("6B:00.0")], f"devices[1].address: {GEN4} is given twice; name it once"),
+        ([entry(GEN4), entry("6B:00.0")], f"devices[1].address: {GEN4} is given twice; name it once"),
         (
-            [wish("0000:ff:00.0")],
+            [entry("0000:ff:00.0")],
             "devices[0].address: the node has no PCI function 0000:ff:00.0; see lspci -D for those it has",
         ),
-        ([wish(OTHER)], f"devices[0]: {OTHER} cannot have VFs; name a PF, and {NO_VFS}"),
+        ([entry(OTHER)], f"devices[0]: {OTHER} cannot have VFs; name a PF, and {NO_VFS}"),
         (
-            [wish(GEN4, 4)],
+            [entry(GEN4, 4)],
             (
                 f"devices[0].count: {GEN4} cannot have 4 VFs, the kernel's driver creates all 16 or none; "
                 "leave the count out, and use advertise to offer Kubernetes fewer VFs"
             ),
         ),
-        ([wish(CARD, 8)], f"devices[0].count: {CARD} can have 7 VFs, not 8; ask for 0 to 7"),
-        ([wish(CARD, -1)], f"devices[0].count: {CARD} can have 7 VFs, not -1; ask for 0 to 7"),
+        ([entry(CARD, 8)], f"devices[0].count: {CARD} can have 7 VFs, not 8; ask for 0 to 7"),
+        ([entry(CARD, -1)], f"devices[0].count: {CARD} can have 7 VFs, not -1; ask for 0 to 7"),
     ],
 )
 def test_wrong_counts(desired: list[dict[str, t.Any]], sentence: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        targets(*desired)
+        desired_pfs(*desired)
     assert str(caught.value) == sentence
 
 
@@ -87,7 +87,7 @@ def test_an_override_without_a_driver() -> None:
 
 @pytest.mark.parametrize(
     "driver",
-    ["../../../../target", "/vfio-pci", "..", ".", "a\nb", "vfio-pci\n", "-r", "--show-depends", "vfio pci", "a/b"],
+    ["../../../../etc", "/vfio-pci", "..", ".", "a\nb", "vfio-pci\n", "-r", "--show-depends", "vfio pci", "a/b"],
 )
 def test_what_is_no_name_of_a_driver(driver: str) -> None:
     """It would become a part of a path, and an argument of modprobe."""

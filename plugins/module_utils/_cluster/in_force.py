@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What was asked of kubelet, compared with what it says is in force. Decisions only.
 
-Kubelet tells by /configz, as `{"kubeletconfig": KubeletConfiguration}` in the form of v1beta1, or of v1alpha1 on 1.9, whose names are the
+Kubelet reports by /configz, as `{"kubeletconfig": KubeletConfiguration}` in the form of v1beta1, or of v1alpha1 on 1.9, whose names are the
 same: the file, its drop-ins and the flags together, with defaults, but of feature gates only those that something sets (initConfigz in
 cmd/kubelet/app/server.go).
 """
@@ -22,7 +22,7 @@ from .quantity import parse_number
 COMMAND_LINE = "kubelet's command line"
 DEFAULT = "kubelet's own default"
 _UNSEEN = "an argument or a file that is not seen here"
-# Kubelet overwrites these by the number of CPUs in reservedSystemCPUs, in what it tells too (run in cmd/kubelet/app/server.go).
+# Kubelet overwrites these by the number of CPUs in reservedSystemCPUs, in what it reports too (run in cmd/kubelet/app/server.go).
 _RESERVED_CPUS = "reservedSystemCPUs"
 _OVERWRITTEN = ("kubeReserved.cpu", "systemReserved.cpu")
 # What every KubeletConfiguration of v1beta1 has in JSON, with no other type's name for it.
@@ -53,9 +53,9 @@ class Asked:
     others: tuple[Said, ...] = ()
 
     @classmethod
-    def of(cls, told: t.Mapping[str, t.Any]) -> Asked:
+    def of(cls, given: t.Mapping[str, t.Any]) -> Asked:
         """Of what `as_dict` gave."""
-        return cls(**{**told, "others": tuple(Said(**other) for other in told["others"])})
+        return cls(**{**given, "others": tuple(Said(**other) for other in given["others"])})
 
     def as_dict(self) -> dict[str, t.Any]:
         """For a module's result."""
@@ -101,7 +101,7 @@ class NotInForceError(NodeError):
         self.in_force = InForce(False, said, tuple(differences))
 
 
-def told_of(answer: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def reported_by(answer: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The fields of the table, in their normal form, in what /configz answers. Raises NodeError for what is something else."""
     configuration = answer.get("kubeletconfig")
     if not isinstance(configuration, dict) or _ALWAYS_THERE not in configuration:
@@ -115,23 +115,23 @@ def told_of(answer: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         raise NodeError(error.problem, error.where, "see what answers in kubelet's place") from None
 
 
-def compare(asked: t.Iterable[Asked], told: t.Mapping[str, t.Any]) -> tuple[Difference, ...]:
+def compare(asked: t.Iterable[Asked], reported: t.Mapping[str, t.Any]) -> tuple[Difference, ...]:
     """What is not in force as asked."""
     found = []
     for one in asked:
-        if one.field in _OVERWRITTEN and told.get(_RESERVED_CPUS):
+        if one.field in _OVERWRITTEN and reported.get(_RESERVED_CPUS):
             continue
-        value, decided_by = _in_force(one, told)
+        value, decided_by = _in_force(one, reported)
         if not _alike(one, one.wanted, value):
             layer = decided_by or _likely(one, value)
             found.append(Difference(one.field, one.wanted, _clipped(value), one.where, layer))
     return tuple(found)
 
 
-def _in_force(one: Asked, told: t.Mapping[str, t.Any]) -> tuple[t.Any, str]:
+def _in_force(one: Asked, reported: t.Mapping[str, t.Any]) -> tuple[t.Any, str]:
     """The value, and the gate of many gates that has decided it, empty for none."""
     name, dot, entry = one.field.partition(".")
-    value = told.get(name)
+    value = reported.get(name)
     if not dot:
         return (one.unsaid if value is None else value), ""
     entries = value if isinstance(value, dict) else {}

@@ -9,11 +9,11 @@ import typing as t
 
 from .in_force import Asked, compare, shown
 
-Found = t.Mapping[str, t.Any]
+Result = t.Mapping[str, t.Any]
 """What a module returned."""
 
 Check = t.Dict[str, t.Any]  # noqa: UP006
-"""`check`, `expected`, `found`, `ok`, and a `reason` where it is not. `ok` is None where nobody could tell."""
+"""`check`, `expected`, `found`, `ok`, and a `reason` where it is not. `ok` is None where nobody could say."""
 
 _COLUMNS = ("", "CHECK", "EXPECTED", "FOUND")
 _WIDEST = 60
@@ -29,14 +29,14 @@ def _not_verified(name: str, expected: str, reason: str) -> Check:
 
 
 def checks_of(
-    devices: Found,
-    kubelet: Found | None = None,
-    node: Found | None = None,
-    before: Found | None = None,
-    pod: Found | None = None,
-    during: Found | None = None,
-    after: Found | None = None,
-    qat: Found | None = None,
+    devices: Result,
+    kubelet: Result | None = None,
+    node: Result | None = None,
+    before: Result | None = None,
+    pod: Result | None = None,
+    during: Result | None = None,
+    after: Result | None = None,
+    qat: Result | None = None,
 ) -> list[Check]:
     """Every check. Each argument is what one task found, None for a task that was left out.
 
@@ -56,7 +56,7 @@ def checks_of(
     return checks
 
 
-def promises(before: Found) -> list[Check]:
+def promises(before: Result) -> list[Check]:
     """Expectations of the Node object by what the rules promise: so much of each resource, and nothing of QAT besides."""
     counts = {resource: len(vfs) for resource, vfs in before["promised"].items()}
     for resource in before.get("allocatable") or {}:
@@ -72,12 +72,12 @@ def promises(before: Found) -> list[Check]:
     ]
 
 
-def _of_devices(devices: Found) -> Check:
+def _of_devices(devices: Result) -> Check:
     problem = str(devices.get("problem") or "")
     return _check("the QAT devices", "as configured", "another" if problem else "as configured", not problem, problem)
 
 
-def _of_kubelet(kubelet: Found, node: Found) -> list[Check]:
+def _of_kubelet(kubelet: Result, node: Result) -> list[Check]:
     """What was asked of kubelet, compared with its files and with its own word. Nothing where nothing was asked."""
     name = "kubelet's configuration"
     if "asked" not in kubelet:
@@ -90,11 +90,11 @@ def _of_kubelet(kubelet: Found, node: Found) -> list[Check]:
         return [_check(name, "as configured", "another", False, reason)]
     if not kubelet["asked"]:
         return []
-    told = node.get("kubelet") or {}
-    if told.get("configuration") is None:
-        reason = str(told.get("problem") or node.get("msg") or "kubelet was not asked")
+    reported = node.get("kubelet") or {}
+    if reported.get("configuration") is None:
+        reason = str(reported.get("problem") or node.get("msg") or "kubelet was not asked")
         return [_not_verified(name, "in force", f"{name} is not verified: {reason}")]
-    differences = compare(map(Asked.of, kubelet["asked"]), told["configuration"])
+    differences = compare(map(Asked.of, kubelet["asked"]), reported["configuration"])
     checks = [
         _check(f"kubelet's {one.field}", shown(one.wanted), shown(one.in_force), False, one.sentence())
         for one in differences
@@ -102,7 +102,7 @@ def _of_kubelet(kubelet: Found, node: Found) -> list[Check]:
     return checks or [_check(name, "in force", "in force", True)]
 
 
-def _of_mismatches(info: Found) -> list[Check]:
+def _of_mismatches(info: Result) -> list[Check]:
     name, expected = "kubelet and the device plugin", "agree with the node"
     found = info["mismatches"]
     if not found:
@@ -110,7 +110,7 @@ def _of_mismatches(info: Found) -> list[Check]:
     return [_check(name, expected, one["kind"], False, one["problem"]) for one in found]
 
 
-def _of_node(node: Found) -> list[Check]:
+def _of_node(node: Result) -> list[Check]:
     if "checks" not in node:
         return [_check("the Node object", "readable", "not", False, node.get("msg", "it cannot be read"))]
     return [
@@ -125,7 +125,7 @@ def _of_node(node: Found) -> list[Check]:
     ]
 
 
-def _of_pod(pod: Found, during: Found, after: Found, qat: Found) -> list[Check]:
+def _of_pod(pod: Result, during: Result, after: Result, qat: Result) -> list[Check]:
     if "device_nodes" not in pod:
         return [_check("the test pod", "runs", "does not", False, pod.get("msg", "it does not run"))]
     checks = [_check("the test pod", "runs", "runs", True)]
@@ -142,12 +142,12 @@ def _of_pod(pod: Found, during: Found, after: Found, qat: Found) -> list[Check]:
     return checks
 
 
-def _of_this_pod(given: t.Iterable[Found], pod: Found, resource: str) -> list[str]:
+def _of_this_pod(given: t.Iterable[Result], pod: Result, resource: str) -> list[str]:
     wanted = (pod["namespace"], pod["name"], resource)
     return [str(one["device"]) for one in given if (one["namespace"], one["pod"], one["resource"]) == wanted]
 
 
-def _of_resource(resource: str, vfs: t.Sequence[str], pod: Found, nodes: t.Mapping[str, str]) -> t.Iterator[Check]:
+def _of_resource(resource: str, vfs: t.Sequence[str], pod: Result, nodes: t.Mapping[str, str]) -> t.Iterator[Check]:
     text = f"kubelet says that the test pod has {len(vfs)} devices of {resource}"
     yield _check(f"VF of {resource}", "one", ", ".join(vfs) or "none", len(vfs) == 1, text)
     for vf in vfs:
@@ -161,14 +161,14 @@ def _of_resource(resource: str, vfs: t.Sequence[str], pod: Found, nodes: t.Mappi
         yield _check(f"variable that names {vf}", "at least one", ", ".join(names) or "none", bool(names), text)
 
 
-def _is_free(resource: str, vfs: t.Sequence[str], after: Found) -> Check:
+def _is_free(resource: str, vfs: t.Sequence[str], after: Result) -> Check:
     free = (after.get("free") or {}).get(resource) or ()
     kept = [vf for vf in vfs if vf not in free]
     text = f"{', '.join(kept)} of {resource} is not free again after the test pod was deleted"
     return _check(f"{resource} after the pod", "free again", "not free" if kept else "free again", not kept, text)
 
 
-def _nodes_of_vfs(qat: Found) -> dict[str, str]:
+def _nodes_of_vfs(qat: Result) -> dict[str, str]:
     vfs = (vf for device in qat.get("devices") or () for vf in device["vfs"])
     return {vf["address"]: vf["vfio_node"] for vf in vfs if vf["vfio_node"]}
 

@@ -52,7 +52,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Found:
+class OnDisk:
     """What is at a path. `mode` are permission bits; it and `owner`, user and group id, are those of files and directories.
 
     `names` are what is in a directory that is to go if nothing is in it.
@@ -77,7 +77,7 @@ class Change:
     """What is wanted and not there, and what is there instead."""
 
     entry: Entry
-    found: Found
+    found: OnDisk
 
     def diff(self) -> dict[str, str]:
         """The change as diff mode shows it."""
@@ -134,24 +134,24 @@ def _stays(change: Change, gone: t.Collection[str]) -> bool:
     return full or found.kind != "directory" or path in _mount_points()
 
 
-def look(entry: Entry) -> Found:
+def look(entry: Entry) -> OnDisk:
     """What is at the path of an entry. A link to a directory is as good as one, where a directory is wanted. Raises NodeError."""
     try:
         status = os.lstat(entry.path)
         if stat.S_ISLNK(status.st_mode) and entry.state == "directory" and os.path.isdir(entry.path):
             status = os.stat(entry.path)
         if stat.S_ISLNK(status.st_mode):
-            return Found("link", os.readlink(entry.path).encode())
+            return OnDisk("link", os.readlink(entry.path).encode())
         mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
         if stat.S_ISDIR(status.st_mode):
             names = os.listdir(entry.path) if entry.state == "absent_if_empty" else ()
-            return Found("directory", b"", mode, owner, frozenset(name for name in names if not is_draft(name)))
+            return OnDisk("directory", b"", mode, owner, frozenset(name for name in names if not is_draft(name)))
         if not stat.S_ISREG(status.st_mode):
-            return Found("something else")
+            return OnDisk("something else")
         with open(entry.path, "rb") as stream:
-            return Found("file", stream.read(), mode, owner)
+            return OnDisk("file", stream.read(), mode, owner)
     except (FileNotFoundError, NotADirectoryError):
-        return Found("absent")
+        return OnDisk("absent")
     except OSError as error:
         raise NodeError(f"cannot be read: {error.strerror}", entry.path, "run as root") from error
 
@@ -230,12 +230,12 @@ def _owner() -> tuple[int, int]:
     return os.geteuid(), os.getegid()
 
 
-def _as_found(entry: Entry) -> Found:
+def _as_found(entry: Entry) -> OnDisk:
     kind = _KIND[entry.state]
-    return Found(kind, entry.text.encode(), _MODE.get(kind, 0), _owner())
+    return OnDisk(kind, entry.text.encode(), _MODE.get(kind, 0), _owner())
 
 
-def _shown(found: Found) -> str:
+def _shown(found: OnDisk) -> str:
     try:
         text = found.content.decode()
     except UnicodeDecodeError:
@@ -243,5 +243,5 @@ def _shown(found: Found) -> str:
     return {"file": text, "link": f"link to {text}\n", "absent": ""}.get(found.kind, f"{found.kind}\n")
 
 
-def _attributes(found: Found) -> str:
+def _attributes(found: OnDisk) -> str:
     return f"mode {found.mode:04o}, owner {found.owner[0]}:{found.owner[1]}\n"

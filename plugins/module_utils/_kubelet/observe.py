@@ -45,7 +45,7 @@ from .journal import (
     locked,
     read_journal,
 )
-from .processes import Found, find_kubelets
+from .processes import Processes, find_kubelets
 from .programs import require_trusted
 
 _SHOWN = (
@@ -89,7 +89,7 @@ class Observed:
     running: bool = False
     words: list[str] = field(default_factory=list)
     unit: str = ""
-    # What the unit of K3s or RKE2 gives kubelet as --kubelet-arg; their processes do not tell.
+    # What the unit of K3s or RKE2 gives kubelet as --kubelet-arg; their processes do not show it.
     unit_arguments: list[str] = field(default_factory=list)
     config: str = ""
     config_dir: str = ""
@@ -122,7 +122,7 @@ STATE_FILES = {CPU: "cpu_manager_state", MEMORY: "memory_manager_state"}
 
 
 def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
-    """Take the snapshot. Raises ConfigurationError where there is no kubelet, or no telling which."""
+    """Take the snapshot. Raises ConfigurationError where there is no kubelet, or it is not known which."""
     found = find_kubelets(proc_root, machine.root, PROGRAMS)
     flavour = BY_NAME.get(request.flavour) or _detected(machine, found.trusted, request)
     units = _units(machine, flavour, request.service)
@@ -172,7 +172,7 @@ def _detected(machine: Machine, processes: t.Sequence[Process], request: Request
     return detect(marked, processes, bool(request.kubelet or machine.command("kubelet")))
 
 
-def _kubelet_of(flavour: Flavour, found: Found, main: int) -> Process | None:
+def _kubelet_of(flavour: Flavour, found: Processes, main: int) -> Process | None:
     """The process with kubelet's command line: its own one, also below RKE2, else the one that contains it.
 
     That of the unit comes first: its main process, or one that this has started.
@@ -217,9 +217,9 @@ def _run(machine: LiveMachine, program: str, *words: str) -> CommandResult:
 
 
 def _version(machine: LiveMachine, flavour: Flavour, program: str) -> str:
-    told = flavour.told_version(machine)
-    if told is not None:
-        said, source = told
+    stated = flavour.stated_version(machine)
+    if stated is not None:
+        said, source = stated
     elif not program:
         raise MissingError(
             f"no {' or '.join(flavour.programs)} is found on this node",
@@ -230,10 +230,10 @@ def _version(machine: LiveMachine, flavour: Flavour, program: str) -> str:
         kubelet = program.rpartition("/")[2] == "kubelet"
         result = _run(machine, program, *(("--version",) if kubelet else flavour.asks))
         if result.code != 0:
-            raise NodeError(f"does not tell its version: {last_lines(result)}", program, "set kubelet_version")
+            raise NodeError(f"does not report its version: {last_lines(result)}", program, "set kubelet_version")
         said, source = f"{result.out} {result.err}", program
     if not said:
-        raise NodeError("does not tell the version of Kubernetes", source, "set kubelet_version")
+        raise NodeError("does not report the version of Kubernetes", source, "set kubelet_version")
     return said.strip()
 
 
@@ -304,7 +304,7 @@ def _require_known(
             remedy,
         )
     wrapped = bool(started) and started.rpartition("/")[2] not in flavour.programs
-    if flavour.command_line_tells and wrapped and not {"config", "config-dir"} & set(options_of(words)):
+    if flavour.command_line_decides and wrapped and not {"config", "config-dir"} & set(options_of(words)):
         raise ConfigurationError(
             f"no kubelet of the host is seen to run, and its unit starts it by {printable(started)}, so that its command line is not known",
             unit,
@@ -320,15 +320,15 @@ def _quoted_words(text: str) -> list[str]:
 
 
 def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
-    """Where the files tell kubelet to have its state, empty where they do not."""
+    """Where the files have kubelet keep its state, empty where they do not say."""
     found = option(flavour.arguments(machine, observed.config), "root-dir")
     return "" if "$" in found else found
 
 
 def _named(machine: LiveMachine, flavour: Flavour, observed: Observed) -> list[str]:
     """The configuration file and then the drop-ins that kubelet's arguments name, also where there is no such file."""
-    told = [*flavour.arguments(machine, observed.config), *observed.unit_arguments]
-    config, directory = option(told, "config"), option(told, "config-dir").rstrip("/")
+    arguments = [*flavour.arguments(machine, observed.config), *observed.unit_arguments]
+    config, directory = option(arguments, "config"), option(arguments, "config-dir").rstrip("/")
     return [*filter(None, [config]), *(drop_ins(machine.root, directory) if directory.startswith("/") else ())]
 
 
@@ -337,14 +337,14 @@ def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[s
     directory = observed.config_dir or flavour.drop_ins
     if directory:
         paths += drop_ins(machine.root, directory)
-    told = flavour.argument_files(machine, observed.config)
+    arguments = flavour.argument_files(machine, observed.config)
     files = {}
     named = [path for path in observed.named if path.startswith("/")]
-    for path in sorted({*paths, *told, *named}):
+    for path in sorted({*paths, *arguments, *named}):
         text = machine.read(path)
         if text is not None:
             # Those of others have secrets such as the cluster's token, which nobody needs to see.
-            others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
+            others = path in arguments and not path.endswith(f"/{ARGUMENTS_NAME}")
             files[path] = flavour.without_secrets(text, path) if others else text
     return files
 

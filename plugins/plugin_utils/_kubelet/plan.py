@@ -310,7 +310,7 @@ def _managed(effective: t.Mapping[str, t.Any], manager: str) -> dict[str, t.Any]
 
 
 def _manifest(observed: Observed, desired: Desired, version: Version) -> Plan:
-    """On OpenShift 4 the Machine Config Operator writes; what it is to be told."""
+    """On OpenShift 4 the Machine Config Operator writes; what it is to be given."""
     decisions = []
     for name, value in desired.configuration.get(GATES_FIELD, {}).items():
         decisions.append(decide(name, value, version.minor, ignores_unknown=True))

@@ -15,11 +15,11 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import
     InForce,
     NotInForceError,
     compare,
-    told_of,
+    reported_by,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 
-if HAS_KUBERNETES:  # else told where it is needed
+if HAS_KUBERNETES:  # else reported where it is needed
     from kubernetes import client, config
 
 _PAUSE = 1.0
@@ -31,7 +31,7 @@ class Api:
     """The API server, as far as one node's condition goes."""
 
     def __init__(self, kubeconfig: str, node: str) -> None:
-        """Sees that the server tells of the node. Raises ConfigurationError, NodeError."""
+        """Sees that the server knows the node. Raises ConfigurationError, NodeError."""
         if not HAS_KUBERNETES:
             raise ConfigurationError(
                 "the Python package kubernetes is missing on the controller",
@@ -83,10 +83,10 @@ class Api:
         A kubelet that cannot be asked proves nothing, either way.
         """
         try:
-            told = told_of(read_configz(self._client, self._node, min(seconds, PATIENCE)))
+            reported = reported_by(read_configz(self._client, self._node, min(seconds, PATIENCE)))
         except NodeError as error:
             return InForce(reason=error.sentence())
-        differences = compare(asked, told)
+        differences = compare(asked, reported)
         if differences:
             raise NotInForceError(f"node {self._node}", differences)
         return InForce(True)

@@ -5,7 +5,7 @@
     hold_vf.py ADDRESS [SECONDS]
 
 Prints "held" once the device is open, and ends after so many seconds (for ever if none are given) or by a signal.
-It takes no notice of the kernel's wish to get the device back.
+It takes no notice when the kernel asks for the device back.
 """
 
 from __future__ import annotations

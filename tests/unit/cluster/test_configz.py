@@ -89,7 +89,7 @@ def test_a_kubelet_that_stays_away_is_given_up(cluster: FakeCluster) -> None:
         ),
     ],
 )
-def test_a_refusal_is_told_at_once(cluster: FakeCluster, refusal: Refusal, message: str) -> None:
+def test_a_refusal_is_reported_at_once(cluster: FakeCluster, refusal: Refusal, message: str) -> None:
     cluster.configz = [refusal]
     with pytest.raises(ClusterError) as caught:
         read_configz(core(cluster.url), "node1", 10)
@@ -177,13 +177,13 @@ def test_an_answer_that_points_elsewhere_is_not_followed(cluster: FakeCluster) -
     assert asked(cluster) == 0
 
 
-def test_the_module_tells_what_is_in_force(controller: Controller, cluster: FakeCluster) -> None:
+def test_the_module_reports_what_is_in_force(controller: Controller, cluster: FakeCluster) -> None:
     cluster.configz = [Refusal(503, "ServiceUnavailable", "starting"), ANSWER]
     found = controller.run(cluster_node_info, node="node1", kubelet_configuration=True, wait_timeout=10)
     assert found["kubelet"] == {"configuration": {"topologyManagerPolicy": "restricted"}, "problem": ""}
 
 
-def test_the_module_does_not_fail_where_kubelet_does_not_tell(controller: Controller, cluster: FakeCluster) -> None:
+def test_the_module_does_not_fail_where_kubelet_does_not_report(controller: Controller, cluster: FakeCluster) -> None:
     for answer, problem in (
         (
             Refusal(403, "Forbidden", "no"),

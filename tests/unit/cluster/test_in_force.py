@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was asked, compared with what kubelet tells of itself."""
+"""What was asked, compared with what kubelet reports of itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import
     NotInForceError,
     Said,
     compare,
-    told_of,
+    reported_by,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 
@@ -23,14 +23,14 @@ FILE = "/var/lib/kubelet/config.yaml"
 GATE = "featureGates.NodeSwap"
 
 
-def told(**fields: t.Any) -> dict[str, t.Any]:
-    """What kubelet tells with these fields, in their normal form."""
-    return told_of({"kubeletconfig": {"syncFrequency": "1m0s", **fields}})
+def reported(**fields: t.Any) -> dict[str, t.Any]:
+    """What kubelet reports with these fields, in their normal form."""
+    return reported_by({"kubeletconfig": {"syncFrequency": "1m0s", **fields}})
 
 
 def in_force(one: Asked, **fields: t.Any) -> list[t.Any]:
     """What is in force instead, empty where it is what was asked."""
-    return [difference.in_force for difference in compare([one], told(**fields))]
+    return [difference.in_force for difference in compare([one], reported(**fields))]
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_an_empty_list_is_one_that_is_left_out() -> None:
 
 def test_cpus_that_are_reserved_by_number_are_overwritten() -> None:
     asked = [Asked("kubeReserved.cpu", "1"), Asked("systemReserved.cpu", "500m"), Asked("kubeReserved.memory", "1Gi")]
-    # As a kubelet tells that has counted the CPUs.
+    # As a kubelet reports that has counted the CPUs.
     counted = {"kubeReserved": {"memory": "1Gi"}, "systemReserved": {"cpu": "2"}}
-    assert compare(asked, told(reservedSystemCPUs="0-1", **counted)) == ()
-    assert [one.field for one in compare(asked, told(**counted))] == ["kubeReserved.cpu", "systemReserved.cpu"]
+    assert compare(asked, reported(reservedSystemCPUs="0-1", **counted)) == ()
+    assert [one.field for one in compare(asked, reported(**counted))] == ["kubeReserved.cpu", "systemReserved.cpu"]
 
 
 OTHERS = (Said("/etc/kubelet.conf.d/20-site.conf", "best-effort"), Said("the files before", "single-numa-node"))
@@ -140,7 +140,7 @@ OTHERS = (Said("/etc/kubelet.conf.d/20-site.conf", "best-effort"), Said("the fil
 )
 def test_the_layer_that_may_have_won(found: str, layer: str) -> None:
     asked = Asked("topologyManagerPolicy", "restricted", FILE, "none", others=OTHERS)
-    (difference,) = compare([asked], told(topologyManagerPolicy=found))
+    (difference,) = compare([asked], reported(topologyManagerPolicy=found))
     assert difference.layer == layer
     assert difference.sentence() == (
         f"topologyManagerPolicy is {found} in force and not restricted, which {FILE} says; it may come from {layer}"
@@ -149,12 +149,14 @@ def test_the_layer_that_may_have_won(found: str, layer: str) -> None:
 
 def test_a_flag_that_does_not_count() -> None:
     asked = Asked("topologyManagerPolicy", "restricted", "kubelet's command line", "none")
-    (difference,) = compare([asked], told(topologyManagerPolicy="best-effort"))
+    (difference,) = compare([asked], reported(topologyManagerPolicy="best-effort"))
     assert difference.layer == "an argument or a file that is not seen here"
 
 
 def test_a_gate_of_many_is_named() -> None:
-    (difference,) = compare([Asked(GATE, True, unsaid=True, group="AllBeta")], told(featureGates={"AllBeta": False}))
+    (difference,) = compare(
+        [Asked(GATE, True, unsaid=True, group="AllBeta")], reported(featureGates={"AllBeta": False})
+    )
     assert difference.sentence() == (
         "featureGates.NodeSwap is false in force and not true; it may come from featureGates.AllBeta"
     )
@@ -162,7 +164,7 @@ def test_a_gate_of_many_is_named() -> None:
 
 def test_all_differences_are_one_failure() -> None:
     asked = [Asked("kubeReserved.cpu", "1", FILE), Asked("failCgroupV1", False, FILE, others=(Said("x", True),))]
-    error = NotInForceError("node node1", compare(asked, told(failCgroupV1=True)))
+    error = NotInForceError("node node1", compare(asked, reported(failCgroupV1=True)))
     assert error.sentence() == (
         f"kubelet of node node1: kubeReserved.cpu is not set in force and not 1, which {FILE} says; it may come from kubelet's own "
         f"default, and failCgroupV1 is true in force and not false, which {FILE} says; it may come from x; see what kubelet is "
@@ -185,9 +187,9 @@ def test_all_differences_are_one_failure() -> None:
     assert InForce(True).as_dict() == {"verified": True, "reason": "", "differences": []}
 
 
-def test_what_kubelet_says_is_told_in_one_line_and_not_at_length() -> None:
+def test_what_kubelet_says_is_shown_in_one_line_and_not_at_length() -> None:
     (difference,) = compare(
-        [Asked("topologyManagerPolicy", "none")], told(topologyManagerPolicy="\x1b[2J\n" + "x" * 5000)
+        [Asked("topologyManagerPolicy", "none")], reported(topologyManagerPolicy="\x1b[2J\n" + "x" * 5000)
     )
     assert difference.in_force.startswith("\\x1b[2J\\x0ax")
     assert len(difference.in_force) < 300
@@ -207,7 +209,7 @@ def test_what_kubelet_says_is_told_in_one_line_and_not_at_length() -> None:
 )
 def test_what_is_no_configuration_of_kubelet_proves_nothing(answer: dict[str, t.Any]) -> None:
     with pytest.raises(NodeError, match=r"^/configz: what it answers is no KubeletConfiguration of v1beta1; "):
-        told_of(answer)
+        reported_by(answer)
 
 
 @pytest.mark.parametrize(
@@ -215,14 +217,14 @@ def test_what_is_no_configuration_of_kubelet_proves_nothing(answer: dict[str, t.
 )
 def test_what_no_kubelet_says_proves_nothing(fields: dict[str, t.Any]) -> None:
     with pytest.raises(NodeError, match=r"^/configz: ") as caught:
-        told(**fields)
+        reported(**fields)
     assert caught.value.kind == "node"
 
 
 def test_only_fields_that_are_set_here_are_kept() -> None:
     """The rest may have secrets, such as staticPodURLHeader."""
-    told = told_of({"kubeletconfig": {"syncFrequency": "1m0s", "staticPodURLHeader": {"a": ["secret"]}}})
-    assert told == {}
+    reported = reported_by({"kubeletconfig": {"syncFrequency": "1m0s", "staticPodURLHeader": {"a": ["secret"]}}})
+    assert reported == {}
 
 
 def test_what_was_asked_travels_as_json() -> None:

@@ -64,9 +64,9 @@ ASKED = {
 }
 
 
-def kubelets(kubelet: dict[str, t.Any], told: dict[str, t.Any] | None = None) -> list[tuple[t.Any, ...]]:
+def kubelets(kubelet: dict[str, t.Any], reported: dict[str, t.Any] | None = None) -> list[tuple[t.Any, ...]]:
     """The rows of kubelet's configuration."""
-    node = {"checks": [], **({"kubelet": told} if told else {})}
+    node = {"checks": [], **({"kubelet": reported} if reported else {})}
     found = checks_of({"problem": ""}, kubelet=kubelet, node=node)[1:]
     return [(check["check"], check["found"], check["ok"], check["reason"]) for check in found]
 
@@ -75,7 +75,7 @@ NAME = "kubelet's configuration"
 
 
 @pytest.mark.parametrize(
-    ("kubelet", "told", "expected"),
+    ("kubelet", "reported", "expected"),
     [
         ({"asked": [], "files": []}, None, []),
         (
@@ -120,9 +120,9 @@ NAME = "kubelet's configuration"
     ],
 )
 def test_kubelets_configuration(
-    kubelet: dict[str, t.Any], told: dict[str, t.Any] | None, expected: list[t.Any]
+    kubelet: dict[str, t.Any], reported: dict[str, t.Any] | None, expected: list[t.Any]
 ) -> None:
-    assert kubelets(kubelet, told) == expected
+    assert kubelets(kubelet, reported) == expected
 
 
 def test_what_is_not_verified_is_neither_ok_nor_failed() -> None:
@@ -192,7 +192,7 @@ def test_what_the_pod_sees(key: str, value: t.Any, expected: list[str]) -> None:
     assert reasons(**found) == expected
 
 
-def test_the_table_tells_why() -> None:
+def test_the_table_says_why() -> None:
     long = "x" * 80
     lines = table(checks_of({"problem": long})).splitlines()
     assert lines[1].startswith("FAILED  the QAT devices")

@@ -57,7 +57,7 @@ def in_force(**fields: t.Any) -> JsonObject:
 class Site(NodeOfCluster, Controller):
     """A node that is verified, with the files of its kubelet in `configured`.
 
-    `gets` are the VFs that a pod is given, `sees` what it tells.
+    `gets` are the VFs that a pod is given, `sees` what it prints.
     """
 
     def __init__(self, root: Path) -> None:
@@ -156,7 +156,7 @@ def test_nodes_whose_long_names_begin_alike_have_a_pod_each(site: Site) -> None:
         "vars_files": [str(CHECKOUT / "roles/qat_verify/vars/main.yml")],
         "tasks": [
             {
-                "name": "Tell",
+                "name": "Report",
                 "ansible.builtin.debug": {"msg": "{{ __qat_verify_pod_name }}"},
                 "vars": {"qat_verify_node_name": name},
             }
@@ -171,7 +171,7 @@ def test_nodes_whose_long_names_begin_alike_have_a_pod_each(site: Site) -> None:
     assert all(re.fullmatch(r"[a-z0-9.-]{54}-[0-9a-f]{8}", name) for name in long)
 
 
-def test_every_difference_is_told_at_once(site: Site) -> None:
+def test_every_difference_is_reported_at_once(site: Site) -> None:
     site.cluster.plugins[CY] = 1
     site.kubelet.fake.allocatable = {CY: [VF0]}
     site.files.bind(VF1, None)
@@ -199,7 +199,7 @@ def kubelets(site: Site) -> list[dict[str, t.Any]]:
     return [check for check in site.report()["checks"] if check["check"].startswith("kubelet's ")]
 
 
-def test_what_kubelet_has_in_force_is_told(site: Site) -> None:
+def test_what_kubelet_has_in_force_is_reported(site: Site) -> None:
     site.cluster.configz = [in_force(topologyManagerPolicy="none", featureGates={"AllBeta": False})]
     result = site.verify(qat_verify_pod=False)
     assert result.code != 0
@@ -236,7 +236,7 @@ def test_kubelets_files_are_verified_too(site: Site) -> None:
     assert site.configured.read(examples.CONFIG) == examples.CONFIGURATION
 
 
-def test_what_kubelet_cannot_be_given_is_told(site: Site) -> None:
+def test_what_kubelet_cannot_be_given_is_reported(site: Site) -> None:
     gates = {"featureGates": {"DevicePlugins": False}}
     assert site.verify(qat_verify_pod=False, qat_kubelet_configuration=gates).code != 0
     (reason,) = failed(site)

@@ -17,8 +17,8 @@ INSTEAD = {
     r"shall": "should, must, is to",
     r"mend(s|ed|ing)?": "fix",
     r"pictures?": "snapshot",
-    r"wishes": "desired",
-    r"Wishes": "Desired",
+    r"[Ww]ish(es)?": "desired",
+    r"PfTarget": "DesiredPf",
     r"carry_out\w*": "apply",
     r"_?see_that_\w+": "require_...",
     r"Sight": "Snapshot",
@@ -29,6 +29,8 @@ INSTEAD = {
     r"deed": "act",
     r"(held|holds?) against": "compared with",
     r"stands twice": "is given twice",
+    # Also in names, as in `is_told`.
+    r"(?i:([\w-]*[_-])?(tell(s|ing|ers?)?|(un)?told)([_-][\w-]*)?)": "report; say where it is a message",
 }
 PLACES = ("plugins", "device_plugin", "roles", "playbooks", "docs", "molecule", "tests", "tools", "examples", ".github")
 # Texts that this project has not written.

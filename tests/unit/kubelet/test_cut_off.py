@@ -350,7 +350,7 @@ def test_a_signal_puts_back_first(tmp_path: Path, name: str, at: int) -> None:
     assert signal.getsignal(number) is handler
 
 
-def test_a_signal_before_the_first_write_is_told() -> None:
+def test_a_signal_before_the_first_write_is_reported() -> None:
     interruptions = Interruptions()
     with pytest.raises(InterruptedRunError, match="the run was ended by SIGTERM"), interruptions.raised():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -399,7 +399,7 @@ def test_a_journal_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     assert bring(node, RESTRICTED).startswith(f"{JOURNAL}: what an earlier run had in hand cannot be read: ")
 
 
-def test_a_supervisor_that_writes_the_file_anew_is_told(tmp_path: Path) -> None:
+def test_a_supervisor_that_writes_the_file_anew_is_reported(tmp_path: Path) -> None:
     """As k0s does at each start of its unit."""
     node = node_for(tmp_path / "node", [])
     untouched = node.state()
@@ -411,7 +411,7 @@ def test_a_supervisor_that_writes_the_file_anew_is_told(tmp_path: Path) -> None:
     said = bring(node, RESTRICTED)
     assert said == (
         f"{CONFIG}: the start of kubelet.service has written this file again, so that the change is not in force; what manages the kubelet "
-        "of this node owns the file, and has to be told instead; the configuration is as it was and kubelet runs again; correct what was "
+        "of this node owns the file, and has to make the change; the configuration is as it was and kubelet runs again; correct what was "
         "wanted"
     )
     assert node.state() == untouched

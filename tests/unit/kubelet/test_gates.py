@@ -20,7 +20,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import 
 
 MINORS = range(OLDEST_MINOR, NEWEST_MINOR + 1)
 
-# Told a second time, in another form, from the documentation's pages of gates and the specs of 1.34.4, 1.35.4, 1.36.3 and 1.37.2: for
+# Stated a second time, in another form, from the documentation's pages of gates and the specs of 1.34.4, 1.35.4, 1.36.3 and 1.37.2: for
 # each kubelet whether it does not know the gate (-), has it off (0), on (1), locked on (L). From 1.8 on, ten to a word from 1.10 on.
 STATES = {
     #                                               8  10          20         30
@@ -268,7 +268,7 @@ def test_needs_are_in_the_table() -> None:
 
 
 class TestABuildThatOnlyWarns:
-    """OpenShift's: nobody is told that it would not start with a gate that it does not know."""
+    """OpenShift's: nobody reads that it would not start with a gate that it does not know."""
 
     @pytest.mark.parametrize(
         ("said", "ignores"),
@@ -291,9 +291,9 @@ class TestABuildThatOnlyWarns:
             decision = decide_unasked(name, found, minor, ignores_unknown=True)
             assert (decision is not None) == (state == "L" and not found)
             for wanted in (True, False):
-                wish = decide(name, wanted, minor, found, ignores_unknown=True)
-                assert "not start" not in wish.reason or state == "L"
-                assert not (wish.changes and state == "-")
+                decision = decide(name, wanted, minor, found, ignores_unknown=True)
+                assert "not start" not in decision.reason or state == "L"
+                assert not (decision.changes and state == "-")
             needed = decide(name, True, minor, found, needed_only=True, ignores_unknown=True)
             assert not (needed.changes and state == "-")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import SECONDS, Outcome, converge
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import targets_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
@@ -26,7 +26,7 @@ RuleDocument = t.Mapping[str, t.Any]
 
 def planner(*rules: RuleDocument) -> t.Callable[[Node], Plan]:
     parsed = parse_configuration({"devices": [dict(rule) for rule in rules]})
-    return lambda node: plan_node(targets_of(parsed, node), node)
+    return lambda node: plan_node(desired_of(parsed, node), node)
 
 
 def plan_of(kernel: FakeKernel, *rules: RuleDocument) -> Plan:
@@ -44,6 +44,6 @@ def lose_vf(kernel: FakeKernel, pf: str, index: int) -> None:
     del kernel.machine.bus.functions[sriov.vfs.pop(index).address]
 
 
-def told(steps: t.Iterable[Step]) -> list[str]:
+def described(steps: t.Iterable[Step]) -> list[str]:
     """Each step as `action device: before -> after`."""
     return [f"{step.action.value} {step.device}: {step.before} -> {step.after}" for step in steps]

@@ -11,18 +11,27 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import (
-    Found,
+    Baseline,
     plan_restoration,
     read_record,
     remember,
     remove_record,
     write_record,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import original_target
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import original_pf
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError, RefusedError
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
-from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0, apply, lose_vf, plan_of, told
+from ansible_collections.accel.qat.tests.unit.node.nodes import (
+    GEN2,
+    GEN4,
+    OTHER,
+    VF0,
+    apply,
+    described,
+    lose_vf,
+    plan_of,
+)
 
 
 @pytest.fixture
@@ -39,12 +48,12 @@ def kernel() -> FakeKernel:
 
 def test_what_is_written_is_what_is_read(record: str) -> None:
     node = read_node(kernel())
-    found = Found({GEN4: original_target(node, GEN4), GEN2: original_target(node, GEN2)}, vfio_pci_loaded=False)
+    found = Baseline({GEN4: original_pf(node, GEN4), GEN2: original_pf(node, GEN2)}, vfio_pci_loaded=False)
     write_record(record, found)
     again = read_record(record)
     assert again.vfio_pci_loaded is False
-    for address, target in found.targets.items():
-        assert again.targets[address].__dict__ == {**target.__dict__, "where": record}
+    for address, desired in found.pfs.items():
+        assert again.pfs[address].__dict__ == {**desired.__dict__, "where": record}
     write_record(record, again)
     assert read_record(record) == again
     assert [path.name for path in Path(record).parent.iterdir()] == ["found.json"]
@@ -53,14 +62,14 @@ def test_what_is_written_is_what_is_read(record: str) -> None:
 def test_a_vf_that_is_missing_keeps_its_place_in_the_record(record: str) -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=3, vfs=[vf(None), vf(None), vf("vfio-pci")]))
     lose_vf(fake, GEN4, 1)
-    write_record(record, Found({GEN4: original_target(read_node(fake), GEN4)}))
-    target = read_record(record).targets[GEN4]
-    assert target.vf_count == 3
-    assert [target.bindings[index].driver for index in range(3)] == [None, None, "vfio-pci"]
+    write_record(record, Baseline({GEN4: original_pf(read_node(fake), GEN4)}))
+    desired = read_record(record).pfs[GEN4]
+    assert desired.vf_count == 3
+    assert [desired.bindings[index].driver for index in range(3)] == [None, None, "vfio-pci"]
 
 
 def test_no_record(record: str) -> None:
-    assert read_record(record) == Found({})
+    assert read_record(record) == Baseline({})
     remove_record(record)
 
 
@@ -69,14 +78,14 @@ def test_remembers_a_pf_once(record: str) -> None:
     node = read_node(fake)
     remember(record, plan_of(fake, {"select": {"index": 0}, "services": ["dc"]}), node)
     first = Path(record).read_text()
-    assert set(read_record(record).targets) == {GEN4}
+    assert set(read_record(record).pfs) == {GEN4}
     assert read_record(record).vfio_pci_loaded is False
     apply(fake, {"select": {"index": 0}, "services": ["dc"]})
     remember(record, plan_of(fake, {"select": {"index": 0}, "services": ["sym"]}), read_node(fake))
     assert Path(record).read_text() == first
     remember(record, plan_of(fake, {}), read_node(fake))
-    assert read_record(record).targets[GEN4].services == frozenset({"sym", "asym"})
-    assert set(read_record(record).targets) == {GEN4, OTHER}
+    assert read_record(record).pfs[GEN4].services == frozenset({"sym", "asym"})
+    assert set(read_record(record).pfs) == {GEN4, OTHER}
     assert read_record(record).vfio_pci_loaded is False
 
 
@@ -113,7 +122,7 @@ def document(**changes: t.Any) -> str:
 def test_a_record_of_the_right_form(record: str) -> None:
     Path(record).parent.mkdir()
     Path(record).write_text(document())
-    assert read_record(record).targets[GEN4].services == frozenset({"dc"})
+    assert read_record(record).pfs[GEN4].services == frozenset({"dc"})
 
 
 @pytest.mark.parametrize(
@@ -177,7 +186,7 @@ def test_a_record_that_cannot_be_understood(record: str, text: str, reason: str)
         (errno.EMFILE, "see that the path is right and its disk sound; the file is still needed"),
     ],
 )
-def test_nobody_is_told_to_remove_a_record_that_cannot_be_seen(
+def test_nobody_is_asked_to_remove_a_record_that_cannot_be_seen(
     record: str, monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
 ) -> None:
     def refuse(path: str, *_others: t.Any) -> t.NoReturn:
@@ -201,7 +210,7 @@ def test_a_directory_in_the_place_of_the_record(record: str) -> None:
 
 
 def test_a_power_cut_leaves_the_old_record(record: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_record(record, Found({}))
+    write_record(record, Baseline({}))
     before = Path(record).read_text()
 
     def cut(_source: str, _target: str) -> None:
@@ -210,7 +219,7 @@ def test_a_power_cut_leaves_the_old_record(record: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "replace", cut)
     node = read_node(kernel())
     with pytest.raises(KeyboardInterrupt):
-        write_record(record, Found({GEN4: original_target(node, GEN4)}))
+        write_record(record, Baseline({GEN4: original_pf(node, GEN4)}))
     assert Path(record).read_text() == before
     assert [path.name for path in Path(record).parent.iterdir()] == ["found.json"]
 
@@ -219,20 +228,20 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     record = str(tmp_path / "file/found.json")
     with pytest.raises(NodeError) as caught:
-        write_record(record, Found({}))
+        write_record(record, Baseline({}))
     assert caught.value.where == record
     assert caught.value.problem.startswith("what was found on this node cannot be recorded: ")
     assert caught.value.remedy.endswith("in the record itself nothing was changed")
 
 
 def test_removal_keeps_a_directory_with_other_files(record: str) -> None:
-    write_record(record, Found({}))
+    write_record(record, Baseline({}))
     other = Path(record).with_name("kernel_arguments")
     other.write_text("iommu=pt\n")
     remove_record(record)
     assert [path.name for path in other.parent.iterdir()] == ["kernel_arguments"]
     other.unlink()
-    write_record(record, Found({}))
+    write_record(record, Baseline({}))
     remove_record(record)
     assert not other.parent.exists()
 
@@ -241,7 +250,7 @@ def test_removal_keeps_a_directory_with_other_files(record: str) -> None:
 @pytest.mark.parametrize("call", ["unlink", "rmdir", "fsync"])
 def test_a_record_that_cannot_be_removed(record: str, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
     """Or whose removal is not on the disk: a power cut would bring it back."""
-    write_record(record, Found({}))
+    write_record(record, Baseline({}))
 
     def refuse(path: t.Any) -> t.NoReturn:
         raise OSError(code, os.strerror(code), path if isinstance(path, str) else None)
@@ -254,9 +263,9 @@ def test_a_record_that_cannot_be_removed(record: str, monkeypatch: pytest.Monkey
     assert Path(record).exists() == (call == "unlink")
 
 
-def test_a_removal_is_on_the_disk_when_it_is_told(record: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removal_is_on_the_disk_when_it_is_reported(record: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also that of a run that was cut off before it could see to it."""
-    write_record(record, Found({}))
+    write_record(record, Baseline({}))
     directory = Path(record).parent
     synced: list[tuple[str, bool]] = []
     fsync = os.fsync
@@ -274,15 +283,15 @@ def test_a_removal_is_on_the_disk_when_it_is_told(record: str, monkeypatch: pyte
     assert synced == [(str(directory), True), (str(directory.parent), False)]
 
 
-def found_on(fake: FakeKernel, *rules: dict[str, t.Any]) -> Found:
-    return Found({}).with_pfs_of(plan_of(fake, *rules), read_node(fake))
+def found_on(fake: FakeKernel, *rules: dict[str, t.Any]) -> Baseline:
+    return Baseline({}).with_pfs_of(plan_of(fake, *rules), read_node(fake))
 
 
 def test_the_way_back() -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1))
     found = found_on(fake, {"services": ["dc"]})
     apply(fake, {"services": ["dc"]})
-    assert told(plan_restoration(found, read_node(fake)).steps) == [
+    assert described(plan_restoration(found, read_node(fake)).steps) == [
         f"state {GEN4}: up -> down",
         f"services {GEN4}: dc -> sym;asym",
         f"autoprobe {GEN4}: 0 -> 1",
@@ -295,7 +304,9 @@ def test_vfio_pci_stays_for_others() -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1), pf("4xxx", OTHER, total_vfs=1))
     found = found_on(fake, {"select": {"index": 0}})
     apply(fake, {})
-    assert "unload_module vfio_pci: loaded -> not loaded" not in told(plan_restoration(found, read_node(fake)).steps)
+    assert "unload_module vfio_pci: loaded -> not loaded" not in described(
+        plan_restoration(found, read_node(fake)).steps
+    )
 
 
 def test_vfio_pci_that_was_loaded_stays() -> None:
@@ -348,7 +359,7 @@ def card(name: str) -> FakeKernel:
 
 
 def _may_be(then: str, now: str) -> bool:
-    """What nothing but its ids tells from the other card."""
+    """What nothing but its ids distinguishes from the other card."""
     return {model_of(then), model_of(now)} == {"4xxx", "401xx"} or then == "c6xx"
 
 
@@ -359,7 +370,7 @@ def test_another_card_at_the_address_has_no_history(record: str, then: str, now:
     remember(record, plan_of(former, {"driver": "pci-stub"}), read_node(former))
     node = read_node(present)
     found = read_record(record).on(node)
-    assert (found.targets, found.assigned) == ({}, {})
+    assert (found.pfs, found.assigned) == ({}, {})
     assert plan_restoration(read_record(record), node).steps == ()
 
 
@@ -376,7 +387,7 @@ def test_a_record_without_ids(record: str, then: str, now: str) -> None:
     assert found.ids == {}
     plan = plan_restoration(found, read_node(present))
     assert not any(step.device.startswith("qat_") for step in plan.steps)
-    assert (set(found.on(read_node(present)).targets) == {GEN4}) == (then == now or _may_be(then, now))
+    assert (set(found.on(read_node(present)).pfs) == {GEN4}) == (then == now or _may_be(then, now))
 
 
 def test_a_new_card_is_recorded_in_the_place_of_the_former(record: str) -> None:
@@ -385,14 +396,14 @@ def test_a_new_card_is_recorded_in_the_place_of_the_former(record: str) -> None:
     remember(record, plan_of(present, {}), read_node(present))
     found = read_record(record)
     assert found.ids == {GEN4: "8086:4940"}
-    assert found.targets[GEN4].services == frozenset({"sym", "asym"})
+    assert found.pfs[GEN4].services == frozenset({"sym", "asym"})
     assert found.assigned == {GEN4: {"vfio-pci"}}
 
 
 def test_the_ids_of_a_record_without_them_are_noted(record: str) -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4))
     found = found_on(fake, {})
-    write_record(record, Found(found.targets, found.vfio_pci_loaded, found.assigned))
+    write_record(record, Baseline(found.pfs, found.vfio_pci_loaded, found.assigned))
     remember(record, plan_of(fake, {"services": ["dc"]}), read_node(fake))
     assert read_record(record).ids == {GEN4: "8086:4940"}
 
@@ -415,9 +426,9 @@ def test_the_drivers_given_to_one_pf_are_not_those_of_another() -> None:
 
 
 def test_the_record_is_readable(record: str) -> None:
-    found = {GEN4: original_target(read_node(kernel()), GEN4)}
+    found = {GEN4: original_pf(read_node(kernel()), GEN4)}
     given = {GEN4: frozenset({"vfio-pci", "pci-stub"})}
-    write_record(record, Found(found, assigned=given, ids={GEN4: "8086:4940"}))
+    write_record(record, Baseline(found, assigned=given, ids={GEN4: "8086:4940"}))
     document = json.loads(Path(record).read_text())
     assert document["devices"][GEN4] == {
         "ids": "8086:4940",

@@ -10,11 +10,11 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import (
     NO_VFS,
     Binding,
-    PfTarget,
+    DesiredPf,
     advertised,
-    original_target,
+    desired_of,
+    original_pf,
     rule_for,
-    targets_of,
     unused_rules,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
@@ -58,12 +58,12 @@ def rules(*documents: dict[str, t.Any]) -> t.Any:
     ],
 )
 def test_selects(node: Node, select: dict[str, t.Any], taken: list[str]) -> None:
-    assert [target.address for target in targets_of(rules({"select": select}), node)] == taken
+    assert [desired.address for desired in desired_of(rules({"select": select}), node)] == taken
 
 
 def test_takes_the_first_rule_that_fits(node: Node) -> None:
     chosen = rules({"select": {"numa_node": 1, "family": "4xxx"}}, {"select": {"numa_node": 1}})
-    assert [(target.address, target.where) for target in targets_of(chosen, node)] == [
+    assert [(desired.address, desired.where) for desired in desired_of(chosen, node)] == [
         (OTHER, "devices[0]"),
         (GEN2, "devices[1]"),
     ]
@@ -78,8 +78,8 @@ def test_names_rules_without_a_pf(node: Node) -> None:
 def test_targets() -> None:
     node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4), pf("c6xx", GEN2)))
     present = rules({"select": {"index": 0}, "services": ["dc"]}, {"driver": "c6xxvf", "when_in_use": "skip"})
-    assert targets_of(present, node) == (
-        PfTarget(
+    assert desired_of(present, node) == (
+        DesiredPf(
             GEN4,
             "devices[0]",
             frozenset({"dc"}),
@@ -89,7 +89,7 @@ def test_targets() -> None:
             state="up",
             driven=True,
         ),
-        PfTarget(
+        DesiredPf(
             GEN2,
             "devices[1]",
             None,
@@ -100,9 +100,9 @@ def test_targets() -> None:
             when_in_use="skip",
         ),
     )
-    assert targets_of(rules({"state": "absent"}), node) == (
-        PfTarget(GEN4, "devices[0]", vf_count=0, autoprobe=True, state="up", driven=True),
-        PfTarget(GEN2, "devices[0]", vf_count=0, autoprobe=True, driven=True),
+    assert desired_of(rules({"state": "absent"}), node) == (
+        DesiredPf(GEN4, "devices[0]", vf_count=0, autoprobe=True, state="up", driven=True),
+        DesiredPf(GEN2, "devices[0]", vf_count=0, autoprobe=True, driven=True),
     )
 
 
@@ -167,28 +167,28 @@ WRONG = (
 @pytest.mark.parametrize(("document", "sentence"), WRONG, ids=[sentence[:60] for _document, sentence in WRONG])
 def test_says_what_does_not_fit_the_node(node: Node, document: dict[str, t.Any], sentence: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        targets_of(rules(document), node)
+        desired_of(rules(document), node)
     assert str(caught.value) == sentence
 
 
 def test_a_node_without_qat() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        targets_of(rules({}), read_node(FakeKernel.with_pfs()))
+        desired_of(rules({}), read_node(FakeKernel.with_pfs()))
     assert str(caught.value) == (
         "devices[0]: the node has no QAT device; see that BIOS has it enabled, or take the node out of the group"
     )
-    assert targets_of(rules({"state": "absent"}), read_node(FakeKernel.with_pfs())) == ()
+    assert desired_of(rules({"state": "absent"}), read_node(FakeKernel.with_pfs())) == ()
 
 
 def test_a_pf_without_sriov() -> None:
     node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=0)))
     with pytest.raises(ConfigurationError) as caught:
-        targets_of(rules({}), node)
+        desired_of(rules({}), node)
     assert str(caught.value) == (
         f"devices[0]: {GEN4} cannot have VFs; enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV; in a virtual machine "
         "that was given the PF, make the VFs on its host instead"
     )
-    assert targets_of(rules({"vfs": 0}), node)[0].vf_count == 0
+    assert desired_of(rules({"vfs": 0}), node)[0].vf_count == 0
 
 
 @pytest.mark.parametrize(("desired", "count"), [({}, 16), ({"advertise": 3}, 3), ({"advertise": 0}, 0)])
@@ -204,7 +204,7 @@ def test_a_vf_that_is_missing_moves_no_other_into_its_place() -> None:
     node = read_node(kernel)
     addresses = advertised(rules({"advertise": 12}), node.qat[0])
     assert [node.functions[address].index for address in addresses] == [0, 1, 2, *range(4, 12)]
-    assert set(original_target(node, GEN4).bindings) == {*range(16)} - {3}
+    assert set(original_pf(node, GEN4).bindings) == {*range(16)} - {3}
 
 
 def test_advertises_nothing_of_other_pfs(node: Node) -> None:
@@ -212,13 +212,13 @@ def test_advertises_nothing_of_other_pfs(node: Node) -> None:
     assert advertised(rules({"state": "absent"}), node.qat[0]) == ()
 
 
-def test_the_original_target_is_what_is_there() -> None:
+def test_the_original_pf_is_what_is_there() -> None:
     kernel = FakeKernel.with_pfs(
         pf("4xxx", GEN4, total_vfs=2, services="dc", autoprobe=False, vfs=[vf("vfio-pci"), vf(None)]),
         pf("c6xx", GEN2, driver=None),
     )
     node = read_node(kernel)
-    assert original_target(node, GEN4) == PfTarget(
+    assert original_pf(node, GEN4) == DesiredPf(
         GEN4,
         GEN4,
         frozenset({"dc"}),
@@ -228,7 +228,7 @@ def test_the_original_target_is_what_is_there() -> None:
         state="up",
         driven=True,
     )
-    assert original_target(node, GEN2) == PfTarget(GEN2, GEN2, vf_count=0, autoprobe=True)
+    assert original_pf(node, GEN2) == DesiredPf(GEN2, GEN2, vf_count=0, autoprobe=True)
 
 
 def test_vfs_without_their_pf() -> None:
@@ -240,7 +240,7 @@ def test_vfs_without_their_pf() -> None:
     del functions[GEN4]
     node = read_node(kernel)
     with pytest.raises(ConfigurationError) as caught:
-        targets_of(rules({}), node)
+        desired_of(rules({}), node)
     assert str(caught.value) == (
         "devices[0]: the node has VFs without their PF (0000:6b:00.1, 0000:6b:00.2, 0000:6b:00.3), as a virtual machine has them, "
         "and no QAT PF; configure the PF on the host that gives these VFs away, and take this node out of the group"
@@ -251,10 +251,10 @@ def test_vfs_without_their_pf() -> None:
 def test_all_vfs_can_be_advertised_and_no_more(count: int) -> None:
     node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4)))
     if count <= 16:
-        assert len(targets_of(rules({"advertise": count}), node)) == 1
+        assert len(desired_of(rules({"advertise": count}), node)) == 1
     else:
         with pytest.raises(ConfigurationError, match="so 17 cannot be advertised"):
-            targets_of(rules({"advertise": count}), node)
+            desired_of(rules({"advertise": count}), node)
 
 
 @pytest.mark.parametrize("desired", [{}, {"vfs": 16}, {"vfs": 1}, {"advertise": 1}])
@@ -266,5 +266,5 @@ def test_a_pf_whose_sriov_is_off_is_not_passed_over(desired: dict[str, t.Any]) -
     assert sriov is not None
     off = replace(device, function=replace(device.function, sriov=replace(sriov, total=0)))
     with pytest.raises(ConfigurationError) as caught:
-        targets_of(rules(desired), replace(node, qat=(off,)))
+        desired_of(rules(desired), replace(node, qat=(off,)))
     assert str(caught.value) == (f"devices[0]: {GEN4} cannot have VFs; {NO_VFS}")

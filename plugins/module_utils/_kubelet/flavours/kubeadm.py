@@ -15,6 +15,6 @@ KUBEADM = OnCommandLine(
     ("kubelet.service",),
     config="/var/lib/kubelet/config.yaml",
     is_any=True,
-    command_line_tells=True,
+    command_line_decides=True,
     proven_since=0,
 )

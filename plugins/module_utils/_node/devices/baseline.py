@@ -27,7 +27,7 @@ from ..files import (
     remove_file,
     replace_file,
 )
-from .desired import Binding, PfTarget, original_target
+from .desired import Binding, DesiredPf, original_pf
 from .plan import Plan, plan_node
 from .snapshot import QatDevice
 from .step import NONE, Action, Step
@@ -44,24 +44,24 @@ _LOST = "restore the file from a backup, or remove it to let the present state c
 
 
 @dataclass(frozen=True)
-class Found:
+class Baseline:
     """The PFs as they were found, by address, and whether vfio-pci was loaded.
 
     `assigned` are the drivers that VFs have been assigned since, by PF. `ids` are vendor and device of each PF as `8086:4940`; records
     that were made before these were noted have none.
     """
 
-    targets: t.Mapping[str, PfTarget]
+    pfs: t.Mapping[str, DesiredPf]
     vfio_pci_loaded: bool = True
     assigned: t.Mapping[str, frozenset[str]] = field(default_factory=dict)
     ids: t.Mapping[str, str] = field(default_factory=dict)
 
-    def on(self, node: Node) -> Found:
+    def on(self, node: Node) -> Baseline:
         """What of it is about the devices of this node: without PFs that have gone, or in whose place another one is."""
-        there = [device for device in node.qat if device.address in self.targets and self._is_of(device)]
+        there = [device for device in node.qat if device.address in self.pfs and self._is_of(device)]
         kept = {device.address for device in there}
-        return Found(
-            {pf: target for pf, target in self.targets.items() if pf in kept},
+        return Baseline(
+            {pf: desired for pf, desired in self.pfs.items() if pf in kept},
             self.vfio_pci_loaded,
             {pf: drivers for pf, drivers in self.assigned.items() if pf in kept},
             {device.address: _ids(device) for device in there},
@@ -69,18 +69,18 @@ class Found:
 
     def _is_of(self, device: QatDevice) -> bool:
         known = self.ids.get(device.address)
-        return known == _ids(device) if known else _can_be(self.targets[device.address], device)
+        return known == _ids(device) if known else _can_be(self.pfs[device.address], device)
 
-    def with_pfs_of(self, plan: Plan, node: Node) -> Found:
+    def with_pfs_of(self, plan: Plan, node: Node) -> Baseline:
         """The same and those PFs that the plan changes and that are not recorded yet."""
         known = self.on(node)
         changed = {step.pf: device for step in plan.steps for device in [node.qat_at(step.pf)] if device is not None}
-        new = {pf: original_target(node, pf) for pf in sorted(changed) if pf not in known.targets}
-        loaded = self.vfio_pci_loaded if self.targets else node.vfio_pci.module is not None
+        new = {pf: original_pf(node, pf) for pf in sorted(changed) if pf not in known.pfs}
+        loaded = self.vfio_pci_loaded if self.pfs else node.vfio_pci.module is not None
         assigned = {pf: drivers for pf, drivers in self.assigned.items() if pf not in changed}
         assigned.update((pf, known.assigned.get(pf, frozenset()) | _assigned_by(plan, pf)) for pf in changed)
-        return Found(
-            {**self.targets, **new},
+        return Baseline(
+            {**self.pfs, **new},
             loaded,
             {pf: drivers for pf, drivers in assigned.items() if drivers},
             {**self.ids, **{pf: _ids(device) for pf, device in changed.items()}},
@@ -91,15 +91,15 @@ def _ids(device: QatDevice) -> str:
     return f"{device.function.vendor_id:04x}:{device.function.device_id:04x}"
 
 
-def _can_be(target: PfTarget, device: QatDevice) -> bool:
+def _can_be(desired: DesiredPf, device: QatDevice) -> bool:
     """Whether a PF that was recorded without its ids can be this one: for another one it would be wrong, or not to be reached."""
     others = {family.vf_driver for family in FAMILIES if family.vf_driver not in (None, device.family.vf_driver)}
     sriov = device.function.sriov
     return (
-        (target.services or frozenset()) <= device.family.services
-        and (target.state is None or device.family.has_services)
-        and (target.vf_count or 0) in (0, sriov.total if sriov else 0)
-        and not any({binding.driver, binding.override} & others for binding in target.bindings.values())
+        (desired.services or frozenset()) <= device.family.services
+        and (desired.state is None or device.family.has_services)
+        and (desired.vf_count or 0) in (0, sriov.total if sriov else 0)
+        and not any({binding.driver, binding.override} & others for binding in desired.bindings.values())
     )
 
 
@@ -113,14 +113,14 @@ def _assigned_by(plan: Plan, pf: str) -> frozenset[str]:
     )
 
 
-def read_record(path: str) -> Found:
+def read_record(path: str) -> Baseline:
     """The record, empty when there is none. Raises ConfigurationError when it cannot be understood, NodeError when not be read."""
     try:
         with open(path, "rb") as stream:
             content = stream.read()
     except OSError as error:
         if is_absent(error):
-            return Found({})
+            return Baseline({})
         raise NodeError(
             f"the record of what was found on this node cannot be read: {error.strerror}",
             where=path,
@@ -129,7 +129,7 @@ def read_record(path: str) -> Found:
             else "see that the path is right and its disk sound; the file is still needed",
         ) from None
     try:
-        return _found(json.loads(content.decode()), path)
+        return _parsed(json.loads(content.decode()), path)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"the record of what was found on this node cannot be read: {_words(error)}", where=path, remedy=_LOST
@@ -140,18 +140,18 @@ def _words(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def write_record(path: str, found: Found) -> None:
+def write_record(path: str, baseline: Baseline) -> None:
     """Replace the record so that a power cut leaves the old file or the new one. Raises NodeError."""
     document = {
         "format": _FORMAT,
-        "vfio_pci_loaded": found.vfio_pci_loaded,
+        "vfio_pci_loaded": baseline.vfio_pci_loaded,
         "devices": {
             address: {
-                **({"ids": found.ids[address]} if address in found.ids else {}),
-                **_entry(target),
-                "drivers_given": sorted(found.assigned.get(address, ())),
+                **({"ids": baseline.ids[address]} if address in baseline.ids else {}),
+                **_entry(desired),
+                "drivers_given": sorted(baseline.assigned.get(address, ())),
             }
-            for address, target in found.targets.items()
+            for address, desired in baseline.pfs.items()
         },
     }
     try:
@@ -194,45 +194,45 @@ def remove_configuration(path: str) -> None:
 
 def remember(path: str, plan: Plan, node: Node) -> None:
     """Record the PFs that the plan is about to change for the first time."""
-    found = read_record(path)
-    more = found.with_pfs_of(plan, node)
-    if more != found:
+    baseline = read_record(path)
+    more = baseline.with_pfs_of(plan, node)
+    if more != baseline:
         write_record(path, more)
 
 
-def plan_for(targets: t.Iterable[PfTarget], node: Node, path: str) -> Plan:
-    """The plan for these targets on a node with this record: what earlier plans gave to VFs is nobody else's. Raises NodeError."""
-    return plan_node(targets, node, read_record(path).on(node).assigned)
+def plan_for(desired_pfs: t.Iterable[DesiredPf], node: Node, path: str) -> Plan:
+    """The plan for these PFs on a node with this record: what earlier plans gave to VFs is nobody else's. Raises NodeError."""
+    return plan_node(desired_pfs, node, read_record(path).on(node).assigned)
 
 
-def plan_restoration(found: Found, node: Node, when_in_use: str = "fail") -> Plan:
+def plan_restoration(baseline: Baseline, node: Node, when_in_use: str = "fail") -> Plan:
     """The plan back to what was found; raises RefusedError while a VF is in use.
 
     PFs that have gone since, or in whose place another one is, are left out.
     """
-    present = found.on(node)
-    targets = [replace(target, when_in_use=when_in_use) for target in present.targets.values()]
-    plan = plan_node(targets, node, present.assigned)
+    present = baseline.on(node)
+    desired_pfs = [replace(desired, when_in_use=when_in_use) for desired in present.pfs.values()]
+    plan = plan_node(desired_pfs, node, present.assigned)
     vfio = node.vfio_pci
     freed = {address for step in plan.steps for address in step.disrupts}
     # What is built into the kernel by now cannot be unloaded.
     can_go = vfio.module is not None and vfio.module.uses is not None and not set(vfio.bound) - freed
-    if found.targets and not found.vfio_pci_loaded and vfio.module is not None and can_go:
+    if baseline.pfs and not baseline.vfio_pci_loaded and vfio.module is not None and can_go:
         unload = Step(Action.UNLOAD_MODULE, vfio.module.name, "loaded", "not loaded", "it was not loaded before")
         return Plan((*plan.steps, unload), plan.skipped)
     return plan
 
 
-def _entry(target: PfTarget) -> dict[str, t.Any]:
+def _entry(desired: DesiredPf) -> dict[str, t.Any]:
     return {
-        "services": None if target.services is None else sorted(target.services),
-        "state": target.state,
-        "driven": target.driven,
-        "drivers_autoprobe": target.autoprobe,
+        "services": None if desired.services is None else sorted(desired.services),
+        "state": desired.state,
+        "driven": desired.driven,
+        "drivers_autoprobe": desired.autoprobe,
         "vfs": [
             {"driver": binding.driver, "driver_override": binding.override}
             # A VF that was not there had no driver; the place of each in the list is its index.
-            for binding in (target.bindings.get(index, Binding(None, None)) for index in range(target.vf_count or 0))
+            for binding in (desired.bindings.get(index, Binding(None, None)) for index in range(desired.vf_count or 0))
         ],
     }
 
@@ -242,7 +242,7 @@ _DRIVER = re.compile(r"[^/\x00-\x1f]+")
 _IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 
 
-def _found(document: t.Any, path: str) -> Found:
+def _parsed(document: t.Any, path: str) -> Baseline:
     """The record in a document. Raises ValueError where its form is another."""
     top = _Part(document, "")
     number = top.get("format", int)
@@ -256,8 +256,8 @@ def _found(document: t.Any, path: str) -> Found:
     for address, text in ids.items():
         if not _IDS.fullmatch(text):
             raise ValueError(f"devices.{address}.ids is not vendor and device")
-    return Found(
-        {address: _target(address, path, part) for address, part in devices.items()},
+    return Baseline(
+        {address: _desired(address, path, part) for address, part in devices.items()},
         loaded,
         {address: frozenset(part.texts("drivers_given", _is_driver)) for address, part in devices.items()},
         ids,
@@ -313,10 +313,10 @@ def _is_driver(text: str) -> bool:
     return text not in (".", "..") and _DRIVER.fullmatch(text) is not None
 
 
-def _target(address: str, path: str, part: _Part) -> PfTarget:
+def _desired(address: str, path: str, part: _Part) -> DesiredPf:
     services = None if part.get("services", list, type(None)) is None else part.texts("services", SERVICES.__contains__)
     vfs = [Binding(vf.text("driver", _is_driver), vf.text("driver_override", _is_driver)) for vf in part.parts("vfs")]
-    return PfTarget(
+    return DesiredPf(
         address=address,
         where=path,
         services=None if services is None else frozenset(services),

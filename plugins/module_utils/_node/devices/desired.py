@@ -31,7 +31,7 @@ class Binding:
 
 
 @dataclass(frozen=True)
-class PfTarget:
+class DesiredPf:
     """What a PF should look like; None leaves a part as it is.
 
     `where` is what asked for it, for messages. `binding` is for every VF; `bindings` are for single VFs by index and go first.
@@ -54,12 +54,12 @@ class PfTarget:
         return self.bindings.get(index, self.binding)
 
 
-def original_target(node: Node, pf: str) -> PfTarget:
-    """The target that describes a PF of this node exactly as it is."""
+def original_pf(node: Node, pf: str) -> DesiredPf:
+    """What is desired where a PF of this node should stay exactly as it is."""
     function = node.functions[pf]
     device = node.qat_at(pf)
     sriov = function.sriov
-    return PfTarget(
+    return DesiredPf(
         address=pf,
         where=pf,
         services=device.services if device else None,
@@ -94,8 +94,8 @@ def unused_rules(rules: t.Sequence[Rule], node: Node) -> tuple[str, ...]:
     return tuple(rule.where for rule in rules if rule.where not in used)
 
 
-def targets_of(rules: t.Sequence[Rule], node: Node) -> tuple[PfTarget, ...]:
-    """One target for each PF that a rule takes, in address order.
+def desired_of(rules: t.Sequence[Rule], node: Node) -> tuple[DesiredPf, ...]:
+    """What is desired of each PF that a rule takes, in address order.
 
     Raises ConfigurationError where a rule asks for what this node does not have or a PF cannot do.
     """
@@ -104,17 +104,17 @@ def targets_of(rules: t.Sequence[Rule], node: Node) -> tuple[PfTarget, ...]:
     for rule in rules:
         _refuse_strangers(rule, node)
     chosen = ((rule_for(rules, device), device) for device in node.qat)
-    return tuple(_target(rule, device) for rule, device in chosen if rule is not None)
+    return tuple(_desired(rule, device) for rule, device in chosen if rule is not None)
 
 
-def target_at(rules: t.Sequence[Rule], node: Node, address: str) -> tuple[PfTarget, ...]:
-    """The target of one PF alone, whatever the rules ask of others; none where no rule takes it or it is not there.
+def desired_at(rules: t.Sequence[Rule], node: Node, address: str) -> tuple[DesiredPf, ...]:
+    """What is desired of one PF alone, whatever the rules ask of others; none where no rule takes it or it is not there.
 
     Raises ConfigurationError where its rule asks for what it cannot do.
     """
     device = node.qat_at(address)
     rule = rule_for(rules, device) if device else None
-    return (_target(rule, device),) if device and rule else ()
+    return (_desired(rule, device),) if device and rule else ()
 
 
 def advertised(rules: t.Sequence[Rule], device: QatDevice) -> tuple[str, ...]:
@@ -153,12 +153,12 @@ def _refuse_strangers(rule: Rule, node: Node) -> None:
         )
 
 
-def _target(rule: Rule, device: QatDevice) -> PfTarget:
+def _desired(rule: Rule, device: QatDevice) -> DesiredPf:
     if rule.services is not None:
         _refuse_services(rule, rule.services, device)
     count = _vf_count(rule, device)
     _refuse_advertise(rule, count, device)
-    return PfTarget(
+    return DesiredPf(
         address=device.address,
         where=rule.where,
         services=rule.services,

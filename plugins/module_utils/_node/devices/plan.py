@@ -14,7 +14,7 @@ from ..facts.families import PF_DRIVERS, Family, family_of_pf
 from ..facts.pci import VFIO_DRIVERS, VFIO_PCI
 from ..facts.services import written_services
 from ..users.holder import Holder
-from .desired import NO_VFS, Binding, PfTarget
+from .desired import NO_VFS, Binding, DesiredPf
 from .snapshot import Node, PciFunction, QatDevice
 from .step import (
     NONE,
@@ -55,46 +55,46 @@ class Plan:
 
 
 def plan_node(
-    targets: t.Iterable[PfTarget], node: Node, assigned: t.Mapping[str, t.Collection[str]] = MappingProxyType({})
+    desired_pfs: t.Iterable[DesiredPf], node: Node, assigned: t.Mapping[str, t.Collection[str]] = MappingProxyType({})
 ) -> Plan:
-    """The plan for several PFs; their order does not matter. Raises RefusedError when a target cannot or must not be reached now.
+    """The plan for several PFs; their order does not matter. Raises RefusedError when a PF cannot or must not be brought there now.
 
     `assigned` are the drivers that earlier plans gave to VFs, by PF: those are nobody else's.
     """
     steps: list[Step] = []
     skipped: list[Skip] = []
-    for target in sorted(targets, key=lambda target: target.address):
-        ours = _respect_foreign_vfs(target, node, _plan_pf(target, node), assigned.get(target.address, ()))
-        free = _consider_users(target, node, ours.steps)
+    for desired in sorted(desired_pfs, key=lambda desired: desired.address):
+        ours = _respect_foreign_vfs(desired, node, _plan_pf(desired, node), assigned.get(desired.address, ()))
+        free = _consider_users(desired, node, ours.steps)
         steps += free.steps
         skipped += ours.skipped + free.skipped
     _refuse_rival(steps, node)
     return Plan(_with_modules(steps, node), tuple(skipped))
 
 
-def _respect_foreign_vfs(target: PfTarget, node: Node, steps: t.Sequence[Step], assigned: t.Collection[str]) -> Plan:
+def _respect_foreign_vfs(desired: DesiredPf, node: Node, steps: t.Sequence[Step], assigned: t.Collection[str]) -> Plan:
     """Refuses, skips or keeps the steps that would take a VF from a driver which somebody else gave it."""
-    foreign = _foreign_drivers(target, node, assigned)
+    foreign = _foreign_drivers(desired, node, assigned)
     concerned = [step for step in steps if foreign.keys() & {step.device, *step.disrupts}]
-    if not concerned or target.when_in_use == "force":
+    if not concerned or desired.when_in_use == "force":
         return Plan(tuple(steps))
     names = [name for name in foreign if any(name in (step.device, *step.disrupts) for step in concerned)]
-    if target.when_in_use == "fail":
+    if desired.when_in_use == "fail":
         raise RefusedError(
             f"{names[0]} belongs to the driver {foreign[names[0]]}, which somebody else gave it",
-            where=target.where,
+            where=desired.where,
             remedy="free it (unbind it and empty its driver_override), name that driver in the rule, or set when_in_use to force",
         )
     reason = "; ".join(f"{name} belongs to the driver {foreign[name]}" for name in names)
-    return _without(steps, concerned, target.address, reason)
+    return _without(steps, concerned, desired.address, reason)
 
 
-def _foreign_drivers(target: PfTarget, node: Node, assigned: t.Collection[str]) -> dict[str, str]:
-    """The target's VFs with a driver, or an override, that neither QAT nor VFIO nor a rule brings, by address."""
-    device = node.qat_at(target.address)
+def _foreign_drivers(desired: DesiredPf, node: Node, assigned: t.Collection[str]) -> dict[str, str]:
+    """The VFs of the PF with a driver, or an override, that neither QAT nor VFIO nor a rule brings, by address."""
+    device = node.qat_at(desired.address)
     found: dict[str, str] = {}
     for vf in device.vfs if device else ():
-        wanted = target.binding_of(vf.index) or Binding(None, None)
+        wanted = desired.binding_of(vf.index) or Binding(None, None)
         known = {*VFIO_DRIVERS, *assigned, device and device.family.vf_driver, wanted.driver, wanted.override}
         for driver in (vf.driver, vf.override):
             if driver is not None and driver not in known:
@@ -122,11 +122,14 @@ def _refuse_rival(steps: t.Sequence[Step], node: Node) -> None:
             )
 
 
-def module_options(targets: t.Iterable[PfTarget], node: Node) -> dict[str, str]:
-    """The options that modules need at the next boot for these targets, by module: what /etc/modprobe.d has to say."""
+def module_options(desired_pfs: t.Iterable[DesiredPf], node: Node) -> dict[str, str]:
+    """The options that modules need at the next boot for these PFs, by module: what /etc/modprobe.d has to say."""
     denied = any(
-        target.vf_count and target.binding and target.binding.driver == VFIO_PCI and _is_denied(target.address, node)
-        for target in targets
+        desired.vf_count
+        and desired.binding
+        and desired.binding.driver == VFIO_PCI
+        and _is_denied(desired.address, node)
+        for desired in desired_pfs
     )
     return {VFIO_PCI: DISABLE_DENYLIST} if denied else {}
 
@@ -148,19 +151,19 @@ def plan_functions(bindings: t.Mapping[str, Binding], node: Node, when_in_use: s
                 where=address,
                 remedy="name a driver of VFs",
             )
-        target = PfTarget(function.pf_address or address, address, when_in_use=when_in_use)
-        part = _consider_users(target, node, _bind(function, binding, function.pf_address or ""))
+        desired = DesiredPf(function.pf_address or address, address, when_in_use=when_in_use)
+        part = _consider_users(desired, node, _bind(function, binding, function.pf_address or ""))
         steps += part.steps
         skipped += part.skipped
     return Plan(_with_modules(steps, node), tuple(skipped))
 
 
-def _plan_pf(target: PfTarget, node: Node) -> list[Step]:
-    function = node.function(target.address)
+def _plan_pf(desired: DesiredPf, node: Node) -> list[Step]:
+    function = node.function(desired.address)
     if function is None:
-        raise RefusedError(f"{target.address} has gone", where=target.where, remedy="see the kernel's log for why")
-    _refuse_blocked(function, target.where)
-    draft = _Draft(function, node.qat_at(target.address), target, node)
+        raise RefusedError(f"{desired.address} has gone", where=desired.where, remedy="see the kernel's log for why")
+    _refuse_blocked(function, desired.where)
+    draft = _Draft(function, node.qat_at(desired.address), desired, node)
     draft.bring_driver()
     draft.set_services()
     draft.set_autoprobe()
@@ -184,12 +187,12 @@ def _refuse_blocked(function: PciFunction, where: str) -> None:
 class _Draft:
     """A PF as it will be after the steps written so far."""
 
-    def __init__(self, function: PciFunction, device: QatDevice | None, target: PfTarget, node: Node) -> None:
+    def __init__(self, function: PciFunction, device: QatDevice | None, desired: DesiredPf, node: Node) -> None:
         self.steps: list[Step] = []
         self._function = function
         self._device = device
         self._family: Family | None = device.family if device else None
-        self._target = target
+        self._desired = desired
         self._node = node
         self._address = function.address
         self._state = device.state if device else None
@@ -197,7 +200,7 @@ class _Draft:
         self._vfs = function.sriov.vfs if function.sriov else ()
         self._count = function.sriov.count if function.sriov else 0
         self._autoprobe = function.sriov.autoprobe if function.sriov else True
-        self._wanted_count = self._count if target.vf_count is None else target.vf_count
+        self._wanted_count = self._count if desired.vf_count is None else desired.vf_count
 
     def _add(self, action: Action, before: str | None, after: str, why: str, disrupts: bool = False) -> None:
         taken = tuple(vf.address for vf in self._vfs) if disrupts else ()
@@ -213,7 +216,7 @@ class _Draft:
         if self._function.driver is not None or self._function.override not in (None, driver):
             raise RefusedError(
                 f"{self._address} belongs to the driver {self._function.driver or self._function.override}",
-                where=self._target.where,
+                where=self._desired.where,
                 remedy=f"give it back to {driver}, or take it out of the configuration",
             )
         if driver in self._node.drivers:
@@ -223,19 +226,19 @@ class _Draft:
         self._state = "up" if self._family.has_services else None
 
     def _wants_anything(self) -> bool:
-        target = self._target
-        return bool(target.driven or target.services is not None or self._wanted_count or target.state is not None)
+        desired = self._desired
+        return bool(desired.driven or desired.services is not None or self._wanted_count or desired.state is not None)
 
     def set_services(self) -> None:
         """Services can only be written while the PF is down, and taking it down removes its VFs (Linux adf_sysfs.c)."""
-        wanted = self._target.services
+        wanted = self._desired.services
         device = self._device
         if wanted is None or device is None or device.services == wanted:
             return
         if device.services is None and device.function.driver is not None:
             raise RefusedError(
                 f"the driver of {self._address} offers no cfg_services",
-                where=self._target.where + ".services",
+                where=self._desired.where + ".services",
                 remedy="use the driver in Linux 6.0, RHEL 8.7 or RHEL 9.2, or newer, instead of that of kernel "
                 f"{self._node.kernel_release or 'this one'} or an out-of-tree driver",
             )
@@ -260,7 +263,7 @@ class _Draft:
 
     def set_autoprobe(self) -> None:
         """Before VFs are made, so that no kernel driver takes them first."""
-        wanted = self._target.autoprobe
+        wanted = self._desired.autoprobe
         if wanted is None or self._function.sriov is None or wanted == self._autoprobe:
             return
         why = "new VFs go to their kernel driver again" if wanted else "new VFs wait for the configured driver"
@@ -300,21 +303,21 @@ class _Draft:
         if sriov is None or not sriov.total:
             raise RefusedError(
                 f"{self._address} cannot have VFs",
-                where=self._target.where,
+                where=self._desired.where,
                 remedy=NO_VFS,
             )
         if self._wanted_count > sriov.total:
             raise RefusedError(
                 f"{self._address} can have {sriov.total} VFs, not {self._wanted_count}",
-                where=self._target.where,
+                where=self._desired.where,
                 remedy=f"ask for at most {sriov.total}",
             )
 
     def set_state(self) -> None:
-        """A PF with VFs is up; one without is as the target says, or as it was."""
+        """A PF with VFs is up; one without is as desired, or as it was."""
         if self._state is None or self._device is None:
             return
-        wanted = "up" if self._count else self._target.state or self._device.state or "up"
+        wanted = "up" if self._count else self._desired.state or self._device.state or "up"
         if wanted == "down":
             self._take_down("the PF should be down")
         elif self._state != wanted:
@@ -323,7 +326,7 @@ class _Draft:
 
     def bind_vfs(self) -> None:
         for vf in self._vfs or self._future_vfs():
-            binding = self._target.binding_of(vf.index) or self._former_binding(vf.index)
+            binding = self._desired.binding_of(vf.index) or self._former_binding(vf.index)
             if binding is not None:
                 self.steps += _bind(vf, binding, self._address)
 
@@ -440,26 +443,26 @@ def _load_vfio_pci(why: str, denied: t.Sequence[str], node: Node) -> list[Step]:
     )
 
 
-def _consider_users(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Plan:
+def _consider_users(desired: DesiredPf, node: Node, steps: t.Sequence[Step]) -> Plan:
     """Refuses, skips or keeps the steps that would take a VF from the kernel itself, or from whoever has it open."""
-    ours = _consider_kernel(target, node, steps)
-    free = _consider_holders(target, node, ours.steps)
+    ours = _consider_kernel(desired, node, steps)
+    free = _consider_holders(desired, node, ours.steps)
     return Plan(free.steps, ours.skipped + free.skipped)
 
 
-def _consider_kernel(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Plan:
+def _consider_kernel(desired: DesiredPf, node: Node, steps: t.Sequence[Step]) -> Plan:
     """A VF's driver cannot refuse to be unbound, and leaves the kernel's users with what is gone (adf_drv.c, adf_remove)."""
     busy = {step: driver for step in steps for driver in _busy_drivers(step, node)}
-    if not busy or target.when_in_use == "force":
+    if not busy or desired.when_in_use == "force":
         return Plan(tuple(steps))
     step, driver = next(iter(busy.items()))
-    if target.when_in_use == "fail":
+    if desired.when_in_use == "fail":
         raise RefusedError(
             f"the kernel itself uses VFs of {driver}, and {_deed(step, step.device)} could take one of them away",
-            where=target.where,
+            where=desired.where,
             remedy="stop the kernel's users, which /proc/crypto names, or set when_in_use to skip or force",
         )
-    return _without(steps, list(busy), target.address, f"the kernel itself uses VFs of {driver}")
+    return _without(steps, list(busy), desired.address, f"the kernel itself uses VFs of {driver}")
 
 
 def _busy_drivers(step: Step, node: Node) -> list[str]:
@@ -467,31 +470,31 @@ def _busy_drivers(step: Step, node: Node) -> list[str]:
     return [vf.driver for vf in functions if vf and vf.driver in node.busy_drivers]
 
 
-def _consider_holders(target: PfTarget, node: Node, steps: t.Sequence[Step]) -> Plan:
+def _consider_holders(desired: DesiredPf, node: Node, steps: t.Sequence[Step]) -> Plan:
     held = {step: _users(step, node) for step in steps if _users(step, node)}
-    if not held or target.when_in_use == "force":
+    if not held or desired.when_in_use == "force":
         return Plan(tuple(steps))
     users = dict.fromkeys(user for users in held.values() for user in users)
-    if target.when_in_use == "fail":
+    if desired.when_in_use == "fail":
         what, whom = ("it", "that user") if len(users) == 1 else ("them", "them")
         raise RefusedError(
-            f"{' and '.join(told_users(users))}, and {_deed(next(iter(held)), what)} would take {what} away",
-            where=target.where,
+            f"{' and '.join(described_users(users))}, and {_deed(next(iter(held)), what)} would take {what} away",
+            where=desired.where,
             remedy=f"end or drain {whom} first, or set when_in_use to skip or force",
         )
-    reason = "; ".join(sorted(told_users(users)))
-    return _without(steps, list(held), target.address, reason)
+    reason = "; ".join(sorted(described_users(users)))
+    return _without(steps, list(held), desired.address, reason)
 
 
-def told_users(users: t.Iterable[tuple[str, Holder]]) -> list[str]:
+def described_users(users: t.Iterable[tuple[str, Holder]]) -> list[str]:
     """Who has what open or was given it, each user once: one that cannot be seen may have them all."""
     taken: dict[Holder, list[str]] = {}
     for vf, holder in users:
         taken.setdefault(holder, []).append(vf)
-    return [_told(holder, _counted(vfs)) for holder, vfs in taken.items()]
+    return [_described(holder, _counted(vfs)) for holder, vfs in taken.items()]
 
 
-def _told(holder: Holder, what: str) -> str:
+def _described(holder: Holder, what: str) -> str:
     return f"{holder} has {what} open" if holder.is_process else f"{holder} was given {what}"
 
 

@@ -121,16 +121,16 @@ def test_kubelet_is_asked_with_its_flags_too(make: Make, version: str, more: str
     assert (done.result["proven"], node.is_active()) == (True, True)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_drop_in_where_k3s_has_its_data(make: Make, told: bool) -> None:
+@pytest.mark.parametrize("given", [True, False])
+def test_a_drop_in_where_k3s_has_its_data(make: Make, given: bool) -> None:
     directory = "/srv/k3s/agent/etc/kubelet.conf.d"
     files = {f"{directory}/00-k3s-defaults.conf": examples.CONFIGURATION}
     settings = examples.rancher("k3s", "1.33.4", files=files)
-    settings["files"]["/etc/rancher/k3s/config.yaml"] = "token: secret\n" if told else "data-dir: /srv/k3s\n"
+    settings["files"]["/etc/rancher/k3s/config.yaml"] = "token: secret\n" if given else "data-dir: /srv/k3s\n"
     node, controller = make(**settings)
-    done = controller.quartet(configuration=TOPOLOGY, timeout=20, **({"config_dir": directory} if told else {}))
+    done = controller.quartet(configuration=TOPOLOGY, timeout=20, **({"config_dir": directory} if given else {}))
     assert done.result["files"] == [f"{directory}/99-accel-qat.conf"]
-    (back,) = controller.config({"state": "found", "timeout": 20, **({"config_dir": directory} if told else {})})
+    (back,) = controller.config({"state": "found", "timeout": 20, **({"config_dir": directory} if given else {})})
     assert back.changed
     assert node.read(f"{directory}/99-accel-qat.conf") is None
 
@@ -250,7 +250,7 @@ def test_without_a_restart_a_state_file_does_not_stay_behind(make: Make) -> None
     assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
 
 
-def test_bad_input_is_told_in_one_sentence_and_nothing_is_written(make: Make) -> None:
+def test_bad_input_is_reported_in_one_sentence_and_nothing_is_written(make: Make) -> None:
     node, controller = make(**examples.kubeadm(files={"/srv/broken.yaml": "kind: [a\nb: 1\n"}))
     untouched = node.state()
     gates = "configuration.featureGates"
@@ -510,7 +510,7 @@ def test_a_node_that_does_not_become_ready_is_put_back(
     assert (node.state(), node.is_active()) == (untouched, True)
 
 
-def test_a_cluster_that_cannot_be_asked_is_told_before_anything_is_written(make: Make, tmp_path: Path) -> None:
+def test_a_cluster_that_cannot_be_asked_is_reported_before_anything_is_written(make: Make, tmp_path: Path) -> None:
     node, controller = make(**examples.kubeadm())
     untouched = node.state()
     with Api("True", LATER) as api:
@@ -541,8 +541,8 @@ def test_kubelet_says_that_it_is_in_force(make: Make, tmp_path: Path) -> None:
         )
         later = {"configuration": {**TOPOLOGY, "topologyManagerScope": "pod"}, "kubeconfig": wanted["kubeconfig"]}
         left, still_left = controller.config({**later, "restart": False}, {**later, "restart": False})
-    told = [task.result["in_force"] for task in (checked, done, again, without, check_again, left, still_left)]
-    assert [(one["verified"], one["reason"]) for one in told] == [
+    reported = [task.result["in_force"] for task in (checked, done, again, without, check_again, left, still_left)]
+    assert [(one["verified"], one["reason"]) for one in reported] == [
         (False, "kubelet is not asked in check mode"),
         (True, ""),
         (True, ""),
@@ -581,7 +581,7 @@ def test_what_is_not_in_force_after_the_restart_is_put_back(make: Make, tmp_path
 
 
 @pytest.mark.parametrize("in_force", [{"topologyManagerPolicy": "none"}, {}])
-def test_a_kubelet_that_runs_with_something_else_is_told(
+def test_a_kubelet_that_runs_with_something_else_is_reported(
     make: Make, tmp_path: Path, in_force: dict[str, t.Any]
 ) -> None:
     """The file has what is wanted already, as of somebody who has not restarted kubelet."""

@@ -73,5 +73,5 @@ def test_the_driver_of_pfs_is_none_for_a_vf(play: t.Any) -> None:
     player = play(kernel())
     failed = player.fail(pci_driver, devices=[{"address": VF1, "driver": "4xxx"}])
     assert failed["msg"] == f"{VF1}: 4xxx is the driver of PFs, and {VF1} is a VF; name a driver of VFs"
-    wish = [{"address": GEN4, "driver": "4xxx", "override": False}]
-    assert player.run(pci_driver, devices=wish, record=player.record)["drivers"] == {GEN4: "4xxx"}
+    devices = [{"address": GEN4, "driver": "4xxx", "override": False}]
+    assert player.run(pci_driver, devices=devices, record=player.record)["drivers"] == {GEN4: "4xxx"}

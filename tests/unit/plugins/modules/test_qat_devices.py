@@ -134,13 +134,15 @@ def test_warns_where_the_node_is_mounted_and_kubelets_directory_is_not_said(
     monkeypatch.setattr(
         "ansible_collections.accel.qat.plugins.module_utils._module.KUBELET_ROOTS", (str(tmp_path / "none"),)
     )
-    told = play(kernel()).run(qat_devices, devices=[{}], check=True, sysfs_root="/host/sys", kubelet_root=str(tmp_path))
-    assert "warnings" not in told
+    result = play(kernel()).run(
+        qat_devices, devices=[{}], check=True, sysfs_root="/host/sys", kubelet_root=str(tmp_path)
+    )
+    assert "warnings" not in result
     warned = play(kernel()).run(qat_devices, devices=[{}], check=True, sysfs_root="/host/sys")["warnings"]
-    assert "Which pods have VFs cannot be told: sysfs_root is /host/sys, and kubelet_root does not say" in str(warned)
+    assert "It is not known which pods have VFs: sysfs_root is /host/sys, and kubelet_root does not say" in str(warned)
 
 
-def test_what_becomes_of_a_node_where_one_pf_failed_is_told(play: Play, tmp_path: Path) -> None:
+def test_what_becomes_of_a_node_where_one_pf_failed_is_reported(play: Play, tmp_path: Path) -> None:
     player, path = play(kernel()), tmp_path / "node.json"
     path.write_text('{"devices": []}')
     player.kernel.switch(GEN2, "fail_enable_vfs", "14 -1")
@@ -226,7 +228,7 @@ def test_the_record_goes_under_the_lock(play: Play, monkeypatch: pytest.MonkeyPa
     assert removed == [True]
 
 
-def test_a_record_that_cannot_be_removed_is_told_with_what_was_put_back(
+def test_a_record_that_cannot_be_removed_is_reported_with_what_was_put_back(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     player = play(kernel())
@@ -317,8 +319,8 @@ def test_restoration_removes_the_rules_under_the_lock(
         )
     else:
         path.write_text('{"devices": []}')
-    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
-    assert player.run(qat_restore, check=True, **wish)["changed"]
+    options: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
+    assert player.run(qat_restore, check=True, **options)["changed"]
     assert path.exists()
     write, removed = player.kernel.write, []
 
@@ -327,11 +329,11 @@ def test_restoration_removes_the_rules_under_the_lock(
         write(file, value, seconds)
 
     monkeypatch.setattr(player.kernel, "write", looks)
-    assert player.run(qat_restore, **wish)["changed"]
+    assert player.run(qat_restore, **options)["changed"]
     assert not path.exists()
     assert set(removed) == ({True} if is_recorded else set())
     for check in (True, False):
-        assert not player.run(qat_restore, check=check, **wish)["changed"]
+        assert not player.run(qat_restore, check=check, **options)["changed"]
 
 
 @pytest.mark.parametrize("why", ["the lock", "a user"])
@@ -339,8 +341,8 @@ def test_restoration_that_is_refused_removes_nothing(
     play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, why: str
 ) -> None:
     player, path = play(kernel()), tmp_path / "node.json"
-    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
-    player.run(qat_devices, devices=[{"select": {"index": [0]}}], **wish)
+    options: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
+    player.run(qat_devices, devices=[{"select": {"index": [0]}}], **options)
     if why == "a user":
         player.kernel.open_vf(VF0, "qemu-kvm")
     else:
@@ -349,7 +351,7 @@ def test_restoration_that_is_refused_removes_nothing(
             raise RefusedError("another change of this node's devices has been running for 120 seconds")
 
         monkeypatch.setattr(player.kernel, "locked", locked)
-    failed = player.run(qat_restore, **wish)
+    failed = player.run(qat_restore, **options)
     assert (failed["failure"]["kind"], failed["changed"]) == ("refused", False)
     assert path.exists()
     assert Path(player.record).exists()
@@ -359,15 +361,15 @@ def test_rules_that_cannot_be_removed_keep_the_devices_as_they_are(
     play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     player, path = play(kernel()), tmp_path / "node.json"
-    wish: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
-    player.run(qat_devices, devices=[{"select": {"index": [0]}}], **wish)
+    options: dict[str, t.Any] = {"record": player.record, "configuration_file": str(path)}
+    player.run(qat_devices, devices=[{"select": {"index": [0]}}], **options)
     writes = list(player.kernel.writes)
 
     def refuse(file: str) -> None:
         raise OSError(errno.EROFS, "Read-only file system", file)
 
     monkeypatch.setattr("os.unlink", refuse)
-    failed = player.run(qat_restore, **wish)
+    failed = player.run(qat_restore, **options)
     assert failed["msg"] == (
         f"{path}: the configuration cannot be removed: Read-only file system; remove it by hand, and try again"
     )
@@ -468,11 +470,11 @@ def test_roots_and_time_limit(play: Play) -> None:
 
 def test_a_check_before_the_reboot_that_switches_the_iommu_on(play: Play) -> None:
     player = play(LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=2), iommu=False))
-    wish: dict[str, t.Any] = {"devices": [{}], "record": player.record}
-    planned = player.run(qat_devices, check=True, assume_iommu=True, **wish)
+    options: dict[str, t.Any] = {"devices": [{}], "record": player.record}
+    planned = player.run(qat_devices, check=True, assume_iommu=True, **options)
     assert f"/sys/bus/pci/devices/{VF0}/driver: vfio-pci\n" in planned["diff"]["after"]
     assert planned["accel_qat"]["iommu"] is False
-    for failed in (player.run(qat_devices, assume_iommu=True, **wish), player.fail(qat_devices, **wish)):
+    for failed in (player.run(qat_devices, assume_iommu=True, **options), player.fail(qat_devices, **options)):
         assert "the IOMMU is off" in failed["msg"]
     assert player.kernel.writes == []
 
@@ -496,15 +498,15 @@ def test_a_check_before_pods_are_evicted(
     kernel = LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=1, vfs=vf("vfio-pci", held_by="qemu-kvm")))
     kernel.assignments = Assignments({VF0: pods})
     player = play(kernel)
-    wish: dict[str, t.Any] = {"devices": [{"services": ["dc"]}], "record": player.record}
-    checked = player.run(qat_devices, check=True, assume_drained=drained, **wish)
+    options: dict[str, t.Any] = {"devices": [{"services": ["dc"]}], "record": player.record}
+    checked = player.run(qat_devices, check=True, assume_drained=drained, **options)
     if in_the_way:
         assert f"devices[0]: {in_the_way}" in checked["msg"]
     else:
         assert checked["steps"][0]["disrupts"] == [VF0]
         assert len(checked["accel_qat"]["devices"][0]["vfs"][0]["held_by"]) == 2
     # They are still there.
-    assert "devices[0]: " in player.run(qat_devices, assume_drained=drained, **wish)["msg"]
+    assert "devices[0]: " in player.run(qat_devices, assume_drained=drained, **options)["msg"]
     assert kernel.writes == []
 
 

@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, Said, compare, told_of
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, Said, compare, reported_by
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.asked import BEFORE, OPERATOR
 from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils import nodes
@@ -54,7 +54,7 @@ def asked(observed: Observed, gates: bool = False, **configuration: t.Any) -> di
 def test_who_says_it(observed: Observed, where: str) -> None:
     one = asked(observed, **RESTRICTED)["topologyManagerPolicy"]
     assert (one.wanted, one.where, one.unsaid) == ("restricted", where, "none")
-    assert compare([one], told_of({"kubeletconfig": {"syncFrequency": "1m0s", **RESTRICTED}})) == ()
+    assert compare([one], reported_by({"kubeletconfig": {"syncFrequency": "1m0s", **RESTRICTED}})) == ()
 
 
 def test_who_says_it_on_openshift_3() -> None:
@@ -80,8 +80,8 @@ def test_who_else_may_have_won() -> None:
 def test_a_kubelet_that_still_runs_with_the_older_file() -> None:
     config = f"{nodes.KUBEADM_CONFIG}kubeReserved:\n  cpu: 100m\n"
     one = asked(nodes.kubeadm(config=config), kubeReserved={"cpu": "1"})["kubeReserved.cpu"]
-    told = told_of({"kubeletconfig": {"syncFrequency": "1m0s", "kubeReserved": {"cpu": "100m"}}})
-    (difference,) = compare([one], told)
+    reported = reported_by({"kubeletconfig": {"syncFrequency": "1m0s", "kubeReserved": {"cpu": "100m"}}})
+    (difference,) = compare([one], reported)
     assert difference.layer == BEFORE
 
 
