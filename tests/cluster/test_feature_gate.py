@@ -65,16 +65,17 @@ def test_a_second_run_changes_nothing(controller: Controller) -> None:
     assert [task for task in include(controller, "qat_kubelet", qat_kubelet_timeout=300).tasks if task.changed] == []
 
 
-def test_a_gate_that_another_decides_is_reported(cluster: Cluster, node: Node, controller: Controller) -> None:
+def test_the_role_names_it_where_another_gate_decides(cluster: Cluster, node: Node, controller: Controller) -> None:
     all_off = f"cp /root/config.yaml {CONFIGURATION}; echo 'featureGates: {{AllBeta: false}}' >> {CONFIGURATION}"
     cluster.restart_kubelet(f"rm -f {SOCKET}; cp -p {CONFIGURATION} /root/before.yaml; {all_off}")
-    task = {"name": "accel.qat.qat_kubelet"}
+    assert not has_socket(node)
     api = {"qat_kubelet_kubeconfig": str(cluster.kubeconfig), "qat_kubelet_node_name": cluster.nodes[0]}
-    run = controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": api}])
+    run = include(controller, "qat_kubelet", qat_kubelet_timeout=300, **api)
+    (result,) = (task.result for task in run.tasks if task.changed)
+    named = node.run(f"tail -n 5 {CONFIGURATION}")
     found = has_socket(node)
     cluster.restart_kubelet(f"cp -p /root/before.yaml {CONFIGURATION}")
-    assert run.code != 0
-    assert (found, "it may come from featureGates.AllBeta" in run.tasks[-1].message) == (False, True), run.output
+    assert (found, result["in_force"]["verified"]) == (True, True), named
 
 
 def test_a_gate_that_kubelet_does_not_know_is_refused(cluster: Cluster, node: Node, controller: Controller) -> None:

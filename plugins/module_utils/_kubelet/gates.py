@@ -17,6 +17,9 @@ from enum import Enum
 
 ALPHA, BETA, GA, DEPRECATED = "alpha", "beta", "GA", "deprecated"
 
+# The gates that decide on all of a stage that are not named themselves (component-base/featuregate).
+ALL_OF = {ALPHA: "AllAlpha", BETA: "AllBeta"}
+
 # The kubelets that the table was written for, and is tested for.
 OLDEST_MINOR, NEWEST_MINOR = 8, 37
 
@@ -59,6 +62,11 @@ class Gate:
     def stage(self, minor: int) -> Stage:
         """The stage of a version that has come to it."""
         return [stage for stage in self.stages if stage.since <= minor][-1]
+
+    def default(self, minor: int, named: t.Mapping[str, bool]) -> bool:
+        """What it is where it is not named, beside the gates that are."""
+        stage = self.stage(minor)
+        return named.get(ALL_OF.get(stage.name, ""), stage.default)
 
 
 def _needs(*names: str) -> dict[str, int]:
@@ -332,12 +340,14 @@ def decide(
     offered: t.Mapping[str, bool] | None = None,
     needed_only: bool = False,
     ignores_unknown: bool = False,
+    named: t.Mapping[str, bool] | None = None,
 ) -> Decision:
     """What to do on a kubelet 1.`minor` so that the gate is `wanted`.
 
     `found` is what the node's configuration says, None where it says nothing. `offered` are the gates that the kubelet itself
     lists in its help, with their defaults, for those that are not in the table. With `needed_only`, a gate that this kubelet does
-    not have yet is no error: there is nothing to switch on. With `ignores_unknown`, it starts with gates that it does not know.
+    not have yet is no error: there is nothing to switch on. With `ignores_unknown`, it starts with gates that it does not know. `named`
+    are all gates of the configuration, of which one may decide on many.
     """
     gate = find_gate(name)
     if gate is None:
@@ -346,7 +356,9 @@ def decide(
             what = "it would be ignored" if ignores_unknown else "with it would not start"
             verdict, why = (Verdict.REFUSE, f"kubelet 1.{minor} is not known to have a gate {name}, and {what}")
         else:
-            verdict, why = _by_default(name, wanted, minor, found, default, "")
+            # One that decides on others does so only where it is named.
+            default = not wanted if name in ALL_OF.values() else default
+            verdict, why = _by_default(name, wanted, minor, found, default, "by default")
     elif minor < gate.since:
         verdict, why = _too_early(gate, minor, found, needed_only, ignores_unknown)
     elif not gate.known_to(minor):
@@ -359,7 +371,9 @@ def decide(
                 f"kubelet 1.{minor} has {name} locked to {_yaml(stage.default)}, and would not start",
             )
         else:
-            verdict, why = _by_default(name, wanted, minor, found, stage.default, f" ({stage.name})")
+            group = ALL_OF.get(stage.name, "")
+            by = f"by {group} ({stage.name})" if group in (named or {}) else f"by default ({stage.name})"
+            verdict, why = _by_default(name, wanted, minor, found, gate.default(minor, named or {}), by)
     return Decision(name, wanted, found, verdict, why)
 
 
@@ -399,13 +413,11 @@ def unmet_needs(values: t.Mapping[str, bool], minor: int) -> list[tuple[str, str
 def _is_on(gate: Gate, values: t.Mapping[str, bool], minor: int) -> bool:
     if not gate.known_to(minor):
         return minor >= gate.since and gate.stages[-1].default
-    return values.get(gate.name, gate.stage(minor).default)
+    return values.get(gate.name, gate.default(minor, values))
 
 
-def _by_default(
-    name: str, wanted: bool, minor: int, found: bool | None, default: bool, stage: str
-) -> tuple[Verdict, str]:
-    said = f"kubelet 1.{minor} has {name} {_state(default)} by default{stage}"
+def _by_default(name: str, wanted: bool, minor: int, found: bool | None, default: bool, by: str) -> tuple[Verdict, str]:
+    said = f"kubelet 1.{minor} has {name} {_state(default)} {by}"
     if wanted is not default:
         return Verdict.SET, said
     if found is None or found is wanted:

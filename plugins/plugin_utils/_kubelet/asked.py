@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, Said
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import GATES_FIELD
-from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import ALPHA, BETA, Decision, Verdict, find_gate
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import ALL_OF, Decision, Verdict, find_gate
 
 from .layers import Layers, describe, leaves
 
@@ -25,8 +25,6 @@ _UNSAID: t.Mapping[str, t.Any] = {
     "topologyManagerScope": "container",
     "reservedMemory": [],
 }
-# The gates that decide on all of a stage that are not named themselves (component-base/featuregate).
-_GROUPS = {ALPHA: "AllAlpha", BETA: "AllBeta"}
 
 
 def asked_of_files(
@@ -54,7 +52,7 @@ def _asked_gates(decisions: t.Iterable[Decision], minor: int) -> t.Iterator[Aske
         if decision.wanted is None or (gate is not None and not gate.known_to(minor)):
             continue
         unsaid = decision.wanted if decision.verdict is not Verdict.SET else not decision.wanted
-        group = "" if gate is None else _GROUPS.get(gate.stage(minor).name, "")
+        group = "" if gate is None else ALL_OF.get(gate.stage(minor).name, "")
         yield Asked(describe((GATES_FIELD, decision.gate)), decision.wanted, unsaid=unsaid, group=group)
 
 

@@ -84,10 +84,10 @@ class Plan:
     def serves_device_plugins(self) -> bool:
         """Whether kubelet.sock is there once kubelet runs."""
         gate = DEVICE_PLUGINS
-        found = self.effective.get(GATES_FIELD, {}).get(gate.name)
+        named = self.effective.get(GATES_FIELD, {})
         if not gate.known_to(self.version.minor):
             return self.version.minor >= gate.since
-        return bool(gate.stage(self.version.minor).default if found is None else found)
+        return bool(named.get(gate.name, gate.default(self.version.minor, named)))
 
 
 def asks_for_offered(desired: Desired) -> bool:
@@ -138,12 +138,14 @@ def _with_gates(
     found = layers.effective().get(GATES_FIELD, {})
     wanted = desired.configuration.get(GATES_FIELD, {})
     minor, lenient = version.minor, version.ignores_unknown_gates
+    named = {**found, **wanted}
     decisions = [
-        decide(name, value, minor, found.get(name), offered, ignores_unknown=lenient) for name, value in wanted.items()
+        decide(name, value, minor, found.get(name), offered, ignores_unknown=lenient, named=named)
+        for name, value in wanted.items()
     ]
     if desired.device_plugin_gates:
         needed = [name for name in NEEDED if name not in wanted]
-        decisions += [decide(name, True, minor, found.get(name), None, True, lenient) for name in needed]
+        decisions += [decide(name, True, minor, found.get(name), None, True, lenient, named) for name in needed]
     asked = {decision.gate for decision in decisions}
     unasked = [decide_unasked(name, value, minor, lenient) for name, value in found.items() if name not in asked]
     decisions += [decision for decision in unasked if decision is not None]

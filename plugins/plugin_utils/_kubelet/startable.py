@@ -91,7 +91,8 @@ class Wanted(t.NamedTuple):
         known = find_gate(gate)
         if known is None or not known.known_to(self.minor):
             return known is not None and known.since <= self.minor
-        return bool(self.fields.get(GATES_FIELD, {}).get(gate, known.stage(self.minor).default))
+        named = self.fields.get(GATES_FIELD, {})
+        return bool(named.get(gate, known.default(self.minor, named)))
 
 
 def require_start(wanted: Wanted, before: t.Mapping[str, t.Any]) -> None:

@@ -18,6 +18,48 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import parse_version
 
+
+@pytest.mark.parametrize(
+    ("minor", "wanted", "found", "named", "verdict", "reason"),
+    [
+        (20, True, None, {"AllBeta": False}, Verdict.SET, "kubelet 1.20 has DevicePlugins off by AllBeta (beta)"),
+        (20, True, True, {"AllBeta": False}, Verdict.SET, "kubelet 1.20 has DevicePlugins off by AllBeta (beta)"),
+        (20, True, None, {"AllBeta": True}, Verdict.LEAVE_OUT, "kubelet 1.20 has DevicePlugins on by AllBeta (beta)"),
+        (20, True, None, {"AllAlpha": False}, Verdict.LEAVE_OUT, "kubelet 1.20 has DevicePlugins on by default (beta)"),
+        (9, True, None, {"AllAlpha": True}, Verdict.LEAVE_OUT, "kubelet 1.9 has DevicePlugins on by AllAlpha (alpha)"),
+        (9, True, None, {"AllBeta": True}, Verdict.SET, "kubelet 1.9 has DevicePlugins off by default (alpha)"),
+        (
+            20,
+            False,
+            None,
+            {"AllBeta": False},
+            Verdict.LEAVE_OUT,
+            "kubelet 1.20 has DevicePlugins off by AllBeta (beta)",
+        ),
+        (26, True, None, {"AllBeta": False}, Verdict.LEAVE_OUT, "kubelet 1.26 has DevicePlugins on by default (GA)"),
+    ],
+)
+def test_a_gate_that_decides_on_many(
+    minor: int, wanted: bool, found: bool | None, named: dict[str, bool], verdict: Verdict, reason: str
+) -> None:
+    made = decide("DevicePlugins", wanted, minor, found, named=named)
+    assert (made.verdict, made.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_gate_that_decides_on_many_counts_where_it_is_named(wanted: bool) -> None:
+    made = decide("AllBeta", wanted, 30, offered={"AllBeta": False})
+    assert (made.verdict, made.changes) == (Verdict.SET, True)
+    assert not decide("AllBeta", wanted, 30, wanted, {"AllBeta": False}).changes
+
+
+def test_what_is_needed_may_be_off_by_a_gate_that_decides_on_many() -> None:
+    """Of two that are named, the one stays on while the other is off."""
+    needs = ("ResourceHealthStatusMessage", "ResourceHealthStatus")
+    assert needs in unmet_needs({"ResourceHealthStatusMessage": True, "AllBeta": False}, 36)
+    assert needs not in unmet_needs({"AllBeta": False}, 36)
+
+
 MINORS = range(OLDEST_MINOR, NEWEST_MINOR + 1)
 
 # Stated a second time, in another form, from the documentation's pages of gates and the specs of 1.34.4, 1.35.4, 1.36.3 and 1.37.2: for

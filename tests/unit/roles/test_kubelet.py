@@ -62,11 +62,13 @@ def test_what_is_looked_at_beforehand_is_what_is_brought() -> None:
     look, looked_at = call("disruption")
     assert bring == {}
     assert look == {**bring, **looks, "__qat_kubelet_as_drained": True, "__qat_kubelet_forgives": True}
+    left, looked_at_by_verify = call("verify")
+    assert left == look
     put_back, _task = call("teardown")
     see, seen = call("teardown_check")
     assert put_back == {"__qat_kubelet_back": True}
     assert see == {**put_back, **looks}
-    for task in (looked_at, seen):
+    for task in (looked_at, looked_at_by_verify, seen):
         assert (task["check_mode"], task["diff"]) == (True, False)
 
 

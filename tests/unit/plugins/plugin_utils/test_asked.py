@@ -116,6 +116,16 @@ def test_gates(version: str, wanted: dict[str, bool], expected: dict[str, tuple[
     }
 
 
+def test_gates_that_are_off_by_one_that_decides_on_many_are_named() -> None:
+    config = f"{nodes.KUBEADM_CONFIG}featureGates:\n  AllBeta: false\n"
+    made = nodes.plan(nodes.kubeadm("1.20.2", config))
+    (edit,) = made.edits
+    assert "  DevicePlugins: true\n" in (edit.after or "")
+    assert made.serves_device_plugins
+    one = next(one for one in made.asked if one.field == "featureGates.DevicePlugins")
+    assert (one.wanted, one.unsaid, one.where) == (True, False, nodes.CONFIG)
+
+
 def test_a_gate_that_somebody_else_has_set_is_named() -> None:
     one = asked(nodes.kubeadm("1.20.2", nodes.WITH_GATES), gates=True)["featureGates.DevicePlugins"]
     assert (one.wanted, one.where) == (True, nodes.CONFIG)
