@@ -273,7 +273,7 @@ def _words(body: t.Any) -> str:
         message = str(answer["message"])
         causes = (answer.get("details") or {}).get("causes") or ()
         reasons = [str(cause["message"]) for cause in causes if cause.get("message")]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return " ".join(text.split())[:200]
     return " ".join([message, *(one for one in reasons if one not in message)])
 

@@ -148,6 +148,15 @@ def test_an_answer_without_end_is_not_read_to_its_end(status: str, headers: tupl
     )
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff\x00", b'{"message": 5, "details": []}', b""])
+def test_a_refusal_of_any_form_is_reported(body: bytes) -> None:
+    head = f"HTTP/1.1 403 Forbidden\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    url, thread = raw_server([head + body])
+    with pytest.raises(ClusterError, match=f"^{KUBELET}: the API server answers 403: "):
+        read_configz(core(url), "node1")
+    thread.join(10)
+
+
 def test_an_answer_by_drops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(configz, "REQUEST_SECONDS", 0.3)
 
