@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
@@ -31,6 +32,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
+from .asked import asked_of_files, asked_of_operator
 from .documents import DROP_IN, MANAGED, Document
 from .layers import Layers, describe, document_of, in_force_by_operator, layers_of, leaves
 from .record import Record
@@ -75,6 +77,8 @@ class Plan:
     record: str | None = None
     effective: t.Mapping[str, t.Any] = field(default_factory=dict)
     manifest: t.Mapping[str, t.Any] | None = None
+    # What kubelet should have in force then.
+    asked: tuple[Asked, ...] = ()
 
     @property
     def serves_device_plugins(self) -> bool:
@@ -124,6 +128,7 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
         _state_files(observed, desired, before.effective(), effective) if edits else (),
         record.text() if record else observed.record,
         {name: value for name, value in effective.items() if name in known.BY_NAME},
+        asked=asked_of_files(desired.configuration, decisions, version.minor, before, layers),
     )
 
 
@@ -323,7 +328,10 @@ def _manifest(observed: Observed, desired: Desired, version: Version) -> Plan:
         settings[EVICTION_FIELD] = {**known.default_thresholds(version.minor), **settings[EVICTION_FIELD]}
     _require_complete_there(observed, settings, version)
     manifest = observed.kind.manifest(settings, desired.machine_config_pool) if settings else None
-    return Plan(observed.flavour, version, decisions=tuple(decisions), effective=settings, manifest=manifest)
+    asked = asked_of_operator(settings)
+    return Plan(
+        observed.flavour, version, decisions=tuple(decisions), effective=settings, manifest=manifest, asked=asked
+    )
 
 
 def _require_complete_there(observed: Observed, settings: t.Mapping[str, t.Any], version: Version) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Clus
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
+CONFIGURATION = "/var/lib/kubelet/config.yaml"
 STRICT = {"topologyManagerPolicy": "single-numa-node"}
 # The PFs are on two NUMA nodes: 16 VFs on one, 12 on the other.
 COMPRESSION = [RULES[0], {"services": ["dc"]}]
@@ -37,6 +38,7 @@ def test_from_untouched_to_verified(cluster: Cluster, provisioned: Run) -> None:
     found = {check["check"]: check["ok"] for check in report["qat_verify_result"]["checks"]}
     assert set(found.values()) == {True}
     assert {"the QAT devices", "kubelet and the device plugin", f"allocatable {CY}", f"allocatable {DC}"} <= set(found)
+    assert "kubelet's configuration" in found
     assert {"the test pod", f"VF of {CY}", f"VF of {DC}", f"{CY} after the pod", f"{DC} after the pod"} <= set(found)
     assert cluster.pods() == []
 
@@ -45,6 +47,39 @@ def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str
     run = controller.run("accel.qat.site", **settings)
     assert run.code == 0, run.output
     assert [task.name for task in run.tasks if task.changed] == []
+    assert in_force(run) == [{"verified": True, "reason": "", "differences": []}]
+
+
+def in_force(run: Run) -> list[dict[str, Any]]:
+    """What came of asking kubelet itself."""
+    return [task.result["in_force"] for task in run.tasks if "in_force" in task.result]
+
+
+def test_a_kubelet_that_does_not_run_with_its_file_is_reported(
+    cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any]
+) -> None:
+    node.run(f"cp -p {CONFIGURATION} /root/config.yaml")
+    cluster.restart_kubelet(f"sed -i s/best-effort/restricted/ {CONFIGURATION}")
+    node.run(f"cp -p /root/config.yaml {CONFIGURATION}")
+    role = {"name": "accel.qat.qat_kubelet"}
+    run = controller.play([{"name": "Role", "ansible.builtin.include_role": role, "vars": settings}])
+    assert run.code != 0
+    assert run.tasks[-1].message == (
+        f"kubelet of node {cluster.nodes[0]}: topologyManagerPolicy is restricted in force and not best-effort, which {CONFIGURATION} "
+        "says; it may come from kubelet's command line; see what kubelet is started with, and restart it"
+    )
+    cluster.restart_kubelet()
+    again = controller.play([{"name": "Role", "ansible.builtin.include_role": role, "vars": settings}])
+    assert in_force(again)[0]["verified"]
+
+
+def test_kubelet_overwrites_cpus_that_are_reserved_by_number(cluster: Cluster, node: Node) -> None:
+    node.run(f"cp -p {CONFIGURATION} /root/config.yaml")
+    reserved = 'reservedSystemCPUs: "0"\\nkubeReserved: {cpu: 100m, memory: 64Mi}\\n'
+    cluster.restart_kubelet(f"printf '{reserved}' >> {CONFIGURATION}")
+    found = cluster.api.get(f"/api/v1/nodes/{cluster.nodes[0]}/proxy/configz")["kubeletconfig"]
+    cluster.restart_kubelet(f"cp -p /root/config.yaml {CONFIGURATION}")
+    assert (found["reservedSystemCPUs"], found["kubeReserved"]) == ("0", {"memory": "64Mi"})
 
 
 def test_a_reboot_brings_all_of_it_back(cluster: Cluster, node: Node) -> None:
@@ -122,5 +157,5 @@ def test_teardown_gives_the_node_back(
     cluster.wait_for("that no VF is offered", lambda: cluster.offered(DC)[1], lambda number: number == 0)
     counts = node.run(f"cat {DEVICES}/{FIRST}/sriov_numvfs {DEVICES}/{SECOND}/sriov_numvfs")
     assert counts.split() == ["0", "0"]
-    assert "topologyManagerPolicy" not in node.run("cat /var/lib/kubelet/config.yaml")
+    assert "topologyManagerPolicy" not in node.run(f"cat {CONFIGURATION}")
     cluster.wait_until_ready()
