@@ -29,12 +29,16 @@ from ansible_collections.accel.qat.tests.unit.node.tree import DEVICE, OTHER, Tr
 
 @contextlib.contextmanager
 def released(*fifos: Path) -> t.Iterator[None]:
-    """Lets the children that these FIFOs hold up go on in the end."""
+    """Lets the children that these FIFOs hold up go on in the end, and has none held up that comes to them only then."""
     try:
         yield
     finally:
         for fifo in fifos:
-            os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+            both_ends = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+            file = fifo.with_name(f"{fifo.name}.file")
+            file.touch()
+            file.replace(fifo)
+            os.close(both_ends)
 
 
 def kill_reader(fifo: Path, children: t.Sequence[int]) -> None:

@@ -13,7 +13,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import 
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.asked import BEFORE, OPERATOR
 from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils import nodes
 
-RESTRICTED = {"topologyManagerPolicy": "restricted"}
+RESTRICTED: dict[str, t.Any] = {"topologyManagerPolicy": "restricted"}
 
 
 def asked(observed: Observed, gates: bool = False, **configuration: t.Any) -> dict[str, Asked]:
@@ -86,7 +86,10 @@ def test_a_kubelet_that_still_runs_with_the_older_file() -> None:
 
 
 def test_entries_of_maps_are_asked_one_by_one() -> None:
-    wanted = {"evictionHard": {"memory.available": "1Gi"}, "systemReserved": {"cpu": 1, "memory": "1Gi"}}
+    wanted: dict[str, t.Any] = {
+        "evictionHard": {"memory.available": "1Gi"},
+        "systemReserved": {"cpu": 1, "memory": "1Gi"},
+    }
     # Not the thresholds that are written beside the wanted one.
     assert {name: one.wanted for name, one in asked(nodes.kubeadm(), **wanted).items()} == {
         "evictionHard.memory.available": "1Gi",
