@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import assignment
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.extra_arguments import NAME as EXTRA_ARGUMENTS
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.extra_arguments import argument_of
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     CPU,
     EVICTION_FIELD,
     GATES_FIELD,
     MEMORY,
 )
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import AUTO
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Flavour
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     DEVICE_PLUGINS,
@@ -28,11 +32,24 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     unmet_needs,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import ALWAYS
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
-from .documents import DROP_IN, MANAGED, Document
+from .documents import Document
 from .layers import Layers, describe, document_of, in_force_by_operator, layers_of, leaves
+from .placement import (
+    EMPTY,
+    Leaf,
+    Placement,
+    as_started,
+    drop_in_of,
+    drop_ins_in,
+    found_of,
+    in_order,
+    place,
+    with_files,
+)
 from .record import Record
 from .startable import (
     Wanted,
@@ -42,9 +59,6 @@ from .startable import (
     require_start,
 )
 from .yaml_text import Path
-
-# A file of ours with nothing in it goes.
-_EMPTY = (MANAGED, DROP_IN)
 
 _POLICIES = {CPU: ("cpuManagerPolicy", "static"), MEMORY: ("memoryManagerPolicy", "Static")}
 
@@ -59,6 +73,7 @@ class Desired:
     drained: bool = False
     restart: bool = True
     machine_config_pool: str = "worker"
+    drop_in: str = AUTO
     # Whether the version is one that may come, and not that of the kubelet that is there.
     version_given: bool = False
 
@@ -75,6 +90,22 @@ class Plan:
     record: str | None = None
     effective: t.Mapping[str, t.Any] = field(default_factory=dict)
     manifest: t.Mapping[str, t.Any] | None = None
+    # Kubelet's directory of drop-ins once it is started with the files, and those that were made for one of ours.
+    config_dir: str = ""
+    made: tuple[str, ...] = ()
+    # Our drop-in, empty where there is none then; and the file that gives kubelet an administrator's arguments.
+    drop_in: str = ""
+    extra_arguments: str = ""
+    # What is to be on its command line then.
+    started_with: tuple[str, ...] = ()
+    # What somebody should know of it.
+    notes: tuple[str, ...] = ()
+
+    def diff(self) -> list[dict[str, str]]:
+        """What diff mode shows. Of a file of arguments only these: what else is in it, such as a proxy's password, nobody needs to see."""
+        return [
+            _arguments_alone(edit).diff() if edit.path == self.extra_arguments else edit.diff() for edit in self.edits
+        ]
 
     @property
     def serves_device_plugins(self) -> bool:
@@ -86,6 +117,11 @@ class Plan:
         return bool(gate.stage(self.version.minor).default if found is None else found)
 
 
+def _arguments_alone(edit: FileEdit) -> FileEdit:
+    before, after = (text and assignment(text, EXTRA_ARGUMENTS) for text in (edit.before, edit.after))
+    return replace(edit, before=before, after=after)
+
+
 def asks_for_offered(desired: Desired) -> bool:
     """Whether the plan needs the gates that the kubelet itself lists: one is wanted that is not in the table."""
     return not desired.restore and any(find_gate(name) is None for name in desired.configuration.get(GATES_FIELD, {}))
@@ -94,37 +130,99 @@ def asks_for_offered(desired: Desired) -> bool:
 def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
     """The plan. Raises ConfigurationError or RefusedError; then nothing may be written."""
     version = parse_version(observed.version)
+    observed = as_started(observed)
     if desired.restore:
         return _restoration(observed, desired, version)
     known.require_known(desired.configuration, version)
     if observed.kind.by_manifest:
         return _manifest(observed, desired, version)
-    before = layers_of(observed, version)
-    if before.hidden_by and before.layers[before.target].where in observed.files:
-        raise _hidden(before)
+    real = layers_of(observed, version)
+    if real.hidden_by and real.layers[real.target].where in observed.files:
+        raise _hidden(real)
+    placement = place(observed, version, desired.drop_in)
+    before = layers_of(placement.observed, version)
     layers, decisions = _with_gates(before, desired, version, observed.offered)
     for path, value in leaves(_with_thresholds(desired.configuration, layers, observed.kind, version)):
         layers = _with_leaf(layers, path, value)
+    for path, value in _still_wanted(placement.moved, desired, observed.kind, version):
+        layers = _with_leaf(layers, path, value)
     effective = layers.effective()
-    edits = _edits(observed, layers)
+    made = _edits(placement.observed, layers)
+    edits, record, after = placement.finish(made, placement.record.with_edits(made, before, layers))
+    _require_place(placement, desired, edits)
     if edits or desired.version_given:
         require_cgroups_taken(effective, version.minor, observed.cgroup)
     if edits:
         thresholds = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
-        require_start(Wanted(effective, thresholds, version.minor), before.effective())
+        require_start(Wanted(effective, thresholds, version.minor), real.effective())
         observed.kind.require_kept(version.minor, observed.config, desired.configuration)
         if observed.running and not desired.version_given:
             observed.kind.require_read(version.minor, observed.config_dir, observed.files)
-    record = Record.parse(observed.record).with_edits(edits, before, layers) if edits else None
     return Plan(
         observed.flavour,
         version,
         edits,
         decisions,
-        _state_files(observed, desired, before.effective(), effective) if edits else (),
-        record.text() if record else observed.record,
+        _state_files(observed, desired, real.effective(), effective) if edits else (),
+        record.text() if edits else observed.record,
         {name: value for name, value in effective.items() if name in known.BY_NAME},
+        config_dir=after.config_dir,
+        drop_in=drop_in_of(after),
+        extra_arguments=after.extra_arguments,
+        made=_made(observed, record, after),
+        started_with=_started_with(after, edits),
+        notes=_notes(placement, edits),
     )
+
+
+def _still_wanted(moved: t.Iterable[Leaf], desired: Desired, flavour: Flavour, version: Version) -> t.Iterator[Leaf]:
+    """Of the fields that move, those of which nothing else is said now."""
+    said = {*(path for path, _value in leaves(desired.configuration))}
+    said |= {(GATES_FIELD, name) for name in desired.configuration.get(GATES_FIELD, {})}
+    unsaid = flavour.unsaid_thresholds(version.minor)
+    for path, value in moved:
+        name, *key = path
+        starts = (
+            name != GATES_FIELD or decide_unasked(key[0], value, version.minor, version.ignores_unknown_gates) is None
+        )
+        # A drop-in is merged into kubelet's own thresholds.
+        own = name == EVICTION_FIELD and unsaid.get(key[0]) == value
+        if path not in said and starts and not own:
+            yield path, value
+
+
+def _require_place(placement: Placement, desired: Desired, edits: t.Sequence[FileEdit]) -> None:
+    """Refuse the file where a drop-in was asked for. Raises RefusedError."""
+    observed = placement.real
+    if placement.fault and desired.drop_in == ALWAYS and (edits or observed.config in placement.record.files):
+        raise RefusedError(
+            f"kubelet cannot be told of drop-ins in {observed.kind.adds_drop_ins}: {placement.fault}",
+            "drop_in",
+            f"start kubelet with --config-dir={observed.kind.adds_drop_ins}, or leave drop_in out to have the fields in "
+            f"{observed.config}; nothing was written",
+        )
+
+
+def _notes(placement: Placement, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
+    if not edits or not placement.fault:
+        return ()
+    return (
+        (
+            f"The fields are in {placement.real.config}, which kubeadm writes again when it upgrades the node, since kubelet cannot be "
+            f"told of drop-ins: {placement.fault}."
+        ),
+    )
+
+
+def _made(observed: Observed, record: Record, after: Observed) -> tuple[str, ...]:
+    """The directories that were made for our drop-in. Kubelet does not start where it is told of one that is not there."""
+    made = Record.parse(observed.record).directories_made | record.directories_made
+    return tuple(sorted(made if drop_in_of(after) else made - {after.config_dir}))
+
+
+def _started_with(after: Observed, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
+    told = after.config_dir and any(edit.path == after.extra_arguments for edit in edits)
+    return (argument_of(after.config_dir),) if told else ()
 
 
 def _with_gates(
@@ -254,7 +352,7 @@ def _edits(observed: Observed, layers: Layers) -> tuple[FileEdit, ...]:
             continue
         before = observed.files.get(layer.where)
         after: str | None = layer.document.text
-        if layer.ours and after in _EMPTY:
+        if layer.ours and after in EMPTY:
             after = None
         if after != before:
             edits.append(FileEdit(layer.where, before, after))
@@ -341,31 +439,42 @@ def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan
     if observed.kind.by_manifest or not record.files:
         return Plan(observed.flavour, version, record=observed.record)
     before = layers_of(observed, version)
-    files = dict(observed.files)
-    edits = []
-    for path, found in record.files.items():
+    after = observed
+    kept = ""
+    # The arguments last: others may have put files where one of ours tells kubelet to look.
+    for path, found in sorted(record.files.items(), key=lambda item: item[1].gives_arguments):
         text = observed.files.get(path)
         if text is None:
             if found.was_removed and found.text is not None:
-                edits.append(FileEdit(path, None, found.text))
-                files[path] = found.text
+                after = with_files(after, [FileEdit(path, None, found.text)])
             continue
-        after = found.restored(text, lambda text, path=path: document_of(path, text, observed.kind, version))  # type: ignore[misc]
-        if after in _EMPTY:
-            after = None
-        if after is not None:
-            after = _startable(document_of(path, after, observed.kind, version), version).text
-        if after != text:
-            edits.append(FileEdit(path, text, after))
-            if after is None:
-                del files[path]
-            else:
-                files[path] = after
-    effective = layers_of(_with_files(observed, files), version).effective()
+        others = [other for directory in found.directories for other in drop_ins_in(after, directory)]
+        if others:
+            kept = f"{others[0]} is of somebody else, so that {path} still tells kubelet of its directory."
+            continue
+        old = found_of(path, found, observed, version)
+        if old is not None and not found.gives_arguments:
+            old = _startable(document_of(path, old, observed.kind, version), version).text
+        after = with_files(after, [FileEdit(path, text, old)])
+    after = as_started(after)
+    edits = in_order(observed, after)
+    effective = layers_of(after, version).effective()
     if edits:
         require_cgroups_taken(effective, version.minor, observed.cgroup)
-    states = _state_files(observed, desired, before.effective(), effective) if edits else ()
-    return Plan(observed.flavour, version, tuple(edits), (), states, None, effective)
+    return Plan(
+        observed.flavour,
+        version,
+        edits,
+        (),
+        _state_files(observed, desired, before.effective(), effective) if edits else (),
+        None,
+        effective,
+        config_dir=after.config_dir,
+        drop_in=drop_in_of(after),
+        extra_arguments=after.extra_arguments,
+        made=_made(observed, record, after),
+        notes=(kept,) if kept else (),
+    )
 
 
 def _startable(document: Document, version: Version) -> Document:
@@ -381,7 +490,3 @@ def _startable(document: Document, version: Version) -> Document:
     for name in stop:
         document = document.without((GATES_FIELD, name))
     return document
-
-
-def _with_files(observed: Observed, files: dict[str, str]) -> Observed:
-    return Observed(**{**observed.as_dict(), "files": files})
