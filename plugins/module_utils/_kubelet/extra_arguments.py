@@ -16,7 +16,13 @@ import typing as t
 from .._host.machine import LiveMachine
 from .._node.absence import if_there
 from .._node.printable import printable
-from .environment import read_file, with_word, words_of
+from .environment import (
+    Variables,
+    expand,
+    read_file,
+    with_word,
+    words_of,
+)
 from .flavours.base import Process, options_of
 
 NAME = "KUBELET_EXTRA_ARGS"
@@ -35,17 +41,17 @@ def find_extra_arguments(
     machine: LiveMachine,
     unit: t.Mapping[str, str],
     files: t.Sequence[str],
-    environment: t.Mapping[str, str],
+    variables: Variables,
     process: Process | None,
 ) -> ExtraArguments:
-    """By what systemd says of kubelet's unit, its environment files in their order, and its own environment."""
+    """By what systemd says of kubelet's unit, its environment files in their order, and the variables that come of all."""
     name = unit.get("Id", "")
-    fault = _unit_fault(unit, name, process)
+    fault = _unit_fault(unit, name, variables, process)
     if fault:
         return ExtraArguments("", fault)
     texts = {path: machine.read(path) for path in files}
     setting = [path for path in files if NAME in read_file(texts[path] or "")]
-    if not setting and NAME in environment:
+    if not setting and NAME in variables:
         return ExtraArguments("", f"{name} itself sets {NAME}")
     path = [*[path for path in files if path in _MADE], *setting][-1:]
     if not path:
@@ -63,7 +69,7 @@ def argument_of(directory: str) -> str:
     return f"--config-dir={directory}"
 
 
-def _unit_fault(unit: t.Mapping[str, str], name: str, process: Process | None) -> str:
+def _unit_fault(unit: t.Mapping[str, str], name: str, variables: Variables, process: Process | None) -> str:
     starts = unit.get("ExecStart", "").splitlines()
     main = int(unit.get("MainPID") or "0")
     words = starts[0].partition("argv[]=")[2].partition(" ; ")[0].split() if len(starts) == 1 else []
@@ -75,7 +81,10 @@ def _unit_fault(unit: t.Mapping[str, str], name: str, process: Process | None) -
         return f"{name} does not start kubelet itself"
     if f"${NAME}" not in words or NAME in unit.get("UnsetEnvironment", "").split():
         return f"{name} does not give kubelet ${NAME}"
-    return ""
+    others, doubtful = expand([word for word in words if word != f"${NAME}"], variables)
+    if doubtful:
+        return f"{' and '.join(sorted(doubtful))} in the environment of {name} cannot be made out for certain"
+    return f"{name} names --config-dir elsewhere" if "config-dir" in options_of(others) else ""
 
 
 def _usable(machine: LiveMachine, path: str, text: str) -> ExtraArguments:

@@ -158,7 +158,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         record=machine.read(request.record) if request.record else None,
     )
     observed.extra_arguments, observed.extra_arguments_fault = _extra_arguments(
-        machine, flavour, units.get(unit, {}), process
+        machine, flavour, units.get(unit, {}), variables, process
     )
     observed.drop_ins_there = bool(flavour.adds_drop_ins) and machine.exists(flavour.adds_drop_ins)
     observed.cgroup = _cgroup(machine)
@@ -280,17 +280,13 @@ def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, servic
 
 def _variables(machine: Machine, unit: t.Mapping[str, str]) -> Variables:
     """The environment that systemd gives the unit; of files the later one counts."""
-    variables = Variables(_own_variables(unit))
+    words = (word.partition("=") for word in _quoted_words(unit.get("Environment", "")))
+    variables = Variables({name: value for name, equals, value in words if equals})
     for path in _environment_files(machine, unit):
         read = environment.read_file(machine.read(path) or "")
         variables.update(read)
         variables.doubtful = (variables.doubtful - set(read)) | read.doubtful
     return variables
-
-
-def _own_variables(unit: t.Mapping[str, str]) -> dict[str, str]:
-    words = (word.partition("=") for word in _quoted_words(unit.get("Environment", "")))
-    return {name: value for name, equals, value in words if equals}
 
 
 def _environment_files(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
@@ -302,11 +298,11 @@ def _environment_files(machine: Machine, unit: t.Mapping[str, str]) -> list[str]
 
 
 def _extra_arguments(
-    machine: LiveMachine, flavour: Flavour, unit: t.Mapping[str, str], process: Process | None
+    machine: LiveMachine, flavour: Flavour, unit: t.Mapping[str, str], variables: Variables, process: Process | None
 ) -> ExtraArguments:
     if not flavour.adds_drop_ins:
         return ExtraArguments("")
-    return find_extra_arguments(machine, unit, _environment_files(machine, unit), _own_variables(unit), process)
+    return find_extra_arguments(machine, unit, _environment_files(machine, unit), variables, process)
 
 
 def _started_program(unit: t.Mapping[str, str]) -> str:

@@ -141,10 +141,15 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
         raise _hidden(real)
     placement = place(observed, version, desired.drop_in)
     before = layers_of(placement.observed, version)
-    layers, decisions = _with_gates(before, desired, version, observed.offered)
-    for path, value in leaves(_with_thresholds(desired.configuration, layers, observed.kind, version)):
-        layers = _with_leaf(layers, path, value)
-    for path, value in _still_wanted(placement.moved, desired, observed.kind, version):
+    layers, thresholds = before, {}
+    for path, value in _still_wanted(placement.moved, desired.configuration, observed.kind, version):
+        if path[0] == EVICTION_FIELD:
+            thresholds[path[1]] = value
+        else:
+            layers = _with_leaf(layers, path, value)
+    layers, decisions = _with_gates(layers, desired, version, observed.offered)
+    wanted = _with_moved(desired.configuration, thresholds)
+    for path, value in leaves(_with_thresholds(wanted, layers, observed.kind, version)):
         layers = _with_leaf(layers, path, value)
     effective = layers.effective()
     made = _edits(placement.observed, layers)
@@ -153,8 +158,8 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
     if edits or desired.version_given:
         require_cgroups_taken(effective, version.minor, observed.cgroup)
     if edits:
-        thresholds = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
-        require_start(Wanted(effective, thresholds, version.minor), real.effective())
+        in_force = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
+        require_start(Wanted(effective, in_force, version.minor), real.effective())
         observed.kind.require_kept(version.minor, observed.config, desired.configuration)
         if observed.running and not desired.version_given:
             observed.kind.require_read(version.minor, observed.config_dir, observed.files)
@@ -175,20 +180,25 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
     )
 
 
-def _still_wanted(moved: t.Iterable[Leaf], desired: Desired, flavour: Flavour, version: Version) -> t.Iterator[Leaf]:
+def _still_wanted(
+    moved: t.Iterable[Leaf], configuration: t.Mapping[str, t.Any], flavour: Flavour, version: Version
+) -> t.Iterator[Leaf]:
     """Of the fields that move, those of which nothing else is said now."""
-    said = {*(path for path, _value in leaves(desired.configuration))}
-    said |= {(GATES_FIELD, name) for name in desired.configuration.get(GATES_FIELD, {})}
+    said = {*(path for path, _value in leaves(configuration))}
+    said |= {(GATES_FIELD, name) for name in configuration.get(GATES_FIELD, {})}
     unsaid = flavour.unsaid_thresholds(version.minor)
     for path, value in moved:
         name, *key = path
-        starts = (
-            name != GATES_FIELD or decide_unasked(key[0], value, version.minor, version.ignores_unknown_gates) is None
-        )
         # A drop-in is merged into kubelet's own thresholds.
         own = name == EVICTION_FIELD and unsaid.get(key[0]) == value
-        if path not in said and starts and not own:
+        if path not in said and not own:
             yield path, value
+
+
+def _with_moved(configuration: t.Mapping[str, t.Any], thresholds: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """With the thresholds that move: a file gets kubelet's own beside them."""
+    wanted = {**thresholds, **configuration.get(EVICTION_FIELD, {})}
+    return {**configuration, EVICTION_FIELD: wanted} if thresholds else configuration
 
 
 def _require_place(placement: Placement, desired: Desired, edits: t.Sequence[FileEdit]) -> None:

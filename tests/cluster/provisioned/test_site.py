@@ -20,6 +20,9 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 STRICT = {"topologyManagerPolicy": "single-numa-node"}
+CONFIGURATION = "/var/lib/kubelet/config.yaml"
+DROP_INS = "/etc/kubernetes/kubelet.conf.d"
+DROP_IN = f"{DROP_INS}/99-accel-qat.conf"
 # The PFs are on two NUMA nodes: 16 VFs on one, 12 on the other.
 COMPRESSION = [RULES[0], {"services": ["dc"]}]
 
@@ -45,6 +48,15 @@ def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str
     run = controller.run("accel.qat.site", **settings)
     assert run.code == 0, run.output
     assert [task.name for task in run.tasks if task.changed] == []
+
+
+def test_kubelet_has_its_fields_where_an_upgrade_of_it_leaves_them(cluster: Cluster, node: Node) -> None:
+    """kubeadm writes its configuration file again, which is all that an older one has."""
+    has, lacks = (DROP_IN, CONFIGURATION) if cluster.release.drop_ins else (CONFIGURATION, DROP_IN)
+    assert "topologyManagerPolicy: best-effort" in node.run(f"cat {has}")
+    assert "topologyManagerPolicy" not in node.run(f"cat {lacks} || true")
+    started = node.run("tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value kubelet.service)/cmdline")
+    assert (f"--config-dir={DROP_INS}" in started.splitlines()) is cluster.release.drop_ins
 
 
 def test_a_reboot_brings_all_of_it_back(cluster: Cluster, node: Node) -> None:
@@ -122,5 +134,7 @@ def test_teardown_gives_the_node_back(
     cluster.wait_for("that no VF is offered", lambda: cluster.offered(DC)[1], lambda number: number == 0)
     counts = node.run(f"cat {DEVICES}/{FIRST}/sriov_numvfs {DEVICES}/{SECOND}/sriov_numvfs")
     assert counts.split() == ["0", "0"]
-    assert "topologyManagerPolicy" not in node.run("cat /var/lib/kubelet/config.yaml")
+    assert "topologyManagerPolicy" not in node.run(f"cat {CONFIGURATION}")
+    assert "--config-dir" not in node.run("cat /etc/default/kubelet")
+    assert node.machine.run(f"test -e {DROP_INS}", check=False).rc != 0
     cluster.wait_until_ready()

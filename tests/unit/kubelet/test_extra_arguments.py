@@ -24,6 +24,7 @@ from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
 
 WORD = "--config-dir=/etc/x"
 DEB, RPM = "/etc/default/kubelet", "/etc/sysconfig/kubelet"
+KUBEADM = "KUBELET_KUBEADM_ARGS"
 FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 
 
@@ -190,6 +191,10 @@ def test_the_file_that_the_unit_reads(make_node: Make, settings: dict[str, t.Any
         (unit([FLAGS]), f"kubelet.service reads neither {DEB} nor {RPM}"),
         (unit(["/etc/environment"]), f"kubelet.service reads neither {DEB} nor {RPM}"),
         (unit(flags="KUBELET_EXTRA_ARGS=--v=2\n"), f"KUBELET_EXTRA_ARGS is in {FLAGS}, which is not in /etc"),
+        (unit(flags=f"KUBELET_KUBEADM_ARGS='{WORD}'\n"), "kubelet.service names --config-dir elsewhere"),
+        (unit(flags=f"KUBELET_KUBEADM_ARGS={WORD}", deb=f"{NAME}={WORD}"), "kubelet.service names --config-dir elsewhere"),
+        (unit(argv=f"/usr/bin/kubelet {WORD} $KUBELET_EXTRA_ARGS"), "kubelet.service names --config-dir elsewhere"),
+        (unit(flags="KUBELET_KUBEADM_ARGS=--x='y\n"), f"{KUBEADM} in the environment of kubelet.service cannot be made out for certain"),
         (unit(deb="KUBELET_EXTRA_ARGS='--v=2\n"), f"KUBELET_EXTRA_ARGS in {DEB} cannot be made out for certain"),
         (unit(deb="# x \\\nKUBELET_EXTRA_ARGS=--v=2\n"), f"KUBELET_EXTRA_ARGS in {DEB} cannot be made out for certain"),
     ],

@@ -157,6 +157,25 @@ def test_kubelets_own_thresholds_that_were_written_beside_do_not_move() -> None:
     assert "nodefs.available: 10%" in in_file.files[CONFIG]
     there = done(upgraded(in_file))
     assert there.files[OURS] == f"{HEAD}evictionHard:\n  memory.available: 1Gi\n"
+    # Nor are they lost on the way into the file.
+    assert done(there, drop_in="never").files[CONFIG].count("  imagefs.inodesFree: 5%") == 1
+
+
+@pytest.mark.parametrize("said", [{}, {"evictionHard": {"nodefs.available": "7%"}}])
+def test_one_of_several_thresholds_is_named_with_the_move(said: dict[str, t.Any]) -> None:
+    in_file = done(packaged("1.29.9"), evictionHard={"memory.available": "1Gi", "nodefs.available": "9%"})
+    there = done(upgraded(in_file), **said)
+    value = "7%" if said else "9%"
+    assert there.files[OURS] == f"{HEAD}evictionHard:\n  memory.available: 1Gi\n  nodefs.available: {value}\n"
+
+
+def test_a_gate_without_the_one_that_it_needs_is_found_before_the_move() -> None:
+    gates = {"ResourceHealthStatus": True, "DynamicResourceAllocation": True}
+    in_file = done(packaged("1.31.4"), drop_in="never", featureGates=gates)
+    theirs = replace(
+        in_file, files={**in_file.files, CONFIG: in_file.files[CONFIG].replace("Allocation: true", "Allocation: false")}
+    )
+    assert "needs DynamicResourceAllocation" in refusal(upgraded(theirs, "1.35.4"), version_given=True)
 
 
 def test_a_gate_that_was_removed_does_not_come_back_by_the_move() -> None:
