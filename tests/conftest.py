@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tests stay together when they run side by side; and those told to end clear away first: SIGTERM is to them what ctrl-C is."""
+"""Which tests stay together when they run side by side; and those asked to end clear away first: SIGTERM is to them what ctrl-C is."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from xdist.scheduler import LoadFileScheduling
 PATIENCE = 300.0
 """Seconds that processes which run tests side by side have to clear away, such as a cluster with its pods."""
 
-TOLD = pytest.StashKey[list[int]]()
-"""Whether this process was told to end: with the ids of those that it has told in its turn."""
+ASKED_TO_END = pytest.StashKey[list[int]]()
+"""Whether this process was asked to end: with the ids of those that it has asked in its turn."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     def stop(_number: int, _frame: object) -> None:
         # Once: a second one would cut the clearing away short. Not SIG_IGN, which programs started from now on would inherit.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        config.stash[TOLD] = _tell_workers() if has_workers else []
+        config.stash[ASKED_TO_END] = _end_workers() if has_workers else []
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
@@ -37,17 +37,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Wait for the processes that were told to end: xdist would have them killed after some seconds."""
+    """Wait for the processes that were asked to end: xdist would have them killed after some seconds."""
     deadline = time.monotonic() + PATIENCE
-    for pid in session.config.stash.get(TOLD, []):
+    for pid in session.config.stash.get(ASKED_TO_END, []):
         while _runs(pid) and time.monotonic() < deadline:
             time.sleep(0.1)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End, where xdist would have a process that was told to end wait for more to do."""
-    if TOLD in config.stash and hasattr(config, "workerinput"):
+    """End, where xdist would have a process that was asked to end wait for more to do."""
+    if ASKED_TO_END in config.stash and hasattr(config, "workerinput"):
         os._exit(pytest.ExitCode.INTERRUPTED)
 
 
@@ -71,15 +71,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
-def _tell_workers() -> list[int]:
-    """Tell the processes that xdist has started to end, which it would not; returns their ids."""
-    told = []
+def _end_workers() -> list[int]:
+    """Ask the processes that xdist has started to end, which it would not; returns their ids."""
+    ended = []
     for children in Path("/proc/self/task").glob("*/children"):
         for pid in map(int, children.read_text().split()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-                told.append(pid)
-    return told
+                ended.append(pid)
+    return ended
 
 
 def _runs(pid: int) -> bool:

@@ -39,11 +39,11 @@ import sys
 from qat_device_plugin import cli
 with cli._without_tls():
     from qat_device_plugin import service
-service.events_tell_of = lambda root: True
+service.events_are_about = lambda root: True
 sys.exit(cli.main())
 """,
 )
-"""As on a node, where events tell of changes of /sys: it looks at everything once a minute, not each period."""
+"""As on a node, where events report changes of /sys: it looks at everything once a minute, not each period."""
 
 
 class Figure(t.NamedTuple):
@@ -140,7 +140,7 @@ async def allocate(kubelet: FakeKubelet) -> list[float]:
 
 async def change(kubelet: FakeKubelet, plugin: Plugin, root: Path) -> float:
     """Seconds until kubelet knows that the node of a VF has gone."""
-    plugin.told()
+    plugin.notices()
     node = root / "dev/vfio/10"
     begin = time.monotonic()
     node.unlink()

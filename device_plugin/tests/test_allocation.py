@@ -188,15 +188,15 @@ def test_no_draft_stays_whatever_fails(tmp_path: Path, monkeypatch: pytest.Monke
     assert (tmp_path / cdi.FILE).read_text() == text
 
 
-@pytest.mark.parametrize(("code", "told"), [(errno.ENOENT, False), (errno.EROFS, True), (errno.EPERM, True)])
-def test_a_specification_that_cannot_be_removed_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, told: bool
+@pytest.mark.parametrize(("code", "raised"), [(errno.ENOENT, False), (errno.EROFS, True), (errno.EPERM, True)])
+def test_a_specification_that_cannot_be_removed_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, raised: bool
 ) -> None:
     def refuses(_path: Path) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(Path, "unlink", refuses)
-    with pytest.raises(OSError, match=os.strerror(code)) if told else contextlib.nullcontext():
+    with pytest.raises(OSError, match=os.strerror(code)) if raised else contextlib.nullcontext():
         cdi.write(tmp_path, {})
 
 

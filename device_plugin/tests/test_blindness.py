@@ -103,25 +103,35 @@ def test_a_look_that_cannot_see_one_thing_changes_nothing(
     async def scenario(service: Service) -> None:
         monkeypatch.setattr(service_module, "_QUIET_LIMIT", 0.0)
         fault = Fault(service._kernel, monkeypatch)
-        before, seen = service.model, service.last_scan
+        errors, before = service.statistics.errors, service.model
         assert [vf.healthy for vf in before.offers[CY]] == [True] * 16
         looking = asyncio.ensure_future(service._scan_loop())
-        for number, fault.code in enumerate(UNSEEN):
-            fault.hits, fault.path = 0, path
+
+        async def until(condition: t.Callable[[], bool]) -> None:
             deadline = time.monotonic() + 20
-            while not fault.hits or service.statistics.errors["scan"] <= number:
+            while not condition():
                 assert not looking.done()
                 assert time.monotonic() < deadline, os.strerror(fault.code)
                 service._wakeup.wake()
                 await asyncio.sleep(0.01)
-            fault.path = ""
-            counted = service.statistics.errors["scan"]
-            assert service.model.offers == before.offers
-            while service.last_scan == seen:
-                service._wakeup.wake()
-                await asyncio.sleep(0.01)
+
+        async def see_all() -> None:
             seen = service.last_scan
-            assert service.statistics.errors["scan"] == counted
+            await until(lambda: service.last_scan != seen)
+
+        async def fails() -> None:
+            counted = errors["scan"]
+            await until(lambda: fault.hits > 0 and errors["scan"] > counted)
+
+        for fault.code in UNSEEN:
+            fault.hits, fault.path = 0, path
+            await fails()
+            fault.path = ""
+            assert service.model.offers == before.offers
+            await see_all()  # one more may have been on its way to what could not be seen
+            counted = errors["scan"]
+            await see_all()
+            assert errors["scan"] == counted
         assert service.model.offers == before.offers
         await end(looking)
 
@@ -132,7 +142,7 @@ def test_a_look_that_cannot_see_one_thing_changes_nothing(
 def test_whichever_read_of_a_look_fails_the_list_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """One after the other, those of the engine too; what is not told of a PF besides the list may be unknown."""
+    """One after the other, those of the engine too; what is not reported of a PF besides the list may be unknown."""
     files = NodeFiles(tmp_path)
     files.add_pf(PF, vfs=2)
     files.add_pf("0000:70:00.0", services="dc", vfs=2)

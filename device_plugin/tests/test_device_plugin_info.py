@@ -53,7 +53,7 @@ class Node:
         assert bool(caught.value.code) == bool(result.get("failed"))
         return result
 
-    def told(self, **arguments: t.Any) -> list[tuple[str, str]]:
+    def mismatches(self, **arguments: t.Any) -> list[tuple[str, str]]:
         """Kind and sentence of each mismatch."""
         return [(one["kind"], one["problem"]) for one in self.ask(**arguments)["mismatches"]]
 
@@ -104,7 +104,7 @@ def test_kubelet_is_down(node: Node) -> None:
     node.kubelet.checkpoint([given], registered={CY: [VF1, VF0]})
     result = node.ask()
     why = f"{node.kubelet.root}/pod-resources/kubelet.sock is not there"
-    assert [one["problem"] for one in result["mismatches"]] == [f"kubelet does not tell what pods have: {why}"]
+    assert [one["problem"] for one in result["mismatches"]] == [f"kubelet does not say what pods have: {why}"]
     assert result["registered"] == result["allocatable"] == {CY: [VF0, VF1]}
     assert [(one["pod"], one["device"]) for one in result["pods"]] == [("11-22", VF0)]
     assert result["free"] == {CY: [VF1]}
@@ -126,13 +126,13 @@ def test_an_old_kubelet(node: Node) -> None:
 def test_a_vf_that_kubelet_does_not_have(served: Node) -> None:
     served.kubelet.fake.allocatable = {CY: [VF0]}
     text = f"{VF1} should be offered as {CY}, and kubelet has no healthy device of that id"
-    assert served.told() == [("missing", text)]
-    assert served.told(devices=[{"advertise": 1}]) == []
+    assert served.mismatches() == [("missing", text)]
+    assert served.mismatches(devices=[{"advertise": 1}]) == []
 
 
 def test_what_is_offered_and_not_configured(served: Node) -> None:
     text = f"kubelet offers {VF1} as {CY}, which the configuration does not say"
-    assert served.told(devices=[{"advertise": 1}]) == [("surplus", text)]
+    assert served.mismatches(devices=[{"advertise": 1}]) == [("surplus", text)]
 
 
 def test_resources_of_others_are_not_judged(served: Node) -> None:
@@ -167,14 +167,14 @@ def test_a_pod_whose_vf_is_gone(served: Node) -> None:
     served.give("web-0", VF0)
     served.files.remove_vfs(PF)
     pod = "pod default/web-0 (container app)"
-    assert served.told() == [("vanished", f"{pod} has {VF0} of {CY}, which is not on this node any more")]
+    assert served.mismatches() == [("vanished", f"{pod} has {VF0} of {CY}, which is not on this node any more")]
 
 
 @pytest.mark.parametrize(("driver", "bound"), [("4xxxvf", "bound to 4xxxvf"), (None, "bound to no driver")])
 def test_a_pod_whose_vf_has_another_driver(served: Node, driver: str | None, bound: str) -> None:
     served.give("web-0", VF0)
     served.files.bind(VF0, driver)
-    assert served.told() == [("driver", f"pod default/web-0 (container app) has {VF0} of {CY}, which is {bound}")]
+    assert served.mismatches() == [("driver", f"pod default/web-0 (container app) has {VF0} of {CY}, which is {bound}")]
 
 
 def test_a_pod_whose_vf_has_other_services(served: Node) -> None:
@@ -182,14 +182,14 @@ def test_a_pod_whose_vf_has_other_services(served: Node) -> None:
     served.files.set_services(PF, "dc")
     served.kubelet.fake.allocatable = {DC: [VF0, VF1]}
     text = f"pod default/web-0 (container app) has {VF0} of {CY}, which is {DC} by now"
-    assert served.told() == [("services", text)]
+    assert served.mismatches() == [("services", text)]
 
 
 def test_a_vf_that_two_have(served: Node) -> None:
     served.give("web-0", VF0)
     served.give("web-1", VF0)
     one, other = (f"pod default/web-{number} (container app)" for number in (0, 1))
-    assert served.told() == [("shared", f"{VF0} is given to {one} and to {other}")]
+    assert served.mismatches() == [("shared", f"{VF0} is given to {one} and to {other}")]
 
 
 def checkpoint(node: Node, *entries: tuple[str, str, str]) -> None:
@@ -204,19 +204,19 @@ def checkpoint(node: Node, *entries: tuple[str, str, str]) -> None:
 def test_containers_of_one_pod_are_one_owner(node: Node) -> None:
     """Kubelet gives the devices of an init container to the pod's other containers."""
     checkpoint(node, ("11-22", "init", VF0), ("11-22", "app", VF0))
-    assert [kind for kind, _problem in node.told()] == ["kubelet", "missing", "missing"]
+    assert [kind for kind, _problem in node.mismatches()] == ["kubelet", "missing", "missing"]
     checkpoint(node, ("11-22", "init", VF0), ("11-22", "app", VF0), ("33-44", "app", VF0))
     pods = [
         f"pod with uid {pod}, by kubelet's checkpoint)" for pod in ("11-22 (container init", "33-44 (container app")
     ]
-    assert node.told()[-1] == ("shared", f"{VF0} is given to {pods[0]} and to {pods[1]}")
+    assert node.mismatches()[-1] == ("shared", f"{VF0} is given to {pods[0]} and to {pods[1]}")
 
 
 def test_containers_that_kubelet_lists_are_one_owner(served: Node) -> None:
     served.kubelet.fake.pods["default", "web-0"] = {"sidecar": {CY: [VF0]}, "app": {CY: [VF0]}}
-    assert served.told() == []
+    assert served.mismatches() == []
     served.kubelet.fake.pods["other", "web-0"] = {"app": {CY: [VF0]}}
-    assert [kind for kind, _problem in served.told()] == ["shared"]
+    assert [kind for kind, _problem in served.mismatches()] == ["shared"]
 
 
 def test_what_the_checkpoint_gives_is_added(served: Node) -> None:
@@ -263,13 +263,13 @@ def test_a_process_that_has_what_pods_may_get(served: Node) -> None:
     link = served.files.proc / "4711/fd/7"
     link.unlink()
     link.symlink_to(named_alike)
-    assert served.told() == []
+    assert served.mismatches() == []
     link.unlink()
     link.symlink_to("/dev/null")
     text = f"testpmd (pid 4711) has {VF0} open, which kubelet may give to a pod as {CY} at any time"
-    assert served.told() == [("taken", text)]
+    assert served.mismatches() == [("taken", text)]
     served.give("web-0", VF0)
-    assert served.told() == []
+    assert served.mismatches() == []
 
 
 def test_sockets(served: Node) -> None:
@@ -320,8 +320,8 @@ def test_a_kubelet_with_another_root_directory(served: Node, tmp_path: Path, mon
 
 def test_a_plugin_that_is_not_there(served: Node) -> None:
     address = f"127.0.0.1:{free_port()}"
-    assert served.told(plugin_address=address) == [("plugin", "the device plugin does not answer over HTTP")]
-    assert served.told(plugin_address=address, devices=[{"state": "absent"}])[0][0] == "surplus"
+    assert served.mismatches(plugin_address=address) == [("plugin", "the device plugin does not answer over HTTP")]
+    assert served.mismatches(plugin_address=address, devices=[{"state": "absent"}])[0][0] == "surplus"
 
 
 @pytest.mark.parametrize("way", ["socket", "watcher"])
@@ -347,9 +347,9 @@ def test_the_plugin_itself(run: t.Callable[[Scenario], None], capsys: pytest.Cap
         arguments = {"plugin_address": f"127.0.0.1:{port}"}
         if way == "socket":
             await bench.kubelet.until(lambda: listens(port))
-            told = await asyncio.to_thread(lambda: node.told(**arguments))
-            assert ("plugin", f"the device plugin is not ready: {CY} is not registered") in told
-            assert ("plugin", f"the device plugin has not registered {CY} with kubelet") in told
+            found = await asyncio.to_thread(lambda: node.mismatches(**arguments))
+            assert ("plugin", f"the device plugin is not ready: {CY} is not registered") in found
+            assert ("plugin", f"the device plugin has not registered {CY} with kubelet") in found
             await bench.kubelet.start()
         (node.kubelet.root / "plugins_registry").mkdir(exist_ok=True)
         await bench.ready(CY, 2)

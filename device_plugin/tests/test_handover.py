@@ -37,7 +37,7 @@ sys.exit(cli.main())
 async def ended(bench: Bench, reload: Reload) -> tuple[int, str]:
     """Its exit code, and what it and the process that it started have said."""
     await bench.kubelet.until(
-        lambda: all(one.told() for one in bench.plugins) and reload.process.poll() is not None, 90
+        lambda: all(one.notices() for one in bench.plugins) and reload.process.poll() is not None, 90
     )
     return reload.process.returncode, reload.log.read_text()
 
@@ -53,8 +53,8 @@ async def serving(bench: Bench, release: int, *flags: str) -> tuple[AdmittingKub
 
 
 def is_ready(plugin: Plugin) -> bool:
-    """Whether the last status that systemd was told says so."""
-    return [message for message in plugin.told() if message.startswith("STATUS=")][-1].startswith("STATUS=ready")
+    """Whether the last status that systemd has says so."""
+    return [message for message in plugin.notices() if message.startswith("STATUS=")][-1].startswith("STATUS=ready")
 
 
 class Admissions:
@@ -102,7 +102,7 @@ def test_no_pod_is_refused_while_another_process_takes_over(run: Run, program: t
         assert kubelet.admitted > 20
         assert len(list(bench.kubelet_dir.glob("accel-qat-*"))) == 1
         assert len(list((bench.files.root / "run").glob("*.sock"))) == 1
-        assert not any(message == "STOPPING=1" for message in plugin.told())
+        assert not any(message == "STOPPING=1" for message in plugin.notices())
 
     run(scenario)
 
@@ -181,16 +181,16 @@ def test_the_successor_is_what_the_predecessor_was_to_systemd(run: Run) -> None:
         await bench.ready(CY, 16)
         await bench.kubelet.until(lambda: is_ready(plugin))
         assert (await ended(bench, plugin.reload()))[0] == 0
-        told = plugin.told()
-        after = told[told.index(f"MAINPID={plugin.main_pid}") :]
+        notices = plugin.notices()
+        after = notices[notices.index(f"MAINPID={plugin.main_pid}") :]
         assert "READY=1" in after
-        count = len(plugin.told())
-        await bench.kubelet.until(lambda: plugin.told()[count:].count("WATCHDOG=1") >= 3)
+        count = len(plugin.notices())
+        await bench.kubelet.until(lambda: plugin.notices()[count:].count("WATCHDOG=1") >= 3)
         page = await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/readyz")
         assert page == (200, "ok\n")
         os.kill(plugin.main_pid, signal.SIGTERM)
         await bench.kubelet.until(lambda: has_ended(plugin.main_pid))
-        assert plugin.told().count("STOPPING=1") == 1
+        assert plugin.notices().count("STOPPING=1") == 1
         assert not listens(port)
         assert [path.name for path in bench.kubelet_dir.iterdir()] == ["kubelet.sock"]
 
@@ -258,7 +258,7 @@ def test_one_whose_list_kubelet_does_not_want_leaves_the_old_one_in_charge(run: 
 
 
 def test_whoever_asks_for_a_reload_can_be_killed(run: Run) -> None:
-    """The process that would have taken over goes, too: nobody would tell systemd of it."""
+    """The process that would have taken over goes, too: nobody would report it to systemd."""
 
     async def scenario(bench: Bench) -> None:
         kubelet, plugin = await serving(bench, 37)
@@ -290,7 +290,7 @@ def test_the_death_of_the_old_one_is_no_obstacle(run: Run) -> None:
         kubelet.refusals = 0
         assert (await ended(bench, reload))[0] == 0
         await bench.ready(CY, 16)
-        assert not any(message.startswith("STATUS=ready") for message in third.told())
+        assert not any(message.startswith("STATUS=ready") for message in third.notices())
         await kubelet.until(lambda: len(list(bench.kubelet_dir.glob("accel-qat-*"))) == 1)
         sockets = (bench.files.root / "run").glob("*.sock")
         (successor,) = [

@@ -16,7 +16,7 @@ from qat_device_plugin import reasons as why
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.devices.rules import Rule, parse_configuration
 from qat_device_plugin._node.kernel.live import LiveKernel
-from qat_device_plugin.catalogue import Snapshot
+from qat_device_plugin.catalogue import OfferedVf, Snapshot
 from qat_device_plugin.health import Reading
 from qat_device_plugin.model import Model, Scan, advance, changes, with_rules
 from qat_device_plugin.probe import read_groups
@@ -26,7 +26,7 @@ PF, OTHER = "0000:6b:00.0", "0000:70:00.0"
 VFS = NodeFiles.vf_addresses(PF, 4)
 
 
-class Told:
+class Course:
     """A model, and what it makes of the files scan by scan."""
 
     def __init__(self, files: NodeFiles, *rules: dict[str, t.Any]) -> None:
@@ -82,101 +82,101 @@ VANISHED = dict.fromkeys(VFS, "vanished")
 
 
 def test_what_vanished_stays_until_its_pf_offers_it_again(files: NodeFiles) -> None:
-    told = Told(files)
+    course = Course(files)
     files.remove_vfs(PF)
-    news = told.look()
+    news = course.look()
     assert events(news) == dict.fromkeys(VFS, "vanished")
     assert {one["why"] for one in news} == {f"it is not on the node any more (it was a VF of {PF})"}
-    assert told.offers == {CY: VANISHED}
-    assert told.look() == []
-    assert [vf.numa_node for vf in told.model.offers[CY]] == [0] * 4
+    assert course.offers == {CY: VANISHED}
+    assert course.look() == []
+    assert [vf.numa_node for vf in course.model.offers[CY]] == [0] * 4
     files.create_vfs(PF, 2)
-    assert events(told.look()) == dict.fromkeys(VFS[:2], "appeared")
-    assert told.offers == {CY: {**VANISHED, **dict.fromkeys(VFS[:2], "")}}
+    assert events(course.look()) == dict.fromkeys(VFS[:2], "appeared")
+    assert course.offers == {CY: {**VANISHED, **dict.fromkeys(VFS[:2], "")}}
     files.bind(VFS[0], None)
-    assert events(told.look()) == {VFS[0]: "unhealthy"}
+    assert events(course.look()) == {VFS[0]: "unhealthy"}
 
 
 def test_one_vf_that_vanished_takes_no_place_of_another(files: NodeFiles) -> None:
-    told = Told(files, {"advertise": 2})
-    assert told.offers == {CY: dict.fromkeys(VFS[:2], "")}
+    course = Course(files, {"advertise": 2})
+    assert course.offers == {CY: dict.fromkeys(VFS[:2], "")}
     (files.devices / PF / "virtfn0").unlink()
     (files.devices / VFS[0]).rename(files.root / "gone")
-    told.look()
-    assert told.offers == {CY: {VFS[1]: "", VFS[0]: "vanished"}}
+    course.look()
+    assert course.offers == {CY: {VFS[1]: "", VFS[0]: "vanished"}}
 
 
 def test_a_pf_that_vanished_takes_its_vfs_along(files: NodeFiles) -> None:
-    told = Told(files)
+    course = Course(files)
     files.remove_vfs(PF)
     (files.devices / PF).rename(files.root / "gone")
-    told.look()
-    told.look()
-    assert told.offers == {CY: VANISHED}
+    course.look()
+    course.look()
+    assert course.offers == {CY: VANISHED}
     (files.root / "gone").rename(files.devices / PF)
     files.create_vfs(PF, 4)
-    told.look()
-    assert told.offers == {CY: HEALTHY}
+    course.look()
+    assert course.offers == {CY: HEALTHY}
 
 
 def test_rules_that_are_read_anew_forget_what_vanished(files: NodeFiles) -> None:
     """Also those that say the same."""
-    told = Told(files)
+    course = Course(files)
     files.remove_vfs(PF)
-    told.look()
-    assert events(told.reload({})) == dict.fromkeys(VFS, "withdrawn")
-    assert told.offers == {CY: {}}
-    told.look()
-    assert told.offers == {CY: {}}
+    course.look()
+    assert events(course.reload({})) == dict.fromkeys(VFS, "withdrawn")
+    assert course.offers == {CY: {}}
+    course.look()
+    assert course.offers == {CY: {}}
 
 
 @pytest.mark.parametrize("rule", [{"advertise": 0}, {"state": "absent"}, {"driver": "4xxxvf"}])
 def test_what_the_rules_do_not_offer_any_more_has_not_vanished(files: NodeFiles, rule: dict[str, t.Any]) -> None:
-    told = Told(files)
-    assert events(told.reload(rule)) == dict.fromkeys(VFS, "withdrawn")
+    course = Course(files)
+    assert events(course.reload(rule)) == dict.fromkeys(VFS, "withdrawn")
     files.remove_vfs(PF)
-    assert told.look() == []
-    assert told.offers == {CY: {}}
+    assert course.look() == []
+    assert course.offers == {CY: {}}
 
 
 def test_fewer_that_are_advertised_are_no_loss(files: NodeFiles) -> None:
-    told = Told(files)
-    assert events(told.reload({"advertise": 3})) == {VFS[3]: "withdrawn"}
-    told.look()
-    assert told.offers == {CY: dict.fromkeys(VFS[:3], "")}
+    course = Course(files)
+    assert events(course.reload({"advertise": 3})) == {VFS[3]: "withdrawn"}
+    course.look()
+    assert course.offers == {CY: dict.fromkeys(VFS[:3], "")}
 
 
 def test_a_rule_that_takes_another_pf_by_now_withdraws_what_is_there(files: NodeFiles) -> None:
     """PFs are counted, and one before it has gone."""
     others = files.add_pf(OTHER, vfs=4)
-    told = Told(files, {"select": {"index": 1}})
-    assert told.offers == {CY: dict.fromkeys(others, "")}
+    course = Course(files, {"select": {"index": 1}})
+    assert course.offers == {CY: dict.fromkeys(others, "")}
     files.remove_vfs(PF)
     (files.devices / PF).rename(files.root / "gone")
-    assert events(told.look()) == dict.fromkeys(others, "withdrawn")
-    assert told.offers == {CY: {}}
+    assert events(course.look()) == dict.fromkeys(others, "withdrawn")
+    assert course.offers == {CY: {}}
 
 
 def test_other_services_are_another_resource_and_no_loss(files: NodeFiles) -> None:
     """In the order of a change: the VFs go, and come back as another resource."""
-    told = Told(files)
+    course = Course(files)
     files.remove_vfs(PF)
-    told.look()
+    course.look()
     files.set_services(PF, "dc")
-    told.look()
-    assert told.offers == {CY: VANISHED}
+    course.look()
+    assert course.offers == {CY: VANISHED}
     files.create_vfs(PF, 4)
-    told.look()
-    assert told.offers == {CY: {}, DC: HEALTHY}
+    course.look()
+    assert course.offers == {CY: {}, DC: HEALTHY}
     # And what has gone before the first list of it was there once.
     files.remove_vfs(PF)
-    told.look()
-    assert told.offers == {CY: {}, DC: VANISHED}
+    course.look()
+    assert course.offers == {CY: {}, DC: VANISHED}
 
 
 def test_a_new_start_knows_nothing_of_before(files: NodeFiles) -> None:
     files.remove_vfs(PF)
-    assert Told(files).offers == {}
+    assert Course(files).offers == {}
 
 
 # Another device at an address.
@@ -190,39 +190,39 @@ def replaced(files: NodeFiles, services: str | None, family: str) -> None:
 
 def test_another_card_has_not_the_resource_of_the_one_before(files: NodeFiles) -> None:
     """Its services cannot be read so far."""
-    told = Told(files)
+    course = Course(files)
     replaced(files, None, "6xxx")
-    told.look()
-    assert told.offers == {CY: VANISHED}
-    assert list(told.model.left_out) == [PF]
+    course.look()
+    assert course.offers == {CY: VANISHED}
+    assert list(course.model.left_out) == [PF]
     (files.devices / PF / "qat").mkdir()
     files.set_state(PF, "up")
     files.set_services(PF, "dc")
-    told.look()
-    assert told.offers == {CY: {}, DC: HEALTHY}
+    course.look()
+    assert course.offers == {CY: {}, DC: HEALTHY}
 
 
 def test_the_same_card_keeps_its_resource_while_its_services_cannot_be_read(files: NodeFiles) -> None:
-    told = Told(files)
+    course = Course(files)
     files.set_services(PF, "")
-    told.look()
-    assert told.offers == {CY: dict.fromkeys(VFS, "services")}
+    course.look()
+    assert course.offers == {CY: dict.fromkeys(VFS, "services")}
 
 
 def test_another_card_has_not_the_health_of_the_one_before(files: NodeFiles) -> None:
-    told = Told(files)
+    course = Course(files)
     for _ in range(2):
-        told.look(Reading("up", False, 5))
-    assert told.offers == {CY: dict.fromkeys(VFS, "heartbeat")}
+        course.look(Reading("up", False, 5))
+    assert course.offers == {CY: dict.fromkeys(VFS, "heartbeat")}
     replaced(files, "asym;sym", "6xxx")
-    told.look(Reading("up", None, 7))
-    assert told.offers == {CY: HEALTHY}
+    course.look(Reading("up", None, 7))
+    assert course.offers == {CY: HEALTHY}
 
 
 def test_a_card_before_gen4_is_generic_whatever_files_it_has(tmp_path: Path) -> None:
     files = NodeFiles(tmp_path)
     files.add_pf(PF, services="asym;sym", family="c6xx", vfs=4)
-    assert Told(files).offers == {GENERIC: HEALTHY}
+    assert Course(files).offers == {GENERIC: HEALTHY}
 
 
 # Reasons.
@@ -241,18 +241,67 @@ def test_every_reason_has_a_code_of_its_table_and_one_home() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "shown"),
     [
         (("vfio", "devices"), " (IOMMUFD without CONFIG_VFIO_GROUP)"),
         (("vfio", "12"), ""),
         ((), ""),
     ],
 )
-def test_a_kernel_without_groups_is_told(files: NodeFiles, names: t.Sequence[str], told: str) -> None:
+def test_a_kernel_without_groups_is_reported(files: NodeFiles, names: t.Sequence[str], shown: str) -> None:
     for path in (files.dev / "vfio").iterdir():
         path.unlink()
     for name in names:
         (files.dev / "vfio" / name).touch()
-    details = [reason.detail for vf in Told(files).model.offers[CY] for reason in vf.reasons]
+    details = [reason.detail for vf in Course(files).model.offers[CY] for reason in vf.reasons]
     assert details[0].startswith("/dev/vfio/10 is missing")
-    assert all((told in detail) if told else detail.endswith(" is missing") for detail in details)
+    assert all((shown in detail) if shown else detail.endswith(" is missing") for detail in details)
+
+
+@pytest.mark.parametrize("other", ["0000:00:01.0", "0000:ff:01.0"], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("driver", "free"),
+    [
+        ("igb", False),
+        ("4xxxvf", False),
+        ("pcieport", True),
+        ("pci-stub", True),
+        ("vfio-pci", True),
+        ("qat_vfio_pci", True),
+    ],
+)
+def test_a_group_is_the_vfs_alone_unless_another_driver_has_part_of_it(
+    files: NodeFiles, other: str, driver: str, free: bool
+) -> None:
+    files.add_function(other, driver)
+    files.set_group(other, int(files.node(VFS[2]).name))
+    reasons = {vf.address: vf.reasons for vf in Course(files).model.offers[CY]}
+    assert [address for address, why_not in reasons.items() if why_not] == ([] if free else [VFS[2]])
+    if not free:
+        assert reasons[VFS[2]][0].code == "iommu_group"
+        assert f" has {other} too, which is bound to {driver}" in reasons[VFS[2]][0].detail
+
+
+def test_a_group_of_several_vfs_is_for_the_first(files: NodeFiles) -> None:
+    for address in VFS[1:]:
+        files.set_group(address, int(files.node(VFS[1]).name))
+    reasons = {vf.address: " ".join(reason.detail for reason in vf.reasons) for vf in Course(files).model.offers[CY]}
+    assert [address for address, detail in reasons.items() if not detail] == VFS[:2]
+    assert all(f" has {VFS[1]} too, which is offered" in reasons[address] for address in VFS[2:])
+
+
+def test_what_has_vanished_is_known_by_its_reason_alone() -> None:
+    codes = {code: OfferedVf(VFS[0], PF, 0, "vfio-pci", (why.Reason(code, ""),)).vanished for code in why.REASONS}
+    assert [code for code, vanished in codes.items() if vanished] == ["vanished"]
+
+
+@pytest.mark.parametrize(("of_vf", "numa_node"), [(-1, 1), (0, 0), (1, 1), (2, 2)])
+def test_a_vf_is_on_its_own_numa_node_and_on_that_of_its_pf_where_it_has_none(
+    files: NodeFiles, of_vf: int, numa_node: int
+) -> None:
+    (files.devices / PF / "numa_node").write_text("1\n")
+    for address in VFS:
+        (files.devices / address / "numa_node").write_text(f"{of_vf}\n")
+    model = Course(files).model
+    assert {vf.numa_node for vf in model.offers[CY]} == {numa_node}
+    assert model.shares[PF].numa_node == 1

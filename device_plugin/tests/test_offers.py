@@ -29,7 +29,7 @@ GENERIC = "qat.intel.com/generic"
 def faces(node: Node, rules: tuple[Rule, ...]) -> dict[str, dict[str, list[str]]]:
     """The VFs that exist and are offered, by resource and by face."""
     there = set(node.functions)
-    # The plugin's copy of the engine has classes of its own, which tell each other by their fields.
+    # The plugin's copy of the engine has classes of its own, which compare by their fields.
     plugin_node: t.Any = node
     plugin_rules: t.Any = rules
     resources = resources_of(plugin_node, {})

@@ -61,16 +61,16 @@ def test_a_directory_is_watched_through_its_end_and_new_beginning(tmp_path: Path
     directory = tmp_path / "above" / "watched"
 
     async def scenario() -> None:
-        told = asyncio.Event()
+        notified = asyncio.Event()
 
         async def hears_of(change: t.Callable[[], object]) -> None:
-            told.clear()
+            notified.clear()
             change()
-            await asyncio.wait_for(told.wait(), 30)
+            await asyncio.wait_for(notified.wait(), 30)
             # So that the next one is not taken for what is left of this one.
             await asyncio.sleep(0.05)
 
-        with contextlib.closing(DirectoryWatch(directory, told.set)):
+        with contextlib.closing(DirectoryWatch(directory, notified.set)):
             await hears_of(directory.parent.mkdir)
             for _ in range(2):
                 await hears_of(directory.mkdir)
@@ -274,7 +274,7 @@ def test_an_own_socket_is_the_same_with_other_metadata(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_dead_sockets_are_told_from_live_ones(tmp_path: Path) -> None:
+def test_dead_sockets_are_distinguished_from_live_ones(tmp_path: Path) -> None:
     names = ["accel-qat-cy-1-a.sock", "accel-qat-cy-2-b.sock", "other.sock"]
     sockets = [socket.socket(socket.AF_UNIX) for _ in names]
     for one, name in zip(sockets, names):
@@ -289,7 +289,7 @@ def test_dead_sockets_are_told_from_live_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EBUSY, errno.EPERM, errno.EIO])
-def test_what_cannot_be_tidied_up_is_left_and_told(
+def test_what_cannot_be_tidied_up_is_left_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
     """The last of three can be removed."""
@@ -308,8 +308,8 @@ def test_what_cannot_be_tidied_up_is_left_and_told(
     assert remove_dead(tmp_path) == [names[2]]
     remove_own(tmp_path / names[0], identity(tmp_path / names[0]))
     assert {path.name for path in tmp_path.iterdir()} == set(names[:2])
-    told = [record.__dict__["fields"] for record in caplog.records]
-    assert told == [{"path": tmp_path / names[place], "problem": os.strerror(code)} for place in (0, 1, 0)]
+    logged = [record.__dict__["fields"] for record in caplog.records]
+    assert logged == [{"path": tmp_path / names[place], "problem": os.strerror(code)} for place in (0, 1, 0)]
 
 
 def test_a_directory_that_cannot_be_listed_has_no_dead_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -455,7 +455,7 @@ def test_latencies_fall_into_their_class() -> None:
     assert latencies.total == pytest.approx(99.0036)
 
 
-def test_systemd_is_told_each_thing_once(tmp_path: Path) -> None:
+def test_systemd_is_notified_of_each_thing_once(tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
         listener.bind(address)
@@ -469,14 +469,14 @@ def test_systemd_is_told_each_thing_once(tmp_path: Path) -> None:
         systemd.reloaded()
         systemd.alive()
         systemd.stopping()
-        told = [listener.recv(100).decode() for _ in range(6)]
-    assert told == ["READY=1", "STATUS=a", "STATUS=b", "READY=1", "WATCHDOG=1", "STOPPING=1"]
+        notices = [listener.recv(100).decode() for _ in range(6)]
+    assert notices == ["READY=1", "STATUS=a", "STATUS=b", "READY=1", "WATCHDOG=1", "STOPPING=1"]
     assert systemd.watchdog_seconds == 3.0
     assert Systemd({"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}).watchdog_seconds is None
     Systemd({}).ready()
 
 
-def test_systemd_that_does_not_listen_for_a_while_is_told_later(tmp_path: Path) -> None:
+def test_systemd_that_does_not_listen_for_a_while_is_notified_later(tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     systemd = Systemd({"NOTIFY_SOCKET": address})
     systemd.ready()

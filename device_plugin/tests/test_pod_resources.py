@@ -292,10 +292,10 @@ def test_a_claimed_device_by_its_specification(
     assert found.of(VF0, "13") == found.of(VF0, None) == ()
 
 
-def test_a_claimed_device_that_nothing_tells(kubelet: KubeletThread, specifications: Path) -> None:
+def test_a_claimed_device_that_nothing_identifies(kubelet: KubeletThread, specifications: Path) -> None:
     (specifications / "other.yaml").write_text(SPECIFICATION)
     claim(kubelet, Claimed("mystery"), Claimed("gpu-0", "gpu.example.com"))
-    why = "pod default/web-0 (container app) has mystery by a claim, and nothing tells which VF that is"
+    why = "pod default/web-0 (container app) has mystery by a claim, and nothing says which VF that is"
     assert of(kubelet, VF0) == [f"perhaps a pod ({why})"]
 
 
@@ -332,16 +332,16 @@ def test_claims_of_a_kubelet_that_lists_nothing(kubelet: KubeletThread, runs: bo
 
 
 @pytest.mark.usefixtures("specifications")
-def test_a_claim_that_kubelet_lists_is_told_once(kubelet: KubeletThread) -> None:
+def test_a_claim_that_kubelet_lists_is_reported_once(kubelet: KubeletThread) -> None:
     prepared(kubelet, [kept("11-22", "qatvf-0000-6b-00-1")])
     claim(kubelet, Claimed("qatvf-0000-6b-00-1"))
     assert of(kubelet, VF0) == ["pod default/web-0 (container app)"]
 
 
 @pytest.mark.usefixtures("specifications")
-def test_a_kept_claim_that_nothing_tells(kubelet: KubeletThread) -> None:
+def test_a_kept_claim_that_nothing_identifies(kubelet: KubeletThread) -> None:
     prepared(kubelet, [kept("11-22", "mystery")])
-    assert "has mystery by a claim, and nothing tells which VF that is" in of(kubelet, VF0)[0]
+    assert "has mystery by a claim, and nothing says which VF that is" in of(kubelet, VF0)[0]
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]", '{"Data": "{"}', '{"Data": 7}', '{"Data": "[]"}'])
@@ -432,7 +432,7 @@ def test_kubelet_refuses(kubelet: KubeletThread) -> None:
     ],
 )
 @pytest.mark.usefixtures("soon")
-def test_what_nobody_tells_counts_as_given(kubelet: KubeletThread, text: str, reason: str) -> None:
+def test_what_nobody_reports_counts_as_given(kubelet: KubeletThread, text: str, reason: str) -> None:
     path = kubelet.checkpoint([])
     path.write_text(text)
     kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "not now")

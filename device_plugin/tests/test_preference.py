@@ -77,6 +77,13 @@ def test_unknown_ids_come_last() -> None:
     assert prefer(node((2, 0)), ["stranger", "0.1"], [], 2, "packed") == ["0.1", "stranger"]
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_unknown_id_that_is_a_pfs_address_has_nothing_of_that_pf(policy: str) -> None:
+    vfs = node((2, 0), (2, -1))
+    assert prefer(vfs, ["1.0", "0", "1"], [], 3, policy) == ["1.0", "0", "1"]
+    assert prefer(vfs, ["1.0", "1.1", "a", "1"], [], 3, policy) == ["1.0", "1.1", "1"]
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
@@ -141,7 +148,7 @@ def before(
         return known[one].numa_node if one in known else -1
 
     def pf(one: str) -> str:
-        return known[one].pf_address if one in known else one
+        return known[one].pf_address if one in known else f"of {one} alone"
 
     wanted = size - len(chosen)
     included = Counter(map(numa, chosen))

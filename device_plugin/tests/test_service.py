@@ -45,7 +45,7 @@ def unhealthy(bench: Bench, resource: str = CY) -> set[str]:
 
 
 def test_health_follows_each_vf_and_recovers(run: Run) -> None:
-    """The period is long here: what gives an event is told without it."""
+    """The period is long here: what gives an event is seen without it."""
 
     async def scenario(bench: Bench) -> None:
         vfs = bench.files.add_pf(PF)
@@ -153,7 +153,7 @@ def test_vfs_that_vanish_and_come_back_are_followed(run: Run) -> None:
         await bench.ready(CY, 16)
         vfs = bench.files.vf_addresses(PF, 16)
         bench.files.remove_vfs(PF)
-        # They stay in the list: kubelet would tell their pods that they are healthy.
+        # They stay in the list: kubelet would report them to their pods as healthy.
         await bench.kubelet.until(lambda: unhealthy(bench) == set(vfs))
         assert list(bench.kubelet.devices(CY)) == vfs
         assert plugin.log.read_text().count("event=vanished") == 16
@@ -250,7 +250,7 @@ def test_the_vfs_of_a_pf_that_blocks_stay_in_the_list(run: Run) -> None:
     run(scenario)
 
 
-def test_a_pf_whose_services_were_never_readable_is_told_of(run: Run) -> None:
+def test_a_pf_whose_services_were_never_readable_is_reported(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         port = free_port()
 
@@ -267,9 +267,9 @@ def test_a_pf_whose_services_were_never_readable_is_told_of(run: Run) -> None:
             "(Linux before 6.0, RHEL before 8.7 or 9.2), or the driver is not the one in Linux"
         )
         await bench.kubelet.until(lambda: why in plugin.log.read_text())
-        # The node is as the rules want it, so no other command tells.
+        # The node is as the rules want it, so no other command shows it.
         status = f"STATUS=not ready; no VF to offer; the PF {PF} is left out: {why}"
-        await bench.kubelet.until(lambda: status in plugin.told())
+        await bench.kubelet.until(lambda: status in plugin.notices())
         assert await get("/readyz") == f"there is no VF to offer\nthe PF {PF} is left out: {why}\n"
         metrics = (await get("/metrics")).splitlines()
         assert [line for line in metrics if "left_out_pfs{" in line] == [
@@ -396,9 +396,9 @@ def test_does_without_watches_where_the_kernel_gives_none(
         service._kernel.close()
 
     run(scenario)
-    told = [record for record in caplog.records if record.message == "changes of a directory are seen late"]
-    assert len(told) == 3
-    assert told[0].__dict__["fields"]["remedy"] == (
+    logged = [record for record in caplog.records if record.message == "changes of a directory are seen late"]
+    assert len(logged) == 3
+    assert logged[0].__dict__["fields"]["remedy"] == (
         "raise fs.inotify.max_user_instances by sysctl, and restart this service"
     )
 
@@ -525,7 +525,7 @@ def test_advertise_limits_and_a_reload_changes_it(run: Run) -> None:
         plugin = bench.start("--period=60")
         await bench.ready(CY, 4)
         assert list(bench.kubelet.devices(CY)) == vfs[:4]
-        # In place, of which no event tells.
+        # In place, which no event reports.
         bench.files.config.write_text('{"devices": [{"advertise": 6}]}')
         plugin.hang_up()
         await bench.ready(CY, 6)
@@ -536,7 +536,7 @@ def test_advertise_limits_and_a_reload_changes_it(run: Run) -> None:
         bench.files.bind(vfs[0], None)
         await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[0]})
         assert len(bench.kubelet.devices(CY)) == 6
-        assert any(message.startswith("RELOADING=1\nMONOTONIC_USEC=") for message in plugin.told())
+        assert any(message.startswith("RELOADING=1\nMONOTONIC_USEC=") for message in plugin.notices())
 
     run(scenario)
 
@@ -604,7 +604,7 @@ def test_starts_before_there_is_any_vf(run: Run) -> None:
         await bench.kubelet.start()
         plugin = bench.start("--period=60")
         await bench.kubelet.until(
-            lambda: plugin.told() == ["STATUS=not ready; no VF to offer (qatctl status tells why)", "READY=1"]
+            lambda: plugin.notices() == ["STATUS=not ready; no VF to offer (qatctl status says why)", "READY=1"]
         )
         bench.files.add_pf(PF)
         await bench.ready(CY, 16)
@@ -621,8 +621,8 @@ def test_it_is_ready_without_kubelet_where_nothing_shall_be_offered(run: Run, ru
         bench.files.add_pf(PF)
         bench.files.configure([rule])
         plugin = bench.start(f"--metrics-address=127.0.0.1:{port}")
-        await bench.kubelet.until(lambda: "READY=1" in plugin.told() and listens(port))
-        assert "STATUS=ready; nothing to offer by the configuration" in plugin.told()
+        await bench.kubelet.until(lambda: "READY=1" in plugin.notices() and listens(port))
+        assert "STATUS=ready; nothing to offer by the configuration" in plugin.notices()
         ready = await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/readyz")
         assert ready == (200, "ok\n")
         # And takes up what another configuration offers.
@@ -673,7 +673,7 @@ def test_metrics_and_readiness(run: Run) -> None:
         vfs = bench.files.add_pf(PF)
         bench.files.bind(vfs[0], None)
         plugin = bench.start(f"--metrics-address=127.0.0.1:{port}", watchdog=1.0)
-        await bench.kubelet.until(lambda: "WATCHDOG=1" in plugin.told())
+        await bench.kubelet.until(lambda: "WATCHDOG=1" in plugin.notices())
         assert await get("/healthz") == (200, "ok\n")
         assert await get("/readyz") == (503, f"{CY} is not registered\n")
         assert (await get("/"))[0] == 404
@@ -683,7 +683,7 @@ def test_metrics_and_readiness(run: Run) -> None:
         assert all(line.endswith(" 0.0") for line in counters)
         await bench.kubelet.start()
         await bench.ready(CY, 16)
-        await bench.kubelet.until(lambda: "READY=1" in plugin.told())
+        await bench.kubelet.until(lambda: "READY=1" in plugin.notices())
         assert await get("/readyz") == (200, "ok\n")
         await bench.kubelet.allocate(CY, [vfs[1]])
         with pytest.raises(grpc.RpcError, match="bound to no driver"):

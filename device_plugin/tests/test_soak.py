@@ -47,7 +47,7 @@ class Soak:
                 found[RESOURCES[services]][vf] = "Unhealthy" if sick else "Healthy"
         return {resource: vfs for resource, vfs in found.items() if vfs}
 
-    def told(self) -> dict[str, dict[str, str]]:
+    def listed(self) -> dict[str, dict[str, str]]:
         """What kubelet has, but for VFs that are gone, which stay as unhealthy until the plugin starts or reads its rules again."""
         gone = {vf for pf in self.without_vfs for vf in self.bench.files.vf_addresses(pf, VFS)}
         found = {
@@ -107,7 +107,7 @@ class Soak:
 
     async def _reload(self) -> None:
         # Until it runs, a signal would end it, and so would a bad configuration.
-        await self.bench.kubelet.until(lambda: bool(self.plugin.told()))
+        await self.bench.kubelet.until(lambda: bool(self.plugin.notices()))
         if self.chance.random() < 0.3:
             self.bench.files.config.write_text("{")
         else:
@@ -143,12 +143,12 @@ class Soak:
 
     async def agrees(self, done: str) -> None:
         """Wait until kubelet has had the truth for a while: right after some troubles it has it still, not again."""
-        self.plugin.told()  # lest the queue fill
+        self.plugin.notices()  # lest the queue fill
         since: float | None = None
 
         def steadily() -> bool:
             nonlocal since
-            if self.told() != self.truth():
+            if self.listed() != self.truth():
                 since = None
             elif since is None:
                 since = time.monotonic()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The metrics page under those who only want to harm: nothing that kubelet is told depends on them."""
+"""The metrics page under those who only want to harm: nothing that kubelet gets depends on them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def descriptors(plugin: Plugin) -> int:
     [b"", b"GET /metrics HTTP/1.1\r\nX: " + b"y" * 99999, b"GET /metrics HTTP/1.1\r\n\r\n"],
     ids=["silent", "slow", "no-reader"],
 )
-def test_clients_of_the_page_change_nothing_that_kubelet_is_told(run: Run, says: bytes) -> None:
+def test_clients_of_the_page_change_nothing_that_kubelet_gets(run: Run, says: bytes) -> None:
     async def scenario(bench: Bench) -> None:
         port = free_port()
         vfs = bench.files.add_pf(PF)
@@ -248,8 +248,8 @@ def test_what_is_over_the_bound_is_closed_at_once(caplog: pytest.LogCaptureFixtu
             writer.close()
 
     with_page(scenario)
-    (told,) = caplog.records
-    assert (told.message, told.__dict__["fields"]) == (
+    (record,) = caplog.records
+    assert (record.message, record.__dict__["fields"]) == (
         "connections for HTTP were not taken",
         {"count": 1, "problem": "there are enough of them"},
     )
@@ -345,7 +345,7 @@ def test_so_many_connections_are_taken_at_a_time(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
-def test_an_accept_that_fails_is_told_once_and_tried_again(
+def test_an_accept_that_fails_is_reported_once_and_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
     monkeypatch.setattr(status_page, "_REST_SECONDS", 0.05)
@@ -363,11 +363,13 @@ def test_an_accept_that_fails_is_told_once_and_tried_again(
         assert page.statistics.errors["http"] == 5
 
     with_page(scenario)
-    (told,) = caplog.records
-    assert told.__dict__["fields"] == {"count": 1, "problem": os.strerror(code)}
+    (record,) = caplog.records
+    assert record.__dict__["fields"] == {"count": 1, "problem": os.strerror(code)}
 
 
-def test_a_page_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_page_that_cannot_be_made_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def fails(_status: object, _statistics: object) -> t.NoReturn:
         raise RuntimeError("no such metric")
 

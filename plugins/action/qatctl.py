@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
 
 
 def _difference(path: str) -> dict[str, str]:
-    """What diff mode shows instead of a binary file, of which Ansible would not even tell the path."""
+    """What diff mode shows instead of a binary file, of which Ansible would not even show the path."""
     return difference(path, "(none, or other content)\n", f"(qatctl {version()})\n")
 
 

@@ -12,7 +12,7 @@ class ModuleDocFragment:
 options:
   kubeconfig:
     description:
-      - The file that tells how to reach the cluster.
+      - The file that says how to reach the cluster.
       - Without it, and without O(host), the file of the environment variable E(KUBECONFIG), then C(~/.kube/config), then the
         service account of the pod that Ansible runs in.
       - The environment variable E(K8S_AUTH_KUBECONFIG) stands in for it.

@@ -18,7 +18,7 @@ description:
 positional: vfs
 options:
   _input:
-    description: What M(accel.qat.qat_info) tells as RV(accel.qat.qat_info#module:accel_qat).
+    description: What M(accel.qat.qat_info) returns as RV(accel.qat.qat_info#module:accel_qat).
     type: dict
     required: true
   vfs:

@@ -142,7 +142,7 @@ class NodeModule:
         is_mounted = params["sysfs_root"] != ROOTS["sysfs_root"]["default"]
         if is_mounted and not params["kubelet_root"] and not any(map(os.path.isdir, KUBELET_ROOTS)):
             self._module.warn(
-                f"Which pods have VFs cannot be told: sysfs_root is {params['sysfs_root']}, and kubelet_root does not say where "
+                f"It is not known which pods have VFs: sysfs_root is {params['sysfs_root']}, and kubelet_root does not say where "
                 "kubelet's root directory is mounted here."
             )
 
@@ -151,7 +151,7 @@ class NodeModule:
 
 
 def _also(then: t.Callable[[], None], error: ApplyError) -> None:
-    """Do it in spite of the error, which tells where that fails too."""
+    """Do it in spite of the error, which says where that fails too."""
     try:
         then()
     except NodeError as another:

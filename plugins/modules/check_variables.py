@@ -14,7 +14,7 @@ author:
   - accel.qat contributors (@accel-qat)
 description:
   - Fails for a host that has a variable whose name begins with C(qat_) and that no role or playbook of the collection has. Ansible
-    itself ignores such a variable, and a node is then not as its inventory says. The message tells the nearest name.
+    itself ignores such a variable, and a node is then not as its inventory says. The message gives the nearest name.
   - Fails for the names that variables of the roles had before 1.0, which are those of today without C(qat_) in front.
   - The playbooks run it before anything else. Put it before the roles in a playbook of your own.
 extends_documentation_fragment:

@@ -14,7 +14,7 @@ author:
   - accel.qat contributors (@accel-qat)
 description:
   - Reads a Node object and evaluates JMESPath expressions over it.
-  - An expectation that is not met does not fail the module; it is told in RV(checks).
+  - An expectation that is not met does not fail the module; it is reported in RV(checks).
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.info_module

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Tells what kubelet and the device plugins say on a node."""
+"""Reports what kubelet and the device plugins say on a node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
-  - Tells which sockets kubelet and the device plugins have, which resources are registered and allocatable, which pod and
+  - Reports which sockets kubelet and the device plugins have, which resources are registered and allocatable, which pod and
     container has which device, and where that contradicts the configuration, the node, or itself.
   - Kubelet is asked by its PodResources socket, version v1 or, before Kubernetes 1.20, v1alpha1. The node needs nothing but
     Python for that.
@@ -26,7 +26,7 @@ extends_documentation_fragment:
 options:
   devices:
     description:
-      - The node's rules, as for M(accel.qat.qat_devices). By them RV(promised) is filled, and what is missing is told.
+      - The node's rules, as for M(accel.qat.qat_devices). By them RV(promised) is filled, and what is missing is reported.
       - When not given, those of the node itself are taken, C(/etc/accel-qat/node.json), where it has that file.
     type: list
     elements: dict
@@ -78,7 +78,7 @@ kubelet:
       type: str
       sample: v1
     problem:
-      description: Why it does not answer, or does not tell what is allocatable.
+      description: Why it does not answer, or does not say what is allocatable.
       type: str
       sample: ""
 sockets:
@@ -98,7 +98,7 @@ sockets:
       type: bool
       sample: true
     resource:
-      description: The resource of a device plugin in C(plugins_registry), which tells it; otherwise empty.
+      description: The resource of a device plugin in C(plugins_registry), which names it; otherwise empty.
       type: str
       sample: ""
 registered:
@@ -109,8 +109,8 @@ registered:
   sample: {qat.intel.com/cy: ["0000:6b:00.1", "0000:6b:00.2"]}
 allocatable:
   description:
-    - The healthy devices of each resource, by kubelet itself, or by its checkpoint where it does not tell (before Kubernetes
-      1.23); none where neither tells.
+    - The healthy devices of each resource, by kubelet itself, or by its checkpoint where it does not say (before Kubernetes
+      1.23); none where neither says.
   returned: success
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.1", "0000:6b:00.2"]}
@@ -123,11 +123,11 @@ pods:
   elements: dict
   contains:
     namespace:
-      description: Namespace of the pod; empty where only the checkpoint tells.
+      description: Namespace of the pod; empty where only the checkpoint has it.
       type: str
       sample: default
     pod:
-      description: Name of the pod; its uid where only the checkpoint tells.
+      description: Name of the pod; its uid where only the checkpoint has it.
       type: str
       sample: web-0
     container:
@@ -148,7 +148,7 @@ plugin:
   type: dict
   contains:
     answers:
-      description: Whether it answers over HTTP, and it is the device plugin as far as can be told.
+      description: Whether it answers over HTTP, and it is the device plugin as far as is known.
       type: bool
       sample: true
     ready:
@@ -174,7 +174,7 @@ promised:
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.1", "0000:6b:00.2"]}
 free:
-  description: The allocatable devices that no pod has, by resource; empty where it cannot be told what pods have.
+  description: The allocatable devices that no pod has, by resource; empty where it is not known what pods have.
   returned: success
   type: dict
   sample: {qat.intel.com/cy: ["0000:6b:00.2"]}
@@ -186,7 +186,7 @@ mismatches:
   contains:
     kind:
       description:
-        - V(kubelet), it does not tell what pods have. V(plugin), it is not ready. V(missing), a VF is promised and not
+        - V(kubelet), it does not say what pods have. V(plugin), it is not ready. V(missing), a VF is promised and not
           allocatable. V(surplus), a device is allocatable and not promised. V(vanished), V(driver) and V(services), a pod
           has a VF that is gone, has another driver, or other services by now. V(shared), two pods have the
           same device. V(taken), a process has a VF open that is no pod's. V(socket), a dead socket.

@@ -174,7 +174,7 @@ def main() -> None:
 
 
 class ExtendedResource(ClusterModule):
-    """`changed` tells whether the node was patched."""
+    """`changed` says whether the node was patched."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)

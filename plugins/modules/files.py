@@ -64,7 +64,7 @@ options:
   units:
     description:
       - Names of units that O(files) is about. When all files are as wanted, systemd reads its units again if any file was changed, or if
-        it says itself that it does not know one of these as it stands on the disk. Where none is named, systemd is told nothing.
+        it says itself that it does not know one of these as it stands on the disk. Where none is named, systemd is asked nothing.
       - It is a failure if systemd does not take one whose file is among O(files). Of a template, name an instance.
     type: list
     elements: str

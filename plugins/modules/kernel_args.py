@@ -18,7 +18,7 @@ description:
   - GRUB on Debian and Ubuntu gets a drop-in C(/etc/default/grub.d/zz-accel-qat.cfg). A file of the administrator is only
     edited when an argument that has to change stands in it, and a warning says so. SUSE's GRUB reads no drop-ins and gets
     the arguments in C(/etc/default/grub), between the quotes of a plain assignment or in a line at its end.
-  - RHEL and its kin and Fedora are told through C(grubby), image-based Fedora through C(rpm-ostree kargs), systemd-boot
+  - RHEL and its kin and Fedora are given them through C(grubby), image-based Fedora through C(rpm-ostree kargs), systemd-boot
     through C(/etc/kernel/cmdline) and C(kernel-install) (on SUSE C(sdbootutil), on Proxmox VE C(proxmox-boot-tool)).
 extends_documentation_fragment:
   - accel.qat.attributes
@@ -57,7 +57,7 @@ options:
     default: present
   bootloader:
     description:
-      - The boot loader to be told.
+      - The boot loader to use.
       - V(auto) finds out from the running system and refuses, before it writes anything, when that is ambiguous or the
         boot loader's tools are missing.
     type: str
@@ -135,7 +135,7 @@ EXAMPLES = r"""
 RETURN = r"""
 bootloader:
   description:
-    - The boot loader that was told, as in O(bootloader).
+    - The boot loader that was used, as in O(bootloader).
     - V(none) when the node has none, for instance because it boots from the network, and its running kernel has the
       arguments as requested. When it has not, the module fails.
   returned: success

@@ -109,11 +109,11 @@ options:
     default: true
   drop_in:
     description:
-      - Whether the fields go into a drop-in where kubelet is told of no directory of them. It is told of one then, by C(--config-dir) in
+      - Whether the fields go into a drop-in where kubelet has no directory of them. It is given one then, by C(--config-dir) in
         C(KUBELET_EXTRA_ARGS) in the file that kubelet's unit reads, and an upgrade by kubeadm leaves both alone.
       - V(auto) does so for a kubelet from 1.30 on whose unit is as Kubernetes' packages have it. Elsewhere the fields go into kubelet's
         configuration file, and a warning says why.
-      - V(always) refuses a kubelet that cannot be told, V(never) has the fields in the configuration file.
+      - V(always) refuses a kubelet that cannot be given one, V(never) has the fields in the configuration file.
       - Fields of ours that stand in the other place are moved, with the same restart.
       - Of no effect where kubelet has a directory of drop-ins already, and for the other flavours.
     type: str

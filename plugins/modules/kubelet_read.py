@@ -13,7 +13,7 @@ version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
-  - Tells the flavour of the node's kubelet, its version, command line, unit and configuration files, in one call.
+  - Reports the flavour of the node's kubelet, its version, command line, unit and configuration files, in one call.
   - M(accel.qat.kubelet_config) runs it by itself. It is of use alone to see what that module sees.
   - Of the configuration and the command line of K3s and RKE2 only kubelet's arguments are returned, since the rest has secrets. Other
     files are returned whole.
@@ -48,7 +48,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 observed:
-  description: What the node has; none with O(when_missing=skip) or O(if_recorded=true) where there is nothing to tell.
+  description: What the node has; none with O(when_missing=skip) or O(if_recorded=true) where there is nothing to report.
   returned: success
   type: dict
   contains:
@@ -88,13 +88,13 @@ observed:
       description: Why there is none.
       type: str
     drop_ins_there:
-      description: Whether the directory is there of which kubelet would be told by such an argument.
+      description: Whether the directory is there that kubelet would be given by such an argument.
       type: bool
     kubelet_dir:
       description: Where it has its state.
       type: str
     files:
-      description: Its configuration files, the file of its arguments, and those of which O(record) tells, by path.
+      description: Its configuration files, the file of its arguments, and those that O(record) names, by path.
       type: dict
     states:
       description: The policy in the state file of each resource manager, V(cpu) and V(memory), that has one.

@@ -156,7 +156,7 @@ def main() -> None:
 
 
 class NodeDrain(ClusterModule):
-    """`changed` tells whether the node was patched or a pod evicted."""
+    """`changed` says whether the node was patched or a pod evicted."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
@@ -177,7 +177,7 @@ class NodeDrain(ClusterModule):
         if is_ours(node) and not self._module.check_mode:
             self._patch(uncordon_patch())
         before = is_cordoned(node)
-        return self._told(is_ours(node), before, before and not is_ours(node), ())
+        return self._result(is_ours(node), before, before and not is_ours(node), ())
 
     def _drain(self, node: Object) -> dict[str, object]:
         before = is_cordoned(node)
@@ -194,9 +194,9 @@ class NodeDrain(ClusterModule):
                 raise type(error)(
                     f"{error.problem}, and node {self._node} stays cordoned", error.where, error.remedy
                 ) from None
-        return self._told(not before or bool(found.to_evict), before, True, found.to_evict)
+        return self._result(not before or bool(found.to_evict), before, True, found.to_evict)
 
-    def _told(self, changed: bool, before: bool, after: bool, pods: t.Sequence[Pod]) -> dict[str, object]:
+    def _result(self, changed: bool, before: bool, after: bool, pods: t.Sequence[Pod]) -> dict[str, object]:
         evicted = [str(pod) for pod in pods]
         diff = difference(before, after, evicted)
         return {"changed": changed, "diff": diff, "node": self._node, "cordoned": after, "evicted": evicted}

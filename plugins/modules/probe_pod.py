@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Runs a pod that requests one VF of each resource, and tells what it sees."""
+"""Runs a pod that requests one VF of each resource, and reports what it sees."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def main() -> None:
 
 
 class ProbePod(ClusterModule):
-    """`changed` tells whether a pod was made or deleted."""
+    """`changed` says whether a pod was made or deleted."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
@@ -184,28 +184,33 @@ class ProbePod(ClusterModule):
         self._where = f"pod {self._namespace}/{self._name}"
 
     def result(self) -> dict[str, object]:
-        """Make the pod and tell what it sees, or delete it."""
+        """Make the pod and report what it sees, or delete it."""
         self._pod = {} if self._params["state"] == "absent" else manifest(self._params)
         self._cluster = Cluster(self._module)
         found = self._cluster.pod(self._namespace, self._name)
         if found is not None and not is_ours(found):
             raise RefusedError("it is there, and none of this module's", self._where, "choose another name")
-        told = {"namespace": self._namespace, "name": self._name, "node": self._params["node"], "container": CONTAINER}
+        result = {
+            "namespace": self._namespace,
+            "name": self._name,
+            "node": self._params["node"],
+            "container": CONTAINER,
+        }
         if self._module.check_mode or (found is None and not self._pod):
-            return {"changed": bool(found or self._pod), "pod": told}
+            return {"changed": bool(found or self._pod), "pod": result}
         if found is not None:
             self._delete()
         if not self._pod:
-            return {"changed": True, "pod": told}
+            return {"changed": True, "pod": result}
         try:
             saw = self._run()
         except NodeError:
-            # Whatever keeps it from being deleted, the first problem is the one to tell; the pod ends by itself.
+            # Whatever keeps it from being deleted, the first problem is the one to report; the pod ends by itself.
             if self.changed:
                 with contextlib.suppress(NodeError):
                     self._delete()
             raise
-        return {"changed": True, "pod": told, "environment": saw.environment, "device_nodes": list(saw.device_nodes)}
+        return {"changed": True, "pod": result, "environment": saw.environment, "device_nodes": list(saw.device_nodes)}
 
     def _run(self) -> Seen:
         self._cluster.create_pod(self._namespace, self._pod)

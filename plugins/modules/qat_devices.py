@@ -76,7 +76,7 @@ options:
         description:
           - The services of the PF, a set; the order does not matter.
           - Left as they are when not given.
-          - Only PFs from Gen4 on can be told, and at most two services at once (three on V(6xxx)). V(dcc) goes alone.
+          - Only PFs from Gen4 on can be given services, and at most two services at once (three on V(6xxx)). V(dcc) goes alone.
         type: list
         elements: str
         choices: [sym, asym, dc, dcc, decomp]
@@ -215,7 +215,7 @@ configuration_file:
   type: str
   sample: /etc/accel-qat/node.json
 configuration_checksum:
-  description: SHA-1 of O(configuration_file) with these rules, as M(ansible.builtin.stat) tells it, in check mode too.
+  description: SHA-1 of O(configuration_file) with these rules, as M(ansible.builtin.stat) returns it, in check mode too.
   returned: success
   type: str
   sample: 6c9b9f2b3d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
@@ -238,7 +238,7 @@ python:
   type: str
   sample: /usr/bin/python3
 accel_qat:
-  description: The node afterwards, as M(accel.qat.qat_info) tells it. In check mode, as it is.
+  description: The node afterwards, as M(accel.qat.qat_info) returns it. In check mode, as it is.
   returned: success
   type: dict
   sample: {kernel: 6.12.0-10-amd64, iommu: true, devices: []}

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Tells what QAT devices a node has and how they are set up."""
+"""Reports what QAT devices a node has and how they are set up."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ accel_qat:
           type: str
           sample: "12"
         state:
-          description: V(up), V(down), or none where the driver does not tell (before Gen4).
+          description: V(up), V(down), or none where the driver does not say (before Gen4).
           type: str
           sample: up
         blocked:
@@ -127,7 +127,7 @@ accel_qat:
           type: bool
           sample: false
         services:
-          description: The services, or none where the driver does not tell (before Gen4).
+          description: The services, or none where the driver does not say (before Gen4).
           type: list
           elements: str
           sample: [sym, asym]
@@ -162,7 +162,7 @@ accel_qat:
         resource:
           description:
             - The Kubernetes resource that its VFs are, by the services of the rule where that names any.
-            - None for a PF from Gen4 on that does not tell its services.
+            - None for a PF from Gen4 on that does not report its services.
           type: str
           sample: qat.intel.com/cy
         rule:

@@ -69,7 +69,7 @@ skipped_devices:
   elements: dict
   sample: []
 accel_qat:
-  description: The node afterwards, as M(accel.qat.qat_info) tells it. In check mode, as it is.
+  description: The node afterwards, as M(accel.qat.qat_info) returns it. In check mode, as it is.
   returned: success
   type: dict
   sample: {kernel: 6.12.0-10-amd64, iommu: true, devices: []}

@@ -16,7 +16,7 @@ description:
   - Starts the service where it does not run. Where its process is of another unit or another release, the next one takes over from it
     by C(systemctl reload), or where that cannot be, the service is restarted. A process that is as wanted is left alone.
   - Then it waits until the service says that kubelet has taken every resource.
-  - Of which unit and release a process is, the kernel tells, and it is asked about the main process that systemd names, no other. The
+  - Of which unit and release a process is, the kernel says, and it is asked about the main process that systemd names, no other. The
     unit is known by a variable in the environment that the process was started with, the release by the libraries that are mapped
     into it.
   - The role qat_device_plugin runs it, after it has written the unit and the link to the release. It is of no use alone.
@@ -27,14 +27,14 @@ attributes:
   check_mode:
     support: full
     details:
-      - What is to be done is told by the unit and release that are asked for, which need not be there yet.
+      - What is to be done follows from the unit and release that are asked for, which need not be there yet.
   diff_mode:
     support: none
   idempotent:
     support: full
 options:
   name:
-    description: The unit, a service that tells systemd in its status when it is V(ready;).
+    description: The unit, a service that says in its status when it is V(ready;).
     type: str
     required: true
   stamp:
@@ -125,7 +125,7 @@ from ansible_collections.accel.qat.plugins.module_utils._systemd.started import 
 
 
 def wanted_by(parameters: t.Mapping[str, t.Any]) -> Wanted:
-    """What the module's parameters say. The kernel tells files of a process by paths without links."""
+    """What the module's parameters say. The kernel names files of a process by paths without links."""
     return Wanted(
         unit=parameters["name"],
         stamp=parameters["stamp"],

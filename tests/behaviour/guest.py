@@ -65,7 +65,7 @@ class GuestPrograms:
 
 
 def _open_and_wait(address: str, ready: int) -> t.NoReturn:
-    """The child: tells through the pipe how it went, then holds the device until it is killed."""
+    """The child: reports through the pipe how it went, then holds the device until it is killed."""
     try:
         _open(address)
         os.write(ready, _READY)
@@ -91,7 +91,7 @@ def main(generation: str, iommu: str) -> None:
     runner = Runner(kernel, GuestPrograms())
     for case in CASES:
         if generation in case.generations and case.iommu == (iommu == "on"):
-            # So that the kernel's log tells by which case it came.
+            # So that the kernel's log shows by which case it came.
             Path("/dev/kmsg").write_text(f"== {case.name}\n", encoding="utf-8")
             started = time.monotonic()
             problems = runner.run(case, generation)

@@ -45,6 +45,6 @@ def test_case(case: Case, generation: str) -> None:
     assert Runner(kernel, FakePrograms(kernel)).run(case, generation) == []
 
 
-def test_names_tell_cases_apart() -> None:
+def test_names_distinguish_cases() -> None:
     names = [case.name for case in CASES]
     assert sorted(set(names)) == sorted(names)

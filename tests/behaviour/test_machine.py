@@ -34,7 +34,7 @@ KERNEL_TROUBLE = ("BUG:", "WARNING:", "Oops", "Call Trace", "leaked", "general p
 
 @dataclass
 class Results:
-    """The problems of each case, by generation and name; and the trouble that the kernels' logs tell of."""
+    """The problems of each case, by generation and name; and the trouble that the kernels' logs report."""
 
     problems: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ def run_on_a_machine(job: Job) -> Results:
 
 
 def trouble_in(log: list[str]) -> list[str]:
-    """The lines of a kernel's log that tell of trouble, each with the name of its case, which guest.py has put before them."""
+    """The lines of a kernel's log that report trouble, each with the name of its case, which guest.py has put before them."""
     found, case = [], "before the first case"
     for line in log:
         _time, mark, name = line.partition("== ")

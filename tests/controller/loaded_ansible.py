@@ -27,7 +27,7 @@ PATIENCE = 10.0
 
 def main() -> None:
     """Take orders until standard input ends."""
-    # The terminal tells the playbook itself, and the end of standard input this process.
+    # The terminal signals the playbook itself, and the end of standard input this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while line := sys.stdin.readline():
         process = os.fork()
@@ -66,7 +66,7 @@ def _redirect(path: str, flags: int, *descriptors: int) -> None:
 
 
 def _code_of(process: int, seconds: float) -> int | None:
-    """The exit code; when there is no time left, or nobody left to tell, the playbook is ended."""
+    """The exit code; when there is no time left, or nobody left to report to, the playbook is ended."""
     exited = os.pidfd_open(process)
     try:
         ready, _, _ = select.select([exited, sys.stdin], [], [], seconds)

@@ -16,7 +16,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import cannot_tell
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import cannot_be_read
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import descriptors
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel.descriptors import OpenFiles
 
@@ -61,7 +61,7 @@ class FailingReads(FakeKernel):
         try:
             self._look(path)
         except OSError as error:
-            raise cannot_tell(error) from None
+            raise cannot_be_read(error) from None
         return super().exists(path)
 
     def _look(self, path: str) -> None:

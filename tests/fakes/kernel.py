@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.accel.qat.plugins.module_utils._node.absence import if_there
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout, cannot_tell
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout, cannot_be_read
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel.child import NOTHING
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel.descriptors import OpenFiles
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel.live import READ_SECONDS, device_of
@@ -155,10 +155,10 @@ class FakeKernel:
         try:
             return if_there(lambda: self._find(path), None) is not None
         except OSError as error:
-            raise cannot_tell(error) from None
+            raise cannot_be_read(error) from None
 
     def writable(self, path: str) -> bool:
-        """Root may write to every file, as access(2) tells it, those without a write permission included."""
+        """Root may write to every file, as access(2) says, those without a write permission included."""
         return self.exists(path) and not self.read_only and not self.unprivileged
 
     def has_module(self, name: str) -> bool:

@@ -249,7 +249,7 @@ class QatDevice:
         self.auto_reset = switch(text)
 
     def set_ring_pair(self, text: str) -> None:
-        """A write to qat/rp2srv: chooses the ring pair that the next read tells about."""
+        """A write to qat/rp2srv: chooses the ring pair that the next read is about."""
         ring_pair = number(text, base=10)
         if ring_pair >= self.ring_pairs:
             raise failure(errno.EINVAL)

@@ -10,7 +10,7 @@ from .tree import failure
 
 
 def number(text: str, base: int = 10, at_most: int = 0xFFFFFFFF) -> int:
-    """kstrtouint and its kind: one newline at the end is tolerated, a blank is not. Base 0 tells 0x10 and 020 from 16."""
+    """kstrtouint and its kind: one newline at the end is tolerated, a blank is not. Base 0 distinguishes 0x10 and 020 from 16."""
     digits = text[:-1] if text.endswith("\n") else text
     digits = digits[1:] if digits.startswith("+") else digits
     if base == 0:

@@ -124,5 +124,5 @@ def by_the_table(name: str, value: bool, minor: int) -> str:
 
 
 def kind(answer: str) -> str:
-    """Of a refusal by kubelet, if it is one that the table can tell."""
+    """Of a refusal by kubelet, if it is one that the table can foresee."""
     return next((name for words, name in KINDS.items() if words in answer), answer)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Rule = dict[str, Any]
 
-# Each on a bus of its own, so that the beginning of a VF's address tells its PF.
+# Each on a bus of its own, so that the beginning of a VF's address identifies its PF.
 FULL = "0000:6b:00.0"
 BARE = "0000:70:00.0"
 BYSTANDER = "0000:75:00.0"
@@ -57,7 +57,7 @@ def on(pf: str, **wanted: object) -> Rule:
 
 @dataclass(frozen=True)
 class State:
-    """All that a change could touch, as `Node.state` tells it."""
+    """All that a change could touch, as `Node.state` returns it."""
 
     text: str
 
@@ -89,9 +89,9 @@ class Attempt:
     @property
     def devices(self) -> set[str]:
         """The devices whose steps failed, stand or were undone."""
-        told = self.answer.document
-        failed = [failure["step"] for failure in told.get("failed_at", ())]
-        return {step["device"] for step in (*failed, *told.get("stands", ()), *told.get("rolled_back", ()))}
+        answer = self.answer.document
+        failed = [failure["step"] for failure in answer.get("failed_at", ())]
+        return {step["device"] for step in (*failed, *answer.get("stands", ()), *answer.get("rolled_back", ()))}
 
     @property
     def sentence(self) -> str:

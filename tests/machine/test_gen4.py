@@ -69,7 +69,7 @@ def test_a_pf_that_no_rule_selects_is_left_alone(node: Node) -> None:
     assert node.devices()[SECOND] == before
 
 
-def test_a_plan_tells_every_write_and_makes_none(node: Node) -> None:
+def test_a_plan_shows_every_write_and_makes_none(node: Node) -> None:
     untouched = node.state()
     plan = node.qatctl("plan", {"services": ["asym", "dc"]})
     assert node.state().replace("/root/node.json", "") == untouched

@@ -178,7 +178,7 @@ VFS_ARE_BACK = f"until [ -e {DEVICES}/{FULL}/virtfn15 ] && [ {INODE} != $old ]; 
 
 
 @pytest.mark.parametrize("cause", RESETS)
-def test_a_reset_is_told_as_drift_and_repaired(stage: Stage, cause: str) -> None:
+def test_a_reset_is_reported_as_drift_and_repaired(stage: Stage, cause: str) -> None:
     stage.node.run(f"old={INODE}; {RESETS[cause]}; {VFS_ARE_BACK}; echo off > {DEVICES}/{FULL}/qat/auto_reset")
     drift = stage.node.qatctl("status", *START)
     assert drift.code == 3

@@ -46,7 +46,7 @@ def test_nothing_needs_debugfs(node: Node) -> None:
     assert node.qatctl("status", RULE).code == 0
 
 
-def test_read_only_sysfs_is_told_before_the_first_write(node: Node) -> None:
+def test_read_only_sysfs_is_reported_before_the_first_write(node: Node) -> None:
     node.machine.put(json.dumps({"devices": [RULE]}).encode(), CONFIG)
     before = node.state()
     result = node.machine.run(

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbooks on a machine whose IOMMU is off until its kernel is told: from untouched, over a reboot, and back."""
+"""The playbooks on a machine whose IOMMU is off until its kernel has the argument: from untouched, over a reboot, and back."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _driver(function: Function) -> str | None:
     return function.driver.name if function.driver else None
 
 
-def assert_as_told(bench: Bench, before: dict[str, PfState], error: ApplyError) -> None:
+def assert_as_reported(bench: Bench, before: dict[str, PfState], error: ApplyError) -> None:
     """PFs of which nothing was written, or of which everything was undone, are as they were."""
     changed = {step.pf for step in error.done} | set(error.left.split(", "))
     after = bench.pfs()

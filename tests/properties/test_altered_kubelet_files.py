@@ -78,7 +78,7 @@ KINDS: dict[str, tuple[t.Callable[[str, str], Document], t.Sequence[str]]] = {
     "node-config": (NodeConfig, OPENSHIFT),
     "k3s": (K3sArguments, K3S),
 }
-WISHES: tuple[tuple[tuple[str, ...], t.Any], ...] = (
+FIELDS: tuple[tuple[tuple[str, ...], t.Any], ...] = (
     ((GATES_FIELD, "DevicePlugins"), True),
     ((GATES_FIELD, "A"), False),
     (("cpuManagerPolicy",), "static"),
@@ -153,12 +153,12 @@ def test_drop_ins_are_found_under_any_name(paths: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_one_wish_changes_nothing_else(name: str) -> None:
+def test_one_field_changes_nothing_else(name: str) -> None:
     kind, texts = KINDS[name]
 
     # Four of them take four minutes.
     @examples(15)
-    @given(altered_texts(texts, WORDS), st.sampled_from(WISHES))
+    @given(altered_texts(texts, WORDS), st.sampled_from(FIELDS))
     def hold(text: str, field: tuple[tuple[str, ...], t.Any]) -> None:
         path, value = field
         with in_time():

@@ -40,7 +40,7 @@ def test_reaches_the_configuration_or_refuses_before_the_first_write(case: Case)
 
 
 def _only_the_kernel_knows(failure: Failure, bench: Bench) -> bool:
-    """Whether no file could have told the engine that the kernel would refuse this step."""
+    """Whether no file could have shown the engine that the kernel would refuse this step."""
     step = failure.step
     if step is None:
         return False

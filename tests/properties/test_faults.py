@@ -18,7 +18,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Node
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel
 from ansible_collections.accel.qat.tests.fakes.strategies import faults
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases
-from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, PfState, as_left, assert_as_told
+from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, PfState, as_left, assert_as_reported
 
 _ERRNOS = (errno.EINVAL, errno.EBUSY, errno.EIO, errno.EFAULT, errno.ENOMEM, errno.ENODEV, errno.EPERM)
 
@@ -100,9 +100,9 @@ def test_one_refused_write_leaves_the_pf_as_found_or_says_what_stands(case: Case
     try:
         bench.converge()
     except ApplyError as error:
-        assert_as_told(bench, before, error)
+        assert_as_reported(bench, before, error)
     except NodeError as error:
-        pytest.fail(f"writes were made, and the error does not tell of them: {error}")
+        pytest.fail(f"writes were made, and the error does not report them: {error}")
     else:
         assert bench.pfs() == smooth.pfs()
 
@@ -121,7 +121,7 @@ def test_broken_hardware_harms_no_other_pf(case: Case, data: st.DataObject) -> N
     except ApplyError as error:
         timeout = any(isinstance(failure.error, WriteTimeout) for failure in error.failures)
         if not timeout and not broken[1:]:
-            assert_as_told(bench, before, error)
+            assert_as_reported(bench, before, error)
     except NodeError:
         assert all(as_left(state, before[address]) for address, state in bench.pfs().items())
     after = bench.pfs()

@@ -30,7 +30,7 @@ from ansible_collections.accel.qat.tests.fakes import NodeSpec, Pf, Vf
 from ansible_collections.accel.qat.tests.fakes.pci import Function
 from ansible_collections.accel.qat.tests.fakes.qat import QatVfDriver
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases
-from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, as_left, assert_as_told
+from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, as_left, assert_as_reported
 
 EXAMPLES = 150
 _TOTAL = 4
@@ -163,7 +163,7 @@ def test_touches_nothing_that_somebody_has(by: str) -> None:
 
 
 def test_somebody_who_comes_between_rounds_is_not_cut_off_and_the_run_says_what_stands() -> None:
-    """Whenever the node is read again: what is taken by then stays, and what was written before is told."""
+    """Whenever the node is read again: what is taken by then stays, and what was written before is reported."""
     met: Counter[str] = Counter()
 
     @settings(max_examples=EXAMPLES)
@@ -195,13 +195,13 @@ def test_somebody_who_comes_between_rounds_is_not_cut_off_and_the_run_says_what_
         if error is not None and bench.kernel.writes:
             met["an error after writes"] += bool(came)
             assert isinstance(error, ApplyError)
-            assert_as_told(bench, before, error)
+            assert_as_reported(bench, before, error)
 
     holds()
     assert met["an error after writes"] >= EXAMPLES / 20
 
 
-def test_a_planner_that_refuses_later_leaves_nothing_half_done_and_untold() -> None:
+def test_a_planner_that_refuses_later_leaves_nothing_half_done_and_unreported() -> None:
     met: Counter[str] = Counter()
 
     @settings(max_examples=EXAMPLES)
@@ -220,7 +220,7 @@ def test_a_planner_that_refuses_later_leaves_nothing_half_done_and_untold() -> N
             converge(bench.kernel, bench.read, plan, SECONDS, bench.remember)
         except ApplyError as error:
             met["refused after writes"] += plans[0] == at
-            assert_as_told(bench, before, error)
+            assert_as_reported(bench, before, error)
         except NodeError:
             assert bench.kernel.writes == []
 

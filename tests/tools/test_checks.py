@@ -98,7 +98,7 @@ def test_one_of_several_commands_that_fails_is_named(tmp_path: Path, capfd: pyte
     assert "wrong\n" in capfd.readouterr().out
 
 
-def test_commands_that_run_at_once_are_told_to_end_and_waited_for(
+def test_commands_that_run_at_once_are_asked_to_end_and_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = "trap 'sleep 0.3; touch cleared-$NAME; exit' TERM; touch begun-$NAME; while :; do sleep 0.05; done"
@@ -109,7 +109,7 @@ def test_commands_that_run_at_once_are_told_to_end_and_waited_for(
         waits.set()
         return wait(process)
 
-    def tell() -> None:
+    def interrupt() -> None:
         deadline = time.monotonic() + 60
         while len([*tmp_path.glob("begun-*")]) < len(commands) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -118,14 +118,14 @@ def test_commands_that_run_at_once_are_told_to_end_and_waited_for(
 
     monkeypatch.setattr(subprocess.Popen, "wait", wait_and_say_so)
     before = signal.signal(signal.SIGTERM, terminate)
-    teller = threading.Thread(target=tell)
+    interrupter = threading.Thread(target=interrupt)
     try:
-        teller.start()
+        interrupter.start()
         with pytest.raises(Terminated):
             Shell().run_together(*commands)
     finally:
         signal.signal(signal.SIGTERM, before)
-        teller.join()
+        interrupter.join()
     assert sorted(path.name for path in tmp_path.glob("cleared-*")) == ["cleared-first", "cleared-second"]
 
 

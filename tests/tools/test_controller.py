@@ -76,7 +76,7 @@ def test_a_module_is_packed_once(tmp_path: Path) -> None:
     assert packed[0] == packed[1] != {}
 
 
-def test_what_fails_tells_its_code_and_what_was_printed(tmp_path: Path) -> None:
+def test_what_fails_reports_its_code_and_what_was_printed(tmp_path: Path) -> None:
     run = Here(tmp_path).play([{"name": "Refuse", "ansible.builtin.fail": {"msg": "not today"}}])
     assert (run.code, run.task("Refuse").message) == (2, "not today")
     assert "not today" in run.output

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests that are told to end clear away first, alone or side by side."""
+"""Tests that are asked to end clear away first, alone or side by side."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Outcome:
 
 
 def run_stage(name: str, started: float) -> Outcome:
-    """Run one stage, with a header that tells the time since the start of all."""
+    """Run one stage, with a header that shows the time since the start of all."""
     begin = time.monotonic()
     print(f"\n==> {name}: {stages.describe(name)} ({begin - started:.0f} s since start)", flush=True)
     shell = Shell()

@@ -140,7 +140,7 @@ def _cleared_away(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen
     try:
         yield process
     except KeyboardInterrupt:
-        process.wait()  # the terminal has told it too
+        process.wait()  # the terminal has signalled it too
         raise
     except Terminated:
         process.terminate()

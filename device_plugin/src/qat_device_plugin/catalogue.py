@@ -25,7 +25,7 @@ __all__ = ["REASONS", "Reason"]
 
 @dataclass(frozen=True)
 class OfferedVf:
-    """A VF that Kubernetes is told of. `driver` is the one it should have; `reasons` are empty while it can be used."""
+    """A VF that is reported to Kubernetes. `driver` is the one it should have; `reasons` are empty while it can be used."""
 
     address: str
     pf_address: str
@@ -76,7 +76,7 @@ class Snapshot:
 def resources_of(node: Node, known: t.Mapping[str, str]) -> dict[str, str]:
     """The resource of each PF. `known` is what was found before: it holds while a PF's services cannot be read.
 
-    A PF that has services but has not told them yet is left out, rather than taken for one without. Whether it has is a matter of its
+    A PF that has services but has not reported them yet is left out, rather than taken for one without. Whether it has is a matter of its
     family, not of the files that it shows.
     """
     found = {device.address: resource_of(device) or known.get(device.address, "") for device in node.qat}
@@ -98,7 +98,7 @@ def shares_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str
 
 
 def left_out_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, str]:
-    """The PFs that should offer VFs, but have not told their services so far, so that the resource is unknown; and why."""
+    """The PFs that should offer VFs, but have not reported their services so far, so that the resource is unknown; and why."""
     offers = ((device.address, _offer_of(device, rules, resources)) for device in node.qat)
     return {address: offer.why_not for address, offer in offers if offer.is_left_out}
 
@@ -130,7 +130,7 @@ def with_vanished(
 ) -> dict[str, tuple[OfferedVf, ...]]:
     """The offers with the VFs besides that were offered before, and are not there any more.
 
-    From 1.36 on kubelet tells a pod that a device is healthy which is not in the list. A VF that is there, but that the rules do not
+    From 1.36 on kubelet reports a device as healthy to its pod when it is not in the list. A VF that is there, but that the rules do not
     offer any more, or not as this resource, is no such one. `there` are the VFs that are, each with its PF.
     """
     listed = {vf.address for vfs in offers.values() for vf in vfs}

@@ -68,7 +68,7 @@ def _take_over(settings: Settings, rules: t.Any, reporter: Reporter) -> int:
     except BaseException as error:
         reporter.failed(f"{type(error).__name__}: {error}")
         raise
-    reporter.failed("it was told to stop")
+    reporter.failed("it was asked to stop")
     return code
 
 

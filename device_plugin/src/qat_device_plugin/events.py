@@ -92,7 +92,7 @@ class DirectoryWatch:
 
 
 def events_in(buffer: bytes) -> t.Iterator[tuple[int, int, str]]:
-    """The events that inotify tells of: which watch, what happened, and the name, empty for the directory itself."""
+    """The events that inotify reports: which watch, what happened, and the name, empty for the directory itself."""
     position = 0
     while position < len(buffer):
         watch, mask, _cookie, length = _EVENT.unpack_from(buffer, position)
@@ -108,7 +108,7 @@ def remedy_for(error: OSError) -> str:
 
 
 class DeviceWatch:
-    """Calls back when the kernel tells of a PCI or VFIO device (Documentation/ABI, lib/kobject_uevent.c)."""
+    """Calls back when the kernel reports a PCI or VFIO device (Documentation/ABI, lib/kobject_uevent.c)."""
 
     def __init__(self, callback: t.Callable[[], None]) -> None:
         self._callback = callback
@@ -132,7 +132,7 @@ class DeviceWatch:
             message, (sender, _groups) = self._socket.recvfrom(_BUFFER)
         except BlockingIOError:
             return
-        except OSError:  # the kernel had more to tell than the buffer holds: anything may have changed
+        except OSError:  # the kernel had more to report than the buffer holds: anything may have changed
             self._callback()
             return
         if sender == 0 and concerns_us(message):
@@ -140,7 +140,7 @@ class DeviceWatch:
 
 
 def concerns_us(uevent: bytes) -> bool:
-    """Whether a message of the kernel tells of a device that could be one of ours: parts end with NUL, `KEY=value` each."""
+    """Whether a message of the kernel is about a device that could be one of ours: parts end with NUL, `KEY=value` each."""
     fields = dict(part.partition("=")[::2] for part in uevent.decode("utf-8", "replace").split("\0") if "=" in part)
     if fields.get("SUBSYSTEM") not in _SUBSYSTEMS:
         return False

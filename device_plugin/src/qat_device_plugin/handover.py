@@ -189,7 +189,7 @@ class Predecessor:
         )
 
     async def release(self) -> None:
-        """Tell it that this process serves, and wait until it has made way; raises NodeError where it stays."""
+        """Report to it that this process serves, and wait until it has made way; raises NodeError where it stays."""
         assert self._line
         self._line.send({"serves": True})
         with contextlib.suppress(Gone):  # it has died, which comes to the same
@@ -255,14 +255,14 @@ class Reporter:
         self._connection = connection
 
     def failed(self, words: str) -> bool:
-        """Tell why this process does not take over; returns whether somebody is there to be told."""
+        """Report why this process does not take over; returns whether somebody is there to read it."""
         waits = self._connection is not None
-        self._tell(words)
+        self._report(words)
         return waits
 
     def serves(self) -> None:
-        """Tell that it has taken over."""
-        self._tell("")
+        """Report that it has taken over."""
+        self._report("")
 
     async def watched(self) -> None:
         """Return when nobody waits any more for what is reported: whoever asked for it has been ended."""
@@ -271,7 +271,7 @@ class Reporter:
         else:
             await _readable(self._connection)
 
-    def _tell(self, words: str) -> None:
+    def _report(self, words: str) -> None:
         connection, self._connection = self._connection, None
         if connection:
             with contextlib.suppress(OSError):

@@ -29,9 +29,9 @@ class KernelThread:
             try:
                 result = function()
             except BaseException as error:
-                _tell(loop, future, future.set_exception, error)
+                _deliver(loop, future, future.set_exception, error)
             else:
-                _tell(loop, future, future.set_result, result)
+                _deliver(loop, future, future.set_result, result)
 
         self._work.put(work)
         return await future
@@ -41,12 +41,12 @@ class KernelThread:
             self._work.get()()
 
 
-def _tell(
+def _deliver(
     loop: asyncio.AbstractEventLoop, future: asyncio.Future[t.Any], setter: t.Callable[[t.Any], None], value: t.Any
 ) -> None:
-    def tell() -> None:
+    def deliver() -> None:
         if not future.done():  # it was cancelled meanwhile
             setter(value)
 
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(tell)
+        loop.call_soon_threadsafe(deliver)

@@ -62,7 +62,7 @@ def _from_pfs(
     familiar = [address for address in free if address in known]
     taken = _in_turn(familiar, known, used, wanted, policy)
     unknown = [address for address in free if address not in known]
-    return taken + _in_turn(unknown, known, used, wanted - len(taken), policy)
+    return taken + _in_turn(unknown, known, Counter(), wanted - len(taken), policy)
 
 
 def _in_turn(

@@ -17,13 +17,13 @@ from ._node.kernel.live import Kernel
 from .health import Reading
 
 DEFAULT_INTERVAL = 0.5
-"""Seconds between two checks by the driver where it does not tell (adf_heartbeat.h)."""
+"""Seconds between two checks by the driver where it does not say (adf_heartbeat.h)."""
 
 _MARGIN = 2
 """Between two readings lie at least this many intervals of the driver: a reading too early says that the device is dead."""
 
 
-_NOTHING_TO_TELL = frozenset({errno.EINVAL, errno.ETIMEDOUT})
+_NO_READING = frozenset({errno.EINVAL, errno.ETIMEDOUT})
 """What the kernel answers for a driver that has no device as yet, or no more, and where it is still at work on the device."""
 
 
@@ -99,11 +99,11 @@ class Prober:
         return int(milliseconds) / 1000 if milliseconds and milliseconds.isdigit() else DEFAULT_INTERVAL
 
     def _read(self, path: str) -> str | None:
-        """The file's text; None where it is not there, or the kernel has nothing to tell. Raises every other OSError."""
+        """The file's text; None where it is not there, or the kernel has nothing to report. Raises every other OSError."""
         try:
             return self._kernel.read(path)
         except OSError as error:
-            if is_absent(error) or error.errno in _NOTHING_TO_TELL:
+            if is_absent(error) or error.errno in _NO_READING:
                 return None
             raise
 

@@ -44,8 +44,8 @@ _FIRST_KNOCK, _LAST_KNOCK = 0.0005, 2.0
 """Seconds between tries while nobody listens on kubelet.sock: kubelet makes the file a moment before it listens."""
 SETTLED_SECONDS = 10.0
 """A registration that held this long was a good one: after its end the delays start small again."""
-_TELL_SECONDS = 2.0
-"""How long the log waits for the list, to tell of it too."""
+_REPORT_SECONDS = 2.0
+"""How long the log waits for the list, to report it too."""
 _LOOK_SECONDS = 2.0
 """How often to look even if no event came."""
 UNFOUND_SECONDS = 120.0
@@ -58,7 +58,7 @@ MakeServer = t.Callable[[str, Path, Offer, t.Callable[[], None]], ResourceServer
 
 
 class _Lost(Exception):
-    """The registration is over; the message says why. `waits` tells whether to wait before the next one."""
+    """The registration is over; the message says why. `waits` says whether to wait before the next one."""
 
     def __init__(self, why: str, waits: bool) -> None:
         super().__init__(why)
@@ -156,15 +156,15 @@ class Registrar:
 
     async def _alone(self) -> None:
         """Wait while another process serves from this directory, or while there is none."""
-        told = False
+        reported = False
         while self._on_hold or not (self._directory.is_dir() and self._lock.held()):
             there = self._directory.is_dir()
             self._set_obstacle("another instance serves" if there else f"{self._directory} is not there")
-            if not told and there and not self._on_hold:
+            if not reported and there and not self._on_hold:
                 self._say(
                     logging.WARNING, "another instance serves here; waiting for its end", directory=self._directory
                 )
-                told = True
+                reported = True
             await self.wakeup.wait(_STANDBY_SECONDS)
 
     async def _once(self) -> None:
@@ -189,12 +189,12 @@ class Registrar:
     ) -> None:
         """Watch the stream; `lost` raises _Lost when something else ends the registration.
 
-        Until kubelet has the list nothing else is done here: it admits pods meanwhile. So `succeeded` is called, which tells of the
+        Until kubelet has the list nothing else is done here: it admits pods meanwhile. So `succeeded` is called, which reports the
         registration, when kubelet has it, or when that takes long.
         """
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        told = False
+        reported = False
         try:
             while True:
                 lost()
@@ -210,12 +210,12 @@ class Registrar:
                 elif waited > FIRST_DELAY:
                     self._set_obstacle("kubelet has not asked for the list yet")
                 self._set_registered(server.has_list)
-                if not told and (server.has_list or waited > _TELL_SECONDS):
-                    told = True
+                if not reported and (server.has_list or waited > _REPORT_SECONDS):
+                    reported = True
                     succeeded()
-                await self.wakeup.wait(_LOOK_SECONDS if server.streams and told else FIRST_DELAY)
+                await self.wakeup.wait(_LOOK_SECONDS if server.streams and reported else FIRST_DELAY)
         finally:
-            if not told:
+            if not reported:
                 succeeded()
 
     def _set_registered(self, registered: bool) -> None:

@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # the engine's child process only touches files
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told by the callers
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is reported by the callers
 
 import grpc
 import grpc.aio
@@ -48,7 +48,7 @@ _NO_PROBE = ("grpc.http2.bdp_probe", 0)
 
 
 class Behaviour(t.NamedTuple):
-    """What an operator may choose about the answers. `cdi` tells whether the runtime can find VFs by CDI names now."""
+    """What an operator may choose about the answers. `cdi` says whether the runtime can find VFs by CDI names now."""
 
     policy: str
     cdi: t.Callable[[], bool]
@@ -81,7 +81,7 @@ def container_response(found: Answer) -> t.Any:
 class ResourceServer:
     """Serves one resource from `start` to `stop`; a new start is a new object, with a new socket.
 
-    `changed` is called when a stream opens, has its first list, or ends, or kubelet tells about a registration. `has_list` tells
+    `changed` is called when a stream opens, has its first list, or ends, or kubelet reports on a registration. `has_list` says
     whether kubelet has a list, and listens for the next; `moments` are those at which kubelet first asked, and had its list. With `keep`
     the socket has a second name, so that it can have its first one again when a kubelet that starts has removed that.
     """

@@ -45,7 +45,7 @@ _QUIET_LIMIT = 0.3
 """Events of one cause come in swarms; this long after the last, and after the first, the node is looked at."""
 
 _WHOLE_SCAN = 12
-"""Periods between two whole scans of the node where events tell of its changes. Without events each period has one."""
+"""Periods between two whole scans of the node where events report its changes. Without events each period has one."""
 
 _CHILD_SECONDS = 2.0
 """How long a child of a process that was killed can take to end."""
@@ -60,7 +60,7 @@ _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold p
 class Service:
     """Runs until SIGTERM or SIGINT, or until a successor has taken over. `rules` are the configuration as it was at the start.
 
-    With `settings.take_over` it is such a successor itself, and tells the reporter what becomes of it.
+    With `settings.take_over` it is such a successor itself, and reports what becomes of it.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Service:
         return (f"the last scan of the node was {age:.0f} seconds ago",) if age > self.stale_after else ()
 
     async def run(self) -> None:
-        """Serve until told to stop; raises NodeError where the node cannot be read at all."""
+        """Serve until asked to stop; raises NodeError where the node cannot be read at all."""
         self._handle_signals()
         inheritance = await self._inherit() if self._predecessor else None
         with contextlib.ExitStack() as watches:
@@ -260,7 +260,7 @@ class Service:
             late.cancel()
 
     def _estate(self) -> dict[str, t.Any]:
-        """What a successor is told, see handover.Inheritance."""
+        """What a successor is given, see handover.Inheritance."""
         return {
             "directory": str(self._settings.socket_dir),
             "registered": [name for name, registrar in self.registrars.items() if registrar.registered],
@@ -286,7 +286,7 @@ class Service:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
     async def _first_scan(self) -> bool:
-        """Scan, and return True; or False when told to stop before the kernel has answered."""
+        """Scan, and return True; or False when asked to stop before the kernel has answered."""
         scan = asyncio.ensure_future(self._scan(whole=True))
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait([scan, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -327,7 +327,7 @@ class Service:
             log.warning("the kernel's device events cannot be had", extra={"fields": {"problem": error.strerror}})
             return
         watches.callback(devices.close)
-        self._has_events = events_tell_of(self._settings.sysfs_root)
+        self._has_events = events_are_about(self._settings.sysfs_root)
 
     def _socket_dir_changed(self) -> None:
         for registrar in self.registrars.values():
@@ -368,7 +368,7 @@ class Service:
         return min(self._settings.period, max(wait, 0.0) + 0.01)
 
     async def _scan(self, whole: bool) -> None:
-        """Scan the node and tell everybody what follows."""
+        """Scan the node and report to everybody what follows."""
         snapshot = self.model.snapshot
         try:
             scan = await self._thread.run(lambda: self._see(whole, snapshot))
@@ -404,7 +404,7 @@ class Service:
             else:
                 self._add_registrar(resource, offer)
         self._write_cdi()
-        self._tell_systemd()
+        self._notify_systemd()
 
     def _add_registrar(self, resource: str, offer: Offer) -> None:
         self.statistics.add_resource(resource)
@@ -416,13 +416,13 @@ class Service:
             self._make_server,
             self._lock,
             self.statistics,
-            self._tell_systemd,
+            self._notify_systemd,
         )
         self.registrars[resource] = registrar
         self._start(registrar.run())
 
     def _remove_dead(self) -> None:
-        """What another instance has left can only be told from what one needs while none runs: once the lock is had."""
+        """What another instance has left can be distinguished from what one needs only while none runs: once the lock is had."""
         removed = remove_dead(self._settings.socket_dir)
         if removed:
             log.info("removed sockets of a dead instance", extra={"fields": {"names": removed}})
@@ -481,7 +481,7 @@ class Service:
             self._become(with_rules(self.model, self._rules, time.monotonic()))
         self._systemd.reloaded()
 
-    def _tell_systemd(self) -> None:
+    def _notify_systemd(self) -> None:
         """READY is for the start alone: kubelet, which starts after it, finds all in place. The status says how it is now.
 
         Its first words are what the role waits for.
@@ -512,7 +512,7 @@ class Service:
         if self._nothing_to_offer():
             return ["nothing to offer by the configuration"]
         left_out = self._left_out()
-        return ["no VF to offer", *left_out] if left_out else ["no VF to offer (qatctl status tells why)"]
+        return ["no VF to offer", *left_out] if left_out else ["no VF to offer (qatctl status says why)"]
 
     def _left_out(self) -> list[str]:
         return [f"the PF {address} is left out: {why}" for address, why in self.model.left_out.items()]
@@ -532,7 +532,7 @@ def _state(registrar: Registrar) -> str:
     return ", not registered" + (f" ({obstacle})" if obstacle else "")
 
 
-def events_tell_of(sysfs_root: str) -> bool:
+def events_are_about(sysfs_root: str) -> bool:
     """Whether the kernel's events are about this sysfs: they are of this machine and its network namespace."""
     return sysfs_root == "/sys"
 

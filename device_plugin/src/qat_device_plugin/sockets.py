@@ -30,9 +30,9 @@ _TOKEN_LETTERS = 6
 
 
 class Identity(t.NamedTuple):
-    """What tells a file from another one that has taken its name.
+    """What distinguishes a file from another one that has taken its name.
 
-    `changed` differs also after chmod or restorecon, but tells two files apart of which the second got the inode of the first.
+    `changed` differs also after chmod or restorecon, but distinguishes two files of which the second got the inode of the first.
     """
 
     device: int
@@ -45,7 +45,7 @@ class Identity(t.NamedTuple):
 
 
 def identity(path: Path, unseen: Identity | None = None) -> Identity | None:
-    """The identity of the file, or None where there is none; `unseen` where that cannot be told."""
+    """The identity of the file, or None where there is none; `unseen` where that is not known."""
     try:
         status = path.stat()
     except OSError as error:
@@ -113,7 +113,7 @@ def remove_own(path: Path, own: Identity | None) -> None:
 def remove_dead(directory: Path) -> list[str]:
     """Remove the sockets of this program that nobody listens on, as a crash leaves them; returns their names.
 
-    What cannot be removed is left, and told: it harms nobody.
+    What cannot be removed is left, and reported: it harms nobody.
     """
     ours = [path for path in _entries(directory) if path.name.startswith(PREFIX) and path.suffix == ".sock"]
     if not (directory / SECOND_NAMES).is_symlink():
@@ -202,7 +202,7 @@ class InstanceLock:
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
         except OSError:
-            pass  # another process has it, or the file was removed: the next try tells
+            pass  # another process has it, or the file was removed: the next try shows it
         os.close(descriptor)
         return None
 

@@ -38,7 +38,7 @@ _TEXT = "text/plain; charset=utf-8"
 _RETRY_SECONDS = 5.0
 _REST_SECONDS = 1.0
 _QUIET_SECONDS = 60.0
-"""How often the log tells of connections that were not taken."""
+"""How often the log reports connections that were not taken."""
 
 Page = t.Tuple[str, str, bytes]  # noqa: UP006
 """Status, content type and body."""
@@ -56,7 +56,7 @@ class StatusPage:
         self._by_address: Counter[str] = Counter()
         self._metrics: asyncio.Task[bytes] | None = None
         self._made_at = float("-inf")
-        self._untold = 0
+        self._unreported = 0
         self._quiet_until = float("-inf")
 
     async def run(self) -> None:
@@ -112,14 +112,14 @@ class StatusPage:
             self._by_address -= Counter([connection.address])
 
     def not_taken(self, why: str) -> None:
-        """Count a connection that could not be served; the log tells of them now and then."""
+        """Count a connection that could not be served; the log reports them now and then."""
         self._statistics.errors["http"] += 1
-        self._untold += 1
+        self._unreported += 1
         now = time.monotonic()
         if now >= self._quiet_until:
-            fields = {"count": self._untold, "problem": why}
+            fields = {"count": self._unreported, "problem": why}
             log.warning("connections for HTTP were not taken", extra={"fields": fields})
-            self._untold, self._quiet_until = 0, now + _QUIET_SECONDS
+            self._unreported, self._quiet_until = 0, now + _QUIET_SECONDS
 
     async def answer(self, head: bytes) -> bytes:
         """What to send back."""

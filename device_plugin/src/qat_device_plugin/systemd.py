@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells systemd how the service is: sd_notify(3), a datagram to the socket named in the environment."""
+"""Reports to systemd how the service is: sd_notify(3), a datagram to the socket named in the environment."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Systemd:
             self._say("READY=1")
 
     def hand_over(self, pid: int) -> bool:
-        """Name the process that is the main one from now on; returns whether systemd was told. Can take seconds.
+        """Name the process that is the main one from now on; returns whether systemd was notified. Can take seconds.
 
         It listens to this one no longer then.
         """
@@ -62,7 +62,7 @@ class Systemd:
         return True
 
     def _wait_until_read(self) -> None:
-        """Wait until systemd has read what it was told so far: it closes its end when it comes to this message."""
+        """Wait until systemd has read what it was sent so far: it closes its end when it comes to this message."""
         reader, writer = os.pipe()
         self._send("BARRIER=1", writer)
         os.close(writer)

@@ -113,8 +113,9 @@ class FakeKubelet:
 
     def wipe(self) -> None:
         for path in self.directory.iterdir():
-            if stat.S_ISSOCK(path.lstat().st_mode):
-                path.unlink()
+            with contextlib.suppress(FileNotFoundError):  # a plugin removes its own at the same time
+                if stat.S_ISSOCK(path.lstat().st_mode):
+                    path.unlink()
 
     async def stop(self) -> None:
         endpoints, self.endpoints = list(self.endpoints.values()), {}
@@ -227,7 +228,7 @@ class AdmissionError(Exception):
 
 
 class AdmittingKubelet(FakeKubelet):
-    """A kubelet that admits pods by the health of what it was told, and goes by socket or by resource when a stream ends.
+    """A kubelet that admits pods by the health that was reported to it, and goes by socket or by resource when a stream ends.
 
     Sources: k8s.io/kubernetes pkg/kubelet/cm/devicemanager of 1.36 and 1.37, manager.go and plugin/v1beta1/{server,handler}.go.
     """

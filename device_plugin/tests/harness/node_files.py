@@ -102,7 +102,7 @@ class NodeFiles:
         self._event()
 
     def _event(self) -> None:
-        """What the kernel tells when it is done. Nodes that come and go are events too, but not every change has one."""
+        """The event of the kernel when it is done. Nodes that come and go are events too, but not every change has one."""
         (self.dev / "vfio/.event").touch()
         (self.dev / "vfio/.event").unlink()
 

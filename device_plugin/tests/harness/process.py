@@ -33,7 +33,7 @@ class Reload(t.NamedTuple):
 
 
 class Plugin:
-    """One process. What it says goes to a file; what it tells systemd comes to a socket."""
+    """One process. What it says goes to a file; its notices to systemd come to a socket."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Plugin:
         address = str(files.root / f"notify-{time.monotonic_ns()}")
         self.notify.bind(address)
         self.notify.setblocking(False)
-        self._told: list[str] = []
+        self._notices: list[str] = []
         environment = {**os.environ, "NOTIFY_SOCKET": address, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
         environment[MARK] = self.mark = address
         if watchdog:
@@ -73,7 +73,7 @@ class Plugin:
     @property
     def main_pid(self) -> int:
         """The process that systemd takes for the main one."""
-        named = [message for message in self.told() if message.startswith("MAINPID=")]
+        named = [message for message in self.notices() if message.startswith("MAINPID=")]
         return int(named[-1].partition("=")[2]) if named else self.process.pid
 
     @staticmethod
@@ -90,12 +90,12 @@ class Plugin:
         }
         return [f"{name}={value}" for name, value in values.items()]
 
-    def told(self) -> list[str]:
-        """All that systemd was told."""
+    def notices(self) -> list[str]:
+        """All that it has reported to systemd."""
         with contextlib.suppress(BlockingIOError):
             while True:
-                self._told.append(self.notify.recv(4096).decode())
-        return self._told
+                self._notices.append(self.notify.recv(4096).decode())
+        return self._notices
 
     def reloads(self) -> int:
         """How often it has read its configuration again, to the good or not."""

@@ -17,7 +17,7 @@ CRYPTO, COMPRESSION = "0000:6b:00.0", "0000:70:00.0"
 
 @pytest.fixture(scope="module")
 def node(host: Any) -> dict[str, Any]:
-    """What qatctl tells of the machine."""
+    """What qatctl reports of the machine."""
     shown: dict[str, Any] = json.loads(host.check_output("qatctl show --json"))
     return shown
 

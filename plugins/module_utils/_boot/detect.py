@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Finding out which boot loader starts this node's kernel, by evidence, most telling first.
+"""Finding out which boot loader starts this node's kernel, by evidence, the strongest first.
 
 Sources: ostree (/run/ostree-booted), bootc-status(8), the Boot Loader Interface (the EFI variable LoaderInfo, set by
 systemd-boot and by newer GRUBs), GRUB's blscfg module.
@@ -61,7 +61,7 @@ def read_firmware(sysfs_root: str = "/sys") -> Firmware:
 def detect(machine: Machine, firmware: Firmware) -> str | None:
     """The boot loader's name, or None when there is no sign of one.
 
-    Raises RefusedError when there is one that cannot be told arguments, or two that could be it.
+    Raises RefusedError when there is one that cannot be given arguments, or two that could be it.
     """
     if machine.exists(OSTREE_BOOTED):
         return _of_ostree(machine)
@@ -85,7 +85,7 @@ def detect(machine: Machine, firmware: Firmware) -> str | None:
 def nothing_found() -> RefusedError:
     """What to say when there is no sign of a boot loader."""
     return RefusedError(
-        f"no boot loader was found that can be told kernel arguments: looked for {OSTREE_BOOTED}, the EFI variable"
+        f"no boot loader was found that can be given kernel arguments: looked for {OSTREE_BOOTED}, the EFI variable"
         f" LoaderInfo, {', '.join((*GENERATED, GENERATED_FOR_EFI))}, and systemd-boot below {', '.join(BOOT_ROOTS)}",
         "bootloader",
         f"{_CHOOSE}, or set the arguments where this machine boots from",

@@ -30,7 +30,7 @@ AUTO = "auto"
 NONE = "none"
 CHOICES: tuple[str, ...] = (AUTO, *sorted(LOADERS))
 
-# The command without which a boot loader that was named cannot be told anything; GRUB's own plan looks for its several.
+# The command without which a boot loader that was named cannot be given arguments; GRUB's own plan looks for its several.
 _NEEDS = {"grubby": "grubby", "rpm-ostree": "rpm-ostree"}
 
 

@@ -82,7 +82,7 @@ def _beyond(items: t.Sequence[str], others: t.Sequence[str]) -> list[str]:
 
 
 class BootLoader(t.Protocol):
-    """One way of telling the next kernel its arguments. A boot loader reads and plans; it writes nothing."""
+    """One way of giving the next kernel its arguments. A boot loader reads and plans; it writes nothing."""
 
     @property
     def name(self) -> str:

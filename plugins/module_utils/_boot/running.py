@@ -85,7 +85,7 @@ def _content(path: str) -> bytes:
 def iommu_active(sysfs_root: str = "/sys") -> bool:
     """Whether an Intel IOMMU translates: there are IOMMU groups and a DMA remapping unit.
 
-    The command line does not tell: kernels differ in their default (CONFIG_INTEL_IOMMU_DEFAULT_ON), and firmware may
+    The command line does not say: kernels differ in their default (CONFIG_INTEL_IOMMU_DEFAULT_ON), and firmware may
     have VT-d off.
     """
     groups = _names(os.path.join(sysfs_root, "kernel", "iommu_groups"))

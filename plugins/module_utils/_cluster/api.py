@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The Kubernetes API through the client `kubernetes`, with each failure told in one sentence.
+"""The Kubernetes API through the client `kubernetes`, with each failure reported in one sentence.
 
 Objects come as their JSON says them, not as the client's classes: those drop what they do not know.
 """
@@ -262,10 +262,10 @@ def _words(body: t.Any) -> str:
         answer = json.loads(text)
         message = str(answer["message"])
         causes = (answer.get("details") or {}).get("causes") or ()
-        told = [str(cause["message"]) for cause in causes if cause.get("message")]
+        reasons = [str(cause["message"]) for cause in causes if cause.get("message")]
     except (ValueError, KeyError, TypeError, AttributeError):
         return " ".join(text.split())[:200]
-    return " ".join([message, *(one for one in told if one not in message)])
+    return " ".join([message, *(one for one in reasons if one not in message)])
 
 
 def _reason(error: BaseException) -> str:

@@ -165,7 +165,7 @@ def forced_rules(rules: t.Sequence[Object]) -> list[dict[str, t.Any]]:
 
 
 def pods_with_vfs(node: Object, vfs: t.Collection[str] | None = None) -> list[str]:
-    """The pods, as `namespace/name`, that have these VFs, or any, of a node as `qat_info` tells it.
+    """The pods, as `namespace/name`, that have these VFs, or any, of a node as `qat_info` returns it.
 
     One of which only the uid is known has no name, and stays out.
     """

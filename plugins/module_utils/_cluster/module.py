@@ -14,7 +14,7 @@ from .._run import run_module
 
 
 class ClusterModule(abc.ABC):
-    """One run of a module. `changed` tells whether it has changed anything yet, which a failure tells too."""
+    """One run of a module. `changed` says whether it has changed anything yet, which a failure reports too."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.changed = False

@@ -99,7 +99,7 @@ def is_ours(pod: Object) -> bool:
 
 
 def seen(log: str) -> Seen | None:
-    """What the container has told; None while it has not told all."""
+    """What the container has printed; None while it has not printed all."""
     sections: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in log.splitlines():

@@ -185,7 +185,7 @@ class LiveMachine:
 
 
 def last_lines(result: CommandResult, count: int = 5) -> str:
-    """The last lines a command said, in one line; standard error first, for it tells more."""
+    """The last lines a command said, in one line; standard error first, for it says more."""
     said = result.err.strip() or result.out.strip()
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return " / ".join(lines[-count:]) or "it said nothing"

@@ -47,8 +47,8 @@ _STAND = "the files are as they were; see journalctl -u {unit}"
 _LEFT = (
     "the files are not all as they were, and {unit} may be stopped; see to what is wrong and run again, which ends this"
 )
-# Of kubelet's log, the lines that tell why it ended.
-_TELLING = re.compile(r"^(?:\S+ \S+: )?[FE]\d{4} [\d:.]+\s+\d+ \S+\] (.*)|^(?:Error|error): ?(.*)")
+# Of kubelet's log, the lines that say why it ended.
+_FAILURE = re.compile(r"^(?:\S+ \S+: )?[FE]\d{4} [\d:.]+\s+\d+ \S+\] (.*)|^(?:Error|error): ?(.*)")
 # From 1.32 on it panics on a gate; what is wrong with that stands behind the last "error: ", and a stack follows.
 _PANIC = re.compile(r"^(?:\S+ \S+: )?panic: (?:.*\berror: )?(.*?)(?: \[recovered.*\])?$")
 _ERROR = re.compile(r' err="(.*?)"(?: \w+=|$)')
@@ -136,12 +136,12 @@ def apply(
         _close(machine, order, root)
     except (NodeError, OSError) as error:
         interruptions.hold()
-        raise _put_back(machine, order, transaction, _told(error), root) from error
+        raise _put_back(machine, order, transaction, _as_node_error(error), root) from error
     return Done(proven, order.restart, at)
 
 
 def put_back(machine: Machine, order: Order, why: str, root: str) -> NodeError:
-    """Undo an order that was applied, for a reason found later; the error tells how that went."""
+    """Undo an order that was applied, for a reason found later; the error says how that went."""
     # State files that are not in the journal were not there.
     made = (FileEdit(path, None, None) for path in order.state_files)
     transaction = Transaction(machine, (*made, *_journal(machine, order).back()))
@@ -205,12 +205,12 @@ def _tidy(order: Order, root: str) -> None:
 
 
 def _remove_empty(order: Order, root: str) -> None:
-    """As long as the journal tells of them, should this be cut off."""
+    """As long as the journal has them, should this be cut off."""
     for directory in order.directories:
         remove_directory_if_empty(_in(root, directory))
 
 
-def _told(error: NodeError | OSError) -> NodeError:
+def _as_node_error(error: NodeError | OSError) -> NodeError:
     return error if isinstance(error, NodeError) else NodeError(error.strerror or str(error), str(error.filename or ""))
 
 
@@ -245,18 +245,18 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], root: st
 
 
 def why_it_ended(log: str) -> str:
-    """The line of kubelet's log that tells why it ended, empty where none does."""
-    telling = ""
+    """The line of kubelet's log that says why it ended, empty where none does."""
+    reason = ""
     for line in log.splitlines():
         panic = _PANIC.match(line.strip())
         if panic:
-            telling = panic.group(1)
-        match = _TELLING.match(line.strip())
+            reason = panic.group(1)
+        match = _FAILURE.match(line.strip())
         if match:
             said = (match.group(1) or match.group(2) or "").strip()
             error = _ERROR.search(said)
-            telling = error.group(1) if error else said
-    return telling
+            reason = error.group(1) if error else said
+    return reason
 
 
 def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], place: str, root: str) -> list[str]:
@@ -326,7 +326,7 @@ def _require_kept(machine: Machine, order: Order) -> None:
         if machine.read(write.path) != write.after:
             raise NodeError(
                 f"the start of {order.unit} has written this file again, so that the change is not in force; what manages the kubelet of "
-                "this node owns the file, and has to be told instead",
+                "this node owns the file, and has to make the change",
                 write.path,
             )
 
@@ -438,10 +438,10 @@ def _put_back(machine: Machine, order: Order, transaction: Transaction, error: N
             machine.remove(order.journal)
         _tidy(order, root)
     except (NodeError, OSError) as second:
-        told = _told(second)
-        place = "" if told.where in ("", error.where) else f"{told.where}: "
+        found = _as_node_error(second)
+        place = "" if found.where in ("", error.where) else f"{found.where}: "
         return PutBackError(
-            f"{error.problem}; and with the configuration that was there before: {place}{told.problem}",
+            f"{error.problem}; and with the configuration that was there before: {place}{found.problem}",
             error.where,
             (_STAND if _is_put_back(order, transaction) else _LEFT).format(unit=order.unit),
         )

@@ -9,7 +9,7 @@ import typing as t
 
 from .._node.facts.paths import KUBELET_DEVICE_PLUGINS
 
-# What the controller tells the node to do.
+# What the controller asks the node to do.
 APPLY: dict[str, dict[str, t.Any]] = {
     "writes": {
         "type": "list",

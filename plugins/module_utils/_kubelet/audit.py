@@ -20,7 +20,7 @@ from .._node.devices.desired import rule_for
 from .._node.devices.offer import offer_of, resource_of
 from .._node.devices.rules import Rule
 from .._node.devices.snapshot import Node
-from .._node.errors import cannot_tell
+from .._node.errors import cannot_be_read
 from .._node.facts.paths import DEVICE_PLUGINS, KUBELET_ROOT, SECOND_NAMES
 from .._node.facts.pci import VFIO_DRIVERS
 from .._node.facts.services import RESOURCE_PREFIX
@@ -47,7 +47,7 @@ from .listener import BadAnswer, NotBelieved, fetch
 
 ASK_SECONDS = 5.0
 _GREETING_SECONDS = 1.0
-"""How long kubelet itself gives a plugin to tell its name (pkg/kubelet/pluginmanager)."""
+"""How long kubelet itself gives a plugin to say its name (pkg/kubelet/pluginmanager)."""
 
 REGISTRY = "plugins_registry"
 KUBELET_SOCKET = "kubelet.sock"
@@ -70,7 +70,7 @@ class Socket:
 class Plugin:
     """What the device plugin of this collection says over HTTP.
 
-    `problems` are why it is not ready; `resources` tell whether each is registered, `unhealthy` how many VFs of it cannot be used. Where
+    `problems` are why it is not ready; `resources` say whether each is registered, `unhealthy` how many VFs of it cannot be used. Where
     somebody answers who is not believed, it does not answer, and `doubt` says why.
     """
 
@@ -103,14 +103,14 @@ class Survey:
 
     @property
     def noted(self) -> tuple[tuple[Given, str], ...]:
-        """The same, each with a remark where kubelet did not tell it."""
+        """The same, each with a remark where kubelet did not report it."""
         listed = self.kubelet.given if self.kubelet else ()
         others = without_named(self.checkpoint.given, listed) if self.checkpoint else ()
         return (*((one, "") for one in listed), *((one, BY_CHECKPOINT) for one in others))
 
     @property
     def allocatable(self) -> Devices | None:
-        """The healthy devices that kubelet knows, by itself or else by its checkpoint; None where neither tells."""
+        """The healthy devices that kubelet knows, by itself or else by its checkpoint; None where neither says."""
         if self.kubelet and self.kubelet.allocatable is not None:
             return self.kubelet.allocatable
         return self.checkpoint.registered if self.checkpoint else None
@@ -139,7 +139,7 @@ def survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
     try:
         return _survey(roots, plugin_address)
     except OSError as error:
-        raise cannot_tell(error) from None
+        raise cannot_be_read(error) from None
 
 
 def _survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
@@ -215,7 +215,7 @@ def _is_socket(path: str) -> bool:
 
 
 def _listens(path: str) -> bool:
-    """Whether somebody listens. Raises OSError where that cannot be told."""
+    """Whether somebody listens. Raises OSError where that is not known."""
     directory = if_there(lambda: os.open(os.path.dirname(path), os.O_PATH), -1)
     if directory < 0:
         return False
@@ -241,7 +241,7 @@ def _connects(probe: socket.socket, path: str) -> bool:
 
 
 def _resource(path: str) -> str:
-    """What a plugin of plugins_registry tells kubelet too: message PluginInfo, type = 1, name = 2 (pluginregistration/v1)."""
+    """What a plugin of plugins_registry reports to kubelet too: message PluginInfo, type = 1, name = 2 (pluginregistration/v1)."""
     try:
         answer = call(path, "/pluginregistration.Registration/GetInfo", b"", _GREETING_SECONDS)
         info = {
@@ -300,7 +300,7 @@ def promised(rules: t.Sequence[Rule], node: Node) -> dict[str, tuple[str, ...]]:
 
 
 def free(found: Survey) -> dict[str, tuple[str, ...]]:
-    """The healthy devices that no pod has, by resource; none where it cannot be told what pods have."""
+    """The healthy devices that no pod has, by resource; none where it is not known what pods have."""
     if found.broken or (found.kubelet is None and found.checkpoint is None):
         return {}
     taken = {address_of(one.device) for one in found.given}
@@ -322,7 +322,7 @@ def mismatches(found: Survey, wanted: Devices, node: Node) -> list[Mismatch]:
 
 def _of_kubelet(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
     if found.kubelet is None and (wanted or found.sockets):
-        yield Mismatch("kubelet", "", "", f"kubelet does not tell what pods have: {found.problem}")
+        yield Mismatch("kubelet", "", "", f"kubelet does not say what pods have: {found.problem}")
     if found.broken:
         yield Mismatch("kubelet", "", "", f"{found.broken}; so it is not known what is free")
 

@@ -65,7 +65,7 @@ def config_dir_in(text: str) -> str:
 
 
 def argument_of(directory: str) -> str:
-    """The argument that tells kubelet of a directory of drop-ins."""
+    """The argument that gives kubelet a directory of drop-ins."""
     return f"--config-dir={directory}"
 
 
@@ -89,7 +89,7 @@ def _unit_fault(unit: t.Mapping[str, str], name: str, variables: Variables, proc
 
 def _usable(machine: LiveMachine, path: str, text: str) -> ExtraArguments:
     target = machine.target(path)
-    # What is elsewhere is written anew by others, such as kubeadm or what makes /run.
+    # What is elsewhere is written by others, such as kubeadm or what makes /run.
     if not target.startswith("/etc/"):
         leads = "" if target == path else f", and that is {printable(target)}"
         return ExtraArguments("", f"{NAME} is in {printable(path)}{leads}, which is not in /etc")

@@ -52,7 +52,7 @@ def fetch(address: str, paths: t.Sequence[str], seconds: float) -> list[tuple[in
 
 def _believe(listeners: t.Collection[_Socket], port: str) -> None:
     if not listeners:
-        raise NotBelieved(f"nothing tells who listens on port {port}")
+        raise NotBelieved(f"nothing says who listens on port {port}")
     for one in listeners:
         if one.uid not in (0, os.geteuid()):
             raise NotBelieved(f"the user with id {one.uid} listens on port {port}, not root")

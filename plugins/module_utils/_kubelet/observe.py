@@ -91,14 +91,14 @@ class Observed:
     running: bool = False
     words: list[str] = field(default_factory=list)
     unit: str = ""
-    # What the unit of K3s or RKE2 gives kubelet as --kubelet-arg; their processes do not tell.
+    # What the unit of K3s or RKE2 gives kubelet as --kubelet-arg; their processes do not show it.
     unit_arguments: list[str] = field(default_factory=list)
     config: str = ""
     config_dir: str = ""
-    # The file that gives kubelet an administrator's arguments, of a flavour that can be told of drop-ins there; or why there is none.
+    # The file that gives kubelet an administrator's arguments, of a flavour that can be given drop-ins there; or why there is none.
     extra_arguments: str = ""
     extra_arguments_fault: str = ""
-    # Whether the directory is there of which it would be told.
+    # Whether the directory is there that it would be given.
     drop_ins_there: bool = False
     kubelet_dir: str = ""
     # The configuration files, in their order, that kubelet is given by its arguments where these are what is written.
@@ -129,7 +129,7 @@ STATE_FILES = {CPU: "cpu_manager_state", MEMORY: "memory_manager_state"}
 
 
 def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
-    """Take the snapshot. Raises ConfigurationError where there is no kubelet, or no telling which."""
+    """Take the snapshot. Raises ConfigurationError where there is no kubelet, or it is not known which."""
     found = find_kubelets(proc_root, machine.root, PROGRAMS)
     flavour = BY_NAME.get(request.flavour) or _detected(machine, found.trusted, request)
     units = _units(machine, flavour, request.service)
@@ -228,9 +228,9 @@ def _run(machine: LiveMachine, program: str, *words: str) -> CommandResult:
 
 
 def _version(machine: LiveMachine, flavour: Flavour, program: str) -> str:
-    told = flavour.told_version(machine)
-    if told is not None:
-        said, source = told
+    stated = flavour.stated_version(machine)
+    if stated is not None:
+        said, source = stated
     elif not program:
         raise MissingError(
             f"no {' or '.join(flavour.programs)} is found on this node",
@@ -241,10 +241,10 @@ def _version(machine: LiveMachine, flavour: Flavour, program: str) -> str:
         kubelet = program.rpartition("/")[2] == "kubelet"
         result = _run(machine, program, *(("--version",) if kubelet else flavour.asks))
         if result.code != 0:
-            raise NodeError(f"does not tell its version: {last_lines(result)}", program, "set kubelet_version")
+            raise NodeError(f"does not report its version: {last_lines(result)}", program, "set kubelet_version")
         said, source = f"{result.out} {result.err}", program
     if not said:
-        raise NodeError("does not tell the version of Kubernetes", source, "set kubelet_version")
+        raise NodeError("does not report the version of Kubernetes", source, "set kubelet_version")
     return said.strip()
 
 
@@ -329,7 +329,7 @@ def _require_known(
             remedy,
         )
     wrapped = bool(started) and started.rpartition("/")[2] not in flavour.programs
-    if flavour.command_line_tells and wrapped and not {"config", "config-dir"} & set(options_of(words)):
+    if flavour.command_line_decides and wrapped and not {"config", "config-dir"} & set(options_of(words)):
         raise ConfigurationError(
             f"no kubelet of the host is seen to run, and its unit starts it by {printable(started)}, so that its command line is not known",
             unit,
@@ -345,39 +345,39 @@ def _quoted_words(text: str) -> list[str]:
 
 
 def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
-    """Where the files tell kubelet to have its state, empty where they do not."""
+    """Where the files have kubelet keep its state, empty where they do not say."""
     found = option(flavour.arguments(machine, observed.config), "root-dir")
     return "" if "$" in found else found
 
 
 def _named(machine: LiveMachine, flavour: Flavour, observed: Observed) -> list[str]:
     """The configuration file and then the drop-ins that kubelet's arguments name, also where there is no such file."""
-    told = [*flavour.arguments(machine, observed.config), *observed.unit_arguments]
-    config, directory = option(told, "config"), option(told, "config-dir").rstrip("/")
+    arguments = [*flavour.arguments(machine, observed.config), *observed.unit_arguments]
+    config, directory = option(arguments, "config"), option(arguments, "config-dir").rstrip("/")
     return [*filter(None, [config]), *(drop_ins(machine.root, directory) if directory.startswith("/") else ())]
 
 
 def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[str, str]:
     paths = [observed.config] if observed.config else []
     added = observed.extra_arguments
-    told_of = config_dir_in(machine.read(added) or "") if added else ""
-    for directory in {observed.config_dir or flavour.drop_ins, flavour.adds_drop_ins, told_of}:
+    added_to = config_dir_in(machine.read(added) or "") if added else ""
+    for directory in {observed.config_dir or flavour.drop_ins, flavour.adds_drop_ins, added_to}:
         paths += drop_ins(machine.root, directory) if directory.startswith("/") else []
     paths += [*filter(None, [added]), *_recorded(observed.record)]
-    told = flavour.argument_files(machine, observed.config)
+    arguments = flavour.argument_files(machine, observed.config)
     files = {}
     named = [path for path in observed.named if path.startswith("/")]
-    for path in sorted({*paths, *told, *named}):
+    for path in sorted({*paths, *arguments, *named}):
         text = machine.read(path)
         if text is not None:
             # Those of others have secrets such as the cluster's token, which nobody needs to see.
-            others = path in told and not path.endswith(f"/{ARGUMENTS_NAME}")
+            others = path in arguments and not path.endswith(f"/{ARGUMENTS_NAME}")
             files[path] = flavour.without_secrets(text, path) if others else text
     return files
 
 
 def _recorded(record: str | None) -> list[str]:
-    """The files of which a record tells; none where it cannot be read, of which the controller tells."""
+    """The files that a record names; none where it cannot be read, which the controller reports."""
     try:
         return [path for path in json.loads(record or "{}")["files"] if path.startswith("/")]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -12,7 +12,7 @@ from .flavours import AUTO, CHOICES
 
 Spec = dict[str, dict[str, t.Any]]
 
-# Whether the fields go into a drop-in of which kubelet has to be told.
+# Whether the fields go into a drop-in whose directory kubelet has to be given.
 ALWAYS, NEVER = "always", "never"
 
 RECORD = "/var/lib/accel-qat/kubelet.json"

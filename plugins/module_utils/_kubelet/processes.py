@@ -4,7 +4,7 @@
 """The kubelets among a host's processes.
 
 Root runs the program that is found here, and reads the files on its command line. So nothing counts that a process says of itself: it has
-to be root's, in the namespaces and under the root directory of process 1, and the kernel tells its program.
+to be root's, in the namespaces and under the root directory of process 1, and the kernel names its program.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Status(t.NamedTuple):
 
 
 def find_kubelets(proc_root: str, root: str, names: t.Collection[str]) -> Processes:
-    """The host's processes whose program has one of these names. Raises NodeError where one cannot be told from a kubelet."""
+    """The host's processes whose program has one of these names. Raises NodeError where one cannot be distinguished from a kubelet."""
     host: tuple[t.Any, ...] | None = None
     found = Processes([], [])
     for pid in _pids(proc_root):
@@ -118,7 +118,7 @@ def _host(proc_root: str) -> tuple[t.Any, ...] | None:
         return home
     if os.path.lexists(f"{proc_root}/self"):
         raise NodeError(
-            "process 1 is hidden here, so that no process can be told to be the host's",
+            "process 1 is hidden here, so that it is not known which processes are the host's",
             proc_root,
             "run as root (become: true), in a container with the host's /proc mounted and named by proc_root",
         )

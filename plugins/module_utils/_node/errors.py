@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Problems a person has to act on, each told in one sentence."""
+"""Problems a person has to act on, each reported in one sentence."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DeviceGone(NodeError):
     kind = "gone"
 
 
-def cannot_tell(error: OSError) -> NodeError:
+def cannot_be_read(error: OSError) -> NodeError:
     """What to say of a read that failed, and not for want of what it reads: nothing is known of that then."""
     path = error.filename if isinstance(error.filename, str) else ""
     return NodeError(

@@ -79,7 +79,7 @@ def decide(seen: Seen, wanted: Wanted) -> Action:
 def releases_in(maps: str, directory: str) -> frozenset[str]:
     """The releases below the directory that have files among those a process has mapped (proc_pid_maps(5)).
 
-    The kernel itself tells the files, links resolved, also those that were removed since. The command line would only say `current`,
+    The kernel itself names the files, links resolved, also those that were removed since. The command line would only say `current`,
     and the environment what the unit was when the process began, wherever that link led then.
     """
     paths = (fields[5] for fields in (line.split(None, 5) for line in maps.splitlines()) if len(fields) == 6)
@@ -113,7 +113,7 @@ class Starter:
         self._act(action)
         if self._wanted.waits:
             seen = self._wait()
-            # In its first moments a process has no libraries to tell it by.
+            # In its first moments a process has no libraries to identify it by.
             if action == "none" and decide(seen, self._wanted) != "none":
                 self._act(decide(seen, self._wanted))
                 self._wait()

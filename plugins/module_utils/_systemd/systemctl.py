@@ -10,7 +10,7 @@ from .._node.errors import NodeError
 
 
 class Systemctl:
-    """Asks systemd, and tells it."""
+    """Asks systemd, and gives it orders."""
 
     def __init__(self, machine: Machine) -> None:
         """Raises NodeError where the node has no systemctl."""
@@ -21,11 +21,11 @@ class Systemctl:
         self._program = program
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
-        """These properties of a unit, also of one that there is not. Raises NodeError where one is not told."""
+        """These properties of a unit, also of one that there is not. Raises NodeError where one is not reported."""
         found = self.properties(unit, *properties)
         missing = [name for name in properties if name not in found]
         if missing:
-            raise NodeError(f"systemctl show does not tell {' and '.join(missing)}", unit, "see systemctl --version")
+            raise NodeError(f"systemctl show does not report {' and '.join(missing)}", unit, "see systemctl --version")
         return found
 
     def properties(self, unit: str, *names: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ _ASKED = ("LoadState", "NeedDaemonReload")
 
 
 def is_known(shown: t.Mapping[str, str], installed: bool) -> bool:
-    """Whether systemd knows a unit as it stands; `installed` tells that its file is there and has something in it."""
+    """Whether systemd knows a unit as it stands; `installed` says that its file is there and has something in it."""
     return shown["NeedDaemonReload"] == "no" and (not installed or shown["LoadState"] == "loaded")
 
 

@@ -274,7 +274,7 @@ def _rancher_arguments(observed: Observed, version: Version) -> list[Layer]:
 def _require_read(observed: Observed, directory: str) -> None:
     """Refuse a directory of drop-ins that is not the one on kubelet's command line: kubelet reads none but that.
 
-    The command lines of K3s and RKE2 do not tell, nor does that of an RKE2 which is yet to be upgraded.
+    The command lines of K3s and RKE2 do not say, nor does that of an RKE2 which is yet to be upgraded.
     """
     flags = dict(join_arguments(observed.words))
     given = flags.get("config-dir", "").rstrip("/")
@@ -284,7 +284,7 @@ def _require_read(observed: Observed, directory: str) -> None:
             "config_dir",
             f"leave it out, or start kubelet with --config-dir={directory}",
         )
-    if not given and observed.kind.command_line_tells and (observed.running or "config" in flags):
+    if not given and observed.kind.command_line_decides and (observed.running or "config" in flags):
         raise ConfigurationError(
             f"kubelet is started without --config-dir, and does not read what is in {directory}",
             "config_dir",

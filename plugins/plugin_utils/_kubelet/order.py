@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the node is told to do: the plan, and the rest of an earlier run that was cut off."""
+"""What the node is asked to do: the plan, and the rest of an earlier run that was cut off."""
 
 from __future__ import annotations
 

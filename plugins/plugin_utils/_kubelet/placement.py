@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether the wanted fields go into a drop-in of which kubelet has to be told, and what of ours has to move for that.
+"""Whether the wanted fields go into a drop-in whose directory kubelet has to be given, and what of ours has to move for that.
 
 kubeadm writes kubelet's configuration file again at each upgrade, and leaves drop-ins and an administrator's arguments alone.
 """
@@ -49,30 +49,30 @@ class Placement:
     record: Record
     version: Version
     moved: tuple[Leaf, ...] = ()
-    # The directory of which an argument of ours tells kubelet as long as our drop-in is there, empty for none.
-    told: str = ""
+    # The directory that an argument of ours gives kubelet as long as our drop-in is there, empty for none.
+    given: str = ""
     # Why the fields stand in the file though a drop-in is wanted, or would last longer.
     fault: str = ""
 
     def finish(self, edits: t.Sequence[FileEdit], record: Record) -> tuple[tuple[FileEdit, ...], Record, Observed]:
         """All edits from the node as it is, their record, and the node as it is then, for edits to what was planned from."""
-        if self.real is self.observed and not self.told:
+        if self.real is self.observed and not self.given:
             return tuple(edits), record, with_files(self.real, edits)
         after = with_files(self.observed, edits)
-        if self.told:
-            if f"{self.told}/{DROP_IN_NAME}" in after.files:
+        if self.given:
+            if f"{self.given}/{DROP_IN_NAME}" in after.files:
                 after, record = self._with_argument(after, record)
-            elif not others_in(after, self.told):
+            elif not others_in(after, self.given):
                 after, record, _moved = _taken_back(after, record, [after.extra_arguments], self.version)
         return in_order(self.real, after), record, as_started(after)
 
     def _with_argument(self, after: Observed, record: Record) -> tuple[Observed, Record]:
         path = after.extra_arguments
         before = after.files.get(path)
-        if config_dir_in(before or "") == self.told:
+        if config_dir_in(before or "") == self.given:
             return after, record
-        edit = FileEdit(path, before, EnvironmentFile(before or "", path).with_value((CONFIG_DIR,), self.told).text)
-        return with_files(after, [edit]), record.with_argument(edit, self.told, not after.drop_ins_there)
+        edit = FileEdit(path, before, EnvironmentFile(before or "", path).with_value((CONFIG_DIR,), self.given).text)
+        return with_files(after, [edit]), record.with_argument(edit, self.given, not after.drop_ins_there)
 
 
 def as_started(observed: Observed) -> Observed:
@@ -81,9 +81,9 @@ def as_started(observed: Observed) -> Observed:
         return observed
     running = options_of(observed.words).get("config-dir", "").rstrip("/")
     directory = config_dir_in(observed.files.get(observed.extra_arguments, ""))
-    told = _told(observed, directory)
+    given = _with_config_dir(observed, directory)
     # One that the caller has named is still compared with the command line.
-    return told if observed.config_dir == running else replace(told, config_dir=observed.config_dir)
+    return given if observed.config_dir == running else replace(given, config_dir=observed.config_dir)
 
 
 def place(observed: Observed, version: Version, mode: str) -> Placement:
@@ -91,14 +91,14 @@ def place(observed: Observed, version: Version, mode: str) -> Placement:
     record = Record.parse(observed.record)
     here = Placement(observed, observed, record, version)
     directory = observed.kind.adds_drop_ins
-    told = told_by_us(observed, record)
-    if not directory or (observed.config_dir and not told):
+    given = given_by_us(observed, record)
+    if not directory or (observed.config_dir and not given):
         return here
     takes = version.minor >= _TAKES_SINCE
     others = others_in(observed, directory)
-    if told and takes and (mode != NEVER or others):
-        return replace(here, told=told)
-    if told and others:
+    if given and takes and (mode != NEVER or others):
+        return replace(here, given=given)
+    if given and others:
         raise RefusedError(
             f"kubelet {version.short} does not start with --config-dir, without which this file does not count any more",
             others[0],
@@ -106,15 +106,15 @@ def place(observed: Observed, version: Version, mode: str) -> Placement:
         )
     fault = "" if mode == NEVER else _fault(observed, version, mode, others)
     if fault or not takes or mode == NEVER:
-        return _with_fields_in_file(here, told, fault)
+        return _with_fields_in_file(here, given, fault)
     return _with_drop_in(here, directory)
 
 
-def told_by_us(observed: Observed, record: Record) -> str:
-    """The directory of which an argument of ours tells kubelet, empty for none."""
+def given_by_us(observed: Observed, record: Record) -> str:
+    """The directory that an argument of ours gives kubelet, empty for none."""
     file = record.files.get(observed.extra_arguments)
-    told = config_dir_in(observed.files.get(observed.extra_arguments, ""))
-    return told if file is not None and file.gives_arguments and told in file.directories else ""
+    given = config_dir_in(observed.files.get(observed.extra_arguments, ""))
+    return given if file is not None and file.gives_arguments and given in file.directories else ""
 
 
 def drop_in_of(observed: Observed) -> str:
@@ -160,21 +160,21 @@ def _with_drop_in(here: Placement, directory: str) -> Placement:
     gone = (path for path, file in here.record.files.items() if file.gives_arguments)
     config = here.observed.config
     observed, record, moved = _taken_back(here.observed, here.record.without(*gone), [config], here.version)
-    return replace(here, observed=_told(observed, directory), record=record, moved=moved, told=directory)
+    return replace(here, observed=_with_config_dir(observed, directory), record=record, moved=moved, given=directory)
 
 
-def _with_fields_in_file(here: Placement, told: str, fault: str) -> Placement:
+def _with_fields_in_file(here: Placement, given: str, fault: str) -> Placement:
     drop_in = f"{here.observed.kind.adds_drop_ins}/{DROP_IN_NAME}"
     ours = [path for path, file in here.record.files.items() if file.gives_arguments or path == drop_in]
     if not ours:
         return replace(here, fault=fault)
     observed, record, moved = _taken_back(here.observed, here.record, ours, here.version)
-    # What was not in force, since kubelet was not told, need not be.
-    return replace(here, observed=as_started(observed), record=record, moved=moved if told else (), fault=fault)
+    # What was not in force, since kubelet did not have the argument, need not be.
+    return replace(here, observed=as_started(observed), record=record, moved=moved if given else (), fault=fault)
 
 
 def _fault(observed: Observed, version: Version, mode: str, others: t.Sequence[str]) -> str:
-    """Why kubelet cannot be told of a directory of drop-ins; empty also where nobody expects that."""
+    """Why kubelet cannot be given a directory of drop-ins; empty also where nobody expects that."""
     if version.minor < _TAKES_SINCE:
         return f"kubelet {version.short} does not take --config-dir without more" if mode == ALWAYS else ""
     if not observed.extra_arguments:
@@ -182,7 +182,7 @@ def _fault(observed: Observed, version: Version, mode: str, others: t.Sequence[s
     return f"with it {others[0]} would come in force" if others else ""
 
 
-def _told(observed: Observed, directory: str) -> Observed:
+def _with_config_dir(observed: Observed, directory: str) -> Observed:
     """With that directory on the command line, or with none."""
     words: list[str] = []
     value_follows = False

@@ -206,7 +206,7 @@ def _require_place(placement: Placement, desired: Desired, edits: t.Sequence[Fil
     observed = placement.real
     if placement.fault and desired.drop_in == ALWAYS and (edits or observed.config in placement.record.files):
         raise RefusedError(
-            f"kubelet cannot be told of drop-ins in {observed.kind.adds_drop_ins}: {placement.fault}",
+            f"kubelet cannot be given --config-dir={observed.kind.adds_drop_ins}: {placement.fault}",
             "drop_in",
             f"start kubelet with --config-dir={observed.kind.adds_drop_ins}, or leave drop_in out to have the fields in "
             f"{observed.config}; nothing was written",
@@ -219,20 +219,20 @@ def _notes(placement: Placement, edits: t.Sequence[FileEdit]) -> tuple[str, ...]
     return (
         (
             f"The fields are in {placement.real.config}, which kubeadm writes again when it upgrades the node, since kubelet cannot be "
-            f"told of drop-ins: {placement.fault}."
+            f"given --config-dir: {placement.fault}."
         ),
     )
 
 
 def _made(observed: Observed, record: Record, after: Observed) -> tuple[str, ...]:
-    """The directories that were made for our drop-in. Kubelet does not start where it is told of one that is not there."""
+    """The directories that were made for our drop-in. Kubelet does not start where it is given one that is not there."""
     made = Record.parse(observed.record).directories_made | record.directories_made
     return tuple(sorted(made if drop_in_of(after) else made - {after.config_dir}))
 
 
 def _started_with(after: Observed, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
-    told = after.config_dir and any(edit.path == after.extra_arguments for edit in edits)
-    return (argument_of(after.config_dir),) if told else ()
+    given = after.config_dir and any(edit.path == after.extra_arguments for edit in edits)
+    return (argument_of(after.config_dir),) if given else ()
 
 
 def _with_gates(
@@ -413,7 +413,7 @@ def _managed(effective: t.Mapping[str, t.Any], manager: str) -> dict[str, t.Any]
 
 
 def _manifest(observed: Observed, desired: Desired, version: Version) -> Plan:
-    """On OpenShift 4 the Machine Config Operator writes; what it is to be told."""
+    """On OpenShift 4 the Machine Config Operator writes; what it is to be given."""
     decisions = []
     for name, value in desired.configuration.get(GATES_FIELD, {}).items():
         decisions.append(decide(name, value, version.minor, ignores_unknown=True))
@@ -451,7 +451,7 @@ def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan
     before = layers_of(observed, version)
     after = observed
     kept = ""
-    # The arguments last: others may have put files where one of ours tells kubelet to look.
+    # The arguments last: others may have put files where one of ours has kubelet look.
     for path, found in sorted(record.files.items(), key=lambda item: item[1].gives_arguments):
         text = observed.files.get(path)
         if text is None:
@@ -460,7 +460,7 @@ def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan
             continue
         others = [other for directory in found.directories for other in drop_ins_in(after, directory)]
         if others:
-            kept = f"{others[0]} is of somebody else, so that {path} still tells kubelet of its directory."
+            kept = f"{others[0]} is of somebody else, so that {path} still gives kubelet --config-dir."
             continue
         old = found_of(path, found, observed, version)
         if old is not None and not found.gives_arguments:

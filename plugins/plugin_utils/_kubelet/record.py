@@ -37,13 +37,13 @@ class File:
     whole: bool
     written: str
     entries: tuple[Entry, ...] = ()
-    # Whether it gives kubelet arguments, of which ours tells of a directory of drop-ins; and whether that was made for it.
+    # Whether it gives kubelet arguments, of which ours is a directory of drop-ins; and whether that was made for it.
     gives_arguments: bool = False
     directory_made: bool = False
 
     @property
     def directories(self) -> tuple[str, ...]:
-        """Those of drop-ins of which it tells kubelet by an argument of ours."""
+        """Those of drop-ins that it gives kubelet by an argument of ours."""
         return tuple(entry.written for entry in self.entries) if self.gives_arguments else ()
 
     @property
@@ -127,7 +127,7 @@ class Record:
         return {directory for file in self.files.values() if file.directory_made for directory in file.directories}
 
     def with_argument(self, edit: FileEdit, directory: str, made: bool) -> Record:
-        """The same with the file in which kubelet is told of a directory of drop-ins, which may have been made for that."""
+        """The same with the file that gives kubelet a directory of drop-ins, which may have been made for that."""
         entry = Entry((CONFIG_DIR,), None, directory)
         file = File(edit.before, True, _digest(edit.after), (entry,), True, made)
         return Record({**self.files, edit.path: file})

@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import HAS_KUBERNETES, UNUSABLE
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 
-if HAS_KUBERNETES:  # else told where it is needed
+if HAS_KUBERNETES:  # else reported where it is needed
     from kubernetes import client, config
 
 _PAUSE = 1.0
@@ -23,7 +23,7 @@ class Api:
     """The API server, as far as one node's condition goes."""
 
     def __init__(self, kubeconfig: str, node: str) -> None:
-        """Sees that the server tells of the node. Raises ConfigurationError, NodeError."""
+        """Sees that the server knows the node. Raises ConfigurationError, NodeError."""
         if not HAS_KUBERNETES:
             raise ConfigurationError(
                 "the Python package kubernetes is missing on the controller",

@@ -33,7 +33,7 @@ def test_each_container_gets_its_own_and_who_asks_for_none_gets_none(
 ) -> None:
     cluster.create_pod("three", {CY: 1, DC: 1}, {CY: 2}, {})
     cluster.wait_for_phase("three")
-    # Each resource has a QAT0, so these names tell the VFs of a container with two resources apart.
+    # Each resource has a QAT0, so these names distinguish the VFs of a container with two resources.
     environment = cluster.environment("three")
     crypto, compression = environment["PCIDEVICE_QAT_INTEL_COM_CY"], environment["PCIDEVICE_QAT_INTEL_COM_DC"]
     second = given(cluster, "three", "second")

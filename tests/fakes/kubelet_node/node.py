@@ -93,7 +93,7 @@ class KubeletNode:
         return {"PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}"}
 
     def settle(self) -> None:
-        """Tell the programs how this node is."""
+        """Show the programs how this node is."""
         settings = {
             "version": self.version,
             "gates": {name: list(gate) for name, gate in self.gates.items()},

@@ -32,7 +32,7 @@ KVM = Accelerator(("-accel", "kvm", "-cpu", "host"))
 
 # tb-size, in MiB, is what translated code may take. A page table of five levels takes longer to walk than one of four.
 # A busy host makes emulated timer interrupts late, which the kernel at boot takes for broken hardware (check_timer in
-# arch/x86/kernel/apic/io_apic.c) unless told not to check. QEMU translates code again for each address where it is mapped:
+# arch/x86/kernel/apic/io_apic.c) unless asked not to check. QEMU translates code again for each address where it is mapped:
 # with addresses that are random, a third of all processor time went there. Emulated processors leak nothing worth mitigating.
 # A processor with ERMS and FSRM is asked to copy byte by byte, which QEMU really does: without them a program starts in four
 # fifths of the time.

@@ -27,7 +27,7 @@ _PF = re.compile(
 
 @dataclass(frozen=True)
 class Pf:
-    """One simulated PF; node None where the platform tells no NUMA node, vfs 0 where the BIOS has SR-IOV off."""
+    """One simulated PF; node None where the platform names no NUMA node, vfs 0 where the BIOS has SR-IOV off."""
 
     family: str
     domain: int

@@ -38,7 +38,7 @@ def follow(command: Sequence[str | Path], what: str, **options: Any) -> None:
     its last lines if it fails; if this process is interrupted, so is the command.
     """
     tail: deque[str] = deque(maxlen=15)
-    lines, told = 0, time.monotonic()
+    lines, reported = 0, time.monotonic()
     words = [str(word) for word in command]
     with subprocess.Popen(
         words,
@@ -57,10 +57,10 @@ def follow(command: Sequence[str | Path], what: str, **options: Any) -> None:
                 lines += 1
                 if line.startswith(MARK):
                     say(line.removeprefix(MARK).strip())
-                    told = time.monotonic()
-                elif time.monotonic() > told + SILENCE_SECONDS:
+                    reported = time.monotonic()
+                elif time.monotonic() > reported + SILENCE_SECONDS:
                     say(f"{what}: {lines} lines so far")
-                    told = time.monotonic()
+                    reported = time.monotonic()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -114,16 +114,16 @@ def lock(path: Path, waiting_for: str) -> Iterator[None]:
 
 
 def _locked(path: Path, waiting_for: str) -> IO[str]:
-    told = False
+    reported = False
     while True:
         file = path.open("w")
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not told:
+                if not reported:
                     say(f"waiting for another process: {waiting_for}")
-                told = True
+                reported = True
                 fcntl.flock(file, fcntl.LOCK_EX)
             # Whoever held it before us has removed the file; then ours is not the one that others will find.
             if _same_file(file, path):

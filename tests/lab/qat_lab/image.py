@@ -122,7 +122,7 @@ def ensure(flavour: Flavour = PLAIN) -> Image:
 
 
 def find(flavour: Flavour = PLAIN) -> Image:
-    """Tell where the image for the current sources is, or will be once built."""
+    """Return where the image for the current sources is, or will be once built."""
     key = _disk_key(flavour)
     return Image(layers.directory("disk", key), key)
 

@@ -298,7 +298,7 @@ def _wait_until_booted(connection: Connection, limit: float) -> None:
 
 
 def _introduce(connection: Connection, name: str) -> None:
-    """Tell the guest the time and its name, neither of which a saved state can know."""
+    """Give the guest the time and its name, neither of which a saved state can know."""
     commands = (
         f"date --utc --set=@{time.time():.3f}",
         f"hostname {name}",

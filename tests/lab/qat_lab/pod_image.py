@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The container image of all pods, as `docker save` writes one: busybox, which does nothing until it is told to end."""
+"""The container image of all pods, as `docker save` writes one: busybox, which does nothing until it is asked to end."""
 
 from __future__ import annotations
 

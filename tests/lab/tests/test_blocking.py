@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes that block: because a VF is open, for real, or because the hardware is told to be slow."""
+"""Writes that block: because a VF is open, for real, or because the hardware is set to be slow."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_removal_of_an_open_vf_blocks_until_it_is_closed(machine: Machine) -> No
     blocked = f"vfio-pci {VF}: No device request channel registered, blocked"
     machine.run(f"until dmesg | grep -q '{blocked}'; do sleep 0.2; done", timeout=60)
     assert writer_runs(machine)
-    # It has begun: nobody can tell from the state that it hangs.
+    # It has begun: nobody can see from the state that it hangs.
     assert machine.run(f"cat {PF}/qat/state").stdout == "down\n"
     machine.run(f"kill {holder}")
     wait_for_writer(machine)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A test that has several machines at work, told to end in the midst of it."""
+"""A test that has several machines at work, asked to end in the midst of it."""
 
 from __future__ import annotations
 

@@ -302,7 +302,7 @@ class TestEnd:
         subprocess.run([*LAB, "stop", name], check=True, capture_output=True)
         assert_nothing_left(name)
 
-    def test_kernel_panic_is_told_at_once(self, own_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_kernel_panic_is_reported_at_once(self, own_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         speed = accelerator.choose(image.ensure())
         broken = speed._replace(kernel_arguments=(*speed.kernel_arguments, "rdinit=/nothing"))
         monkeypatch.setattr(accelerator, "choose", lambda _image: broken)

@@ -243,7 +243,7 @@ def test_of_several_the_last_is_in_force(line: str, argument: str, expected: boo
         ),
     ],
 )
-def test_a_bad_request_is_told_by_its_place(wanted: list[str], sentence: str) -> None:
+def test_a_bad_request_is_reported_by_its_place(wanted: list[str], sentence: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_request(wanted, "present")
     assert str(caught.value) == sentence
@@ -276,7 +276,7 @@ lists = st.builds(
         ),
     ],
 )
-def test_a_damaged_note_is_told_by_its_file_and_line(lines: list[str], sentence: str) -> None:
+def test_a_damaged_note_is_reported_by_its_file_and_line(lines: list[str], sentence: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_request(lines, "absent", "/notes")
     assert str(caught.value) == sentence

@@ -131,7 +131,7 @@ def test_core_os_is_changed_by_rpm_ostree_though_built_by_bootc() -> None:
 
 def test_nothing_found_names_all_that_was_looked_for() -> None:
     assert str(nothing_found()) == (
-        "bootloader: no boot loader was found that can be told kernel arguments: looked for /run/ostree-booted, the EFI"
+        "bootloader: no boot loader was found that can be given kernel arguments: looked for /run/ostree-booted, the EFI"
         " variable LoaderInfo, /boot/grub/grub.cfg, /boot/grub2/grub.cfg, /boot/efi/EFI/*/grub.cfg, and systemd-boot"
         " below /efi, /boot, /boot/efi;"
         " say which with the option bootloader, or set the arguments where this machine boots from"

@@ -293,7 +293,7 @@ def test_a_file_that_cannot_be_written_runs_no_command() -> None:
     assert machine.done == []
 
 
-def test_files_that_cannot_be_put_back_are_told() -> None:
+def test_files_that_cannot_be_put_back_are_reported() -> None:
     machine = machines.debian(settings='GRUB_CMDLINE_LINUX="iommu=off"\n')
 
     def breaks(target: FakeMachine, _command: object) -> object:
@@ -357,7 +357,7 @@ def test_a_machine_that_boots_from_elsewhere_is_fine_while_its_arguments_are() -
     assert outcome.plan.notes == (
         "no boot loader was found: the kernel arguments, which are as requested, come from outside this machine",
     )
-    with pytest.raises(RefusedError, match="bootloader: no boot loader was found that can be told kernel arguments"):
+    with pytest.raises(RefusedError, match="bootloader: no boot loader was found that can be given kernel arguments"):
         run(machine, read_request(["splash"], "absent"))
 
 

@@ -167,7 +167,7 @@ class TestGrub:
             grub(machine, ["iommu=pt"])
         assert machine.done == []
 
-    def test_settings_that_do_not_run_are_told(self) -> None:
+    def test_settings_that_do_not_run_are_reported(self) -> None:
         machine = machines.debian()
         machine.files[SETTINGS] = 'GRUB_CMDLINE_LINUX="ro\n'
         with pytest.raises(NodeError, match=r"GRUB's settings do not run as a shell script: .*nterminated"):
@@ -203,7 +203,7 @@ class TestGrub:
         with pytest.raises(RefusedError) as caught:
             grub(FakeMachine({"/boot/grub/grub.cfg": ""}, {}), ["iommu=pt"])
         assert str(caught.value) == (
-            "bootloader: GRUB cannot be told kernel arguments here: looked for the commands update-grub, grub-mkconfig,"
+            "bootloader: GRUB cannot be given kernel arguments here: looked for the commands update-grub, grub-mkconfig,"
             " grub2-mkconfig, and for /boot/grub/grub.cfg and /boot/grub2/grub.cfg; install GRUB's tools (grub2-common,"
             " grub2), or name the boot loader that is in use"
         )
@@ -434,7 +434,7 @@ class TestRpmOstree:
         )
         assert plan.files == []
 
-    def test_another_transaction_is_told(self) -> None:
+    def test_another_transaction_is_reported(self) -> None:
         machine = machines.core_os()
         machine.commands["rpm-ostree"] = fails(1, "error: Transaction in progress: upgrade\n")
         with pytest.raises(NodeError) as caught:

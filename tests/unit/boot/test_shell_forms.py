@@ -128,7 +128,7 @@ FORMS = {
     "no-text": 'GRUB_CMDLINE_LINUX="net.ifnames=0 caf\udce9=1"\n',
 }  # fmt: skip
 
-# Where grub-mkconfig itself would end with an error, or with nothing done: told as such.
+# Where grub-mkconfig itself would end with an error, or with nothing done: reported as such.
 BROKEN = {
     "bash": {"carriage-returns-and-an-empty-line", "exit", "fails", "does-not-end"},
     "dash": {

@@ -45,7 +45,7 @@ class FakeCluster:
     """The server with one node. `sync_seconds` is the time between two looks of kubelet; None for a kubelet that is down.
 
     `plugins` are the resources of device plugins, of which kubelet writes the capacity at each look. `run_pod` is what a container
-    does: it gets the pod and returns its status and its log; `pod_gone` is told when kubelet has cleaned up after it.
+    does: it gets the pod and returns its status and its log; `pod_gone` is called when kubelet has cleaned up after it.
     `delete_takes` is how many seconds that takes, None for ever. `budgets` says how often an eviction is refused first, by pod.
     `absences` says how often a request, by a pattern for its method and path, finds nobody who answers it.
     """

@@ -28,8 +28,8 @@ from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.qat_drain"}}
 BACK: dict[str, t.Any] = {"ansible.builtin.include_role": {"name": "accel.qat.qat_drain", "tasks_from": "uncordon"}}
-TELL: dict[str, t.Any] = {
-    "name": "Tell",
+DISRUPTION: dict[str, t.Any] = {
+    "name": "Say what is disrupted",
     "ansible.builtin.debug": {
         "msg": {
             "kubelet": "{{ qat_drain_whole | default('not set') }}",
@@ -71,7 +71,7 @@ class Site(NodeOfCluster, Controller):
     def inventory(self) -> str:
         variables = {
             **CONNECTION,
-            # Of the machine that the tests run on, nothing is to be told.
+            # Of the machine that the tests run on, nothing is to be shown.
             "qat_node_kernel_arguments": [],
             "qat_kubelet_when_missing": "skip",
             "qat_node_bootloader": "systemd-boot",
@@ -102,7 +102,7 @@ class Site(NodeOfCluster, Controller):
         self.files.hold(vf, 4711, "qemu-kvm")
 
     def of_node(self, play: dict[str, t.Any], *before: dict[str, t.Any]) -> str:
-        """The play, with the modules told where this node is, and plays before it; returns the path of the playbook."""
+        """The play, with the modules shown where this node is, and plays before it; returns the path of the playbook."""
         files = {"sysfs_root": "sys", "proc_root": "proc", "dev_root": "dev"}
         roots = {name: str(self.files.root / place) for name, place in files.items()}
         kubelet = {"root": str(self.node_root), "proc_root": str(self.node_root / "proc")}
@@ -159,8 +159,8 @@ def evictions(run: Run) -> list[list[str]]:
     return [task.result["evicted"] for task in run.tasks if task.name == EVICT]
 
 
-def told(run: Run) -> t.Any:
-    return one(run, "Tell").result["msg"]
+def disruption(run: Run) -> t.Any:
+    return one(run, "Say what is disrupted").result["msg"]
 
 
 # The devices.
@@ -170,14 +170,14 @@ def test_only_the_pods_whose_vfs_go_are_evicted_and_the_node_comes_back(site: Si
     site.give("default/one", VF0)
     site.give("default/other")
     site.give("default/two", VF1)
-    run = site.tasks(ROLE, TELL, BACK, qat_node_devices=COMPRESSION)
+    run = site.tasks(ROLE, DISRUPTION, BACK, qat_node_devices=COMPRESSION)
     assert run.code == 0, run.output
     assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one", "default/two"]
     assert one(run, "Say which pods go, and why").result["msg"] == {
         "evicted": ["default/one", "default/two"],
         "why": ["VFs are taken from default/one, default/two"],
     }
-    assert told(run) == {"kubelet": False, "assumed": []}
+    assert disruption(run) == {"kubelet": False, "assumed": []}
     assert site.kubelet.fake.pods == {}
     assert [task.name for task in run.tasks if task.changed] == [EVICT, GIVE_BACK]
     assert site.cluster.pod_names() == ["default/other"]
@@ -190,10 +190,10 @@ def test_a_kubelet_that_hears_of_it_later_is_waited_for(site: Site) -> None:
     site.give("default/one", VF0)
     later: list[threading.Thread] = []
 
-    def hear(pod: JsonObject, told: int) -> None:
+    def hear(pod: JsonObject, lists: int) -> None:
         """Hear of it when asked for the second time."""
         deadline = time.monotonic() + 60
-        while site.kubelet.fake.calls.count("v1.List") < told + 2 and time.monotonic() < deadline:
+        while site.kubelet.fake.calls.count("v1.List") < lists + 2 and time.monotonic() < deadline:
             time.sleep(0.02)
         site.gone(pod)
 
@@ -229,7 +229,7 @@ def test_rules_that_do_not_drain(site: Site) -> None:
         # No VF goes.
         [{"services": ["sym", "asym"], "advertise": 1}],
         [{"services": ["dc"], "when_in_use": "skip"}],
-        # Wrong, which is told by the role that carries them out.
+        # Wrong, which is reported by the role that carries them out.
         [{"services": ["dc", "dcc"]}],
     ]
     run = site.tasks(*({**ROLE, "vars": {"qat_node_devices": rules}} for rules in harmless))
@@ -273,7 +273,7 @@ def test_the_process_of_a_pod_goes_with_it(site: Site) -> None:
 
 def test_what_the_module_refuses_fails_the_run(site: Site) -> None:
     site.give("default/one", VF0, owner="")
-    failed = site.tasks(ROLE, TELL, qat_node_devices=COMPRESSION)
+    failed = site.tasks(ROLE, DISRUPTION, qat_node_devices=COMPRESSION)
     assert failed.code != 0
     assert failed.tasks[-1].name == EVICT
     assert "pod default/one without a controller" in failed.tasks[-1].message
@@ -342,15 +342,20 @@ def test_kubelet_gives_up_its_state(site: Site) -> None:
     site.give("default/agent", owner="DaemonSet")
     rules = [{"services": ["sym", "asym"]}]
     run = site.tasks(
-        ROLE, TELL, BACK, {**TELL, "name": "Tell again"}, qat_node_devices=rules, qat_kubelet_configuration=STATIC
+        ROLE,
+        DISRUPTION,
+        BACK,
+        {**DISRUPTION, "name": "Say it again"},
+        qat_node_devices=rules,
+        qat_kubelet_configuration=STATIC,
     )
     assert run.code == 0, run.output
     assert one(run, "Say which pods go, and why").result["msg"] == {
         "evicted": ["default/other"],
         "why": ["kubelet gives up what its CPU or memory manager has assigned"],
     }
-    assert told(run)["kubelet"] is True
-    assert one(run, "Tell again").result["msg"]["kubelet"] is False
+    assert disruption(run)["kubelet"] is True
+    assert one(run, "Say it again").result["msg"]["kubelet"] is False
     assert site.cluster.pod_names() == ["default/agent"]
 
 

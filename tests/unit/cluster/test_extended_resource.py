@@ -81,7 +81,7 @@ def test_a_quantity_of_none(any_cluster: FakeCluster | RealCluster, any_controll
     assert any_cluster.allocatable() == {DONGLE: "0"}
 
 
-def test_tells_what_a_restart_of_kubelet_does(any_controller: Controller) -> None:
+def test_shows_what_a_restart_of_kubelet_does(any_controller: Controller) -> None:
     done = any_controller.run(extended_resource, **resources(present(), absent(OTHER)))
     (warning,) = done["warnings"]
     assert warning["event"]["msg"] == (
@@ -114,7 +114,7 @@ def test_one_patch_with_escaped_names(cluster: FakeCluster, controller: Controll
 # Waiting.
 
 
-def test_does_not_wait_when_told_so(any_cluster: FakeCluster | RealCluster, any_controller: Controller) -> None:
+def test_does_not_wait_when_asked_not_to(any_cluster: FakeCluster | RealCluster, any_controller: Controller) -> None:
     any_cluster.sync_seconds = None
     done = any_controller.run(extended_resource, **resources(present(), wait=False))
     assert done["resources"][0]["allocatable"] is None

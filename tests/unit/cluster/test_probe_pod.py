@@ -139,14 +139,14 @@ def test_a_pod_that_says_nothing(cluster: FakeCluster, controller: Controller) -
     assert "after 0.2 seconds, it is Running" in controller.run(probe_pod, **present(wait_timeout=0.2))["msg"]
 
 
-def test_the_last_warning_is_told(cluster: FakeCluster, controller: Controller) -> None:
+def test_the_last_warning_is_reported(cluster: FakeCluster, controller: Controller) -> None:
     cluster.run_pod = lambda _pod: (waiting("ContainerCreating"), "")
     cluster.events = [
         {"type": kind, "message": message, "involvedObject": {"name": "p"}}
         for kind, message in (("Warning", "first"), ("Warning", "failed to create shim"), ("Normal", "Pulled"))
     ]
-    told = controller.run(probe_pod, **present(wait_timeout=0.1))["msg"]
-    assert "ContainerCreating (failed to create shim);" in told
+    message = controller.run(probe_pod, **present(wait_timeout=0.1))["msg"]
+    assert "ContainerCreating (failed to create shim);" in message
     cluster.refusals["GET .*/events"] = Refusal(403, "Forbidden", "no")
     assert "ContainerCreating;" in controller.run(probe_pod, **present(wait_timeout=0.1))["msg"]
 

@@ -110,7 +110,7 @@ def test_what_the_pod_sees(key: str, value: t.Any, expected: list[str]) -> None:
     assert reasons(**found) == expected
 
 
-def test_the_table_tells_why() -> None:
+def test_the_table_says_why() -> None:
     long = "x" * 80
     lines = table(checks_of({"problem": long})).splitlines()
     assert lines[1].startswith("FAILED  the QAT devices")

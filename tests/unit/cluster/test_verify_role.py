@@ -42,7 +42,7 @@ PLAYBOOK = """
 
 
 class Site(NodeOfCluster, Controller):
-    """A node that is verified. `gets` are the VFs that a pod is given, `sees` what it tells."""
+    """A node that is verified. `gets` are the VFs that a pod is given, `sees` what it prints."""
 
     def __init__(self, root: Path) -> None:
         NodeOfCluster.__init__(self, root)
@@ -136,7 +136,7 @@ def test_nodes_whose_long_names_begin_alike_have_a_pod_each(site: Site) -> None:
         "vars_files": [str(CHECKOUT / "roles/qat_verify/vars/main.yml")],
         "tasks": [
             {
-                "name": "Tell",
+                "name": "Report",
                 "ansible.builtin.debug": {"msg": "{{ __qat_verify_pod_name }}"},
                 "vars": {"qat_verify_node_name": name},
             }
@@ -151,7 +151,7 @@ def test_nodes_whose_long_names_begin_alike_have_a_pod_each(site: Site) -> None:
     assert all(re.fullmatch(r"[a-z0-9.-]{54}-[0-9a-f]{8}", name) for name in long)
 
 
-def test_every_difference_is_told_at_once(site: Site) -> None:
+def test_every_difference_is_reported_at_once(site: Site) -> None:
     site.cluster.plugins[CY] = 1
     site.kubelet.fake.allocatable = {CY: [VF0]}
     site.files.bind(VF1, None)

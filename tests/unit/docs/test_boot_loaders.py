@@ -69,5 +69,5 @@ def test_choices_of_roles() -> None:
     assert [where for where, choices in options.items() if choices != list(CHOICES)] == []
 
 
-def test_the_page_says_how_each_is_found_and_told() -> None:
+def test_the_page_says_how_each_is_found_and_set() -> None:
     assert set(table("docs/kernel_arguments.md", "`bootloader`")) == set(LOADERS)

@@ -241,7 +241,7 @@ def test_variables_of_a_role(role: Path) -> None:
         elif stated.startswith("`"):
             assert yaml.safe_load(stated.strip("`")) == option.get("default"), name
         else:
-            assert len(option["default"]) > 2, f"{name}: write its default, only long lists are told in words"
+            assert len(option["default"]) > 2, f"{name}: write its default, only long lists are described in words"
 
 
 def test_places_that_the_page_of_the_tests_names() -> None:

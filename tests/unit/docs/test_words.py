@@ -29,6 +29,8 @@ INSTEAD = {
     r"deed": "act",
     r"(held|holds?) against": "compared with",
     r"stands twice": "is given twice",
+    # Also in names, as in `is_told`.
+    r"(?i:([\w-]*[_-])?(tell(s|ing|ers?)?|(un)?told)([_-][\w-]*)?)": "report; say where it is a message",
 }
 PLACES = ("plugins", "device_plugin", "roles", "playbooks", "docs", "molecule", "tests", "tools", "examples", ".github")
 # Texts that this project has not written.

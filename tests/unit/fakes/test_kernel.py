@@ -199,7 +199,7 @@ class TestWrites:
         kernel.switch(PF, "fail_up", "5")
         assert kernel.writes == []
 
-    def test_fail_as_told(self) -> None:
+    def test_fail_as_asked(self) -> None:
         kernel = gen4()
         kernel.fail_writes("*/qat/state", errno.EIO, times=2)
         for _ in range(2):
@@ -208,7 +208,7 @@ class TestWrites:
         kernel.write(STATE, "down", 1)
         assert [write.errno for write in kernel.writes] == [errno.EIO, errno.EIO, None]
 
-    def test_block_as_told(self) -> None:
+    def test_block_as_asked(self) -> None:
         kernel = gen4()
         kernel.block_writes(STATE)
         with pytest.raises(WriteTimeout, match="has not returned after 7 seconds") as caught:

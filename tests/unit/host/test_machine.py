@@ -82,7 +82,7 @@ def test_follows_links_inside_the_root(machine: LiveMachine, tmp_path: Path, tar
     assert (tmp_path / "boot/grub.cfg").read_text() == "new"
 
 
-def test_a_circle_of_links_is_told(machine: LiveMachine, tmp_path: Path) -> None:
+def test_a_circle_of_links_is_reported(machine: LiveMachine, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(NodeError) as caught:
@@ -90,7 +90,7 @@ def test_a_circle_of_links_is_told(machine: LiveMachine, tmp_path: Path) -> None
     assert str(caught.value) == "/a: the symbolic link leads in a circle; repair it"
 
 
-def test_a_directory_in_the_way_is_told(machine: LiveMachine, tmp_path: Path) -> None:
+def test_a_directory_in_the_way_is_reported(machine: LiveMachine, tmp_path: Path) -> None:
     (tmp_path / "dir").mkdir()
     with pytest.raises(NodeError, match="/dir: cannot be read: Is a directory"):
         machine.read("/dir")
@@ -205,7 +205,7 @@ def test_runs_commands_of_another_root_by_chroot() -> None:
     assert calls[1][1:] == ["/host", "update-grub"]
 
 
-def test_a_chroot_that_is_not_allowed_is_told() -> None:
+def test_a_chroot_that_is_not_allowed_is_reported() -> None:
     denied = CommandResult(125, "", "chroot: cannot change root directory to '/host': Operation not permitted\n")
     with pytest.raises(RefusedError) as caught:
         LiveMachine(recorder([], denied), "/host").run(["update-grub"])
@@ -215,7 +215,7 @@ def test_a_chroot_that_is_not_allowed_is_told() -> None:
     )
 
 
-def test_a_missing_chroot_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_chroot_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _name, **_where: None)
     with pytest.raises(RefusedError) as caught:
         LiveMachine(no_commands, "/host").run(["update-grub"])
@@ -238,7 +238,7 @@ def test_last_lines(result: CommandResult, expected: str) -> None:
     assert last_lines(result) == expected
 
 
-def test_tells_where_its_file_system_is(machine: LiveMachine, tmp_path: Path) -> None:
+def test_says_where_its_file_system_is(machine: LiveMachine, tmp_path: Path) -> None:
     assert machine.root == str(tmp_path)
     assert LiveMachine(no_commands).root == "/"
 
@@ -279,7 +279,7 @@ def test_what_was_removed_is_gone_from_the_disk_too(
     assert synced == [(str(tmp_path / "etc"), False)] * 2
 
 
-def test_a_removal_that_fails_is_told(machine: LiveMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removal_that_fails_is_reported(machine: LiveMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(path: str) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 

@@ -46,11 +46,11 @@ def test_ends_with_the_result() -> None:
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_ends_with_the_sentence(changed: bool) -> None:
-    told = {"kind": "refused", "where": "0000:6b:00.0", "problem": "is in use", "remedy": "stop what uses it"}
+    parts = {"kind": "refused", "where": "0000:6b:00.0", "problem": "is in use", "remedy": "stop what uses it"}
     expected = {
         "failed": True,
         "msg": "0000:6b:00.0: is in use; stop what uses it",
-        "failure": {**told, "kernel_log": []},
+        "failure": {**parts, "kernel_log": []},
         "changed": changed,
     }
     assert ended(refuse, has_changed=lambda error: changed and isinstance(error, RefusedError)) == expected

@@ -134,8 +134,8 @@ class QuickNode(LiveMachine):
 
     def _in_force(self, words: t.Sequence[str]) -> str:
         """All that the files say which kubelet reads."""
-        told = f"--config-dir={DROP_INS}" in words
-        paths = sorted(self.place(DROP_INS).rglob("*.conf")) if told else []
+        given = f"--config-dir={DROP_INS}" in words
+        paths = sorted(self.place(DROP_INS).rglob("*.conf")) if given else []
         return "".join(path.read_text() for path in (self.place(CONFIG), *paths))
 
     def run(self, command: t.Sequence[str]) -> CommandResult:

@@ -54,16 +54,16 @@ SCENARIOS: dict[str, tuple[list[Desired], Desired, str]] = {
     "a kubelet that does not start": ([], RESTRICTED, "restricted"),
     "a kubelet that does not start, and a state file": ([RESTRICTED], STATIC, "reservedSystemCPUs"),
 }
-# The same, and more, on a kubelet that has to be told of drop-ins.
-TOLD: dict[str, tuple[list[Desired], Desired, str]] = {
+# The same, and more, on a kubelet that has to be given a directory of drop-ins.
+GIVEN: dict[str, tuple[list[Desired], Desired, str]] = {
     **{
-        f"told, {name}": SCENARIOS[name]
+        f"given, {name}": SCENARIOS[name]
         for name in ("a field", "a state file and the way back", "the way back", "a kubelet that does not start")
     },
-    "told, from the file into a drop-in": ([IN_FILE], RESTRICTED, ""),
-    "told, from the file into a drop-in with another field": ([IN_FILE], STATIC, ""),
-    "told, from a drop-in into the file": ([RESTRICTED], IN_FILE, ""),
-    "told, from the file into a drop-in with which it does not start": ([IN_FILE], STATIC, "reservedSystemCPUs"),
+    "given, from the file into a drop-in": ([IN_FILE], RESTRICTED, ""),
+    "given, from the file into a drop-in with another field": ([IN_FILE], STATIC, ""),
+    "given, from a drop-in into the file": ([RESTRICTED], IN_FILE, ""),
+    "given, from the file into a drop-in with which it does not start": ([IN_FILE], STATIC, "reservedSystemCPUs"),
 }
 
 
@@ -98,10 +98,10 @@ def settled(node: QuickNode) -> dict[str, str]:
     return {name: text for name, text in node.state().items() if name != "directories"}
 
 
-@pytest.mark.parametrize("name", [*SCENARIOS, *TOLD])
+@pytest.mark.parametrize("name", [*SCENARIOS, *GIVEN])
 def test_a_run_that_was_cut_off_is_ended_by_the_next(tmp_path: Path, name: str) -> None:
-    before, desired, bad = {**SCENARIOS, **TOLD}[name]
-    version = "1.31.4" if name in TOLD else OLD
+    before, desired, bad = {**SCENARIOS, **GIVEN}[name]
+    version = "1.31.4" if name in GIVEN else OLD
     whole = node_for(tmp_path / "whole", before, bad, version)
     outcome = bring(whole, desired)
     assert (outcome == "changed") is not bool(bad)
@@ -126,11 +126,11 @@ def test_a_run_that_was_cut_off_is_ended_by_the_next(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize(
-    "name", ["a field", "a state file and the way back", "a second field", "told, from the file into a drop-in"]
+    "name", ["a field", "a state file and the way back", "a second field", "given, from the file into a drop-in"]
 )
 def test_also_when_the_next_is_cut_off_too(tmp_path: Path, name: str) -> None:
-    before, desired, _bad = {**SCENARIOS, **TOLD}[name]
-    version = "1.31.4" if name in TOLD else OLD
+    before, desired, _bad = {**SCENARIOS, **GIVEN}[name]
+    version = "1.31.4" if name in GIVEN else OLD
     whole = node_for(tmp_path / "whole", before, version=version)
     bring(whole, desired)
     for first in range(1, 9):
@@ -371,7 +371,7 @@ def test_a_signal_puts_back_first(tmp_path: Path, name: str, at: int) -> None:
     assert signal.getsignal(number) is handler
 
 
-def test_a_signal_before_the_first_write_is_told() -> None:
+def test_a_signal_before_the_first_write_is_reported() -> None:
     interruptions = Interruptions()
     with pytest.raises(InterruptedRunError, match="the run was ended by SIGTERM"), interruptions.raised():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -477,7 +477,7 @@ def test_a_drop_in_without_a_restart(tmp_path: Path) -> None:
     assert node.state() == untouched
 
 
-def test_a_supervisor_that_writes_the_file_anew_is_told(tmp_path: Path) -> None:
+def test_a_supervisor_that_writes_the_file_anew_is_reported(tmp_path: Path) -> None:
     """As k0s does at each start of its unit."""
     node = node_for(tmp_path / "node", [])
     untouched = node.state()
@@ -489,7 +489,7 @@ def test_a_supervisor_that_writes_the_file_anew_is_told(tmp_path: Path) -> None:
     said = bring(node, RESTRICTED)
     assert said == (
         f"{CONFIG}: the start of kubelet.service has written this file again, so that the change is not in force; what manages the kubelet "
-        "of this node owns the file, and has to be told instead; the configuration is as it was and kubelet runs again; correct what was "
+        "of this node owns the file, and has to make the change; the configuration is as it was and kubelet runs again; correct what was "
         "wanted"
     )
     assert node.state() == untouched

@@ -116,7 +116,7 @@ def test_a_stopped_kubelet_of_kubespray(make_node: Make, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "argv", "told"),
+    ("text", "argv", "reason"),
     [
         ('KUBELET_ARGS="--config=\'/etc/x"\n', ARGV, "its command line cannot be made out: KUBELET_ARGS"),
         ("# \\\nKUBELET_ARGS=--config=/etc/x\n", ARGV, "its command line cannot be made out: KUBELET_ARGS"),
@@ -128,12 +128,12 @@ def test_a_stopped_kubelet_of_kubespray(make_node: Make, text: str) -> None:
         ),
     ],
 )
-def test_a_stopped_kubelet_is_not_guessed_at(make_node: Make, text: str, argv: str, told: str) -> None:
+def test_a_stopped_kubelet_is_not_guessed_at(make_node: Make, text: str, argv: str, reason: str) -> None:
     node = make_node(**kubespray(text, argv))
     with pytest.raises(ConfigurationError) as caught:
         look(node)
     assert caught.value.sentence() == (
-        f"kubelet.service: no kubelet of the host is seen to run, and {told}; start kubelet, or set config to the "
+        f"kubelet.service: no kubelet of the host is seen to run, and {reason}; start kubelet, or set config to the "
         "file that it is started with (--config)"
     )
     assert look(node, config=KUBESPRAY, kubelet="/usr/local/bin/kubelet").config == KUBESPRAY

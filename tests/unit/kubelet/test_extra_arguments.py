@@ -260,8 +260,8 @@ def test_it_is_for_kubeadms_kind_alone(make_node: Make) -> None:
         assert (found.extra_arguments, found.extra_arguments_fault, found.drop_ins_there) == ("", "", False)
 
 
-def test_what_a_record_tells_of_is_read_too(make_node: Make) -> None:
-    """Kubelet may not be told of the drop-in any more."""
+def test_what_a_record_names_is_read_too(make_node: Make) -> None:
+    """Kubelet may not read the drop-in any more."""
     ours = f"{examples.CONFIG_DIR}/99-accel-qat.conf"
     record = "/var/lib/accel-qat/kubelet.json"
     for text, found in (

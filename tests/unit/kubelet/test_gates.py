@@ -20,7 +20,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import 
 
 MINORS = range(OLDEST_MINOR, NEWEST_MINOR + 1)
 
-# Told a second time, in another form, from the documentation's pages of gates and the specs of 1.34.4, 1.35.4, 1.36.3 and 1.37.2: for
+# Stated a second time, in another form, from the documentation's pages of gates and the specs of 1.34.4, 1.35.4, 1.36.3 and 1.37.2: for
 # each kubelet whether it does not know the gate (-), has it off (0), on (1), locked on (L). From 1.8 on, ten to a word from 1.10 on.
 STATES = {
     #                                               8  10          20         30
@@ -268,7 +268,7 @@ def test_needs_are_in_the_table() -> None:
 
 
 class TestABuildThatOnlyWarns:
-    """OpenShift's: nobody is told that it would not start with a gate that it does not know."""
+    """OpenShift's: nobody reads that it would not start with a gate that it does not know."""
 
     @pytest.mark.parametrize(
         ("said", "ignores"),

@@ -102,9 +102,9 @@ def test_a_container_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyP
             ask(port)
 
 
-def test_nothing_tells_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_says_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "_TABLES", (table(tmp_path / "tcp"),))
-    with server(lambda one: one.sendall(OK)) as port, pytest.raises(NotBelieved, match="nothing tells who listens"):
+    with server(lambda one: one.sendall(OK)) as port, pytest.raises(NotBelieved, match="nothing says who listens"):
         ask(port)
 
 

@@ -23,7 +23,7 @@ def look(node: KubeletNode, **request: t.Any) -> Observed:
     return observe(machine_of(node), str(node.root / "proc"), Request(**request))
 
 
-def test_a_running_kubelet_tells_by_its_command_line(make_node: Make) -> None:
+def test_a_running_kubelet_shows_by_its_command_line(make_node: Make) -> None:
     site = {f"{examples.CONFIG_DIR}/20-site.conf": examples.CONFIGURATION, f"{examples.CONFIG_DIR}/notes.txt": "no"}
     node = make_node(**examples.kubeadm(flags=[f"--config-dir={examples.CONFIG_DIR}"], files=site))
     node.start()
@@ -287,7 +287,7 @@ def test_the_files_say_where_kubelet_has_its_state(
     assert (found.kubelet_dir, found.states) == (directory, {"cpu": "static"})
 
 
-def test_rke2s_own_kubelet_tells_where_its_drop_ins_are(make_node: Make) -> None:
+def test_rke2s_own_kubelet_shows_where_its_drop_ins_are(make_node: Make) -> None:
     node = make_node(**examples.rancher("rke2", "1.33.4"))
     node.start("rke2-server.service")
     kubelet = ["/srv/rke2/data/v1.33.4/bin/kubelet", "--config-dir=/srv/rke2/agent/etc/kubelet.conf.d/", "--v=2"]
@@ -346,12 +346,12 @@ def test_a_program_that_is_not_there(make_node: Make) -> None:
     assert caught.value.sentence() == "kubelet: there is no /opt/kubelet; name the kubelet program of this node"
 
 
-def test_a_program_that_does_not_tell(make_node: Make) -> None:
+def test_a_program_that_does_not_report_its_version(make_node: Make) -> None:
     node = make_node(**examples.kubeadm())
     node.write("/usr/bin/kubelet", "#!/bin/sh\necho broken >&2\nexit 3\n")
     with pytest.raises(NodeError) as caught:
         look(node)
-    assert caught.value.sentence() == "/usr/bin/kubelet: does not tell its version: broken; set kubelet_version"
+    assert caught.value.sentence() == "/usr/bin/kubelet: does not report its version: broken; set kubelet_version"
 
 
 @pytest.mark.parametrize(

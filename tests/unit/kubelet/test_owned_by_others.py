@@ -64,7 +64,7 @@ def test_k0s_writes_its_file_itself(make_node: Make, request_: dict[str, str], r
 
 
 def test_k0s_with_its_data_elsewhere(make_node: Make) -> None:
-    """Its kubelet is told by the k0s beside it."""
+    """Its kubelet is known by the k0s beside it."""
     settings = {
         **k0s("k0scontroller.service"),
         "programs": {"kubelet": "/srv/data/bin/kubelet", "k0s": "/usr/local/bin/k0s"},

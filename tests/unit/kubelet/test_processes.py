@@ -121,7 +121,7 @@ def test_the_units_process_comes_before_others(make_node: Make, started_by_it: b
 
 
 def spoil(node: KubeletNode, place: str, how: str) -> str:
-    """Let others than root change what is there; returns how that is told."""
+    """Let others than root change what is there; returns how that is reported."""
     path = node.root / place.lstrip("/")
     if how == "owner":
         os.chown(path, 65534, -1) if os.geteuid() == 0 else None
@@ -141,10 +141,12 @@ def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_program_that_others_could_exchange_is_not_run(make_node: Make, place: str, how: str) -> None:
     node = make_node(**examples.kubeadm())
     mark = trap(node, KUBELET)
-    told = spoil(node, place, how)
+    reported = spoil(node, place, how)
     # Whether it runs, is started by the unit, is found in a usual directory or is named.
     for request in ({}, {"kubelet": KUBELET}):
-        with pytest.raises(RefusedError, match=rf"{told}.*so that {KUBELET} is not run as root; .*set kubelet_version"):
+        with pytest.raises(
+            RefusedError, match=rf"{reported}.*so that {KUBELET} is not run as root; .*set kubelet_version"
+        ):
             look(node, **request)
     with pytest.raises(RefusedError, match="is not run as root"):
         prove(machine_of(node), Proof(KUBELET, examples.CONFIG, ""), [], str(node.root))
@@ -163,7 +165,7 @@ def test_nor_is_the_command_line_of_its_process_believed(node: KubeletNode, plac
     assert not mark.exists()
 
 
-def test_the_units_own_process_with_such_a_program_is_told(make_node: Make) -> None:
+def test_the_units_own_process_with_such_a_program_is_reported(make_node: Make) -> None:
     node = make_node(**examples.kubeadm())
     node.start()
     (node.root / "usr/bin").chmod(0o777)
@@ -314,7 +316,9 @@ def test_without_process_1_none_is_the_hosts(node: KubeletNode) -> None:
     assert seen(node) == []
     # What every procfs has, also one that hides the processes of others.
     (node.root / "proc/self").symlink_to("2345")
-    with pytest.raises(NodeError, match="process 1 is hidden here, so that no process can be told to be the host's"):
+    with pytest.raises(
+        NodeError, match="process 1 is hidden here, so that it is not known which processes are the host's"
+    ):
         seen(node)
 
 

@@ -44,6 +44,6 @@ def lose_vf(kernel: FakeKernel, pf: str, index: int) -> None:
     del kernel.machine.bus.functions[sriov.vfs.pop(index).address]
 
 
-def told(steps: t.Iterable[Step]) -> list[str]:
+def described(steps: t.Iterable[Step]) -> list[str]:
     """Each step as `action device: before -> after`."""
     return [f"{step.action.value} {step.device}: {step.before} -> {step.after}" for step in steps]

@@ -33,9 +33,9 @@ from ansible_collections.accel.qat.tests.unit.node.nodes import (
     VF0,
     VF1,
     apply,
+    described,
     plan_of,
     planner,
-    told,
 )
 
 DEVICES = "/sys/bus/pci/devices"
@@ -109,7 +109,7 @@ def test_remembers_before_the_first_write() -> None:
         lambda: read_node(kernel),
         planner({"services": ["dc"], "vfs": 0}),
         SECONDS,
-        lambda plan, _node: remembered.append((len(kernel.writes), told(plan.steps)[:1])),
+        lambda plan, _node: remembered.append((len(kernel.writes), described(plan.steps)[:1])),
     )
     assert remembered == [(0, [f"state {GEN4}: up -> down"])]
 
@@ -248,7 +248,7 @@ def test_a_vf_that_somebody_binds_right_after_the_kernel_refused_it(monkeypatch:
     monkeypatch.setattr(kernel, "write_each", refused_once)
     outcome = apply(kernel, {})
     assert [one.driver for one in read_node(kernel).qat[0].vfs] == ["vfio-pci"] * 2
-    assert told(outcome.steps)[-4:] == [
+    assert described(outcome.steps)[-4:] == [
         f"{action} {address}: (none) -> vfio-pci" for address in (VF0, VF1) for action in ("override", "bind")
     ]
 
@@ -287,9 +287,9 @@ def test_a_failing_step_puts_the_pf_back() -> None:
         "which this step is not known to give; see the kernel's log for the device's own message; "
         f"{GEN4} was put back as it was found"
     )
-    assert told(one.step for one in error.failures if one.step) == [f"services {GEN4}: sym;asym -> dc"]
+    assert described(one.step for one in error.failures if one.step) == [f"services {GEN4}: sym;asym -> dc"]
     assert error.done == ()
-    assert told(error.rolled_back)[:2] == [f"state {GEN4}: down -> up", f"vf_count {GEN4}: 0 -> 2"]
+    assert described(error.rolled_back)[:2] == [f"state {GEN4}: down -> up", f"vf_count {GEN4}: 0 -> 2"]
     document = error.as_dict()
     assert document["kind"] == "apply"
     assert document["stands"] == []
@@ -308,7 +308,7 @@ def test_what_was_done_to_other_pfs_stands() -> None:
     assert after[1] == before[1]
     assert after[0][-1] == [(VF0, "vfio-pci", "vfio-pci")]
     assert {one.pf for one in caught.value.done} == {"", GEN4}
-    assert told(caught.value.rolled_back) == [f"autoprobe {OTHER}: 0 -> 1", f"state {OTHER}: down -> up"]
+    assert described(caught.value.rolled_back) == [f"autoprobe {OTHER}: 0 -> 1", f"state {OTHER}: down -> up"]
 
 
 def test_a_failing_first_step_leaves_nothing_to_put_back() -> None:
@@ -335,17 +335,17 @@ def test_says_so_when_putting_back_fails_too() -> None:
         caught.value
     )
     assert caught.value.done == ()
-    assert told(caught.value.rolled_back) == [f"state {GEN4}: down -> up"]
+    assert described(caught.value.rolled_back) == [f"state {GEN4}: down -> up"]
     assert caught.value.as_dict()["left"] == GEN4
 
 
-def test_tells_what_stands_when_putting_back_fails_half_way() -> None:
+def test_says_what_stands_when_putting_back_fails_half_way() -> None:
     kernel = gen4()
     kernel.switch(GEN4, "fail_enable_vfs", f"{errno.ENOMEM} 2")
     with pytest.raises(ApplyError) as caught:
         apply(kernel, {"services": ["dc"]})
-    assert told(caught.value.rolled_back) == [f"services {GEN4}: dc -> sym;asym", f"state {GEN4}: down -> up"]
-    assert told(caught.value.done) == [f"state {GEN4}: up -> down"]
+    assert described(caught.value.rolled_back) == [f"services {GEN4}: dc -> sym;asym", f"state {GEN4}: down -> up"]
+    assert described(caught.value.done) == [f"state {GEN4}: up -> down"]
     assert read_node(kernel).qat[0].state == "down"
 
 
@@ -381,7 +381,7 @@ def test_a_reset_in_the_midst_of_it_is_waited_for(monkeypatch: pytest.MonkeyPatc
     resets_before(kernel, VF1, monkeypatch)
     outcome = apply(kernel, {})
     assert {one.driver for one in outcome.after.qat[0].vfs} == {"vfio-pci"}
-    assert told(outcome.steps).count(f"bind {VF0}: (none) -> vfio-pci") == 2
+    assert described(outcome.steps).count(f"bind {VF0}: (none) -> vfio-pci") == 2
 
 
 def test_a_reset_that_takes_the_driver_before_the_vf(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,7 +497,7 @@ def test_a_write_that_does_not_return() -> None:
         "process 3999 stays in the kernel until the device lets go; "
         "nothing was put back, since the kernel still works on it"
     )
-    assert told(caught.value.done) == [f"state {GEN4}: up -> down"]
+    assert described(caught.value.done) == [f"state {GEN4}: up -> down"]
 
 
 def test_names_those_whom_a_hanging_write_waits_for() -> None:
@@ -547,7 +547,7 @@ def test_a_module_that_is_not_there_is_refused_before_the_first_write() -> None:
     assert kernel.writes == []
 
 
-def test_what_users_keep_is_told() -> None:
+def test_what_users_keep_is_reported() -> None:
     kernel = gen4(vfs=[vf("vfio-pci", held_by="qemu-kvm"), vf("vfio-pci")])
     outcome = apply(kernel, {"services": ["dc"], "when_in_use": "skip"})
     assert outcome.steps == []
@@ -587,7 +587,7 @@ def test_a_refusal_before_the_first_write_is_none_after_it() -> None:
 
 @pytest.mark.parametrize("round_", [2, 3])
 def test_a_planner_that_refuses_after_writes(round_: int) -> None:
-    """What is half done goes back, what is done stands, and the error tells of both."""
+    """What is half done goes back, what is done stands, and the error reports both."""
     kernel = without_driver()
     before = snapshot(kernel)
     with pytest.raises(ApplyError) as caught:
@@ -600,7 +600,7 @@ def test_a_planner_that_refuses_after_writes(round_: int) -> None:
     assert (first == before[0]) == (round_ == 2)  # its turn had not come by then
     assert (round_ == 3) == (first[-1] == [(VF0, "vfio-pci", "vfio-pci")])
     assert second[1] == ("4xxx" if round_ == 3 else None)
-    stands = told(error.done)
+    stands = described(error.done)
     assert "load_module vfio_pci: not loaded -> loaded" in stands
     assert (f"bind {OTHER}: (none) -> 4xxx" in stands) == (round_ == 3)
     assert "what was written to vfio_pci" in str(error)
@@ -672,7 +672,7 @@ def test_a_refusal_when_a_pf_is_half_done(monkeypatch: pytest.MonkeyPatch, is_br
         assert snapshot(kernel) == before
         assert str(error) == f"devices[0]: not any more; {GEN4} was put back as it was found"
         assert (error.done, error.left, error.has_changed) == ((), "", False)
-        assert told(error.rolled_back)[:2] == [f"state {GEN4}: up -> down", f"services {GEN4}: dc -> sym"]
+        assert described(error.rolled_back)[:2] == [f"state {GEN4}: up -> down", f"services {GEN4}: dc -> sym"]
 
 
 def test_a_record_that_cannot_be_written_in_a_later_round() -> None:
@@ -689,7 +689,7 @@ def test_a_record_that_cannot_be_written_in_a_later_round() -> None:
     assert str(caught.value).startswith(
         "/var/lib/found.json: what was found on this node cannot be recorded; make room"
     )
-    assert told(caught.value.done) == ["load_module vfio_pci: not loaded -> loaded"]
+    assert described(caught.value.done) == ["load_module vfio_pci: not loaded -> loaded"]
 
 
 def test_a_module_that_is_gone_in_a_later_round(monkeypatch: pytest.MonkeyPatch) -> None:

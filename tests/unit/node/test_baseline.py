@@ -22,7 +22,16 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired im
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError, RefusedError
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
-from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0, apply, lose_vf, plan_of, told
+from ansible_collections.accel.qat.tests.unit.node.nodes import (
+    GEN2,
+    GEN4,
+    OTHER,
+    VF0,
+    apply,
+    described,
+    lose_vf,
+    plan_of,
+)
 
 
 @pytest.fixture
@@ -177,7 +186,7 @@ def test_a_record_that_cannot_be_understood(record: str, text: str, reason: str)
         (errno.EMFILE, "see that the path is right and its disk sound; the file is still needed"),
     ],
 )
-def test_nobody_is_told_to_remove_a_record_that_cannot_be_seen(
+def test_nobody_is_asked_to_remove_a_record_that_cannot_be_seen(
     record: str, monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
 ) -> None:
     def refuse(path: str, *_others: t.Any) -> t.NoReturn:
@@ -254,7 +263,7 @@ def test_a_record_that_cannot_be_removed(record: str, monkeypatch: pytest.Monkey
     assert Path(record).exists() == (call == "unlink")
 
 
-def test_a_removal_is_on_the_disk_when_it_is_told(record: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removal_is_on_the_disk_when_it_is_reported(record: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also that of a run that was cut off before it could see to it."""
     write_record(record, Baseline({}))
     directory = Path(record).parent
@@ -282,7 +291,7 @@ def test_the_way_back() -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1))
     found = found_on(fake, {"services": ["dc"]})
     apply(fake, {"services": ["dc"]})
-    assert told(plan_restoration(found, read_node(fake)).steps) == [
+    assert described(plan_restoration(found, read_node(fake)).steps) == [
         f"state {GEN4}: up -> down",
         f"services {GEN4}: dc -> sym;asym",
         f"autoprobe {GEN4}: 0 -> 1",
@@ -295,7 +304,9 @@ def test_vfio_pci_stays_for_others() -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1), pf("4xxx", OTHER, total_vfs=1))
     found = found_on(fake, {"select": {"index": 0}})
     apply(fake, {})
-    assert "unload_module vfio_pci: loaded -> not loaded" not in told(plan_restoration(found, read_node(fake)).steps)
+    assert "unload_module vfio_pci: loaded -> not loaded" not in described(
+        plan_restoration(found, read_node(fake)).steps
+    )
 
 
 def test_vfio_pci_that_was_loaded_stays() -> None:
@@ -348,7 +359,7 @@ def card(name: str) -> FakeKernel:
 
 
 def _may_be(then: str, now: str) -> bool:
-    """What nothing but its ids tells from the other card."""
+    """What nothing but its ids distinguishes from the other card."""
     return {model_of(then), model_of(now)} == {"4xxx", "401xx"} or then == "c6xx"
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 NODE, HOST, BOOT, KUBELET = (f"plugins/module_utils/{name}" for name in ("_node", "_host", "_boot", "_kubelet"))
 PLUGIN = "device_plugin/src/qat_device_plugin"
 
-_TOLD = "what could not be done, or why it is not known, is told"
+_REPORTED = "what could not be done, or why it is not known, is reported"
 _NO_DIRECTORY = "a file in the place of a directory: nothing can be below it"
 _NO_SUCH_PATH = "raises, unless there is no such path, or a file in the place of a directory"
 _FOUND_TWICE = "what is asked for is written to or looked at next, which fails by itself where it cannot be"
@@ -39,7 +39,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     "plugins/plugin_utils/_variables.py": {"role_variables: roles.glob": _OWN},
     "plugins/plugin_utils/_kubelet/wait_ready.py": {"Api.wait_until_ready: except Exception": _AGAIN},
     f"{KUBELET}/apply.py": {
-        "_put_back: except (NodeError, OSError)": _TOLD,
+        "_put_back: except (NodeError, OSError)": _REPORTED,
         "_answers: except OSError 1": "it is asked again until the time is up, which is an error",
         "_answers: except OSError 2": "the same",
     },
@@ -64,18 +64,18 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_close_all_but: contextlib.suppress(OSError)": "closing, not reading",
     },
     f"{NODE}/kernel/commands.py": {
-        "_path: shutil.which": "a command that cannot be run is missing, and that is told",
+        "_path: shutil.which": "a command that cannot be run is missing, and that is reported",
         "settle: contextlib.suppress(OSError, subprocess.TimeoutExpired)": "a wait, after which everything is looked at again",
     },
     f"{NODE}/kernel/descriptors.py": {"_Task._number: except OSError": "raises, unless the mount can have no device"},
     f"{KUBELET}/audit.py": {
         "_read_checkpoint: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
-        "_read_checkpoint: except (OSError, ValueError)": _TOLD,
+        "_read_checkpoint: except (OSError, ValueError)": _REPORTED,
         "_ask_kubelet: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
-        "_ask_kubelet: except (OSError, RpcError, ValueError)": _TOLD,
-        "_connects: except OSError": "raises what does not tell whether somebody listens",
+        "_ask_kubelet: except (OSError, RpcError, ValueError)": _REPORTED,
+        "_connects: except OSError": "raises what does not say whether somebody listens",
         "_resource: except (OSError, RpcError, ValueError)": "a name for people, given by whoever listens; decides nothing",
-        "_ask_plugin: except (ConnectionError, TimeoutError, socket.gaierror, socket.timeout)": _TOLD,
+        "_ask_plugin: except (ConnectionError, TimeoutError, socket.gaierror, socket.timeout)": _REPORTED,
     },
     f"{HOST}/file_set.py": {
         "look: path.isdir": _FOUND_TWICE,
@@ -95,7 +95,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{NODE}/kernel/live.py": {
         "LiveKernel._fetch: except OSError": "the errno is kept, and raised when the file is read; or it is read by itself",
         "LiveKernel.write_each: except OSError": "a write: its errno is given back",
-        "LiveKernel.writable: os.access": "what cannot be told counts as not writable, and is refused",
+        "LiveKernel.writable: os.access": "what is not known counts as not writable, and is refused",
         "_has_ended: except ChildProcessError": "there is no such child any more (ECHILD)",
     },
     f"{KUBELET}/listener.py": {"_processes_with: except OSError": _NO_TRUST},
@@ -138,14 +138,14 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "DeviceWatch._happened: except OSError": "events were lost, so anything may have changed: it looks",
     },
     f"{PLUGIN}/handover.py": {
-        "Line.send: contextlib.suppress(OSError)": "the other side has gone, which it is told when it listens next",
+        "Line.send: contextlib.suppress(OSError)": "the other side has gone, which it sees when it listens next",
         "Line.shut: contextlib.suppress(OSError)": _TIDYING,
         "Reception.close: contextlib.suppress(OSError)": _TIDYING,
         "Reception._accept: contextlib.suppress(OSError)": "nobody is there to be let in",
         "_remove_left: run_dir.glob": _TIDYING,
         "_remove_left: contextlib.suppress(OSError)": _TIDYING,
-        "Reporter._tell: contextlib.suppress(OSError)": "nobody waits any more for what is told",
-        "_outcome: except socket.timeout": _TOLD,
+        "Reporter._report: contextlib.suppress(OSError)": "nobody waits any more for what is reported",
+        "_outcome: except socket.timeout": _REPORTED,
     },
     f"{PLUGIN}/kernel_thread.py": {
         "KernelThread.run.work: except BaseException": "it is raised where the work is waited for"
@@ -171,15 +171,15 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
     },
     f"{PLUGIN}/service.py": {
-        "Service._take_charge: except OSError": _TOLD,
-        "Service._watch_directory: except OSError": _TOLD,
-        "Service._watch_node: except OSError": _TOLD,
-        "Service._scan_loop: except (NodeError, OSError)": "the scan has failed, is told and counted, and the list stays",
-        "Service._write_cdi: except OSError": _TOLD,
+        "Service._take_charge: except OSError": _REPORTED,
+        "Service._watch_directory: except OSError": _REPORTED,
+        "Service._watch_node: except OSError": _REPORTED,
+        "Service._scan_loop: except (NodeError, OSError)": "the scan has failed, is reported and counted, and the list stays",
+        "Service._write_cdi: except OSError": _REPORTED,
     },
     f"{PLUGIN}/sockets.py": {
-        "identity: except OSError": "raises nothing, and tells what is absent from what is unseen",
-        "why_no_socket: except OSError": _TOLD,
+        "identity: except OSError": "raises nothing, and distinguishes what is absent from what is unseen",
+        "why_no_socket: except OSError": _REPORTED,
         "kept_path: contextlib.suppress(FileExistsError)": "what is there is looked at next",
         "kept_path: except OSError": "no second name: the socket is made again, as without",
         "remove_dead: ?.is_symlink": "what others have put there is left",
@@ -199,7 +199,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/warming.py": {
         "warm_up: except (NodeError, RpcError, OSError, asyncio.TimeoutError)": "it only makes the first call quicker",
     },
-    f"{PLUGIN}/systemd.py": {"Systemd._send: except OSError": "systemd is told, not asked"},
+    f"{PLUGIN}/systemd.py": {"Systemd._send: except OSError": "systemd is notified, not asked"},
 }
 """By file and place. Where a function has the same more than once, each has its number."""
 
@@ -317,5 +317,5 @@ def test_finds_a_suppression(name: str, words: str) -> None:
         ["return if_there(lambda: os.stat(path), None)"],
     ],
 )
-def test_lets_pass_what_tells_absence(lines: list[str]) -> None:
+def test_lets_pass_what_shows_absence(lines: list[str]) -> None:
     assert catches(in_function(*lines)) == []

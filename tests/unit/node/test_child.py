@@ -29,12 +29,16 @@ from ansible_collections.accel.qat.tests.unit.node.tree import DEVICE, OTHER, Tr
 
 @contextlib.contextmanager
 def released(*fifos: Path) -> t.Iterator[None]:
-    """Lets the children that these FIFOs hold up go on in the end."""
+    """Lets the children that these FIFOs hold up go on in the end, and has none held up that comes to them only then."""
     try:
         yield
     finally:
         for fifo in fifos:
-            os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+            both_ends = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+            file = fifo.with_name(f"{fifo.name}.file")
+            file.touch()
+            file.replace(fifo)
+            os.close(both_ends)
 
 
 def kill_reader(fifo: Path, children: t.Sequence[int]) -> None:
@@ -184,7 +188,7 @@ def test_writes_several_in_turn(tree: Tree) -> None:
 
 
 def test_several_writes_show_in_links_and_files(tree: Tree) -> None:
-    """A driver's file is written and the device's link tells; an override that is no more prints a null pointer."""
+    """A driver's file is written and the device's link shows it; an override that is no more prints a null pointer."""
     first, second, third = THREE
     tree.file(f"{first}/bind")
     tree.at(f"{first}/driver").symlink_to("../../drivers/vfio-pci")
@@ -224,7 +228,7 @@ def test_several_writes_go_on_where_another_has_done_what_fails(tree: Tree) -> N
     assert texts(tree, writes) == ["vfio-pci\n"]
 
 
-def test_the_one_of_several_writes_that_blocks_is_told(tree: Tree, children: list[int]) -> None:
+def test_the_one_of_several_writes_that_blocks_is_reported(tree: Tree, children: list[int]) -> None:
     """And those after it are not made, not even when the kernel lets the child go."""
     writes = overrides(tree, *THREE)
     tree.at(writes[1].path).unlink()

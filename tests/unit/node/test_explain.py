@@ -84,8 +84,8 @@ def test_the_first_line_of_the_kernels_log_which_is_nearest_to_the_cause() -> No
 def test_the_driver_cores_line_only_where_there_is_no_other() -> None:
     core = f"4xxx: probe of {GEN4} failed with error -22"
     binding = step(Action.BIND, GEN4, "4xxx")
-    for log, told in (((core, "no NUMA node"), "no NUMA node"), ((core,), core)):
-        assert f'(the kernel says "{told}")' in explain(binding, OSError(errno.EINVAL, "refused"), True, log).problem
+    for log, line in (((core, "no NUMA node"), "no NUMA node"), ((core,), core)):
+        assert f'(the kernel says "{line}")' in explain(binding, OSError(errno.EINVAL, "refused"), True, log).problem
 
 
 def test_accepted_without_effect() -> None:

@@ -73,7 +73,7 @@ def test_writable(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.EIO, errno.ELOOP, errno.ENOTDIR])
-def test_existence_that_cannot_be_told(tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_existence_that_is_not_known(tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def refuse(path: str) -> None:
         raise OSError(code, os.strerror(code), path)
 
@@ -179,7 +179,7 @@ def _flags(descriptor: str) -> int:
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.EIO])
-def test_who_may_not_take_the_lock_is_told(tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_who_may_not_take_the_lock_is_refused(tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     real = os.open
 
     def refuse(path: t.Any, flags: int, *others: t.Any, **more: t.Any) -> int:

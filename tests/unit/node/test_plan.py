@@ -30,8 +30,8 @@ from ansible_collections.accel.qat.tests.unit.node.nodes import (
     OTHER,
     VF0,
     VF1,
+    described,
     plan_of,
-    told,
 )
 
 CONTAINER = "0123456789abcdef" * 4
@@ -50,7 +50,7 @@ def bound(*addresses: str, driver: str = "vfio-pci") -> list[str]:
 
 def test_fresh_gen4() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2))
-    assert told(plan_of(kernel, {"services": ["dc"]}).steps) == [
+    assert described(plan_of(kernel, {"services": ["dc"]}).steps) == [
         "load_module vfio_pci: not loaded -> loaded",
         f"state {GEN4}: up -> down",
         f"services {GEN4}: sym;asym -> dc",
@@ -68,7 +68,7 @@ def test_nothing_to_do() -> None:
 def test_services_change_with_vfs() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, autoprobe=False, vfs="vfio-pci"))
     plan = plan_of(kernel, {"services": ["sym", "dc"]})
-    assert told(plan.steps) == [
+    assert described(plan.steps) == [
         f"state {GEN4}: up -> down",
         f"services {GEN4}: sym;asym -> sym;dc",
         f"vf_count {GEN4}: 0 -> 2",
@@ -79,7 +79,7 @@ def test_services_change_with_vfs() -> None:
 
 def test_services_of_a_pf_that_is_down_and_stays_without_vfs() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, state="down"))
-    assert told(plan_of(kernel, {"services": ["dc"], "vfs": 0}).steps) == [
+    assert described(plan_of(kernel, {"services": ["dc"], "vfs": 0}).steps) == [
         f"services {GEN4}: sym;asym -> dc",
         f"state {GEN4}: down -> up",
     ]
@@ -89,15 +89,15 @@ def test_a_pf_that_is_down_comes_up_before_its_vfs() -> None:
     """Or fails to, where it is in reset."""
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1, state="down", autoprobe=False), **WITH_VFIO)
     up, count = f"state {GEN4}: down -> up", f"vf_count {GEN4}: 0 -> 1"
-    assert told(plan_of(kernel, {}).steps) == [up, count, *bound(VF0)]
+    assert described(plan_of(kernel, {}).steps) == [up, count, *bound(VF0)]
     services = f"services {GEN4}: sym;asym -> dc"
-    assert told(plan_of(kernel, {"services": ["dc"]}).steps) == [services, up, count, *bound(VF0)]
+    assert described(plan_of(kernel, {"services": ["dc"]}).steps) == [services, up, count, *bound(VF0)]
 
 
 def test_a_few_vfs_that_differ() -> None:
     vfs = [vf("vfio-pci"), vf(None, "vfio-pci"), vf(None)]
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=3, autoprobe=False, vfs=vfs))
-    assert told(plan_of(kernel, {}).steps) == [
+    assert described(plan_of(kernel, {}).steps) == [
         f"bind {VF1}: (none) -> vfio-pci",
         *bound("0000:6b:00.3"),
     ]
@@ -106,7 +106,7 @@ def test_a_few_vfs_that_differ() -> None:
 def test_gen2_whose_vfs_the_kernels_driver_has() -> None:
     kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=2, vfs=vf()))
     plan = plan_of(kernel, {})
-    assert told(plan.steps) == [
+    assert described(plan.steps) == [
         "load_module vfio_pci: not loaded -> disable_denylist=1",
         f"autoprobe {GEN2}: 1 -> 0",
         f"override {GEN2_VF0}: (none) -> vfio-pci",
@@ -122,13 +122,13 @@ def test_gen2_whose_vfs_the_kernels_driver_has() -> None:
 def test_gen2_removal_lets_the_pf_go_and_come_back() -> None:
     kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=2, vfs=vf()))
     plan = plan_of(kernel, {"state": "absent"})
-    assert told(plan.steps) == [f"unbind {GEN2}: c6xx -> (none)", f"bind {GEN2}: (none) -> c6xx"]
+    assert described(plan.steps) == [f"unbind {GEN2}: c6xx -> (none)", f"bind {GEN2}: (none) -> c6xx"]
     assert plan.steps[0].disrupts == (GEN2_VF0, GEN2_VF1)
 
 
 def test_gen4_removal_takes_the_pf_down_and_up() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs="vfio-pci"))
-    assert told(plan_of(kernel, {"state": "absent"}).steps) == [
+    assert described(plan_of(kernel, {"state": "absent"}).steps) == [
         f"state {GEN4}: up -> down",
         f"state {GEN4}: down -> up",
     ]
@@ -136,7 +136,7 @@ def test_gen4_removal_takes_the_pf_down_and_up() -> None:
 
 def test_pf_driver_missing() -> None:
     kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=1), loaded=("vfio_pci",), **NO_DENYLIST)
-    assert told(plan_of(kernel, {}).steps) == [
+    assert described(plan_of(kernel, {}).steps) == [
         "load_module qat_c62x: not loaded -> loaded",
         f"autoprobe {GEN2}: 1 -> 0",
         f"vf_count {GEN2}: 0 -> 1",
@@ -146,14 +146,14 @@ def test_pf_driver_missing() -> None:
 
 def test_one_module_for_several_pfs() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1), pf("4xxx", OTHER, total_vfs=1), loaded=())
-    loads = [line for line in told(plan_of(kernel, {}).steps) if line.startswith("load")]
+    loads = [line for line in described(plan_of(kernel, {}).steps) if line.startswith("load")]
     assert loads == ["load_module vfio_pci: not loaded -> loaded", "load_module qat_4xxx: not loaded -> loaded"]
 
 
 def test_pf_unbound() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1, driver=None), loaded=("qat_4xxx", "vfio_pci"))
     plan = plan_of(kernel, {})
-    assert told(plan.steps) == [
+    assert described(plan.steps) == [
         f"bind {GEN4}: (none) -> 4xxx",
         f"autoprobe {GEN4}: 1 -> 0",
         f"vf_count {GEN4}: 0 -> 1",
@@ -164,7 +164,7 @@ def test_pf_unbound() -> None:
 
 def test_denylist_reload() -> None:
     kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=1), **WITH_VFIO)
-    assert told(plan_of(kernel, {}).steps)[:2] == [
+    assert described(plan_of(kernel, {}).steps)[:2] == [
         "unload_module vfio_pci: loaded -> not loaded",
         "load_module vfio_pci: not loaded -> disable_denylist=1",
     ]
@@ -172,7 +172,7 @@ def test_denylist_reload() -> None:
 
 def test_kernel_vf_driver() -> None:
     kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=1))
-    assert told(plan_of(kernel, {"driver": "c6xxvf"}).steps) == [
+    assert described(plan_of(kernel, {"driver": "c6xxvf"}).steps) == [
         "load_module qat_c62xvf: not loaded -> loaded",
         f"autoprobe {GEN2}: 1 -> 0",
         f"vf_count {GEN2}: 0 -> 1",
@@ -245,7 +245,7 @@ def test_in_use_skips_the_vf_where_only_that_would_change() -> None:
 
 def test_in_use_is_forced() -> None:
     plan = plan_of(held(QEMU, vf("vfio-pci")), {"services": ["dc"], "when_in_use": "force"})
-    assert told(plan.steps)[0] == f"state {GEN4}: up -> down"
+    assert described(plan.steps)[0] == f"state {GEN4}: up -> down"
     assert plan.skipped == ()
 
 
@@ -277,7 +277,7 @@ def test_what_the_kernel_itself_uses_is_in_use(rule: dict[str, t.Any], act: str)
 def test_what_the_kernel_itself_uses_is_skipped() -> None:
     reason = "the kernel itself uses VFs of c6xxvf"
     plan = plan_of(kernels_own(GEN2_VF1), {"when_in_use": "skip"})
-    assert (told(plan.steps), plan.skipped) == (
+    assert (described(plan.steps), plan.skipped) == (
         [f"autoprobe {GEN2}: 1 -> 0"],
         (Skip(GEN2_VF0, reason), Skip(GEN2_VF1, reason)),
     )
@@ -312,7 +312,7 @@ def test_iommu_off(driver: str) -> None:
 
 def test_iommu_off_on_purpose() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1), iommu=False, noiommu=True, **WITH_VFIO)
-    assert told(plan_of(kernel, {}).steps)[-1] == f"bind {VF0}: (none) -> vfio-pci"
+    assert described(plan_of(kernel, {}).steps)[-1] == f"bind {VF0}: (none) -> vfio-pci"
 
 
 def test_foreign_driver() -> None:
@@ -434,10 +434,10 @@ def test_a_network_card_gets_vfs_and_loses_them() -> None:
     card = "0000:03:00.0"
     node = read_node(FakeKernel.with_pfs(nics=(nic(card),)), [card])
     plan = plan_node([DesiredPf(card, "devices[0]", vf_count=3)], node)
-    assert told(plan.steps) == [f"vf_count {card}: 0 -> 3"]
+    assert described(plan.steps) == [f"vf_count {card}: 0 -> 3"]
     node = read_node(FakeKernel.with_pfs(nics=(nic(card, vfs=3),)), [card])
     plan = plan_node([DesiredPf(card, "devices[0]", vf_count=0)], node)
-    assert told(plan.steps) == [f"vf_count {card}: 3 -> 0"]
+    assert described(plan.steps) == [f"vf_count {card}: 3 -> 0"]
     assert len(plan.steps[0].disrupts) == 3
 
 
@@ -493,7 +493,7 @@ def test_vfs_that_are_made_again_get_back_what_they_had() -> None:
     kernel = held(vf("vfio-pci"), vf(None, "vfio-pci"))
     node = read_node(kernel)
     plan = plan_node([DesiredPf(GEN4, "here", services=frozenset({"dc"}))], node)
-    assert told(plan.steps) == [
+    assert described(plan.steps) == [
         f"state {GEN4}: up -> down",
         f"services {GEN4}: sym;asym -> dc",
         f"vf_count {GEN4}: 0 -> 2",
@@ -522,7 +522,7 @@ def test_vfs_that_are_made_again_get_back_what_they_had() -> None:
     ],
 )
 def test_single_functions(binding: Binding, steps: list[str]) -> None:
-    assert told(plan_functions({VF0: binding}, read_node(held(vf("vfio-pci"))), "fail").steps) == steps
+    assert described(plan_functions({VF0: binding}, read_node(held(vf("vfio-pci"))), "fail").steps) == steps
 
 
 def test_a_function_that_is_not_there() -> None:
@@ -567,13 +567,13 @@ def test_diff_shows_first_and_last_of_each_file() -> None:
 )
 def test_a_pf_without_vfs_is_as_the_target_says_or_as_it_was(found: str, wanted: str | None, steps: list[str]) -> None:
     node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, state=found)))
-    assert told(plan_node([DesiredPf(GEN4, "a test", vf_count=0, state=wanted)], node).steps) == steps
+    assert described(plan_node([DesiredPf(GEN4, "a test", vf_count=0, state=wanted)], node).steps) == steps
 
 
 def test_a_pf_that_was_down_is_down_again_after_its_services_were_set() -> None:
     node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, state="down", services="sym")))
     desired = DesiredPf(GEN4, "a test", services=frozenset({"dc"}))
-    assert told(plan_node([desired], node).steps) == [f"services {GEN4}: sym -> dc"]
+    assert described(plan_node([desired], node).steps) == [f"services {GEN4}: sym -> dc"]
 
 
 @pytest.mark.parametrize("autoprobe", [True, False])
@@ -588,7 +588,7 @@ def test_new_vfs_have_a_driver_only_where_the_kernel_gives_them_one(autoprobe: b
         f"unbind {GEN2_VF0}: c6xxvf -> (none)",
         f"bind {GEN2_VF0}: (none) -> vfio-pci",
     ]
-    steps = told(plan_node([desired], read_node(kernel)).steps)
+    steps = described(plan_node([desired], read_node(kernel)).steps)
     assert steps == ([made, *grabbed] if autoprobe else [made, *bound(GEN2_VF0)])
 
 
@@ -599,7 +599,7 @@ def test_a_refusal_names_the_vf_that_is_to_be_bound() -> None:
     )
     kernel.machine.bus.functions[VF0].override = None
     node = read_node(kernel)
-    assert told(plan_node(desired_of(parse_configuration({"devices": [{}]}), node), node).steps) == [
+    assert described(plan_node(desired_of(parse_configuration({"devices": [{}]}), node), node).steps) == [
         f"override {VF0}: (none) -> vfio-pci",
         *bound(VF1),
     ]

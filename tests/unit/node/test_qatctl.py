@@ -184,7 +184,7 @@ def test_at_boot_one_pf_does_not_keep_the_others(
 
 
 @pytest.mark.parametrize("second", [5, 14], ids=["for another reason", "for the same reason"])
-def test_every_pf_that_fails_is_told(shell: Shell, second: int) -> None:
+def test_every_pf_that_fails_is_reported(shell: Shell, second: int) -> None:
     shell.use(LiveFake.with_pfs(*(pf("4xxx", address, total_vfs=2) for address in (GEN4, OTHER))))
     for address, code in ((GEN4, 14), (OTHER, second)):
         shell.kernel.switch(address, "fail_enable_vfs", f"{code} -1")
@@ -276,7 +276,7 @@ def test_teardown_without_a_record_removes_the_configuration(shell: Shell) -> No
     assert shell.json("teardown")["changed"] is True
 
 
-def test_teardown_tells_when_the_record_stays(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teardown_says_when_the_record_stays(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.configure(DC)
     shell.run("apply")
     unlink = os.unlink
@@ -319,7 +319,7 @@ def test_ctrl_c(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shell.kernel.settled == 0
 
 
-def test_what_the_first_try_has_written_is_told_when_the_second_is_refused(
+def test_what_the_first_try_has_written_is_reported_when_the_second_is_refused(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shell.use(LiveFake.with_pfs(*(pf("4xxx", address, total_vfs=2) for address in (GEN4, OTHER))))
@@ -327,7 +327,7 @@ def test_what_the_first_try_has_written_is_told_when_the_second_is_refused(
     shell.kernel.switch(OTHER, "fail_services", "5 -1")
     monkeypatch.setattr(shell.kernel, "settle", lambda _seconds: shell.configure({"devices": [{"vfs": 1}]}))
     code, _out, err = shell.run("apply", "--settle", "--json")
-    failure = json.loads("{" + err.rpartition("\n{")[2])  # after what it tells of each PF
+    failure = json.loads("{" + err.rpartition("\n{")[2])  # after what it reports of each PF
     assert code == 1
     assert failure["failed_at"][0]["kind"] == "configuration"
     assert {step["device"] for step in failure["stands"]} >= {GEN4}

@@ -82,11 +82,11 @@ def test_any_read_of_a_look(code: int) -> None:
         try:
             node = read_node(kernel)
         except NodeError as refusal:
-            told = str(refusal)
+            text = str(refusal)
         else:
             assert_no_less(node, before)
             continue
-        assert os.strerror(code) in told, path
+        assert os.strerror(code) in text, path
 
 
 @pytest.mark.parametrize("code", READ_ERRNOS, ids=os.strerror)
@@ -153,15 +153,17 @@ def test_any_file(files: Path) -> None:
     # What its child reads it does not note.
     paths = [*faults.seen, *map(str, files.glob(f"sys/bus/pci/devices/{GEN4}/qat/*"))]
     assert len(paths) > 100
-    told: dict[str, str] = {}
+    refusals: dict[str, str] = {}
     for number, path in enumerate(paths):
         code = READ_ERRNOS[number % len(READ_ERRNOS)]
         with faults.failing(path, code):
             try:
                 node = look(files)
             except NodeError as refusal:
-                told[path] = str(refusal)
+                refusals[path] = str(refusal)
             else:
                 assert_no_less(node, before)
-    assert len(told) > len(paths) / 2
-    assert all(": cannot be read: " in text or "cannot list the PCI devices: " in text for text in told.values()), told
+    assert len(refusals) > len(paths) / 2
+    assert all(": cannot be read: " in text or "cannot list the PCI devices: " in text for text in refusals.values()), (
+        refusals
+    )

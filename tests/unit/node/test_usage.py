@@ -127,7 +127,7 @@ def test_noiommu() -> None:
     assert holders_of(fake) == (Holder(pid, "testpmd"),)
 
 
-UNNAMED = "which has a VFIO device open without its group, so that nothing tells which one"
+UNNAMED = "which has a VFIO device open without its group, so that nothing says which one"
 
 
 def test_a_device_without_its_group_is_one_that_nobody_else_has() -> None:
@@ -206,7 +206,7 @@ def test_processes_that_cannot_be_listed(code: int) -> None:
 
 @pytest.mark.parametrize("capabilities", ["0000000000000000", "00000000a80425fb", "000001fffff7ffff"])
 def test_root_without_the_capability_to_see_others(capabilities: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where /proc hides the processes of others, no error tells of them. The second one is what containers get."""
+    """Where /proc hides the processes of others, no error reports them. The second one is what containers get."""
     fake = kernel()
     read = fake.read
     status = f"Name:\tpython3\nCapPrm:\t000001ffffffffff\nCapEff:\t{capabilities}\n"
@@ -390,7 +390,7 @@ def test_a_pod_that_is_known_otherwise_meanwhile_is_the_same(monkeypatch: pytest
     assert converge(fake, lambda: read_node(fake), planner(rule), SECONDS, meanwhile).plan.steps
 
 
-def test_what_nobody_can_tell_is_not_taken_for_free() -> None:
+def test_what_nobody_knows_is_not_taken_for_free() -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, services="dc", total_vfs=1, vfs="vfio-pci"))
     fake.assignments = Assignments({}, "kubelet is ill")
     with pytest.raises(
@@ -400,7 +400,7 @@ def test_what_nobody_can_tell_is_not_taken_for_free() -> None:
     assert read_node(fake).functions[GEN4].holders == ()
 
 
-def test_who_may_have_all_of_them_is_told_once() -> None:
+def test_who_may_have_all_of_them_is_reported_once() -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4, services="dc", total_vfs=3, vfs="vfio-pci"))
     fake.assignments = Assignments({}, "kubelet is ill")
     pid = fake.open_vf(VF1, "qemu-kvm")

@@ -175,7 +175,7 @@ ODD = "/a b/100%/quo\"te/back\\slash/$HOME/{x};#'"
 
 
 def test_systemd_reads_the_values_as_they_were_given(tmp_path: Path) -> None:
-    """systemd-analyze tells what it ignores of a unit."""
+    """systemd-analyze reports what it ignores of a unit."""
     program = tmp_path / "a b 100% $x" / "python"
     program.parent.mkdir()
     program.symlink_to("/bin/true")
@@ -329,10 +329,10 @@ class Plugin(OnThisMachine):
         return self.play([task], *options)
 
 
-# Says of the service what the test has put beside it, and notes what it was told.
+# Says of the service what the test has put beside it, and notes what it was commands.
 SYSTEMCTL = """#!/bin/sh
 test "$1" = show && exec cat "$0.shows"
-echo "$*" >> "$0.told"
+echo "$*" >> "$0.commands"
 test "$1" != restart || cp "$0.then" "$0.shows"
 """
 GOOD = "ready; qat.intel.com/cy: 16 of 16 VFs healthy"
@@ -368,14 +368,14 @@ class Service:
             found.kill()
 
     def run(self, now: str, *options: str, then: str = "", waits: bool = True) -> tuple[Run, list[str]]:
-        """What became of it, and what systemctl was told."""
-        told = self.program.with_suffix(".told")
-        told.write_text("")
+        """What became of it, and what systemctl was commands."""
+        commands = self.program.with_suffix(".commands")
+        commands.write_text("")
         self.program.with_suffix(".shows").write_text(now)
         self.program.with_suffix(".then").write_text(then)
         values = {**self._values, "__qat_device_plugin_waits": waits, "qat_device_plugin_wait_timeout": 1}
         done = self._controller.role(*options, entry_point="start", **values)
-        return done, told.read_text().splitlines()
+        return done, commands.read_text().splitlines()
 
 
 def systemctl(directory: Path) -> Path:
@@ -403,15 +403,15 @@ def test_the_role_replaces_a_process_of_another_unit_and_no_other(service: Servi
     """Such as a run that was cut off has left."""
     other = os.getpid()
     for pid, changed, made in ((process, False, []), (other, True, [f"restart --no-block {UNIT}"])):
-        checked, told = service.run(shows(pid), "--check", waits=waits)
-        assert (checked.code, any(task.changed for task in checked.tasks), told) == (0, changed, []), checked.output
-        done, told = service.run(shows(pid), then=shows(process), waits=waits)
+        checked, commands = service.run(shows(pid), "--check", waits=waits)
+        assert (checked.code, any(task.changed for task in checked.tasks), commands) == (0, changed, []), checked.output
+        done, commands = service.run(shows(pid), then=shows(process), waits=waits)
         assert (done.code, any(task.changed for task in done.tasks)) == (0, changed), done.output
-        assert told == [*made, *([f"start {UNIT}"] if waits else [])]
+        assert commands == [*made, *([f"start {UNIT}"] if waits else [])]
 
 
 def test_a_service_that_does_not_get_ready_fails_the_role(service: Service, process: int) -> None:
-    failed, _told = service.run(shows(process, BAD))
+    failed, _commands = service.run(shows(process, BAD))
     assert failed.code != 0
     assert failed.tasks[-1].message == (
         f"{UNIT}: did not get ready within 1 seconds: it is active, {BAD}; see journalctl -u {UNIT}, "
@@ -429,7 +429,7 @@ def test_the_cdi_specification_goes_when_nothing_names_it_any_more(
     service = Service(tmp_path, cdi=names)
     service.specification.touch()
     with service.process() as pid:
-        done, _told = service.run(shows(pid, status))
+        done, _commands = service.run(shows(pid, status))
     assert (done.code == 0, service.specification.exists()) == (status == GOOD, left), done.output
 
 
@@ -448,7 +448,7 @@ def test_a_release_for_another_python_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("release", [f"0.1.0-py{PYTHON}-e7e7937c13", "0.0.9-previous"])
 def test_a_release_for_the_python_of_the_node_is_taken(tmp_path: Path, release: str) -> None:
-    """Also one whose name does not tell."""
+    """Also one whose name does not show it."""
     (tmp_path / release).mkdir()
     (tmp_path / release / ".complete").touch()
     run = Plugin(tmp_path).role("--check", qat_device_plugin_release=release)

@@ -212,7 +212,7 @@ def test_teardown_refuses_what_takes_a_drained_node_before_the_device_plugin_goe
     assert managed.state() == before
 
 
-def test_a_wrong_variable_is_told(node: KubeletNode, tmp_path: Path) -> None:
+def test_a_wrong_variable_is_reported(node: KubeletNode, tmp_path: Path) -> None:
     role = {
         "ansible.builtin.include_role": {"name": "accel.qat.qat_kubelet", "apply": {"tags": ["kubelet"]}},
         "tags": ["kubelet"],

@@ -129,7 +129,7 @@ def test_the_unit_comes_before_every_kubelet() -> None:
 
 
 def test_systemd_reads_the_path_of_qatctl_as_it_was_given(tmp_path: Path) -> None:
-    """systemd-analyze tells what it ignores of a unit, and a program that is not there."""
+    """systemd-analyze reports what it ignores of a unit, and a program that is not there."""
     program = tmp_path / "a b 100%n {x};#" / "qatctl"
     program.parent.mkdir()
     program.symlink_to("/bin/true")

@@ -129,7 +129,7 @@ def tears_down(node: Node, tmp_path: Path, added: str | None, replaced: str | No
     return node.plays("teardown.yml", [READ, GIVE, REMOVE], {}, qat_node_reboot_required=False, **paths)
 
 
-def test_a_damaged_line_of_the_notes_is_told_with_its_file(tmp_path: Path) -> None:
+def test_a_damaged_line_of_the_notes_is_reported_with_its_file(tmp_path: Path) -> None:
     run = tears_down(Node(tmp_path, QAT, "ro quiet"), tmp_path, "intel_iommu=on\niommu=pt quiet\n")
     assert run.code == 2
     assert run.task(REMOVE).message == (
@@ -137,7 +137,7 @@ def test_a_damaged_line_of_the_notes_is_told_with_its_file(tmp_path: Path) -> No
     )
 
 
-def test_a_damaged_line_of_what_was_replaced_is_told_too(tmp_path: Path) -> None:
+def test_a_damaged_line_of_what_was_replaced_is_reported_too(tmp_path: Path) -> None:
     run = tears_down(Node(tmp_path, QAT, "ro quiet"), tmp_path, "intel_iommu=on\n", 'a="b\n')
     assert run.code == 2
     assert run.task(GIVE).message.startswith(

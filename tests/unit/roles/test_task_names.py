@@ -11,7 +11,7 @@ import yaml
 
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
-NEEDS_ANOTHER = re.compile(r"\b(it|them|that|one|ones|not|this|these|so)$|^(Tell|Ship|Fill|Do)\b|^\w+ (it|them)\b")
+NEEDS_ANOTHER = re.compile(r"\b(it|them|that|one|ones|not|this|these|so)$|^(Ship|Fill|Do)\b|^\w+ (it|them)\b")
 FILES = [path for place in ("roles", "playbooks", "molecule") for path in sorted((CHECKOUT / place).rglob("*.yml"))]
 
 

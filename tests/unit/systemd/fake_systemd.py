@@ -82,7 +82,7 @@ def node(systemd: FakeSystemd, *processes: t.Mapping[str, str], files: t.Iterabl
     return machine
 
 
-def told(machine: FakeMachine) -> list[str]:
-    """What systemd was told, and not asked."""
+def commands(machine: FakeMachine) -> list[str]:
+    """The commands that systemd was given, without those that only ask."""
     lines = [line.removeprefix("run /usr/sbin/systemctl ") for line in machine.done]
     return [line for line in lines if not line.startswith("show ")]

@@ -23,9 +23,9 @@ from ansible_collections.accel.qat.tests.unit.systemd.fake_systemd import (
     UNIT,
     FakeSystemd,
     Moment,
+    commands,
     node,
     process,
-    told,
 )
 
 PID = 4711
@@ -66,7 +66,7 @@ def test_what_runs_as_it_shall_is_left_alone(waits: bool) -> None:
     machine = node(FakeSystemd([Moment()]), AS_WANTED, files=[SOCKET, TAKES_OVER])
     assert starter(machine, waits=waits).run() == "none"
     # Which does nothing to a service that runs.
-    assert told(machine) == ([START] if waits else [])
+    assert commands(machine) == ([START] if waits else [])
 
 
 OTHERS = {
@@ -87,7 +87,7 @@ def test_another_process_is_taken_over_from(running: dict[str, str], waits: bool
     systemd = FakeSystemd([Moment()], after={"reload": [Moment(process=4712)]})
     machine = node(systemd, running, process(4712, STAMP, NEW), files=[SOCKET, TAKES_OVER])
     assert starter(machine, waits=waits).run() == "reload"
-    assert told(machine) == [f"reload {UNIT}", *([START] if waits else [])]
+    assert commands(machine) == [f"reload {UNIT}", *([START] if waits else [])]
 
 
 @pytest.mark.parametrize("files", [[], [SOCKET], [TAKES_OVER], [f"{RUN}/471.sock", TAKES_OVER]])
@@ -95,7 +95,7 @@ def test_where_nobody_can_take_over_it_is_restarted(files: list[str]) -> None:
     systemd = FakeSystemd([Moment()], after={"restart": [Moment("deactivating"), Moment(process=4712)]})
     machine = node(systemd, process(PID, "A=b", OLD), process(4712, STAMP, NEW), files=files)
     assert starter(machine).run() == "restart"
-    assert told(machine) == [f"restart --no-block {UNIT}", START]
+    assert commands(machine) == [f"restart --no-block {UNIT}", START]
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_what_is_done_and_what_check_mode_says(moment: Moment, action: str) -> N
     files = [SOCKET, TAKES_OVER, f"{RUN}/0.sock", f"{RUN}/1.sock"]
     machine = node(FakeSystemd([moment]), AS_WANTED, files=files)
     checked = starter(machine, waits=False)
-    assert (checked.run(rehearse=True), checked.done, told(machine)) == (action, "none", [])
+    assert (checked.run(rehearse=True), checked.done, commands(machine)) == (action, "none", [])
     done = starter(machine, waits=False)
     assert (done.run(), done.done) == (action, action)
-    assert told(machine) == ([] if action == "none" else [f"{action} --no-block {UNIT}"])
+    assert commands(machine) == ([] if action == "none" else [f"{action} --no-block {UNIT}"])
 
 
-def test_a_process_that_has_loaded_nothing_yet_is_told_by_its_libraries_once_it_has() -> None:
+def test_a_process_that_has_loaded_nothing_yet_is_known_by_its_libraries_once_it_has() -> None:
     systemd = FakeSystemd([Moment("activating", "", PID), Moment()], after={"reload": [Moment(process=4712)]})
     machine = node(systemd, process(PID), process(4712, STAMP, NEW), files=[SOCKET, TAKES_OVER])
     looked = systemd._show
@@ -133,7 +133,7 @@ def test_a_process_that_has_loaded_nothing_yet_is_told_by_its_libraries_once_it_
 
     systemd._show = load  # type: ignore[method-assign]
     assert starter(machine).run() == "reload"
-    assert told(machine) == [START, f"reload {UNIT}", START]
+    assert commands(machine) == [START, f"reload {UNIT}", START]
 
 
 def test_the_process_before_is_not_the_one_that_is_waited_for() -> None:
@@ -171,7 +171,7 @@ def test_waits_for_what_the_service_says_now(moments: list[Moment], said: str | 
     assert caught.value.sentence() == f"{UNIT}: did not get ready within 3 seconds: {said}; {REMEDY}"
 
 
-def test_what_systemctl_says_of_the_start_is_told() -> None:
+def test_what_systemctl_says_of_the_start_is_reported() -> None:
     systemd = FakeSystemd(
         [Moment("inactive", "", 0)], codes={"start": 1}, errors={"start": "A dependency job failed.\n"}
     )
@@ -185,7 +185,7 @@ def test_what_systemctl_says_of_the_start_is_told() -> None:
     assert made.done == "start"
 
 
-def test_a_process_that_never_is_of_the_unit_is_told() -> None:
+def test_a_process_that_never_is_of_the_unit_is_reported() -> None:
     machine = node(FakeSystemd([Moment()]), process(PID, "A=b", NEW))
     with pytest.raises(NodeError, match="but the process that runs is not of the unit as it is written"):
         starter(machine, seconds=2).run()
@@ -219,7 +219,7 @@ def test_a_hand_over_that_is_refused(reload: str | None, logged: str, said: str,
         f"{UNIT}: the new process does not come up, and the one before it goes on: {said}; "
         f"put that right and run the role again, see journalctl -u {UNIT}"
     )
-    assert (made.done, [line for line in told(machine) if "journalctl" not in line]) == ("none", [f"reload {UNIT}"])
+    assert (made.done, [line for line in commands(machine) if "journalctl" not in line]) == ("none", [f"reload {UNIT}"])
     asked = [line for line in machine.done if "journalctl" in line]
     assert all(line.endswith(" _PID=815") for line in asked)
 
@@ -233,10 +233,10 @@ def test_a_process_that_cannot_be_read_is_not_one_of_another_unit() -> None:
     machine.read = refuse  # type: ignore[method-assign]
     with pytest.raises(NodeError, match="Permission denied"):
         starter(machine).run()
-    assert told(machine) == []
+    assert commands(machine) == []
 
 
-def test_a_systemd_that_does_not_answer_is_told() -> None:
+def test_a_systemd_that_does_not_answer_is_reported() -> None:
     systemd = FakeSystemd([Moment()])
     machine = node(systemd)
     machine.commands["/usr/sbin/systemctl"] = lambda _machine, _command: CommandResult(
@@ -245,7 +245,7 @@ def test_a_systemd_that_does_not_answer_is_told() -> None:
     with pytest.raises(NodeError, match="systemctl show fails: Failed to connect to bus"):
         starter(machine).run()
     machine.commands["/usr/sbin/systemctl"] = says("ActiveState=active\n")
-    with pytest.raises(NodeError, match="systemctl show does not tell MainPID and StatusText"):
+    with pytest.raises(NodeError, match="systemctl show does not report MainPID and StatusText"):
         starter(machine).run()
     with pytest.raises(NodeError, match="systemctl: the node has no such command"):
         starter(FakeMachine({}, {}))

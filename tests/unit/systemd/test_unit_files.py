@@ -11,7 +11,7 @@ from ansible_collections.accel.qat.plugins.module_utils._host.machine import Com
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._systemd.unit_files import read_again
 from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
-from ansible_collections.accel.qat.tests.unit.systemd.fake_systemd import FakeSystemd, Moment, node, told
+from ansible_collections.accel.qat.tests.unit.systemd.fake_systemd import FakeSystemd, Moment, commands, node
 
 UNIT = "qat-node.service"
 PATH = f"/etc/systemd/system/{UNIT}"
@@ -49,7 +49,7 @@ def test_what_no_file_says_systemd_says(entries: list[Entry], load: str, outdate
     """The files are as wanted."""
     machine = knowing(load, outdated)
     assert read_again(machine, [UNIT], entries, changed=False, rehearse=True) == reads
-    assert told(machine) == []
+    assert commands(machine) == []
 
 
 @pytest.mark.parametrize(("rehearse", "done"), [(True, []), (False, ["daemon-reload"])])
@@ -57,7 +57,7 @@ def test_what_no_file_says_systemd_says(entries: list[Entry], load: str, outdate
 def test_it_is_read_once(changed: bool, outdated: str, rehearse: bool, done: list[str]) -> None:
     machine = knowing("loaded", outdated)
     assert read_again(machine, [UNIT, UNIT], INSTALLED, changed, rehearse)
-    assert told(machine) == done
+    assert commands(machine) == done
 
 
 def test_one_of_several_is_enough() -> None:
@@ -70,7 +70,7 @@ def test_without_units_systemd_is_not_even_looked_for() -> None:
 
 
 @pytest.mark.parametrize("state", ["bad-setting", "error", "masked", "not-found"])
-def test_a_unit_that_systemd_does_not_take_is_told(state: str) -> None:
+def test_a_unit_that_systemd_does_not_take_is_reported(state: str) -> None:
     """Else each run would have it read again."""
     machine = knowing(state, "no")
     with pytest.raises(NodeError) as caught:
@@ -80,7 +80,7 @@ def test_a_unit_that_systemd_does_not_take_is_told(state: str) -> None:
     )
 
 
-def test_a_systemd_that_does_not_read_is_told() -> None:
+def test_a_systemd_that_does_not_read_is_reported() -> None:
     systemd = FakeSystemd([Moment()], codes={"daemon-reload": 1}, errors={"daemon-reload": "Refusing to reload\n"})
     with pytest.raises(NodeError, match="systemctl daemon-reload fails: Refusing to reload"):
         read_again(node(systemd), [UNIT], INSTALLED, changed=True, rehearse=False)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The boot loaders that can be told kernel arguments, by the names users give them."""
+"""The boot loaders that can be given kernel arguments, by the names users give them."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class Grub:
         mkconfig = self._mkconfig()
         if mkconfig is None or generated is None:
             raise RefusedError(
-                "GRUB cannot be told kernel arguments here: looked for the commands update-grub, {}, and for {}".format(
+                "GRUB cannot be given kernel arguments here: looked for the commands update-grub, {}, and for {}".format(
                     ", ".join(_MKCONFIG), " and ".join(GENERATED)
                 ),
                 "bootloader",

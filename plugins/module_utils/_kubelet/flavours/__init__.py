@@ -37,7 +37,7 @@ class MissingError(ConfigurationError):
 
 
 def belongs_to(process: Process) -> Flavour | None:
-    """The flavour that starts such a process, None when that cannot be told from it."""
+    """The flavour that starts such a process, None when it does not show that."""
     return next((flavour for flavour in FLAVOURS if flavour.has_started(process)), None)
 
 

@@ -42,7 +42,7 @@ class Started(t.NamedTuple):
     variables: t.Mapping[str, str]
 
 
-class Told(t.NamedTuple):
+class Stated(t.NamedTuple):
     """What a file says of the version of Kubernetes, and where that stands."""
 
     version: str
@@ -92,8 +92,8 @@ class Flavour:
     starts_kubelet: bool = False
 
     # Its unit has kubelet's own command line, and kubelet reads no file but those that are named there.
-    command_line_tells: bool = False
-    # The directory of drop-ins of which it can be told by the arguments that an administrator adds, where it is told of none.
+    command_line_decides: bool = False
+    # The directory of drop-ins that it can be given by an administrator's arguments, where it has none.
     adds_drop_ins: str = ""
     # Its default thresholds are a flag, which hides those of a file.
     thresholds_by_flag: bool = False
@@ -136,15 +136,15 @@ class Flavour:
         return []
 
     def without_secrets(self, text: str, path: str) -> str:
-        """What of one of these files may leave the node. Raises ConfigurationError where that cannot be told."""
+        """What of one of these files may leave the node. Raises ConfigurationError where that is not known."""
         return text
 
-    def told_version(self, machine: Machine) -> Told | None:
+    def stated_version(self, machine: Machine) -> Stated | None:
         """What a file says of the version; None where the program is asked."""
         return None
 
     def unsaid_thresholds(self, minor: int) -> t.Mapping[str, str]:
-        """The hard eviction thresholds of a kubelet that is told none."""
+        """The hard eviction thresholds of a kubelet that is given none."""
         return default_thresholds(minor)
 
     def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
@@ -154,7 +154,7 @@ class Flavour:
         """Refuse a directory of drop-ins that a running kubelet does not read, by the files on the node. Raises ConfigurationError."""
 
     def manifest(self, settings: t.Mapping[str, t.Any], pool: str) -> dict[str, t.Any] | None:
-        """What the cluster is told instead of the node."""
+        """What the cluster is given instead of the node."""
         return None
 
 

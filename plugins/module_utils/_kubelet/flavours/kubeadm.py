@@ -15,7 +15,7 @@ KUBEADM = OnCommandLine(
     ("kubelet.service",),
     config="/var/lib/kubelet/config.yaml",
     is_any=True,
-    command_line_tells=True,
+    command_line_decides=True,
     adds_drop_ins="/etc/kubernetes/kubelet.conf.d",
     proven_since=0,
 )

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""K3s and RKE2, and what they are told of their kubelet: by their configuration files and by their command line."""
+"""K3s and RKE2, and how their kubelet is configured: by their configuration files and by their command line."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def given(words: t.Sequence[str], *names: str) -> list[str]:
 
 
 def data_dir(machine: Machine, name: str, config: str, started: Started) -> str:
-    """Where K3s or RKE2 are told to have their data. The command line comes over the last file, that over the environment."""
+    """Where K3s or RKE2 are configured to have their data. The command line comes over the last file, that over the environment."""
     found = [started.variables.get(f"{name.upper()}_DATA_DIR", "")]
     found += [said.data_dir for said in said_by_files(machine, config).values() if said.data_dir]
     return [*found, *given(started.by_unit, "--data-dir", "-data-dir", "-d")][-1]

@@ -14,13 +14,13 @@ from .base import (
     Files,
     Flavour,
     Process,
-    Told,
+    Stated,
 )
 
 if t.TYPE_CHECKING:
     from ..._host.machine import Machine
 
-# Where the snap says which Kubernetes it brings; kubelite itself does not tell.
+# Where the snap says which Kubernetes it brings; kubelite itself does not say.
 _MICROK8S_SNAP = "/snap/microk8s/current/meta/snap.yaml"
 
 
@@ -51,9 +51,9 @@ class _MicroK8s(Snap):
     def has_started(self, process: Process) -> bool:
         return process.name == "kubelite"
 
-    def told_version(self, machine: Machine) -> Told:
+    def stated_version(self, machine: Machine) -> Stated:
         found = re.search(r"^version:\s*(\S+)", machine.read(_MICROK8S_SNAP) or "", re.M)
-        return Told(found.group(1).strip("'\"") if found else "", _MICROK8S_SNAP)
+        return Stated(found.group(1).strip("'\"") if found else "", _MICROK8S_SNAP)
 
 
 MICROK8S = _MicroK8s(

@@ -57,7 +57,7 @@ _COMMANDS = {
     "show": "print the node's QAT devices",
     "plan": "print what apply would write, and write nothing",
     "apply": "bring the node to its configuration",
-    "status": "tell whether the node is as configured; exit code 3 when it is not",
+    "status": "report whether the node is as configured; exit code 3 when it is not",
     "teardown": "remove the configuration, and put the devices back as they were found before the first change",
     "validate": "check the configuration and the node's fitness for it",
     "schema": "print the JSON Schema of the configuration",
@@ -75,7 +75,7 @@ def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") 
         sys.stderr.write("qatctl: interrupted; what was written stays, and the same command goes on from there\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The interpreter would write the rest of its buffer at its end, and tell the failure (docs of Python's signal, on SIGPIPE).
+        # The interpreter would write the rest of its buffer at its end, and report the failure (docs of Python's signal, on SIGPIPE).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
 
@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         return command.run()
     except NodeError as error:
-        command.tell(error)
+        command.print_error(error)
         return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED
     finally:
         kernel.close()
@@ -219,13 +219,13 @@ class _Command:
                 raise
 
     def _apply_to_each(self, rules: t.Sequence[Rule], known: NodeError) -> None:
-        """Bring each PF to its configuration by itself, and tell of each that cannot be, unless that is known."""
+        """Bring each PF to its configuration by itself, and report each that cannot be, unless that is known."""
         for device in self._read().qat:
             try:
                 self._apply_to(device.address, rules)
             except NodeError as error:
                 if (error.where, error.problem) != (known.where, known.problem):
-                    self.tell(error)
+                    self.print_error(error)
 
     def _apply_to(self, address: str, rules: t.Sequence[Rule]) -> None:
         def plan(node: Node) -> Plan:
@@ -233,7 +233,7 @@ class _Command:
 
         self._converge(plan, self._remember)
 
-    def tell(self, error: NodeError) -> None:
+    def print_error(self, error: NodeError) -> None:
         """Print an error as this command prints them."""
         sys.stderr.write((_as_json(error.as_dict()) if self._options.json else f"qatctl: {error}") + "\n")
 

@@ -16,7 +16,7 @@ from ..errors import (
     NodeError,
     RefusedError,
     WriteTimeout,
-    cannot_tell,
+    cannot_be_read,
 )
 from ..facts.paths import device_directory, device_file, qat_file
 from ..facts.services import parse_services
@@ -29,8 +29,8 @@ from .explain import explain, gone, unlike
 from .plan import (
     Plan,
     Skip,
+    described_users,
     plan_node,
-    told_users,
 )
 from .snapshot import Node, PciFunction
 from .step import NONE, Action, Step
@@ -124,7 +124,7 @@ class ApplyError(NodeError):
 
 
 def with_what_stands(error: NodeError, done: t.Sequence[Step]) -> NodeError:
-    """The error as it is to be told when these writes were made before, and stay."""
+    """The error as it is to be reported when these writes were made before, and stay."""
     if isinstance(error, ApplyError):
         return error.after(done)
     return ApplyError([Failure(None, error)], done, (), _what_stays(done)) if done else error
@@ -176,7 +176,7 @@ def converge(
     """Plan, rehearse and apply until nothing is left to do.
 
     Plans again where a step brings a driver in, since only then its device shows what it is, and at the end, to prove that the
-    node is as wanted. `remember` is told of a plan before its first write. A PF that is reset meanwhile gets a new plan when its
+    node is as wanted. `remember` is given a plan before its first write. A PF that is reset meanwhile gets a new plan when its
     VFs are back.
 
     Raises NodeError where nothing was written, else ApplyError: then the PF whose step failed, and each that was in the midst of
@@ -301,12 +301,12 @@ class _Run:
             self.left = [one for one in self.left if one.device != step.device]
 
     def stopped_by(self, error: NodeError) -> ApplyError:
-        """Put back the PFs in the midst of their steps, and make the error that tells of it."""
+        """Put back the PFs in the midst of their steps, and make the error that reports it."""
         begun = {step.pf for step in self.outcome.steps} & {step.pf for step in self.left}
         return self._stop(Failure(None, error), begun - {""})
 
     def _stop(self, failure: Failure, pfs: t.Collection[str]) -> ApplyError:
-        """Put the PFs back to what was found, and make the error that tells of it."""
+        """Put the PFs back to what was found, and make the error that reports it."""
         failures, done = [failure, *self.failures], self.outcome.steps
         if isinstance(failure.error, WriteTimeout):
             at_work = "nothing was put back, since the kernel still works on it"
@@ -389,7 +389,7 @@ def refuse_new_users(kernel: KernelWithPods, steps: t.Iterable[Step], node: Node
     try:
         _refuse_new(read_holders(kernel), taken)
     except OSError as error:
-        raise cannot_tell(error) from None
+        raise cannot_be_read(error) from None
 
 
 def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
@@ -408,7 +408,7 @@ def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
     """A write that does not return waits for those who have the VF open: name them."""
     functions = (node.function(address) for address in step.disrupts)
     users = ((vf.address, holder) for vf in functions if vf for holder in vf.holders)
-    held = told_users(users)
+    held = described_users(users)
     if not held or not isinstance(error, WriteTimeout):
         return error
     return WriteTimeout(f"{error.problem}, since {' and '.join(held)}", error.where, error.remedy)
@@ -469,7 +469,7 @@ def _read_back(kernel: Kernel, step: Step) -> str:
     except OSError as error:
         # What cannot be read is not as wanted, unless nothing is wanted: that it is gone has to be proved.
         if step.after == NONE and not is_absent(error):
-            raise cannot_tell(error) from None
+            raise cannot_be_read(error) from None
         return NONE
     if step.action is Action.VF_COUNT and found.isdigit():
         return str(_vfs_there(kernel, step.device, int(found)))

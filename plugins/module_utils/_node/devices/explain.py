@@ -173,10 +173,10 @@ def unlike(step: Step, found: str, log: t.Sequence[str]) -> NodeError:
 
 
 def _with_log(problem: str, log: t.Sequence[str]) -> str:
-    return f'{problem} (the kernel says "{_telling(log)}")' if log else problem
+    return f'{problem} (the kernel says "{_decisive_line(log)}")' if log else problem
 
 
-def _telling(log: t.Sequence[str]) -> str:
+def _decisive_line(log: t.Sequence[str]) -> str:
     """The first line, since what follows from it comes after; the driver core's own says no more than the errno does."""
     return next((line for line in log if ": probe of " not in line), log[0])
 

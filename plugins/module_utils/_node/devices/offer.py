@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 class Offer:
     """What a PF offers. `vfs` are the addresses of VFs, whether they are there as yet or not.
 
-    `why_not` says why that is nothing; `is_left_out` that it would be something if the PF told its services.
+    `why_not` says why that is nothing; `is_left_out` that it would be something if the PF reported its services.
     """
 
     resource: str = ""
@@ -36,7 +36,7 @@ class Offer:
 def offer_of(rule: Rule | None, device: QatDevice, known: str = "") -> Offer:
     """What the PF offers by the rule that is for it.
 
-    `known` is the resource that its VFs were before, and holds while the PF does not tell its services. Services that the rule names
+    `known` is the resource that its VFs were before, and holds while the PF does not report its services. Services that the rule names
     go before those that the PF has: other VFs than these must not be taken for them.
     """
     why_not = _why_not(rule)
@@ -60,7 +60,7 @@ def is_offering(rule: Rule) -> bool:
 
 
 def resource_of(device: QatDevice) -> str:
-    """The resource that the VFs of a PF are now; empty for a PF from Gen4 on that does not tell its services.
+    """The resource that the VFs of a PF are now; empty for a PF from Gen4 on that does not report its services.
 
     Before Gen4 the family decides, whatever files the PF has.
     """

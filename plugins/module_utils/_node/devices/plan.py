@@ -478,23 +478,23 @@ def _consider_holders(desired: DesiredPf, node: Node, steps: t.Sequence[Step]) -
     if desired.when_in_use == "fail":
         what, whom = ("it", "that user") if len(users) == 1 else ("them", "them")
         raise RefusedError(
-            f"{' and '.join(told_users(users))}, and {_deed(next(iter(held)), what)} would take {what} away",
+            f"{' and '.join(described_users(users))}, and {_deed(next(iter(held)), what)} would take {what} away",
             where=desired.where,
             remedy=f"end or drain {whom} first, or set when_in_use to skip or force",
         )
-    reason = "; ".join(sorted(told_users(users)))
+    reason = "; ".join(sorted(described_users(users)))
     return _without(steps, list(held), desired.address, reason)
 
 
-def told_users(users: t.Iterable[tuple[str, Holder]]) -> list[str]:
+def described_users(users: t.Iterable[tuple[str, Holder]]) -> list[str]:
     """Who has what open or was given it, each user once: one that cannot be seen may have them all."""
     taken: dict[Holder, list[str]] = {}
     for vf, holder in users:
         taken.setdefault(holder, []).append(vf)
-    return [_told(holder, _counted(vfs)) for holder, vfs in taken.items()]
+    return [_described(holder, _counted(vfs)) for holder, vfs in taken.items()]
 
 
-def _told(holder: Holder, what: str) -> str:
+def _described(holder: Holder, what: str) -> str:
     return f"{holder} has {what} open" if holder.is_process else f"{holder} was given {what}"
 
 

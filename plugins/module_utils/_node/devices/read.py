@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import replace
 
 from ..absence import if_there, is_absent
-from ..errors import NodeError, cannot_tell
+from ..errors import NodeError, cannot_be_read
 from ..facts.families import (
     VF_DRIVERS,
     Family,
@@ -80,7 +80,7 @@ def _read(kernel: Kernel, others: t.Iterable[str], holders: t.Callable[[], Holde
     try:
         return _node_of(kernel, addresses, others, holders())
     except OSError as error:
-        raise cannot_tell(error) from None
+        raise cannot_be_read(error) from None
 
 
 def _node_of(kernel: Kernel, addresses: t.Sequence[str], others: t.Iterable[str], holders: Holders) -> Node:
@@ -177,7 +177,7 @@ class _Reader:
 
     def functions(self, addresses: t.Iterable[str]) -> dict[str, PciFunction]:
         """These functions, and the VFs of those that have any: whoever takes a PF's VFs away has to know who uses them."""
-        # In this order each PF comes before its VFs, and tells which of its VFs they are.
+        # In this order each PF comes before its VFs, and shows which of its VFs they are.
         for address in sorted(addresses):
             self.function(address)
         return dict(sorted(self._functions.items()))

@@ -109,7 +109,7 @@ class Module:
 
 @dataclass(frozen=True)
 class VfioPci:
-    """vfio-pci on this node. `denylist` tells whether it refuses the QAT devices before Gen4."""
+    """vfio-pci on this node. `denylist` says whether it refuses the QAT devices before Gen4."""
 
     module: Module | None = None
     denylist: bool = True
@@ -120,9 +120,9 @@ class VfioPci:
 class Node:
     """Everything the planner knows of a machine.
 
-    `iommu` tells whether the IOMMU isolates devices, `noiommu` whether VFIO was told to do without. `functions` are the QAT PFs and
+    `iommu` says whether the IOMMU isolates devices, `noiommu` whether VFIO was set to do without. `functions` are the QAT PFs and
     VFs, and whatever else was asked for; `drivers` the PCI drivers that are present; `busy_drivers` the QAT drivers of VFs by which
-    the kernel itself uses a VF, without telling which. `rival` says what else manages the QAT devices of this node, if anything does.
+    the kernel itself uses a VF, without saying which. `rival` says what else manages the QAT devices of this node, if anything does.
     """
 
     kernel_release: str = ""

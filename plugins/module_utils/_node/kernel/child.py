@@ -54,7 +54,7 @@ class Child:
     """
 
     def __init__(self) -> None:
-        # In shared memory, so that the child is not stopped by telling how far it is.
+        # In shared memory, so that the child is not stopped by reporting how far it is.
         self._progress = mmap.mmap(-1, _PROGRESS.size)
         ours, theirs = socket.socketpair()
         try:
@@ -166,8 +166,8 @@ def _write_all(
             return number, code, found
         found = _look(shows) if shows else (0, "")
         shown = clean(found[1])
-        is_told = not found[0] or is_absent(OSError(found[0], ""))
-        if not is_told or ("" if shown in NOTHING else shown) != after:
+        is_known = not found[0] or is_absent(OSError(found[0], ""))
+        if not is_known or ("" if shown in NOTHING else shown) != after:
             return number, code, found
     return number + 1, code, found
 

@@ -28,7 +28,7 @@ class OpenFiles(t.NamedTuple):
     """What a process has open of VFIO.
 
     `numbers` are the character devices of the majors asked for, `addresses` the functions of which it has the device itself. `unnamed`
-    tells whether it has a function that the kernel does not name.
+    says whether it has a function that the kernel does not name.
     """
 
     numbers: frozenset[Number] = frozenset()
@@ -92,7 +92,7 @@ def _text(path: str) -> str:
 _AT_NO_AUTOMOUNT = 0x800
 _AT_STATX_DONT_SYNC = 0x4000
 _NOTHING_ASKED = 0
-"""Where a file system tells at least the type of a file without being asked, it does so, and never refuses."""
+"""Where a file system shows at least the type of a file without being asked, it does so, and never refuses."""
 
 _STATX = struct.Struct("=28xH98xII")
 """stx_mode at 28, stx_rdev_major and stx_rdev_minor at 128 (include/uapi/linux/stat.h)."""
@@ -142,7 +142,7 @@ class _Task:
         return (os.major(status.st_rdev), os.minor(status.st_rdev)) if stat.S_ISCHR(status.st_mode) else None
 
     def addresses(self, name: str) -> t.Sequence[str]:
-        """The function that a device of VFIO is, where the kernel tells."""
+        """The function that a device of VFIO is, where the kernel names it."""
         return _SYSFS_PATH.findall(if_there(lambda: _text(f"{self._task}/fdinfo/{name}"), ""))
 
     def _has_no_devices(self, name: str) -> bool:

@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from ..absence import if_there, is_absent
-from ..errors import NodeError, WriteTimeout, cannot_tell
+from ..errors import NodeError, WriteTimeout, cannot_be_read
 from ..facts.paths import DEVICES
 from .child import (
     Child,
@@ -45,7 +45,7 @@ The files of a QAT driver's own group are treated alike, since what a driver loc
 
 
 class Write(t.NamedTuple):
-    """One write of several. `shows` is the file or link that tells whether it took, and `after` what that says then, if anything."""
+    """One write of several. `shows` is the file or link that shows whether it took, and `after` what that says then, if anything."""
 
     path: str
     value: str
@@ -84,7 +84,7 @@ class Kernel(t.Protocol):
         """The last component of a symbolic link's target. Raises OSError."""
 
     def exists(self, path: str) -> bool:
-        """Whether the path exists, links followed. Raises NodeError where that cannot be told."""
+        """Whether the path exists, links followed. Raises NodeError where that is not known."""
 
     def writable(self, path: str) -> bool:
         """Whether this process may write the existing file."""
@@ -195,7 +195,7 @@ class LiveKernel:
         self._fetched.clear()  # what was read before a write may no longer be so
 
     def _order(self, write: Write) -> Write:
-        """The write as the child is told of it."""
+        """The write as the child gets it."""
         return Write(self._at(write.path), write.value + "\n", write.shows and self._at(write.shows), write.after)
 
     def _ask(self, operation: str, work: t.Sequence[t.Any], seconds: float) -> t.Any:
@@ -240,7 +240,7 @@ class LiveKernel:
         try:
             return if_there(lambda: os.stat(self._at(path)), None) is not None
         except OSError as error:
-            raise cannot_tell(error) from None
+            raise cannot_be_read(error) from None
 
     def writable(self, path: str) -> bool:
         return os.access(self._at(path), os.W_OK)
@@ -297,7 +297,7 @@ class LiveKernel:
 def no_devices(error: OSError) -> NodeError:
     """What to say where there is no directory of PCI devices, or it cannot be read."""
     if not is_absent(error):
-        return cannot_tell(error)
+        return cannot_be_read(error)
     return NodeError(
         f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
     )

@@ -27,7 +27,7 @@ _AS_ROOT = "run as root (become: true), with /sys writable"
 
 
 class Lock:
-    """A lock on an open file. `is_heeded` tells whether whoever has it is to be waited for."""
+    """A lock on an open file. `is_heeded` says whether whoever has it is to be waited for."""
 
     def __init__(self, descriptor: int, is_heeded: t.Callable[[int], bool] = lambda _descriptor: True) -> None:
         self._descriptor = descriptor
@@ -53,7 +53,7 @@ class Lock:
 
 
 def open_locks(at: t.Callable[[str], str]) -> t.Iterator[Lock]:
-    """The locks to take, one after the other; `at` tells where a path is mounted. Raises NodeError.
+    """The locks to take, one after the other; `at` says where a path is mounted. Raises NodeError.
 
     Engines before this one have theirs on the directory of devices, which anybody may lock. It is taken too, so that one that is
     still installed does not start in the midst of a change, and waited for while root has it.

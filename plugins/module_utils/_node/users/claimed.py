@@ -37,8 +37,8 @@ def devices_of(name: str, cdi_names: t.Sequence[str]) -> list[str]:
     return [vfio_node(node) for node in nodes] or [name]
 
 
-def is_told(device: str) -> bool:
-    """Whether `devices_of` could tell more than the name."""
+def is_identified(device: str) -> bool:
+    """Whether `devices_of` could find more than the name."""
     return _ADDRESS.search(device) is not None or _NODE.match(device) is not None
 
 

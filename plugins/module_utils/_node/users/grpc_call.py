@@ -4,7 +4,7 @@
 """One gRPC call over a unix socket, with the standard library alone, since a managed node has no gRPC library.
 
 Enough of HTTP/2 (RFC 9113), HPACK (RFC 7541) and gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) for one call that has one answer. The
-peer is told to keep no table of headers, which leaves little of HPACK. Whoever has made the socket may answer what he likes: everything
+peer is asked to keep no table of headers, which leaves little of HPACK. Whoever has made the socket may answer what he likes: everything
 that he can send has a bound, as has the time in which it is read and understood.
 """
 

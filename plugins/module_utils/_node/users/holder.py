@@ -36,7 +36,7 @@ class Holder:
     def is_same_as(self, other: Holder) -> bool:
         """Whether it is the same user of one VF, whatever is shown of it, by whichever source it is known.
 
-        Kubelet gives a device to one pod at a time. So of two pods only names that the same source gave can tell that they differ.
+        Kubelet gives a device to one pod at a time. So of two pods only names that the same source gave can show that they differ.
         """
         if self.is_process or other.is_process:
             return self.is_process and other.is_process and self.pid == other.pid

@@ -40,7 +40,7 @@ _PAUSE = 0.1
 
 
 class Given(t.NamedTuple):
-    """A device that a container has. `pod` is its name, or its uid where the checkpoint told it, which knows no namespace."""
+    """A device that a container has. `pod` is its name, or its uid where the checkpoint has it, which knows no namespace."""
 
     namespace: str
     pod: str
@@ -50,7 +50,7 @@ class Given(t.NamedTuple):
 
 
 class Answer(t.NamedTuple):
-    """Everything the socket told. `allocatable` are devices by resource; None where this kubelet does not tell, for `why_not`."""
+    """Everything the socket reported. `allocatable` are devices by resource; None where this kubelet does not say, for `why_not`."""
 
     version: str
     given: tuple[Given, ...]
@@ -70,7 +70,7 @@ def list_given(path: str, seconds: float) -> Answer:
 
 
 def ask_all(path: str, seconds: float) -> Answer:
-    """The same with what is allocatable, which kubelet tells since 1.23."""
+    """The same with what is allocatable, which kubelet reports since 1.23."""
     deadline = time.monotonic() + seconds
     answer = list_given(path, seconds)
     if answer.version != V1:
@@ -138,7 +138,7 @@ class Checkpoint(t.NamedTuple):
 
 
 def checkpoint_of(root: str) -> str:
-    """Where the kubelet with this root directory keeps its checkpoint. Raises OSError where that cannot be told."""
+    """Where the kubelet with this root directory keeps its checkpoint. Raises OSError where that is not known."""
     own = os.path.join(root, CHECKPOINT)
     return own if _is_there(own) else os.path.join(KUBELET_ROOT, CHECKPOINT)
 
@@ -146,7 +146,7 @@ def checkpoint_of(root: str) -> str:
 def is_in_use(root: str) -> bool:
     """Whether a kubelet has this directory as its root directory: it makes a directory for its pods when it starts.
 
-    Raises OSError where that cannot be told.
+    Raises OSError where that is not known.
     """
     return any(_is_there(os.path.join(root, name)) for name in (PODS, SOCKET))
 
@@ -199,7 +199,7 @@ def _given_by(entry: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
 
 
 def _alive(root: str) -> frozenset[str] | None:
-    """The uids of the pods that have a directory; None where there is no directory of pods, which tells of none."""
+    """The uids of the pods that have a directory; None where there is no directory of pods, which says nothing."""
     names: t.Sequence[str] | None = if_there(lambda: os.listdir(os.path.join(root, PODS)), None)
     return None if names is None else frozenset(names)
 
@@ -207,7 +207,7 @@ def _alive(root: str) -> frozenset[str] | None:
 def read_claims(root: str) -> tuple[Given, ...]:
     """The devices that pods have by claims, by what this kubelet keeps over its restarts, without the pods that are gone.
 
-    Raises OSError, or ValueError where it is of another form. Which container has them it does not tell. Before Kubernetes 1.32 it had
+    Raises OSError, or ValueError where it is of another form. Which container has them it does not say. Before Kubernetes 1.32 it had
     another form, without names of devices, which is left out.
     """
     with open(os.path.join(root, CLAIMS), encoding="utf-8") as stream:

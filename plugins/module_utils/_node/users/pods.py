@@ -4,8 +4,8 @@
 """Which devices Kubernetes has given to pods: a VF that a pod has counts as in use, whether a process has it open or not.
 
 Kubelet is asked, and its checkpoint is read, which it writes before a container starts: what either gives to a pod that lives is
-given. Kubelet alone does not tell of init containers, nor of anything while it has just started. Where there is neither, no device was
-ever given. What can be told by neither counts as given: nothing is ever taken for free because kubelet did not say.
+given. Kubelet alone does not report init containers, nor anything while it has just started. Where there is neither, no device was
+ever given. What is known by neither counts as given: nothing is ever taken for free because kubelet did not say.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..facts.paths import KUBELET_ROOTS, vfio_node
 from ..facts.pci import normal_address
 from ..kernel.live import Kernel, LiveKernel
 from ..printable import shortened
-from .claimed import QAT_DRIVER, is_told
+from .claimed import QAT_DRIVER, is_identified
 from .grpc_call import RpcError
 from .holder import Holder
 from .podresources import (
@@ -90,14 +90,14 @@ class Pods:
                 if is_in_use(root):
                     in_use.append(root)
             except OSError as error:
-                unknown.append(f"whether {root} is kubelet's cannot be told: {reason_of(error)}")
+                unknown.append(f"it is not known whether {root} is kubelet's: {reason_of(error)}")
         return in_use or roots
 
     def _given_by(self, root: str, unknown: list[str]) -> t.Iterator[tuple[Given, str]]:
-        """What this kubelet has given, and where it did not tell that itself, a remark. Why more may be given goes into `unknown`."""
+        """What this kubelet has given, and where it did not report that itself, a remark. Why more may be given goes into `unknown`."""
         listed, problem = self._ask(root, unknown)
         for one in listed or ():
-            _note_what_nothing_tells(one, unknown)
+            _note_unidentified(one, unknown)
             yield one, ""
         checkpoint = read_given(root, listed is not None)
         if checkpoint.problem:
@@ -105,7 +105,7 @@ class Pods:
         more = without_named(checkpoint.given, listed or ())
         names = _names_of_pods() if more else {}
         for one in more:
-            _note_what_nothing_tells(one, unknown)
+            _note_unidentified(one, unknown)
             namespace, pod = names.get(one.pod, ("", one.pod))
             yield one._replace(namespace=namespace, pod=pod), BY_CHECKPOINT
 
@@ -126,9 +126,9 @@ class Pods:
             return None, problem
 
 
-def _note_what_nothing_tells(one: Given, unknown: list[str]) -> None:
-    if one.resource == QAT_DRIVER and not is_told(one.device):
-        unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing tells which VF that is")
+def _note_unidentified(one: Given, unknown: list[str]) -> None:
+    if one.resource == QAT_DRIVER and not is_identified(one.device):
+        unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing says which VF that is")
 
 
 def _names_of_pods() -> dict[str, tuple[str, str]]:
@@ -190,7 +190,7 @@ def holder_of(given: Given, note: str = "") -> Holder:
 
 
 class KernelWithPods(Kernel, t.Protocol):
-    """A kernel, and who can tell which pods have its devices."""
+    """A kernel, and who can say which pods have its devices."""
 
     def pods(self) -> Assignments:
         """Which devices Kubernetes has given to pods."""

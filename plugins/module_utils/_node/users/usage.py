@@ -89,7 +89,7 @@ class Holders:
         return frozenset(_number(text, file) for file, text in texts if text)
 
 
-_UNNAMED = "which has a VFIO device open without its group, so that nothing tells which one"
+_UNNAMED = "which has a VFIO device open without its group, so that nothing says which one"
 
 
 def _number(text: str, file: str) -> Number:

@@ -99,7 +99,7 @@ static int parse_place(struct qat_sim_pf *pf, char *place)
 	u16 domain = 0;
 	int err;
 
-	/* A domain has four digits, a bus two: that tells them apart. */
+	/* A domain has four digits, a bus two: that distinguishes them. */
 	if (strcspn(bus, ":") == 4) {
 		node = bus;
 		err = kstrtou16(strsep(&node, ":"), 16, &domain);

@@ -140,7 +140,7 @@ class Cluster:
         return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
     def cordoned(self, node: str = "") -> bool:
-        """Whether the scheduler is told to leave the node alone."""
+        """Whether the scheduler is to leave the node alone."""
         return bool(self.node(node)["spec"].get("unschedulable"))
 
     def wait_until_ready(self) -> None:

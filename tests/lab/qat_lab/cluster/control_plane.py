@@ -156,7 +156,7 @@ def _make_tokens(directory: Path, nodes: Iterable[str]) -> None:
 
 
 def _write_egress(directory: Path) -> None:
-    """Tell kube-apiserver to take the tunnel to all that is in the cluster."""
+    """Have kube-apiserver take the tunnel to all that is in the cluster."""
     transport = {"uds": {"udsName": _TUNNEL}}
     connection = {"proxyProtocol": "HTTPConnect", "transport": transport}
     document = {

@@ -37,7 +37,7 @@ VALUES = {name for path in FILES for name in flavours_in(path)}
 WORDS = {word for flavour in FLAVOURS for word in (flavour.name, flavour.title)}
 
 
-def told_apart(source: str) -> list[str]:
+def distinguished(source: str) -> list[str]:
     """The lines that know one flavour from another."""
     found = [node for node in ast.walk(ast.parse(source)) if _knows_one(node)]
     return [f"{node.lineno}: {ast.unparse(node)}" for node in found if isinstance(node, (ast.expr, ast.stmt))]
@@ -69,9 +69,9 @@ def _is_none(node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("path", ELSEWHERE, ids=lambda path: str(path.relative_to(CHECKOUT)))
-def test_nobody_else_tells_them_apart(path: Path) -> None:
+def test_nobody_else_distinguishes_them(path: Path) -> None:
     excepted = EXCEPT.get(str(path.relative_to(CHECKOUT)), set())
-    found = told_apart(path.read_text())
+    found = distinguished(path.read_text())
     assert {line.partition(": ")[2].strip("'") for line in found} == excepted, found
 
 
@@ -92,7 +92,7 @@ def test_nobody_else_tells_them_apart(path: Path) -> None:
     ],
 )
 def test_what_is_found(source: str) -> None:
-    assert told_apart(source)
+    assert distinguished(source)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_is_found(source: str) -> None:
     ],
 )
 def test_what_is_not(source: str) -> None:
-    assert told_apart(source) == []
+    assert distinguished(source) == []
 
 
 def test_roles_and_playbooks_do_not_either() -> None:

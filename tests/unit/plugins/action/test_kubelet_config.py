@@ -111,7 +111,7 @@ OURS = f"{examples.CONFIG_DIR}/99-accel-qat.conf"
 DEFAULTS = "/etc/default/kubelet"
 
 
-def test_a_drop_in_of_which_kubelet_has_to_be_told(make: Make) -> None:
+def test_a_drop_in_whose_directory_kubelet_has_to_be_given(make: Make) -> None:
     node, controller = make(**examples.kubeadm(flags=["--v=2"]), version="1.31.4", gates={})
     untouched = node.state()
     wanted = {"configuration": TOPOLOGY, "timeout": 20}
@@ -121,8 +121,8 @@ def test_a_drop_in_of_which_kubelet_has_to_be_told(make: Make) -> None:
     assert (done.result["files"], done.result["drop_in"]) == ([OURS, DEFAULTS], OURS)
     assert (done.result["proven"], done.result["restarted"], done.result.get("warnings")) == (True, True, None)
     assert [shown["before_header"] for shown in done.result["diff"]] == [OURS, DEFAULTS]
-    told = f'KUBELET_EXTRA_ARGS="--v=2 --config-dir={examples.CONFIG_DIR}"\n'
-    assert (node.read(CONFIG_PATH), node.read(DEFAULTS)) == (examples.CONFIGURATION, f"# For people.\n{told}")
+    given = f'KUBELET_EXTRA_ARGS="--v=2 --config-dir={examples.CONFIG_DIR}"\n'
+    assert (node.read(CONFIG_PATH), node.read(DEFAULTS)) == (examples.CONFIGURATION, f"# For people.\n{given}")
     assert node.asked() == ["restart kubelet.service", "stop kubelet.service", "start kubelet.service"]
     # kubeadm has upgraded the node.
     node.write(CONFIG_PATH, examples.CONFIGURATION + "maxPods: 99\n")
@@ -154,7 +154,7 @@ def test_what_is_in_the_file_moves_with_one_restart(make: Make) -> None:
     assert node.state() == untouched
 
 
-def test_a_unit_that_cannot_tell_kubelet_has_them_in_the_file_and_a_warning(make: Make) -> None:
+def test_a_unit_that_cannot_give_it_to_kubelet_has_them_in_the_file_and_a_warning(make: Make) -> None:
     settings = examples.kubeadm()
     settings["services"]["kubelet.service"].argv = "/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS"
     node, controller = make(**settings, version="1.31.4", gates={})
@@ -162,11 +162,11 @@ def test_a_unit_that_cannot_tell_kubelet_has_them_in_the_file_and_a_warning(make
     refused, done, again = controller.config({**wanted, "drop_in": "always"}, wanted, wanted)
     why = "kubelet.service does not give kubelet $KUBELET_EXTRA_ARGS"
     assert refused.message == (
-        f"drop_in: kubelet cannot be told of drop-ins in {examples.CONFIG_DIR}: {why}; start kubelet with "
+        f"drop_in: kubelet cannot be given --config-dir={examples.CONFIG_DIR}: {why}; start kubelet with "
         f"--config-dir={examples.CONFIG_DIR}, or leave drop_in out to have the fields in {CONFIG_PATH}; nothing was written"
     )
     assert (done.result["files"], again.changed, again.result.get("warnings")) == ([CONFIG_PATH], False, None)
-    assert done.result["warnings"][0].endswith(f"since kubelet cannot be told of drop-ins: {why}.")
+    assert done.result["warnings"][0].endswith(f"since kubelet cannot be given --config-dir: {why}.")
     assert "topologyManagerPolicy: restricted" in (node.read(CONFIG_PATH) or "")
 
 
@@ -184,16 +184,16 @@ def test_kubelet_is_asked_with_its_flags_too(make: Make, version: str, more: str
     assert (done.result["proven"], node.is_active()) == (True, True)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_drop_in_where_k3s_has_its_data(make: Make, told: bool) -> None:
+@pytest.mark.parametrize("given", [True, False])
+def test_a_drop_in_where_k3s_has_its_data(make: Make, given: bool) -> None:
     directory = "/srv/k3s/agent/etc/kubelet.conf.d"
     files = {f"{directory}/00-k3s-defaults.conf": examples.CONFIGURATION}
     settings = examples.rancher("k3s", "1.33.4", files=files)
-    settings["files"]["/etc/rancher/k3s/config.yaml"] = "token: secret\n" if told else "data-dir: /srv/k3s\n"
+    settings["files"]["/etc/rancher/k3s/config.yaml"] = "token: secret\n" if given else "data-dir: /srv/k3s\n"
     node, controller = make(**settings)
-    done = controller.quartet(configuration=TOPOLOGY, timeout=20, **({"config_dir": directory} if told else {}))
+    done = controller.quartet(configuration=TOPOLOGY, timeout=20, **({"config_dir": directory} if given else {}))
     assert done.result["files"] == [f"{directory}/99-accel-qat.conf"]
-    (back,) = controller.config({"state": "found", "timeout": 20, **({"config_dir": directory} if told else {})})
+    (back,) = controller.config({"state": "found", "timeout": 20, **({"config_dir": directory} if given else {})})
     assert back.changed
     assert node.read(f"{directory}/99-accel-qat.conf") is None
 
@@ -313,7 +313,7 @@ def test_without_a_restart_a_state_file_does_not_stay_behind(make: Make) -> None
     assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
 
 
-def test_bad_input_is_told_in_one_sentence_and_nothing_is_written(make: Make) -> None:
+def test_bad_input_is_reported_in_one_sentence_and_nothing_is_written(make: Make) -> None:
     node, controller = make(**examples.kubeadm(files={"/srv/broken.yaml": "kind: [a\nb: 1\n"}))
     untouched = node.state()
     gates = "configuration.featureGates"
@@ -562,7 +562,7 @@ def test_a_node_that_does_not_become_ready_is_put_back(
     assert (node.state(), node.is_active()) == (untouched, True)
 
 
-def test_a_cluster_that_cannot_be_asked_is_told_before_anything_is_written(make: Make, tmp_path: Path) -> None:
+def test_a_cluster_that_cannot_be_asked_is_reported_before_anything_is_written(make: Make, tmp_path: Path) -> None:
     node, controller = make(**examples.kubeadm())
     untouched = node.state()
     with Api("True", LATER) as api:

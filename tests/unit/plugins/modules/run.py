@@ -43,8 +43,8 @@ class Player:
         checked = self.run(module, check=True, **arguments)
         assert self.kernel.writes == writes
         done = self.run(module, **arguments)
-        told = ("changed", "diff", "steps", "skipped_devices", "configuration_checksum")
-        assert [checked.get(name) for name in told] == [done.get(name) for name in told]
+        compared = ("changed", "diff", "steps", "skipped_devices", "configuration_checksum")
+        assert [checked.get(name) for name in compared] == [done.get(name) for name in compared]
         assert done["changed"]
         writes = list(self.kernel.writes)
         for check in (True, False):

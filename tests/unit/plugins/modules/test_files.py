@@ -78,8 +78,8 @@ def test_check_do_check_again_do_again(tmp_path: Path, run: Run) -> None:
     checked = run(*wanted, check=True)
     assert below(tmp_path) == before
     done = run(*wanted)
-    told = ("changed", "paths", "diff")
-    assert [done[name] for name in told] == [checked[name] for name in told]
+    compared = ("changed", "paths", "diff")
+    assert [done[name] for name in compared] == [checked[name] for name in compared]
     assert done["changed"]
     names = ["new/unit", "changed", "wants/unit", "records", "old"]
     assert done["paths"] == [str(tmp_path / name) for name in names]
@@ -104,7 +104,7 @@ def test_check_do_check_again_do_again(tmp_path: Path, run: Run) -> None:
     }
     for check in (True, False):
         again = run(*wanted, check=check)
-        assert [again[name] for name in told] == [False, [], []]
+        assert [again[name] for name in compared] == [False, [], []]
     assert below(tmp_path) == after
 
 
@@ -323,7 +323,7 @@ def test_this_machine_has_mount_points() -> None:
 UNIT = "warm-up.service"
 SYSTEMCTL = """#!/bin/sh
 test "$1" = show && exec cat "$0.knows"
-echo "$*" >> "$0.told"
+echo "$*" >> "$0.commands"
 printf 'LoadState=%s\\nNeedDaemonReload=no\\n' "$(cat "$0.finds")" > "$0.knows"
 """
 
@@ -336,15 +336,15 @@ class Systemd:
         self._program = directory / "systemctl"
         self._program.write_text(SYSTEMCTL)
         self._program.chmod(0o755)
-        self._program.with_suffix(".told").touch()
+        self._program.with_suffix(".commands").touch()
 
     def knows(self, load: str, outdated: str, finds: str) -> None:
         self._program.with_suffix(".knows").write_text(f"LoadState={load}\nNeedDaemonReload={outdated}\n")
         self._program.with_suffix(".finds").write_text(finds)
 
-    def told(self) -> list[str]:
+    def commands(self) -> list[str]:
         """Since the last time."""
-        path = self._program.with_suffix(".told")
+        path = self._program.with_suffix(".commands")
         found = path.read_text().splitlines()
         path.write_text("")
         return found
@@ -373,14 +373,14 @@ def test_systemd_reads_what_was_written_and_what_a_run_that_was_cut_off_has(
 
     def runs(check: bool) -> tuple[bool, bool, bool, list[str]]:
         done = run({"path": path, **entry}, check=check, units=[UNIT])
-        return done["changed"], done["systemd_reloaded"], bool(done["paths"]), systemd.told()
+        return done["changed"], done["systemd_reloaded"], bool(done["paths"]), systemd.commands()
 
     systemd.knows(*left, finds=loaded)
     assert runs(check=True) == (True, True, True, [])
     assert runs(check=False) == (True, True, True, ["daemon-reload"])
     for check in (True, False):
         assert runs(check=check) == (False, False, False, [])
-    # The files are as wanted, so only systemd can tell.
+    # The files are as wanted, so only systemd can say.
     systemd.knows(*left, finds=loaded)
     assert runs(check=True) == (True, True, False, [])
     assert runs(check=False) == (True, True, False, ["daemon-reload"])
@@ -394,6 +394,6 @@ def test_a_unit_that_systemd_does_not_take(tmp_path: Path, run: Run, systemd: Sy
     assert (failed["msg"], failed["changed"]) == (sentence, True)
 
 
-def test_without_units_systemd_is_told_nothing(tmp_path: Path, run: Run, systemd: Systemd) -> None:
+def test_without_units_systemd_is_asked_nothing(tmp_path: Path, run: Run, systemd: Systemd) -> None:
     done = run({"path": tmp_path / UNIT, "content": ""})
-    assert (done["changed"], done["systemd_reloaded"], systemd.told()) == (True, False, [])
+    assert (done["changed"], done["systemd_reloaded"], systemd.commands()) == (True, False, [])

@@ -264,7 +264,7 @@ def test_commands_get_their_words_as_they_are(runner: t.Any) -> None:
     assert (result.code, result.out, result.err) == (3, "|".join(words) + "|", "C")
 
 
-def test_a_command_that_is_not_there_is_told(runner: t.Any) -> None:
+def test_a_command_that_is_not_there_is_reported(runner: t.Any) -> None:
     with pytest.raises(NodeError) as caught:
         runner(["/nowhere/update-grub", "x"])
     assert (

@@ -134,13 +134,15 @@ def test_warns_where_the_node_is_mounted_and_kubelets_directory_is_not_said(
     monkeypatch.setattr(
         "ansible_collections.accel.qat.plugins.module_utils._module.KUBELET_ROOTS", (str(tmp_path / "none"),)
     )
-    told = play(kernel()).run(qat_devices, devices=[{}], check=True, sysfs_root="/host/sys", kubelet_root=str(tmp_path))
-    assert "warnings" not in told
+    result = play(kernel()).run(
+        qat_devices, devices=[{}], check=True, sysfs_root="/host/sys", kubelet_root=str(tmp_path)
+    )
+    assert "warnings" not in result
     warned = play(kernel()).run(qat_devices, devices=[{}], check=True, sysfs_root="/host/sys")["warnings"]
-    assert "Which pods have VFs cannot be told: sysfs_root is /host/sys, and kubelet_root does not say" in str(warned)
+    assert "It is not known which pods have VFs: sysfs_root is /host/sys, and kubelet_root does not say" in str(warned)
 
 
-def test_what_becomes_of_a_node_where_one_pf_failed_is_told(play: Play, tmp_path: Path) -> None:
+def test_what_becomes_of_a_node_where_one_pf_failed_is_reported(play: Play, tmp_path: Path) -> None:
     player, path = play(kernel()), tmp_path / "node.json"
     path.write_text('{"devices": []}')
     player.kernel.switch(GEN2, "fail_enable_vfs", "14 -1")
@@ -226,7 +228,7 @@ def test_the_record_goes_under_the_lock(play: Play, monkeypatch: pytest.MonkeyPa
     assert removed == [True]
 
 
-def test_a_record_that_cannot_be_removed_is_told_with_what_was_put_back(
+def test_a_record_that_cannot_be_removed_is_reported_with_what_was_put_back(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     player = play(kernel())

@@ -16,7 +16,7 @@ def player(play: t.Any, **others: t.Any) -> Player:
     return made
 
 
-def test_tells_all_and_changes_nothing(play: t.Any) -> None:
+def test_reports_all_and_changes_nothing(play: t.Any) -> None:
     one = player(play)
     result = one.run(qat_info)
     assert not result["changed"]

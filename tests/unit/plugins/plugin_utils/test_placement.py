@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A drop-in of which kubelet has to be told: where the fields go, what moves, what is refused, and that all of it goes again."""
+"""A drop-in whose directory kubelet has to be given: where the fields go, what moves, what is refused, and that all of it goes again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils.nodes import 
 TOPOLOGY: dict[str, t.Any] = {"topologyManagerPolicy": "single-numa-node"}
 ARGUMENT = f"--config-dir={CONFIG_DIR}"
 HEAD = "# Managed by accel.qat.kubelet_config\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
-TOLD = f"KUBELET_EXTRA_ARGS={ARGUMENT}\n"
+GIVEN = f"KUBELET_EXTRA_ARGS={ARGUMENT}\n"
 SITE = f"{CONFIG_DIR}/20-site.conf"
 
 
@@ -59,7 +59,7 @@ def refusal(observed: Observed, **desired: t.Any) -> str:
 
 
 @pytest.mark.parametrize("version", ["1.30.0", "1.31.4", "1.37.2"])
-def test_where_kubelet_takes_drop_ins_and_is_told_of_none(version: str) -> None:
+def test_where_kubelet_takes_drop_ins_and_is_added_to_none(version: str) -> None:
     node = packaged(version)
     made = plan(node, **TOPOLOGY)
     assert paths(made) == [OURS, DEFAULTS]
@@ -69,13 +69,13 @@ def test_where_kubelet_takes_drop_ins_and_is_told_of_none(version: str) -> None:
     assert there.files == {
         CONFIG: KUBEADM_CONFIG,
         OURS: f"{HEAD}topologyManagerPolicy: single-numa-node\n",
-        DEFAULTS: TOLD,
+        DEFAULTS: GIVEN,
     }
     assert back(there).files == node.files
 
 
 @pytest.mark.parametrize("drop_in", ["auto", "never", "always"])
-def test_nothing_is_told_where_nothing_is_wanted(drop_in: str) -> None:
+def test_nothing_is_added_where_nothing_is_wanted(drop_in: str) -> None:
     for node in (packaged(), packaged("1.29.4"), kubeadm()):
         assert plan(node, drop_in=drop_in).edits == ()
     # A gate that stands in the file goes from there, and needs no drop-in.
@@ -84,29 +84,29 @@ def test_nothing_is_told_where_nothing_is_wanted(drop_in: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "given"),
     [
-        (None, TOLD),
-        ("", TOLD),
-        ("# For people.\nNO_PROXY=x", f"# For people.\nNO_PROXY=x\n{TOLD}"),
+        (None, GIVEN),
+        ("", GIVEN),
+        ("# For people.\nNO_PROXY=x", f"# For people.\nNO_PROXY=x\n{GIVEN}"),
         ('KUBELET_EXTRA_ARGS="--node-ip=192.0.2.1"\n', f'KUBELET_EXTRA_ARGS="--node-ip=192.0.2.1 {ARGUMENT}"\n'),
         ("KUBELET_EXTRA_ARGS=--v=2 \\\n --v=3\nA=1", f"KUBELET_EXTRA_ARGS=--v=2 \\\n --v=3 {ARGUMENT}\nA=1"),
         ("KUBELET_EXTRA_ARGS=--a=b\r\n", f"KUBELET_EXTRA_ARGS=--a=b {ARGUMENT}\r\n"),
         ("KUBELET_EXTRA_ARGS=--v=1\nKUBELET_EXTRA_ARGS=--v=2\n", f"KUBELET_EXTRA_ARGS=--v=1\nKUBELET_EXTRA_ARGS=--v=2 {ARGUMENT}\n"),
     ],
 )  # fmt: skip
-def test_the_file_of_arguments_is_changed_in_that_alone_and_back(arguments: str | None, told: str) -> None:
+def test_the_file_of_arguments_is_changed_in_that_alone_and_back(arguments: str | None, given: str) -> None:
     node = packaged(arguments=arguments)
     there = done(node, **TOPOLOGY)
-    assert there.files[DEFAULTS] == told
+    assert there.files[DEFAULTS] == given
     assert back(there).files == node.files
 
 
 def test_what_others_change_in_it_since_stays() -> None:
     for arguments, theirs, left in (
         ("KUBELET_EXTRA_ARGS=--v=2\n", f"# New.\nKUBELET_EXTRA_ARGS={ARGUMENT} --v=4\n", "# New.\nKUBELET_EXTRA_ARGS= --v=4\n"),
-        (None, f"A=1\n{TOLD}", "A=1\n"),
-        ("KUBELET_EXTRA_ARGS=\n", f"{TOLD}A=1\n", "KUBELET_EXTRA_ARGS=\nA=1\n"),
+        (None, f"A=1\n{GIVEN}", "A=1\n"),
+        ("KUBELET_EXTRA_ARGS=\n", f"{GIVEN}A=1\n", "KUBELET_EXTRA_ARGS=\nA=1\n"),
         ("KUBELET_EXTRA_ARGS=--v=2\n", "KUBELET_EXTRA_ARGS=--v=2\n", "KUBELET_EXTRA_ARGS=--v=2\n"),
         ("KUBELET_EXTRA_ARGS=\n", "KUBELET_EXTRA_ARGS=--config-dir=/srv/x\n", "KUBELET_EXTRA_ARGS=--config-dir=/srv/x\n"),
     ):  # fmt: skip
@@ -133,7 +133,7 @@ def test_an_upgrade_moves_them_at_once() -> None:
     assert paths(made) == [OURS, DEFAULTS, CONFIG]
     there = after(IN_FILE, made)
     assert there.files[CONFIG] == KUBEADM_CONFIG
-    assert there.files[OURS] == f'{HEAD}topologyManagerPolicy: restricted\nkubeReserved:\n  cpu: "1"\n'
+    assert there.files[OURS] == f'{HEAD}kubeReserved:\n  cpu: "1"\ntopologyManagerPolicy: restricted\n'
     assert made.effective["kubeReserved"] == {"cpu": "1"}
     assert back(there).files == packaged().files
 
@@ -169,15 +169,6 @@ def test_one_of_several_thresholds_is_named_with_the_move(said: dict[str, t.Any]
     assert there.files[OURS] == f"{HEAD}evictionHard:\n  memory.available: 1Gi\n  nodefs.available: {value}\n"
 
 
-def test_a_gate_without_the_one_that_it_needs_is_found_before_the_move() -> None:
-    gates = {"ResourceHealthStatus": True, "DynamicResourceAllocation": True}
-    in_file = done(packaged("1.31.4"), drop_in="never", featureGates=gates)
-    theirs = replace(
-        in_file, files={**in_file.files, CONFIG: in_file.files[CONFIG].replace("Allocation: true", "Allocation: false")}
-    )
-    assert "needs DynamicResourceAllocation" in refusal(upgraded(theirs, "1.35.4"), version_given=True)
-
-
 def test_a_gate_that_was_removed_does_not_come_back_by_the_move() -> None:
     found = f"{KUBEADM_CONFIG}featureGates:\n  DevicePlugins: true\n"
     in_file = done(packaged("1.29.9", found), **TOPOLOGY)
@@ -188,6 +179,10 @@ def test_a_gate_that_was_removed_does_not_come_back_by_the_move() -> None:
 
 def test_a_gate_that_the_newer_kubelet_refuses_does_not_move() -> None:
     in_file = done(packaged("1.29.9"), featureGates={"MemoryManager": False}, **TOPOLOGY)
+    made = plan(upgraded(in_file, "1.36.2"))
+    assert [(one.gate, one.verdict.value) for one in made.decisions if one.changes] == [
+        ("MemoryManager", "remove")
+    ]
     there = done(upgraded(in_file, "1.36.2"))
     assert "MemoryManager" not in "".join(there.files.values())
 
@@ -225,7 +220,7 @@ def test_drop_ins_of_others_would_be_lost_by_a_downgrade() -> None:
     # And by the way back: they are read on.
     made = plan(there, restore=True)
     assert paths(made) == [OURS]
-    assert made.notes == (f"{SITE} is of somebody else, so that {DEFAULTS} still tells kubelet of its directory.",)
+    assert made.notes == (f"{SITE} is of somebody else, so that {DEFAULTS} still gives kubelet --config-dir.",)
     # To have the fields in the file there is nothing to be had from it either.
     assert plan(there, drop_in="never").edits == ()
 
@@ -233,7 +228,7 @@ def test_drop_ins_of_others_would_be_lost_by_a_downgrade() -> None:
 def test_our_drop_in_with_fields_of_others_is_read_on_too() -> None:
     there = done(packaged(), **TOPOLOGY)
     there = replace(there, files={**there.files, OURS: there.files[OURS] + "maxPods: 9\n"})
-    assert back(there).files == {CONFIG: KUBEADM_CONFIG, DEFAULTS: TOLD, OURS: f"{HEAD}maxPods: 9\n"}
+    assert back(there).files == {CONFIG: KUBEADM_CONFIG, DEFAULTS: GIVEN, OURS: f"{HEAD}maxPods: 9\n"}
 
 
 def test_by_the_option_they_are_in_the_file() -> None:
@@ -245,22 +240,23 @@ def test_by_the_option_they_are_in_the_file() -> None:
 
 
 FAULT = "the kubelet that runs is not the one that kubelet.service has started"
-NOTE = f"The fields are in {CONFIG}, which kubeadm writes again when it upgrades the node, since kubelet cannot be told of drop-ins: {{}}."
+NOTE = f"The fields are in {CONFIG}, which kubeadm writes again when it upgrades the node, since kubelet cannot be given --config-dir: "
+NOTE += "{}."
 
 
-def test_where_it_cannot_be_told_a_note_says_why() -> None:
+def test_where_it_cannot_be_given_a_note_says_why() -> None:
     node = kubeadm(extra_arguments_fault=FAULT)
     made = plan(node, **TOPOLOGY)
     assert (paths(made), made.notes, made.drop_in) == ([CONFIG], (NOTE.format(FAULT),), "")
     assert plan(after(node, made), **TOPOLOGY).notes == ()
     assert plan(node, drop_in="never", **TOPOLOGY).notes == ()
-    told = "drop_in: kubelet cannot be told of drop-ins in /etc/kubernetes/kubelet.conf.d: {}; start kubelet with {}, or leave drop_in out "
-    told += f"to have the fields in {CONFIG}; nothing was written"
-    assert refusal(node, drop_in="always", **TOPOLOGY) == told.format(FAULT, ARGUMENT)
+    given = "drop_in: kubelet cannot be given --config-dir=/etc/kubernetes/kubelet.conf.d: {}; start kubelet with {}, or leave drop_in out "
+    given += f"to have the fields in {CONFIG}; nothing was written"
+    assert refusal(node, drop_in="always", **TOPOLOGY) == given.format(FAULT, ARGUMENT)
     # Those that stand in the file are not where they were asked for.
-    assert refusal(after(node, made), drop_in="always") == told.format(FAULT, ARGUMENT)
+    assert refusal(after(node, made), drop_in="always") == given.format(FAULT, ARGUMENT)
     old = "kubelet 1.29 does not take --config-dir without more"
-    assert refusal(packaged("1.29.9"), drop_in="always", **TOPOLOGY) == told.format(old, ARGUMENT)
+    assert refusal(packaged("1.29.9"), drop_in="always", **TOPOLOGY) == given.format(old, ARGUMENT)
 
 
 def test_drop_ins_that_kubelet_does_not_read_do_not_come_in_force() -> None:
@@ -276,10 +272,10 @@ def test_drop_ins_that_kubelet_does_not_read_do_not_come_in_force() -> None:
 def test_a_directory_of_others_is_used_as_ever(drop_in: str) -> None:
     assert paths(plan(with_drop_ins(site=DROP_IN), drop_in=drop_in, **TOPOLOGY)) == [OURS]
     node = packaged(
-        arguments=TOLD, files={SITE: DROP_IN}, words=["kubelet", f"--config={CONFIG}", ARGUMENT], config_dir=CONFIG_DIR
+        arguments=GIVEN, files={SITE: DROP_IN}, words=["kubelet", f"--config={CONFIG}", ARGUMENT], config_dir=CONFIG_DIR
     )
     there = done(node, drop_in=drop_in, **TOPOLOGY)
-    assert there.files[DEFAULTS] == TOLD
+    assert there.files[DEFAULTS] == GIVEN
     assert plan(there, restore=True).made == ()
     assert back(there).files == node.files
 
@@ -331,8 +327,8 @@ def test_a_directory_that_the_caller_names_is_compared_with_the_command_line() -
 def test_of_the_file_of_arguments_only_these_are_shown() -> None:
     arguments = "HTTPS_PROXY=http://user:secret@proxy\nKUBELET_EXTRA_ARGS=--v=2\n"
     made = plan(packaged(arguments=arguments), **TOPOLOGY)
-    drop_in, told = made.diff()
-    assert (told["before_header"], told["before"], told["after"]) == (
+    drop_in, given = made.diff()
+    assert (given["before_header"], given["before"], given["after"]) == (
         DEFAULTS,
         "KUBELET_EXTRA_ARGS=--v=2\n",
         f"KUBELET_EXTRA_ARGS=--v=2 {ARGUMENT}\n",
@@ -345,14 +341,14 @@ def test_an_argument_that_cannot_be_made_out_any_more_keeps_the_directory() -> N
     """Kubelet would not start without it."""
     there = done(packaged(), **TOPOLOGY)
     unclear = {"files": {**there.files, DEFAULTS: f'KUBELET_EXTRA_ARGS="{ARGUMENT} --x=\'y"\n'}}
-    told = {"extra_arguments": "", "words": [*there.words, ARGUMENT], "config_dir": CONFIG_DIR}
-    assert refusal(replace(there, **unclear, **told), restore=True) == (
+    given = {"extra_arguments": "", "words": [*there.words, ARGUMENT], "config_dir": CONFIG_DIR}
+    assert refusal(replace(there, **unclear, **given), restore=True) == (
         f"{DEFAULTS}: KUBELET_EXTRA_ARGS cannot be made out for certain; write its arguments between double quotes, in one line; nothing "
         "was written"
     )
-    # Nor where somebody has come to tell kubelet of it by other means.
+    # Nor where kubelet has come to have it by other means.
     moved = {**there.files, DEFAULTS: "KUBELET_EXTRA_ARGS=\n"}
-    made = plan(replace(there, files=moved, **{**told, "extra_arguments_fault": FAULT}), restore=True)
+    made = plan(replace(there, files=moved, **{**given, "extra_arguments_fault": FAULT}), restore=True)
     assert (paths(made), made.made, made.config_dir) == ([OURS], (), CONFIG_DIR)
 
 

@@ -499,7 +499,7 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         {},
         f"kubelet's command line: kubelet runs without --config, so no file has its configuration; start it with --config={CONFIG}",
     ),
-    "drop-ins that kubelet is not told of": (
+    "drop-ins that kubelet does not read": (
         Observed(**{**kubeadm().as_dict(), "config_dir": CONFIG_DIR}),
         {},
         (f"config_dir: kubelet is started without --config-dir, and does not read what is in {CONFIG_DIR}; leave it out, or start "
@@ -628,7 +628,7 @@ def test_before_its_upgrade_or_first_start_k3s_has_no_drop_ins_yet(running: bool
     assert list(lines(plan(Observed(**there), version_given=version_given, **TOPOLOGY))) == [K3S_DROP_IN]
 
 
-def test_openshift_4_is_told_by_an_object() -> None:
+def test_openshift_4_is_configured_by_an_object() -> None:
     made = plan(openshift4(), **TOPOLOGY)
     assert made.edits == ()
     assert made.manifest == {

@@ -101,5 +101,5 @@ def test_names_that_are_not() -> None:
     assert faults(["drain_timeout", "qat_rack"], OF_ROLES, ["qat_rack", "drain_timeout"]) == []
 
 
-def test_all_are_told_at_once() -> None:
+def test_all_are_reported_at_once() -> None:
     assert len(faults(["qat_b", "node_python", "qat_a"], OF_ROLES)) == 3

@@ -30,7 +30,7 @@ CLUSTER = "clusters: [{name: c, cluster: {server: 'https://192.0.2.1'}}]\n"
         f"{CONTEXT}{CLUSTER}users: [{{name: u, user: {{client-certificate-data: a, client-key-data: b}}}}]\n",
     ],
 )
-def test_a_kubeconfig_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
+def test_a_kubeconfig_that_cannot_be_used_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:

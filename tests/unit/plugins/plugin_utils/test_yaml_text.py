@@ -158,7 +158,7 @@ def test_edges_of_the_file(before: str, after: str) -> None:
         ("f:\n  x: 1\n  x: 2\n", f"{WHERE}: f.x is given twice, in lines 2 and 3; leave one of them"),
     ],
 )
-def test_a_malformed_file_is_told_with_its_line(text: str, message: str) -> None:
+def test_a_malformed_file_is_reported_with_its_line(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         YamlText(text, WHERE)
     assert caught.value.sentence() == message
