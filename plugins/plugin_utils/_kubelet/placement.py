@@ -62,7 +62,7 @@ class Placement:
         if self.given:
             if f"{self.given}/{DROP_IN_NAME}" in after.files:
                 after, record = self._with_argument(after, record)
-            elif not others_in(after, self.given):
+            elif not drop_ins_in(after, self.given):
                 after, record, _moved = _taken_back(after, record, [after.extra_arguments], self.version)
         return in_order(self.real, after), record, as_started(after)
 
@@ -95,7 +95,7 @@ def place(observed: Observed, version: Version, mode: str) -> Placement:
     if not directory or (observed.config_dir and not given):
         return here
     takes = version.minor >= _TAKES_SINCE
-    others = others_in(observed, directory)
+    others = drop_ins_in(_taken_back(observed, record, [f"{directory}/{DROP_IN_NAME}"], version)[0], directory)
     if given and takes and (mode != NEVER or others):
         return replace(here, given=given)
     if given and others:
@@ -126,11 +126,6 @@ def drop_in_of(observed: Observed) -> str:
 def drop_ins_in(observed: Observed, directory: str) -> list[str]:
     """The drop-ins there."""
     return sorted(path for path in observed.files if path.startswith(f"{directory}/"))
-
-
-def others_in(observed: Observed, directory: str) -> list[str]:
-    """Those that are not ours."""
-    return [path for path in drop_ins_in(observed, directory) if path != f"{directory}/{DROP_IN_NAME}"]
 
 
 def found_of(path: str, found: File, observed: Observed, version: Version) -> str | None:
@@ -179,7 +174,7 @@ def _fault(observed: Observed, version: Version, mode: str, others: t.Sequence[s
         return f"kubelet {version.short} does not take --config-dir without more" if mode == ALWAYS else ""
     if not observed.extra_arguments:
         return observed.extra_arguments_fault or "the file of its arguments is not known"
-    return f"with it {others[0]} would come in force" if others else ""
+    return f"{others[0]} would come in force with it" if others else ""
 
 
 def _with_config_dir(observed: Observed, directory: str) -> Observed:

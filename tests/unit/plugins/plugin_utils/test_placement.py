@@ -8,11 +8,14 @@ import typing as t
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Plan
+from ansible_collections.accel.qat.tests.properties.altered import examples
 from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils.nodes import (
     CONFIG,
     CONFIG_DIR,
@@ -102,6 +105,39 @@ def test_the_file_of_arguments_is_changed_in_that_alone_and_back(arguments: str 
     assert back(there).files == node.files
 
 
+PIECES = [
+    "KUBELET_EXTRA_ARGS",
+    "A",
+    "=",
+    "--b",
+    " ",
+    "\n",
+    "\r\n",
+    "\\",
+    "\\\n",
+    '"',
+    "'",
+    "#",
+    ";",
+    ARGUMENT,
+    "--config-dir=/srv/x",
+]
+
+
+@examples(15)
+@given(st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
+def test_whatever_is_in_the_file_of_arguments_there_and_back(text: str) -> None:
+    node = packaged(arguments=text)
+    try:
+        there = done(node, **TOPOLOGY)
+    except NodeError as refused:
+        where = refused.where
+    else:
+        where = DEFAULTS
+        assert back(there).files == node.files
+    assert where == DEFAULTS
+
+
 def test_what_others_change_in_it_since_stays() -> None:
     for arguments, theirs, left in (
         ("KUBELET_EXTRA_ARGS=--v=2\n", f"# New.\nKUBELET_EXTRA_ARGS={ARGUMENT} --v=4\n", "# New.\nKUBELET_EXTRA_ARGS= --v=4\n"),
@@ -180,9 +216,7 @@ def test_a_gate_that_was_removed_does_not_come_back_by_the_move() -> None:
 def test_a_gate_that_the_newer_kubelet_refuses_does_not_move() -> None:
     in_file = done(packaged("1.29.9"), featureGates={"MemoryManager": False}, **TOPOLOGY)
     made = plan(upgraded(in_file, "1.36.2"))
-    assert [(one.gate, one.verdict.value) for one in made.decisions if one.changes] == [
-        ("MemoryManager", "remove")
-    ]
+    assert [(one.gate, one.verdict.value) for one in made.decisions if one.changes] == [("MemoryManager", "remove")]
     there = done(upgraded(in_file, "1.36.2"))
     assert "MemoryManager" not in "".join(there.files.values())
 
@@ -229,6 +263,13 @@ def test_our_drop_in_with_fields_of_others_is_read_on_too() -> None:
     there = done(packaged(), **TOPOLOGY)
     there = replace(there, files={**there.files, OURS: there.files[OURS] + "maxPods: 9\n"})
     assert back(there).files == {CONFIG: KUBEADM_CONFIG, DEFAULTS: GIVEN, OURS: f"{HEAD}maxPods: 9\n"}
+    assert plan(there, drop_in="never").edits == ()
+    assert refusal(upgraded(there, "1.29.9"), version_given=True).startswith(
+        f"{OURS}: kubelet 1.29 does not start with"
+    )
+    # Nor does one come in force that was there before us.
+    stale = packaged(files={OURS: DROP_IN})
+    assert plan(stale, **TOPOLOGY).notes == (NOTE.format(f"{OURS} would come in force with it"),)
 
 
 def test_by_the_option_they_are_in_the_file() -> None:
@@ -262,7 +303,7 @@ def test_where_it_cannot_be_given_a_note_says_why() -> None:
 def test_drop_ins_that_kubelet_does_not_read_do_not_come_in_force() -> None:
     node = packaged(files={SITE: DROP_IN})
     made = plan(node, **TOPOLOGY)
-    assert (paths(made), made.notes) == ([CONFIG], (NOTE.format(f"with it {SITE} would come in force"),))
+    assert (paths(made), made.notes) == ([CONFIG], (NOTE.format(f"{SITE} would come in force with it"),))
     # A drop-in of ours that somebody has copied from another node is none of ours.
     copied = packaged(files={f"{CONFIG_DIR}/a/99-accel-qat.conf": DROP_IN})
     assert paths(plan(copied, **TOPOLOGY)) == [CONFIG]
@@ -340,8 +381,8 @@ def test_of_the_file_of_arguments_only_these_are_shown() -> None:
 def test_an_argument_that_cannot_be_made_out_any_more_keeps_the_directory() -> None:
     """Kubelet would not start without it."""
     there = done(packaged(), **TOPOLOGY)
-    unclear = {"files": {**there.files, DEFAULTS: f'KUBELET_EXTRA_ARGS="{ARGUMENT} --x=\'y"\n'}}
-    given = {"extra_arguments": "", "words": [*there.words, ARGUMENT], "config_dir": CONFIG_DIR}
+    unclear: dict[str, t.Any] = {"files": {**there.files, DEFAULTS: f'KUBELET_EXTRA_ARGS="{ARGUMENT} --x=\'y"\n'}}
+    given: dict[str, t.Any] = {"extra_arguments": "", "words": [*there.words, ARGUMENT], "config_dir": CONFIG_DIR}
     assert refusal(replace(there, **unclear, **given), restore=True) == (
         f"{DEFAULTS}: KUBELET_EXTRA_ARGS cannot be made out for certain; write its arguments between double quotes, in one line; nothing "
         "was written"
