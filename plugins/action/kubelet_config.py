@@ -9,11 +9,13 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, InForce, NotInForceError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import normal
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.printable import printable
 from ansible_collections.accel.qat.plugins.module_utils._run import failure_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, asks_for_offered
@@ -41,6 +43,8 @@ _NOTHING: dict[str, t.Any] = {
     "backups": {},
     "resumed": False,
     "restart_pending": False,
+    "asked": [],
+    "in_force": InForce(reason="nothing is asked of kubelet").as_dict(),
 }
 
 _CUT_OFF = "An earlier run was cut off while it changed kubelet's configuration; this one starts from what was there before it."
@@ -71,7 +75,7 @@ class ActionModule(ActionBase):
         try:
             return self._bring(options, variables)
         except NodeError as error:
-            return {**failure_of(error), "failed": True, "changed": False}
+            return {**failure_of(error), **_in_force_of(error), "failed": True, "changed": False}
         except _Failed as failed:
             return {**failed.result, "failed": True, "changed": False}
 
@@ -94,31 +98,58 @@ class ActionModule(ActionBase):
         observed = Observed(**found)
         decision = decide(observed, desired, options)
         result = _result_of(observed, decision, self._task.diff)
-        if decision.order is None:
-            return {**result, "changed": False}
-        arguments = decision.order
         name = options["node_name"] or variables.get("inventory_hostname", "")
+        in_force = InForce(reason=_unasked(observed, decision, options, self._task.check_mode))
+        if decision.order is None:
+            if not in_force.reason:
+                in_force = _in_force_now(options["kubeconfig"], name, decision.plan.asked)
+            return {**result, "changed": False, "in_force": in_force.as_dict()}
+        arguments = decision.order
         api = _api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
         done = self._on_node(_APPLY, arguments, variables)
         if api is not None and done["restarted"]:
-            self._require_ready(api, arguments, done["at"], variables)
+            if in_force.reason:
+                self._require_ready(api, arguments, done["at"], (), variables)
+            else:
+                in_force = self._require_ready(api, arguments, done["at"], decision.plan.asked, variables)
+        if done["restarted"] and decision.plan.asked and in_force.reason:
+            warning = f"It is not verified that kubelet has in force what was wanted: {in_force.reason}"
+            result["warnings"] = [*result.get("warnings", ()), warning]
         return {
             **result,
             "changed": True,
             "proven": done["proven"],
             "restarted": done["restarted"],
             "backups": done["backups"],
+            "in_force": in_force.as_dict(),
         }
 
-    def _require_ready(self, api: Api, arguments: dict[str, t.Any], since: float, variables: dict[str, t.Any]) -> None:
+    def _require_ready(
+        self,
+        api: Api,
+        arguments: dict[str, t.Any],
+        since: float,
+        asked: t.Sequence[Asked],
+        variables: dict[str, t.Any],
+    ) -> InForce:
         try:
             api.wait_until_ready(since, arguments["timeout"])
+            in_force = api.require_in_force(asked, arguments["timeout"]) if asked else InForce()
         except NodeError as error:
-            self._on_node(_APPLY, {**arguments, "put_back": error.sentence(), "backup": False}, variables)
+            self._put_back(error, arguments, variables)
             raise
         # What is left of it is to say that it is done.
         done = {"writes": [], "restart": False, "journal": arguments["journal"], "root": arguments["root"]}
         self._on_node(_APPLY, done, variables)
+        return in_force
+
+    def _put_back(self, error: NodeError, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
+        """Put back what was written; the node's own failure then names both. Raises _Failed."""
+        try:
+            self._on_node(_APPLY, {**arguments, "put_back": error.sentence(), "backup": False}, variables)
+        except _Failed as failed:
+            failed.result.update(_in_force_of(error))
+            raise
 
     def _on_node(self, module: str, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         result: dict[str, t.Any] = self._execute_module(module_name=module, module_args=arguments, task_vars=variables)
@@ -132,6 +163,32 @@ def _api(kubeconfig: str, name: str) -> Api:
     from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.wait_ready import Api  # noqa: PLC0415
 
     return Api(kubeconfig, name)
+
+
+def _unasked(observed: Observed, decision: Decision, options: t.Mapping[str, t.Any], check_mode: bool) -> str:
+    """Why kubelet is not asked what is in force, empty where it is."""
+    if not decision.plan.asked:
+        return "nothing is asked that kubelet reports"
+    if observed.kind.by_manifest:
+        return "the Machine Config Operator brings it, and accel.qat.verify reports whether it has"
+    if check_mode:
+        return "kubelet is not asked in check mode"
+    if decision.restart_pending or (decision.order is not None and not decision.order["restart"]):
+        return "kubelet was not restarted"
+    return "" if options["kubeconfig"] else "kubelet is not asked without a kubeconfig"
+
+
+def _in_force_now(kubeconfig: str, name: str, asked: t.Sequence[Asked]) -> InForce:
+    """Where nothing was to be done: a cluster that cannot be asked is no reason to fail then. Raises NotInForceError."""
+    try:
+        api = _api(kubeconfig, name)
+    except NodeError as error:
+        return InForce(reason=printable(error.problem))
+    return api.require_in_force(asked, 0.0)
+
+
+def _in_force_of(error: NodeError) -> dict[str, t.Any]:
+    return {"in_force": error.in_force.as_dict()} if isinstance(error, NotInForceError) else {}
 
 
 def _result_of(observed: Observed, decision: Decision, wants_diff: bool) -> dict[str, t.Any]:
@@ -149,6 +206,7 @@ def _result_of(observed: Observed, decision: Decision, wants_diff: bool) -> dict
         "service": observed.unit,
         "resumed": decision.resumed,
         "restart_pending": decision.restart_pending,
+        "asked": [one.as_dict() for one in plan.asked],
     }
     warnings = [*([_CUT_OFF] if decision.resumed else []), *plan.notes]
     if warnings:

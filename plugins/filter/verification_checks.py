@@ -17,7 +17,7 @@ description:
   - For the role C(accel.qat.qat_verify).
 options:
   _input:
-    description: The results of the tasks, by the names C(devices), C(before), C(node), C(pod), C(during), C(after) and C(qat).
+    description: The results of the tasks, by the names C(devices), C(kubelet), C(before), C(node), C(pod), C(during), C(after) and C(qat).
     type: dict
     required: true
 """
@@ -30,7 +30,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A dictionary for each check, with C(check), C(expected), C(found), C(ok) and C(reason).
+  description: >-
+    A dictionary for each check, with C(check), C(expected), C(found), C(ok), which is none where nobody could say, and C(reason).
   type: list
   elements: dict
 """

@@ -43,6 +43,12 @@ options:
           - What the expression should give; V(true) when not given.
           - A number and its text are alike, since quantities are text in the API.
         type: raw
+  kubelet_configuration:
+    description:
+      - Whether to ask the node's kubelet, through the API server, what configuration is in force.
+      - Needs the right to get C(nodes/proxy). A kubelet that cannot be asked does not fail the module.
+    type: bool
+    default: false
   wait_timeout:
     description: For how many seconds the API server may be away, as it is while its own node reboots.
     type: float
@@ -117,6 +123,19 @@ checks:
       description: A sentence where it is not, otherwise empty.
       type: str
       sample: VFs for crypto is 16 and should be 32
+kubelet:
+  description: What kubelet says of itself, with O(kubelet_configuration=true).
+  returned: success
+  type: dict
+  contains:
+    configuration:
+      description: The fields in force that M(accel.qat.kubelet_config) can set, by their names; none where kubelet could not be asked.
+      type: dict
+      sample: {topologyManagerPolicy: single-numa-node}
+    problem:
+      description: Why kubelet could not be asked, otherwise empty.
+      type: str
+      sample: ""
 failure:
   description: The parts of the message.
   returned: failure
@@ -131,13 +150,18 @@ failure:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.expectations import (
     HAS_JMESPATH,
     IMPORT_ERROR,
     check,
     parse_expectations,
 )
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import reported_by
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+
+_NOT_ASKED = {"configuration": None, "problem": "kubelet was not asked"}
 
 OPTIONS = {
     "node": {"type": "str", "required": True},
@@ -151,6 +175,7 @@ OPTIONS = {
             "equals": {"type": "raw"},
         },
     },
+    "kubelet_configuration": {"type": "bool", "default": False},
     "wait_timeout": {"type": "float", "default": 0.0},
 }
 
@@ -179,7 +204,15 @@ class ClusterNodeInfo(ClusterModule):
             "capacity": status.get("capacity") or {},
             "allocatable": status.get("allocatable") or {},
             "checks": [check(expectation, node) for expectation in expectations],
+            "kubelet": self._kubelet(cluster) if self._params["kubelet_configuration"] else _NOT_ASKED,
         }
+
+    def _kubelet(self, cluster: Cluster) -> dict[str, object]:
+        try:
+            answer = read_configz(cluster.core, self._params["node"], min(self._params["wait_timeout"], PATIENCE))
+            return {"configuration": reported_by(answer), "problem": ""}
+        except NodeError as error:
+            return {"configuration": None, "problem": error.sentence()}
 
 
 if __name__ == "__main__":

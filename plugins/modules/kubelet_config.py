@@ -156,6 +156,9 @@ options:
     description:
       - A kubeconfig on the controller. With it, a restart is followed by waiting until the API server has the node as Ready, and the files
         are put back when it does not become so.
+      - Kubelet is then asked what it has in force, which takes the right to get C(nodes/proxy). The files are put back too where that
+        is not what was asked. Without that right, or where kubelet does not answer, RV(in_force) says so.
+      - A kubelet on which nothing is to be changed is asked too, and the module fails where it runs with something else.
       - Needs the Python package kubernetes on the controller.
     type: path
   node_name:
@@ -300,6 +303,59 @@ restart_pending:
   returned: success
   type: bool
   sample: false
+asked:
+  description:
+    - What kubelet should have in force then by O(configuration) and O(device_plugin_gates), field by field, for the role
+      C(accel.qat.qat_verify). Nothing with O(state=found).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    field:
+      description: The field, or the field and its entry.
+      type: str
+      sample: topologyManagerPolicy
+    wanted:
+      description: Its value.
+      type: raw
+      sample: single-numa-node
+    where:
+      description: The file, or kubelet's command line, that says so; empty where it is kubelet's default.
+      type: str
+      sample: /var/lib/kubelet/config.yaml
+    unsaid:
+      description: What holds where kubelet does not mention it.
+      type: raw
+      sample: none
+    group:
+      description: For a feature gate, the one that decides on all of its stage where it is not mentioned itself.
+      type: str
+      sample: ""
+    others:
+      description: What other places say, and what the files said before.
+      type: list
+      elements: dict
+      sample: []
+in_force:
+  description: What came of the question whether kubelet itself says that it has in force what was asked.
+  returned: success, and on failure because of a difference
+  type: dict
+  contains:
+    verified:
+      description:
+        - Whether kubelet says so. V(false) where it could not be asked, which is no failure, and where it has something else in force.
+      type: bool
+      sample: true
+    reason:
+      description: Why it is not verified, otherwise empty.
+      type: str
+      sample: ""
+    differences:
+      description: What is not in force as asked, each with C(field), C(wanted), C(in_force), C(where) it stands, and the C(layer)
+        that may have won.
+      type: list
+      elements: dict
+      sample: []
 failure:
   description: The same as RV(ignore:msg) for machines.
   returned: failure

@@ -56,10 +56,25 @@ def test_the_role_switches_it_on(cluster: Cluster, node: Node, controller: Contr
     assert "DevicePlugins" not in node.run(f"cat {CONFIGURATION}")
     assert has_socket(node)
     assert cluster.ready()
+    # By its own word too, which names no gate that nobody has set.
+    assert result["in_force"] == {"verified": True, "reason": "", "differences": []}
+    assert "featureGates.DevicePlugins" in {one["field"] for one in result["asked"]}
 
 
 def test_a_second_run_changes_nothing(controller: Controller) -> None:
     assert [task for task in include(controller, "qat_kubelet", qat_kubelet_timeout=300).tasks if task.changed] == []
+
+
+def test_a_gate_that_another_decides_is_reported(cluster: Cluster, node: Node, controller: Controller) -> None:
+    all_off = f"cp /root/config.yaml {CONFIGURATION}; echo 'featureGates: {{AllBeta: false}}' >> {CONFIGURATION}"
+    cluster.restart_kubelet(f"rm -f {SOCKET}; cp -p {CONFIGURATION} /root/before.yaml; {all_off}")
+    task = {"name": "accel.qat.qat_kubelet"}
+    api = {"qat_kubelet_kubeconfig": str(cluster.kubeconfig), "qat_kubelet_node_name": cluster.nodes[0]}
+    run = controller.play([{"name": "Role", "ansible.builtin.include_role": task, "vars": api}])
+    found = has_socket(node)
+    cluster.restart_kubelet(f"cp -p /root/before.yaml {CONFIGURATION}")
+    assert run.code != 0
+    assert (found, "it may come from featureGates.AllBeta" in run.tasks[-1].message) == (False, True), run.output
 
 
 def test_a_gate_that_kubelet_does_not_know_is_refused(cluster: Cluster, node: Node, controller: Controller) -> None:

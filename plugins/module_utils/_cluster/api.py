@@ -197,6 +197,11 @@ class Cluster:
         found = self._call(where, self._core.list_namespaced_event, namespace, field_selector=selector)
         return list(found.get("items") or ())
 
+    @property
+    def core(self) -> t.Any:
+        """The client's CoreV1Api."""
+        return self._core
+
     def _call(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> Object:
         try:
             answer = json.loads(self._text(where, method, *arguments, **options))
@@ -216,22 +221,27 @@ class Cluster:
             time.sleep(AWAY_SECONDS)
 
     def _answer(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
-        try:
-            answer = method(*arguments, **options, _preload_content=False, _request_timeout=REQUEST_SECONDS)
-            # Before release 36 of the client a refusal of an answer that is not taken apart is not raised.
-            if not 200 <= answer.status < 300:
-                raise _refusal(answer.status, answer.data, where)
-            return bytes(answer.data).decode("utf-8", "replace")
-        except ApiException as error:
-            raise _refusal(error.status, error.body, where) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            host = self._core.api_client.configuration.host
-            raise ClusterError(
-                f"the API server cannot be reached: {_reason(error)}",
-                where=str(host),
-                remedy="see that the address is right and that the controller may connect to it",
-                away=isinstance(error, AWAY),
-            ) from None
+        return answer(self._core, where, method, *arguments, **options)
+
+
+def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
+    """What the API server answers one call of the client `core`. Raises ClusterError."""
+    try:
+        found = method(*arguments, **options, _preload_content=False, _request_timeout=REQUEST_SECONDS)
+        # Before release 36 of the client a refusal of an answer that is not taken apart is not raised.
+        if not 200 <= found.status < 300:
+            raise _refusal(found.status, found.data, where)
+        return bytes(found.data).decode("utf-8", "replace")
+    except ApiException as error:
+        raise _refusal(error.status, error.body, where) from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        host = core.api_client.configuration.host
+        raise ClusterError(
+            f"the API server cannot be reached: {_reason(error)}",
+            where=str(host),
+            remedy="see that the address is right and that the controller may connect to it",
+            away=isinstance(error, AWAY),
+        ) from None
 
 
 _REMEDIES = {

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import typing as t
 
+from .in_force import Asked, compare, shown
+
 Result = t.Mapping[str, t.Any]
 """What a module returned."""
 
 Check = t.Dict[str, t.Any]  # noqa: UP006
-"""`check`, `expected`, `found`, `ok`, and a `reason` where it is not."""
+"""`check`, `expected`, `found`, `ok`, and a `reason` where it is not. `ok` is None where nobody could say."""
 
 _COLUMNS = ("", "CHECK", "EXPECTED", "FOUND")
 _WIDEST = 60
+_STATES = {True: "ok", False: "FAILED", None: "not verified"}
 
 
 def _check(name: str, expected: t.Any, found: t.Any, ok: bool, reason: str = "") -> Check:
     return {"check": name, "expected": str(expected), "found": str(found), "ok": ok, "reason": "" if ok else reason}
 
 
+def _not_verified(name: str, expected: str, reason: str) -> Check:
+    return {"check": name, "expected": expected, "found": "not known", "ok": None, "reason": reason}
+
+
 def checks_of(
     devices: Result,
+    kubelet: Result | None = None,
     node: Result | None = None,
     before: Result | None = None,
     pod: Result | None = None,
@@ -32,11 +40,13 @@ def checks_of(
 ) -> list[Check]:
     """Every check. Each argument is what one task found, None for a task that was left out.
 
-    `devices` has `problem`, why the node is not as configured, or an empty one. `node` is of the module cluster_node_info; `before`,
-    `during` and `after` of device_plugin_info; `pod` of probe_pod, with the `resources` it asked for; `qat` is the fact of qat_info.
-    That cluster_node_info or probe_pod failed is seen by what their results lack.
+    `devices` has `problem`, why the node is not as configured, or an empty one. `kubelet` is of the module kubelet_config in check mode,
+    `node` of cluster_node_info; `before`, `during` and `after` of device_plugin_info; `pod` of probe_pod, with the `resources` it asked
+    for; `qat` is the fact of qat_info. That kubelet_config, cluster_node_info or probe_pod failed is seen by what their results lack.
     """
     checks = [_of_devices(devices)]
+    if kubelet is not None:
+        checks += _of_kubelet(kubelet, node or {})
     if before is not None:
         checks += _of_mismatches(before)
     if node is not None:
@@ -65,6 +75,31 @@ def promises(before: Result) -> list[Check]:
 def _of_devices(devices: Result) -> Check:
     problem = str(devices.get("problem") or "")
     return _check("the QAT devices", "as configured", "another" if problem else "as configured", not problem, problem)
+
+
+def _of_kubelet(kubelet: Result, node: Result) -> list[Check]:
+    """What was asked of kubelet, compared with its files and with its own word. Nothing where nothing was asked."""
+    name = "kubelet's configuration"
+    if "asked" not in kubelet:
+        reason = str(kubelet.get("msg") or "it cannot be read")
+        if (kubelet.get("failure") or {}).get("kind") == "refused":
+            return [_check(name, "as configured", "refused", False, reason)]
+        return [_not_verified(name, "in force", f"{name} is not verified: {reason}")]
+    if kubelet["files"]:
+        reason = f"{name} is not as configured in {' and '.join(kubelet['files'])}; run accel.qat.site"
+        return [_check(name, "as configured", "another", False, reason)]
+    if not kubelet["asked"]:
+        return []
+    reported = node.get("kubelet") or {}
+    if reported.get("configuration") is None:
+        reason = str(reported.get("problem") or node.get("msg") or "kubelet was not asked")
+        return [_not_verified(name, "in force", f"{name} is not verified: {reason}")]
+    differences = compare(map(Asked.of, kubelet["asked"]), reported["configuration"])
+    checks = [
+        _check(f"kubelet's {one.field}", shown(one.wanted), shown(one.in_force), False, one.sentence())
+        for one in differences
+    ]
+    return checks or [_check(name, "in force", "in force", True)]
 
 
 def _of_mismatches(info: Result) -> list[Check]:
@@ -139,7 +174,7 @@ def _nodes_of_vfs(qat: Result) -> dict[str, str]:
 
 
 def table(checks: t.Sequence[Check]) -> str:
-    """The checks for a person: a line each, and below them why those failed that did."""
+    """The checks for a person: a line each, and below them why those failed or are not verified that are not well."""
     rows = [_COLUMNS, *(_row(check) for check in checks)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
@@ -151,4 +186,4 @@ def table(checks: t.Sequence[Check]) -> str:
 def _row(check: Check) -> tuple[str, ...]:
     cells = (" ".join(check[name].split()) for name in ("check", "expected", "found"))
     shortened = (cell if len(cell) <= _WIDEST else cell[: _WIDEST - 3] + "..." for cell in cells)
-    return ("ok" if check["ok"] else "FAILED", *shortened)
+    return (_STATES[check["ok"]], *shortened)

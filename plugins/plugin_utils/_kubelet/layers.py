@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import COMMAND_LINE
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     BY_NAME,
     EVICTION_FIELD,
@@ -44,8 +45,6 @@ from .yaml_text import Path
 
 # K3s and RKE2 take feature-gates+ at the latest from this Kubernetes on.
 _PLUS_SINCE = 24
-
-COMMAND_LINE = "kubelet's command line"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import assignment
@@ -36,6 +37,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
+from .asked import asked_of_files, asked_of_operator
 from .documents import Document
 from .layers import Layers, describe, document_of, in_force_by_operator, layers_of, leaves
 from .placement import (
@@ -100,6 +102,8 @@ class Plan:
     started_with: tuple[str, ...] = ()
     # What somebody should know of it.
     notes: tuple[str, ...] = ()
+    # What kubelet should have in force then.
+    asked: tuple[Asked, ...] = ()
 
     def diff(self) -> list[dict[str, str]]:
         """What diff mode shows. Of a file of arguments only these: what else is in it, such as a proxy's password, nobody needs to see."""
@@ -177,6 +181,7 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
         made=_made(observed, record, after),
         started_with=_started_with(after, edits),
         notes=_notes(placement, edits),
+        asked=asked_of_files(desired.configuration, decisions, version.minor, real, layers),
     )
 
 
@@ -431,7 +436,10 @@ def _manifest(observed: Observed, desired: Desired, version: Version) -> Plan:
         settings[EVICTION_FIELD] = {**known.default_thresholds(version.minor), **settings[EVICTION_FIELD]}
     _require_complete_there(observed, settings, version)
     manifest = observed.kind.manifest(settings, desired.machine_config_pool) if settings else None
-    return Plan(observed.flavour, version, decisions=tuple(decisions), effective=settings, manifest=manifest)
+    asked = asked_of_operator(settings)
+    return Plan(
+        observed.flavour, version, decisions=tuple(decisions), effective=settings, manifest=manifest, asked=asked
+    )
 
 
 def _require_complete_there(observed: Observed, settings: t.Mapping[str, t.Any], version: Version) -> None:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Waits until the API server has a node as Ready."""
+"""Waits until the API server has a node as Ready, and asks its kubelet what is in force."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import time
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import HAS_KUBERNETES, UNUSABLE
+from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import (
+    Asked,
+    InForce,
+    NotInForceError,
+    compare,
+    reported_by,
+)
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 
 if HAS_KUBERNETES:  # else reported where it is needed
@@ -68,6 +76,20 @@ class Api:
                 return
             time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
         raise NodeError(f"the node is not Ready within {seconds:g} seconds: {said}", f"node {self._node}")
+
+    def require_in_force(self, asked: t.Sequence[Asked], seconds: float) -> InForce:
+        """Whether kubelet says that it has what was asked; for so long it may be away. Raises NotInForceError for a difference.
+
+        A kubelet that cannot be asked proves nothing, either way.
+        """
+        try:
+            reported = reported_by(read_configz(self._client, self._node, min(seconds, PATIENCE)))
+        except NodeError as error:
+            return InForce(reason=error.sentence())
+        differences = compare(asked, reported)
+        if differences:
+            raise NotInForceError(f"node {self._node}", differences)
+        return InForce(True)
 
     def _read(self) -> t.Mapping[str, t.Any]:
         read: t.Mapping[str, t.Any] = self._client.read_node(self._node, _request_timeout=10).to_dict()

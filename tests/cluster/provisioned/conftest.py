@@ -29,6 +29,8 @@ def settings(cluster: Cluster) -> dict[str, Any]:
         "qat_kubernetes": True,
         "qat_kubelet_configuration": {"topologyManagerPolicy": "best-effort"},
         "qat_kubelet_timeout": 300,
+        "qat_kubelet_kubeconfig": str(cluster.kubeconfig),
+        "qat_kubelet_node_name": cluster.nodes[0],
         "qat_verify_kubeconfig": str(cluster.kubeconfig),
         "qat_verify_node_name": cluster.nodes[0],
         "qat_verify_image": pod_image.NAME,

@@ -40,6 +40,7 @@ def test_from_untouched_to_verified(cluster: Cluster, provisioned: Run) -> None:
     found = {check["check"]: check["ok"] for check in report["qat_verify_result"]["checks"]}
     assert set(found.values()) == {True}
     assert {"the QAT devices", "kubelet and the device plugin", f"allocatable {CY}", f"allocatable {DC}"} <= set(found)
+    assert "kubelet's configuration" in found
     assert {"the test pod", f"VF of {CY}", f"VF of {DC}", f"{CY} after the pod", f"{DC} after the pod"} <= set(found)
     assert cluster.pods() == []
 
@@ -48,15 +49,53 @@ def test_a_second_run_changes_nothing(controller: Controller, settings: dict[str
     run = controller.run("accel.qat.site", **settings)
     assert run.code == 0, run.output
     assert [task.name for task in run.tasks if task.changed] == []
+    assert in_force(run) == [{"verified": True, "reason": "", "differences": []}]
+
+
+def in_force(run: Run) -> list[dict[str, Any]]:
+    """What came of asking kubelet itself."""
+    return [task.result["in_force"] for task in run.tasks if "in_force" in task.result]
+
+
+def file_of_fields(cluster: Cluster) -> str:
+    return DROP_IN if cluster.release.drop_ins else CONFIGURATION
 
 
 def test_kubelet_has_its_fields_where_an_upgrade_of_it_leaves_them(cluster: Cluster, node: Node) -> None:
     """kubeadm writes its configuration file again, which is all that an older one has."""
-    has, lacks = (DROP_IN, CONFIGURATION) if cluster.release.drop_ins else (CONFIGURATION, DROP_IN)
-    assert "topologyManagerPolicy: best-effort" in node.run(f"cat {has}")
+    (lacks,) = {DROP_IN, CONFIGURATION} - {file_of_fields(cluster)}
+    assert "topologyManagerPolicy: best-effort" in node.run(f"cat {file_of_fields(cluster)}")
     assert "topologyManagerPolicy" not in node.run(f"cat {lacks} || true")
     started = node.run("tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value kubelet.service)/cmdline")
     assert (f"--config-dir={DROP_INS}" in started.splitlines()) is cluster.release.drop_ins
+
+
+def test_a_kubelet_that_does_not_run_with_its_file_is_reported(
+    cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any]
+) -> None:
+    path = file_of_fields(cluster)
+    node.run(f"cp -p {path} /root/fields.yaml")
+    cluster.restart_kubelet(f"sed -i s/best-effort/restricted/ {path}")
+    node.run(f"cp -p /root/fields.yaml {path}")
+    role = {"name": "accel.qat.qat_kubelet"}
+    run = controller.play([{"name": "Role", "ansible.builtin.include_role": role, "vars": settings}])
+    assert run.code != 0
+    assert run.tasks[-1].message == (
+        f"kubelet of node {cluster.nodes[0]}: topologyManagerPolicy is restricted in force and not best-effort, which {path} "
+        "says; it may come from kubelet's command line; see what kubelet is started with, and restart it"
+    )
+    cluster.restart_kubelet()
+    again = controller.play([{"name": "Role", "ansible.builtin.include_role": role, "vars": settings}])
+    assert in_force(again)[0]["verified"]
+
+
+def test_kubelet_overwrites_cpus_that_are_reserved_by_number(cluster: Cluster, node: Node) -> None:
+    node.run(f"cp -p {CONFIGURATION} /root/config.yaml")
+    reserved = 'reservedSystemCPUs: "0"\\nkubeReserved: {cpu: 100m, memory: 64Mi}\\n'
+    cluster.restart_kubelet(f"printf '{reserved}' >> {CONFIGURATION}")
+    found = cluster.api.get(f"/api/v1/nodes/{cluster.nodes[0]}/proxy/configz")["kubeletconfig"]
+    cluster.restart_kubelet(f"cp -p /root/config.yaml {CONFIGURATION}")
+    assert (found["reservedSystemCPUs"], found["kubeReserved"]) == ("0", {"memory": "64Mi"})
 
 
 def test_a_reboot_brings_all_of_it_back(cluster: Cluster, node: Node) -> None:

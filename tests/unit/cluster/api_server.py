@@ -47,6 +47,7 @@ class FakeCluster:
     `plugins` are the resources of device plugins, of which kubelet writes the capacity at each look. `run_pod` is what a container
     does: it gets the pod and returns its status and its log; `pod_gone` is called when kubelet has cleaned up after it.
     `delete_takes` is how many seconds that takes, None for ever. `budgets` says how often an eviction is refused first, by pod.
+    `configz` is what kubelet answers there, one after the other; the last one for good.
     `absences` says how often a request, by a pattern for its method and path, finds nobody who answers it.
     """
 
@@ -64,6 +65,7 @@ class FakeCluster:
         self.delete_takes: float | None = 0.1
         self.budgets: dict[tuple[str, str], float] = {}
         self.absences: dict[str, float] = {}
+        self.configz: list[JsonObject | str | Refusal] = [Refusal(503, "ServiceUnavailable", "no kubelet")]
         self._has_managed_fields = has_managed_fields
         self._lock = threading.RLock()
         self._node: JsonObject = {
@@ -202,6 +204,8 @@ class FakeCluster:
     def _route(
         self, method: str, parts: list[str], headers: Message, query: dict[str, str], body: t.Any
     ) -> JsonObject | str:
+        if parts == ["api", "v1", "nodes", self.name, "proxy", "configz"] and method == "GET":
+            return self._configz()
         if parts[:3] == ["api", "v1", "nodes"] and len(parts) in (4, 5):
             return self._route_node(method, parts[3], parts[4:], headers, query, body)
         if parts == ["api", "v1", "pods"] and method == "GET":
@@ -212,6 +216,12 @@ class FakeCluster:
         if parts[:3] == ["api", "v1", "namespaces"] and len(parts) > 4:
             return self._route_pod(method, parts[3], parts[4], parts[5:], query, body)
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
+
+    def _configz(self) -> JsonObject | str:
+        found = self.configz.pop(0) if len(self.configz) > 1 else self.configz[0]
+        if isinstance(found, Refusal):
+            raise found
+        return found
 
     def _route_node(
         self,

@@ -54,6 +54,88 @@ def test_all_is_well() -> None:
     ]
 
 
+ASKED = {
+    "field": "topologyManagerPolicy",
+    "wanted": "restricted",
+    "where": "/c",
+    "unsaid": "none",
+    "group": "",
+    "others": [],
+}
+
+
+def kubelets(kubelet: dict[str, t.Any], reported: dict[str, t.Any] | None = None) -> list[tuple[t.Any, ...]]:
+    """The rows of kubelet's configuration."""
+    node = {"checks": [], **({"kubelet": reported} if reported else {})}
+    found = checks_of({"problem": ""}, kubelet=kubelet, node=node)[1:]
+    return [(check["check"], check["found"], check["ok"], check["reason"]) for check in found]
+
+
+NAME = "kubelet's configuration"
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "reported", "expected"),
+    [
+        ({"asked": [], "files": []}, None, []),
+        (
+            {"asked": [ASKED], "files": []},
+            {"configuration": {"topologyManagerPolicy": "restricted"}, "problem": ""},
+            [(NAME, "in force", True, "")],
+        ),
+        (
+            {"asked": [ASKED], "files": []},
+            {"configuration": {}, "problem": ""},
+            [
+                (
+                    "kubelet's topologyManagerPolicy",
+                    "none",
+                    False,
+                    "topologyManagerPolicy is none in force and not restricted, which /c says; it may come from kubelet's own default",
+                )
+            ],
+        ),
+        (
+            {"asked": [ASKED], "files": []},
+            {"configuration": None, "problem": "403"},
+            [(NAME, "not known", None, f"{NAME} is not verified: 403")],
+        ),
+        (
+            {"asked": [ASKED], "files": []},
+            None,
+            [(NAME, "not known", None, f"{NAME} is not verified: kubelet was not asked")],
+        ),
+        (
+            {"asked": [ASKED], "files": ["/c", "/d"]},
+            {"configuration": {"topologyManagerPolicy": "restricted"}, "problem": ""},
+            [(NAME, "another", False, f"{NAME} is not as configured in /c and /d; run accel.qat.site")],
+        ),
+        (
+            {"msg": "no", "failure": {"kind": "configuration"}},
+            None,
+            [(NAME, "not known", None, f"{NAME} is not verified: no")],
+        ),
+        ({"msg": "no", "failure": {"kind": "refused"}}, None, [(NAME, "refused", False, "no")]),
+        ({}, None, [(NAME, "not known", None, f"{NAME} is not verified: it cannot be read")]),
+    ],
+)
+def test_kubelets_configuration(
+    kubelet: dict[str, t.Any], reported: dict[str, t.Any] | None, expected: list[t.Any]
+) -> None:
+    assert kubelets(kubelet, reported) == expected
+
+
+def test_what_is_not_verified_is_neither_ok_nor_failed() -> None:
+    lines = table(checks_of({"problem": ""}, kubelet={}, node={"checks": []})).splitlines()
+    assert lines == [
+        "              CHECK                    EXPECTED       FOUND",
+        "ok            the QAT devices          as configured  as configured",
+        "not verified  kubelet's configuration  in force       not known",
+        "",
+        "- kubelet's configuration is not verified: it cannot be read",
+    ]
+
+
 def test_a_node_without_kubernetes() -> None:
     assert [check["check"] for check in checks_of({"problem": ""})] == ["the QAT devices"]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
-from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, JsonObject, Refusal
 from ansible_collections.accel.qat.tests.unit.cluster.site import CY, VF0, VF1, NodeOfCluster
 from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION, environment
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
@@ -30,8 +31,11 @@ PLAYBOOK = """
       kubelet_root: "{{ root }}"
     accel.qat.qat_info: *roots
     accel.qat.device_plugin_info: *roots
+    accel.qat.kubelet_config:
+      root: "{{ root }}/k/root"
+      proc_root: "{{ root }}/k/root/proc"
   environment:
-    PATH: "{{ root }}/bin:{{ lookup('env', 'PATH') }}"
+    PATH: "{{ root }}/bin:{{ root }}/k/bin:{{ lookup('env', 'PATH') }}"
     K8S_AUTH_HOST: "{{ api }}"
     K8S_AUTH_API_KEY: "{{ token }}"
   tasks:
@@ -41,8 +45,20 @@ PLAYBOOK = """
 """
 
 
+CONFIGURATION = f"{examples.CONFIGURATION}topologyManagerPolicy: restricted\n"
+FORBIDDEN = Refusal(403, "Forbidden", 'nodes "node1" is forbidden')
+
+
+def in_force(**fields: t.Any) -> JsonObject:
+    """What kubelet answers that has these."""
+    return {"kubeletconfig": {"syncFrequency": "1m0s", **fields}}
+
+
 class Site(NodeOfCluster, Controller):
-    """A node that is verified. `gets` are the VFs that a pod is given, `sees` what it prints."""
+    """A node that is verified, with the files of its kubelet in `configured`.
+
+    `gets` are the VFs that a pod is given, `sees` what it prints.
+    """
 
     def __init__(self, root: Path) -> None:
         NodeOfCluster.__init__(self, root)
@@ -51,6 +67,8 @@ class Site(NodeOfCluster, Controller):
         self.cluster.pod_gone = self.gone
         self.gets = [VF0]
         self.variable = "PCIDEVICE_QAT_INTEL_COM_CY"
+        self.configured = KubeletNode(root / "k", **examples.kubeadm(CONFIGURATION))
+        self.cluster.configz = [in_force(topologyManagerPolicy="restricted")]
         self.program("qatctl", "exit 0")
         self.program("systemctl", "echo enabled")
 
@@ -78,6 +96,7 @@ class Site(NodeOfCluster, Controller):
             "token": TOKEN,
             "qat_node_devices": [{}],
             "qat_node_qatctl_path": f"{self.root}/bin/qatctl",
+            "qat_kubelet_configuration": {"topologyManagerPolicy": "restricted"},
             "qat_verify_plugin_address": "",
             "qat_verify_timeout": "5",  # as text, as --extra-vars gives it
             "qat_verify_report": f"{self.root}/report.json",
@@ -102,7 +121,7 @@ def site() -> t.Iterator[Site]:
 def failed(site: Site) -> list[str]:
     report = site.report()
     assert report["ok"] is False
-    return [check["reason"] for check in report["checks"] if not check["ok"]]
+    return [check["reason"] for check in report["checks"] if check["ok"] is False]
 
 
 def test_all_is_well(site: Site) -> None:
@@ -114,6 +133,7 @@ def test_all_is_well(site: Site) -> None:
     assert (report["node"], report["ok"]) == ("node1", True)
     assert [check["check"] for check in report["checks"]] == [
         "the QAT devices",
+        "kubelet's configuration",
         "kubelet and the device plugin",
         f"allocatable {CY}",
         "node name",
@@ -172,6 +192,64 @@ def test_every_difference_is_reported_at_once(site: Site) -> None:
     ]
     assert all(f"- {reason}" in result.output for reason in reasons)
     assert site.cluster.pods == {}
+
+
+def kubelets(site: Site) -> list[dict[str, t.Any]]:
+    """The rows about kubelet's configuration."""
+    return [check for check in site.report()["checks"] if check["check"].startswith("kubelet's ")]
+
+
+def test_what_kubelet_has_in_force_is_reported(site: Site) -> None:
+    site.cluster.configz = [in_force(topologyManagerPolicy="none", featureGates={"AllBeta": False})]
+    result = site.verify(qat_verify_pod=False)
+    assert result.code != 0
+    reasons = [
+        f"topologyManagerPolicy is none in force and not restricted, which {examples.CONFIG} says; it may come from kubelet's own default",
+        "featureGates.KubeletPodResources is false in force and not true; it may come from featureGates.AllBeta",
+    ]
+    assert failed(site) == reasons
+    assert [(check["check"], check["expected"], check["found"]) for check in kubelets(site)] == [
+        ("kubelet's topologyManagerPolicy", "restricted", "none"),
+        ("kubelet's featureGates.KubeletPodResources", "true", "false"),
+    ]
+    assert "changed=0" in result.output
+
+
+def test_a_kubelet_that_nobody_can_ask_is_not_verified(site: Site) -> None:
+    site.cluster.configz = [FORBIDDEN]
+    result = site.verify(qat_verify_pod=False)
+    assert result.code == 0, result.output
+    (check,) = kubelets(site)
+    assert (check["expected"], check["found"], check["ok"]) == ("in force", "not known", None)
+    assert check["reason"] == (
+        'kubelet\'s configuration is not verified: kubelet of node node1: the API server answers 403: nodes "node1" is forbidden; let '
+        "these credentials get nodes/proxy, see docs/verify.md"
+    )
+    assert "not verified  kubelet's configuration" in result.output
+    assert f"- {check['reason']}".replace('"', '\\"') in result.output
+
+
+def test_kubelets_files_are_verified_too(site: Site) -> None:
+    site.configured.write(examples.CONFIG, examples.CONFIGURATION)
+    assert site.verify(qat_verify_pod=False).code != 0
+    assert failed(site) == [f"kubelet's configuration is not as configured in {examples.CONFIG}; run accel.qat.site"]
+    assert site.configured.read(examples.CONFIG) == examples.CONFIGURATION
+
+
+def test_what_kubelet_cannot_be_given_is_reported(site: Site) -> None:
+    gates = {"featureGates": {"DevicePlugins": False}}
+    assert site.verify(qat_verify_pod=False, qat_kubelet_configuration=gates).code != 0
+    (reason,) = failed(site)
+    assert reason.startswith("configuration.featureGates.DevicePlugins: kubelet 1.27 has DevicePlugins locked to true")
+
+
+def test_a_kubelet_that_is_not_found_is_not_verified(site: Site) -> None:
+    assert site.verify(qat_verify_pod=False, qat_kubelet_flavour="k3s").code == 0
+    (check,) = kubelets(site)
+    assert check["ok"] is None
+    assert check["reason"].startswith(
+        "kubelet's configuration is not verified: kubelet: no k3s is found on this node; "
+    )
 
 
 def test_a_pod_that_does_not_run(site: Site) -> None:

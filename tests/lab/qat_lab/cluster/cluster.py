@@ -34,6 +34,7 @@ PATIENCE = 300.0
 CONTAINERS = ("main", "second", "third")
 PODS = "/api/v1/namespaces/default/pods"
 FINAL = ("Succeeded", "Failed")
+_ADDRESS_FILE = "/etc/systemd/network/05-node-address.network"
 
 
 class Cluster:
@@ -307,25 +308,30 @@ def _up(directory: Path, release: Release, nodes: list[str], hardware: Hardware)
     image.ensure(image.node(release))
     programs.ensure(release, programs.CONTROL_PLANE)
     host.say(f"starting the control plane of {directory.name}, Kubernetes {release.version}")
-    control_plane.start(directory, release, nodes)
+    control_plane.start(directory, release)
     aside = directory / f"{RECORD}.new"
     aside.write_text(json.dumps({"nodes": nodes, "release": release.name}))
     aside.rename(directory / RECORD)
     forward = f"{control_plane.GUEST_ADDRESS}:{control_plane.GUEST_PORT}=127.0.0.1:{control_plane.port(directory)}"
     with ThreadPoolExecutor() as pool:
-        jobs = [pool.submit(_start_node, directory, release, node, hardware, forward) for node in nodes]
+        jobs = [
+            pool.submit(_start_node, directory, release, node, control_plane.node_address(number), hardware, forward)
+            for number, node in enumerate(nodes, 1)
+        ]
         for started in jobs:
             started.result()
     control_plane.wait(directory)
     host.say("waiting until kubelet says that the node is ready")
 
 
-def _start_node(directory: Path, release: Release, node: str, hardware: Hardware, forward: str) -> None:
+def _start_node(directory: Path, release: Release, node: str, address: str, hardware: Hardware, forward: str) -> None:
     """Start a machine and let its kubelet join, now and after every reboot."""
     started = Machine.start(node, hardware, [forward], flavour=image.node(release))
     started.put(control_plane.kubeconfig_of_node(directory, node), "/etc/kubernetes/kubelet.conf", 0o600)
     started.put(control_plane.authority(directory), "/etc/kubernetes/pki/ca.crt")
-    started.run("systemctl enable --quiet --now kubelet")
+    started.put(f"[Match]\nName=lo\n\n[Network]\nAddress={address}/32\n".encode(), _ADDRESS_FILE)
+    flag = f"sed -i 's/\"$/ --node-ip={address}\"/' /var/lib/kubelet/kubeadm-flags.env"
+    started.run(f"networkctl reload && {flag} && systemctl enable --quiet --now kubelet")
 
 
 def _down(directory: Path, nodes: list[str]) -> None:

@@ -24,7 +24,6 @@ from . import programs
 from .api import Api, ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from .releases import Release
@@ -33,6 +32,8 @@ HOST = "127.0.0.1"
 GUEST_ADDRESS = "10.0.2.100"
 """Where a machine finds kube-apiserver: an address of QEMU's own network."""
 GUEST_PORT = 6443
+_NODE_NETWORK = "10.77.0."
+"""All machines have the same address in a network of their own each; so every node has one more, which is its alone."""
 
 ADMIN = "admin"
 SCHEDULER = "system:kube-scheduler"
@@ -48,22 +49,23 @@ _CLIENTS, _PEERS = "unix://etcd.sock:1", "unix://peer.sock:1"
 _TUNNEL = "tunnel.sock"
 
 
-def start(directory: Path, release: Release, nodes: Sequence[str]) -> None:
-    """Start a control plane of a release that lets these nodes in, in a new directory; returns before it answers.
+def start(directory: Path, release: Release) -> None:
+    """Start a control plane of a release in a new directory; returns before it answers.
 
     LabError if one of its programs ends at once.
     """
     directory.mkdir(parents=True, mode=0o700)
     _make_certificate(directory)
-    _make_tokens(directory, nodes)
+    _make_tokens(directory)
     _write_egress(directory)
     processes.start(directory, "etcd", _etcd(release))
     processes.start(directory, "tunnel", [sys.executable, str(SOURCES / "lab"), "tunnel", _TUNNEL])
     # kube-apiserver waits 20 s before it tries a second time.
     _wait_for_etcd(directory)
     _start_api_server(directory, release)
-    for user in (ADMIN, SCHEDULER):
-        kubeconfig(directory, user).write_bytes(_kubeconfig(f"https://{HOST}:{port(directory)}", directory, user))
+    for user, token in _tokens(directory).items():
+        content = _kubeconfig(f"https://{HOST}:{port(directory)}", directory, {"token": token})
+        kubeconfig(directory, user).write_bytes(content)
     processes.start(directory, "kube-scheduler", _scheduler(release))
 
 
@@ -117,7 +119,22 @@ def authority(directory: Path) -> bytes:
 
 def kubeconfig_of_node(directory: Path, node: str) -> bytes:
     """The file by which a kubelet in a machine knows kube-apiserver, and is known by it."""
-    return _kubeconfig(f"https://{GUEST_ADDRESS}:{GUEST_PORT}", directory, _node_user(node))
+    key, certificate = _make_node_certificate(directory, node)
+    user = {"client-certificate-data": _encoded(certificate), "client-key-data": _encoded(key)}
+    return _kubeconfig(f"https://{GUEST_ADDRESS}:{GUEST_PORT}", directory, user)
+
+
+def node_address(number: int) -> str:
+    """The address of a node of a cluster, which are counted from 1."""
+    return f"{_NODE_NETWORK}{number}"
+
+
+def node_number(address: str) -> int:
+    """Which node has this address; ValueError if it is none of a node."""
+    network, _, number = address.rpartition(".")
+    if f"{network}." != _NODE_NETWORK:
+        raise ValueError(address)
+    return int(number)
 
 
 # Certificates, tokens and files.
@@ -131,24 +148,23 @@ def _make_certificate(directory: Path) -> None:
     names = f"subjectAltName=IP:{HOST},IP:{GUEST_ADDRESS}"
     # Python 3.13 and newer wants the use of an authority's key said.
     use = "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign"
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650"]
-    words += [
-        "-subj",
-        "/O=system:masters/CN=kube-apiserver",
-        "-addext",
-        names,
-        "-addext",
-        use,
-        "-keyout",
-        "server.key",
-        "-out",
-        "server.crt",
-    ]
-    host.run(words, cwd=directory)
+    _make_key(directory, "server", "/O=system:masters/CN=kube-apiserver", "-addext", names, "-addext", use)
 
 
-def _make_tokens(directory: Path, nodes: Iterable[str]) -> None:
-    users = {ADMIN: "system:masters", SCHEDULER: "", **dict.fromkeys(map(_node_user, nodes), "system:nodes")}
+def _make_node_certificate(directory: Path, node: str) -> tuple[bytes, bytes]:
+    """Key and certificate of a kubelet. kubeadm reads from it which node it is on."""
+    subject = f"/O=system:nodes/CN=system:node:{node}"
+    _make_key(directory, node, subject, "-CA", "server.crt", "-CAkey", "server.key")
+    return (directory / f"{node}.key").read_bytes(), (directory / f"{node}.crt").read_bytes()
+
+
+def _make_key(directory: Path, name: str, subject: str, *options: str) -> None:
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", subject, *options]
+    host.run([*words, "-keyout", f"{name}.key", "-out", f"{name}.crt"], cwd=directory)
+
+
+def _make_tokens(directory: Path) -> None:
+    users = {ADMIN: "system:masters", SCHEDULER: ""}
     tokens = {user: secrets.token_hex(16) for user in users}
     (directory / "tokens.json").write_text(json.dumps(tokens))
     lines = [f'{tokens[user]},{user},{user},"{group}"' for user, group in users.items()]
@@ -172,23 +188,22 @@ def _tokens(directory: Path) -> dict[str, str]:
     return tokens
 
 
-def _node_user(node: str) -> str:
-    return f"system:node:{node}"
-
-
-def _kubeconfig(server: str, directory: Path, user: str) -> bytes:
-    encoded = base64.b64encode((directory / "server.crt").read_bytes()).decode()
-    token = _tokens(directory)[user]
+def _kubeconfig(server: str, directory: Path, user: dict[str, str]) -> bytes:
+    trusted = _encoded((directory / "server.crt").read_bytes())
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority-data": encoded}}],
-        "users": [{"name": "lab", "user": {"token": token}}],
+        "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority-data": trusted}}],
+        "users": [{"name": "lab", "user": user}],
         "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
         "current-context": "lab",
     }
     # JSON is YAML.
     return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 # Programs.
@@ -216,6 +231,7 @@ def _api_server(release: Release, number: int) -> list[str]:
         f"--secure-port={number}",
         "--tls-cert-file=server.crt",
         "--tls-private-key-file=server.key",
+        "--client-ca-file=server.crt",
         "--token-auth-file=tokens.csv",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
@@ -227,8 +243,8 @@ def _api_server(release: Release, number: int) -> list[str]:
         "--service-account-key-file=server.key",
         "--service-cluster-ip-range=10.89.0.0/16",
         "--endpoint-reconciler-type=none",
-        # By its name, which is that of a machine: the tunnel finds it.
-        "--kubelet-preferred-address-types=Hostname",
+        # The tunnel finds the machine by it. kube-apiserver would look up a name before it hands on a request to a node.
+        "--kubelet-preferred-address-types=InternalIP",
         "--kubelet-client-certificate=server.crt",
         "--kubelet-client-key=server.key",
         "--egress-selector-config-file=egress.json",

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The way from kube-apiserver to the kubelets, for logs of pods: a proxy on a Unix socket that connects through ssh.
 
-kube-apiserver asks for NODE:PORT by HTTP's CONNECT, as its egress selector configuration has it. The name of a node is that of its
-machine, so nodes may have the same address, each in a network of its own, and no port of this host is taken.
+kube-apiserver asks for ADDRESS:PORT by HTTP's CONNECT, as its egress selector configuration has it. The address of a node says which of
+the cluster's machines it is; from this host none can be reached by it, and no port of this host is taken.
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ from __future__ import annotations
 import re
 import socketserver
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ..errors import LabError
 from ..machine import Machine
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from . import control_plane
 
 _LONGEST = 4096
-_REQUEST = re.compile(rb"CONNECT ([a-z0-9-]+):(\d+) HTTP/1\.1\r\n")
+_REQUEST = re.compile(rb"CONNECT ([0-9.]+):(\d+) HTTP/1\.1\r\n")
 
 
 def serve(path: Path) -> None:
-    """Connect whoever asks at this socket, until the process is ended."""
+    """Connect whoever asks at this socket in the directory of a cluster, until the process is ended."""
     path.unlink(missing_ok=True)
     with _Server(str(path), _Handler) as server:
         server.serve_forever()
@@ -33,16 +31,23 @@ def serve(path: Path) -> None:
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
+    def machine_at(self, address: str) -> Machine:
+        """The machine of the node with this address; LabError or ValueError if there is none."""
+        cluster = Path(str(self.server_address)).absolute().parent.name
+        return Machine(f"{cluster}-{control_plane.node_number(address)}")
+
 
 class _Handler(socketserver.BaseRequestHandler):
+    server: _Server
+
     def handle(self) -> None:
         request = _REQUEST.match(self._head())
         if request is None:
             self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             return
         try:
-            machine = Machine(request[1].decode())
-        except LabError:
+            machine = self.server.machine_at(request[1].decode())
+        except (LabError, ValueError):
             self.request.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             return
         self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")

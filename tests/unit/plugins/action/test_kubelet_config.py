@@ -119,7 +119,8 @@ def test_a_drop_in_whose_directory_kubelet_has_to_be_given(make: Make) -> None:
     assert (checked.changed, node.state()) == (True, untouched)
     done = controller.quartet(**wanted)
     assert (done.result["files"], done.result["drop_in"]) == ([OURS, DEFAULTS], OURS)
-    assert (done.result["proven"], done.result["restarted"], done.result.get("warnings")) == (True, True, None)
+    assert (done.result["proven"], done.result["restarted"]) == (True, True)
+    assert not any("--config-dir" in warning for warning in done.result["warnings"])
     assert [shown["before_header"] for shown in done.result["diff"]] == [OURS, DEFAULTS]
     given = f'KUBELET_EXTRA_ARGS="--v=2 --config-dir={examples.CONFIG_DIR}"\n'
     assert (node.read(CONFIG_PATH), node.read(DEFAULTS)) == (examples.CONFIGURATION, f"# For people.\n{given}")
@@ -472,9 +473,10 @@ def test_a_copy_of_what_was_there(make: Make) -> None:
 
 
 class Api:
-    """An API server, as far as reading one node goes."""
+    """An API server, as far as reading one node goes, and what its kubelet says of itself: fields, or an HTTP status for none."""
 
-    def __init__(self, status: str, heard: timedelta) -> None:
+    def __init__(self, status: str, heard: timedelta, *in_force: dict[str, t.Any] | int) -> None:
+        self.in_force = list(in_force or [403])
         self.node = {
             "metadata": {"name": "node1"},
             "status": {
@@ -489,14 +491,24 @@ class Api:
             },
         }
 
+    def answer(self, path: str) -> tuple[int, t.Any]:
+        if path == "/api/v1/nodes/node1":
+            return 200, self.node
+        if path != "/api/v1/nodes/node1/proxy/configz":
+            return 404, {"kind": "Status", "code": 404}
+        found = self.in_force.pop(0) if len(self.in_force) > 1 else self.in_force[0]
+        if isinstance(found, int):
+            return found, {"kind": "Status", "code": found, "message": "not now"}
+        return 200, {"kubeletconfig": {"syncFrequency": "1m0s", **found}}
+
     def __enter__(self) -> Api:
-        node = self.node
+        answer = self.answer
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                found = self.path == "/api/v1/nodes/node1"
-                body = json.dumps(node if found else {"kind": "Status", "code": 404}).encode()
-                self.send_response(200 if found else 404)
+                status, found = answer(self.path)
+                body = json.dumps(found).encode()
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -577,6 +589,104 @@ def test_a_cluster_that_cannot_be_asked_is_reported_before_anything_is_written(m
     )
     assert re.match(r"kubeconfig /nowhere: it cannot be used: .*; name a kubeconfig of the controller$", none.message)
     assert (node.state(), node.asked()) == (untouched, ["restart kubelet.service"])
+
+
+def test_kubelet_says_that_it_is_in_force(make: Make, tmp_path: Path) -> None:
+    """Also where nothing is to be done, and not where nothing was done, or where it was not restarted with it."""
+    node, controller = make(**examples.kubeadm())
+    with Api("True", LATER, 503, TOPOLOGY) as api:
+        wanted = {"configuration": TOPOLOGY, "timeout": 20, "kubeconfig": api.kubeconfig(tmp_path / "kubeconfig")}
+        checked, done, again, without, check_again = controller.config(
+            {**wanted, "_check_mode": True},
+            wanted,
+            wanted,
+            {"configuration": TOPOLOGY},
+            {**wanted, "_check_mode": True},
+        )
+        later = {"configuration": {**TOPOLOGY, "topologyManagerScope": "pod"}, "kubeconfig": wanted["kubeconfig"]}
+        left, still_left = controller.config({**later, "restart": False}, {**later, "restart": False})
+    reported = [task.result["in_force"] for task in (checked, done, again, without, check_again, left, still_left)]
+    assert [(one["verified"], one["reason"]) for one in reported] == [
+        (False, "kubelet is not asked in check mode"),
+        (True, ""),
+        (True, ""),
+        (False, "kubelet is not asked without a kubeconfig"),
+        (False, "kubelet is not asked in check mode"),
+        (False, "kubelet was not restarted"),
+        (False, "kubelet was not restarted"),
+    ]
+    gates = [f"featureGates.{name}" for name in ("DevicePlugins", "KubeletPodResources")]
+    assert [one["field"] for one in done.result["asked"]] == ["topologyManagerPolicy", *gates]
+    assert node.read(f"{RECORD}.pending") is not None  # of the restart that is left
+
+
+def test_what_is_not_in_force_after_the_restart_is_put_back(make: Make, tmp_path: Path) -> None:
+    node, controller = make(**examples.kubeadm(flags=["--v=2"]))
+    untouched = node.state()
+    with Api("True", LATER, {"topologyManagerPolicy": "best-effort"}) as api:
+        kubeconfig = api.kubeconfig(tmp_path / "kubeconfig")
+        (task,) = controller.config({"configuration": TOPOLOGY, "timeout": 20, "kubeconfig": kubeconfig})
+    assert task.result["failure"]["kind"] == "apply"
+    assert task.message == (
+        f"kubelet of node node1: topologyManagerPolicy is best-effort in force and not restricted, which {CONFIG_PATH} says; it may come "
+        "from kubelet's command line; see what kubelet is started with, and restart it; the configuration is as it was and kubelet runs "
+        "again; correct what was wanted"
+    )
+    assert task.result["in_force"]["differences"] == [
+        {
+            "field": "topologyManagerPolicy",
+            "wanted": "restricted",
+            "in_force": "best-effort",
+            "where": CONFIG_PATH,
+            "layer": "kubelet's command line",
+        }
+    ]
+    assert (node.state(), node.is_active()) == (untouched, True)
+
+
+@pytest.mark.parametrize("in_force", [{"topologyManagerPolicy": "none"}, {}])
+def test_a_kubelet_that_runs_with_something_else_is_reported(
+    make: Make, tmp_path: Path, in_force: dict[str, t.Any]
+) -> None:
+    """The file has what is wanted already, as of somebody who has not restarted kubelet."""
+    node, controller = make(**examples.kubeadm(f"{examples.CONFIGURATION}topologyManagerPolicy: restricted\n"))
+    untouched = node.state()
+    with Api("True", LATER, in_force) as api:
+        kubeconfig = api.kubeconfig(tmp_path / "kubeconfig")
+        (task,) = controller.config({"configuration": TOPOLOGY, "timeout": 20, "kubeconfig": kubeconfig})
+    assert (task.outcome, task.changed, task.result["failure"]["kind"]) == ("ignored", False, "node")
+    assert task.message == (
+        f"kubelet of node node1: topologyManagerPolicy is none in force and not restricted, which {CONFIG_PATH} says; it may come from "
+        "kubelet's own default; see what kubelet is started with, and restart it"
+    )
+    assert task.result["in_force"]["verified"] is False
+    assert (node.state(), node.asked()) == (untouched, ["restart kubelet.service"])
+
+
+def test_a_kubelet_that_nobody_can_ask_is_not_verified(make: Make, tmp_path: Path) -> None:
+    node, controller = make(**examples.kubeadm())
+    with Api("True", LATER) as api:
+        wanted = {"configuration": TOPOLOGY, "timeout": 3, "kubeconfig": api.kubeconfig(tmp_path / "kubeconfig")}
+        done, again = controller.config(wanted, wanted)
+    (alone,) = controller.config(wanted)  # nobody listens there any more
+    for task in (done, again):
+        assert (task.outcome, task.result["in_force"]["verified"]) == ("ok", False)
+        assert task.result["in_force"]["reason"] == (
+            "kubelet of node node1: the API server answers 403: not now; let these credentials get nodes/proxy, see docs/verify.md"
+        )
+    assert "It is not verified that kubelet has in force what was wanted: kubelet of node" in done.result["warnings"][0]
+    assert (alone.outcome, alone.changed, alone.result["in_force"]["verified"]) == ("ok", False, False)
+    assert alone.result["in_force"]["reason"].startswith("the API server does not answer: ")
+    assert "topologyManagerPolicy: restricted" in (node.read(CONFIG_PATH) or "")
+
+
+def test_on_openshift_4_the_operator_is_waited_for_by_nobody(make: Make, tmp_path: Path) -> None:
+    _node, controller = make(start=False, **examples.openshift4())
+    with Api("True", LATER, {}) as api:
+        kubeconfig = api.kubeconfig(tmp_path / "kubeconfig")
+        (done,) = controller.config({"configuration": TOPOLOGY, "kubeconfig": kubeconfig})
+    assert done.result["in_force"]["reason"].startswith("the Machine Config Operator brings it")
+    assert [one["wanted"] for one in done.result["asked"]] == ["restricted"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reads /configz of a node's kubelet through the API server, which hands on what the node says: bounded in size and time."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import typing as t
+
+from .api import HAS_KUBERNETES, REQUEST_SECONDS, ClusterError, answer
+from .extended import Object
+
+if HAS_KUBERNETES:  # else nobody has a client to give
+    import kubernetes
+    import urllib3
+
+LONGEST = 1024 * 1024
+"""Bytes of an answer. A kubelet's own are some 8 KiB, and K3s has those of the control plane beside them."""
+
+PATIENCE = 30.0
+"""Seconds for which a kubelet that has just said that it is ready may not answer yet."""
+
+_PIECE = 64 * 1024
+_PAUSE = 1.0
+_REMEDIES = {
+    403: "let these credentials get nodes/proxy, see docs/verify.md",
+    404: "see that the Node's name is right, and that kubelet's enableDebuggingHandlers is not false",
+}
+
+
+def read_configz(core: t.Any, node: str, patience: float = 0.0) -> Object:
+    """What /configz answers. Raises ClusterError, also for what is longer or takes longer than any kubelet's.
+
+    A kubelet that is starting is asked again for so many seconds.
+    """
+    bounded = _bounded(core)
+    end = time.monotonic() + patience
+    where = f"kubelet of node {node}"
+    while True:
+        try:
+            return _parsed(answer(bounded, where, bounded.connect_get_node_proxy_with_path, node, "configz"), where)
+        except ClusterError as error:
+            left = end - time.monotonic()
+            if left <= 0 or not (error.away or (error.status or 0) >= 500):
+                remedy = _REMEDIES.get(error.status or 0, error.remedy)
+                raise ClusterError(error.problem, error.where, remedy, error.status, error.words) from None
+        time.sleep(min(_PAUSE, left))
+
+
+def _parsed(text: str, where: str) -> Object:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ClusterError("its answer is no JSON object", where, "see what answers in kubelet's place")
+    return found
+
+
+def _bounded(core: t.Any) -> t.Any:
+    """The same client, but that it reads no more than it has to, be the answer a refusal."""
+    api = kubernetes.client.ApiClient(core.api_client.configuration)
+    rest: t.Any = api.rest_client
+    rest.pool_manager = _Pool(rest.pool_manager)
+    return kubernetes.client.CoreV1Api(api)
+
+
+class _Pool:
+    """urllib3's pool, as far as the client uses it."""
+
+    def __init__(self, pool: t.Any) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._pool, name)
+
+    def request(self, *arguments: t.Any, **options: t.Any) -> t.Any:
+        """An answer that was read whole. One that points elsewhere is not followed there."""
+        end = time.monotonic() + REQUEST_SECONDS
+        response = self._pool.request(*arguments, **{**options, "preload_content": False, "redirect": False})
+        try:
+            body = _read(response, end)
+        finally:
+            response.close()
+        return urllib3.HTTPResponse(
+            io.BytesIO(body), status=response.status, reason=response.reason, preload_content=False
+        )
+
+
+def _read(response: t.Any, end: float) -> bytes:
+    # What has come so far, where this urllib3 can: an answer that comes by drops is given up in time.
+    read = getattr(response, "read1", response.read)
+    body = b""
+    while True:
+        piece = read(_PIECE)
+        if not piece:
+            return body
+        body += piece
+        if len(body) > LONGEST or time.monotonic() > end:
+            what = (
+                f"longer than {LONGEST} bytes"
+                if len(body) > LONGEST
+                else f"not whole after {REQUEST_SECONDS:g} seconds"
+            )
+            raise ClusterError(f"the answer is {what}", "/configz", "see what answers in kubelet's place")
