@@ -33,6 +33,7 @@ _NOTHING: dict[str, t.Any] = {
     "kubelet_version": "",
     "gates": [],
     "files": [],
+    "drop_in": "",
     "state_files": [],
     "effective": {},
     "manifest": None,
@@ -87,6 +88,7 @@ class ActionModule(ActionBase):
             restart=options["restart"],
             machine_config_pool=options["machine_config_pool"],
             version_given=bool(options["kubelet_version"]),
+            drop_in=options["drop_in"],
         )
         asked = {name: options[name] for name in (*READ, *ROOTS) if options[name] is not None}
         looked = {**asked, "if_recorded": desired.restore, "offered": asks_for_offered(desired)}
@@ -197,6 +199,7 @@ def _result_of(observed: Observed, decision: Decision, wants_diff: bool) -> dict
         "kubelet_version": plan.version.text,
         "gates": [decision.as_dict() for decision in plan.decisions],
         "files": [edit.path for edit in plan.edits],
+        "drop_in": plan.drop_in,
         "state_files": list(plan.state_files),
         "effective": dict(plan.effective),
         "manifest": plan.manifest,
@@ -205,8 +208,9 @@ def _result_of(observed: Observed, decision: Decision, wants_diff: bool) -> dict
         "restart_pending": decision.restart_pending,
         "asked": [one.as_dict() for one in plan.asked],
     }
-    if decision.resumed:
-        result["warnings"] = [_CUT_OFF]
+    warnings = [*([_CUT_OFF] if decision.resumed else []), *plan.notes]
+    if warnings:
+        result["warnings"] = warnings
     if wants_diff:
-        result["diff"] = [edit.diff() for edit in plan.edits]
+        result["diff"] = plan.diff()
     return result

@@ -96,6 +96,16 @@ options:
     description: Whether to wait for that socket. Without, the unit has to stay active for a while.
     type: bool
     default: true
+  started_with:
+    description: Words that have to be on the command line of the unit's main process once it is started.
+    type: list
+    elements: str
+    default: []
+  directories:
+    description: Directories that go in the end where nothing is in them.
+    type: list
+    elements: path
+    default: []
   timeout:
     description: Seconds to wait for kubelet.
     type: float
@@ -214,6 +224,8 @@ def order_of(parameters: dict[str, t.Any]) -> Order:
         state_files=tuple(parameters["state_files"]),
         device_plugins_dir=parameters["device_plugins_dir"],
         serves_device_plugins=parameters["serves_device_plugins"],
+        started_with=tuple(parameters["started_with"]),
+        directories=tuple(parameters["directories"]),
         seconds=parameters["timeout"],
         proof=Proof(proof["program"], proof["config"], proof["config_dir"], tuple(proof["flags"])) if proof else None,
         journal=parameters["journal"] or "",

@@ -33,6 +33,8 @@ attributes:
       - Kubelet is asked whether it takes the files also then.
   diff_mode:
     support: full
+    details:
+      - Of a file that gives kubelet arguments only these are shown.
   idempotent:
     support: full
 options:
@@ -105,6 +107,18 @@ options:
         first there are no device plugins.
     type: bool
     default: true
+  drop_in:
+    description:
+      - Whether the fields go into a drop-in where kubelet has no directory of them. It is given one then, by C(--config-dir) in
+        C(KUBELET_EXTRA_ARGS) in the file that kubelet's unit reads, and an upgrade by kubeadm leaves both alone.
+      - V(auto) does so for a kubelet from 1.30 on whose unit is as Kubernetes' packages have it. Elsewhere the fields go into kubelet's
+        configuration file, and a warning says why.
+      - V(always) refuses a kubelet that cannot be given one, V(never) has the fields in the configuration file.
+      - Fields of ours that stand in the other place are moved, with the same restart.
+      - Of no effect where kubelet has a directory of drop-ins already, and for the other flavours.
+    type: str
+    choices: [auto, always, never]
+    default: auto
   state:
     description:
       - V(present) brings the fields in.
@@ -235,7 +249,12 @@ files:
   returned: success
   type: list
   elements: str
-  sample: [/var/lib/kubelet/config.yaml]
+  sample: [/etc/kubernetes/kubelet.conf.d/99-accel-qat.conf, /etc/default/kubelet]
+drop_in:
+  description: Our drop-in where the fields then stand in one, else empty.
+  returned: success
+  type: str
+  sample: /etc/kubernetes/kubelet.conf.d/99-accel-qat.conf
 state_files:
   description: The resource managers' state files that were removed before kubelet was started.
   returned: success

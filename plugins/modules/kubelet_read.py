@@ -81,11 +81,20 @@ observed:
     config_dir:
       description: Its directory of drop-ins, empty when it is started without one.
       type: str
+    extra_arguments:
+      description: The file of C(KUBELET_EXTRA_ARGS) that its unit reads, empty where an argument there is not sure to reach kubelet.
+      type: str
+    extra_arguments_fault:
+      description: Why there is none.
+      type: str
+    drop_ins_there:
+      description: Whether the directory is there that kubelet would be given by such an argument.
+      type: bool
     kubelet_dir:
       description: Where it has its state.
       type: str
     files:
-      description: Its configuration files, by path.
+      description: Its configuration files, the file of its arguments, and those that O(record) names, by path.
       type: dict
     states:
       description: The policy in the state file of each resource manager, V(cpu) and V(memory), that has one.
@@ -118,6 +127,9 @@ observed:
     unit_arguments: []
     config: /var/lib/kubelet/config.yaml
     config_dir: ""
+    extra_arguments: /etc/default/kubelet
+    extra_arguments_fault: ""
+    drop_ins_there: false
     kubelet_dir: /var/lib/kubelet
     files:
       /var/lib/kubelet/config.yaml: |

@@ -90,6 +90,10 @@ class LiveMachine:
             place = self._root + target if target.startswith("/") else os.path.join(os.path.dirname(place), target)
         raise NodeError("the symbolic link leads in a circle", path, "repair it")
 
+    def target(self, path: str) -> str:
+        """The path on the node to which links lead from this one. Raises NodeError."""
+        return os.path.normpath(self._at(path)[len(self._root) :])
+
     def read(self, path: str) -> str | None:
         try:
             # Bytes that are no UTF-8 must come back as they were when the file is put back.

@@ -21,6 +21,7 @@ from .._host.edits import (
     removal_of,
 )
 from .._host.machine import CommandResult, Machine, last_lines
+from .._node.absence import if_there
 from .._node.errors import NodeError, RefusedError
 from .._node.facts.paths import KUBELET_DEVICE_PLUGINS
 from .._node.files import remove_directory_if_empty
@@ -73,6 +74,10 @@ class Order:
     state_files: tuple[str, ...] = ()
     device_plugins_dir: str = KUBELET_DEVICE_PLUGINS
     serves_device_plugins: bool = True
+    # Words that have to be on the command line of the unit's main process once it is started.
+    started_with: tuple[str, ...] = ()
+    # Those that go in the end where nothing is in them.
+    directories: tuple[str, ...] = ()
     seconds: float = 120.0
     proof: Proof | None = None
     # Where is kept what is in hand, empty for nowhere.
@@ -127,6 +132,7 @@ def apply(
             _start(machine, order.unit)
             _wait(machine, order, root)
             _require_kept(machine, order)
+            _require_started_with(machine, order)
         _close(machine, order, root)
     except (NodeError, OSError) as error:
         interruptions.hold()
@@ -183,6 +189,7 @@ def _set_aside(machine: Machine, order: Order, journal: Journal, transaction: Tr
 
 def _close(machine: Machine, order: Order, root: str) -> None:
     """Take the journal away, unless something is left."""
+    _remove_empty(order, root)
     if order.journal and order.restart_later:
         _keep(machine, order, Journal(order.unit, False, written=now(order.proc_root)))
     elif order.journal and order.confirmed:
@@ -194,6 +201,12 @@ def _tidy(order: Order, root: str) -> None:
     """The directory of the collection's own files goes with the last one in it."""
     own = [write.path for write in order.writes if write.private]
     for directory in {os.path.dirname(path) for path in (order.journal, *own) if path}:
+        remove_directory_if_empty(_in(root, directory))
+
+
+def _remove_empty(order: Order, root: str) -> None:
+    """As long as the journal has them, should this be cut off."""
+    for directory in order.directories:
         remove_directory_if_empty(_in(root, directory))
 
 
@@ -318,6 +331,31 @@ def _require_kept(machine: Machine, order: Order) -> None:
             )
 
 
+def _require_started_with(machine: Machine, order: Order) -> None:
+    """The unit may not hand on the file of its arguments as it was understood."""
+    if not order.started_with:
+        return
+    systemctl = machine.command("systemctl") or "systemctl"
+    main = re.search(r"^MainPID=(\d+)$", machine.run([systemctl, "show", "--property=MainPID", order.unit]).out, re.M)
+    words = _words(f"{order.proc_root}/{main.group(1)}/cmdline") if main else []
+    for word in order.started_with:
+        if word not in words:
+            raise NodeError(
+                f"kubelet was started without {word}, though that is in the file of its arguments, so that the change is not in force",
+                order.unit,
+            )
+
+
+def _words(path: str) -> list[str]:
+    """Those of a process's command line, none where it is gone."""
+
+    def read() -> list[str]:
+        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+            return stream.read().split("\0")
+
+    return if_there(read, [])
+
+
 def _stop(machine: Machine, unit: str) -> None:
     _systemctl(machine, "stop", unit)
 
@@ -395,6 +433,7 @@ def _put_back(machine: Machine, order: Order, transaction: Transaction, error: N
         if order.restart:
             _start(machine, order.unit)
             _wait_back(machine, order, root)
+        _remove_empty(order, root)
         if order.journal:
             machine.remove(order.journal)
         _tidy(order, root)

@@ -32,6 +32,8 @@ APPLY: dict[str, dict[str, t.Any]] = {
     "state_files": {"type": "list", "elements": "path", "default": []},
     "device_plugins_dir": {"type": "path", "default": KUBELET_DEVICE_PLUGINS},
     "serves_device_plugins": {"type": "bool", "default": True},
+    "started_with": {"type": "list", "elements": "str", "default": []},
+    "directories": {"type": "list", "elements": "path", "default": []},
     "timeout": {"type": "float", "default": 120.0},
     "proof": {
         "type": "dict",

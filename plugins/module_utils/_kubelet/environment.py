@@ -28,11 +28,100 @@ def read_file(text: str) -> Variables:
     return _File(text).variables
 
 
+def words_of(text: str, name: str) -> list[str] | None:
+    """The words that a variable of such a file gives a command line, None where they cannot be made out for certain."""
+    variables = read_file(text)
+    return None if name in variables.doubtful else _words(variables.get(name, ""))
+
+
+def with_word(text: str, name: str, word: str) -> str | None:
+    """The file with one word more at the end of a variable's value. None where that cannot be done for certain.
+
+    The assignment that counts is the last one. Where there is none, a line is added.
+    """
+    there = _File(text).places.get(name)
+    if there is None:
+        end = "\r\n" if "\r\n" in text else "\n"
+        between = "" if not text or text.endswith(("\n", "\r")) else end
+        return _sure(text, f"{text}{between}{name}={word}{end}", name, [word])
+    words = words_of(text, name)
+    raw = text[there.value : there.end]
+    last = there.value + len(raw.rstrip(" \t"))
+    # Before the quote that ends the value, or where no quote does.
+    for at in (last - 1, last) if raw.rstrip(" \t").endswith(("'", '"')) else (last,):
+        blank = "" if not words or text[at - 1] in _BLANK else " "
+        changed = _sure(text, f"{text[:at]}{blank}{word}{text[at:]}", name, None if words is None else [*words, word])
+        if changed is not None:
+            return changed
+    return None
+
+
+def without_word(text: str, name: str, word: str, keep_line: bool = True) -> str | None:
+    """The file without that word in a variable's value, and where nothing else is in it maybe without its line. None as above."""
+    there = _File(text).places.get(name)
+    words = words_of(text, name)
+    if there is None or words is None or word not in words:
+        return None
+    if words == [word] and not keep_line:
+        after = re.match(r"\r?\n|\r|", text[there.end :])
+        changed = text[: there.start] + text[there.end + len(after.group() if after else "") :]
+        if name not in read_file(changed):
+            return _sure(text, changed, name, [])
+    number = len(words) - 1 - words[::-1].index(word)
+    left = [*words[:number], *words[number + 1 :]]
+    for match in reversed(list(re.finditer(re.escape(word), text[there.value : there.end]))):
+        at, end = there.value + match.start(), there.value + match.end()
+        for start in (at - 1, at) if text[at - 1] in " \t" else (at,):
+            changed_or_none = _sure(text, text[:start] + text[end:], name, left)
+            if changed_or_none is not None:
+                return changed_or_none
+    return None
+
+
+def assignment(text: str, name: str) -> str:
+    """The lines of the assignment that counts, empty where there is none."""
+    there = _File(text).places.get(name)
+    return f"{text[there.start : there.end]}\n" if there else ""
+
+
+def _sure(before: str, after: str, name: str, words: list[str] | None) -> str | None:
+    """The changed file, if the variable has these words then and nothing else has changed for systemd."""
+    old, new = _File(before), _File(after)
+    # A file that is no UTF-8 systemd does not take.
+    doubtful = name in old.variables.doubtful or old.unclosed or re.search("[\0\ud800-\udfff]", before)
+    if words is None or doubtful or new.unclosed or old.variables.doubtful != new.variables.doubtful:
+        return None
+    old_value, value = old.variables.pop(name, ""), new.variables.pop(name, "")
+    known = _words(old_value) is not None
+    return after if known and old.variables == new.variables and _words(value) == words else None
+
+
+def _words(value: str) -> list[str] | None:
+    """As systemd splits a variable that is a word of its own. It takes a backslash otherwise than a shell between single quotes."""
+    if "\\" in value and ("'" in value or '"' in value):
+        return None
+    try:
+        return shlex.split(value)
+    except ValueError:
+        return None
+
+
+class _Place(t.NamedTuple):
+    """Where an assignment begins, its value begins, and both end."""
+
+    start: int
+    value: int
+    end: int
+
+
 class _File:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
         self.variables = Variables()
+        self.places: dict[str, _Place] = {}
+        # Whether a quote is open at the end.
+        self.unclosed = False
         doubtful = False
         while self._at < len(text):
             if text[self._at] in _BLANK:
@@ -58,9 +147,11 @@ class _File:
         if self._at == len(self._text) or self._text[self._at] != "=":
             return
         self._at += 1
+        begins = self._at
         value = self._value()
         if _NAME.fullmatch(name):
             self.variables[name] = value
+            self.places[name] = _Place(start, begins, min(self._at, len(self._text)))
             self.variables.doubtful -= {name}
             if doubtful:
                 self.variables.doubtful.add(name)
@@ -86,13 +177,14 @@ class _File:
             char = self._text[self._at]
             self._at += 1
             if char == quote:
-                break
+                return value
             if char == "\\" and quote == '"' and self._at < len(self._text):
                 char = self._text[self._at]
                 self._at += 1
                 value += char if char in _ESCAPED else "" if char == "\n" else f"\\{char}"
             else:
                 value += char
+        self.unclosed = True
         return value
 
     def _plain(self) -> str:

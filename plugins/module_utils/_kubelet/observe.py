@@ -22,6 +22,7 @@ from .._node.printable import printable
 from . import environment
 from .drop_ins import drop_ins
 from .environment import Variables
+from .extra_arguments import ExtraArguments, config_dir_in, find_extra_arguments
 from .fields import CPU, MEMORY
 from .flavours import (
     AUTO,
@@ -57,6 +58,7 @@ _SHOWN = (
     "ExecStart",
     "Environment",
     "EnvironmentFiles",
+    "UnsetEnvironment",
 )
 # sd_booted(3): systemd runs here.
 _BOOTED = "/run/systemd/system"
@@ -93,6 +95,11 @@ class Observed:
     unit_arguments: list[str] = field(default_factory=list)
     config: str = ""
     config_dir: str = ""
+    # The file that gives kubelet an administrator's arguments, of a flavour that can be given drop-ins there; or why there is none.
+    extra_arguments: str = ""
+    extra_arguments_fault: str = ""
+    # Whether the directory is there that it would be given.
+    drop_ins_there: bool = False
     kubelet_dir: str = ""
     # The configuration files, in their order, that kubelet is given by its arguments where these are what is written.
     named: list[str] = field(default_factory=list)
@@ -150,6 +157,10 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         config_dir=(request.config_dir or flavour.config_dir_of(machine, config, started)).rstrip("/"),
         record=machine.read(request.record) if request.record else None,
     )
+    observed.extra_arguments, observed.extra_arguments_fault = _extra_arguments(
+        machine, flavour, units.get(unit, {}), variables, process
+    )
+    observed.drop_ins_there = bool(flavour.adds_drop_ins) and machine.exists(flavour.adds_drop_ins)
     observed.cgroup = _cgroup(machine)
     observed.named = _named(machine, flavour, observed)
     observed.files = _files(machine, flavour, observed)
@@ -271,13 +282,27 @@ def _variables(machine: Machine, unit: t.Mapping[str, str]) -> Variables:
     """The environment that systemd gives the unit; of files the later one counts."""
     words = (word.partition("=") for word in _quoted_words(unit.get("Environment", "")))
     variables = Variables({name: value for name, equals, value in words if equals})
+    for path in _environment_files(machine, unit):
+        read = environment.read_file(machine.read(path) or "")
+        variables.update(read)
+        variables.doubtful = (variables.doubtful - set(read)) | read.doubtful
+    return variables
+
+
+def _environment_files(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
+    paths = []
     for line in unit.get("EnvironmentFiles", "").splitlines():
         named = line.rpartition(" (")[0].strip() or line.strip()
-        for path in machine.glob(named) if re.search(r"[*?\[]", named) else [named]:
-            read = environment.read_file(machine.read(path) or "")
-            variables.update(read)
-            variables.doubtful = (variables.doubtful - set(read)) | read.doubtful
-    return variables
+        paths += machine.glob(named) if re.search(r"[*?\[]", named) else [named]
+    return paths
+
+
+def _extra_arguments(
+    machine: LiveMachine, flavour: Flavour, unit: t.Mapping[str, str], variables: Variables, process: Process | None
+) -> ExtraArguments:
+    if not flavour.adds_drop_ins:
+        return ExtraArguments("")
+    return find_extra_arguments(machine, unit, _environment_files(machine, unit), variables, process)
 
 
 def _started_program(unit: t.Mapping[str, str]) -> str:
@@ -334,9 +359,11 @@ def _named(machine: LiveMachine, flavour: Flavour, observed: Observed) -> list[s
 
 def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[str, str]:
     paths = [observed.config] if observed.config else []
-    directory = observed.config_dir or flavour.drop_ins
-    if directory:
-        paths += drop_ins(machine.root, directory)
+    added = observed.extra_arguments
+    added_to = config_dir_in(machine.read(added) or "") if added else ""
+    for directory in {observed.config_dir or flavour.drop_ins, flavour.adds_drop_ins, added_to}:
+        paths += drop_ins(machine.root, directory) if directory.startswith("/") else []
+    paths += [*filter(None, [added]), *_recorded(observed.record)]
     arguments = flavour.argument_files(machine, observed.config)
     files = {}
     named = [path for path in observed.named if path.startswith("/")]
@@ -347,6 +374,14 @@ def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[s
             others = path in arguments and not path.endswith(f"/{ARGUMENTS_NAME}")
             files[path] = flavour.without_secrets(text, path) if others else text
     return files
+
+
+def _recorded(record: str | None) -> list[str]:
+    """The files that a record names; none where it cannot be read, which the controller reports."""
+    try:
+        return [path for path in json.loads(record or "{}")["files"] if path.startswith("/")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
 
 
 def _pending(machine: LiveMachine, proc_root: str, record: str, unit: t.Mapping[str, str]) -> dict[str, t.Any] | None:

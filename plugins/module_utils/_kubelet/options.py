@@ -12,6 +12,9 @@ from .flavours import AUTO, CHOICES
 
 Spec = dict[str, dict[str, t.Any]]
 
+# Whether the fields go into a drop-in whose directory kubelet has to be given.
+ALWAYS, NEVER = "always", "never"
+
 RECORD = "/var/lib/accel-qat/kubelet.json"
 
 # What says which kubelet is meant, where that is not found out.
@@ -37,6 +40,7 @@ ONLY_READ: Spec = {
 CONFIG: Spec = {
     "configuration": {"type": "dict", "default": {}, "options": argument_spec()},
     "device_plugin_gates": {"type": "bool", "default": True},
+    "drop_in": {"type": "str", "choices": [AUTO, ALWAYS, NEVER], "default": AUTO},
     "state": {"type": "str", "choices": ["present", "found"], "default": "present"},
     "drained": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": True},

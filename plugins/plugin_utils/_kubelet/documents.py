@@ -11,6 +11,13 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import (
+    with_word,
+    without_word,
+    words_of,
+)
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.extra_arguments import NAME as EXTRA_ARGUMENTS
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.extra_arguments import config_dir_in
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     ALL_BY_NAME,
     BY_FLAG,
@@ -21,7 +28,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     read,
     to_flag,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
 from .yaml_text import Path, YamlText
 
@@ -30,6 +37,9 @@ API_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
 DROP_IN = f"{MANAGED}apiVersion: {API_VERSION}\nkind: {KIND}\n"
 K3S_KEY = "kubelet-arg"
+CONFIG_DIR = "config-dir"
+
+_Text = t.TypeVar("_Text")
 
 
 class Document(t.Protocol):
@@ -211,6 +221,40 @@ def _lines(text: str) -> list[str]:
 def _quoted(text: str) -> str:
     """MicroK8s gives the lines to a shell."""
     return f'"{text}"' if set("<;") & set(text) else text
+
+
+class EnvironmentFile:
+    """The file that gives kubelet an administrator's arguments; of them the directory of drop-ins alone."""
+
+    def __init__(self, text: str, where: str, keep_line: bool = True) -> None:
+        """With `keep_line` a line stays in which nothing is left."""
+        self.text = text
+        self.where = where
+        self._keep_line = keep_line
+
+    def fields(self) -> dict[str, t.Any]:
+        self._sure(words_of(self.text, EXTRA_ARGUMENTS))
+        directory = config_dir_in(self.text)
+        return {CONFIG_DIR: directory} if directory else {}
+
+    def with_value(self, path: Path, value: t.Any) -> Document:
+        return self._with_text(with_word(self.text, EXTRA_ARGUMENTS, f"--{path[0]}={value}"))
+
+    def without(self, path: Path) -> Document:
+        word = f"--{path[0]}={self.fields()[path[0]]}"
+        return self._with_text(without_word(self.text, EXTRA_ARGUMENTS, word, self._keep_line))
+
+    def _with_text(self, text: str | None) -> EnvironmentFile:
+        return EnvironmentFile(self._sure(text), self.where, self._keep_line)
+
+    def _sure(self, made_out: _Text | None) -> _Text:
+        if made_out is None:
+            raise RefusedError(
+                f"{EXTRA_ARGUMENTS} cannot be made out for certain",
+                self.where,
+                "write its arguments between double quotes, in one line; nothing was written",
+            )
+        return made_out
 
 
 class NodeConfig:

@@ -17,6 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Refu
 
 from .documents import join_arguments
 from .plan import Desired, Plan, plan_kubelet
+from .record import Record
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def decide(observed: Observed, desired: Desired, options: t.Mapping[str, t.Any])
         "backup": options["backup"],
         "root": options["root"],
         "proc_root": options["proc_root"],
+        "started_with": list(plan.started_with),
+        "directories": sorted({*plan.made, *(_made_by_pending(pending, options["record"]) if resumed else ())}),
         "journal": journal_of(options["record"]),
         "confirmed": not (restart and options["kubeconfig"]),
         "restart_later": bool(plan.edits and observed.unit) and not desired.restart and not desired.restore,
@@ -77,6 +80,7 @@ def _as_before(observed: Observed, record: str) -> Observed:
     """The node as it was before the run that was cut off. What somebody else has changed since stays."""
     pending = observed.pending or {}
     files, was = dict(observed.files), observed.record
+    made = _made_by_pending(pending, record)
     for change in pending["changes"]:
         if change["now"] != change["after"]:
             continue
@@ -92,7 +96,14 @@ def _as_before(observed: Observed, record: str) -> Observed:
         for manager, name in STATE_FILES.items()
         if f"{observed.kubelet_dir}/{name}" in pending["states"]
     }
-    return replace(observed, files=files, record=was, states={**observed.states, **gone})
+    there = observed.drop_ins_there and observed.kind.adds_drop_ins not in made
+    return replace(observed, files=files, record=was, states={**observed.states, **gone}, drop_ins_there=there)
+
+
+def _made_by_pending(pending: t.Mapping[str, t.Any], record: str) -> set[str]:
+    """The directories that a run which was cut off has made, or would have."""
+    texts = (change["after"] for change in pending["changes"] if change["path"] == record)
+    return {directory for text in texts for directory in Record.parse(text).directories_made}
 
 
 def _writes(before: Observed, plan: Plan, changes: t.Sequence[t.Mapping[str, t.Any]], record: str) -> list[FileEdit]:
@@ -128,6 +139,6 @@ def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:
     return {
         "program": observed.program,
         "config": observed.config if is_kubelets else given.get("config", ""),
-        "config_dir": observed.config_dir,
+        "config_dir": plan.config_dir,
         "flags": [f"--{flag}={text}" for flag, text in arguments if flag in VALIDATED_FLAGS],
     }

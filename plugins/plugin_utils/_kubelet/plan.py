@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import assignment
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.extra_arguments import NAME as EXTRA_ARGUMENTS
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.extra_arguments import argument_of
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     CPU,
     EVICTION_FIELD,
     GATES_FIELD,
     MEMORY,
 )
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours import AUTO
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import Flavour
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     DEVICE_PLUGINS,
@@ -29,12 +33,25 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     unmet_needs,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import STATE_FILES, Observed
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import ALWAYS
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import Version, parse_version
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
 from .asked import asked_of_files, asked_of_operator
-from .documents import DROP_IN, MANAGED, Document
+from .documents import Document
 from .layers import Layers, describe, document_of, in_force_by_operator, layers_of, leaves
+from .placement import (
+    EMPTY,
+    Leaf,
+    Placement,
+    as_started,
+    drop_in_of,
+    drop_ins_in,
+    found_of,
+    in_order,
+    place,
+    with_files,
+)
 from .record import Record
 from .startable import (
     Wanted,
@@ -44,9 +61,6 @@ from .startable import (
     require_start,
 )
 from .yaml_text import Path
-
-# A file of ours with nothing in it goes.
-_EMPTY = (MANAGED, DROP_IN)
 
 _POLICIES = {CPU: ("cpuManagerPolicy", "static"), MEMORY: ("memoryManagerPolicy", "Static")}
 
@@ -61,6 +75,7 @@ class Desired:
     drained: bool = False
     restart: bool = True
     machine_config_pool: str = "worker"
+    drop_in: str = AUTO
     # Whether the version is one that may come, and not that of the kubelet that is there.
     version_given: bool = False
 
@@ -77,8 +92,24 @@ class Plan:
     record: str | None = None
     effective: t.Mapping[str, t.Any] = field(default_factory=dict)
     manifest: t.Mapping[str, t.Any] | None = None
+    # Kubelet's directory of drop-ins once it is started with the files, and those that were made for one of ours.
+    config_dir: str = ""
+    made: tuple[str, ...] = ()
+    # Our drop-in, empty where there is none then; and the file that gives kubelet an administrator's arguments.
+    drop_in: str = ""
+    extra_arguments: str = ""
+    # What is to be on its command line then.
+    started_with: tuple[str, ...] = ()
+    # What somebody should know of it.
+    notes: tuple[str, ...] = ()
     # What kubelet should have in force then.
     asked: tuple[Asked, ...] = ()
+
+    def diff(self) -> list[dict[str, str]]:
+        """What diff mode shows. Of a file of arguments only these: what else is in it, such as a proxy's password, nobody needs to see."""
+        return [
+            _arguments_alone(edit).diff() if edit.path == self.extra_arguments else edit.diff() for edit in self.edits
+        ]
 
     @property
     def serves_device_plugins(self) -> bool:
@@ -90,6 +121,11 @@ class Plan:
         return bool(named.get(gate.name, gate.default(self.version.minor, named)))
 
 
+def _arguments_alone(edit: FileEdit) -> FileEdit:
+    before, after = (text and assignment(text, EXTRA_ARGUMENTS) for text in (edit.before, edit.after))
+    return replace(edit, before=before, after=after)
+
+
 def asks_for_offered(desired: Desired) -> bool:
     """Whether the plan needs the gates that the kubelet itself lists: one is wanted that is not in the table."""
     return not desired.restore and any(find_gate(name) is None for name in desired.configuration.get(GATES_FIELD, {}))
@@ -98,38 +134,110 @@ def asks_for_offered(desired: Desired) -> bool:
 def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
     """The plan. Raises ConfigurationError or RefusedError; then nothing may be written."""
     version = parse_version(observed.version)
+    observed = as_started(observed)
     if desired.restore:
         return _restoration(observed, desired, version)
     known.require_known(desired.configuration, version)
     if observed.kind.by_manifest:
         return _manifest(observed, desired, version)
-    before = layers_of(observed, version)
-    if before.hidden_by and before.layers[before.target].where in observed.files:
-        raise _hidden(before)
-    layers, decisions = _with_gates(before, desired, version, observed.offered)
-    for path, value in leaves(_with_thresholds(desired.configuration, layers, observed.kind, version)):
+    real = layers_of(observed, version)
+    if real.hidden_by and real.layers[real.target].where in observed.files:
+        raise _hidden(real)
+    placement = place(observed, version, desired.drop_in)
+    before = layers_of(placement.observed, version)
+    layers, thresholds = before, {}
+    for path, value in _still_wanted(placement.moved, desired.configuration, observed.kind, version):
+        if path[0] == EVICTION_FIELD:
+            thresholds[path[1]] = value
+        else:
+            layers = _with_leaf(layers, path, value)
+    layers, decisions = _with_gates(layers, desired, version, observed.offered)
+    wanted = _with_moved(desired.configuration, thresholds)
+    for path, value in leaves(_with_thresholds(wanted, layers, observed.kind, version)):
         layers = _with_leaf(layers, path, value)
     effective = layers.effective()
-    edits = _edits(observed, layers)
+    made = _edits(placement.observed, layers)
+    edits, record, after = placement.finish(made, placement.record.with_edits(made, before, layers))
+    _require_place(placement, desired, edits)
     if edits or desired.version_given:
         require_cgroups_taken(effective, version.minor, observed.cgroup)
     if edits:
-        thresholds = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
-        require_start(Wanted(effective, thresholds, version.minor), before.effective())
+        in_force = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
+        require_start(Wanted(effective, in_force, version.minor), real.effective())
         observed.kind.require_kept(version.minor, observed.config, desired.configuration)
         if observed.running and not desired.version_given:
             observed.kind.require_read(version.minor, observed.config_dir, observed.files)
-    record = Record.parse(observed.record).with_edits(edits, before, layers) if edits else None
     return Plan(
         observed.flavour,
         version,
         edits,
         decisions,
-        _state_files(observed, desired, before.effective(), effective) if edits else (),
-        record.text() if record else observed.record,
+        _state_files(observed, desired, real.effective(), effective) if edits else (),
+        record.text() if edits else observed.record,
         {name: value for name, value in effective.items() if name in known.BY_NAME},
-        asked=asked_of_files(desired.configuration, decisions, version.minor, before, layers),
+        config_dir=after.config_dir,
+        drop_in=drop_in_of(after),
+        extra_arguments=after.extra_arguments,
+        made=_made(observed, record, after),
+        started_with=_started_with(after, edits),
+        notes=_notes(placement, edits),
+        asked=asked_of_files(desired.configuration, decisions, version.minor, real, layers),
     )
+
+
+def _still_wanted(
+    moved: t.Iterable[Leaf], configuration: t.Mapping[str, t.Any], flavour: Flavour, version: Version
+) -> t.Iterator[Leaf]:
+    """Of the fields that move, those of which nothing else is said now."""
+    said = {*(path for path, _value in leaves(configuration))}
+    said |= {(GATES_FIELD, name) for name in configuration.get(GATES_FIELD, {})}
+    unsaid = flavour.unsaid_thresholds(version.minor)
+    for path, value in moved:
+        name, *key = path
+        # A drop-in is merged into kubelet's own thresholds.
+        own = name == EVICTION_FIELD and unsaid.get(key[0]) == value
+        if path not in said and not own:
+            yield path, value
+
+
+def _with_moved(configuration: t.Mapping[str, t.Any], thresholds: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """With the thresholds that move: a file gets kubelet's own beside them."""
+    wanted = {**thresholds, **configuration.get(EVICTION_FIELD, {})}
+    return {**configuration, EVICTION_FIELD: wanted} if thresholds else configuration
+
+
+def _require_place(placement: Placement, desired: Desired, edits: t.Sequence[FileEdit]) -> None:
+    """Refuse the file where a drop-in was asked for. Raises RefusedError."""
+    observed = placement.real
+    if placement.fault and desired.drop_in == ALWAYS and (edits or observed.config in placement.record.files):
+        raise RefusedError(
+            f"kubelet cannot be given --config-dir={observed.kind.adds_drop_ins}: {placement.fault}",
+            "drop_in",
+            f"start kubelet with --config-dir={observed.kind.adds_drop_ins}, or leave drop_in out to have the fields in "
+            f"{observed.config}; nothing was written",
+        )
+
+
+def _notes(placement: Placement, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
+    if not edits or not placement.fault:
+        return ()
+    return (
+        (
+            f"The fields are in {placement.real.config}, which kubeadm writes again when it upgrades the node, since kubelet cannot be "
+            f"given --config-dir: {placement.fault}."
+        ),
+    )
+
+
+def _made(observed: Observed, record: Record, after: Observed) -> tuple[str, ...]:
+    """The directories that were made for our drop-in. Kubelet does not start where it is given one that is not there."""
+    made = Record.parse(observed.record).directories_made | record.directories_made
+    return tuple(sorted(made if drop_in_of(after) else made - {after.config_dir}))
+
+
+def _started_with(after: Observed, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
+    given = after.config_dir and any(edit.path == after.extra_arguments for edit in edits)
+    return (argument_of(after.config_dir),) if given else ()
 
 
 def _with_gates(
@@ -261,7 +369,7 @@ def _edits(observed: Observed, layers: Layers) -> tuple[FileEdit, ...]:
             continue
         before = observed.files.get(layer.where)
         after: str | None = layer.document.text
-        if layer.ours and after in _EMPTY:
+        if layer.ours and after in EMPTY:
             after = None
         if after != before:
             edits.append(FileEdit(layer.where, before, after))
@@ -351,31 +459,42 @@ def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan
     if observed.kind.by_manifest or not record.files:
         return Plan(observed.flavour, version, record=observed.record)
     before = layers_of(observed, version)
-    files = dict(observed.files)
-    edits = []
-    for path, found in record.files.items():
+    after = observed
+    kept = ""
+    # The arguments last: others may have put files where one of ours has kubelet look.
+    for path, found in sorted(record.files.items(), key=lambda item: item[1].gives_arguments):
         text = observed.files.get(path)
         if text is None:
             if found.was_removed and found.text is not None:
-                edits.append(FileEdit(path, None, found.text))
-                files[path] = found.text
+                after = with_files(after, [FileEdit(path, None, found.text)])
             continue
-        after = found.restored(text, lambda text, path=path: document_of(path, text, observed.kind, version))  # type: ignore[misc]
-        if after in _EMPTY:
-            after = None
-        if after is not None:
-            after = _startable(document_of(path, after, observed.kind, version), version).text
-        if after != text:
-            edits.append(FileEdit(path, text, after))
-            if after is None:
-                del files[path]
-            else:
-                files[path] = after
-    effective = layers_of(_with_files(observed, files), version).effective()
+        others = [other for directory in found.directories for other in drop_ins_in(after, directory)]
+        if others:
+            kept = f"{others[0]} is of somebody else, so that {path} still gives kubelet --config-dir."
+            continue
+        old = found_of(path, found, observed, version)
+        if old is not None and not found.gives_arguments:
+            old = _startable(document_of(path, old, observed.kind, version), version).text
+        after = with_files(after, [FileEdit(path, text, old)])
+    after = as_started(after)
+    edits = in_order(observed, after)
+    effective = layers_of(after, version).effective()
     if edits:
         require_cgroups_taken(effective, version.minor, observed.cgroup)
-    states = _state_files(observed, desired, before.effective(), effective) if edits else ()
-    return Plan(observed.flavour, version, tuple(edits), (), states, None, effective)
+    return Plan(
+        observed.flavour,
+        version,
+        edits,
+        (),
+        _state_files(observed, desired, before.effective(), effective) if edits else (),
+        None,
+        effective,
+        config_dir=after.config_dir,
+        drop_in=drop_in_of(after),
+        extra_arguments=after.extra_arguments,
+        made=_made(observed, record, after),
+        notes=(kept,) if kept else (),
+    )
 
 
 def _startable(document: Document, version: Version) -> Document:
@@ -391,7 +510,3 @@ def _startable(document: Document, version: Version) -> Document:
     for name in stop:
         document = document.without((GATES_FIELD, name))
     return document
-
-
-def _with_files(observed: Observed, files: dict[str, str]) -> Observed:
-    return Observed(**{**observed.as_dict(), "files": files})

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 
-from .documents import Document
+from .documents import CONFIG_DIR, Document
 from .layers import Layer, Layers
 from .yaml_text import Path
 
@@ -37,6 +37,14 @@ class File:
     whole: bool
     written: str
     entries: tuple[Entry, ...] = ()
+    # Whether it gives kubelet arguments, of which ours is a directory of drop-ins; and whether that was made for it.
+    gives_arguments: bool = False
+    directory_made: bool = False
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Those of drop-ins that it gives kubelet by an argument of ours."""
+        return tuple(entry.written for entry in self.entries) if self.gives_arguments else ()
 
     @property
     def was_removed(self) -> bool:
@@ -87,6 +95,7 @@ class Record:
                 "entries": [
                     {"path": list(entry.path), "found": entry.found, "written": entry.written} for entry in file.entries
                 ],
+                **({"gives_arguments": True, "directory_made": file.directory_made} if file.gives_arguments else {}),
             }
             for path, file in self.files.items()
         }
@@ -111,6 +120,21 @@ class Record:
             whole = earlier.whole and _digest(edit.before) == earlier.written
             files[edit.path] = replace(earlier, whole=whole, written=digest, entries=_joined(earlier.entries, changes))
         return Record(files)
+
+    @property
+    def directories_made(self) -> set[str]:
+        """The directories that were made for a drop-in of ours."""
+        return {directory for file in self.files.values() if file.directory_made for directory in file.directories}
+
+    def with_argument(self, edit: FileEdit, directory: str, made: bool) -> Record:
+        """The same with the file that gives kubelet a directory of drop-ins, which may have been made for that."""
+        entry = Entry((CONFIG_DIR,), None, directory)
+        file = File(edit.before, True, _digest(edit.after), (entry,), True, made)
+        return Record({**self.files, edit.path: file})
+
+    def without(self, *paths: str) -> Record:
+        """The same without these files."""
+        return Record({path: file for path, file in self.files.items() if path not in paths})
 
 
 def _put_back(document: Document, entry: Entry) -> Document:
@@ -147,4 +171,5 @@ def _digest(text: str | None) -> str:
 
 def _file(entry: t.Mapping[str, t.Any]) -> File:
     entries = tuple(Entry(tuple(one["path"]), one["found"], one["written"]) for one in entry["entries"])
-    return File(entry["text"], entry["whole"], entry["written"], entries)
+    more = bool(entry.get("gives_arguments")), bool(entry.get("directory_made"))
+    return File(entry["text"], entry["whole"], entry["written"], entries, *more)

@@ -19,8 +19,10 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Clus
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
-CONFIGURATION = "/var/lib/kubelet/config.yaml"
 STRICT = {"topologyManagerPolicy": "single-numa-node"}
+CONFIGURATION = "/var/lib/kubelet/config.yaml"
+DROP_INS = "/etc/kubernetes/kubelet.conf.d"
+DROP_IN = f"{DROP_INS}/99-accel-qat.conf"
 # The PFs are on two NUMA nodes: 16 VFs on one, 12 on the other.
 COMPRESSION = [RULES[0], {"services": ["dc"]}]
 
@@ -55,17 +57,31 @@ def in_force(run: Run) -> list[dict[str, Any]]:
     return [task.result["in_force"] for task in run.tasks if "in_force" in task.result]
 
 
+def file_of_fields(cluster: Cluster) -> str:
+    return DROP_IN if cluster.release.drop_ins else CONFIGURATION
+
+
+def test_kubelet_has_its_fields_where_an_upgrade_of_it_leaves_them(cluster: Cluster, node: Node) -> None:
+    """kubeadm writes its configuration file again, which is all that an older one has."""
+    (lacks,) = {DROP_IN, CONFIGURATION} - {file_of_fields(cluster)}
+    assert "topologyManagerPolicy: best-effort" in node.run(f"cat {file_of_fields(cluster)}")
+    assert "topologyManagerPolicy" not in node.run(f"cat {lacks} || true")
+    started = node.run("tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value kubelet.service)/cmdline")
+    assert (f"--config-dir={DROP_INS}" in started.splitlines()) is cluster.release.drop_ins
+
+
 def test_a_kubelet_that_does_not_run_with_its_file_is_reported(
     cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any]
 ) -> None:
-    node.run(f"cp -p {CONFIGURATION} /root/config.yaml")
-    cluster.restart_kubelet(f"sed -i s/best-effort/restricted/ {CONFIGURATION}")
-    node.run(f"cp -p /root/config.yaml {CONFIGURATION}")
+    path = file_of_fields(cluster)
+    node.run(f"cp -p {path} /root/fields.yaml")
+    cluster.restart_kubelet(f"sed -i s/best-effort/restricted/ {path}")
+    node.run(f"cp -p /root/fields.yaml {path}")
     role = {"name": "accel.qat.qat_kubelet"}
     run = controller.play([{"name": "Role", "ansible.builtin.include_role": role, "vars": settings}])
     assert run.code != 0
     assert run.tasks[-1].message == (
-        f"kubelet of node {cluster.nodes[0]}: topologyManagerPolicy is restricted in force and not best-effort, which {CONFIGURATION} "
+        f"kubelet of node {cluster.nodes[0]}: topologyManagerPolicy is restricted in force and not best-effort, which {path} "
         "says; it may come from kubelet's command line; see what kubelet is started with, and restart it"
     )
     cluster.restart_kubelet()
@@ -158,4 +174,6 @@ def test_teardown_gives_the_node_back(
     counts = node.run(f"cat {DEVICES}/{FIRST}/sriov_numvfs {DEVICES}/{SECOND}/sriov_numvfs")
     assert counts.split() == ["0", "0"]
     assert "topologyManagerPolicy" not in node.run(f"cat {CONFIGURATION}")
+    assert "--config-dir" not in node.run("cat /etc/default/kubelet")
+    assert node.machine.run(f"test -e {DROP_INS}", check=False).rc != 0
     cluster.wait_until_ready()

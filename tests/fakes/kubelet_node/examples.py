@@ -21,8 +21,8 @@ staticPodPath: /etc/kubernetes/manifests
 
 
 def kubeadm(configuration: str = CONFIGURATION, flags: t.Sequence[str] = (), **others: t.Any) -> dict[str, t.Any]:
-    """Joined by kubeadm: unit, drop-in of the unit, environment files."""
-    command = ["/usr/bin/kubelet", "--kubeconfig=/etc/kubernetes/kubelet.conf", f"--config={CONFIG}", *flags]
+    """Joined by kubeadm: unit, drop-in of the unit, environment files, of which the last has the flags."""
+    command = ["/usr/bin/kubelet", "--kubeconfig=/etc/kubernetes/kubelet.conf", f"--config={CONFIG}"]
     service = Service(
         command,
         "/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_EXTRA_ARGS",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -55,6 +56,10 @@ def configuration_of(path: Path) -> dict[str, t.Any]:
 def effective(flags: dict[str, str]) -> dict[str, t.Any]:
     paths = [at(flags["config"])] if "config" in flags else []
     if "config-dir" in flags:
+        if not at(flags["config-dir"]).is_dir():
+            fatal(
+                "failed to merge kubelet configs: failed to walk through kubelet dropin directory: no such file or directory"
+            )
         paths += sorted(at(flags["config-dir"]).rglob("*.conf"))
     merged: dict[str, t.Any] = {}
     for path in paths:
@@ -210,8 +215,17 @@ def stop(unit: str) -> None:
         time.sleep(0.02)
 
 
+def extra_arguments(unit: dict[str, t.Any]) -> list[str]:
+    """Those of an administrator, where they stand in one line."""
+    value = ""
+    for path in unit["environment_files"] if "$KUBELET_EXTRA_ARGS" in unit["argv"] else ():
+        lines = at(path).read_text().splitlines() if at(path).exists() else []
+        value = [value, *(line.partition("=")[2] for line in lines if line.startswith("KUBELET_EXTRA_ARGS="))][-1]
+    return shlex.split(value.strip("\"'"))
+
+
 def start(unit: str) -> None:
-    command = SETTINGS["units"][unit]["command"]
+    command = [*SETTINGS["units"][unit]["command"], *extra_arguments(SETTINGS["units"][unit])]
     with (ROOT / "run" / f"{unit}.log").open("ab") as log:
         process = subprocess.Popen(
             [str(at(command[0])), *command[1:]],

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult, LiveMachine
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import apply
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import words_of
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.extra_arguments import NAME
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import Owner
@@ -23,9 +25,14 @@ from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Des
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 STATE = "/var/lib/kubelet/cpu_manager_state"
+DEFAULTS = "/etc/default/kubelet"
+DROP_INS = "/etc/kubernetes/kubelet.conf.d"
 RECORD = "/var/lib/accel-qat/kubelet.json"
 CONFIGURATION = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nstaticPodPath: /etc/manifests\n"
 UNIT = "kubelet.service"
+
+
+_PID = "4242"
 
 
 class Killed(BaseException):
@@ -37,9 +44,12 @@ class QuickNode(LiveMachine):
 
     made: t.ClassVar[list[QuickNode]] = []
 
-    def __init__(self, directory: Path, bad: str = "", cut_after: int | None = None) -> None:
+    def __init__(self, directory: Path, bad: str = "", cut_after: int | None = None, version: str = "1.27.4") -> None:
         super().__init__(self._command, str(directory), ["/usr/bin"])
         self.bad = bad
+        self.version = version
+        # Whether its unit hands on what the file of its arguments says.
+        self.hands_on = True
         self.left = cut_after
         self.started = 0.0
         self.supervisor: t.Callable[[], None] = lambda: None
@@ -50,7 +60,7 @@ class QuickNode(LiveMachine):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text)
             place.chmod(0o755)
-        for name in ("run", "proc"):
+        for name in ("run", "proc", "etc"):
             (directory / name).mkdir()
         self.place("/var/lib/kubelet/device-plugins").mkdir()
         self.made.append(self)
@@ -91,7 +101,10 @@ class QuickNode(LiveMachine):
 
     def start(self) -> None:
         self.supervisor()
-        text = self.place(CONFIG).read_text()
+        words = (words_of(self._arguments(), NAME) or []) if self.hands_on else []
+        if f"--config-dir={DROP_INS}" in words and not self.place(DROP_INS).is_dir():
+            return
+        text = self._in_force(words)
         wanted = "static" if "cpuManagerPolicy: static" in text else "none"
         state = self.place(STATE)
         fits = not state.exists() or json.loads(state.read_text())["policyName"] == wanted
@@ -101,6 +114,9 @@ class QuickNode(LiveMachine):
             state.write_text(json.dumps({"policyName": wanted}))
             state.chmod(0o600)
         self.started = time.monotonic()
+        process = self.directory / "proc" / _PID
+        process.mkdir(exist_ok=True)
+        (process / "cmdline").write_text("\0".join(["/usr/bin/kubelet", f"--config={CONFIG}", *words, ""]))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         weakref.finalize(self, self._listener.close)
         here = os.getcwd()
@@ -112,13 +128,23 @@ class QuickNode(LiveMachine):
             os.chdir(here)
         self._listener.listen()
 
+    def _arguments(self) -> str:
+        place = self.place(DEFAULTS)
+        return place.read_text() if place.exists() else ""
+
+    def _in_force(self, words: t.Sequence[str]) -> str:
+        """All that the files say which kubelet reads."""
+        given = f"--config-dir={DROP_INS}" in words
+        paths = sorted(self.place(DROP_INS).rglob("*.conf")) if given else []
+        return "".join(path.read_text() for path in (self.place(CONFIG), *paths))
+
     def run(self, command: t.Sequence[str]) -> CommandResult:
         return self._command(command)
 
     def _command(self, command: t.Sequence[str]) -> CommandResult:
         name, words = command[0].rpartition("/")[2], list(command[1:])
         if name == "kubelet":
-            return CommandResult(0, "Kubernetes v1.27.4\n")
+            return CommandResult(0, f"Kubernetes v{self.version}\n")
         assert name == "systemctl", command
         if words[0] == "show":
             return CommandResult(0, self._shown())
@@ -133,17 +159,20 @@ class QuickNode(LiveMachine):
         return CommandResult(0)
 
     def _shown(self) -> str:
-        argv = f"/usr/bin/kubelet --config={CONFIG}"
+        argv = f"/usr/bin/kubelet --config={CONFIG} ${NAME}"
+        main = _PID if self.active else "0"
         return (
-            f"Id={UNIT}\nLoadState=loaded\nActiveState={'active' if self.active else 'inactive'}\nMainPID=0\n"
+            f"Id={UNIT}\nLoadState=loaded\nActiveState={'active' if self.active else 'inactive'}\nMainPID={main}\n"
             f"ExecMainStartTimestampMonotonic={int(self.started * 1e6)}\n"
             f"ExecStart={{ path=/usr/bin/kubelet ; argv[]={argv} ; ignore_errors=no }}\nEnvironment=\n"
+            f"EnvironmentFiles={DEFAULTS} (ignore_errors=yes)\n"
         )
 
     def state(self) -> dict[str, str]:
         """Every file that a run may leave something in, and whether kubelet runs."""
-        found = (path for path in self.place("/var").rglob("*") if path.is_file())
-        texts = {str(path.relative_to(self.directory)): path.read_text() for path in found}
+        found = [path for top in ("/var", "/etc") for path in self.place(top).rglob("*")]
+        texts = {str(path.relative_to(self.directory)): path.read_text() for path in found if path.is_file()}
+        texts.update({f"{DROP_INS}/": "a directory"} if self.place(DROP_INS).is_dir() else {})
         directories = " ".join(sorted(path.name for path in self.place("/var/lib").iterdir()))
         return {**texts, "active": str(self.active), "directories": directories}
 

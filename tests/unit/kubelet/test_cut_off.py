@@ -26,6 +26,8 @@ from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Des
 from ansible_collections.accel.qat.tests.unit.kubelet.quick_node import (
     CONFIG,
     CONFIGURATION,
+    DEFAULTS,
+    DROP_INS,
     RECORD,
     STATE,
     Killed,
@@ -40,6 +42,9 @@ NONE = Desired({"topologyManagerPolicy": "none"})
 FOUND = Desired(restore=True, drained=True)
 JOURNAL = journal_of(RECORD)
 
+IN_FILE = replace(RESTRICTED, drop_in="never")
+OLD = "1.27.4"
+
 SCENARIOS: dict[str, tuple[list[Desired], Desired, str]] = {
     "a field": ([], RESTRICTED, ""),
     "a second field": ([RESTRICTED], STATIC, ""),
@@ -48,6 +53,17 @@ SCENARIOS: dict[str, tuple[list[Desired], Desired, str]] = {
     "the way back": ([RESTRICTED], FOUND, ""),
     "a kubelet that does not start": ([], RESTRICTED, "restricted"),
     "a kubelet that does not start, and a state file": ([RESTRICTED], STATIC, "reservedSystemCPUs"),
+}
+# The same, and more, on a kubelet that has to be given a directory of drop-ins.
+GIVEN: dict[str, tuple[list[Desired], Desired, str]] = {
+    **{
+        f"given, {name}": SCENARIOS[name]
+        for name in ("a field", "a state file and the way back", "the way back", "a kubelet that does not start")
+    },
+    "given, from the file into a drop-in": ([IN_FILE], RESTRICTED, ""),
+    "given, from the file into a drop-in with another field": ([IN_FILE], STATIC, ""),
+    "given, from a drop-in into the file": ([RESTRICTED], IN_FILE, ""),
+    "given, from the file into a drop-in with which it does not start": ([IN_FILE], STATIC, "reservedSystemCPUs"),
 }
 
 
@@ -58,9 +74,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[None]:
     QuickNode.end()
 
 
-def node_for(directory: Path, before: t.Sequence[Desired], bad: str = "") -> QuickNode:
+def node_for(directory: Path, before: t.Sequence[Desired], bad: str = "", version: str = OLD) -> QuickNode:
     directory.mkdir(parents=True)
-    node = QuickNode(directory)
+    node = QuickNode(directory, version=version)
     for desired in before:
         assert bring(node, desired) == "changed"
     node.bad = bad
@@ -82,16 +98,17 @@ def settled(node: QuickNode) -> dict[str, str]:
     return {name: text for name, text in node.state().items() if name != "directories"}
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [*SCENARIOS, *GIVEN])
 def test_a_run_that_was_cut_off_is_ended_by_the_next(tmp_path: Path, name: str) -> None:
-    before, desired, bad = SCENARIOS[name]
-    whole = node_for(tmp_path / "whole", before, bad)
+    before, desired, bad = {**SCENARIOS, **GIVEN}[name]
+    version = "1.31.4" if name in GIVEN else OLD
+    whole = node_for(tmp_path / "whole", before, bad, version)
     outcome = bring(whole, desired)
     assert (outcome == "changed") is not bool(bad)
     again = bring(whole, desired)
     assert again == (outcome if bad else "unchanged")
     number = 0
-    while cut(node := node_for(tmp_path / str(number), before, bad), desired, number):
+    while cut(node := node_for(tmp_path / str(number), before, bad, version), desired, number):
         left = node.state()
         unfinished = JOURNAL.lstrip("/") in left
         # Check mode sees it too, and changes nothing.
@@ -108,27 +125,31 @@ def test_a_run_that_was_cut_off_is_ended_by_the_next(tmp_path: Path, name: str) 
     assert node.state() == whole.state()
 
 
-@pytest.mark.parametrize("name", ["a field", "a state file and the way back", "a second field"])
+@pytest.mark.parametrize(
+    "name", ["a field", "a state file and the way back", "a second field", "given, from the file into a drop-in"]
+)
 def test_also_when_the_next_is_cut_off_too(tmp_path: Path, name: str) -> None:
-    before, desired, _bad = SCENARIOS[name]
-    whole = node_for(tmp_path / "whole", before)
+    before, desired, _bad = {**SCENARIOS, **GIVEN}[name]
+    version = "1.31.4" if name in GIVEN else OLD
+    whole = node_for(tmp_path / "whole", before, version=version)
     bring(whole, desired)
     for first in range(1, 9):
         for second in range(1, 9):
-            node = node_for(tmp_path / f"{first}-{second}", before)
+            node = node_for(tmp_path / f"{first}-{second}", before, version=version)
             cut(node, desired, first)
             cut(node, desired, second)
             bring(node, desired)
             assert settled(node) == settled(whole), (first, second)
 
 
+@pytest.mark.parametrize("version", [OLD, "1.31.4"])
 @pytest.mark.parametrize("then", [NONE, STATIC, FOUND], ids=["nothing", "another field", "the way back"])
-def test_the_next_may_want_something_else(tmp_path: Path, then: Desired) -> None:
+def test_the_next_may_want_something_else(tmp_path: Path, then: Desired, version: str) -> None:
     """What the one that was cut off had wanted goes; kubelet runs."""
-    whole = node_for(tmp_path / "whole", [])
+    whole = node_for(tmp_path / "whole", [], version=version)
     bring(whole, then)
     number = 0
-    while cut(node := node_for(tmp_path / str(number), []), RESTRICTED, number):
+    while cut(node := node_for(tmp_path / str(number), [], version=version), RESTRICTED, number):
         if JOURNAL.lstrip("/") in node.state():
             assert bring(node, then) == "changed"
             assert node.state() == whole.state(), number
@@ -397,6 +418,63 @@ def test_a_journal_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     node.place(JOURNAL).parent.mkdir()
     node.place(JOURNAL).write_text(text)
     assert bring(node, RESTRICTED).startswith(f"{JOURNAL}: what an earlier run had in hand cannot be read: ")
+
+
+def test_a_unit_that_does_not_hand_on_the_argument(tmp_path: Path) -> None:
+    """As systemd shows it, it would."""
+    node = node_for(tmp_path / "node", [], version="1.31.4")
+    untouched = node.state()
+    node.hands_on = False
+    assert bring(node, RESTRICTED) == (
+        f"kubelet.service: kubelet was started without --config-dir={DROP_INS}, though that is in the file of its arguments, so that the "
+        "change is not in force; the configuration is as it was and kubelet runs again; correct what was wanted"
+    )
+    assert node.state() == untouched
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_there_and_back_by_a_drop_in(tmp_path: Path, there: bool) -> None:
+    node = node_for(tmp_path / "node", [], version="1.31.4")
+    if there:
+        node.place(DROP_INS).mkdir(parents=True)
+    untouched = node.state()
+    umask = os.umask(0o077)
+    try:
+        assert (bring(node, RESTRICTED), bring(node, RESTRICTED)) == ("changed", "unchanged")
+    finally:
+        os.umask(umask)
+    modes = [
+        stat.S_IMODE(node.place(path).stat().st_mode) for path in (DROP_INS, f"{DROP_INS}/99-accel-qat.conf", DEFAULTS)
+    ]
+    assert modes == [0o755, 0o644, 0o644]
+    assert node.place(CONFIG).read_text() == CONFIGURATION
+    assert (bring(node, FOUND), bring(node, FOUND)) == ("changed", "unchanged")
+    assert node.state() == untouched
+
+
+def test_an_upgrade_past_1_30_and_a_downgrade_are_one_restart_each(tmp_path: Path) -> None:
+    node = node_for(tmp_path / "node", [RESTRICTED])
+    in_file = node.state()
+    node.version = "1.31.4"
+    assert (bring(node, RESTRICTED), bring(node, RESTRICTED)) == ("changed", "unchanged")
+    assert node.place(CONFIG).read_text() == CONFIGURATION
+    node.version = OLD
+    assert (bring(node, RESTRICTED), bring(node, RESTRICTED)) == ("changed", "unchanged")
+    assert {name: text for name, text in node.state().items() if "accel-qat" not in name} == {
+        name: text for name, text in in_file.items() if "accel-qat" not in name
+    }
+    assert bring(node, FOUND) == "changed"
+    assert node.place(CONFIG).read_text() == CONFIGURATION
+
+
+def test_a_drop_in_without_a_restart(tmp_path: Path) -> None:
+    quiet = replace(RESTRICTED, restart=False)
+    node = node_for(tmp_path / "node", [], version="1.31.4")
+    untouched = node.state()
+    assert (bring(node, quiet), bring(node, quiet)) == ("changed", "unchanged")
+    assert (bring(node, RESTRICTED), bring(node, RESTRICTED)) == ("changed", "unchanged")
+    assert bring(node, FOUND) == "changed"
+    assert node.state() == untouched
 
 
 def test_a_supervisor_that_writes_the_file_anew_is_reported(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_picture_has_them_and_the_proof_too(make_node: t.Callable[..., Kubel
     deep = f"{DIRECTORY}/a/b/50.conf"
     node = make_node(**examples.kubeadm(flags=[f"--config-dir={DIRECTORY}"], files={deep: examples.CONFIGURATION}))
     found = observe(machine_of(node), str(node.root / "proc"), Request(version="1.30.1", offered=False))
-    assert set(found.files) == {examples.CONFIG, deep}
+    assert set(found.files) == {examples.CONFIG, deep, "/etc/default/kubelet"}
     node.write(deep, examples.CONFIGURATION + "featureGates:\n  Bogus: true\n")
     with pytest.raises(RefusedError, match="Bogus"):
         prove(machine_of(node), Proof("/usr/bin/kubelet", examples.CONFIG, DIRECTORY), [], str(node.root))

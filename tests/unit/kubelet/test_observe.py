@@ -31,7 +31,8 @@ def test_a_running_kubelet_shows_by_its_command_line(make_node: Make) -> None:
     assert (found.flavour, found.version, found.program) == ("kubeadm", "Kubernetes v1.27.4", "/usr/bin/kubelet")
     assert (found.running, found.unit, found.kubelet_dir) == (True, "kubelet.service", "/var/lib/kubelet")
     assert (found.config, found.config_dir) == (examples.CONFIG, examples.CONFIG_DIR)
-    assert set(found.files) == {examples.CONFIG, f"{examples.CONFIG_DIR}/20-site.conf"}
+    assert set(found.files) == {examples.CONFIG, f"{examples.CONFIG_DIR}/20-site.conf", "/etc/default/kubelet"}
+    assert (found.extra_arguments, found.drop_ins_there) == ("/etc/default/kubelet", True)
     assert found.states == {"cpu": "none"}
     assert found.offered == {"KubeletPodResources": True, "NodeSwap": False}
     assert look(node, offered=False).offered == {}

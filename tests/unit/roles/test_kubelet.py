@@ -145,6 +145,29 @@ def test_there_and_back(node: KubeletNode, tmp_path: Path) -> None:
     assert not run(node, tmp_path, role).tasks[-1].changed
 
 
+def test_the_variable_says_where_they_stand(tmp_path: Path) -> None:
+    made = KubeletNode(tmp_path / "node", **examples.kubeadm(), version="1.31.4", gates={})
+    made.start()
+    try:
+        role = {
+            "ansible.builtin.include_role": {"name": "accel.qat.qat_kubelet", "apply": {"tags": ["kubelet"]}},
+            "tags": ["kubelet"],
+        }
+        wanted = {"qat_kubelet_configuration": {"topologyManagerPolicy": "restricted"}, "qat_kubelet_timeout": 20}
+        untouched = made.state()
+        found = []
+        for drop_in in ("never", "auto"):
+            there = run(made, tmp_path, role, qat_kubelet_drop_in=drop_in, **wanted)
+            assert there.code == 0, there.output
+            found.append(there.tasks[-1].result["drop_in"])
+        assert found == ["", f"{examples.CONFIG_DIR}/99-accel-qat.conf"]
+        role["ansible.builtin.include_role"]["tasks_from"] = "teardown"  # type: ignore[index]
+        assert run(made, tmp_path, role, qat_kubelet_timeout=20).tasks[-1].changed
+        assert made.state() == untouched
+    finally:
+        made.end()
+
+
 STATE = {"/var/lib/kubelet/cpu_manager_state": '{"policyName":"none","defaultCpuSet":"","checksum":1}'}
 STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
 

@@ -93,6 +93,8 @@ class Flavour:
 
     # Its unit has kubelet's own command line, and kubelet reads no file but those that are named there.
     command_line_decides: bool = False
+    # The directory of drop-ins that it can be given by an administrator's arguments, where it has none.
+    adds_drop_ins: str = ""
     # Its default thresholds are a flag, which hides those of a file.
     thresholds_by_flag: bool = False
     # From which Kubernetes 1.x on its kubelet can be asked whether it takes a file; None for never.

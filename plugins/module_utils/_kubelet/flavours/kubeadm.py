@@ -16,5 +16,6 @@ KUBEADM = OnCommandLine(
     config="/var/lib/kubelet/config.yaml",
     is_any=True,
     command_line_decides=True,
+    adds_drop_ins="/etc/kubernetes/kubelet.conf.d",
     proven_since=0,
 )

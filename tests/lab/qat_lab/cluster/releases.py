@@ -25,6 +25,8 @@ class Release:
     scheduler_flags: tuple[str, ...] = _SCHEDULER
     packaged: bool = False
     """Whether it is compiled from Debian's source package; else from modules, by kubernetes/NAME/go.mod."""
+    drop_ins: bool = True
+    """Whether its kubelet takes a directory of drop-ins without more."""
     plugins_gate: bool = False
     """Whether its kubelet still has the gate DevicePlugins."""
 
@@ -41,6 +43,7 @@ _ALL = (
         kubelet_flags=("--container-runtime=remote", _SOCKET),
         scheduler_flags=("--port=0", *_SCHEDULER),
         packaged=True,
+        drop_ins=False,
         plugins_gate=True,
     ),
     Release("1.34.4", TRIXIE),

@@ -107,6 +107,70 @@ def test_a_drop_in_where_kubelet_reads_them(make: Make) -> None:
     assert node.read(CONFIG_PATH) == examples.CONFIGURATION
 
 
+OURS = f"{examples.CONFIG_DIR}/99-accel-qat.conf"
+DEFAULTS = "/etc/default/kubelet"
+
+
+def test_a_drop_in_whose_directory_kubelet_has_to_be_given(make: Make) -> None:
+    node, controller = make(**examples.kubeadm(flags=["--v=2"]), version="1.31.4", gates={})
+    untouched = node.state()
+    wanted = {"configuration": TOPOLOGY, "timeout": 20}
+    (checked,) = controller.config({**wanted, "_check_mode": True})
+    assert (checked.changed, node.state()) == (True, untouched)
+    done = controller.quartet(**wanted)
+    assert (done.result["files"], done.result["drop_in"]) == ([OURS, DEFAULTS], OURS)
+    assert (done.result["proven"], done.result["restarted"]) == (True, True)
+    assert not any("--config-dir" in warning for warning in done.result["warnings"])
+    assert [shown["before_header"] for shown in done.result["diff"]] == [OURS, DEFAULTS]
+    given = f'KUBELET_EXTRA_ARGS="--v=2 --config-dir={examples.CONFIG_DIR}"\n'
+    assert (node.read(CONFIG_PATH), node.read(DEFAULTS)) == (examples.CONFIGURATION, f"# For people.\n{given}")
+    assert node.asked() == ["restart kubelet.service", "stop kubelet.service", "start kubelet.service"]
+    # kubeadm has upgraded the node.
+    node.write(CONFIG_PATH, examples.CONFIGURATION + "maxPods: 99\n")
+    node.version = "1.32.0"
+    node.settle()
+    node.systemctl("restart", "kubelet.service")
+    older = {**wanted, "kubelet_version": "1.29.4", "_check_mode": True}
+    again, before_downgrade, back = controller.config(wanted, older, {"state": "found", "timeout": 20})
+    assert (again.changed, again.result["drop_in"]) == (False, OURS)
+    assert before_downgrade.result["files"] == [CONFIG_PATH, DEFAULTS, OURS]
+    assert back.changed
+    node.write(CONFIG_PATH, examples.CONFIGURATION)
+    assert (node.state(), (node.root / examples.CONFIG_DIR.lstrip("/")).exists()) == (untouched, False)
+
+
+def test_what_is_in_the_file_moves_with_one_restart(make: Make) -> None:
+    node, controller = make(**examples.kubeadm(), version="1.31.4", gates={})
+    untouched = node.state()
+    wanted = {"configuration": TOPOLOGY, "timeout": 20}
+    (in_file,) = controller.config({**wanted, "drop_in": "never"})
+    assert (in_file.result["files"], in_file.result["drop_in"]) == ([CONFIG_PATH], "")
+    asked = len(node.asked())
+    moved = controller.quartet(**wanted)
+    assert moved.result["files"] == [OURS, DEFAULTS, CONFIG_PATH]
+    assert node.asked()[asked:] == ["stop kubelet.service", "start kubelet.service"]
+    assert node.read(CONFIG_PATH) == examples.CONFIGURATION
+    (back,) = controller.config({"state": "found", "timeout": 20})
+    assert back.changed
+    assert node.state() == untouched
+
+
+def test_a_unit_that_cannot_give_it_to_kubelet_has_them_in_the_file_and_a_warning(make: Make) -> None:
+    settings = examples.kubeadm()
+    settings["services"]["kubelet.service"].argv = "/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS"
+    node, controller = make(**settings, version="1.31.4", gates={})
+    wanted = {"configuration": TOPOLOGY, "timeout": 20}
+    refused, done, again = controller.config({**wanted, "drop_in": "always"}, wanted, wanted)
+    why = "kubelet.service does not give kubelet $KUBELET_EXTRA_ARGS"
+    assert refused.message == (
+        f"drop_in: kubelet cannot be given --config-dir={examples.CONFIG_DIR}: {why}; start kubelet with "
+        f"--config-dir={examples.CONFIG_DIR}, or leave drop_in out to have the fields in {CONFIG_PATH}; nothing was written"
+    )
+    assert (done.result["files"], again.changed, again.result.get("warnings")) == ([CONFIG_PATH], False, None)
+    assert done.result["warnings"][0].endswith(f"since kubelet cannot be given --config-dir: {why}.")
+    assert "topologyManagerPolicy: restricted" in (node.read(CONFIG_PATH) or "")
+
+
 @pytest.mark.parametrize(
     ("version", "more", "flags"),
     [

@@ -72,6 +72,7 @@ masterKubeConfig: system:node:node1.kubeconfig
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 CONFIG_DIR = "/etc/kubernetes/kubelet.conf.d"
+DEFAULTS = "/etc/default/kubelet"
 OURS = f"{CONFIG_DIR}/99-accel-qat.conf"
 ARGS = "/var/snap/microk8s/current/args/kubelet"
 NODE_CONFIG_PATH = "/etc/origin/node/node-config.yaml"
@@ -86,6 +87,17 @@ def kubeadm(
     config_dir = next((word.split("=")[1] for word in flags if word.startswith("--config-dir=")), "")
     given = {"running": True, "words": words, "config": CONFIG, "config_dir": config_dir, "files": files, **others}
     return _observed("kubeadm", f"Kubernetes v{version}", "/usr/bin/kubelet", given)
+
+
+def packaged(
+    version: str = "1.31.4",
+    config: str = KUBEADM_CONFIG,
+    arguments: str | None = "KUBELET_EXTRA_ARGS=\n",
+    **others: t.Any,
+) -> Observed:
+    """The same with the unit of Kubernetes' packages, which reads the file of an administrator's arguments."""
+    files = {**({} if arguments is None else {DEFAULTS: arguments}), **others.pop("files", {})}
+    return kubeadm(version, config, files=files, extra_arguments=DEFAULTS, **others)
 
 
 def with_drop_ins(version: str = "1.31.4", **drop_ins: str) -> Observed:
@@ -149,6 +161,7 @@ def plan(
     restore: bool = False,
     restart: bool = True,
     version_given: bool = False,
+    drop_in: str = "auto",
     **configuration: t.Any,
 ) -> Plan:
     """The plan for these fields; once it is applied, the next one has nothing to do."""
@@ -159,6 +172,7 @@ def plan(
         restore=restore,
         restart=restart,
         version_given=version_given,
+        drop_in=drop_in,
     )
     made = plan_kubelet(observed, desired)
     again = plan_kubelet(after(observed, made), desired)
