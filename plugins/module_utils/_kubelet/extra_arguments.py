@@ -93,7 +93,10 @@ def _usable(machine: LiveMachine, path: str, text: str) -> ExtraArguments:
     if not target.startswith("/etc/"):
         leads = "" if target == path else f", and that is {printable(target)}"
         return ExtraArguments("", f"{NAME} is in {printable(path)}{leads}, which is not in /etc")
-    status = if_there(lambda: os.stat(machine.root.rstrip("/") + target), None)
+    try:
+        status = if_there(lambda: os.stat(machine.root.rstrip("/") + target), None)
+    except OSError as error:
+        return ExtraArguments("", f"{printable(path)} cannot be looked at: {error.strerror}")
     if status is not None and not stat.S_ISREG(status.st_mode):
         return ExtraArguments("", f"{printable(path)} is no file")
     if with_word(text, NAME, argument_of("/etc")) is None:

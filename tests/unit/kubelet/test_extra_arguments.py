@@ -254,6 +254,12 @@ def test_a_link_that_leads_elsewhere_is_not_written(make_node: Make, target: str
     )
 
 
+def test_a_place_that_cannot_be(make_node: Make) -> None:
+    node = make_node(**unit())
+    node.write("/etc/default", "a file")
+    assert look(node).extra_arguments_fault == f"{DEB} cannot be looked at: Not a directory"
+
+
 def test_it_is_for_kubeadms_kind_alone(make_node: Make) -> None:
     for settings in (examples.rancher("k3s", "1.33.4"), examples.microk8s(), examples.openshift4()):
         found = look(make_node(**settings))
