@@ -361,7 +361,7 @@ def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[s
     paths = [observed.config] if observed.config else []
     added = observed.extra_arguments
     added_to = config_dir_in(machine.read(added) or "") if added else ""
-    for directory in {observed.config_dir or flavour.drop_ins, flavour.adds_drop_ins, added_to}:
+    for directory in (observed.config_dir or flavour.drop_ins, flavour.adds_drop_ins, added_to):
         paths += drop_ins(machine.root, directory) if directory.startswith("/") else []
     paths += [*filter(None, [added]), *_recorded(observed.record)]
     arguments = flavour.argument_files(machine, observed.config)
