@@ -333,46 +333,6 @@ def test_a_kubelet_that_starts_between_look_and_call_finds_the_socket(
     run(scenario)
 
 
-def kept_server(directory: Path) -> ResourceServer:
-    directory.mkdir()
-    behaviour = Behaviour("balanced", lambda: False)
-    return ResourceServer(CY, directory, (), LiveKernel(), behaviour, Statistics(), lambda: None, keep=True)
-
-
-def test_nothing_is_left_of_a_server_that_ends_while_it_starts(run: Run) -> None:
-    async def scenario(bench: Bench) -> None:
-        server = kept_server(bench.kubelet_dir)
-        starting = asyncio.ensure_future(server.start())
-        await asyncio.sleep(0)
-        assert [path.name for path in bench.kubelet_dir.iterdir()] == [SECOND_NAMES]
-        await end(starting)
-        await server.stop()
-        assert list(bench.kubelet_dir.iterdir()) == []
-
-    run(scenario)
-
-
-def test_nothing_is_left_of_a_server_that_ends_while_its_name_is_restored(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The thread that registers does that, and is not ended with the one that waits for it."""
-
-    async def scenario(bench: Bench) -> None:
-        server = kept_server(bench.kubelet_dir)
-        await server.start()
-        stop = server._server.stop
-
-        async def stop_late(grace: float | None) -> None:
-            assert server.stand_again()
-            await stop(grace)
-
-        monkeypatch.setattr(server._server, "stop", stop_late)
-        await server.stop()
-        assert list(bench.kubelet_dir.iterdir()) == []
-
-    run(scenario)
-
-
 def test_what_a_crash_has_left_of_second_names_is_removed(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf(PF)

@@ -108,10 +108,8 @@ class ActionModule(ActionBase):
         api = _api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
         done = self._on_node(_APPLY, arguments, variables)
         if api is not None and done["restarted"]:
-            if in_force.reason:
-                self._require_ready(api, arguments, done["at"], (), variables)
-            else:
-                in_force = self._require_ready(api, arguments, done["at"], decision.plan.asked, variables)
+            asked = () if in_force.reason else decision.plan.asked
+            in_force = self._require_ready(api, arguments, done["at"], asked, variables) or in_force
         if done["restarted"] and decision.plan.asked and in_force.reason:
             warning = f"It is not verified that kubelet has in force what was wanted: {in_force.reason}"
             result["warnings"] = [*result.get("warnings", ()), warning]
@@ -131,10 +129,10 @@ class ActionModule(ActionBase):
         since: float,
         asked: t.Sequence[Asked],
         variables: dict[str, t.Any],
-    ) -> InForce:
+    ) -> InForce | None:
         try:
             api.wait_until_ready(since, arguments["timeout"])
-            in_force = api.require_in_force(asked, arguments["timeout"]) if asked else InForce()
+            in_force = api.require_in_force(asked, arguments["timeout"]) if asked else None
         except NodeError as error:
             self._put_back(error, arguments, variables)
             raise

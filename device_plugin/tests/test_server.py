@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server of one resource by itself: what it leaves in kubelet's directory, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import typing as t
+from pathlib import Path
+
+import pytest
+from qat_device_plugin._node.facts.paths import SECOND_NAMES
+from qat_device_plugin._node.kernel.live import LiveKernel
+from qat_device_plugin.server import Behaviour, ResourceServer
+from qat_device_plugin.statistics import Statistics
+from qat_device_plugin.waiting import end
+
+if t.TYPE_CHECKING:
+    from harness.bench import Bench, Scenario
+
+Run = t.Callable[["Scenario"], None]
+
+CY = "qat.intel.com/cy"
+
+
+def kept_server(directory: Path) -> ResourceServer:
+    directory.mkdir()
+    behaviour = Behaviour("balanced", lambda: False)
+    return ResourceServer(CY, directory, (), LiveKernel(), behaviour, Statistics(), lambda: None, keep=True)
+
+
+def test_nothing_is_left_of_a_server_that_ends_while_it_starts(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        server = kept_server(bench.kubelet_dir)
+        starting = asyncio.ensure_future(server.start())
+        await asyncio.sleep(0)
+        assert [path.name for path in bench.kubelet_dir.iterdir()] == [SECOND_NAMES]
+        await end(starting)
+        await server.stop()
+        assert list(bench.kubelet_dir.iterdir()) == []
+
+    run(scenario)
+
+
+def test_nothing_is_left_of_a_server_that_ends_while_its_name_is_restored(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that registers does that, and is not ended with the one that waits for it."""
+
+    async def scenario(bench: Bench) -> None:
+        server = kept_server(bench.kubelet_dir)
+        await server.start()
+        stop = server._server.stop
+
+        async def stop_late(grace: float | None) -> None:
+            assert server.stand_again()
+            await stop(grace)
+
+        monkeypatch.setattr(server._server, "stop", stop_late)
+        await server.stop()
+        assert list(bench.kubelet_dir.iterdir()) == []
+
+    run(scenario)
