@@ -108,8 +108,8 @@ class ActionModule(ActionBase):
         api = _api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
         done = self._on_node(_APPLY, arguments, variables)
         if api is not None and done["restarted"]:
-            asked = () if in_force.reason else decision.plan.asked
-            in_force = self._require_ready(api, arguments, done["at"], asked, variables) or in_force
+            to_confirm = () if in_force.reason else decision.plan.asked
+            in_force = self._require_ready(api, arguments, done["at"], to_confirm, variables) or in_force
         if done["restarted"] and decision.plan.asked and in_force.reason:
             warning = f"It is not verified that kubelet has in force what was wanted: {in_force.reason}"
             result["warnings"] = [*result.get("warnings", ()), warning]

@@ -21,13 +21,13 @@ from .._host.edits import (
     removal_of,
 )
 from .._host.machine import CommandResult, Machine, last_lines
-from .._node.absence import if_there
 from .._node.errors import NodeError, RefusedError
 from .._node.facts.paths import KUBELET_DEVICE_PLUGINS
 from .._node.files import remove_directory_if_empty
 from .drop_ins import drop_ins
 from .interruption import Interruptions
 from .journal import Journal, now, read_journal
+from .processes import command_line
 from .programs import require_trusted
 
 # kubelet says this right after it has taken its whole configuration as valid, before it touches anything of the node: --lock-file
@@ -337,23 +337,13 @@ def _require_started_with(machine: Machine, order: Order) -> None:
         return
     systemctl = machine.command("systemctl") or "systemctl"
     main = re.search(r"^MainPID=(\d+)$", machine.run([systemctl, "show", "--property=MainPID", order.unit]).out, re.M)
-    words = _words(f"{order.proc_root}/{main.group(1)}/cmdline") if main else []
+    words = command_line(f"{order.proc_root}/{main.group(1)}") if main else ()
     for word in order.started_with:
         if word not in words:
             raise NodeError(
                 f"kubelet was started without {word}, though that is in the file of its arguments, so that the change is not in force",
                 order.unit,
             )
-
-
-def _words(path: str) -> list[str]:
-    """Those of a process's command line, none where it is gone."""
-
-    def read() -> list[str]:
-        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
-            return stream.read().split("\0")
-
-    return if_there(read, [])
 
 
 def _stop(machine: Machine, unit: str) -> None:

@@ -62,6 +62,11 @@ def find_kubelets(proc_root: str, root: str, names: t.Collection[str]) -> Proces
     return found
 
 
+def command_line(directory: str) -> tuple[str, ...]:
+    """The words of a process, by its directory in /proc; one empty word where it is gone. Raises NodeError."""
+    return tuple(_look(directory, lambda: _read(f"{directory}/cmdline"), "").rstrip("\0").split("\0"))
+
+
 def _pids(proc_root: str) -> list[int]:
     none: list[str] = []
     entries = _look(proc_root, lambda: os.listdir(proc_root), none)
@@ -83,7 +88,7 @@ def _process(directory: str, pid: int, names: t.Collection[str]) -> Process | No
     named = program[: -len(_DELETED)] if program.endswith(_DELETED) else program
     if named.rpartition("/")[2] not in names:
         return None
-    words = _look(directory, lambda: _read(f"{directory}/cmdline"), "").rstrip("\0").split("\0")
+    words = command_line(directory)
     # A process may have become another one in between: sudo is root's until it has its user's.
     after = _status(directory)
     if (
@@ -92,7 +97,7 @@ def _process(directory: str, pid: int, names: t.Collection[str]) -> Process | No
         or _look(directory, lambda: os.readlink(f"{directory}/exe"), "") != program
     ):
         return None
-    return Process(pid, named, tuple(words), status.parent)
+    return Process(pid, named, words, status.parent)
 
 
 def _is_roots(status: _Status) -> bool:
