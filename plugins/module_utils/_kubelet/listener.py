@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from .._node.absence import if_there
+from .._node.kernel.descriptors import has_open
 
 LARGEST_ANSWER = 4 << 20
 """Bytes. A page of metrics has some hundred for each VF that cannot be used."""
@@ -42,23 +43,30 @@ def fetch(address: str, paths: t.Sequence[str], seconds: float) -> list[tuple[in
     if not port.isdigit():
         raise BadAnswer(f"{address} is no address such as 127.0.0.1:9482")
     deadline = time.monotonic() + seconds
-    before = _listeners(int(port))
-    answers = [_fetch(host.strip("[]") or "127.0.0.1", int(port), path, deadline) for path in paths]
-    # Whoever listened all the time has answered.
-    _believe(before, port)
-    _believe(_listeners(int(port)), port)
+    while True:
+        listeners = _listeners(int(port))
+        answers = [_fetch(host.strip("[]") or "127.0.0.1", int(port), path, deadline) for path in paths]
+        fault = _fault(listeners, port)
+        # Whoever listened all the time has answered. Of one that was replaced meanwhile, as in an upgrade, nothing is known.
+        if _listeners(int(port)) == listeners:
+            break
+        _left(deadline)
+    if fault:
+        raise NotBelieved(fault)
     return answers
 
 
-def _believe(listeners: t.Collection[_Socket], port: str) -> None:
+def _fault(listeners: t.Collection[_Socket], port: str) -> str:
+    """Why nobody should believe them; empty where they may be believed."""
     if not listeners:
-        raise NotBelieved(f"nothing says who listens on port {port}")
+        return f"nothing says who listens on port {port}"
     for one in listeners:
         if one.uid not in (0, os.geteuid()):
-            raise NotBelieved(f"the user with id {one.uid} listens on port {port}, not root")
+            return f"the user with id {one.uid} listens on port {port}, not root"
     inodes = {one.inode for one in listeners}
     if not any(_is_of_this_machine(process) for process in _processes_with(inodes)):
-        raise NotBelieved(f"no process of this machine's own listens on port {port}: a container may")
+        return f"no process of this machine's own listens on port {port}: a container may"
+    return ""
 
 
 def _listeners(port: int) -> set[_Socket]:
@@ -88,7 +96,7 @@ def _processes_with(inodes: t.Collection[str]) -> t.Iterator[str]:
     for name in filter(str.isdigit, os.listdir("/proc")):
         process = f"/proc/{name}"
         try:
-            if any(os.readlink(f"{process}/fd/{one}") in wanted for one in os.listdir(f"{process}/fd")):
+            if has_open(process, wanted):
                 yield process
         except OSError:
             continue  # what cannot be seen is not believed

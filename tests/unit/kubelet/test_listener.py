@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import threading
@@ -100,6 +101,44 @@ def test_a_container_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(listener, "_TABLES", (table(tmp_path / "tcp", (port, 0)),))
         with pytest.raises(NotBelieved, match="a container may"):
             ask(port)
+
+
+def test_a_descriptor_that_is_closed_while_they_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing of the socket, which the same process has."""
+    names = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda directory: ["1000000", *names(directory)])
+    with server(lambda one: one.sendall(OK)) as port:
+        assert ask(port) == [(200, "ok\n")]
+
+
+def test_a_listener_that_is_replaced_while_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the plugin is in an upgrade: nothing is known of who has answered, so the one that listens now is asked."""
+    sockets = tmp_path / "tcp"
+
+    def say(connection: socket.socket) -> None:
+        sockets.unlink()
+        sockets.symlink_to("/proc/net/tcp")
+        connection.sendall(OK)
+
+    monkeypatch.setattr(listener, "_TABLES", (str(sockets),))
+    with server(say) as port:
+        table(sockets, (port, os.geteuid() + 1000))
+        assert ask(port) == [(200, "ok\n")]
+
+
+def test_a_listener_that_is_replaced_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sockets = tmp_path / "tcp"
+    users = itertools.count(os.geteuid() + 1)
+
+    def say(connection: socket.socket) -> None:
+        table(sockets, (connection.getsockname()[1], next(users)))
+        connection.sendall(OK)
+
+    monkeypatch.setattr(listener, "_TABLES", (str(sockets),))
+    with server(say) as port:
+        table(sockets, (port, os.geteuid()))
+        with pytest.raises((BadAnswer, socket.timeout), match=r"it does not come to an end|timed out"):
+            ask(port, seconds=0.5)
 
 
 def test_nothing_says_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

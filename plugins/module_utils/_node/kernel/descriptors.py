@@ -49,6 +49,22 @@ def open_files(process: str, majors: t.Collection[int]) -> OpenFiles:
     return OpenFiles(numbers, addresses, any(one.unnamed for one in seen) and not numbers)
 
 
+def has_open(process: str, links: t.Collection[str]) -> bool:
+    """Whether a descriptor of the process has one of these links, in the kernel's own words, as `socket:[4711]` (proc_pid_fd(5)).
+
+    Raises OSError where they cannot be seen. One that the process closes meanwhile says nothing of the others.
+    """
+    tasks = [process]
+    if not _names(f"{process}/fd"):  # as above
+        tasks += [f"{process}/task/{thread}" for thread in _names(f"{process}/task")]
+    return any(_link(f"{task}/fd/{name}") in links for task in tasks for name in _names(f"{task}/fd"))
+
+
+def _link(path: str, directory: int | None = None) -> str:
+    """What the link says; empty where it is closed by now."""
+    return if_there(lambda: os.readlink(path, dir_fd=directory), "")
+
+
 def _names(directory: str | int) -> t.Sequence[str]:
     nothing: t.Sequence[str] = ()
     return if_there(lambda: os.listdir(directory), nothing)
@@ -72,7 +88,7 @@ def _sorted_out(task: _Task, names: t.Sequence[str], majors: t.Collection[int]) 
     unnamed = False
     for name in names:
         # There may be a hundred thousand, so little is done for each.
-        target = task.target(name)
+        target = _link(name, task.directory)
         if target[:1] in ("/", "("):
             number = task.number(name)
             if number is not None and number[0] in majors:
@@ -116,24 +132,20 @@ class _Task:
 
     def __init__(self, task: str, directory: int) -> None:
         self._task = task
-        self._directory = directory
+        self.directory = directory
         self._buffer = ctypes.create_string_buffer(_STATX_BYTES)
-
-    def target(self, name: str) -> str:
-        """What its link says; empty where it is closed by now."""
-        return if_there(lambda: os.readlink(name, dir_fd=self._directory), "")
 
     def number(self, name: str) -> Number | None:
         """The number of the character device; None for another kind of file."""
         flags = _AT_NO_AUTOMOUNT | _AT_STATX_DONT_SYNC
-        if _statx is not None and _statx(self._directory, name.encode(), flags, _NOTHING_ASKED, self._buffer) == 0:
+        if _statx is not None and _statx(self.directory, name.encode(), flags, _NOTHING_ASKED, self._buffer) == 0:
             mode, major, minor = _STATX.unpack_from(self._buffer)
             return (major, minor) if stat.S_ISCHR(mode) else None
         return if_there(lambda: self._number(name), None)
 
     def _number(self, name: str) -> Number | None:
         try:
-            status = os.stat(name, dir_fd=self._directory)
+            status = os.stat(name, dir_fd=self.directory)
         except OSError as error:
             # The process may be seen, since the link was read. A file system in user space refuses whom it likes.
             if is_absent(error) or not self._has_no_devices(name):
