@@ -1,5 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The service as a whole: what kubelet gets of it, for what happens on the node and to its configuration."""
+
 from __future__ import annotations
 
 import asyncio
@@ -7,9 +9,7 @@ import contextlib
 import errno
 import json
 import os
-import re
 import signal
-import time
 import typing as t
 from pathlib import Path
 
@@ -40,10 +40,6 @@ CY = "qat.intel.com/cy"
 PF = "0000:6b:00.0"
 
 
-def unhealthy(bench: Bench, resource: str = CY) -> set[str]:
-    return {address for address, health in bench.kubelet.devices(resource).items() if health == "Unhealthy"}
-
-
 def test_health_follows_each_vf_and_recovers(run: Run) -> None:
     """The period is long here: what gives an event is seen without it."""
 
@@ -53,14 +49,14 @@ def test_health_follows_each_vf_and_recovers(run: Run) -> None:
         bench.start("--period=60")
         await bench.ready(CY, 16)
         bench.files.bind(vfs[2], None)
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2]})
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[2]})
         bench.files.bind(vfs[5], "4xxxvf")
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2], vfs[5]})
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[2], vfs[5]})
         bench.files.node(vfs[7]).unlink()
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2], vfs[5], vfs[7]})
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[2], vfs[5], vfs[7]})
         for vf in (vfs[2], vfs[5], vfs[7]):
             bench.files.bind(vf, "vfio-pci")
-        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set())
         with pytest.raises(grpc.RpcError, match="is not a VF of"):
             await bench.kubelet.allocate(CY, ["0000:00:00.0"])
 
@@ -75,21 +71,21 @@ def test_health_follows_what_gives_no_event(run: Run) -> None:
         plugin = bench.start("--period=0.1")
         await bench.ready(CY, 32)
         files.set_heartbeat(PF, "-1")
-        await bench.kubelet.until(lambda: unhealthy(bench) == sick)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == sick)
         files.set_heartbeat(PF, "0")
-        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set())
         files.set_heartbeat(PF, None)
         files.set_state(PF, "down")
-        await bench.kubelet.until(lambda: unhealthy(bench) == sick)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == sick)
         files.set_state(PF, "up")
-        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set())
         files.set_fatal_errors(PF, 1)
-        await bench.kubelet.until(lambda: unhealthy(bench) == sick)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == sick)
         with pytest.raises(grpc.RpcError, match=f"its PF {PF} has had 1 fatal errors"):
             await bench.kubelet.allocate(CY, [min(sick)])
         await bench.kubelet.allocate(CY, [well[0]])
         files.set_fatal_errors(PF, 0)
-        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set())
         assert f"its PF {PF} has no heartbeat" in plugin.log.read_text()
 
     run(scenario)
@@ -110,8 +106,8 @@ def test_an_iommu_group_goes_to_one_vf_and_only_whole(run: Run) -> None:
         plugin = bench.start("--period=60")
         await bench.ready(CY, 4)
         await bench.ready("qat.intel.com/dc", 2)
-        assert unhealthy(bench) == {vfs[1], vfs[3]}
-        assert unhealthy(bench, "qat.intel.com/dc") == {other[0]}
+        assert bench.kubelet.unhealthy(CY) == {vfs[1], vfs[3]}
+        assert bench.kubelet.unhealthy("qat.intel.com/dc") == {other[0]}
         log = plugin.log.read_text()
         assert f"its IOMMU group 10 has {vfs[0]} too, which is offered" in log
         assert "has 0000:6b:1f.0 too, which is bound to igb" in log
@@ -121,8 +117,8 @@ def test_an_iommu_group_goes_to_one_vf_and_only_whole(run: Run) -> None:
         bench.files.bind(vfs[0], None)
         bench.files.node(vfs[1]).touch()
         bench.files.bind("0000:6b:1f.0", "vfio-pci")
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[0], vfs[1]})
-        assert unhealthy(bench, "qat.intel.com/dc") == {other[0]}
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[0], vfs[1]})
+        assert bench.kubelet.unhealthy("qat.intel.com/dc") == {other[0]}
 
     run(scenario)
 
@@ -154,7 +150,7 @@ def test_vfs_that_vanish_and_come_back_are_followed(run: Run) -> None:
         vfs = bench.files.vf_addresses(PF, 16)
         bench.files.remove_vfs(PF)
         # They stay in the list: kubelet would report them to their pods as healthy.
-        await bench.kubelet.until(lambda: unhealthy(bench) == set(vfs))
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set(vfs))
         assert list(bench.kubelet.devices(CY)) == vfs
         assert plugin.log.read_text().count("event=vanished") == 16
         with pytest.raises(
@@ -162,9 +158,9 @@ def test_vfs_that_vanish_and_come_back_are_followed(run: Run) -> None:
         ):
             await bench.kubelet.allocate(CY, [vfs[3]])
         await bench.ready("qat.intel.com/dc", 16)
-        assert unhealthy(bench, "qat.intel.com/dc") == set()
+        assert bench.kubelet.unhealthy("qat.intel.com/dc") == set()
         bench.files.create_vfs(PF, 16)
-        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set())
         assert list(bench.kubelet.devices(CY)) == vfs
         assert [name for _time, name, _endpoint in bench.kubelet.registrations].count(CY) == 1
 
@@ -193,9 +189,9 @@ def test_nodes_that_come_and_go_in_dev_cost_next_to_nothing(run: Run) -> None:
             await asyncio.sleep(0.1)
         assert processor_seconds() - before < 0.4
         (bench.files.dev / "vfio").rename(bench.files.dev / "away")
-        await bench.kubelet.until(lambda: unhealthy(bench) == set(vfs), seconds=10.0)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set(vfs), seconds=10.0)
         (bench.files.dev / "away").rename(bench.files.dev / "vfio")
-        await bench.kubelet.until(lambda: unhealthy(bench) == set(), seconds=10.0)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set(), seconds=10.0)
 
     run(scenario)
 
@@ -209,14 +205,14 @@ def test_a_vf_that_blocks_for_long_costs_one_process(run: Run) -> None:
         plugin = bench.start("--period=0.1")
         await bench.ready(CY, 16)
         release = bench.files.block(vfs[3], "driver_override")
-        await bench.kubelet.until(lambda: vfs[3] in unhealthy(bench))
+        await bench.kubelet.until(lambda: vfs[3] in bench.kubelet.unhealthy(CY))
         before = children(plugin.process)
         await plugin.goes_on(20)
         assert children(plugin.process) == before
         assert len(before) == 2
         assert f"vf={vfs[3]} event=unhealthy" in plugin.log.read_text()
         release()
-        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set())
         await bench.kubelet.until(lambda: len(children(plugin.process)) == 1)
 
     run(scenario)
@@ -237,104 +233,15 @@ def test_the_vfs_of_a_pf_that_blocks_stay_in_the_list(run: Run) -> None:
             bench.files.block(address, name)
             for address, name in ((PF, "driver_override"), (PF, "sriov_numvfs"), (vfs[0], "driver_override"))
         ]
-        await bench.kubelet.until(lambda: unhealthy(bench) == set(vfs))
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set(vfs))
         assert set(bench.kubelet.devices(CY)) == {*vfs, *other}
         assert "the kernel is still at work on its PF" in plugin.log.read_text()
         with pytest.raises(grpc.RpcError, match=f"the kernel is still at work on its PF {PF}"):
             await bench.kubelet.allocate(CY, [vfs[1]])
         for release in releases:
             release()
-        await bench.kubelet.until(lambda: unhealthy(bench) == set())
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == set())
         assert len(bench.kubelet.devices(CY)) == 18
-
-    run(scenario)
-
-
-def test_a_pf_whose_services_were_never_readable_is_reported(run: Run) -> None:
-    async def scenario(bench: Bench) -> None:
-        port = free_port()
-
-        async def get(path: str) -> str:
-            return (await asyncio.get_running_loop().run_in_executor(None, fetch, port, path))[1]
-
-        bench.files.add_pf(PF, services=None)
-        bench.files.add_pf("0000:70:00.0", services=None)
-        bench.files.configure([{"select": {"address": PF}}])
-        await bench.kubelet.start()
-        plugin = bench.start("--period=0.05", f"--metrics-address=127.0.0.1:{port}")
-        why = (
-            "its driver 4xxx does not show its services (qat/cfg_services): this kernel is too old "
-            "(Linux before 6.0, RHEL before 8.7 or 9.2), or the driver is not the one in Linux"
-        )
-        await bench.kubelet.until(lambda: why in plugin.log.read_text())
-        # The node is as the rules want it, so no other command shows it.
-        status = f"STATUS=not ready; no VF to offer; the PF {PF} is left out: {why}"
-        await bench.kubelet.until(lambda: status in plugin.notices())
-        assert await get("/readyz") == f"there is no VF to offer\nthe PF {PF} is left out: {why}\n"
-        metrics = (await get("/metrics")).splitlines()
-        assert [line for line in metrics if "left_out_pfs{" in line] == [
-            f'qat_device_plugin_left_out_pfs{{pf="{PF}"}} 1.0'
-        ]
-        (bench.files.devices / PF / "qat").mkdir()
-        bench.files.set_state(PF, "up")
-        bench.files.set_services(PF, "asym;sym")
-        await bench.ready(CY, 16)
-        assert "left_out_pfs{" not in await get("/metrics")
-        assert plugin.log.read_text().count("PF is left out") == 1
-
-    run(scenario)
-
-
-def test_lost_vfs_can_be_seen_in_the_metrics(run: Run) -> None:
-    async def scenario(bench: Bench) -> None:
-        port = free_port()
-
-        async def metrics() -> dict[str, float]:
-            text = (await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/metrics"))[1]
-            lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
-            return {name.removeprefix("qat_device_plugin_"): float(value) for name, _space, value in lines}
-
-        async def figures() -> dict[str, float]:
-            return {name: value for name, value in (await metrics()).items() if "vfs{" in name}
-
-        async def scanned() -> None:
-            """A scan has begun and ended since: the second that ends, at the latest."""
-            for _ in range(2):
-                begin = asked = time.monotonic()
-                while asked - (await metrics())["scan_age_seconds"] < begin:
-                    await asyncio.sleep(0.02)
-                    asked = time.monotonic()
-
-        def expected(of_all: float, healthy: float) -> dict[str, float]:
-            labels = f'numa_node="0",pf="{PF}",resource="{CY}"'
-            lost = {f'unhealthy_vfs{{pf="{PF}",reason="vanished",resource="{CY}"}}': of_all - healthy}
-            return {
-                f'expected_vfs{{pf="{PF}",resource="{CY}"}}': of_all,
-                f'vfs{{health="healthy",{labels}}}': healthy,
-                f'vfs{{health="unhealthy",{labels}}}': of_all - healthy,
-                **(lost if healthy < of_all else {}),
-            }
-
-        bench.files.add_pf(PF)
-        bench.files.configure([{"advertise": 12}])
-        await bench.kubelet.start()
-        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}")
-        await bench.ready(CY, 12)
-        assert await figures() == expected(12.0, 12.0)
-        bench.files.remove_vfs(PF)
-        await bench.kubelet.until(lambda: len(unhealthy(bench)) == 12)
-        assert await figures() == expected(12.0, 0.0)
-        (bench.files.devices / PF).rename(bench.files.root / "gone")
-        # A reload before the scan that misses the PF would leave it among those that the configuration wants.
-        await scanned()
-        assert await figures() == expected(12.0, 0.0)
-        plugin.hang_up()
-        await bench.kubelet.until(lambda: plugin.reloads() == 1)
-        await bench.ready(CY, 0)
-        # What was seen last stands until the next scan, which sees that the PF has gone.
-        while await figures():
-            await asyncio.sleep(0.02)
-        assert plugin.log.read_text().count("event=withdrawn") == 12
 
     run(scenario)
 
@@ -386,7 +293,7 @@ def test_does_without_watches_where_the_kernel_gives_none(
         await bench.kubelet.start()
         await bench.ready(CY, 16)
         bench.files.node(vfs[2]).unlink()
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[2]})
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[2]})
         await bench.kubelet.restart()
         await bench.ready(CY, 16)
         bench.files.configure([{"advertise": 4}])
@@ -411,7 +318,7 @@ def test_other_services_are_another_resource(run: Run) -> None:
         await bench.ready(CY, 16)
         # While the services cannot be read nothing moves.
         bench.files.set_services(PF, "")
-        await bench.kubelet.until(lambda: len(unhealthy(bench)) == 16)
+        await bench.kubelet.until(lambda: len(bench.kubelet.unhealthy(CY)) == 16)
         assert list(bench.kubelet.resources()) == [CY]
         bench.files.set_services(PF, "dc")
         await bench.ready("qat.intel.com/dc", 16)
@@ -534,7 +441,7 @@ def test_advertise_limits_and_a_reload_changes_it(run: Run) -> None:
         await bench.kubelet.until(lambda: "the old configuration stays" in plugin.log.read_text())
         assert "devices[0].advertise: -1 is too small" in plugin.log.read_text()
         bench.files.bind(vfs[0], None)
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[0]})
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[0]})
         assert len(bench.kubelet.devices(CY)) == 6
         assert any(message.startswith("RELOADING=1\nMONOTONIC_USEC=") for message in plugin.notices())
 
@@ -555,7 +462,7 @@ def test_a_configuration_that_is_written_anew_is_taken(run: Run) -> None:
         # One that says the same as before is no news.
         bench.files.configure([{"advertise": 4}])
         bench.files.bind(vfs[0], None)
-        await bench.kubelet.until(lambda: unhealthy(bench) == {vfs[0]})
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[0]})
         assert (len(bench.kubelet.devices(CY)), plugin.reloads()) == (4, 2)
 
     run(scenario)
@@ -660,71 +567,6 @@ def test_what_shall_be_offered_is_a_matter_of_the_rules(
 @pytest.mark.parametrize(("rule", "nothing"), [({}, False), ({"advertise": 0}, True)], ids=["all", "none"])
 def test_a_node_without_devices_lacks_what_the_rules_offer(rule: dict[str, t.Any], nothing: bool) -> None:
     assert nothing_to_offer(parse_configuration({"devices": [rule]}), Node()) is nothing
-
-
-def test_metrics_and_readiness(run: Run) -> None:
-    async def scenario(bench: Bench) -> None:
-        loop = asyncio.get_running_loop()
-        port = free_port()
-
-        async def get(path: str) -> tuple[int, str]:
-            return await loop.run_in_executor(None, fetch, port, path)
-
-        vfs = bench.files.add_pf(PF)
-        bench.files.bind(vfs[0], None)
-        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}", watchdog=1.0)
-        await bench.kubelet.until(lambda: "WATCHDOG=1" in plugin.notices())
-        assert await get("/healthz") == (200, "ok\n")
-        assert await get("/readyz") == (503, f"{CY} is not registered\n")
-        assert (await get("/"))[0] == 404
-        metrics = (await get("/metrics"))[1]
-        counters = [line for line in metrics.splitlines() if re.match("qat_device_plugin_.*(_total|_count)[{ ]", line)]
-        assert len(counters) == 13
-        assert all(line.endswith(" 0.0") for line in counters)
-        await bench.kubelet.start()
-        await bench.ready(CY, 16)
-        await bench.kubelet.until(lambda: "READY=1" in plugin.notices())
-        assert await get("/readyz") == (200, "ok\n")
-        await bench.kubelet.allocate(CY, [vfs[1]])
-        with pytest.raises(grpc.RpcError, match="bound to no driver"):
-            await bench.kubelet.allocate(CY, [vfs[0]])
-        plugin.hang_up()
-        await bench.kubelet.until(lambda: plugin.reloads() == 1)
-        lines = (await get("/metrics"))[1].splitlines()
-        for wanted in (
-            f'vfs{{health="healthy",numa_node="0",pf="{PF}",resource="{CY}"}} 15.0',
-            f'vfs{{health="unhealthy",numa_node="0",pf="{PF}",resource="{CY}"}} 1.0',
-            f'unhealthy_vfs{{pf="{PF}",reason="driver",resource="{CY}"}} 1.0',
-            f'registered{{resource="{CY}"}} 1.0',
-            f'streams{{resource="{CY}"}} 1.0',
-            f'registrations_total{{resource="{CY}",result="succeeded"}} 1.0',
-            f'allocations_total{{resource="{CY}",result="granted"}} 1.0',
-            f'allocations_total{{resource="{CY}",result="refused"}} 1.0',
-            f'allocation_duration_seconds_bucket{{le="+Inf",resource="{CY}"}} 2.0',
-            f'allocation_duration_seconds_count{{resource="{CY}"}} 2.0',
-            f'lists_sent_total{{resource="{CY}"}} 1.0',
-            'reloads_total{result="succeeded"} 1.0',
-        ):
-            assert f"qat_device_plugin_{wanted}" in lines
-        names = {line.split("{")[0].split(" ")[0] for line in lines}
-        assert {"qat_device_plugin_scan_age_seconds", "qat_device_plugin_build_info"} <= names
-        assert "process_resident_memory_bytes" in names
-
-    run(scenario)
-
-
-def test_an_address_in_use_does_not_end_the_service(run: Run) -> None:
-    async def scenario(bench: Bench) -> None:
-        server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        bench.files.add_pf(PF)
-        await bench.kubelet.start()
-        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}")
-        await bench.ready(CY, 16)
-        await bench.kubelet.until(lambda: "cannot listen for HTTP" in plugin.log.read_text())
-        server.close()
-
-    run(scenario)
 
 
 def test_the_log_as_json(run: Run) -> None:

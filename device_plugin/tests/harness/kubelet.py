@@ -196,6 +196,9 @@ class FakeKubelet:
         endpoint = self.endpoints.get(resource)
         return endpoint.devices if endpoint else {}
 
+    def unhealthy(self, resource: str) -> set[str]:
+        return {address for address, health in self.devices(resource).items() if health == "Unhealthy"}
+
     def resources(self) -> dict[str, Devices]:
         return {name: endpoint.devices for name, endpoint in self.endpoints.items() if endpoint.devices}
 

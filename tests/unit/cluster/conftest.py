@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import typing as t
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster
+from ansible_collections.accel.qat.tests.unit.cluster.drain_site import Site
 from ansible_collections.accel.qat.tests.unit.cluster.real_api_server import RealCluster
 
 
@@ -79,3 +83,23 @@ def any_cluster() -> t.Iterator[FakeCluster | RealCluster]:
 def any_controller(any_cluster: FakeCluster | RealCluster, capsys: pytest.CaptureFixture[str]) -> Controller:
     token = os.environ["ACCEL_QAT_API_TOKEN"] if isinstance(any_cluster, RealCluster) else TOKEN
     return Controller({"host": any_cluster.url, "api_key": token, "validate_certs": False}, capsys)
+
+
+@pytest.fixture
+def site() -> t.Iterator[Site]:
+    """A node of files, with kubelet's sockets and its cluster."""
+    with tempfile.TemporaryDirectory(prefix="qdr") as directory:
+        made = Site(Path(directory))
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def kubelet(site: Site) -> t.Iterator[KubeletNode]:
+    """Kubelet's files and program on that node."""
+    state = {"/var/lib/kubelet/cpu_manager_state": '{"policyName":"none","defaultCpuSet":"","checksum":1}'}
+    made = KubeletNode(site.node_root.parent, **examples.kubeadm(files=state))
+    made.start()
+    site.node_root = made.root
+    yield made
+    made.end()

@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the playbook site makes of tags, of variables and of several nodes, and of what its roles disrupt."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.tests.controller.controller import Run
+from ansible_collections.accel.qat.tests.unit.cluster.drain_site import (
+    BOTH,
+    COMPRESSION,
+    EVICT,
+    GIVE_BACK,
+    LAST,
+    STATIC,
+    Site,
+    evictions,
+    names,
+    one,
+)
+from ansible_collections.accel.qat.tests.unit.cluster.site import VF0, VF1
+
+# Tags.
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_the_tags_say_what_is_drained_for(site: Site) -> None:
+    """The node's part waits for another run, so what it disrupts is left alone; and the reverse."""
+    site.give("default/one", VF0)
+    site.give("default/other")
+    for flags, evicted in (
+        (("--tags", "node"), ["default/one"]),
+        (("--tags", "kubelet"), ["default/one", "default/other"]),
+        (("--tags", "drain", "--skip-tags", "kubelet"), ["default/one"]),
+        (("--skip-tags", "kubelet,device_plugin"), ["default/one"]),
+        (("--skip-tags", "kubelet,device_plugin,node"), None),
+        (("--skip-tags", "drain,device_plugin,node,kubelet"), None),
+        (("--tags", "verify"), None),
+    ):
+        run = site.site("--check", *flags, qat_kubernetes=True, **BOTH)
+        assert run.code == 0, (flags, run.output)
+        assert evictions(run) == ([evicted] if evicted else []), flags
+        assert (GIVE_BACK in names(run)) == (flags[1] not in ("drain", "verify")), flags
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_a_tag_of_the_callers_own_play(site: Site) -> None:
+    """Which imports the playbook, beside plays that have others."""
+    site.give("default/one", VF0)
+    site.give("default/other")
+    for flags, evicted in (
+        (("--tags", "qat"), ["default/one", "default/other"]),
+        (("--tags", "qat", "--skip-tags", "kubelet"), ["default/one"]),
+        (("--tags", "others"), None),
+        (("--skip-tags", "qat"), None),
+    ):
+        skipped = ("--skip-tags", "device_plugin") if "--skip-tags" not in flags else ()
+        run = site.site("--check", *flags, *skipped, tags=["qat"], qat_kubernetes=True, **BOTH)
+        assert evictions(run) == ([evicted] if evicted else []), flags
+        assert (GIVE_BACK in names(run)) == bool(evicted), flags
+
+
+# Roles and variables.
+
+
+def roles(run: Run) -> list[str]:
+    """Which roles had tasks of their own, in their order. Each role looks at its variables, whatever the tags."""
+    own = (
+        task.name.partition(" : ")
+        for task in run.tasks
+        if " : Validating" not in task.name and task.outcome != "skipped"
+    )
+    return list(dict.fromkeys(role.removeprefix("accel.qat.qat_") for role, _colon, name in own if name))
+
+
+def test_check_mode_says_who_would_go_and_goes_on(site: Site) -> None:
+    site.give("default/one", VF0)
+    run = site.site(
+        "--check", "--skip-tags", "device_plugin", qat_node_devices=COMPRESSION, qat_kubernetes=True, qat_drain=True
+    )
+    assert run.code == 0, run.output
+    assert one(run, "Say which pods go, and why").result["msg"]["evicted"] == ["default/one"]
+    assert one(run, "Bring the QAT devices to their configuration").result["steps"][0]["disrupts"] == [VF0, VF1]
+    assert roles(run) == ["node", "kubelet", "drain"]
+    assert site.cluster.pod_names() == ["default/one"]
+    assert site.cluster.cordoned() == (False, [])
+
+
+def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
+    site.give("default/one", VF0)
+    failed = site.site("--check", "--skip-tags", "device_plugin", qat_node_devices=COMPRESSION, qat_kubernetes=True)
+    assert failed.code != 0
+    assert "pod default/one (container main) was given 0000:6b:00.1" in failed.tasks[-1].message
+    assert site.cluster.requests == []
+
+
+@pytest.mark.parametrize("kubernetes", [False, True])
+def test_a_variable_that_nobody_knows_fails_the_run_before_anything(site: Site, kubernetes: bool) -> None:
+    given: dict[str, t.Any] = {
+        "qat_node_devices": [{}],
+        "qat_kubernetes": kubernetes,
+        "qat_drian": True,
+        "drain_timeout": 5,
+    }
+    failed = site.site("--check", "--tags", "node", **given)
+    assert failed.code != 0
+    assert failed.tasks[-1].message == (
+        "drain_timeout is called qat_drain_timeout now; qat_drian is not a variable of accel.qat; the nearest is qat_drain; "
+        "rename them in the inventory, or name what somebody else uses in qat_variables_of_others"
+    )
+    assert roles(failed) == []
+    run = site.site("--check", "--tags", "node", qat_variables_of_others=["qat_drian", "drain_timeout"], **given)
+    assert "qat_node_devices" in one(run, "Refuse misspelt variables of the collection").result["variables"]
+    assert roles(run)
+
+
+def test_names_of_others_are_a_list(site: Site) -> None:
+    failed = site.site("--check", qat_node_devices=[{}], qat_variables_of_others="drain_timeout")
+    assert failed.tasks[-1].message == (
+        "qat_variables_of_others: it is not a list; write names of variables, one an entry"
+    )
+
+
+def test_a_node_without_kubernetes_has_few_tasks(site: Site) -> None:
+    """A run on a node that is as configured has as many."""
+    run = site.site("--check", qat_node_devices=[{}], qat_drain=True, qat_node_kernel_arguments=["quiet"])
+    assert run.code == 0, run.output
+    assert len(run.tasks) <= 13
+    assert roles(run) == ["node"]
+
+
+@pytest.mark.parametrize("kubernetes", [False, True])
+def test_the_tag_node_runs_the_role_node_to_its_end(site: Site, kubernetes: bool) -> None:
+    """Once, also where the role was loaded twice: for what it disrupts, too."""
+    run = site.site("--check", "--tags", "node", qat_node_devices=[{}], qat_kubernetes=kubernetes, qat_drain=kubernetes)
+    assert run.code == 0, run.output
+    assert roles(run) == (["node", "drain"] if kubernetes else ["node"])
+    assert [task.name for task in run.tasks].count(LAST) == 1
+
+
+def test_each_tag_runs_its_part(site: Site) -> None:
+    given: dict[str, t.Any] = {"qat_node_devices": [{}], "qat_kubernetes": True, "qat_drain": True}
+    assert roles(site.site("--check", "--tags", "kubelet", **given)) == ["kubelet", "drain"]
+    assert roles(site.site("--check", "--tags", "drain", **given)) == ["node", "kubelet"]
+    assert roles(site.site("--check", "--tags", "uncordon", **given)) == ["drain"]
+    without = {**given, "qat_kubernetes": False}
+    tags = "kubelet,device_plugin,verify,drain,uncordon"
+    assert roles(site.site("--check", "--tags", tags, **without)) == []
+
+
+# Several nodes.
+
+HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
+
+
+def of_host(run: Run, host: str) -> list[str]:
+    """The tasks that came to pass on one node."""
+    return [task.name for task in run.tasks if task.host == host and task.outcome != "skipped"]
+
+
+# Rules that no node takes; and no directory can be made there, which Ansible takes for a node that it does not reach.
+LOST: dict[str, tuple[dict[str, t.Any], str]] = {
+    "failed": ({"qat_node_devices": [{"services": ["dc", "dcc"]}]}, "failed"),
+    "unreachable": ({"ansible_remote_tmp": "/proc/none"}, "unreachable"),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site: Site, lost: str) -> None:
+    variables, outcome = LOST[lost]
+    given: dict[str, t.Any] = {"qat_node_devices": [{}]}
+    site.nodes = {"node1": given, "node2": {**given, **variables}, "node3": given, "node4": given, "node5": given}
+    run = site.site("--check", qat_serial=2)
+    assert run.code != 0
+    assert [task.outcome for task in run.tasks if task.host == "node2"][-1] == outcome, run.output
+    assert of_host(run, "node1")[-1] == LAST
+    included, held_back = (task for task in run.tasks if task.host == "node3")
+    assert "held_back_node.yml" in str(included.result["include"])
+    assert held_back.name == HELD_BACK
+    assert held_back.message == (
+        "nothing was changed on node3: node2 of an earlier batch failed or could not be reached, and after that no batch is begun; "
+        "fix that and run again, or leave it out with --limit '!node2'"
+    )
+    assert of_host(run, "node4")[1:] == [HELD_BACK]
+    assert of_host(run, "node5") == []
+
+
+def test_a_node_that_is_left_out_holds_no_other_back(site: Site) -> None:
+    """Whether by --limit or since an earlier play has lost it."""
+    given: dict[str, t.Any] = {"qat_node_devices": [{}]}
+    wrong = {"qat_node_devices": [{"services": ["dc", "dcc"]}]}
+    site.nodes = {"node1": given, "node2": wrong, "node3": given}
+    limited = site.site("--check", "--limit", "!node2", qat_serial=1)
+    assert limited.code == 0, limited.output
+    assert (of_host(limited, "node1")[-1], of_host(limited, "node3")[-1]) == (LAST, LAST)
+    fail = {"name": "Fail", "ansible.builtin.fail": {}, "when": "inventory_hostname == 'node2'"}
+    earlier = {"hosts": "qat_nodes", "gather_facts": False, "tasks": [fail]}
+    after = site.site("--check", before=[earlier], qat_serial=1)
+    assert (of_host(after, "node1")[-1], of_host(after, "node2"), of_host(after, "node3")[-1]) == (LAST, ["Fail"], LAST)
+
+
+@pytest.mark.usefixtures("kubelet")
+def test_a_drained_node_comes_back_when_another_of_its_batch_fails(site: Site) -> None:
+    site.give("default/other")
+    given: dict[str, t.Any] = {"qat_node_devices": [{}], "qat_kubernetes": True}
+    site.nodes = {
+        "node1": {**given, "qat_drain": True, "qat_kubelet_configuration": STATIC, "qat_kubelet_timeout": 20},
+        # Fails in the role qat_kubelet, when the first is drained already.
+        "node2": {**given, "qat_kubelet_configuration": {"cpuManagerPolicy": "static"}},
+    }
+    run = site.site("--tags", "kubelet")
+    assert run.code != 0
+    assert [task.outcome for task in run.tasks if task.host == "node2"][-1] == "failed", run.output
+    assert {EVICT, GIVE_BACK} <= set(of_host(run, "node1"))
+    assert site.cluster.cordoned() == (False, [])
