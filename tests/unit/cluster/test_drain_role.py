@@ -166,6 +166,7 @@ def disruption(run: Run) -> t.Any:
 # The devices.
 
 
+@pytest.mark.core
 def test_only_the_pods_whose_vfs_go_are_evicted_and_the_node_comes_back(site: Site) -> None:
     site.give("default/one", VF0)
     site.give("default/other")
@@ -271,6 +272,7 @@ def test_the_process_of_a_pod_goes_with_it(site: Site) -> None:
     assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one"]
 
 
+@pytest.mark.core
 def test_what_the_module_refuses_fails_the_run(site: Site) -> None:
     site.give("default/one", VF0, owner="")
     failed = site.tasks(ROLE, DISRUPTION, qat_node_devices=COMPRESSION)
@@ -336,6 +338,7 @@ STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
 BOTH: dict[str, t.Any] = {"qat_node_devices": COMPRESSION, "qat_kubelet_configuration": STATIC, "qat_drain": True}
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("kubelet")
 def test_kubelet_gives_up_its_state(site: Site) -> None:
     site.give("default/other")
@@ -435,6 +438,7 @@ def roles(run: Run) -> list[str]:
     return list(dict.fromkeys(role.removeprefix("accel.qat.qat_") for role, _colon, name in own if name))
 
 
+@pytest.mark.core
 def test_check_mode_says_who_would_go_and_goes_on(site: Site) -> None:
     site.give("default/one", VF0)
     run = site.site(
@@ -456,6 +460,7 @@ def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
     assert site.cluster.requests == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kubernetes", [False, True])
 def test_a_variable_that_nobody_knows_fails_the_run_before_anything(site: Site, kubernetes: bool) -> None:
     given: dict[str, t.Any] = {
@@ -528,6 +533,7 @@ LOST: dict[str, tuple[dict[str, t.Any], str]] = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("lost", LOST)
 def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site: Site, lost: str) -> None:
     variables, outcome = LOST[lost]
@@ -562,6 +568,7 @@ def test_a_node_that_is_left_out_holds_no_other_back(site: Site) -> None:
     assert (of_host(after, "node1")[-1], of_host(after, "node2"), of_host(after, "node3")[-1]) == (LAST, ["Fail"], LAST)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("kubelet")
 def test_a_drained_node_comes_back_when_another_of_its_batch_fails(site: Site) -> None:
     site.give("default/other")

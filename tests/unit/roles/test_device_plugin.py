@@ -398,6 +398,7 @@ def process(service: Service) -> t.Iterator[int]:
         yield pid
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
 def test_the_role_replaces_a_process_of_another_unit_and_no_other(service: Service, process: int, waits: bool) -> None:
     """Such as a run that was cut off has left."""
@@ -455,6 +456,7 @@ def test_a_release_for_the_python_of_the_node_is_taken(tmp_path: Path, release: 
     assert [task.outcome for task in run.tasks if task.name.endswith("not for its Python")] == ["ok"]
 
 
+@pytest.mark.core
 def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
     run = Plugin(tmp_path).role("--check", qat_device_plugin_release="0.0.1-never")
     assert run.tasks[-1].message == (
@@ -506,6 +508,7 @@ def test_names_of_units_are_those_of_the_other_role() -> None:
     ]
 
 
+@pytest.mark.core
 def test_only_releases_are_removed(tmp_path: Path) -> None:
     """The newest one and the one that runs stay."""
     name_of = runpy.run_path(str(CHECKOUT / "device_plugin/bundle.py"))["release_name"]
@@ -539,6 +542,7 @@ def removal(directory: Path, *options: str) -> Run:
     return Plugin(directory).play([block], *options)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("others", [[], ["opt/theirs/file", "kubelet/other.sock"]], ids=["alone", "beside-others"])
 def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: list[str]) -> None:
     ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]
