@@ -59,7 +59,8 @@ def refused(run: Run) -> list[str]:
     assert run.code != 0, run.output
     (task,) = (task for task in run.tasks if task.name == REFUSE)
     assert task.outcome == "failed"
-    first, *sentences = task.result["msg"]
+    said: list[str] = task.result["msg"]
+    first, *sentences = said
     assert first == "nothing was changed on node1, since the controller lacks what the run needs"
     return list(sentences)
 
