@@ -65,19 +65,6 @@ def test_a_second_run_changes_nothing(controller: Controller) -> None:
     assert [task for task in include(controller, "qat_kubelet", qat_kubelet_timeout=300).tasks if task.changed] == []
 
 
-def test_the_role_names_it_where_another_gate_decides(cluster: Cluster, node: Node, controller: Controller) -> None:
-    all_off = f"cp /root/config.yaml {CONFIGURATION}; echo 'featureGates: {{AllBeta: false}}' >> {CONFIGURATION}"
-    cluster.restart_kubelet(f"rm -f {SOCKET}; cp -p {CONFIGURATION} /root/before.yaml; {all_off}")
-    assert not has_socket(node)
-    api = {"qat_kubelet_kubeconfig": str(cluster.kubeconfig), "qat_kubelet_node_name": cluster.nodes[0]}
-    run = include(controller, "qat_kubelet", qat_kubelet_timeout=300, **api)
-    (result,) = (task.result for task in run.tasks if task.changed)
-    named = node.run(f"tail -n 5 {CONFIGURATION}")
-    found = has_socket(node)
-    cluster.restart_kubelet(f"cp -p /root/before.yaml {CONFIGURATION}")
-    assert (found, result["in_force"]["verified"]) == (True, True), named
-
-
 def test_a_gate_that_kubelet_does_not_know_is_refused(cluster: Cluster, node: Node, controller: Controller) -> None:
     before = node.run(f"cat {CONFIGURATION}")
     task = {"name": "accel.qat.qat_kubelet"}
@@ -96,4 +83,18 @@ def test_teardown_puts_the_decision_back(cluster: Cluster, node: Node, controlle
     include(controller, "qat_kubelet", "teardown", qat_kubelet_timeout=300)
     assert "DevicePlugins: false  # for now" in node.run(f"cat {CONFIGURATION}")
     # The role has waited for kubelet itself, which may need a moment to say that it is ready.
+    cluster.wait_until_ready()
+
+
+def test_the_role_names_it_where_another_gate_decides(cluster: Cluster, node: Node, controller: Controller) -> None:
+    off = "featureGates: {AllBeta: false}"
+    cluster.restart_kubelet(f"rm -f {SOCKET}; cp /root/config.yaml {CONFIGURATION}; echo '{off}' >> {CONFIGURATION}")
+    assert not has_socket(node)
+    api = {"qat_kubelet_kubeconfig": str(cluster.kubeconfig), "qat_kubelet_node_name": cluster.nodes[0]}
+    run = include(controller, "qat_kubelet", qat_kubelet_timeout=300, **api)
+    (result,) = (task.result for task in run.tasks if task.changed)
+    named = node.run(f"tail -n 5 {CONFIGURATION}")
+    assert (has_socket(node), result["in_force"]["verified"]) == (True, True), named
+    include(controller, "qat_kubelet", "teardown", qat_kubelet_timeout=300)
+    assert node.run(f"tail -n 1 {CONFIGURATION}").strip() == off
     cluster.wait_until_ready()
