@@ -20,7 +20,7 @@ lint:  ## style, documentation, changelog, licences
 types:  ## mypy --strict
 sanity:  ## ansible-test sanity, on the oldest and the newest ansible-core, or with ACCEL_QAT_CONTROLLERS=all on each supported one
 unit:  ## fast tests, also on the oldest Python of a managed node
-core:  ## the core tests on the same ansible-cores
+core:  ## the core tests on the same ansible-cores, which `make test` leaves to `make test-nightly`
 build:  ## the collection's archive, in dist/, and that it can be installed and used
 test-lab:  ## the virtual QAT machine's own tests
 test-machine:  ## the engine on the virtual QAT machine
