@@ -343,7 +343,7 @@ def test_the_plugin_itself(run: t.Callable[[Scenario], None], capsys: pytest.Cap
         bench.kubelet.directory = bench.kubelet_dir
         port = free_port()
         watch = asyncio.ensure_future(bench.kubelet.watch_registry(node.kubelet.root / "plugins_registry"))
-        bench.start(f"--metrics-address=127.0.0.1:{port}", f"--registration={way}")
+        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}", f"--registration={way}")
         arguments = {"plugin_address": f"127.0.0.1:{port}"}
         if way == "socket":
             await bench.kubelet.until(lambda: listens(port))
@@ -353,6 +353,7 @@ def test_the_plugin_itself(run: t.Callable[[Scenario], None], capsys: pytest.Cap
             await bench.kubelet.start()
         (node.kubelet.root / "plugins_registry").mkdir(exist_ok=True)
         await bench.ready(CY, 2)
+        await bench.kubelet.until(plugin.is_ready)
         result = await asyncio.to_thread(lambda: node.ask(**arguments))
         watch.cancel()
         assert result["mismatches"] == []

@@ -48,13 +48,8 @@ async def serving(bench: Bench, release: int, *flags: str) -> tuple[AdmittingKub
     await kubelet.start()
     plugin = bench.start(*flags)
     await bench.ready(CY, 16)
-    await kubelet.until(lambda: is_ready(plugin))
+    await kubelet.until(plugin.is_ready)
     return kubelet, plugin
-
-
-def is_ready(plugin: Plugin) -> bool:
-    """Whether the last status that systemd has says so."""
-    return [message for message in plugin.notices() if message.startswith("STATUS=")][-1].startswith("STATUS=ready")
 
 
 class Admissions:
@@ -96,7 +91,7 @@ def test_no_pod_is_refused_while_another_process_takes_over(run: Run, program: t
             assert (await ended(bench, plugin.reload(program=program)))[0] == 0
             assert plugin.main_pid != before
             await kubelet.until(functools.partial(has_ended, before))
-            await kubelet.until(lambda: is_ready(plugin))
+            await kubelet.until(plugin.is_ready)
         await admissions.stop()
         assert admissions.refused == []
         assert kubelet.admitted > 20
@@ -118,7 +113,7 @@ def test_before_1_37_the_gap_is_that_of_a_registration(run: Run) -> None:
             assert len(kubelet.registrations) == 3 * (number + 1) - number
             again, last = kubelet.registrations[-1][0], kubelet.gone_at
             assert again - last < 0.4  # some milliseconds where nothing else runs
-            await kubelet.until(lambda: is_ready(plugin))
+            await kubelet.until(plugin.is_ready)
             await kubelet.admit(CY)
 
     run(scenario)
@@ -132,7 +127,7 @@ def test_a_kubelet_that_replaces_the_first_stream_sees_no_fight_about_it(run: Ru
         await bench.kubelet.start()
         plugin = bench.start()
         await bench.ready(CY, 16)
-        await bench.kubelet.until(lambda: is_ready(plugin))
+        await bench.kubelet.until(plugin.is_ready)
         assert (await ended(bench, plugin.reload()))[0] == 0
         assert len(bench.kubelet.devices(CY)) == 16
         assert len(bench.kubelet.registrations) == 2
@@ -149,7 +144,7 @@ def test_takes_over_where_kubelet_finds_the_sockets(run: Run) -> None:
         watcher = asyncio.ensure_future(kubelet.watch_registry(registry))
         plugin = bench.start("--registration=watcher")
         await bench.ready(CY, 16)
-        await kubelet.until(lambda: is_ready(plugin))
+        await kubelet.until(plugin.is_ready)
         admissions = Admissions(kubelet)
         assert (await ended(bench, plugin.reload()))[0] == 0
         await admissions.stop()
@@ -164,7 +159,7 @@ def test_takes_over_while_kubelet_is_away(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         kubelet, plugin = await serving(bench, 37)
         await kubelet.stop()
-        await kubelet.until(lambda: not is_ready(plugin))
+        await kubelet.until(lambda: not plugin.is_ready())
         assert (await ended(bench, plugin.reload()))[0] == 0
         await kubelet.start()
         await bench.ready(CY, 16)
@@ -179,7 +174,7 @@ def test_the_successor_is_what_the_predecessor_was_to_systemd(run: Run) -> None:
         port = free_port()
         plugin = bench.start(f"--metrics-address=127.0.0.1:{port}", watchdog=0.6)
         await bench.ready(CY, 16)
-        await bench.kubelet.until(lambda: is_ready(plugin))
+        await bench.kubelet.until(plugin.is_ready)
         assert (await ended(bench, plugin.reload()))[0] == 0
         notices = plugin.notices()
         after = notices[notices.index(f"MAINPID={plugin.main_pid}") :]
@@ -297,7 +292,7 @@ def test_the_death_of_the_old_one_is_no_obstacle(run: Run) -> None:
             int(path.stem) for path in sockets if int(path.stem) not in (third.process.pid, plugin.process.pid)
         ]
         os.kill(successor, signal.SIGKILL)
-        await kubelet.until(lambda: is_ready(third))
+        await kubelet.until(third.is_ready)
 
     run(scenario)
 

@@ -97,6 +97,11 @@ class Plugin:
                 self._notices.append(self.notify.recv(4096).decode())
         return self._notices
 
+    def is_ready(self) -> bool:
+        """Whether the last status that systemd has says so: kubelet has taken every list, and the plugin knows it."""
+        said = [message for message in self.notices() if message.startswith("STATUS=")]
+        return said[-1:] != [] and said[-1].startswith("STATUS=ready")
+
     def reloads(self) -> int:
         """How often it has read its configuration again, to the good or not."""
         log = self.log.read_text()
