@@ -98,5 +98,6 @@ def create_waiting_pod(cluster: Cluster, name: str, resource: str) -> None:
         "volumes": [{"name": "never", "configMap": {"name": "never"}}],
         "restartPolicy": "Never",
         "enableServiceLinks": False,
+        "automountServiceAccountToken": False,
     }
     cluster.api.post(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": specification})

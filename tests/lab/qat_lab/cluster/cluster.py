@@ -217,6 +217,7 @@ class Cluster:
                     "containers": containers,
                     "restartPolicy": "Never",
                     "enableServiceLinks": False,
+                    "automountServiceAccountToken": False,
                     "terminationGracePeriodSeconds": 5,
                     **specification,
                 },

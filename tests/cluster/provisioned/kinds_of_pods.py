@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pods as users make them: with init containers, without root, static, by controllers, within a quota; and what they hear of health."""
+"""Pods as users make them: with init containers, without root, static, by controllers, within a quota; and what they hear of health.
+
+`make test-releases` runs this, and `make test` does not, for the time that an emulated node takes to start so many pods.
+"""
 
 from __future__ import annotations
 
