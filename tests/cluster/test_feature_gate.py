@@ -55,7 +55,8 @@ def test_the_role_switches_it_on(cluster: Cluster, node: Node, controller: Contr
     assert verdicts["DevicePlugins"] == "remove"
     assert "DevicePlugins" not in node.run(f"cat {CONFIGURATION}")
     assert has_socket(node)
-    assert cluster.ready()
+    # The controller manager may have given the node up meanwhile, and hears of it a moment later than the role.
+    cluster.wait_until_ready()
     # By its own word too, which names no gate that nobody has set.
     assert result["in_force"] == {"verified": True, "reason": "", "differences": []}
     assert "featureGates.DevicePlugins" in {one["field"] for one in result["asked"]}
