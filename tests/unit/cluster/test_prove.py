@@ -14,7 +14,6 @@ import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS
 from ansible_collections.accel.qat.tests.controller.controller import Run
-from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
 from ansible_collections.accel.qat.tests.unit.cluster.drain_site import COMPRESSION, EVICT, GIVE_BACK, STATIC, Site
 from ansible_collections.accel.qat.tests.unit.cluster.drain_site import names as names_of
 from ansible_collections.accel.qat.tests.unit.cluster.site import VF0
@@ -146,16 +145,6 @@ def test_what_an_earlier_run_left_cordoned_stays_so_and_is_reported(site: Lackin
         "fix that and run again, which gives it back, or give it back as it is with --tags uncordon"
     )
     assert site.cluster.cordoned() == (True, [OURS])
-
-
-@pytest.fixture
-def kubelet(site: Lacking) -> t.Iterator[KubeletNode]:
-    state = {"/var/lib/kubelet/cpu_manager_state": '{"policyName":"none","defaultCpuSet":"","checksum":1}'}
-    made = KubeletNode(site.node_root.parent, **examples.kubeadm(files=state))
-    made.start()
-    site.node_root = made.root
-    yield made
-    made.end()
 
 
 @pytest.mark.usefixtures("kubelet")

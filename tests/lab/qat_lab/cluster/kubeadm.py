@@ -41,7 +41,7 @@ def prepare(directory: Path, release: Release) -> None:
     path.write_text("---\n".join(json.dumps(document) + "\n" for document in documents))
     program = str(programs.program(release, programs.KUBEADM))
     files = [f"--config={path}", f"--kubeconfig={control_plane.kubeconfig(directory)}"]
-    # Before 1.34 it notes at the node of the control plane which runtime that has; here no node is one.
+    # An old one notes at the node of the control plane which runtime that has, and waits for that node; here none is one.
     api = control_plane.api(directory)
     api.post("/api/v1/nodes", {"metadata": {"name": _HOST, "labels": {"kubernetes.io/hostname": _HOST}}})
     for step in _STEPS:
