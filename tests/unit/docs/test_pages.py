@@ -117,6 +117,16 @@ def test_there_are_examples_of_rules() -> None:
     assert sum(len(list(rules_in(example))) for page in PAGES for example in examples(page)) >= 3
 
 
+@pytest.mark.parametrize("page", ROLES, ids=lambda page: page.parent.name)
+def test_example_of_a_role_refuses_misspelt_variables_first(page: Path) -> None:
+    """No role does so itself: that would be one more task for each role on each node."""
+    plays = [play for example in examples(page) for play in example if isinstance(play, dict) and "hosts" in play]
+    assert plays
+    for play in plays:
+        first = [*play.get("pre_tasks", []), *play.get("roles", []), *play.get("tasks", [])][0]
+        assert "accel.qat.check_variables" in first, play
+
+
 def test_what_kubevirt_is_to_permit() -> None:
     kubevirt, _machine = examples(CHECKOUT / "docs/virtual_machines.md")
     for device in kubevirt["spec"]["configuration"]["permittedHostDevices"]["pciHostDevices"]:
