@@ -82,7 +82,7 @@ def packed(bundle: t.Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> t.
 
 
 @pytest.mark.parametrize("damage", ["cut off", "empty", "another", "without its hash", "with a part of its hash"])
-def test_an_archive_that_is_not_what_was_packed_is_packed_anew(packed: t.Callable[[], Path], damage: str) -> None:
+def test_an_archive_that_is_not_what_was_packed_is_packed_again(packed: t.Callable[[], Path], damage: str) -> None:
     """A power cut, a full disk, or a hand in the cache; and the same sources give the same bytes."""
     archive = packed()
     whole, note = archive.read_bytes(), archive.with_name(archive.name + ".sha256")

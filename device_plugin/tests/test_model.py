@@ -119,7 +119,7 @@ def test_a_pf_that_vanished_takes_its_vfs_along(files: NodeFiles) -> None:
     assert course.offers == {CY: HEALTHY}
 
 
-def test_rules_that_are_read_anew_forget_what_vanished(files: NodeFiles) -> None:
+def test_rules_that_are_read_again_forget_what_vanished(files: NodeFiles) -> None:
     """Also those that say the same."""
     course = Course(files)
     files.remove_vfs(PF)

@@ -74,7 +74,7 @@ def test_more_to_include_than_wanted() -> None:
 
 
 def test_unknown_ids_come_last() -> None:
-    assert prefer(node((2, 0)), ["stranger", "0.1"], [], 2, "packed") == ["0.1", "stranger"]
+    assert prefer(node((2, 0)), ["unknown", "0.1"], [], 2, "packed") == ["0.1", "unknown"]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -119,7 +119,7 @@ def test_what_is_still_wanted_decides_whether_a_numa_node_suffices(policy: str) 
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_strangers_come_after_all_that_are_known_without_numa_node(policy: str) -> None:
+def test_unknown_vfs_come_after_all_that_are_known_without_numa_node(policy: str) -> None:
     vfs = node((2, -1))
     assert prefer(vfs, ["a", "0.1", "b", "0.0"], [], 3, policy) == ["0.0", "0.1", "a"]
 

@@ -448,7 +448,7 @@ def test_advertise_limits_and_a_reload_changes_it(run: Run) -> None:
     run(scenario)
 
 
-def test_a_configuration_that_is_written_anew_is_taken(run: Run) -> None:
+def test_a_configuration_that_is_written_again_is_taken(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         vfs = bench.files.add_pf(PF)
         await bench.kubelet.start()
@@ -522,7 +522,7 @@ def test_starts_before_there_is_any_vf(run: Run) -> None:
 @pytest.mark.parametrize(
     "rule", [{"advertise": 0}, {"state": "absent"}, {"driver": "4xxxvf"}], ids=lambda rule: next(iter(rule))
 )
-def test_it_is_ready_without_kubelet_where_nothing_shall_be_offered(run: Run, rule: dict[str, t.Any]) -> None:
+def test_it_is_ready_without_kubelet_where_nothing_is_to_be_offered(run: Run, rule: dict[str, t.Any]) -> None:
     async def scenario(bench: Bench) -> None:
         port = free_port()
         bench.files.add_pf(PF)
@@ -554,7 +554,7 @@ def test_it_is_ready_without_kubelet_where_nothing_shall_be_offered(run: Run, ru
     ],
     ids=["no-rule", "all", "no-vfs", "a-missing-pf", "another-family", "the-rest", "no-pf-of-the-node"],
 )
-def test_what_shall_be_offered_is_a_matter_of_the_rules(
+def test_what_is_to_be_offered_is_a_matter_of_the_rules(
     tmp_path: Path, rules: list[dict[str, t.Any]], nothing: bool
 ) -> None:
     files = NodeFiles(tmp_path)

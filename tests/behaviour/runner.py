@@ -52,7 +52,7 @@ class Runner:
 
     def run(self, case: Case, generation: str) -> list[str]:
         """What came out otherwise than expected, empty when nothing did."""
-        self._start_anew(generation, self._dirty)
+        self._start_again(generation, self._dirty)
         self._dirty = _touched(case)
         try:
             return self._problems(case, generation)
@@ -155,7 +155,7 @@ class Runner:
 
     # The untouched node: every PF with its driver, no VF, no override, no fault, no vfio-pci.
 
-    def _start_anew(self, generation: str, dirty: t.Sequence[str]) -> None:
+    def _start_again(self, generation: str, dirty: t.Sequence[str]) -> None:
         """Make the node untouched again. `dirty` are the PFs that need it; the drivers number the same ones in the same order."""
         for address in dirty:
             self._end_faults(address)

@@ -31,7 +31,7 @@ def test_all_vfs_on_vfio_pci_loaded_without_its_denylist(node: Node) -> None:
     assert node.apply({}).document["steps"] == []
 
 
-def test_vfio_pci_with_its_denylist_on_is_loaded_anew_while_nothing_uses_it(node: Node) -> None:
+def test_vfio_pci_with_its_denylist_on_is_loaded_again_while_nothing_uses_it(node: Node) -> None:
     node.run("modprobe vfio-pci")
     answer = node.apply({})
     assert answer.code == 0, answer.sentence

@@ -177,7 +177,7 @@ def test_a_restart_registers_again(node: Node, kubelet: Kubelet, truth: Advertis
     assert state_of(node) == "active"
 
 
-def test_a_kubelet_that_is_installed_anew_gets_the_resources(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
+def test_a_kubelet_that_is_installed_again_gets_the_resources(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
     """The service's own mount of the directory goes with it: only a new start brings another."""
     kubelet.has(truth)
     node.run("systemctl stop kubelet-socket; until rm -rf /var/lib/kubelet; do sleep 0.1; done")
@@ -209,7 +209,7 @@ def test_a_release_that_is_not_there_is_refused(role: Callable[..., Run], shippe
     )
 
 
-def test_back_to_a_previous_release_on_a_node_whose_etc_shall_stay_as_it_is(
+def test_back_to_a_previous_release_on_a_node_whose_etc_is_to_stay_as_it_is(
     node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
 ) -> None:
     newest = node.run(f"readlink {RELEASES}/current").strip()

@@ -58,7 +58,7 @@ def starts(node: Node) -> int:
     return int(node.run(f"{JOURNAL} | grep -c '^Starting '"))
 
 
-def test_vfs_that_a_reset_has_made_anew_get_their_driver(node: Node) -> None:
+def test_vfs_that_a_reset_has_made_again_get_their_driver(node: Node) -> None:
     before = node.state()
     assert reset_and_repaired(node) == 1
     assert node.state() == before
@@ -76,7 +76,7 @@ GENERATION = "/sys/module/intel_qat/parameters/generation"
 
 
 @pytest.mark.parametrize("generation", ["6.1", "6.12", "6.16"])
-def test_a_reset_is_repaired_whether_or_not_the_kernel_makes_the_vfs_anew(node: Node, generation: str) -> None:
+def test_a_reset_is_repaired_whether_or_not_the_kernel_makes_the_vfs_again(node: Node, generation: str) -> None:
     before, was = node.state(), node.run(f"cat {GENERATION}").strip()
     node.run(f"echo {generation} > {GENERATION}")
     assert reset_and_repaired(node) == 1
@@ -103,7 +103,7 @@ def test_a_reset_in_the_midst_of_the_repair_is_repaired_too(node: Node) -> None:
     assert node.state() == before
 
 
-def test_a_pf_whose_driver_was_loaded_anew_gets_its_vfs(node: Node) -> None:
+def test_a_pf_whose_driver_was_loaded_again_gets_its_vfs(node: Node) -> None:
     before, started = node.state(), starts(node)
     node.run(
         f"cd /sys/bus/pci/drivers/4xxx; echo {PF} > unbind; until [ ! -e {DEVICES}/{LAST_VF} ]; do sleep 0.05; done;"

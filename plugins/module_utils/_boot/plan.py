@@ -105,7 +105,7 @@ def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: Non
     transaction = Transaction(machine)
     transaction.note(*plan.files, *plan.guarded, UNFINISHED)
     try:
-        _carry_out(machine, plan, transaction)
+        _take(machine, plan, transaction)
         look()
         machine.remove(UNFINISHED)
     except NodeError as error:
@@ -117,7 +117,7 @@ def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: Non
         raise NodeError(error.problem, error.where, remedy) from error
 
 
-def _carry_out(machine: Machine, plan: Plan, transaction: Transaction) -> None:
+def _take(machine: Machine, plan: Plan, transaction: Transaction) -> None:
     for index, edit in enumerate((*plan.edits, None)):
         if index == plan.noting and plan.unseen and plan.commands:
             machine.write(UNFINISHED, "".join(f"{' '.join(command)}\n" for command in plan.commands))

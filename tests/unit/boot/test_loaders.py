@@ -451,7 +451,7 @@ class TestRpmOstree:
 
 
 class TestSystemdBoot:
-    def test_writes_the_line_and_makes_every_entry_anew(self) -> None:
+    def test_writes_the_line_and_makes_every_entry_again(self) -> None:
         plan = systemd_boot(machines.systemd_boot(), ["iommu=pt"])
         assert [edit.after for edit in plan.edits] == ["root=UUID=0d3b7c1e ro quiet iommu=pt\n"]
         assert plan.commands == tuple(

@@ -161,13 +161,13 @@ BY_HAND = (
 
 
 @pytest.mark.parametrize("entry", ["arch.conf", "arch"])
-def test_a_started_entry_that_nobody_makes_anew_is_refused(entry: str) -> None:
+def test_a_started_entry_that_nobody_makes_again_is_refused(entry: str) -> None:
     assert refused(by_hand(), entry) == BY_HAND
 
 
 @pytest.mark.parametrize("default", ["arch.conf", "arch", "Arch*", "a?ch.conf"])
 @pytest.mark.parametrize("entry", ["", NEWEST])
-def test_a_default_that_nobody_makes_anew_is_refused(default: str, entry: str) -> None:
+def test_a_default_that_nobody_makes_again_is_refused(default: str, entry: str) -> None:
     machine = by_hand()
     machine.files["/efi/loader/loader.conf"] = f"timeout 3\n#default none\ndefault  {default}\n"
     assert refused(machine, entry) == BY_HAND

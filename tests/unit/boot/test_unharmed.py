@@ -78,7 +78,7 @@ def test_nothing_is_put_behind_a_quote_that_is_not_closed(line: str) -> None:
         ("console=tty0 console=ttyS0", "console=hvc0 console=ttyS0 console=tty0", True, "would have its arguments in another order"),
     ],
 )  # fmt: skip
-def test_what_is_made_anew_may_bring_more(before: str, after: str, exact: bool, expected: str | None) -> None:
+def test_what_is_made_again_may_bring_more(before: str, after: str, exact: bool, expected: str | None) -> None:
     assert harm(parse(before), parse(after), read_request(["iommu=pt", "console=hvc0"], "present"), exact) == expected
 
 

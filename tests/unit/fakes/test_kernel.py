@@ -297,7 +297,7 @@ class TestHolders:
 
 
 class TestVfio:
-    def test_groups_have_new_numbers_when_vfs_are_made_anew(self) -> None:
+    def test_groups_have_new_numbers_when_vfs_are_made_again(self) -> None:
         kernel = with_vfs()
         before = kernel.link(f"{DEVICES}/{VF}/iommu_group")
         kernel.write(STATE, "down", 1)

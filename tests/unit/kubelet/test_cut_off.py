@@ -477,7 +477,7 @@ def test_a_drop_in_without_a_restart(tmp_path: Path) -> None:
     assert node.state() == untouched
 
 
-def test_a_supervisor_that_writes_the_file_anew_is_reported(tmp_path: Path) -> None:
+def test_a_supervisor_that_writes_the_file_again_is_reported(tmp_path: Path) -> None:
     """As k0s does at each start of its unit."""
     node = node_for(tmp_path / "node", [])
     untouched = node.state()

@@ -54,7 +54,7 @@ def test_what_cannot_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.Mon
         drop_ins(str(tmp_path), "/d")
 
 
-def test_the_picture_has_them_and_the_proof_too(make_node: t.Callable[..., KubeletNode]) -> None:
+def test_the_snapshot_has_them_and_the_proof_too(make_node: t.Callable[..., KubeletNode]) -> None:
     deep = f"{DIRECTORY}/a/b/50.conf"
     node = make_node(**examples.kubeadm(flags=[f"--config-dir={DIRECTORY}"], files={deep: examples.CONFIGURATION}))
     found = observe(machine_of(node), str(node.root / "proc"), Request(version="1.30.1", offered=False))

@@ -76,7 +76,7 @@ def test_takes_all_steps_and_proves_it() -> None:
     assert apply(kernel, {"select": {"index": 0}, "services": ["dc"]}, {}).steps == []
 
 
-def test_plans_anew_when_a_driver_came_in() -> None:
+def test_plans_again_when_a_driver_came_in() -> None:
     kernel = FakeKernel.with_pfs(
         pf("4xxx", GEN4, total_vfs=1, driver=None), pf("c6xx", GEN2, total_vfs=1), loaded=("qat_4xxx",)
     )

@@ -338,7 +338,7 @@ def test_the_pod_is_named_before_its_process() -> None:
     assert "pod default/web-0 (container app)" in table(read_node(fake))
 
 
-def test_a_vf_that_was_made_anew_is_repaired_though_a_pod_had_it() -> None:
+def test_a_vf_that_was_made_again_is_repaired_though_a_pod_had_it() -> None:
     """A reset of the PF takes the VFs from their users, and leaves new ones without vfio-pci."""
     fake = with_pod(vf(None))
     assert read_node(fake).functions[VF0].holders == ()

@@ -205,7 +205,7 @@ def test_no_target_waits_until_kubelet_has_taken_the_resources() -> None:
     assert after(unit()) == {"sysinit.target", "basic.target", "qat-node.service"}
 
 
-def test_the_service_starts_anew_however_often_kubelet_is_made_anew() -> None:
+def test_the_service_starts_again_however_often_kubelet_is_made_again() -> None:
     found = unit(qat_device_plugin_kubelet_dir="/k/d")
     assert found["Unit"]["RequiresMountsFor"] == "/k/d"
     assert (found["Unit"]["StartLimitIntervalSec"], found["Service"]["Restart"]) == ("0", "always")
@@ -307,7 +307,7 @@ def test_without_cdi_there_is_no_specification() -> None:
 @pytest.mark.parametrize(
     ("address", "allowed"), [("127.0.0.1:9482", "localhost"), ("[::1]:1", "localhost"), (":9482", "any"), ("", None)]
 )
-def test_only_who_shall_reads_the_metrics(address: str, allowed: str | None) -> None:
+def test_only_who_may_reads_the_metrics(address: str, allowed: str | None) -> None:
     found = unit(qat_device_plugin_metrics_address=address)["Service"]
     assert (found["IPAddressDeny"], found.get("IPAddressAllow")) == ("any", allowed)
 

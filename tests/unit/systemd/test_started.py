@@ -62,7 +62,7 @@ def starter(machine: FakeMachine, **changed: t.Any) -> Starter:
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
-def test_what_runs_as_it_shall_is_left_alone(waits: bool) -> None:
+def test_what_runs_as_it_should_is_left_alone(waits: bool) -> None:
     machine = node(FakeSystemd([Moment()]), AS_WANTED, files=[SOCKET, TAKES_OVER])
     assert starter(machine, waits=waits).run() == "none"
     # Which does nothing to a service that runs.

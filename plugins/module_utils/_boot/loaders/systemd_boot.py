@@ -95,7 +95,7 @@ class SystemdBoot:
             changes=tuple(LineChange(entry.path, entry.line, merge(entry.line, request)) for entry in stale),
             lines=(
                 LineChange(CMDLINE, before, self._configured(written)),
-                *(_anew(entry, _made(entry, written) if commands else entry.line) for entry in ours),
+                *(_made_again(entry, _made(entry, written) if commands else entry.line) for entry in ours),
             ),
             guarded=tuple(entry.path for entry in ours),
         )
@@ -243,7 +243,7 @@ class SystemdBoot:
                 yield _Entry(path, parse(" ".join(fields.get("options", [])))), fields
 
 
-def _anew(entry: _Entry, after: CommandLine) -> LineChange:
+def _made_again(entry: _Entry, after: CommandLine) -> LineChange:
     return LineChange(f"{entry.path}, made again from {CMDLINE},", entry.line, after, again=True)
 
 

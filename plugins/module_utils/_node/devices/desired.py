@@ -102,7 +102,7 @@ def desired_of(rules: t.Sequence[Rule], node: Node) -> tuple[DesiredPf, ...]:
     if not node.qat and any(rule.state == "present" for rule in rules):
         raise _no_device(rules[0].where, node)
     for rule in rules:
-        _refuse_strangers(rule, node)
+        _refuse_unknown(rule, node)
     chosen = ((rule_for(rules, device), device) for device in node.qat)
     return tuple(_desired(rule, device) for rule, device in chosen if rule is not None)
 
@@ -138,7 +138,7 @@ def _no_device(where: str, node: Node) -> ConfigurationError:
     )
 
 
-def _refuse_strangers(rule: Rule, node: Node) -> None:
+def _refuse_unknown(rule: Rule, node: Node) -> None:
     for address in sorted(rule.select.addresses or ()):
         if node.qat_at(address) is not None:
             continue

@@ -458,7 +458,7 @@ def _consider_kernel(desired: DesiredPf, node: Node, steps: t.Sequence[Step]) ->
     step, driver = next(iter(busy.items()))
     if desired.when_in_use == "fail":
         raise RefusedError(
-            f"the kernel itself uses VFs of {driver}, and {_deed(step, step.device)} could take one of them away",
+            f"the kernel itself uses VFs of {driver}, and {_act(step, step.device)} could take one of them away",
             where=desired.where,
             remedy="stop the kernel's users, which /proc/crypto names, or set when_in_use to skip or force",
         )
@@ -478,7 +478,7 @@ def _consider_holders(desired: DesiredPf, node: Node, steps: t.Sequence[Step]) -
     if desired.when_in_use == "fail":
         what, whom = ("it", "that user") if len(users) == 1 else ("them", "them")
         raise RefusedError(
-            f"{' and '.join(described_users(users))}, and {_deed(next(iter(held)), what)} would take {what} away",
+            f"{' and '.join(described_users(users))}, and {_act(next(iter(held)), what)} would take {what} away",
             where=desired.where,
             remedy=f"end or drain {whom} first, or set when_in_use to skip or force",
         )
@@ -507,7 +507,7 @@ def _users(step: Step, node: Node) -> list[tuple[str, Holder]]:
     return [(address, function.holders[0]) for address, function in functions if function and function.holders]
 
 
-def _deed(step: Step, what: str) -> str:
+def _act(step: Step, what: str) -> str:
     if step.action is Action.UNBIND:
         return f"unbinding {what if step.disrupts == (step.device,) else step.device} from {step.before}"
     return f"the step {step.action.value} {step.after} on {step.device}"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures of nodes, one of each flavour, with files as their installers and administrators leave them."""
+"""Snapshots of nodes, one of each flavour, with files as their installers and administrators leave them."""
 
 from __future__ import annotations
 

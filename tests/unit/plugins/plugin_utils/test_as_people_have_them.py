@@ -157,7 +157,7 @@ class TestAFileBehindOurs:
         node = make_node(**rancher("rke2", "1.29.9", {"config.yaml.d/99-max-pods.yaml": text}))
         assert refused(node, **TOPOLOGY) == self.SENTENCE
 
-    def test_without_a_wish_it_is_nobodys_matter(self, make_node: Make) -> None:
+    def test_what_nobody_desires_is_nobodys_matter(self, make_node: Make) -> None:
         assert decide(make_node(**rancher("rke2", "1.29.9", HARVESTER))).edits == ()
 
     def test_what_it_says_itself_can_be_wanted(self, make_node: Make) -> None:
