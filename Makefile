@@ -13,13 +13,14 @@ setup:  ## make .venv and install what development needs
 test: setup  ## every check and every test
 	@$(checks) all
 
-lint types sanity unit build test-lab test-machine test-cluster test-machines test-molecule: setup
+lint types sanity unit core build test-lab test-machine test-cluster test-machines test-molecule: setup
 	@$(checks) $(@:test-%=%)
 
 lint:  ## style, documentation, changelog, licences
 types:  ## mypy --strict
-sanity:  ## ansible-test sanity, on each supported ansible-core that can run here
+sanity:  ## ansible-test sanity, on the oldest and the newest ansible-core, or with ACCEL_QAT_CONTROLLERS=all on each supported one
 unit:  ## fast tests, also on the oldest Python of a managed node
+core:  ## the core tests on the same ansible-cores
 build:  ## the collection's archive, in dist/, and that it can be installed and used
 test-lab:  ## the virtual QAT machine's own tests
 test-machine:  ## the engine on the virtual QAT machine
@@ -27,15 +28,17 @@ test-cluster:  ## the collection on a node of a real Kubernetes, which is compil
 test-molecule:  ## the playbooks on the virtual QAT machine
 test-machines:  ## the last four, with as many tests at once as there are cores
 
-test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, and what the kubelets of all releases say
+test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, and every ansible-core
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets
+	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core
 
 test-mutants: setup  ## change the pure files, or MUTANTS="desired.py gates.py", in one place at a time: a test fails each time
 	@nice .venv/bin/python tools/mutants $(MUTANTS)
 
-test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, from untouched to given back
-	@ACCEL_QAT_RELEASES="$${RELEASES:-1.20 1.34 1.35 1.36 1.37}" .venv/bin/pytest --verbose tests/cluster/provisioned
+test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, an upgrade from each to the next, and two nodes
+	@ACCEL_QAT_RELEASES="$${RELEASES:-1.20 1.34 1.35 1.36 1.37}" .venv/bin/pytest --verbose tests/cluster/provisioned \
+		tests/cluster/upgrades.py tests/cluster/several_nodes.py
 
 test-pods: setup  ## that no pod is refused over 20 reloads and 6 upgrades of the device plugin, 20 reboots and 5 power cuts, in two hours
 	@ACCEL_QAT_ADMISSION_ROUNDS="20 6" ACCEL_QAT_BOOT_ROUNDS="20 5" .venv/bin/pytest --verbose -rP \
@@ -69,4 +72,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit build test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit core build test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-plugin soak-plugin format lock clean

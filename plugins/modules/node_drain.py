@@ -170,7 +170,10 @@ class NodeDrain(ClusterModule):
         self._cluster = Cluster(self._module)
         if self._params["state"] == "schedulable":
             self._cluster.be_patient(self._seconds)
-            return self._give_back(self._cluster.node(self._node))
+            try:
+                return self._give_back(self._cluster.node(self._node))
+            except ClusterError as error:
+                raise self._cordoned_still(error, " if it is") from None
         return self._drain(self._cluster.node(self._node))
 
     def _give_back(self, node: Object) -> dict[str, object]:
@@ -191,10 +194,11 @@ class NodeDrain(ClusterModule):
                 found = found if before else self._leaving()
                 self._evict(found)
             except (ClusterError, RefusedError) as error:
-                raise type(error)(
-                    f"{error.problem}, and node {self._node} stays cordoned", error.where, error.remedy
-                ) from None
+                raise self._cordoned_still(error) from None
         return self._result(not before or bool(found.to_evict), before, True, found.to_evict)
+
+    def _cordoned_still(self, error: ClusterError | RefusedError, unless: str = "") -> NodeError:
+        return type(error)(f"{error.problem}, and node {self._node} stays cordoned{unless}", error.where, error.remedy)
 
     def _result(self, changed: bool, before: bool, after: bool, pods: t.Sequence[Pod]) -> dict[str, object]:
         evicted = [str(pod) for pod in pods]

@@ -14,7 +14,19 @@ import yaml
 PREFIX = "qat_"
 OTHERS = "qat_variables_of_others"
 
-PLAYBOOKS = frozenset({"qat_hosts", "qat_serial", "qat_kubernetes", "qat_drain", "qat_verify", OTHERS})
+PLAYBOOKS = frozenset(
+    {
+        "qat_bundle_directory",
+        "qat_bundle_machines",
+        "qat_bundle_pythons",
+        "qat_drain",
+        "qat_hosts",
+        "qat_kubernetes",
+        "qat_serial",
+        "qat_verify",
+        OTHERS,
+    }
+)
 """The variables of the playbooks themselves."""
 
 FACTS = frozenset(

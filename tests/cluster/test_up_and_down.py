@@ -37,7 +37,7 @@ def listening(pid: int) -> list[str]:
 def test_nothing_listens_but_on_loopback(cluster: Cluster) -> None:
     pids = {name: processes.pid(cluster.directory, name) for name in control_plane.PROGRAMS}
     found = {name: listening(pid) for name, pid in pids.items() if pid is not None}
-    assert found == {"etcd": [], "tunnel": [], "kube-apiserver": [LOOPBACK], "kube-scheduler": []}
+    assert found == {name: [LOOPBACK] if name == "kube-apiserver" else [] for name in control_plane.PROGRAMS}
 
 
 def test_keys_and_tokens_are_private(cluster: Cluster) -> None:
@@ -106,8 +106,8 @@ def test_a_directory_that_lacks_a_program_is_refused(monkeypatch: pytest.MonkeyP
     with pytest.raises(LabError) as refusal:
         programs.given()
     assert str(refusal.value) == (
-        f"ACCEL_QAT_KUBERNETES is '{tmp_path}', where there is no program kube-apiserver, kube-scheduler, kubelet: "
-        "name a directory with kube-apiserver, kube-scheduler, kubelet, or unset it to have them compiled."
+        f"ACCEL_QAT_KUBERNETES is '{tmp_path}', where there is no program {', '.join(programs.NAMES)}: "
+        f"name a directory with {', '.join(programs.NAMES)}, or unset it to have them compiled."
     )
 
 

@@ -52,15 +52,15 @@ class Run:
 
 
 class Controller:
-    """Runs Ansible on one machine, from a directory of its own."""
+    """Runs Ansible on machines, from a directory of its own."""
 
-    def __init__(self, machine: Machine, directory: Path) -> None:
-        self._machine = machine
+    def __init__(self, machine: Machine, directory: Path, *others: Machine) -> None:
+        self._machines = (machine, *others)
         self._directory = directory
 
     def inventory(self) -> str:
         """The inventory of each run, as YAML."""
-        return inventory([self._machine])
+        return inventory(self._machines)
 
     def environment(self) -> dict[str, str]:
         """What the controller has in its environment besides."""

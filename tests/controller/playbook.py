@@ -1,11 +1,15 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run ansible-playbook, in a copy of a process that has loaded Ansible already."""
+"""Run ansible-playbook, in a copy of a process that has loaded Ansible already.
+
+`ACCEL_QAT_CONTROLLER` names the Python of another ansible-core to run it with than that of the tests: `tools/checks` makes some.
+"""
 
 from __future__ import annotations
 
 import atexit
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +21,7 @@ from typing import IO
 PROGRAM = Path(__file__).with_name("loaded_ansible.py")
 SETTINGS = Path(__file__).with_name("ansible.cfg")
 SECONDS = 1800
+CONTROLLER = os.environ.get("ACCEL_QAT_CONTROLLER") or sys.executable
 
 # Those that have nothing to do. Ansible takes its settings from the environment once, so each serves those that it was started with.
 _idle: dict[tuple[tuple[str, str], ...], list[_LoadedAnsible]] = {}
@@ -32,7 +37,7 @@ class _LoadedAnsible:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, PROGRAM],
+            [CONTROLLER, PROGRAM],
             env=environment,
             cwd=SETTINGS.parent,
             stdin=subprocess.PIPE,

@@ -47,8 +47,8 @@ def release(request: pytest.FixtureRequest) -> Release:
 @pytest.fixture(scope="module")
 def ask(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Ask:
     """Asks the kubelet of this release."""
-    programs.ensure(release, [programs.KUBELET])
-    program = programs.program(release, programs.KUBELET)
+    programs.ensure(release, ["kubelet"])
+    program = programs.program(release, "kubelet")
     directory = tmp_path_factory.mktemp(release.name)
 
     def ask(gates: Mapping[str, bool]) -> str:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ansible-test sanity, on every supported ansible-core for which this machine has a Python.
+"""ansible-test sanity, on the ansible-cores that `controllers` finds.
 
 ansible-test installs its own tools into environments below its home directory. It gets a home of its own in the cache
 directory, and there the script with which it would otherwise download pip.
@@ -9,21 +9,19 @@ directory, and there the script with which it would otherwise download pip.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import environments, interpreters
-from .shell import CHECKOUT, VENV, Command, Shell, cache_directory, command
+from . import controllers, interpreters
+from .controllers import Controller
+from .shell import CHECKOUT, Command, CommandFailed, Shell, cache_directory, command
 
-# The Pythons that a managed node or a controller of the supported ansible-core versions may have.
-NODE_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-# ansible-core 2.19 is the last for Python 3.11; 2.21 needs 3.12 or newer.
-OLD_CONTROLLER_PYTHONS = ("3.11",)
-NEW_CONTROLLER_PYTHONS = ("3.12", "3.13", "3.14")
+# Each keeps one core busy.
+AT_ONCE = 2
+# The Pythons that a managed node may have: the newest ansible-core serves them all.
+NODE_PYTHONS = controllers.RELEASES[-1].node_pythons
 # What users get, and what ansible-test wants to know. Development code has ruff and mypy instead.
 CHECKED = (
     "LICENSES",
@@ -41,39 +39,31 @@ CHECKED = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Controller:
-    """An ansible-core to test with: the directory of its commands, and its version."""
-
-    commands: Path
-    version: str
-
-
 def sanity(shell: Shell) -> None:
-    """Run ansible-test sanity on each controller that is found."""
+    """Run ansible-test sanity on each controller that is wanted, two at once."""
     links = _link_interpreters(shell)
-    controllers = _controllers(shell)
-    shell.say("ansible-core " + " and ".join(controller.version for controller in controllers))
-    with contextlib.ExitStack() as stack:
-        shell.run_together(*(stack.enter_context(_test(shell, controller, links)) for controller in controllers))
+    found = controllers.find(shell)
+    for controller in found:
+        _insist_on_pythons(shell, controller)
+    for first in range(0, len(found), AT_ONCE):
+        with contextlib.ExitStack() as stack:
+            some = found[first : first + AT_ONCE]
+            shell.run_together(*(stack.enter_context(_test(shell, controller, links)) for controller in some))
 
 
-def _controllers(shell: Shell) -> list[Controller]:
-    """Return the controller of .venv, and one of the other generation of ansible-core when its Python is found."""
-    found = [_controller(shell, VENV / "bin" / "python")]
-    is_new = f"{sys.version_info[0]}.{sys.version_info[1]}" in NEW_CONTROLLER_PYTHONS
-    wanted = OLD_CONTROLLER_PYTHONS if is_new else NEW_CONTROLLER_PYTHONS
-    python = next(filter(None, map(interpreters.find, wanted)), None)
-    if python:
-        found.append(_controller(shell, environments.environment(shell, python, "controller")))
-    else:
-        shell.say(f"no Python {' or '.join(wanted)} found: only ansible-core {found[0].version} is tested")
-    return found
-
-
-def _controller(shell: Shell, python: Path) -> Controller:
-    version = shell.read(python, "-c", "import ansible.release as r; print(r.__version__)").strip()
-    return Controller(python.parent, version)
+def _insist_on_pythons(shell: Shell, controller: Controller) -> None:
+    """See that this ansible-core serves the Pythons of nodes, and runs on those of controllers, that we say; raise CommandFailed."""
+    ask = (
+        "from ansible_test._util.target.common import constants as c\n"
+        "print(*c.REMOTE_ONLY_PYTHON_VERSIONS, *c.CONTROLLER_PYTHON_VERSIONS, '/', *c.CONTROLLER_PYTHON_VERSIONS)"
+    )
+    nodes, _slash, own = shell.read(controller.python, "-c", ask).partition("/")
+    release = controller.release
+    serves = tuple(version for version in nodes.split() if version in NODE_PYTHONS)
+    if serves != release.node_pythons or not {*release.pythons} <= {*own.split()}:
+        raise CommandFailed(
+            f"ansible-core {controller.version} runs on Python {own.strip()} and serves nodes with {nodes.strip()}"
+        )
 
 
 @contextlib.contextmanager
@@ -117,7 +107,7 @@ def _pip_versions(shell: Shell, controller: Controller) -> list[str]:
         "from ansible_test._internal.python_requirements import get_venv_packages\n"
         "print(*{get_venv_packages(types.SimpleNamespace(version=v))['pip'] for v in sys.argv[1:]})"
     )
-    return shell.read(controller.commands / "python", "-c", ask, *NODE_PYTHONS).split()
+    return shell.read(controller.python, "-c", ask, *controller.release.node_pythons).split()
 
 
 def _link_interpreters(shell: Shell) -> Path:

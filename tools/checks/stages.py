@@ -7,15 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from . import environments, interpreters
+from . import controllers, environments, interpreters
 from .archive import build_archive
 from .sanity import sanity
-from .shell import BUILD, CHECKOUT, COLLECTION, Shell, command
+from .shell import BUILD, CHECKOUT, COLLECTION, VENV, Shell, command
 
 # Controller and tests are written for 3.11, what a managed node runs for 3.9.
 OLDEST_NODE_PYTHON = "3.9"
 # Tests of what runs on managed nodes. pyproject.toml lists them too, with those of the tools, for a plain `pytest`.
 NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py", "device_plugin/tests")
+# Where tests with the mark `core` are: whole playbooks, which show whether an ansible-core can run the collection.
+CORE_TESTS = ("tests/unit/cluster", "tests/unit/roles", "tests/unit/plugins/action")
 # A package of its own, which is not part of the collection.
 PLUGIN_CODE = ("device_plugin/src/qat_device_plugin", "device_plugin/tests", "device_plugin/bench")
 PLUGIN_PATH = "device_plugin/src:device_plugin/tests"
@@ -77,6 +79,13 @@ def unit(shell: Shell) -> None:
     )
 
 
+def core(shell: Shell) -> None:
+    """The core tests on the oldest and the newest supported ansible-core, or on all of them."""
+    for controller in controllers.find(shell):
+        if controller.python.parent != VENV / "bin":  # that one runs them with all others
+            shell.run("pytest", *MORE_THAN_CORES, "-m", "core", *CORE_TESTS, ACCEL_QAT_CONTROLLER=controller.python)
+
+
 def build(shell: Shell) -> None:
     """Build the collection, install it into an empty path, and use it from there."""
     build_archive(shell, CHECKOUT / "dist")
@@ -116,6 +125,7 @@ STAGES: dict[str, Callable[[Shell], None]] = {
     "types": types,
     "sanity": sanity,
     "unit": unit,
+    "core": core,
     "build": build,
     "lab": lab,
     "machine": machine,
@@ -123,7 +133,7 @@ STAGES: dict[str, Callable[[Shell], None]] = {
     "molecule": molecule,
     "machines": machines,
 }
-ALL = ("lint", "types", "sanity", "unit", "build", "machines")
+ALL = ("lint", "types", "sanity", "unit", "core", "build", "machines")
 
 
 def describe(name: str) -> str:

@@ -197,6 +197,11 @@ class Cluster:
         found = self._call(where, self._core.list_namespaced_event, namespace, field_selector=selector)
         return list(found.get("items") or ())
 
+    def review_access(self, review: Object) -> Object:
+        """Have the API server say whether these credentials may do something (SelfSubjectAccessReview)."""
+        reviews = kubernetes.client.AuthorizationV1Api(self._core.api_client)
+        return self._call("the rights of these credentials", reviews.create_self_subject_access_review, review)
+
     @property
     def core(self) -> t.Any:
         """The client's CoreV1Api."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.accel.qat.tests.cluster.provisioned.resources import FIRST, RULES
-from ansible_collections.accel.qat.tests.lab.qat_lab import pod_image
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import FIRST, settings_for
 from ansible_collections.accel.qat.tests.machine.node import DEVICES
 
 if TYPE_CHECKING:
@@ -23,19 +22,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="package")
 def settings(cluster: Cluster) -> dict[str, Any]:
     """What the inventory of such a node says."""
-    return {
-        "qat_node_devices": RULES,
-        "qat_node_kernel_arguments": [],
-        "qat_kubernetes": True,
-        "qat_kubelet_configuration": {"topologyManagerPolicy": "best-effort"},
-        "qat_kubelet_timeout": 300,
-        "qat_kubelet_kubeconfig": str(cluster.kubeconfig),
-        "qat_kubelet_node_name": cluster.nodes[0],
-        "qat_verify_kubeconfig": str(cluster.kubeconfig),
-        "qat_verify_node_name": cluster.nodes[0],
-        "qat_verify_image": pod_image.NAME,
-        "qat_verify_image_pull_policy": "Never",
-    }
+    return settings_for(cluster)
 
 
 @pytest.fixture(scope="package")

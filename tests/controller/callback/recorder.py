@@ -18,6 +18,8 @@ description:
   - Writes the result of each task as one line of JSON.
 """
 
+_PARTS = ("task", "result", "host")
+
 
 class CallbackModule(CallbackBase):
     """Listens beside the callback that prints."""
@@ -43,11 +45,8 @@ class CallbackModule(CallbackBase):
         self._write(result, "unreachable")
 
     def _write(self, result: Any, outcome: str) -> None:
-        line = {
-            "name": result.task.get_name(),
-            "outcome": outcome,
-            "result": result.result,
-            "host": result.host.get_name(),
-        }
+        # Before ansible-core 2.19 these had no public names.
+        task, said, host = (getattr(result, name if hasattr(result, name) else f"_{name}") for name in _PARTS)
+        line = {"name": task.get_name(), "outcome": outcome, "result": said, "host": host.get_name()}
         with open(os.environ["RECORDER_FILE"], "a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, default=str) + "\n")

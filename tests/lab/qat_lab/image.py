@@ -8,7 +8,7 @@
 
 Each Debian has its own. A node of a cluster has two layers more, and a disk for each release of Kubernetes:
 
-    kubernetes  kubelet, and what the test host runs: see cluster/programs.py
+    kubernetes  kubelet and kubeadm, and what the test host runs: see cluster/programs.py
     node        the base with a container runtime
 
 A change of the kernel sources rebuilds only modules and disks.
@@ -70,8 +70,7 @@ NEEDLESS_UNITS = (
 class Flavour:
     """What is installed in a machine.
 
-    With a release of Kubernetes that is kubelet, containerd and what they need, to be a node of a cluster; kubelet does not
-    run yet.
+    With a release of Kubernetes that is kubelet, kubeadm, containerd and what they need, to become a node of a cluster.
     """
 
     debian: Debian = debian.BOOKWORM
@@ -113,7 +112,7 @@ def ensure(flavour: Flavour = PLAIN) -> Image:
         return image
     if flavour.kubernetes and not flavour.kubernetes.packaged:
         # This needs no root, and Go's caches are the user's.
-        programs.ensure(flavour.kubernetes, [programs.KUBELET])
+        programs.ensure(flavour.kubernetes, programs.NODE)
     if os.geteuid() != 0:
         _build_as_root(flavour)
     else:
@@ -183,7 +182,7 @@ def _build(flavour: Flavour) -> None:
     layers.build(base, lambda target: _build_base(system, target), f"the root file system and the compiler of {system}")
     layers.build(modules, lambda target: _build_modules(base, target), f"the kernel modules for {system}")
     if flavour.kubernetes:
-        programs.ensure(flavour.kubernetes, [programs.KUBELET])
+        programs.ensure(flavour.kubernetes, programs.NODE)
         what = f"the root file system of a node of {system}"
         layers.build(node_layer, lambda target: _build_node(system, base, target), what)
     layers.build(find(flavour).directory, lambda target: _build_disk(flavour, target), f"the disk of {system}")
@@ -214,7 +213,7 @@ def _disk_key(flavour: Flavour) -> str:
     parts = [Path(__file__).read_bytes(), _modules_key(flavour.debian), public, *layers.tree(IMAGE_SOURCES / "files")]
     parts += [COMPILE_CACHE.read_bytes()]
     if release := flavour.kubernetes:
-        parts += [_node_key(flavour.debian), programs.key(release, programs.KUBELET), _kubelet_flags(release)]
+        parts += [_node_key(flavour.debian), *(programs.key(release, name) for name in programs.NODE)]
         parts += [*layers.tree(KUBERNETES_SOURCES / "files"), Path(pod_image.__file__).read_bytes()]
     return layers.key(parts)
 
@@ -352,16 +351,12 @@ def _install_files(root: Path) -> None:
     host.run([*systemctl, "mask", *NEEDLESS_UNITS])
 
 
-def _kubelet_flags(release: Release) -> str:
-    """The file of kubeadm with flags that depend on the node."""
-    return f'KUBELET_KUBEADM_ARGS="{" ".join(release.kubelet_flags)}"\n'
-
-
 def _install_kubelet(root: Path, release: Release) -> None:
     shutil.copytree(KUBERNETES_SOURCES / "files", root, dirs_exist_ok=True, copy_function=_copy_for_root)
-    (root / "var/lib/kubelet/kubeadm-flags.env").write_text(_kubelet_flags(release))
-    shutil.copy(programs.program(release, programs.KUBELET), root / "usr/bin")
-    (root / "etc/kubernetes/pki").mkdir(parents=True)
+    for name in programs.NODE:
+        shutil.copy(programs.program(release, name), root / "usr/bin")
+    # The package of kubelet brings it.
+    (root / "etc/kubernetes/manifests").mkdir(parents=True)
     applets = host.run(["chroot", root, "busybox", "--list"]).split()
     pod_image.write(root / "usr/local/share/pod-image.tar", root / "bin/busybox", applets)
     host.run(["systemctl", "--root", root, "enable", "containerd.service", "pod-image.service"])

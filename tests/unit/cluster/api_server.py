@@ -65,6 +65,9 @@ class FakeCluster:
         self.delete_takes: float | None = 0.1
         self.budgets: dict[tuple[str, str], float] = {}
         self.absences: dict[str, float] = {}
+        # Rights that these credentials do not have, as `create pods/eviction`; and what is answered to whoever asks for one.
+        self.forbidden: set[str] = set()
+        self.review: t.Callable[[str], JsonObject] = lambda right: {"allowed": right not in self.forbidden}
         self.configz: list[JsonObject | str | Refusal] = [Refusal(503, "ServiceUnavailable", "no kubelet")]
         self._has_managed_fields = has_managed_fields
         self._lock = threading.RLock()
@@ -206,6 +209,8 @@ class FakeCluster:
     ) -> JsonObject | str:
         if parts == ["api", "v1", "nodes", self.name, "proxy", "configz"] and method == "GET":
             return self._configz()
+        if parts == ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] and method == "POST":
+            return {**body, "status": self.review(_right(body["spec"]["resourceAttributes"]))}
         if parts[:3] == ["api", "v1", "nodes"] and len(parts) in (4, 5):
             return self._route_node(method, parts[3], parts[4:], headers, query, body)
         if parts == ["api", "v1", "pods"] and method == "GET":
@@ -361,6 +366,13 @@ class FakeCluster:
             raise Refusal(429, "TooManyRequests", message, cause)
         self._delete(key)
         return {"kind": "Status", "apiVersion": "v1", "status": "Success", "code": 201}
+
+
+def _right(attributes: JsonObject) -> str:
+    """As `create pods/eviction`."""
+    return (
+        f"{attributes['verb']} {'/'.join(attributes[key] for key in ('resource', 'subresource') if key in attributes)}"
+    )
 
 
 def _canonical(quantity: str) -> str:

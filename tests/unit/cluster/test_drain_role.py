@@ -45,6 +45,7 @@ def disruption(run: Run) -> t.Any:
 # The devices.
 
 
+@pytest.mark.core
 def test_only_the_pods_whose_vfs_go_are_evicted_and_the_node_comes_back(site: Site) -> None:
     site.give("default/one", VF0)
     site.give("default/other")
@@ -150,6 +151,7 @@ def test_the_process_of_a_pod_goes_with_it(site: Site) -> None:
     assert one(run, "Cordon the node and evict the pods").result["evicted"] == ["default/one"]
 
 
+@pytest.mark.core
 def test_what_the_module_refuses_fails_the_run(site: Site) -> None:
     site.give("default/one", VF0, owner="")
     failed = site.tasks(ROLE, DISRUPTION, qat_node_devices=COMPRESSION)
@@ -197,6 +199,7 @@ def test_a_reboot(site: Site, holds: bool, may_reboot: bool) -> None:
         }
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("kubelet")
 def test_kubelet_gives_up_its_state(site: Site) -> None:
     site.give("default/other")

@@ -216,6 +216,14 @@ def test_before_the_cordon_nothing_is_waited_for(cluster: FakeCluster, controlle
     assert len(cluster.requests) == 1
 
 
+def test_a_cordon_that_cannot_be_taken_back_is_reported(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.refusals["GET .*"] = Refusal(500, "InternalError", "etcd is ill")
+    failed = controller.run(node_drain, **BACK, wait_timeout=0)
+    assert failed["msg"].startswith(
+        "node node1: the API server answers 500: etcd is ill, and node node1 stays cordoned if it is; "
+    )
+
+
 @pytest.mark.parametrize(("status", "waits"), [(502, True), (503, True), (504, True), (500, False), (403, False)])
 def test_a_refusal_that_says_that_it_is_away(
     cluster: FakeCluster, controller: Controller, status: int, waits: bool

@@ -67,15 +67,16 @@ def test_a_tag_of_the_callers_own_play(site: Site) -> None:
 
 
 def roles(run: Run) -> list[str]:
-    """Which roles had tasks of their own, in their order. Each role looks at its variables, whatever the tags."""
+    """Which roles had tasks of their own, in their order, but for proofs. Each role looks at its variables, whatever the tags."""
     own = (
         task.name.partition(" : ")
         for task in run.tasks
-        if " : Validating" not in task.name and task.outcome != "skipped"
+        if " : Validating" not in task.name and " : Prove" not in task.name and task.outcome != "skipped"
     )
     return list(dict.fromkeys(role.removeprefix("accel.qat.qat_") for role, _colon, name in own if name))
 
 
+@pytest.mark.core
 def test_check_mode_says_who_would_go_and_goes_on(site: Site) -> None:
     site.give("default/one", VF0)
     run = site.site(
@@ -97,6 +98,7 @@ def test_without_qat_drain_nothing_is_asked(site: Site) -> None:
     assert site.cluster.requests == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kubernetes", [False, True])
 def test_a_variable_that_nobody_knows_fails_the_run_before_anything(site: Site, kubernetes: bool) -> None:
     given: dict[str, t.Any] = {
@@ -168,6 +170,7 @@ LOST: dict[str, tuple[dict[str, t.Any], str]] = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("lost", LOST)
 def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site: Site, lost: str) -> None:
     variables, outcome = LOST[lost]
@@ -202,6 +205,7 @@ def test_a_node_that_is_left_out_holds_no_other_back(site: Site) -> None:
     assert (of_host(after, "node1")[-1], of_host(after, "node2"), of_host(after, "node3")[-1]) == (LAST, ["Fail"], LAST)
 
 
+@pytest.mark.core
 @pytest.mark.usefixtures("kubelet")
 def test_a_drained_node_comes_back_when_another_of_its_batch_fails(site: Site) -> None:
     site.give("default/other")

@@ -124,6 +124,7 @@ def failed(site: Site) -> list[str]:
     return [check["reason"] for check in report["checks"] if check["ok"] is False]
 
 
+@pytest.mark.core
 def test_all_is_well(site: Site) -> None:
     expectation = {"name": "node name", "query": "metadata.name", "equals": "node1"}
     result = site.verify(qat_verify_expectations=[expectation])
@@ -171,6 +172,7 @@ def test_nodes_whose_long_names_begin_alike_have_a_pod_each(site: Site) -> None:
     assert all(re.fullmatch(r"[a-z0-9.-]{54}-[0-9a-f]{8}", name) for name in long)
 
 
+@pytest.mark.core
 def test_every_difference_is_reported_at_once(site: Site) -> None:
     site.cluster.plugins[CY] = 1
     site.kubelet.fake.allocatable = {CY: [VF0]}

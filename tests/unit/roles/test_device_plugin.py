@@ -8,6 +8,7 @@ import configparser
 import contextlib
 import json
 import os
+import platform
 import re
 import runpy
 import subprocess
@@ -398,6 +399,7 @@ def process(service: Service) -> t.Iterator[int]:
         yield pid
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("waits", [True, False], ids=["waits", "does-not-wait"])
 def test_the_role_replaces_a_process_of_another_unit_and_no_other(service: Service, process: int, waits: bool) -> None:
     """Such as a run that was cut off has left."""
@@ -433,6 +435,51 @@ def test_the_cdi_specification_goes_when_nothing_names_it_any_more(
     assert (done.code == 0, service.specification.exists()) == (status == GOOD, left), done.output
 
 
+@pytest.mark.core
+def test_a_bundle_takes_the_place_of_pip(tmp_path: Path) -> None:
+    """What the playbook has packed is found by the role, and needs no index then."""
+    bundle = tmp_path / "bundle"
+    packed = Plugin(tmp_path).run(
+        "accel.qat.bundle",
+        qat_bundle_directory=str(bundle),
+        qat_bundle_pythons=[PYTHON],
+        qat_bundle_machines=[platform.machine()],
+    )
+    assert packed.code == 0, packed.output
+    (archive,) = packed.task("Name the archives").result["msg"]
+    assert {path.name for path in bundle.iterdir()} == {Path(archive).name, f"{Path(archive).name}.sha256"}
+    checked = Plugin(tmp_path).role("--check", qat_device_plugin_bundle=str(bundle))
+    (chosen,) = (task for task in checked.tasks if task.name.endswith("Choose the release of the device plugin"))
+    assert chosen.result["ansible_facts"]["__qat_device_plugin_chosen"] in Path(archive).name
+    Path(archive).write_bytes(b"another")
+    failed = Plugin(tmp_path).role("--check", qat_device_plugin_bundle=str(bundle))
+    assert failed.tasks[-1].message.startswith(f"{archive}: it is not what was packed, by the hash in ")
+
+
+def test_what_cannot_be_packed_is_one_sentence(tmp_path: Path) -> None:
+    for given, said in (
+        ({"qat_device_plugin_bundle": str(tmp_path / "none")}, f"{tmp_path}/none: it has no qat-device-plugin-"),
+        (
+            {"qat_device_plugin_python": "/none/python3"},
+            "qat_device_plugin_python: /none/python3 of the node does not run: ",
+        ),
+    ):
+        proved = Plugin(tmp_path).role(entry_point="prove", **given)
+        assert proved.code == 0, proved.output
+        (lacks,) = proved.tasks[-1].result["ansible_facts"]["__qat_device_plugin_lacks"]
+        failed = Plugin(tmp_path).role("--check", **given)
+        assert (failed.code != 0, failed.tasks[-1].message) == (True, lacks)
+        assert lacks.startswith(said)
+        assert not any(task.changed for task in failed.tasks)
+
+
+def test_a_bundle_without_a_directory_is_refused(tmp_path: Path) -> None:
+    run = Plugin(tmp_path).run("accel.qat.bundle")
+    assert run.tasks[-1].message == (
+        "qat_bundle_directory: it is not set; name the directory of the controller that gets the archives"
+    )
+
+
 def test_a_release_for_another_python_is_refused(tmp_path: Path) -> None:
     release = "0.1.0-py3.8-e7e7937c13"
     (tmp_path / release).mkdir()
@@ -455,6 +502,7 @@ def test_a_release_for_the_python_of_the_node_is_taken(tmp_path: Path, release: 
     assert [task.outcome for task in run.tasks if task.name.endswith("not for its Python")] == ["ok"]
 
 
+@pytest.mark.core
 def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
     run = Plugin(tmp_path).role("--check", qat_device_plugin_release="0.0.1-never")
     assert run.tasks[-1].message == (
@@ -506,6 +554,7 @@ def test_names_of_units_are_those_of_the_other_role() -> None:
     ]
 
 
+@pytest.mark.core
 def test_only_releases_are_removed(tmp_path: Path) -> None:
     """The newest one and the one that runs stay."""
     name_of = runpy.run_path(str(CHECKOUT / "device_plugin/bundle.py"))["release_name"]
@@ -539,6 +588,7 @@ def removal(directory: Path, *options: str) -> Run:
     return Plugin(directory).play([block], *options)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("others", [[], ["opt/theirs/file", "kubelet/other.sock"]], ids=["alone", "beside-others"])
 def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: list[str]) -> None:
     ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]

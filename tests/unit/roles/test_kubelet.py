@@ -124,6 +124,7 @@ def test_the_defaults_leave_a_kubelet_alone_that_has_what_qat_needs(node: Kubele
     assert node.state() == untouched
 
 
+@pytest.mark.core
 def test_there_and_back(node: KubeletNode, tmp_path: Path) -> None:
     untouched = node.state()
     role = {
@@ -214,6 +215,7 @@ def test_teardown_refuses_what_takes_a_drained_node_before_the_device_plugin_goe
     assert managed.state() == before
 
 
+@pytest.mark.core
 def test_a_wrong_variable_is_reported(node: KubeletNode, tmp_path: Path) -> None:
     role = {
         "ansible.builtin.include_role": {"name": "accel.qat.qat_kubelet", "apply": {"tags": ["kubelet"]}},
@@ -224,6 +226,7 @@ def test_a_wrong_variable_is_reported(node: KubeletNode, tmp_path: Path) -> None
     assert "qat_kubelet_flavour" in failed.output
 
 
+@pytest.mark.core
 def test_the_playbooks_find_it(node: KubeletNode, tmp_path: Path) -> None:
     """By their full names, as installed: what is included stands beside the playbook."""
     # The role qat_node looks at its own variables, whatever the tags.

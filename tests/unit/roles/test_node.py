@@ -168,6 +168,7 @@ class Node(OnThisMachine):
         return self.run(str(path), **variables)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     ("variable", "given", "said"),
     [

@@ -68,6 +68,7 @@ def brings(node: Node, devices: t.Mapping[str, t.Any], *flags: str, **variables:
     return node.plays("main.yml", BEFORE_DEVICES, devices, *flags, **variables)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("flags", "verb"), [((), "are"), (("--check",), "would be")])
 def test_with_the_iommu_off_only_the_reboot_is_said_to_be_left(
     tmp_path: Path, flags: tuple[str, ...], verb: str
@@ -153,6 +154,7 @@ def test_notes_that_cannot_be_read_are_not_missing(tmp_path: Path) -> None:
     assert REMOVE not in [task.name for task in run.tasks]
 
 
+@pytest.mark.core
 def test_without_notes_nothing_is_removed(tmp_path: Path) -> None:
     run = tears_down(Node(tmp_path, QAT, "ro quiet"), tmp_path, None)
     assert run.code == 0, run.output

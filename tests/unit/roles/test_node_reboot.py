@@ -91,6 +91,7 @@ def test_a_reboot_that_does_not_bring_the_arguments_fails(tmp_path: Path, starts
     assert run.tasks[-1].message == f"after the reboot the running kernel still lacks {lacking}: {NOT_STARTED}"
 
 
+@pytest.mark.core
 def test_a_reboot_that_brings_them_is_enough(tmp_path: Path) -> None:
     node = Booted(tmp_path, QAT, "ro quiet")
     run = node.reboots("main.yml", "ro quiet intel_iommu=on iommu=pt")
@@ -98,6 +99,7 @@ def test_a_reboot_that_brings_them_is_enough(tmp_path: Path) -> None:
     assert [task.name for task in run.tasks if task.changed] == [REBOOT]
 
 
+@pytest.mark.core
 def test_check_mode_shows_the_reboot_and_looks_no_further(tmp_path: Path) -> None:
     node = Booted(tmp_path, QAT, "ro quiet")
     run = node.reboots("main.yml", "ro quiet", "--check")

@@ -9,7 +9,7 @@ import json
 import shlex
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from .. import host, image, machine, pod_image
@@ -17,11 +17,11 @@ from ..errors import LabError
 from ..hardware import Hardware
 from ..machine import Machine
 from ..paths import cluster_directory, cluster_names
-from . import control_plane, programs, releases
+from . import control_plane, kubeadm, programs, releases
 from .api import ApiError, Document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from .releases import Release
@@ -88,6 +88,26 @@ class Cluster:
     def down(self) -> None:
         """Take the cluster down and remove everything of it; it is no error if that has been done."""
         down(self.name)
+
+    def upgrade(self, release: Release) -> None:
+        """Have it, and then its nodes one after the other, be of another release, as kubeadm does it, and wait until all are ready."""
+        programs.ensure(release, programs.NAMES)
+        control_plane.upgrade(self.directory, release)
+        kubeadm.prepare(self.directory, release)
+        self.release = release
+        _record(self.directory, self.nodes, release)
+        for node in self.nodes:
+            self._upgrade_node(node)
+        self.wait_until_ready()
+
+    def _upgrade_node(self, node: str) -> None:
+        host.say(f"kubeadm upgrades {node}")
+        kubeadm.upgrade(self.machine(node), self.release)
+
+        def version() -> str:
+            return str(self.node(node)["status"]["nodeInfo"]["kubeletVersion"])
+
+        self.wait_for(f"the new kubelet of {node}", version, f"v{self.release.version}".__eq__)
 
     @property
     def running(self) -> bool:
@@ -186,15 +206,7 @@ class Cluster:
         """
         if len(resources) > len(CONTAINERS):
             raise LabError(f"pod {name} has {len(resources)} containers: {len(CONTAINERS)} have names.")
-        containers = [
-            {
-                "name": container,
-                "image": pod_image.NAME,
-                "imagePullPolicy": "Never",
-                "resources": {"limits": {resource: str(number) for resource, number in wanted.items()}},
-            }
-            for container, wanted in zip(CONTAINERS, resources or ({},), strict=False)
-        ]
+        containers = [container(name, wanted) for name, wanted in zip(CONTAINERS, resources or ({},), strict=False)]
         return self.api.post(
             PODS,
             {
@@ -266,7 +278,9 @@ class Cluster:
     def execute(self, name: str, command: str, container: str = "main") -> str:
         """What a shell command in a container of a running pod prints, without kube-apiserver; CommandFailed if it fails."""
         pod = self.pod(name)
-        (status,) = (status for status in pod["status"]["containerStatuses"] if status["name"] == container)
+        # A sidecar is an init container that stays.
+        statuses = [*pod["status"]["containerStatuses"], *pod["status"].get("initContainerStatuses", ())]
+        (status,) = (status for status in statuses if status["name"] == container)
         words = [
             "ctr",
             "--namespace",
@@ -281,6 +295,13 @@ class Cluster:
             command,
         ]
         return self.machine(pod["spec"]["nodeName"]).run(shlex.join(words)).stdout
+
+
+def container(name: str, resources: Mapping[str, int], **specification: Any) -> Document:
+    """A container of a pod that does nothing, with so many units of extended resources, and what else its specification should have."""
+    limits = {resource: str(number) for resource, number in resources.items()}
+    basis = {"name": name, "image": pod_image.NAME, "imagePullPolicy": "Never", "resources": {"limits": limits}}
+    return {**basis, **specification}
 
 
 def names() -> list[str]:
@@ -306,32 +327,50 @@ def _lock(directory: Path) -> Any:
 def _up(directory: Path, release: Release, nodes: list[str], hardware: Hardware) -> None:
     # Before anything else: both may compile for minutes, and etcd comes with the image.
     image.ensure(image.node(release))
-    programs.ensure(release, programs.CONTROL_PLANE)
+    programs.ensure(release, [*programs.CONTROL_PLANE, programs.KUBEADM])
     host.say(f"starting the control plane of {directory.name}, Kubernetes {release.version}")
     control_plane.start(directory, release)
-    aside = directory / f"{RECORD}.new"
-    aside.write_text(json.dumps({"nodes": nodes, "release": release.name}))
-    aside.rename(directory / RECORD)
+    _record(directory, nodes, release)
     forward = f"{control_plane.GUEST_ADDRESS}:{control_plane.GUEST_PORT}=127.0.0.1:{control_plane.port(directory)}"
     with ThreadPoolExecutor() as pool:
+        prepared = pool.submit(_prepare, directory, release)
         jobs = [
-            pool.submit(_start_node, directory, release, node, control_plane.node_address(number), hardware, forward)
+            pool.submit(_start_node, directory, release, number, node, hardware, forward, prepared)
             for number, node in enumerate(nodes, 1)
         ]
-        for started in jobs:
-            started.result()
-    control_plane.wait(directory)
+        for job in (prepared, *jobs):
+            job.result()
     host.say("waiting until kubelet says that the node is ready")
 
 
-def _start_node(directory: Path, release: Release, node: str, address: str, hardware: Hardware, forward: str) -> None:
-    """Start a machine and let its kubelet join, now and after every reboot."""
+def _record(directory: Path, nodes: list[str], release: Release) -> None:
+    aside = directory / f"{RECORD}.new"
+    aside.write_text(json.dumps({"nodes": nodes, "release": release.name}))
+    aside.rename(directory / RECORD)
+
+
+def _prepare(directory: Path, release: Release) -> None:
+    control_plane.wait(directory)
+    kubeadm.prepare(directory, release)
+
+
+def _start_node(
+    directory: Path,
+    release: Release,
+    number: int,
+    node: str,
+    hardware: Hardware,
+    forward: str,
+    prepared: Future[None],
+) -> None:
+    """Start a machine and have it join once the control plane is prepared."""
+    address = control_plane.node_address(number)
     started = Machine.start(node, hardware, [forward], flavour=image.node(release))
-    started.put(control_plane.kubeconfig_of_node(directory, node), "/etc/kubernetes/kubelet.conf", 0o600)
-    started.put(control_plane.authority(directory), "/etc/kubernetes/pki/ca.crt")
     started.put(f"[Match]\nName=lo\n\n[Network]\nAddress={address}/32\n".encode(), _ADDRESS_FILE)
-    flag = f"sed -i 's/\"$/ --node-ip={address}\"/' /var/lib/kubelet/kubeadm-flags.env"
-    started.run(f"networkctl reload && {flag} && systemctl enable --quiet --now kubelet")
+    started.run("networkctl reload")
+    prepared.result()
+    host.say(f"kubeadm has {node} join")
+    kubeadm.join(started, directory, release, node, address)
 
 
 def _down(directory: Path, nodes: list[str]) -> None:

@@ -1,9 +1,8 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The control plane of a cluster, on this host: etcd, kube-apiserver with its way to the kubelets, and kube-scheduler.
+"""The control plane of a cluster, on this host: etcd, kube-apiserver with its way to the kubelets, scheduler and controllers.
 
-kube-apiserver listens on 127.0.0.1; etcd and the tunnel on Unix sockets in the directory of the cluster; the scheduler on nothing.
-There is no controller manager: nodes get no taints, pods need no service account, and a namespace is never cleared away.
+kube-apiserver listens on 127.0.0.1; etcd and the tunnel on Unix sockets in the directory of the cluster; the others on nothing.
 """
 
 from __future__ import annotations
@@ -37,9 +36,11 @@ _NODE_NETWORK = "10.77.0."
 
 ADMIN = "admin"
 SCHEDULER = "system:kube-scheduler"
+CONTROLLERS = "system:kube-controller-manager"
 
 # In this order they are started, and in the other stopped.
-PROGRAMS = ("etcd", "tunnel", "kube-apiserver", "kube-scheduler")
+_OF_A_RELEASE = ("kube-apiserver", "kube-scheduler", "kube-controller-manager")
+PROGRAMS = ("etcd", "tunnel", *_OF_A_RELEASE)
 START_SECONDS = 120
 TRIES = 3
 
@@ -62,11 +63,21 @@ def start(directory: Path, release: Release) -> None:
     processes.start(directory, "tunnel", [sys.executable, str(SOURCES / "lab"), "tunnel", _TUNNEL])
     # kube-apiserver waits 20 s before it tries a second time.
     _wait_for_etcd(directory)
-    _start_api_server(directory, release)
+    _start_api_server_somewhere(directory, release)
     for user, token in _tokens(directory).items():
         content = _kubeconfig(f"https://{HOST}:{port(directory)}", directory, {"token": token})
         kubeconfig(directory, user).write_bytes(content)
-    processes.start(directory, "kube-scheduler", _scheduler(release))
+    _start_clients(directory, release)
+
+
+def upgrade(directory: Path, release: Release) -> None:
+    """Have the programs of another release in the place of those that run, and wait until they answer; LabError as for `start`."""
+    for name in reversed(_OF_A_RELEASE):
+        processes.stop(directory, name)
+    if not _start_api_server(directory, release):
+        raise LabError(f"kube-apiserver does not listen: {_last_words(directory, 'kube-apiserver')}")
+    _start_clients(directory, release)
+    wait(directory)
 
 
 def stop(directory: Path) -> None:
@@ -112,16 +123,14 @@ def wait(directory: Path) -> None:
         time.sleep(0.2)
 
 
-def authority(directory: Path) -> bytes:
-    """The certificate by which a kubelet knows kube-apiserver when that is the one who connects."""
-    return (directory / "server.crt").read_bytes()
+def kubeconfig_of_nobody(directory: Path) -> bytes:
+    """The file by which a machine knows kube-apiserver, which does not know it yet."""
+    return _kubeconfig(f"https://{GUEST_ADDRESS}:{GUEST_PORT}", directory, {})
 
 
-def kubeconfig_of_node(directory: Path, node: str) -> bytes:
-    """The file by which a kubelet in a machine knows kube-apiserver, and is known by it."""
-    key, certificate = _make_node_certificate(directory, node)
-    user = {"client-certificate-data": _encoded(certificate), "client-key-data": _encoded(key)}
-    return _kubeconfig(f"https://{GUEST_ADDRESS}:{GUEST_PORT}", directory, user)
+def join_token(directory: Path) -> str:
+    """What a machine shows that may become a node, once kubeadm has told kube-apiserver of it."""
+    return (directory / "join-token").read_text()
 
 
 def node_address(number: int) -> str:
@@ -141,30 +150,25 @@ def node_number(address: str) -> int:
 
 
 def _make_certificate(directory: Path) -> None:
-    """A certificate of the server that is its own authority; its key also signs what little the API wants signed.
+    """A certificate of the server that is the cluster's authority too: its key signs those of kubelets, and tokens of accounts.
 
     To kubelets the server shows it too, as a client that may do everything.
     """
-    names = f"subjectAltName=IP:{HOST},IP:{GUEST_ADDRESS}"
+    subject = [
+        "-subj",
+        "/O=system:masters/CN=kube-apiserver",
+        "-addext",
+        f"subjectAltName=IP:{HOST},IP:{GUEST_ADDRESS}",
+    ]
     # Python 3.13 and newer wants the use of an authority's key said.
-    use = "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign"
-    _make_key(directory, "server", "/O=system:masters/CN=kube-apiserver", "-addext", names, "-addext", use)
-
-
-def _make_node_certificate(directory: Path, node: str) -> tuple[bytes, bytes]:
-    """Key and certificate of a kubelet. kubeadm reads from it which node it is on."""
-    subject = f"/O=system:nodes/CN=system:node:{node}"
-    _make_key(directory, node, subject, "-CA", "server.crt", "-CAkey", "server.key")
-    return (directory / f"{node}.key").read_bytes(), (directory / f"{node}.crt").read_bytes()
-
-
-def _make_key(directory: Path, name: str, subject: str, *options: str) -> None:
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", subject, *options]
-    host.run([*words, "-keyout", f"{name}.key", "-out", f"{name}.crt"], cwd=directory)
+    use = ["-addext", "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign"]
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", *subject, *use]
+    host.run([*words, "-keyout", "server.key", "-out", "server.crt"], cwd=directory)
 
 
 def _make_tokens(directory: Path) -> None:
-    users = {ADMIN: "system:masters", SCHEDULER: ""}
+    (directory / "join-token").write_text(f"{secrets.token_hex(3)}.{secrets.token_hex(8)}")
+    users = {ADMIN: "system:masters", SCHEDULER: "", CONTROLLERS: ""}
     tokens = {user: secrets.token_hex(16) for user in users}
     (directory / "tokens.json").write_text(json.dumps(tokens))
     lines = [f'{tokens[user]},{user},{user},"{group}"' for user, group in users.items()]
@@ -233,10 +237,9 @@ def _api_server(release: Release, number: int) -> list[str]:
         "--tls-private-key-file=server.key",
         "--client-ca-file=server.crt",
         "--token-auth-file=tokens.csv",
+        "--enable-bootstrap-token-auth=true",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
-        # Both rely on the controller manager: it makes the accounts, and takes the taint of a new node away.
-        "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
         "--allow-privileged=true",
         f"--service-account-issuer=https://{HOST}",
         "--service-account-signing-key-file=server.key",
@@ -253,23 +256,48 @@ def _api_server(release: Release, number: int) -> list[str]:
 
 def _scheduler(release: Release) -> list[str]:
     program = programs.program(release, "kube-scheduler")
-    return [str(program), "--kubeconfig=kube-scheduler.conf", *release.scheduler_flags]
+    return [str(program), "--kubeconfig=kube-scheduler.conf", *release.component_flags]
 
 
-def _start_api_server(directory: Path, release: Release) -> None:
+def _controllers(release: Release) -> list[str]:
+    return [
+        str(programs.program(release, "kube-controller-manager")),
+        "--kubeconfig=kube-controller-manager.conf",
+        "--use-service-account-credentials=true",
+        "--service-account-private-key-file=server.key",
+        "--root-ca-file=server.crt",
+        "--cluster-signing-cert-file=server.crt",
+        "--cluster-signing-key-file=server.key",
+        *release.component_flags,
+    ]
+
+
+def _start_api_server_somewhere(directory: Path, release: Release) -> None:
     """Start kube-apiserver on a free port, and see that it gets it: another program may be quicker."""
     for _ in range(TRIES):
         with socket.create_server((HOST, 0)) as probe:
-            number = probe.getsockname()[1]
-        (directory / "port").write_text(f"{number}\n")
-        process = processes.start(directory, "kube-apiserver", _api_server(release, number))
-        deadline = time.monotonic() + START_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection((HOST, number)):
-                return
-            time.sleep(0.05)
-        processes.stop(directory, "kube-apiserver")
+            (directory / "port").write_text(f"{probe.getsockname()[1]}\n")
+        if _start_api_server(directory, release):
+            return
     raise LabError(f"kube-apiserver does not listen: {_last_words(directory, 'kube-apiserver')}")
+
+
+def _start_api_server(directory: Path, release: Release) -> bool:
+    """Whether it listens; it has been ended if not."""
+    address = (HOST, port(directory))
+    process = processes.start(directory, "kube-apiserver", _api_server(release, address[1]))
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(address):
+            return True
+        time.sleep(0.05)
+    processes.stop(directory, "kube-apiserver")
+    return False
+
+
+def _start_clients(directory: Path, release: Release) -> None:
+    processes.start(directory, "kube-scheduler", _scheduler(release))
+    processes.start(directory, "kube-controller-manager", _controllers(release))
 
 
 def _wait_for_etcd(directory: Path) -> None:

@@ -1,48 +1,90 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kubeadm itself, for what it does to a node later on: its nodes are made by the lab, arranged as it arranges them."""
+"""What kubeadm does: it tells the cluster how its kubelets run, and has each machine join, as on a user's nodes."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import host
-from ..paths import KUBERNETES_SOURCES
 from . import control_plane, programs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
+    from pathlib import Path
 
-    from .cluster import Cluster
+    from ..machine import Machine
+    from .releases import Release
 
-_GUEST_PROGRAM = "/usr/local/bin/kubeadm"
-_API = "kubeadm.k8s.io/v1beta4"
-
-
-def upload_configuration(cluster: Cluster) -> None:
-    """Have the cluster keep its configuration, kubelet's included, where `kubeadm upgrade` reads it."""
-    programs.ensure(cluster.release, ["kubeadm"])
-    path = cluster.directory / "kubeadm.yaml"
-    path.write_text("---\n".join(_documents(cluster)))
-    phases = [str(programs.layer(cluster.release, "kubeadm") / "kubeadm"), "init", "phase", "upload-config"]
-    for phase in ("kubeadm", "kubelet"):
-        host.run([*phases, phase, f"--config={path}", f"--kubeconfig={cluster.kubeconfig}"])
-
-
-def install(cluster: Cluster) -> None:
-    """Put kubeadm on the first node."""
-    programs.ensure(cluster.release, ["kubeadm"])
-    program = programs.layer(cluster.release, "kubeadm") / "kubeadm"
-    cluster.machine().put(program.read_bytes(), _GUEST_PROGRAM, 0o755)
+_DISCOVERY = "/root/discovery.conf"
+_JOIN = "/root/join.yaml"
+_RUNTIME = "unix:///run/containerd/containerd.sock"
+_KUBELET = {
+    "cgroupDriver": "systemd",
+    # No service of the cluster has rules to set up.
+    "makeIPTablesUtilChains": False,
+    # Ten seconds otherwise: tests wait for what the node reports.
+    "nodeStatusUpdateFrequency": "3s",
+}
+_STEPS = ("upload-config kubeadm", "upload-config kubelet", "bootstrap-token")
+_SECONDS = 600.0
+"""Ten times what a join takes on an emulated machine of a busy host."""
 
 
-def _documents(cluster: Cluster) -> Iterator[str]:
-    """JSON is YAML. kubelet's part is the file that the nodes were made with."""
-    node = {"name": cluster.nodes[0], "criSocket": "unix:///run/containerd/containerd.sock"}
+def prepare(directory: Path, release: Release) -> None:
+    """Have the cluster keep what kubeadm asks it for when a node joins or is upgraded; kube-apiserver has to be ready."""
+    documents = (_initial(directory, release), _general(release), _kubelet())
+    path = directory / "kubeadm.yaml"
+    # JSON is YAML.
+    path.write_text("---\n".join(json.dumps(document) + "\n" for document in documents))
+    program = str(programs.program(release, programs.KUBEADM))
+    files = [f"--config={path}", f"--kubeconfig={control_plane.kubeconfig(directory)}"]
+    for step in _STEPS:
+        host.run([program, "init", "phase", *step.split(), *files])
+
+
+def join(machine: Machine, directory: Path, release: Release, node: str, address: str) -> None:
+    """Have a machine become a node with this name and address; CommandFailed with the words of kubeadm if it cannot."""
+    machine.put(control_plane.kubeconfig_of_nobody(directory), _DISCOVERY)
+    machine.put(json.dumps(_joining(directory, release, node, address)).encode(), _JOIN, 0o600)
+    # What it finds amiss, such as that it cannot pull images, stands in no way of a node of ours.
+    join_it = f"kubeadm join --config={_JOIN} --ignore-preflight-errors=all"
+    machine.run(f"systemctl enable --quiet kubelet && {join_it} && rm {_JOIN} {_DISCOVERY}", timeout=_SECONDS)
+
+
+def upgrade(machine: Machine, release: Release) -> None:
+    """Have a node become one of another release, for which the cluster was prepared; its kubelet starts and may not be ready yet."""
+    for name in programs.NODE:
+        machine.put(programs.program(release, name).read_bytes(), f"/root/{name}", 0o755)
+    # A program that runs cannot be written to, but replaced.
+    machine.run("mv /root/kubeadm /usr/bin && kubeadm upgrade node --ignore-preflight-errors=all", timeout=_SECONDS)
+    machine.run("mv /root/kubelet /usr/bin && systemctl restart kubelet")
+
+
+def _document(release: Release, kind: str, **values: Any) -> Mapping[str, Any]:
+    return {"apiVersion": release.kubeadm_api, "kind": kind, **values}
+
+
+def _initial(directory: Path, release: Release) -> Mapping[str, Any]:
+    tokens = [{"token": control_plane.join_token(directory), "usages": ["signing", "authentication"]}]
+    return _document(release, "InitConfiguration", bootstrapTokens=tokens, nodeRegistration={"criSocket": _RUNTIME})
+
+
+def _general(release: Release) -> Mapping[str, Any]:
     endpoint = f"{control_plane.GUEST_ADDRESS}:{control_plane.GUEST_PORT}"
-    yield json.dumps({"apiVersion": _API, "kind": "InitConfiguration", "nodeRegistration": node}) + "\n"
-    version = f"v{cluster.release.version}"
-    general = {"kubernetesVersion": version, "controlPlaneEndpoint": endpoint}
-    yield json.dumps({"apiVersion": _API, "kind": "ClusterConfiguration", **general}) + "\n"
-    yield (KUBERNETES_SOURCES / "files/var/lib/kubelet/config.yaml").read_text()
+    version = f"v{release.version}"
+    return _document(release, "ClusterConfiguration", kubernetesVersion=version, controlPlaneEndpoint=endpoint)
+
+
+def _kubelet() -> Mapping[str, Any]:
+    return {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", **_KUBELET}
+
+
+def _joining(directory: Path, release: Release, node: str, address: str) -> Mapping[str, Any]:
+    arguments = {"node-ip": address}
+    listed = [{"name": name, "value": value} for name, value in arguments.items()]
+    extra = arguments if release.arguments_by_name else listed
+    registration = {"name": node, "criSocket": _RUNTIME, "kubeletExtraArgs": extra}
+    discovery = {"file": {"kubeConfigPath": _DISCOVERY}, "tlsBootstrapToken": control_plane.join_token(directory)}
+    return _document(release, "JoinConfiguration", discovery=discovery, nodeRegistration=registration)

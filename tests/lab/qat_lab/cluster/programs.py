@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
     from .releases import Release
 
-KUBELET = "kubelet"
-CONTROL_PLANE = ("kube-apiserver", "kube-scheduler")
-NAMES = (*CONTROL_PLANE, KUBELET)
+CONTROL_PLANE = ("kube-apiserver", "kube-scheduler", "kube-controller-manager")
+KUBEADM = "kubeadm"
+NODE = ("kubelet", KUBEADM)
+NAMES = (*CONTROL_PLANE, *NODE)
 """What a cluster is made of."""
-MODULE_NAMES = (*NAMES, "kube-controller-manager", "kubeadm", "kubectl")
+MODULE_NAMES = (*NAMES, "kubectl")
 """What can be had of a release that is compiled from modules."""
 
 VARIABLE = "ACCEL_QAT_KUBERNETES"

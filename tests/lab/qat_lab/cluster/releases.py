@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from ..debian import BOOKWORM, TRIXIE, Debian
 from ..errors import LabError
 
-_SOCKET = "--container-runtime-endpoint=unix:///run/containerd/containerd.sock"
-_SCHEDULER = ("--secure-port=0", "--leader-elect=false")
+_QUIET = ("--secure-port=0", "--leader-elect=false")
 
 
 @dataclass(frozen=True)
@@ -20,9 +19,12 @@ class Release:
     version: str
     debian: Debian
     """What its nodes run; etcd comes from there too."""
-    kubelet_flags: tuple[str, ...] = (_SOCKET,)
-    """As kubeadm writes them for it, in kubeadm-flags.env."""
-    scheduler_flags: tuple[str, ...] = _SCHEDULER
+    kubeadm_api: str = "kubeadm.k8s.io/v1beta4"
+    """The version of the files that its kubeadm reads."""
+    arguments_by_name: bool = False
+    """Whether these have the arguments of kubelet as a mapping; else as a list, in which one may stand twice."""
+    component_flags: tuple[str, ...] = _QUIET
+    """Have kube-scheduler and kube-controller-manager listen nowhere, and be alone."""
     packaged: bool = False
     """Whether it is compiled from Debian's source package; else from modules, by kubernetes/NAME/go.mod."""
     drop_ins: bool = True
@@ -40,8 +42,9 @@ _ALL = (
     Release(
         "1.20.2",
         BOOKWORM,
-        kubelet_flags=("--container-runtime=remote", _SOCKET),
-        scheduler_flags=("--port=0", *_SCHEDULER),
+        kubeadm_api="kubeadm.k8s.io/v1beta2",
+        arguments_by_name=True,
+        component_flags=("--port=0", *_QUIET),
         packaged=True,
         drop_ins=False,
         plugins_gate=True,

@@ -47,6 +47,7 @@ def make(tmp_path: Path) -> t.Iterator[Make]:
         node.end()
 
 
+@pytest.mark.core
 def test_check_do_and_again_and_back(make: Make) -> None:
     node, controller = make(**examples.kubeadm())
     untouched = node.state()
@@ -314,6 +315,7 @@ def test_without_a_restart_a_state_file_does_not_stay_behind(make: Make) -> None
     assert '"static"' in (node.read("/var/lib/kubelet/cpu_manager_state") or "")
 
 
+@pytest.mark.core
 def test_bad_input_is_reported_in_one_sentence_and_nothing_is_written(make: Make) -> None:
     node, controller = make(**examples.kubeadm(files={"/srv/broken.yaml": "kind: [a\nb: 1\n"}))
     untouched = node.state()

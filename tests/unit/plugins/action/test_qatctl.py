@@ -229,6 +229,7 @@ def test_a_python_that_no_script_can_name_is_refused(python: str) -> None:
     assert Action.asked == []
 
 
+@pytest.mark.core
 def test_installs_by_ansible(tmp_path: Path) -> None:
     """The real action and module, on this machine: check, do, do again, and again when its mode was changed."""
     path = tmp_path / "sbin/qatctl"
