@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pods as users make them: with init containers, without root, static, by controllers, within a quota; and what they are told of health."""
+"""Pods as users make them: with init containers, without root, static, by controllers, within a quota; and what they hear of health."""
 
 from __future__ import annotations
 
@@ -146,11 +146,11 @@ def test_a_quota_bounds_the_vfs_of_a_namespace(cluster: Cluster, bounded: str) -
 
 @pytest.mark.releases(releases.NEWEST)
 def test_a_pod_says_that_its_vf_is_gone_and_that_it_is_back(cluster: Cluster, node: Node) -> None:
-    cluster.create_pod("told", {DC: 1})
-    cluster.wait_for_phase("told")
+    cluster.create_pod("reported", {DC: 1})
+    cluster.wait_for_phase("reported")
 
     def health() -> str:
-        (status,) = cluster.pod("told")["status"]["containerStatuses"]
+        (status,) = cluster.pod("reported")["status"]["containerStatuses"]
         (resource,) = status.get("allocatedResourcesStatus", [{"resources": [{"health": ""}]}])
         return str(resource["resources"][0]["health"])
 

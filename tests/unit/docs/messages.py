@@ -26,6 +26,10 @@ CODE = [
     # The device plugin has the engine by a link.
     if place == "plugins" or "_node" not in path.relative_to(CHECKOUT).parts
 ]
+CODE.append(CHECKOUT / "device_plugin/bundle.py")
+YAML = [
+    path for place in ("roles", "playbooks") for path in (CHECKOUT / place).rglob("*.yml") if "meta" not in path.parts
+]
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def messages() -> list[Message]:
 
 
 def sentences() -> set[str]:
-    """Every text in the code but for its documentation, also in the tasks of roles, whole and by its clauses."""
+    """Every text in the code but for its documentation, also in YAML, whole and by its clauses."""
     found: set[str] = set()
     for path in CODE:
         module = _Module(path)
@@ -107,8 +111,10 @@ def sentences() -> set[str]:
                 and node not in module.documentation
             ):
                 found.update(module.texts(node))
-    for path in (CHECKOUT / "roles").glob("*/tasks/*.yml"):
-        found.update(re.sub(r"\{\{.*?\}\}", FILL, line) for line in path.read_text().splitlines())
+    for path in YAML:
+        text = path.read_text()
+        found.update(re.sub(r"\{\{.*?\}\}", FILL, line) for line in text.splitlines())
+        found.update(re.findall(r"'([^'\n]+)'", text))
     return found | {clause for text in found for clause in _clauses(text)}
 
 

@@ -129,7 +129,7 @@ def kubeconfig_of_nobody(directory: Path) -> bytes:
 
 
 def join_token(directory: Path) -> str:
-    """What a machine shows that may become a node, once kubeadm has told kube-apiserver of it."""
+    """What a machine shows that may become a node, once kubeadm has written it to kube-apiserver."""
     return (directory / "join-token").read_text()
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What kubeadm does: it tells the cluster how its kubelets run, and has each machine join, as on a user's nodes."""
+"""What kubeadm does: it writes into the cluster how its kubelets run, and has each machine join, as on a user's nodes."""
 
 from __future__ import annotations
 
