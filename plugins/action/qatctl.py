@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
         directory = self._connection._shell.tmpdir
         path = self._connection._shell.join_path(directory, "qatctl")
         self._transfer_data(path, packed.content())
-        self._fixup_perms2((directory, path))
+        self._fixup_perms2((directory, path))  # type: ignore[no-untyped-call]
         return str(path)
 
 

@@ -145,7 +145,7 @@ def test_a_package_that_is_missing(
             raise ImportError(name)
         return real(name)
 
-    monkeypatch.setattr(cluster_access.importlib, "import_module", without)
+    monkeypatch.setattr(importlib, "import_module", without)
     if package == "kubernetes":
         monkeypatch.setattr(cluster_access, "HAS_KUBERNETES", False)
     cluster.forbidden = {"patch nodes"}

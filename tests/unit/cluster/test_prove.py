@@ -15,9 +15,9 @@ import yaml
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS
 from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
+from ansible_collections.accel.qat.tests.unit.cluster.drain_site import COMPRESSION, EVICT, GIVE_BACK, STATIC, Site
+from ansible_collections.accel.qat.tests.unit.cluster.drain_site import names as names_of
 from ansible_collections.accel.qat.tests.unit.cluster.site import VF0
-from ansible_collections.accel.qat.tests.unit.cluster.test_drain_role import COMPRESSION, EVICT, GIVE_BACK, STATIC, Site
-from ansible_collections.accel.qat.tests.unit.cluster.test_drain_role import names as names_of
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 REFUSE = "Refuse to begin what cannot be ended"
@@ -59,9 +59,9 @@ def refused(run: Run) -> list[str]:
     assert run.code != 0, run.output
     (task,) = (task for task in run.tasks if task.name == REFUSE)
     assert task.outcome == "failed"
-    first, *sentences = task.result["msg"]
-    assert first == "nothing was changed on node1, since the controller lacks what the run needs"
-    return sentences
+    said: list[str] = task.result["msg"]
+    assert said[0] == "nothing was changed on node1, since the controller lacks what the run needs"
+    return said[1:]
 
 
 @pytest.mark.core

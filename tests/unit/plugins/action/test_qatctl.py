@@ -37,7 +37,7 @@ class Action(qatctl.ActionModule):
     sent: t.ClassVar[list[t.Any]] = []
     is_there: t.ClassVar[bool] = False
 
-    def _transfer_data(self, remote_path: str, data: t.Any) -> str:
+    def _transfer_data(self, remote_path: str | bytes, data: str | bytes) -> str | bytes:
         assert remote_path == "/tmp/unused/qatctl"
         Action.sent.append(data)
         return remote_path

@@ -68,15 +68,15 @@ class Installer:
         assert bool(caught.value.code) is fails
         return json.loads(self._output.readouterr().out)
 
-    def changes(self, *arguments: t.Any, **options: t.Any) -> bool:
+    def changes(self, wanted: Packed | None = None, python: str = sys.executable) -> bool:
         """Ask, check, do, ask, check, do again: what the first three say, which is the same, and the others never."""
-        asked = self.run(*arguments, **options, check=True, sends=False)["changed"]
-        checked, done = (self.run(*arguments, **options, check=check)["changed"] for check in (True, False))
+        asked = self.run(wanted, python, check=True, sends=False)["changed"]
+        checked, done = (self.run(wanted, python, check=check)["changed"] for check in (True, False))
         assert asked is checked is done
-        again = self.run(*arguments, **options, sends=False)
+        again = self.run(wanted, python, sends=False)
         assert (again["changed"], again["to_send"]) == (False, False)
         for check in (True, False):
-            assert not self.run(*arguments, **options, check=check)["changed"]
+            assert not self.run(wanted, python, check=check)["changed"]
         return bool(done)
 
     def installed(self) -> Packed:
