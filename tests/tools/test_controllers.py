@@ -86,3 +86,12 @@ def test_playbooks_of_tests_run_on_the_controller_that_is_named(
     environment = {**common_environment(), "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_HOME": str(tmp_path / "home")}
     code, said = playbook.run_playbook(["--version"], environment, tmp_path)
     assert (code, (tmp_path / "started").exists()) == (0, True), said
+
+
+def test_2_16_alone_asks_for_empty_packages() -> None:
+    """Its rule empty-init is for `module_utils` too. What else is ignored would be a fault that users get."""
+    ignored = [line.split()[:2] for line in (CHECKOUT / "tests/sanity/ignore-2.16.txt").read_text().splitlines()]
+    packages = (CHECKOUT / "plugins/module_utils").rglob("__init__.py")
+    filled = sorted(str(path.relative_to(CHECKOUT)) for path in packages if path.stat().st_size)
+    assert ignored == [[path, "empty-init"] for path in filled]
+    assert [path.name for path in (CHECKOUT / "tests/sanity").iterdir()] == ["ignore-2.16.txt"]

@@ -46,6 +46,8 @@ from .._node.users.pods import (
 from .listener import BadAnswer, NotBelieved, fetch
 
 ASK_SECONDS = 5.0
+PLUGIN_SECONDS = 30.0
+"""On a node with much to do, as one that has just been provisioned, a process can wait long for its turn, and is well."""
 _GREETING_SECONDS = 1.0
 """How long kubelet itself gives a plugin to say its name (pkg/kubelet/pluginmanager)."""
 
@@ -255,7 +257,7 @@ def _resource(path: str) -> str:
 def _ask_plugin(address: str) -> Plugin:
     """What the plugin says of itself, if it is the plugin: whoever has its port may say the same."""
     try:
-        (status, said), (_status, metrics) = fetch(address, ("/readyz", "/metrics"), ASK_SECONDS)
+        (status, said), (_status, metrics) = fetch(address, ("/readyz", "/metrics"), PLUGIN_SECONDS)
         return _plugin(status, said, metrics)
     except NotBelieved as error:
         return Plugin(answers=False, doubt=f"what answers for the device plugin is not believed: {error}")

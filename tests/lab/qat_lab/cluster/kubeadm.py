@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _DISCOVERY = "/root/discovery.conf"
 _JOIN = "/root/join.yaml"
+_HOST = "control-plane"
 _RUNTIME = "unix:///run/containerd/containerd.sock"
 _KUBELET = {
     "cgroupDriver": "systemd",
@@ -40,8 +41,12 @@ def prepare(directory: Path, release: Release) -> None:
     path.write_text("---\n".join(json.dumps(document) + "\n" for document in documents))
     program = str(programs.program(release, programs.KUBEADM))
     files = [f"--config={path}", f"--kubeconfig={control_plane.kubeconfig(directory)}"]
+    # Before 1.34 it notes at the node of the control plane which runtime that has; here no node is one.
+    api = control_plane.api(directory)
+    api.post("/api/v1/nodes", {"metadata": {"name": _HOST, "labels": {"kubernetes.io/hostname": _HOST}}})
     for step in _STEPS:
         host.run([program, "init", "phase", *step.split(), *files])
+    api.delete(f"/api/v1/nodes/{_HOST}")
 
 
 def join(machine: Machine, directory: Path, release: Release, node: str, address: str) -> None:
@@ -68,7 +73,8 @@ def _document(release: Release, kind: str, **values: Any) -> Mapping[str, Any]:
 
 def _initial(directory: Path, release: Release) -> Mapping[str, Any]:
     tokens = [{"token": control_plane.join_token(directory), "usages": ["signing", "authentication"]}]
-    return _document(release, "InitConfiguration", bootstrapTokens=tokens, nodeRegistration={"criSocket": _RUNTIME})
+    registration = {"name": _HOST, "criSocket": _RUNTIME}
+    return _document(release, "InitConfiguration", bootstrapTokens=tokens, nodeRegistration=registration)
 
 
 def _general(release: Release) -> Mapping[str, Any]:
