@@ -1,24 +1,21 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Installs qatctl: packs the engine into one file on the controller and copies it to the node."""
+"""Installs qatctl: packs the engine into one file on the controller, and has the node put it in its place."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import tempfile
 import typing as t
-import zipfile
 
 import yaml
-from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
+from ansible_collections.accel.qat.plugins.module_utils._host.packed import Packed
 
 _COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 _PACKAGE = "accel_qat_node"
@@ -31,8 +28,6 @@ sys.exit(main(version={version!r}))
 """
 # The kernel takes the first word of a script's first line for the program.
 _PYTHON = re.compile(r"/[^\x00-\x20\x7f]+")
-# A zip file knows no time before this; a fixed one makes the same sources the same file.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ActionModule(ActionBase):
@@ -41,7 +36,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Build the file and hand it to the copy action, which knows check mode and compares checksums."""
+        """Build the file and hand it to the node's part, which adds what only the node's Python can make."""
         super().run(tmp, task_vars)
         _result, options = self.validate_argument_spec(  # type: ignore[no-untyped-call]
             argument_spec={
@@ -54,24 +49,30 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"python: {given} is no path of a Python; write an absolute path without blanks and control characters"
             )
-        handle, source = tempfile.mkstemp(dir=constants.DEFAULT_LOCAL_TMP)  # type: ignore[attr-defined]
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(build(options["python"]))
-        task = self._task.copy()
-        task.args = {"src": source, "dest": options["path"], "owner": "root", "group": "root", "mode": "0755"}
-        copy = self._shared_loader_obj.action_loader.get(
-            "ansible.legacy.copy",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        result = dict(copy.run(task_vars=task_vars))
+        packed = pack(options["python"])
+        wanted = {**options, "digest": packed.digest}
+        result = self._install(wanted, task_vars)
+        if result.pop("to_send", False) and not self._task.check_mode:
+            result = self._install({**wanted, "src": self._send(packed)}, task_vars)
+            result.pop("to_send", None)
         if self._task.diff and result.get("changed"):
             result["diff"] = _difference(options["path"])
         return result
+
+    def _install(self, arguments: dict[str, t.Any], variables: dict[str, t.Any] | None) -> dict[str, t.Any]:
+        """Run the node's part."""
+        result: dict[str, t.Any] = self._execute_module(
+            module_name="accel.qat.qatctl_installed", module_args=arguments, task_vars=variables
+        )
+        return result
+
+    def _send(self, packed: Packed) -> str:
+        """Send the file; returns where it is on the node."""
+        directory = self._connection._shell.tmpdir
+        path = self._connection._shell.join_path(directory, "qatctl")
+        self._transfer_data(path, packed.content())
+        self._fixup_perms2((directory, path))  # type: ignore[no-untyped-call]
+        return str(path)
 
 
 def _difference(path: str) -> dict[str, str]:
@@ -80,17 +81,19 @@ def _difference(path: str) -> dict[str, str]:
 
 
 def build(python: str) -> bytes:
-    """The qatctl file: a Python zip application with the engine inside. The same sources give the same bytes."""
+    """The qatctl file as it is sent: a Python zip application with the engine inside. The same sources give the same bytes."""
+    return pack(python).content()
+
+
+def pack(python: str) -> Packed:
+    """The parts of that file."""
     engine = os.path.join(_COLLECTION, "plugins", "module_utils", "_node")
-    packed = io.BytesIO()
+    sources = {"__main__.py": _MAIN.format(package=_PACKAGE, version=version()).encode()}
+    for path in _sources(engine):
+        with open(os.path.join(engine, path), "rb") as stream:
+            sources[f"{_PACKAGE}/{path}"] = stream.read()
     # Root runs it: nothing of the caller's PYTHON... variables or ~/.local comes into it.
-    packed.write(b"#!" + python.encode() + b" -I\n")
-    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(_sources(engine)):
-            with open(os.path.join(engine, path), "rb") as stream:
-                _add(archive, f"{_PACKAGE}/{path}", stream.read())
-        _add(archive, "__main__.py", _MAIN.format(package=_PACKAGE, version=version()).encode())
-    return packed.getvalue()
+    return Packed(b"#!" + python.encode() + b" -I\n", sources)
 
 
 def version() -> str:
@@ -108,10 +111,3 @@ def _sources(directory: str) -> t.Iterator[str]:
         for name in names:
             if name.endswith(".py"):
                 yield os.path.relpath(os.path.join(place, name), directory)
-
-
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o644 << 16
-    archive.writestr(entry, content)

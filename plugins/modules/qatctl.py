@@ -13,7 +13,8 @@ version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
-  - Packs the collection's engine into one executable file on the controller and copies it to the node.
+  - Packs the collection's engine into one executable file on the controller, and sends it where the node has another one. The node adds
+    the byte code of the Python that runs it, without which the command takes twice as long to start.
   - The command shows, checks and applies the node's configuration where there is no Ansible, as at boot. It needs Python 3.9 or
     newer, and nothing else.
 extends_documentation_fragment:
@@ -30,7 +31,7 @@ attributes:
     support: full
 options:
   path:
-    description: Where the command is installed. The directory must exist.
+    description: Where the command is installed. Directories above are created.
     type: path
     default: /usr/local/sbin/qatctl
   python:
@@ -38,7 +39,8 @@ options:
     type: path
     default: /usr/bin/python3
 notes:
-  - The work is done by an action plugin of the same name.
+  - The work is done by an action plugin of the same name, and by M(accel.qat.qatctl_installed).
+  - After an upgrade of the node's Python the command runs from its sources until it is installed again.
 """
 
 EXAMPLES = r"""
@@ -53,9 +55,31 @@ dest:
   returned: success
   type: str
   sample: /usr/local/sbin/qatctl
-checksum:
-  description: SHA-1 of the file.
-  returned: success
-  type: str
-  sample: 6c9b9f2b3d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d
+failure:
+  description: The same as RV(ignore:msg) for machines.
+  returned: failure on the node
+  type: dict
+  contains:
+    kind:
+      description: V(refused) when nothing was written, else V(node).
+      type: str
+    where:
+      description: The path in question.
+      type: str
+    problem:
+      description: What is wrong.
+      type: str
+    remedy:
+      description: What to do.
+      type: str
+    kernel_log:
+      description: Always empty here.
+      type: list
+      elements: str
+  sample:
+    kind: refused
+    where: /usr/local/sbin/qatctl
+    problem: is a directory, not a file
+    remedy: move it away
+    kernel_log: []
 """

@@ -40,15 +40,28 @@ _KIND: t.Mapping[State, Kind] = {
 MOUNTS = "/proc/self/mountinfo"
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _MODE: t.Mapping[Kind, int] = {"file": 0o644, "directory": 0o755}
+_MODE_OF_PROGRAMS = 0o755
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is wanted at a path. `text` is the content of a file, or where a link leads; others have none."""
+    """What is wanted at a path. `text` is the content of a file, or where a link leads; others have none.
+
+    A file that can be run has `program` as its content.
+    """
 
     path: str
     state: State
     text: str = ""
+    program: bytes | None = None
+
+    @property
+    def content(self) -> bytes:
+        return self.text.encode() if self.program is None else self.program
+
+    @property
+    def mode(self) -> int | None:
+        return _MODE.get(_KIND[self.state]) if self.program is None else _MODE_OF_PROGRAMS
 
 
 @dataclass(frozen=True)
@@ -66,10 +79,9 @@ class OnDisk:
 
     def is_wanted(self, entry: Entry) -> bool:
         """Whether nothing is left to do. Files and directories belong to who runs this, and others may only read them."""
-        kind = _KIND[entry.state]
-        if (self.kind, self.content) != (kind, entry.text.encode()):
+        if (self.kind, self.content) != (_KIND[entry.state], entry.content):
             return False
-        return kind not in _MODE or (self.mode, self.owner) == (_MODE[kind], _owner())
+        return entry.mode is None or (self.mode, self.owner) == (entry.mode, _owner())
 
 
 @dataclass(frozen=True)
@@ -164,7 +176,7 @@ def apply(change: Change) -> None:
     entry = change.entry
     try:
         if entry.state == "present":
-            replace_file(entry.path, entry.text.encode(), _MODE["file"], keep=False)
+            replace_file(entry.path, entry.content, entry.mode or 0, keep=False)
         elif entry.state == "link":
             replace_link(entry.path, entry.text)
         elif entry.state == "directory":
@@ -232,7 +244,7 @@ def _owner() -> tuple[int, int]:
 
 def _as_found(entry: Entry) -> OnDisk:
     kind = _KIND[entry.state]
-    return OnDisk(kind, entry.text.encode(), _MODE.get(kind, 0), _owner())
+    return OnDisk(kind, entry.content, entry.mode or 0, _owner())
 
 
 def _shown(found: OnDisk) -> str:

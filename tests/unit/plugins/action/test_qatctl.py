@@ -9,6 +9,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 import typing as t
 import zipfile
 from pathlib import Path
@@ -20,61 +21,86 @@ from ansible.errors import AnsibleActionFail
 from ansible.playbook.task import Task
 
 from ansible_collections.accel.qat.plugins.action import qatctl
+from ansible_collections.accel.qat.plugins.module_utils._host.packed import kind_of, unpack, with_code
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA
+from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
 from ansible_collections.accel.qat.tools.checks import interpreters
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 NODE_PYTHONS = [(version, found) for version in ("3.9", "3.11", "3.13") if (found := interpreters.find(version))]
 
 
-class Copy:
-    """The copy action, which notes what it was asked for."""
+class Action(qatctl.ActionModule):
+    """Notes what the node is asked for and sent, and reaches none. Its file is another one until it is sent."""
 
     asked: t.ClassVar[list[dict[str, t.Any]]] = []
+    sent: t.ClassVar[list[t.Any]] = []
+    is_there: t.ClassVar[bool] = False
 
-    def __init__(self, task: Task) -> None:
-        self._arguments = dict(task.args)
+    def _transfer_data(self, remote_path: str | bytes, data: str | bytes) -> str | bytes:
+        assert remote_path == "/tmp/unused/qatctl"
+        Action.sent.append(data)
+        return remote_path
 
-    def run(self, task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
-        content = Path(self._arguments.pop("src")).read_bytes()
-        Copy.asked.append({**self._arguments, "content": content, "task_vars": task_vars})
-        return {"changed": True, "dest": self._arguments["dest"]}
+    def _fixup_perms2(self, remote_paths: t.Any, *_more: t.Any, **_others: t.Any) -> None:
+        assert remote_paths == ("/tmp/unused", "/tmp/unused/qatctl")
+
+    def _execute_module(self, *, module_name: str, module_args: t.Any, task_vars: t.Any) -> dict[str, t.Any]:  # type: ignore[override]
+        assert (module_name, task_vars) == ("accel.qat.qatctl_installed", {"some": "fact"})
+        Action.asked.append(dict(module_args))
+        to_send = not (Action.is_there or "src" in module_args)
+        return {"changed": not Action.is_there, "dest": module_args["path"], "to_send": to_send}
 
 
-def act(diff: bool = False, **arguments: t.Any) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """What the action returns, and what it asked the copy action for."""
+@pytest.fixture(autouse=True)
+def no_node_was_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("asked", "sent"):
+        monkeypatch.setattr(Action, name, [])
+
+
+def act(diff: bool = False, check_mode: bool = False, **arguments: t.Any) -> dict[str, t.Any]:
+    """What the action returns."""
     task = Task()
     task.diff = diff
+    task.check_mode = check_mode
     task.args = arguments
-    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp/unused"))
-    action = qatctl.ActionModule(task, connection, None, None, None, None)  # type: ignore[arg-type]
-    loader = SimpleNamespace(get=lambda _name, task, **_others: Copy(task))
-    action._shared_loader_obj = SimpleNamespace(action_loader=loader)  # type: ignore[assignment]
-    return action.run(task_vars={"some": "fact"}), Copy.asked.pop()
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp/unused", join_path=os.path.join))
+    action = Action(task, connection, None, None, None, None)  # type: ignore[arg-type]
+    return action.run(task_vars={"some": "fact"})
 
 
-def test_copies_the_file() -> None:
-    result, asked = act()
-    assert result == {"changed": True, "dest": "/usr/local/sbin/qatctl"}
-    assert asked == {
-        "dest": "/usr/local/sbin/qatctl",
-        "owner": "root",
-        "group": "root",
-        "mode": "0755",
-        "content": qatctl.build("/usr/bin/python3"),
-        "task_vars": {"some": "fact"},
+def test_sends_the_file_to_a_node_that_has_another_one() -> None:
+    assert act() == {"changed": True, "dest": "/usr/local/sbin/qatctl"}
+    asked = {
+        "path": "/usr/local/sbin/qatctl",
+        "python": "/usr/bin/python3",
+        "digest": qatctl.pack("/usr/bin/python3").digest,
     }
+    assert Action.asked == [asked, {**asked, "src": "/tmp/unused/qatctl"}]
+    assert Action.sent == [qatctl.build("/usr/bin/python3")]
 
 
-def test_copies_it_elsewhere_for_another_python() -> None:
-    _result, asked = act(path="/opt/qatctl", python="/opt/python/bin/python3")
-    assert asked["dest"] == "/opt/qatctl"
-    assert asked["content"].startswith(b"#!/opt/python/bin/python3 -I\n")
+def test_sends_nothing_to_a_node_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Action, "is_there", True)
+    assert act() == {"changed": False, "dest": "/usr/local/sbin/qatctl"}
+    assert (len(Action.asked), Action.sent) == (1, [])
+
+
+def test_sends_nothing_in_check_mode() -> None:
+    assert act(check_mode=True) == {"changed": True, "dest": "/usr/local/sbin/qatctl"}
+    assert (len(Action.asked), Action.sent) == (1, [])
+
+
+def test_installs_it_elsewhere_for_another_python() -> None:
+    act(path="/opt/qatctl", python="/opt/python/bin/python3")
+    assert [(asked["path"], asked["python"]) for asked in Action.asked] == [
+        ("/opt/qatctl", "/opt/python/bin/python3")
+    ] * 2
+    assert Action.sent[0].startswith(b"#!/opt/python/bin/python3 -I\n")
 
 
 def test_a_difference_names_the_file() -> None:
-    result, _asked = act(diff=True)
-    difference = result["diff"]
+    difference = act(diff=True)["diff"]
     assert difference["before_header"] == difference["after_header"] == "/usr/local/sbin/qatctl"
     assert difference["after"] == f"(qatctl {qatctl.version()})\n" != difference["before"]
 
@@ -107,11 +133,25 @@ def test_the_version_is_the_collections(tmp_path: Path, monkeypatch: pytest.Monk
     assert qatctl.version() == "9.8.7"
 
 
-@pytest.fixture(scope="module", params=NODE_PYTHONS, ids=[f"on {version}" for version, _python in NODE_PYTHONS])
+def _run(command: t.Sequence[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(*one, compiled) for one in NODE_PYTHONS for compiled in (True, False)],
+    ids=[f"on {version}, {how}" for version, _python in NODE_PYTHONS for how in ("compiled", "from source")],
+)
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file where it can be called, for one of the Pythons of this machine."""
+    _version, python, compiled = request.param
     path = tmp_path_factory.mktemp("sbin") / "qatctl"
-    path.write_bytes(qatctl.build(str(request.param[1])))
+    packed = unpack(qatctl.build(str(python)))
+    assert packed
+    if compiled:
+        kind = kind_of(str(python), _run)
+        packed = with_code(packed, kind, str(python), str(path), _run, str(tmp_path_factory.mktemp("sources")))
+    path.write_bytes(packed.content())
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
@@ -186,4 +226,31 @@ def test_a_reader_who_goes_away(installed: Path, word: str) -> None:
 def test_a_python_that_no_script_can_name_is_refused(python: str) -> None:
     with pytest.raises(AnsibleActionFail, match=r"^python: .* is no path of a Python; write an absolute path"):
         act(python=python)
-    assert Copy.asked == []
+    assert Action.asked == []
+
+
+@pytest.mark.core
+def test_installs_by_ansible(tmp_path: Path) -> None:
+    """The real action and module, on this machine: check, do, do again, and again when its mode was changed."""
+    path = tmp_path / "sbin/qatctl"
+    install = {"accel.qat.qatctl": {"path": str(path), "python": sys.executable}}
+    tasks: list[dict[str, t.Any]] = [
+        {**install, "check_mode": True, "diff": True},
+        {**install, "diff": True},
+        install,
+        {"ansible.builtin.command": {"argv": ["chmod", "0700", str(path)]}},
+        install,
+        {"ansible.builtin.command": {"argv": [str(path), "--version"]}},
+    ]
+    run = OnThisMachine(tmp_path).play(tasks)
+    assert run.code == 0, run.output
+    checked, done, again, _command, put_right, version = run.tasks
+    assert [task.changed for task in (checked, done, again, put_right)] == [True, True, False, True]
+    assert checked.result["diff"] == done.result["diff"]
+    assert "to_send" not in {*checked.result, *done.result, *again.result}
+    assert version.result["stdout"] == f"qatctl {qatctl.version()}"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    installed = unpack(path.read_bytes())
+    assert installed
+    assert installed.code
+    assert installed.digest == qatctl.pack(sys.executable).digest
