@@ -112,7 +112,7 @@ def ensure(flavour: Flavour = PLAIN) -> Image:
         return image
     if flavour.kubernetes and not flavour.kubernetes.packaged:
         # This needs no root, and Go's caches are the user's.
-        programs.ensure(flavour.kubernetes, programs.NODE)
+        programs.ensure(flavour.kubernetes, programs.of_node(flavour.kubernetes))
     if os.geteuid() != 0:
         _build_as_root(flavour)
     else:
@@ -182,7 +182,7 @@ def _build(flavour: Flavour) -> None:
     layers.build(base, lambda target: _build_base(system, target), f"the root file system and the compiler of {system}")
     layers.build(modules, lambda target: _build_modules(base, target), f"the kernel modules for {system}")
     if flavour.kubernetes:
-        programs.ensure(flavour.kubernetes, programs.NODE)
+        programs.ensure(flavour.kubernetes, programs.of_node(flavour.kubernetes))
         what = f"the root file system of a node of {system}"
         layers.build(node_layer, lambda target: _build_node(system, base, target), what)
     layers.build(find(flavour).directory, lambda target: _build_disk(flavour, target), f"the disk of {system}")
@@ -213,7 +213,7 @@ def _disk_key(flavour: Flavour) -> str:
     parts = [Path(__file__).read_bytes(), _modules_key(flavour.debian), public, *layers.tree(IMAGE_SOURCES / "files")]
     parts += [COMPILE_CACHE.read_bytes()]
     if release := flavour.kubernetes:
-        parts += [_node_key(flavour.debian), *(programs.key(release, name) for name in programs.NODE)]
+        parts += [_node_key(flavour.debian), *(programs.key(release, name) for name in programs.of_node(release))]
         parts += [*layers.tree(KUBERNETES_SOURCES / "files"), Path(pod_image.__file__).read_bytes()]
     return layers.key(parts)
 
@@ -353,7 +353,7 @@ def _install_files(root: Path) -> None:
 
 def _install_kubelet(root: Path, release: Release) -> None:
     shutil.copytree(KUBERNETES_SOURCES / "files", root, dirs_exist_ok=True, copy_function=_copy_for_root)
-    for name in programs.NODE:
+    for name in programs.of_node(release):
         shutil.copy(programs.program(release, name), root / "usr/bin")
     # The package of kubelet brings it.
     (root / "etc/kubernetes/manifests").mkdir(parents=True)

@@ -44,7 +44,28 @@ def test_a_module_has_all_parts_of_the_release(release: Release) -> None:
 
 def test_each_module_belongs_to_a_release() -> None:
     found = {path.parent.name for path in KUBERNETES_SOURCES.glob("*/go.mod")}
-    assert found == {release.name for release in MODULES}
+    assert found == {release.name for release in MODULES} | {"containerd"}
+
+
+def test_the_module_of_containerd_is_of_the_version_that_nodes_have() -> None:
+    text = (KUBERNETES_SOURCES / "containerd/go.mod").read_text()
+    (version,) = re.findall(r"^\s*(?:require )?github\.com/containerd/containerd/v2 v(\S+)", text, re.MULTILINE)
+    assert {release.containerd for release in MODULES} - {""} == {version}
+    tools = {f"github.com/containerd/containerd/v2/cmd/{name}" for name in programs.CONTAINERD}
+    assert tools <= set(text.split())
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_directory_of_programs_has_no_containerd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in programs.NAMES:
+        program(tmp_path / "ours", name, 0)
+    monkeypatch.setenv(programs.VARIABLE, str(tmp_path / "ours"))
+    (release,) = (release for release in MODULES if release.containerd)
+    places = {name: programs.program(release, name).parent for name in programs.of_node(release)}
+    assert {name for name, place in places.items() if place == tmp_path / "ours"} == set(programs.NODE)
+    assert {name for name, place in places.items() if place == programs.layer(release, name)} == set(
+        programs.CONTAINERD
+    )
 
 
 def test_an_unknown_release_is_refused() -> None:

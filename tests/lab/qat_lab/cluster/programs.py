@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The programs of Kubernetes: compiled once, each when it is asked for, or taken from a directory that one names."""
+"""The programs of Kubernetes and containerd: compiled once, each when it is asked for, or those of Kubernetes taken from a directory."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ NAMES = (*CONTROL_PLANE, *NODE)
 """What a cluster is made of."""
 MODULE_NAMES = (*NAMES, "kubectl")
 """What can be had of a release that is compiled from modules."""
+CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
+"""What the disk of a node has instead of Debian's where its release says so."""
 
 VARIABLE = "ACCEL_QAT_KUBERNETES"
 """Environment variable with a directory that has these programs; then nothing is compiled."""
@@ -50,7 +52,13 @@ def given() -> Path | None:
 
 def program(release: Release, name: str) -> Path:
     """Where a program is, or will be once compiled."""
-    return (given() or layer(release, name)) / name
+    named = None if name in CONTAINERD else given()
+    return (named or layer(release, name)) / name
+
+
+def of_node(release: Release) -> tuple[str, ...]:
+    """What a node's disk has of these; containerd is not among them where it comes from Debian."""
+    return (*NODE, *(CONTAINERD if release.containerd else ()))
 
 
 def layer(release: Release, name: str) -> Path:
@@ -59,29 +67,32 @@ def layer(release: Release, name: str) -> Path:
         parts = [inspect.getsource(part) for part in (debian.mmdebstrap, _build_package)]
         files = [(KUBERNETES_SOURCES / file).read_bytes() for file in ("compile", "toolchain-packages.txt")]
         return layers.directory("kubernetes", layers.key([release.debian.suite, *parts, *files]))
-    files = [(_module(release) / file).read_bytes() for file in ("go.mod", "go.sum")]
-    key = layers.key([release.version, name, inspect.getsource(golang), *files])
-    return layers.directory("kubernetes", f"{release.version}-{name}-{key}")
+    module, version, _ = _origin(release, name)
+    files = [(module / file).read_bytes() for file in ("go.mod", "go.sum")]
+    key = layers.key([version, name, inspect.getsource(golang), *files])
+    return layers.directory("kubernetes", f"{version}-{name}-{key}")
 
 
 def all_layers(release: Release) -> set[Path]:
     """The layers with the programs of a release."""
-    return {layer(release, name) for name in (NAMES if release.packaged else MODULE_NAMES)}
+    names = NAMES if release.packaged else MODULE_NAMES
+    return {layer(release, name) for name in {*names, *of_node(release)}}
 
 
 def key(release: Release, name: str) -> str:
     """What identifies a program."""
     named = given()
-    if named is None:
+    if named is None or name in CONTAINERD:
         return layer(release, name).name
     return hashlib.sha256((named / name).read_bytes()).hexdigest()
 
 
 def ensure(release: Release, names: Iterable[str]) -> None:
     """Compile programs that are not there; those of Debian's package need root."""
-    if given() is not None:
-        return
+    named = given()
     for name in names:
+        if named is not None and name not in CONTAINERD:
+            continue
         target = layer(release, name)
         if target.exists():
             os.utime(target)
@@ -95,16 +106,20 @@ def ensure(release: Release, names: Iterable[str]) -> None:
             layers.build(
                 target,
                 partial(_build_module, release, name),
-                f"{name} {release.version}, once; on two cores four minutes for the first program, one for each other",
+                f"{name} {_origin(release, name)[1]}, once; on two cores four minutes for the first program, one for each other",
             )
 
 
-def _module(release: Release) -> Path:
-    return KUBERNETES_SOURCES / release.name
+def _origin(release: Release, name: str) -> tuple[Path, str, str]:
+    """Of a program that is compiled from modules: the directory with go.mod, its version, and its package."""
+    if name in CONTAINERD:
+        return KUBERNETES_SOURCES / "containerd", release.containerd, f"github.com/containerd/containerd/v2/cmd/{name}"
+    return KUBERNETES_SOURCES / release.name, release.version, f"k8s.io/kubernetes/cmd/{name}"
 
 
 def _build_module(release: Release, name: str, target: Path) -> None:
-    golang.build(_module(release), f"k8s.io/kubernetes/cmd/{name}", release.version, target / name)
+    module, version, package = _origin(release, name)
+    golang.build(module, package, version, target / name)
 
 
 def _build_package(release: Release, target: Path) -> None:

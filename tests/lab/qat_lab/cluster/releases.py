@@ -27,6 +27,8 @@ class Release:
     """Have kube-scheduler and kube-controller-manager listen nowhere, and be alone."""
     packaged: bool = False
     """Whether it is compiled from Debian's source package; else from modules, by kubernetes/NAME/go.mod."""
+    containerd: str = ""
+    """Which one is compiled for its nodes; they have Debian's if there is none."""
     drop_ins: bool = True
     """Whether its kubelet takes a directory of drop-ins without more."""
     plugins_gate: bool = False
@@ -51,7 +53,7 @@ _ALL = (
     ),
     Release("1.34.4", TRIXIE),
     Release("1.35.4", TRIXIE),
-    Release("1.36.3", TRIXIE),
+    Release("1.36.3", TRIXIE, containerd="2.3.7"),
     Release("1.37.2", TRIXIE),
 )
 
