@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.tests.cluster import tested_with
 from ansible_collections.accel.qat.tests.lab.qat_lab import debian, host, image, layers
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import golang, programs, releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.releases import Release
@@ -66,6 +67,20 @@ def test_a_directory_of_programs_has_no_containerd(tmp_path: Path, monkeypatch: 
     assert {name for name, place in places.items() if place == programs.layer(release, name)} == set(
         programs.CONTAINERD
     )
+
+
+def test_readme_has_a_row_for_each() -> None:
+    rows = {row.kubernetes: row for row in tested_with.rows()}
+    assert len(rows) == len(tested_with.rows())
+    assert {name: row.distribution for name, row in rows.items()} == {
+        name: f"Debian {release.debian.number}" for name, release in releases.RELEASES.items()
+    }
+    compiled = {
+        name: f"containerd {release.containerd.rpartition('.')[0]}"
+        for name, release in releases.RELEASES.items()
+        if release.containerd
+    }
+    assert {name: rows[name].runtime for name in compiled} == compiled
 
 
 def test_an_unknown_release_is_refused() -> None:
