@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs in the machine: opens a VF through VFIO, as a virtual machine or a DPDK program would, and keeps it open.
 
-    hold_vf.py ADDRESS [SECONDS]
+    hold_vf.py ADDRESS [SECONDS [MEBIBYTES]]
 
-Prints "held" once the device is open, and ends after so many seconds (for ever if none are given) or by a signal.
+Prints "held" once the device is open and can read and write so much memory (none if none is given), and ends after so many seconds
+(for ever if none are given) or by a signal.
 It takes no notice when the kernel asks for the device back.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import mmap
 import os
 import struct
 import sys
@@ -22,7 +25,9 @@ SET_IOMMU = 0x3B66
 GROUP_GET_STATUS = 0x3B67
 GROUP_SET_CONTAINER = 0x3B68
 GROUP_GET_DEVICE_FD = 0x3B6A
+IOMMU_MAP_DMA = 0x3B71
 TYPE1_IOMMU = 1
+MAP_READ_AND_WRITE = 3
 GROUP_FLAGS_VIABLE = 1
 
 
@@ -42,13 +47,24 @@ def open_vf(address: str) -> list[int]:
     return [container, group, device]
 
 
+def map_memory(container: int, size: int) -> mmap.mmap:
+    """Have the device read and write so many bytes of new memory, from its address 0 on. OSError if the kernel does not lock them."""
+    memory = mmap.mmap(-1, size)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    # struct vfio_iommu_type1_dma_map: its size, flags, address, the address for the device, size of the memory
+    fcntl.ioctl(container, IOMMU_MAP_DMA, struct.pack("IIQQQ", 32, MAP_READ_AND_WRITE, address, 0, size))
+    return memory
+
+
 def main() -> None:
     """Hold the VF named on the command line."""
     handles = open_vf(sys.argv[1])
+    memory = map_memory(handles[0], int(sys.argv[3]) << 20) if len(sys.argv) > 3 else None
     print("held", flush=True)
     time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 1e9)
     for handle in reversed(handles):
         os.close(handle)
+    del memory
 
 
 if __name__ == "__main__":
