@@ -103,7 +103,7 @@ def test_a_budget_that_cannot_be_kept_stops_the_run_at_the_second_node(
 ) -> None:
     """No node offers the resource any more once the second has changed too; with the pods gone the next run finishes."""
     cluster, controller, settings = two
-    none = {**settings, "qat_node_devices": [{"services": ["dc"]}], "qat_drain_timeout": 60}
+    none = {**settings, "qat_node_devices": [{"services": ["dc"]}], "qat_drain_timeout": 240}
     run = controller.run("accel.qat.site", **none)
     assert run.code != 0
     message = next(task.message for task in run.tasks if task.outcome == "failed")
