@@ -115,6 +115,17 @@ def test_a_stopped_kubelet_of_kubespray(make_node: Make, text: str) -> None:
     assert (found.config, list(found.files)) == (KUBESPRAY, [KUBESPRAY])
 
 
+def test_a_flag_of_kubespray_names_the_directory_of_drop_ins(make_node: Make) -> None:
+    """As docs/kubespray.md has it in `kubelet_custom_flags`, so that what is in there outlives the next run of kubespray."""
+    directory = "/etc/kubernetes/kubelet.conf.d"
+    text = f'KUBELET_ARGS="--v=2 \\\n--config={KUBESPRAY} \\\n--runtime-cgroups=/x \\\n --config-dir={directory}"\n'
+    node = make_node(**kubespray(text))
+    stopped = look(node, version="1.35.4")
+    assert (stopped.config, stopped.config_dir) == (KUBESPRAY, directory)
+    node.add_process(77, ["/usr/local/bin/kubelet", f"--config={KUBESPRAY}", f"--config-dir={directory}"])
+    assert look(node, version="1.35.4").config_dir == directory
+
+
 @pytest.mark.parametrize(
     ("text", "argv", "reason"),
     [
