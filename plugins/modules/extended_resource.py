@@ -185,6 +185,8 @@ class ExtendedResource(ClusterModule):
         wanted = parse_wanted(self._params["resources"])
         cluster = Cluster(self._module)
         before = cluster.node(self._name)
+        if self._params["wait"]:
+            cluster.be_patient(self._params["wait_timeout"])
         changes = changes_of(wanted, before)
         refuse_owned(wanted, changes, before)
         after = before

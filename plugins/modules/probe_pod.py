@@ -188,8 +188,8 @@ class ProbePod(ClusterModule):
         self._pod = {} if self._params["state"] == "absent" else manifest(self._params)
         self._cluster = Cluster(self._module)
         found = self._cluster.pod(self._namespace, self._name)
-        if found is not None and not is_ours(found):
-            raise RefusedError("it is there, and none of this module's", self._where, "choose another name")
+        if found is not None:
+            self._refuse_others(found)
         result = {
             "namespace": self._namespace,
             "name": self._name,
@@ -213,9 +213,9 @@ class ProbePod(ClusterModule):
         return {"changed": True, "pod": result, "environment": saw.environment, "device_nodes": list(saw.device_nodes)}
 
     def _run(self) -> Seen:
-        self._cluster.create_pod(self._namespace, self._pod)
+        deadline = self._wait()
+        self._refuse_others(self._cluster.create_pod(self._namespace, self._pod))
         self.changed = True
-        deadline = time.monotonic() + self._params["wait_timeout"]
         while True:
             pod = self._cluster.pod(self._namespace, self._name)
             if pod is None:
@@ -230,6 +230,16 @@ class ProbePod(ClusterModule):
             if time.monotonic() >= deadline:
                 raise self._does_not_run(f"after {self._params['wait_timeout']:g} seconds, {delay(pod)}")
             time.sleep(LOOK_SECONDS)
+
+    def _refuse_others(self, pod: Object) -> None:
+        if not is_ours(pod):
+            raise RefusedError("it is there, and none of this module's", self._where, "choose another name")
+
+    def _wait(self) -> float:
+        """Be patient with the API server, which has answered once; returns until when."""
+        seconds: float = self._params["wait_timeout"]
+        self._cluster.be_patient(seconds)
+        return time.monotonic() + seconds
 
     def _does_not_run(self, why: str) -> NodeError:
         last = self._last_warning()
@@ -251,9 +261,9 @@ class ProbePod(ClusterModule):
 
     def _delete(self) -> None:
         # Not 0: that takes the pod from the API at once, while its container still runs and has the VF.
+        deadline = self._wait()
         self._cluster.delete_pod(self._namespace, self._name, 1)
         self.changed = True
-        deadline = time.monotonic() + self._params["wait_timeout"]
         while self._cluster.pod(self._namespace, self._name) is not None:
             if time.monotonic() >= deadline:
                 raise NodeError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import time
 import traceback
 import typing as t
@@ -51,8 +52,11 @@ REQUEST_SECONDS = 30.0
 AWAY_SECONDS = 2.0
 """How often to try again while the API server is away."""
 
-_AWAY_STATUS = (502, 503, 504)
-"""What is answered in the place of an API server that is away."""
+_AWAY_STATUS = (500, 502, 503, 504)
+"""What is answered in the place of an API server that is away, or by one whose etcd is, as while that chooses another leader."""
+
+_FOR_GOOD = "more than one PodDisruptionBudget"
+"""What an eviction is answered with status 500, and will be."""
 
 
 def _from_environment(name: str, **option: t.Any) -> dict[str, t.Any]:
@@ -73,7 +77,7 @@ ACCESS: dict[str, dict[str, t.Any]] = {
 class ClusterError(NodeError):
     """The API server cannot be reached, or refuses. `status` is the HTTP status of a refusal, `words` are its own.
 
-    `away` says that it may be there again in a while.
+    `away` says that it may be there again in a while; `repeated` that the same was asked before, and the answer lost.
     """
 
     kind = "cluster"
@@ -91,6 +95,7 @@ class ClusterError(NodeError):
         self.status = status
         self.words = words
         self.away = away
+        self.repeated = False
 
 
 class Cluster:
@@ -103,7 +108,7 @@ class Cluster:
         self._patient_until = time.monotonic()
 
     def be_patient(self, seconds: float) -> None:
-        """For so long from now on, try again when the API server is away, as it is while its own node reboots."""
+        """For so many seconds from now on, try again when the API server is away, as it is while its own node reboots."""
         self._patient_until = time.monotonic() + seconds
 
     def node(self, name: str) -> Object:
@@ -133,8 +138,14 @@ class Cluster:
         )
 
     def create_pod(self, namespace: str, pod: Object) -> Object:
-        """Create a pod."""
-        return self._call(f"namespace {namespace}", self._core.create_namespaced_pod, namespace, pod)
+        """Create a pod, of whose name there was none; returns the one that is there where an earlier answer was lost."""
+        try:
+            return self._call(f"namespace {namespace}", self._core.create_namespaced_pod, namespace, pod)
+        except ClusterError as error:
+            made = self.pod(namespace, pod["metadata"]["name"]) if error.status == 409 and error.repeated else None
+            if made is None:
+                raise
+            return made
 
     def pod(self, namespace: str, name: str) -> Object | None:
         """A pod, or None where there is none of this name."""
@@ -217,12 +228,15 @@ class Cluster:
         return answer
 
     def _text(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
+        repeated = False
         while True:
             try:
                 return self._answer(where, method, *arguments, **options)
             except ClusterError as error:
+                error.repeated = repeated
                 if not error.away or time.monotonic() >= self._patient_until:
                     raise
+            repeated = True
             time.sleep(AWAY_SECONDS)
 
     def _answer(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
@@ -245,8 +259,15 @@ def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: 
             f"the API server cannot be reached: {_reason(error)}",
             where=str(host),
             remedy="see that the address is right and that the controller may connect to it",
-            away=isinstance(error, AWAY),
+            away=isinstance(error, AWAY) or _broke_off(error),
         ) from None
+
+
+def _broke_off(error: BaseException) -> bool:
+    """Whether whoever answered went away before the two had agreed on a secret; a wrong certificate is another matter."""
+    return isinstance(error, urllib3.exceptions.SSLError) and any(
+        isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in error.args
+    )
 
 
 _REMEDIES = {
@@ -266,7 +287,7 @@ def _refusal(status: int | None, body: t.Any, where: str) -> ClusterError:
         remedy,
         status=status,
         words=words,
-        away=status in _AWAY_STATUS,
+        away=status in _AWAY_STATUS and _FOR_GOOD not in words,
     )
 
 

@@ -48,7 +48,8 @@ class FakeCluster:
     does: it gets the pod and returns its status and its log; `pod_gone` is called when kubelet has cleaned up after it.
     `delete_takes` is how many seconds that takes, None for ever. `budgets` says how often an eviction is refused first, by pod.
     `configz` is what kubelet answers there, one after the other; the last one for good.
-    `absences` says how often a request, by a pattern for its method and path, finds nobody who answers it.
+    `absences` says how often a request, by a pattern for its method and path, finds nobody who answers it; `losses` how often it is
+    done and its answer lost.
     """
 
     def __init__(self, name: str = "node1", sync_seconds: float | None = 0.05, has_managed_fields: bool = True) -> None:
@@ -65,6 +66,7 @@ class FakeCluster:
         self.delete_takes: float | None = 0.1
         self.budgets: dict[tuple[str, str], float] = {}
         self.absences: dict[str, float] = {}
+        self.losses: dict[str, float] = {}
         # Rights that these credentials do not have, as `create pods/eviction`; and what is answered to whoever asks for one.
         self.forbidden: set[str] = set()
         self.review: t.Callable[[str], JsonObject] = lambda right: {"allowed": right not in self.forbidden}
@@ -202,7 +204,12 @@ class FakeCluster:
             if re.fullmatch(pattern, f"{method} {url.path}"):
                 raise refusal
         with self._lock:
-            return self._route(method, url.path.strip("/").split("/"), headers, query, body)
+            answer = self._route(method, url.path.strip("/").split("/"), headers, query, body)
+        for pattern, times in self.losses.items():
+            if times and re.fullmatch(pattern, f"{method} {url.path}"):
+                self.losses[pattern] -= 1
+                raise Absence
+        return answer
 
     def _route(
         self, method: str, parts: list[str], headers: Message, query: dict[str, str], body: t.Any

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.modules import extended_resource
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, Refusal
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
@@ -129,6 +130,16 @@ def test_waits_even_when_only_kubelet_is_late(
     failed = any_controller.run(extended_resource, **resources(present(), wait_timeout=0.1))
     assert not failed["changed"]
     assert failed["msg"].startswith("node1: what is allocatable has not followed")
+
+
+def test_an_api_server_that_is_away_for_a_while(
+    cluster: FakeCluster, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before it has answered once, and not where nobody is to wait."""
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.02)
+    cluster.absences = {"PATCH .*": 2}
+    assert "cannot be reached" in controller.run(extended_resource, **resources(present(), wait=False))["msg"]
+    assert controller.run(extended_resource, **resources(present()))["changed"]
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def test_a_cordon_that_cannot_be_taken_back_is_reported(cluster: FakeCluster, co
     )
 
 
-@pytest.mark.parametrize(("status", "waits"), [(502, True), (503, True), (504, True), (500, False), (403, False)])
+@pytest.mark.parametrize(("status", "waits"), [(500, True), (502, True), (503, True), (504, True), (403, False)])
 def test_a_refusal_that_says_that_it_is_away(
     cluster: FakeCluster, controller: Controller, status: int, waits: bool
 ) -> None:
@@ -232,6 +232,17 @@ def test_a_refusal_that_says_that_it_is_away(
     failed = controller.run(node_drain, **BACK, wait_timeout=0.2)
     assert f"the API server answers {status}: etcd is away" in failed["msg"]
     assert (len(cluster.requests) > 1) == waits
+
+
+def test_two_budgets_for_one_pod_are_not_waited_for(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.add_pod("default/web")
+    words = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+    cluster.refusals["POST .*/eviction"] = Refusal(500, "InternalError", words)
+    failed = controller.run(node_drain, **NODE)
+    assert failed["msg"].startswith(
+        f"pod default/web: the API server answers 500: {words}, and node node1 stays cordoned"
+    )
+    assert len([path for method, path, _ in cluster.requests if method == "POST"]) == 1
 
 
 def test_a_pod_that_comes_before_the_cordon(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.module_utils._cluster.pod import SCRIPT, Seen, seen
 from ansible_collections.accel.qat.plugins.modules import probe_pod
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import FakeCluster, JsonObject, Refusal
@@ -55,6 +56,45 @@ def test_runs_and_is_deleted(cluster: FakeCluster, controller: Controller) -> No
     assert controller.run(probe_pod, **ABSENT)["changed"]
     assert cluster.pods == {}
     assert not controller.run(probe_pod, **ABSENT)["changed"]
+
+
+@pytest.mark.parametrize("request_of_it", ["POST .*", "GET .*/log", "DELETE .*"])
+@pytest.mark.parametrize("kind", ["absences", "losses"])
+def test_an_api_server_that_is_away_for_a_while(
+    cluster: FakeCluster, controller: Controller, monkeypatch: pytest.MonkeyPatch, kind: str, request_of_it: str
+) -> None:
+    """A pod whose creation was answered by nobody is there all the same, and one that is gone was deleted."""
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.02)
+    setattr(cluster, kind, {request_of_it: 2})
+    assert controller.run(probe_pod, **present())["environment"]["QAT0"] == VF
+    assert controller.run(probe_pod, **ABSENT)["changed"]
+    assert cluster.pods == {}
+
+
+@pytest.mark.parametrize(
+    ("absences", "message"),
+    [(0, "the API server answers 409: "), (1, "it is there, and none of this module's; choose another name")],
+)
+def test_a_pod_that_somebody_else_has_made_meanwhile(
+    cluster: FakeCluster, controller: Controller, monkeypatch: pytest.MonkeyPatch, absences: int, message: str
+) -> None:
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.02)
+    cluster.absences = {"POST .*": absences}
+    create = api.Cluster.create_pod
+
+    def late(self: api.Cluster, namespace: str, pod: t.Any) -> t.Any:
+        cluster.add_pod("default/p")
+        return create(self, namespace, pod)
+
+    monkeypatch.setattr(api.Cluster, "create_pod", late)
+    assert message in controller.run(probe_pod, **present())["msg"]
+    assert list(cluster.pods) == [KEY]
+
+
+def test_an_api_server_that_cannot_be_reached_is_not_waited_for(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.absences = {".*": float("inf")}
+    assert "cannot be reached" in controller.run(probe_pod, **present())["msg"]
+    assert len(cluster.requests) == 1
 
 
 def test_what_it_asks_for(cluster: FakeCluster, controller: Controller) -> None:
