@@ -58,7 +58,9 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: How many seconds to wait for that.
+    description:
+      - How many seconds to wait for that.
+      - For so long the API server may be away, too, once it has answered.
     type: float
     default: 60
 notes:

@@ -70,7 +70,9 @@ options:
     elements: str
     default: []
   wait_timeout:
-    description: How many seconds it may take until the pod runs, or is gone.
+    description:
+      - How many seconds it may take until the pod runs, or is gone.
+      - For so long the API server may be away, too, once it has answered.
     type: float
     default: 120
 notes:
