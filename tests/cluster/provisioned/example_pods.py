@@ -34,6 +34,7 @@ MEBIBYTES = 16
 """About what qatlib locks for a VF; twice the limit of containerd's service."""
 MEMLOCK = "/etc/systemd/system/containerd.service.d/memlock.conf"
 HUGE_PAGES = 64
+UNSAFE_INTERRUPTS = "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
 
 pytestmark = pytest.mark.usefixtures("no_pods")
 
@@ -70,8 +71,10 @@ def use(cluster: Cluster, pod: str, variable: str = "QAT0") -> str:
 @pytest.fixture(scope="module", autouse=True)
 def program(node: Node) -> Iterator[None]:
     node.machine.put(HOLD.read_bytes(), PROGRAM)
+    # From Linux 6.2 on VFIO asks each device whether its interrupts are isolated, which simulated ones cannot say.
+    node.run(f"echo 1 > {UNSAFE_INTERRUPTS}")
     yield
-    node.run(f"rm {PROGRAM}")
+    node.run(f"echo 0 > {UNSAFE_INTERRUPTS}; rm {PROGRAM}")
 
 
 def test_a_vf_reads_and_writes_memory_that_the_capability_lets_it_lock(cluster: Cluster) -> None:
