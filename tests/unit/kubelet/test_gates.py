@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
@@ -118,11 +120,11 @@ STATES = {
     "DynamicKubeletConfig":                        "00 0111111111 110000---- --------",
 }  # fmt: skip
 
-EACH = [
-    pytest.param(name, minor, state, id=f"{name} on 1.{minor}")
-    for name, states in STATES.items()
-    for minor, state in zip(MINORS, states.replace(" ", ""))
-]
+EACH = pytest.mark.parametrize(("name", "states"), STATES.items(), ids=STATES)
+
+
+def on_each_kubelet(states: str) -> t.Iterator[tuple[int, str]]:
+    return zip(MINORS, states.replace(" ", ""))
 
 
 def test_the_second_table_is_whole() -> None:
@@ -130,30 +132,32 @@ def test_the_second_table_is_whole() -> None:
     assert set(STATES) == {gate.name for gate in GATES}
 
 
-@pytest.mark.parametrize(("name", "minor", "state"), EACH)
-def test_every_gate_on_every_kubelet(name: str, minor: int, state: str) -> None:
-    on, off = decide(name, True, minor), decide(name, False, minor)
-    if state == "-":
-        assert {on.verdict, off.verdict} <= {Verdict.REFUSE, Verdict.LEAVE_OUT}
-        # What is always as wanted needs no gate; what is not there yet, or is wanted otherwise, cannot be had.
-        assert off.verdict is Verdict.REFUSE or name == "DynamicKubeletConfig"
-    elif state == "L":
-        assert (on.verdict, off.verdict) == (Verdict.LEAVE_OUT, Verdict.REFUSE)
-    else:
-        expected = (Verdict.LEAVE_OUT, Verdict.SET) if state == "1" else (Verdict.SET, Verdict.LEAVE_OUT)
-        assert (on.verdict, off.verdict) == expected
-    assert on.changes == (on.verdict is Verdict.SET)
+@EACH
+def test_every_gate_on_every_kubelet(name: str, states: str) -> None:
+    for minor, state in on_each_kubelet(states):
+        on, off = decide(name, True, minor), decide(name, False, minor)
+        if state == "-":
+            assert {on.verdict, off.verdict} <= {Verdict.REFUSE, Verdict.LEAVE_OUT}, minor
+            # What is always as wanted needs no gate; what is not there yet, or is wanted otherwise, cannot be had.
+            assert off.verdict is Verdict.REFUSE or name == "DynamicKubeletConfig", minor
+        elif state == "L":
+            assert (on.verdict, off.verdict) == (Verdict.LEAVE_OUT, Verdict.REFUSE), minor
+        else:
+            expected = (Verdict.LEAVE_OUT, Verdict.SET) if state == "1" else (Verdict.SET, Verdict.LEAVE_OUT)
+            assert (on.verdict, off.verdict) == expected, minor
+        assert on.changes == (on.verdict is Verdict.SET), minor
 
 
-@pytest.mark.parametrize(("name", "minor", "state"), EACH)
-def test_a_gate_that_stops_the_kubelet_goes_unasked(name: str, minor: int, state: str) -> None:
-    for found in (True, False):
-        stops = state == "-" or (state == "L" and not found)
-        decision = decide_unasked(name, found, minor)
-        assert (decision is not None) == stops
-        if decision is not None:
-            assert decision.verdict is Verdict.REMOVE
-            assert decision.changes
+@EACH
+def test_a_gate_that_stops_the_kubelet_goes_unasked(name: str, states: str) -> None:
+    for minor, state in on_each_kubelet(states):
+        for found in (True, False):
+            stops = state == "-" or (state == "L" and not found)
+            decision = decide_unasked(name, found, minor)
+            assert (decision is not None) == stops, minor
+            if decision is not None:
+                assert decision.verdict is Verdict.REMOVE, minor
+                assert decision.changes, minor
 
 
 @pytest.mark.parametrize("minor", MINORS)
@@ -327,17 +331,18 @@ class TestABuildThatOnlyWarns:
     def test_which_it_is(self, said: str, ignores: bool) -> None:
         assert parse_version(said).ignores_unknown_gates is ignores
 
-    @pytest.mark.parametrize(("name", "minor", "state"), EACH)
-    def test_every_gate(self, name: str, minor: int, state: str) -> None:
-        for found in (True, False):
-            decision = decide_unasked(name, found, minor, ignores_unknown=True)
-            assert (decision is not None) == (state == "L" and not found)
-            for wanted in (True, False):
-                decision = decide(name, wanted, minor, found, ignores_unknown=True)
-                assert "not start" not in decision.reason or state == "L"
-                assert not (decision.changes and state == "-")
-            needed = decide(name, True, minor, found, needed_only=True, ignores_unknown=True)
-            assert not (needed.changes and state == "-")
+    @EACH
+    def test_every_gate(self, name: str, states: str) -> None:
+        for minor, state in on_each_kubelet(states):
+            for found in (True, False):
+                decision = decide_unasked(name, found, minor, ignores_unknown=True)
+                assert (decision is not None) == (state == "L" and not found), minor
+                for wanted in (True, False):
+                    decision = decide(name, wanted, minor, found, ignores_unknown=True)
+                    assert "not start" not in decision.reason or state == "L", minor
+                    assert not (decision.changes and state == "-"), minor
+                needed = decide(name, True, minor, found, needed_only=True, ignores_unknown=True)
+                assert not (needed.changes and state == "-"), minor
 
     def test_one_that_nobody_knows(self) -> None:
         decision = decide("Bogus", True, 30, ignores_unknown=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import typing as t
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline i
     plan_restoration,
     read_record,
     remember,
+    remove_configuration,
     remove_record,
     write_record,
 )
@@ -57,6 +60,7 @@ def test_what_is_written_is_what_is_read(record: str) -> None:
     write_record(record, again)
     assert read_record(record) == again
     assert [path.name for path in Path(record).parent.iterdir()] == ["found.json"]
+    assert stat.S_IMODE(Path(record).stat().st_mode) == 0o600
 
 
 def test_a_vf_that_is_missing_keeps_its_place_in_the_record(record: str) -> None:
@@ -258,7 +262,7 @@ def test_a_record_that_cannot_be_removed(record: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, call, refuse)
     with pytest.raises(NodeError) as caught:
         remove_record(record)
-    assert caught.value.where in (record, str(Path(record).parent))
+    assert caught.value.where == (str(Path(record).parent) if call == "rmdir" else record)
     assert caught.value.problem == (f"the record of what was found on this node cannot be removed: {os.strerror(code)}")
     assert Path(record).exists() == (call == "unlink")
 
@@ -281,6 +285,30 @@ def test_a_removal_is_on_the_disk_when_it_is_reported(record: str, monkeypatch: 
     directory.mkdir()
     remove_record(record)
     assert synced == [(str(directory), True), (str(directory.parent), False)]
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.EACCES, "run as root"),
+        (errno.EPERM, "run as root"),
+        (errno.EROFS, "remove it by hand, and try again"),
+        (errno.EIO, "remove it by hand, and try again"),
+    ],
+)
+def test_a_configuration_that_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
+) -> None:
+    path = tmp_path / "node.json"
+    path.write_text("{}")
+
+    def refuse(path: str) -> t.NoReturn:
+        raise OSError(code, os.strerror(code), path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(RefusedError) as caught:
+        remove_configuration(str(path))
+    assert str(caught.value) == f"{path}: the configuration cannot be removed: {os.strerror(code)}; {remedy}"
 
 
 def found_on(fake: FakeKernel, *rules: dict[str, t.Any]) -> Baseline:
@@ -388,6 +416,21 @@ def test_a_record_without_ids(record: str, then: str, now: str) -> None:
     plan = plan_restoration(found, read_node(present))
     assert not any(step.device.startswith("qat_") for step in plan.steps)
     assert (set(found.on(read_node(present)).pfs) == {GEN4}) == (then == now or _may_be(then, now))
+
+
+@pytest.mark.parametrize("total", [0, 1, 4])
+def test_a_record_without_ids_is_not_of_a_card_with_another_number_of_vfs(total: int) -> None:
+    """All of them are made or none, so the state found could not be reached. With no number at all SR-IOV is off by now."""
+    former = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs="vfio-pci"))
+    found = replace(found_on(former, {"services": ["dc"]}), ids={})
+    assert set(found.on(read_node(former)).pfs) == {GEN4}
+    assert found.on(read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=total)))).pfs == {}
+
+
+def test_a_record_without_ids_of_a_single_vf_is_not_of_a_card_without_sriov() -> None:
+    former = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1, vfs="vfio-pci"))
+    found = replace(found_on(former, {"services": ["dc"]}), ids={})
+    assert found.on(read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=0)))).pfs == {}
 
 
 def test_a_new_card_is_recorded_in_the_place_of_the_former(record: str) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.read impor
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
-from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
+from ansible_collections.accel.qat.tests.fakes import FakeKernel, nic, pf, vf
 from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0, lose_vf
 
 
@@ -178,6 +178,12 @@ def test_a_node_without_qat() -> None:
         "devices[0]: the node has no QAT device; see that BIOS has it enabled, or take the node out of the group"
     )
     assert desired_of(rules({"state": "absent"}), read_node(FakeKernel.with_pfs())) == ()
+
+
+def test_a_network_card_is_no_vf_without_its_pf() -> None:
+    card = "0000:03:00.0"
+    with pytest.raises(ConfigurationError, match="the node has no QAT device"):
+        desired_of(rules({}), read_node(FakeKernel.with_pfs(nics=(nic(card, vfs=1),)), [card]))
 
 
 def test_a_pf_without_sriov() -> None:

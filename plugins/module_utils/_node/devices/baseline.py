@@ -29,11 +29,8 @@ from ..files import (
 )
 from .desired import Binding, DesiredPf, original_pf
 from .plan import Plan, plan_node
-from .snapshot import QatDevice
+from .snapshot import Node, QatDevice
 from .step import NONE, Action, Step
-
-if t.TYPE_CHECKING:
-    from .snapshot import Node
 
 RECORD = "/var/lib/accel-qat/found.json"
 
@@ -213,14 +210,15 @@ def plan_restoration(baseline: Baseline, node: Node, when_in_use: str = "fail") 
     present = baseline.on(node)
     desired_pfs = [replace(desired, when_in_use=when_in_use) for desired in present.pfs.values()]
     plan = plan_node(desired_pfs, node, present.assigned)
-    vfio = node.vfio_pci
+    if not baseline.pfs or baseline.vfio_pci_loaded:
+        return plan
+    module = node.vfio_pci.module
     freed = {address for step in plan.steps for address in step.disrupts}
     # What is built into the kernel by now cannot be unloaded.
-    can_go = vfio.module is not None and vfio.module.uses is not None and not set(vfio.bound) - freed
-    if baseline.pfs and not baseline.vfio_pci_loaded and vfio.module is not None and can_go:
-        unload = Step(Action.UNLOAD_MODULE, vfio.module.name, "loaded", "not loaded", "it was not loaded before")
-        return Plan((*plan.steps, unload), plan.skipped)
-    return plan
+    if module is None or module.uses is None or set(node.vfio_pci.bound) - freed:
+        return plan
+    unload = Step(Action.UNLOAD_MODULE, module.name, "loaded", "not loaded", "it was not loaded before")
+    return Plan((*plan.steps, unload), plan.skipped)
 
 
 def _entry(desired: DesiredPf) -> dict[str, t.Any]:
