@@ -40,10 +40,10 @@ class Installed:
 @pytest.fixture(scope="session", name="archive")
 def _archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive, built as `make build` does."""
-    output = tmp_path_factory.mktemp("archive")
-    build_archive(Shell(), output)
+    archive = build_archive(Shell(), tmp_path_factory.mktemp("archive"))
     version = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"]
-    return output / f"accel-qat-{version}.tar.gz"
+    assert archive.name == f"accel-qat-{version}.tar.gz"
+    return archive
 
 
 @pytest.fixture(scope="session", name="names")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.tools.checks.archive import build_archive
+from ansible_collections.accel.qat.tools.checks.archive import build_archive, reproducible
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, Shell
 
 from .conftest import Installed
@@ -24,10 +25,11 @@ SHIPPED = {"LICENSES", "README.md", "changelogs", "docs", "examples", "meta", "p
 # What stands at the root of a project, and what README.md and docs lead to.
 SHIPPED |= {"CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"}
 # What the role qat_device_plugin packs for a node.
-SHIPPED |= {"device_plugin", "requirements"}
+SHIPPED |= {"device_plugin", "requirements", "tests"}
 # Of directories that are shipped, what stays in the checkout.
-LEFT_OUT = ("device_plugin/bench/", "device_plugin/tests/", "device_plugin/pyproject.toml", "requirements/")
-SHIPPED_ALL_THE_SAME = "requirements/device_plugin.txt"
+LEFT_OUT = ("device_plugin/bench/", "device_plugin/tests/", "device_plugin/pyproject.toml", "requirements/", "tests/")
+# Of those, what users need: the role's list of wheels, and the Pythons of nodes for their ansible-test.
+SHIPPED_ALL_THE_SAME = ("requirements/device_plugin.txt", "tests/config.yml")
 MADE_BY_THE_BUILD = {"FILES.json", "MANIFEST.json"}
 
 
@@ -44,11 +46,12 @@ def known_to_git() -> set[str]:
 
 def test_the_archive_holds_only_what_users_need(names: set[str]) -> None:
     assert {name.split("/")[0] for name in names} <= SHIPPED | MADE_BY_THE_BUILD
+    assert {name for name in names if name.startswith(LEFT_OUT)} == {*SHIPPED_ALL_THE_SAME}
 
 
 def test_the_archive_holds_all_that_users_need(names: set[str]) -> None:
     def is_shipped(name: str) -> bool:
-        if name.startswith(LEFT_OUT) and name != SHIPPED_ALL_THE_SAME:
+        if name.startswith(LEFT_OUT) and name not in SHIPPED_ALL_THE_SAME:
             return False
         if any(part.startswith(".") for part in name.split("/")):
             return False
@@ -79,6 +82,29 @@ def test_what_somebody_keeps_in_the_checkout_stays_there(tmp_path: Path) -> None
     (archive,) = output.iterdir()
     with tarfile.open(archive) as tar:
         assert not {member.name for member in tar} & {*secrets, "my-nodes"}
+
+
+def test_the_same_files_give_the_same_archive(archive: Path) -> None:
+    """At another time of day, found in another order: who has the commit can see what an archive was built of."""
+    moment = 1_700_000_000
+    rebuilt = reproducible(_otherwise(archive), moment)
+    assert rebuilt == reproducible(archive.read_bytes(), moment)
+    assert rebuilt != _otherwise(archive)
+
+
+def _otherwise(archive: Path) -> bytes:
+    """The archive as another run of ansible-galaxy may write it."""
+    raw = io.BytesIO()
+    with tarfile.open(archive) as tar, tarfile.open(fileobj=raw, mode="w:gz") as other:
+        for member in reversed(tar.getmembers()):
+            content = file.read() if (file := tar.extractfile(member) if member.isreg() else None) else b""
+            if member.name == "FILES.json":
+                listing = json.loads(content)
+                listing["files"].reverse()
+                content = json.dumps(listing, indent=1).encode()
+            member.mtime, member.size = 1_800_000_000, len(content)
+            other.addfile(member, io.BytesIO(content))
+    return raw.getvalue()
 
 
 def test_every_module_has_documentation(installed: Installed) -> None:
