@@ -161,7 +161,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         machine, flavour, units.get(unit, {}), variables, process
     )
     observed.drop_ins_there = bool(flavour.adds_drop_ins) and machine.exists(flavour.adds_drop_ins)
-    observed.cgroup = _cgroup(machine)
+    observed.cgroup = cgroup_version(machine)
     observed.named = _named(machine, flavour, observed)
     observed.files = _files(machine, flavour, observed)
     observed.pending = _pending(machine, proc_root, request.record, units.get(unit, {}))
@@ -402,8 +402,11 @@ def _pending(machine: LiveMachine, proc_root: str, record: str, unit: t.Mapping[
     }
 
 
-def _cgroup(machine: Machine) -> str:
-    """v2 is where the whole hierarchy is of it, which a mixed one is not (IsCgroup2UnifiedMode of opencontainers/cgroups)."""
+def cgroup_version(machine: Machine) -> str:
+    """The version of cgroups, empty where it cannot be seen.
+
+    v2 is where the whole hierarchy is of it, which a mixed one is not (IsCgroup2UnifiedMode of opencontainers/cgroups).
+    """
     if machine.exists("/sys/fs/cgroup/cgroup.controllers"):
         return "v2"
     return "v1" if machine.glob("/sys/fs/cgroup/*/cgroup.procs") else ""

@@ -98,6 +98,7 @@ class Site(NodeOfCluster, Controller):
         play["module_defaults"] = {
             "accel.qat.qat_devices": devices,
             "accel.qat.qat_info": devices,
+            "accel.qat.node_prerequisites": {**devices, "root": str(self.node_root)},
             "accel.qat.kernel_args": {**roots, "root": str(self.root / "boots")},
             "accel.qat.kubelet_config": kubelet,
         }
@@ -118,10 +119,22 @@ class Site(NodeOfCluster, Controller):
         **variables: t.Any,
     ) -> Run:
         """The playbook site, but for where the node is, and who is root there; after the plays `before`, imported with these tags."""
-        (play,) = yaml.safe_load((CHECKOUT / "playbooks/site.yml").read_text())
-        (task,) = play["tasks"]
-        task["ansible.builtin.include_tasks"] = f"{CHECKOUT}/playbooks/{task['ansible.builtin.include_tasks']}"
+        (play,) = _plays("site.yml")
         return self.run(self.of_node({**play, "become": False, "tags": [*tags]}, *before), *flags, **variables)
+
+    def preflight(self, *flags: str, **variables: t.Any) -> Run:
+        """The playbook preflight, but for where the node is, and who is root there."""
+        (play,) = _plays("preflight.yml")
+        return self.run(self.of_node({**play, "become": False}), *flags, **variables)
+
+
+def _plays(name: str) -> list[dict[str, t.Any]]:
+    """The plays of a playbook, which find the files that they include from wherever they are."""
+    text = (CHECKOUT / "playbooks" / name).read_text()
+    plays: list[dict[str, t.Any]] = yaml.safe_load(
+        text.replace("_tasks: tasks/", f"_tasks: {CHECKOUT}/playbooks/tasks/")
+    )
+    return plays
 
 
 def names(run: Run) -> list[str]:

@@ -98,6 +98,12 @@ class QatDevice:
                 return model.name
         return self.family.name
 
+    @property
+    def firmware_files(self) -> tuple[str, ...]:
+        """Names of the files of its firmware, none where they are not known."""
+        models = (model for model in self.family.models if model.pf_id == self.function.device_id)
+        return next((model.firmware_files for model in models), ())
+
 
 @dataclass(frozen=True)
 class Module:

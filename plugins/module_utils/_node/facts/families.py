@@ -17,11 +17,20 @@ INTEL = 0x8086
 
 @dataclass(frozen=True)
 class Model:
-    """One pair of PCI device ids: the PF's, its VFs', and the name people use for it."""
+    """One pair of PCI device ids: the PF's, its VFs', and the name people use for it.
+
+    `firmware` begins the names of the files that its driver asks the kernel for (ADF_*_FW and ADF_*_MMP), empty where that is not known.
+    """
 
     pf_id: int
     vf_id: int
     name: str
+    firmware: str = ""
+
+    @property
+    def firmware_files(self) -> tuple[str, ...]:
+        """Names of the files of its firmware, as the driver asks for them."""
+        return (f"{self.firmware}.bin", f"{self.firmware}_mmp.bin") if self.firmware else ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "dh895xcc",
         1,
-        (Model(0x0435, 0x0443, "DH895xCC"),),
+        (Model(0x0435, 0x0443, "DH895xCC", "qat_895xcc"),),
         "qat_dh895xcc",
         vf_module="qat_dh895xccvf",
         vf_driver="dh895xccvf",
@@ -68,7 +77,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "c6xx",
         2,
-        (Model(0x37C8, 0x37C9, "C62x"),),
+        (Model(0x37C8, 0x37C9, "C62x", "qat_c62x"),),
         "qat_c62x",
         vf_module="qat_c62xvf",
         vf_driver="c6xxvf",
@@ -77,7 +86,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "c3xxx",
         2,
-        (Model(0x19E2, 0x19E3, "C3xxx"),),
+        (Model(0x19E2, 0x19E3, "C3xxx", "qat_c3xxx"),),
         "qat_c3xxx",
         vf_module="qat_c3xxxvf",
         vf_driver="c3xxxvf",
@@ -89,7 +98,11 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "4xxx",
         4,
-        (Model(0x4940, 0x4941, "4xxx"), Model(0x4942, 0x4943, "401xx"), Model(0x4944, 0x4945, "402xx")),
+        (
+            Model(0x4940, 0x4941, "4xxx", "qat_4xxx"),
+            Model(0x4942, 0x4943, "401xx", "qat_4xxx"),
+            Model(0x4944, 0x4945, "402xx", "qat_402xx"),
+        ),
         "qat_4xxx",
         has_services=True,
         max_services=2,
@@ -98,7 +111,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "420xx",
         4,
-        (Model(0x4946, 0x4947, "420xx"),),
+        (Model(0x4946, 0x4947, "420xx", "qat_420xx"),),
         "qat_420xx",
         has_services=True,
         max_services=2,
@@ -107,7 +120,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "6xxx",
         6,
-        (Model(0x4948, 0x4949, "6xxx"),),
+        (Model(0x4948, 0x4949, "6xxx", "qat_6xxx"),),
         "qat_6xxx",
         has_services=True,
         max_services=3,

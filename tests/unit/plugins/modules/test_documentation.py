@@ -14,6 +14,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import argument_
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA
 from ansible_collections.accel.qat.plugins.modules import (
     files,
+    node_prerequisites,
     pci_driver,
     qat_devices,
     qat_info,
@@ -57,6 +58,7 @@ def player(play: t.Any) -> Player:
 
 CALLS: tuple[tuple[t.Any, dict[str, t.Any]], ...] = (
     (qat_info, {}),
+    (node_prerequisites, {"root": "/nowhere"}),
     (qat_devices, {"devices": [{"services": ["dc"], "when_in_use": "force"}]}),
     (qat_restore, {}),
     (sriov_vfs, {"devices": [{"address": GEN4, "count": 0}], "when_in_use": "skip"}),
