@@ -147,7 +147,7 @@ def aligned(controller: Controller, settings: dict[str, Any]) -> Iterator[None]:
     """Kubelet has what the page says of one NUMA node; afterwards it is as before."""
     (text,) = re.findall(r"```yaml\n(qat_kubelet_configuration:.*?)```", PAGE.read_text(), re.DOTALL)
     for one in ({**settings, **yaml.safe_load(text)}, settings):
-        configured = controller.run("accel.qat.site", "--tags", "kubelet", **one)
+        configured = controller.run("accel.qat.site", "--tags", "kubelet", **one, qat_kubelet_drained=True)
         assert configured.code == 0, configured.output
         if one is not settings:
             yield
