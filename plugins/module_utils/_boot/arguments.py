@@ -176,11 +176,11 @@ def read_argument(word: str) -> Argument:
         body = body[:-1]
     # A `=` in front is no separator for the kernel, which takes position 0 for "none seen".
     equals = body.find("=", 1)
-    if equals < 0:
+    if equals == -1:
         return Argument(word, body, None)
     value = body[equals + 1 :]
     if value.startswith('"'):
-        value = value[1:-1] if value.endswith('"') and len(value) > 1 else value[1:]
+        value = value[1:-1] if value.endswith('"') else value[1:]
     return Argument(word, body[:equals], value)
 
 
@@ -273,9 +273,7 @@ def read_request(texts: t.Sequence[str], state: State, noted_in: str | None = No
     kernel can be without several values of a key, and have only one.
     """
     try:
-        return _read_request(
-            texts, state, [f"{noted_in} line {each}" for each in range(1, len(texts) + 1)] if noted_in else None
-        )
+        return _read_request(texts, state, noted_in)
     except ConfigurationError as error:
         if noted_in is None:
             raise
@@ -283,14 +281,14 @@ def read_request(texts: t.Sequence[str], state: State, noted_in: str | None = No
         raise ConfigurationError(error.problem, error.where, remedy) from None
 
 
-def _read_request(texts: t.Sequence[str], state: State, lines: t.Sequence[str] | None) -> Request:
+def _read_request(texts: t.Sequence[str], state: State, noted_in: str | None) -> Request:
     if not texts:
         raise ConfigurationError("the list is empty", "arguments", "name at least one kernel argument")
     wanted: list[Argument] = []
     for index, text in enumerate(texts):
-        where = lines[index] if lines else f"arguments[{index}]"
+        where = f"arguments[{index}]" if noted_in is None else f"{noted_in} line {index + 1}"
         argument = _read_wanted(text, where)
-        if lines:
+        if noted_in is not None:
             # What was found may have contradicted itself; what counted of it is to come back.
             argument = (
                 argument.with_items([each for each in argument.items if _counts(argument.name, argument.items, each)])

@@ -411,8 +411,6 @@ def unmet_needs(values: t.Mapping[str, bool], minor: int) -> list[tuple[str, str
 
 
 def _is_on(gate: Gate, values: t.Mapping[str, bool], minor: int) -> bool:
-    if not gate.known_to(minor):
-        return minor >= gate.since and gate.stages[-1].default
     return values.get(gate.name, gate.default(minor, values))
 
 

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
     REPEATABLE,
     State,
+    difference,
     in_force,
     merge,
     parse,
     read_request,
     satisfied,
+    unsatisfied,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 
@@ -59,6 +61,11 @@ def read_consistent(wanted: t.Sequence[str], state: State) -> t.Any:
         ("key=", [("key", "")]),
         ("crashkernel=1G-4G:192M,4G-:256M@16M=x", [("crashkernel", "1G-4G:192M,4G-:256M@16M=x")]),
         ('a="b', [("a", "b")]),
+        ('a=""', [("a", "")]),
+        ('a="', [("a", "")]),
+        ('a=b"c"', [("a", 'b"c"')]),
+        # A `=` in front parts nothing.
+        ("=on ro", [("=on", None), ("ro", None)]),
         ("ro -- single intel_iommu=on", [("ro", None)]),
         ("", []),
     ],
@@ -88,6 +95,7 @@ def test_parses_as_the_kernel_does(text: str, expected: list[tuple[str, str | No
         ("intel-iommu=strict,off", ["intel_iommu=on"], "intel-iommu=strict,on"),
         ('intel_iommu="off"', ["intel_iommu=on"], "intel_iommu=on"),
         ("intel_iommu=on,sm_off", ["intel_iommu=on", "intel_iommu=sm_on"], "intel_iommu=on,sm_on"),
+        ("intel_iommu=on,sm_off", ["intel_iommu=on,sm_on"], "intel_iommu=on,sm_on"),
         ("iommu=pt,forcesac", ["iommu=pt"], "iommu=pt,forcesac"),
         ("iommu=force,nopt", ["iommu=pt"], "iommu=force,pt"),
         ("iommu=force iommu.passthrough=0", ["iommu=pt"], "iommu=force iommu.passthrough=0 iommu=pt"),
@@ -201,6 +209,8 @@ def test_the_order_of_the_request_does_not_matter(line: str, wanted: list[str], 
         ("iommu=soft", "iommu", False),
         ("console=ttyS0 console=tty0", "console=ttyS0", True),
         ("vfio_pci.disable_denylist=1", "vfio-pci.disable_denylist=1", True),
+        ("vfio_pci.disable_denylist=1 vfio_pci.disable_denylist=0", "vfio-pci.disable_denylist=1", False),
+        ("vfio_pci.disable_denylist=0 vfio_pci.disable_denylist=1", "vfio-pci.disable_denylist=1", True),
         ("quiet", "intel_iommu=on", False),
         ("-- intel_iommu=on", "intel_iommu=on", False),
     ],
@@ -223,6 +233,7 @@ def test_of_several_the_last_is_in_force(line: str, argument: str, expected: boo
             ),
         ),
         (["--"], "arguments[0]: '--' is no kernel argument; write it as key or key=value"),
+        (['""'], "arguments[0]: '\"\"' is no kernel argument; write it as key or key=value"),
         (["=on"], "arguments[0]: '=on' is no kernel argument; write it as key or key=value"),
         (
             ['a="b'],
@@ -316,6 +327,19 @@ def test_of_lists_only_what_contradicts_changes(words: list[str], wanted: str) -
     assert changed <= ({switch, "no_iommu"} if key == "iommu" else {switch})
     other = "iommu" if key == "intel_iommu" else "intel_iommu"
     assert as_the_kernel_reads(line, other) == as_the_kernel_reads(after, other)
+
+
+def test_the_difference_of_two_lines_counts_how_often_an_argument_stands() -> None:
+    before, after = parse("ro quiet quiet iommu=pt -- single"), parse("iommu=pt ro quiet iommu=pt intel_iommu=on")
+    assert difference(before, after) == (["quiet"], ["iommu=pt", "intel_iommu=on"])
+    assert difference(before, before) == ([], [])
+
+
+def test_what_a_line_does_not_meet_of_a_request() -> None:
+    request = read_request(["iommu=pt", "intel_iommu=on", "quiet"], "present")
+    assert [each.text for each in unsatisfied(parse("ro intel_iommu=on"), request).arguments] == ["iommu=pt", "quiet"]
+    absent = read_request(["iommu", "intel_iommu", "quiet"], "absent")
+    assert unsatisfied(parse("ro intel_iommu=on"), absent) == read_request(["intel_iommu"], "absent")
 
 
 def test_repeatable_keys_do_not_contradict_each_other() -> None:

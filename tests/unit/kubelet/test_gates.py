@@ -277,6 +277,18 @@ def test_a_gate_that_only_the_kubelet_knows() -> None:
     assert decide_unasked("NodeSwap", True, 28) is None
 
 
+WITHOUT_DECLARED_FEATURES = dict.fromkeys(
+    (
+        "NodeDeclaredFeatures",
+        "InPlacePodLevelResourcesVerticalScaling",
+        "InPlacePodVerticalScalingInitContainers",
+        "RestartAllContainersOnContainerExits",
+        "ExtendWebSocketsToKubelet",
+    ),
+    False,
+)
+
+
 @pytest.mark.parametrize(
     ("values", "minor", "unmet"),
     [
@@ -296,6 +308,12 @@ def test_a_gate_that_only_the_kubelet_knows() -> None:
         ({"DRADeviceTaints": False}, 36, []),
         ({"DRADeviceTaints": False}, 37, [("DRADeviceTaintRules", "DRADeviceTaints")]),
         ({"DRADeviceTaintRules": True, "DRADeviceTaints": False}, 36, [("DRADeviceTaintRules", "DRADeviceTaints")]),
+        ({"UserNamespacesHostNetworkSupport": True, **WITHOUT_DECLARED_FEATURES}, 35, []),
+        (
+            {"UserNamespacesHostNetworkSupport": True, **WITHOUT_DECLARED_FEATURES},
+            36,
+            [("UserNamespacesHostNetworkSupport", "NodeDeclaredFeatures")],
+        ),
         ({"Bogus": True}, 37, []),
     ],
 )
@@ -308,9 +326,32 @@ def test_without_a_word_every_need_is_met(minor: int) -> None:
     assert unmet_needs({}, minor) == []
 
 
-def test_needs_are_in_the_table() -> None:
-    names = {gate.name for gate in GATES}
-    assert {need for gate in GATES for need in gate.needs} <= names
+def test_every_kubelet_that_insists_on_a_need_knows_it() -> None:
+    by_name = {gate.name: gate for gate in GATES}
+    needs = [(need, since) for gate in GATES for need, since in gate.needs.items()]
+    assert [
+        need for need, since in needs for minor in range(since, NEWEST_MINOR + 1) if not by_name[need].known_to(minor)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "minor", "before", "stage"),
+    [
+        ("DynamicResourceAllocation", 32, "alpha", "beta"),
+        ("UserNamespacesSupport", 30, "alpha", "beta"),
+        ("ProcMountType", 31, "alpha", "beta"),
+        ("PodLevelResourceManagers", 37, "alpha", "beta"),
+        ("KubeletPluginsWatcher", 13, "beta", "GA"),
+        ("TopologyManagerPolicyOptions", 32, "beta", "GA"),
+        ("DRAPrioritizedList", 36, "beta", "GA"),
+        ("DRADeviceTaints", 37, "beta", "GA"),
+        ("DisableCPUQuotaWithExclusiveCPUs", 36, "beta", "deprecated"),
+    ],
+)
+def test_a_stage_that_changes_no_default(name: str, minor: int, before: str, stage: str) -> None:
+    """It decides whether AllAlpha and AllBeta decide on the gate."""
+    reasons = [decide(name, True, each).reason for each in (minor - 1, minor)]
+    assert [reason.rpartition(" ")[2] for reason in reasons] == [f"({before})", f"({stage})"]
 
 
 class TestABuildThatOnlyWarns:

@@ -14,13 +14,16 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired im
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import (
     Plan,
     Skip,
+    described_users,
     module_options,
     plan_functions,
     plan_node,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.step import Step
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError, WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, nic, pf, vf
 from ansible_collections.accel.qat.tests.unit.node.nodes import (
     GEN2,
@@ -220,6 +223,26 @@ def test_names_everybody_in_the_way() -> None:
         plan_of(held(other, QEMU), {"driver": "qat_vfio_pci"})
 
 
+@pytest.mark.parametrize(
+    ("count", "what"),
+    [(1, VF0), (2, f"{VF0} and {VF1}"), (3, f"{VF0} and 2 more"), (4, f"{VF0} and 3 more")],
+)
+def test_names_a_user_of_several_vfs_once(count: int, what: str) -> None:
+    pod = Holder(0, "", container="app", pod="default/crypto")
+    addresses = (VF0, VF1, "0000:6b:00.3", "0000:6b:00.4")
+    users = [(address, pod) for address in addresses[:count]]
+    assert described_users(users) == [f"pod default/crypto (container app) was given {what}"]
+
+
+def test_of_several_users_of_a_vf_the_first_is_named() -> None:
+    kernel = held(QEMU, vf("vfio-pci"))
+    kernel.open_vf(VF0, "testpmd")
+    first, second = read_node(kernel).functions[VF0].holders
+    assert first.command != second.command
+    plan = plan_of(kernel, {"services": ["dc"], "when_in_use": "skip"})
+    assert plan.skipped == (Skip(GEN4, f"{first} has {VF0} open"),)
+
+
 def test_names_the_container() -> None:
     user = vf("vfio-pci", held_by="testpmd", container=CONTAINER)
     with pytest.raises(RefusedError, match=r"testpmd \(pid 4001\) in container 0123456789ab has"):
@@ -331,6 +354,18 @@ def test_a_vf_of_somebody_else(rule: dict[str, t.Any]) -> None:
         "driver_override), name that driver in the rule, or set when_in_use to force"
     )
     assert plan_of(kernel, {**rule, "when_in_use": "force"}).steps
+
+
+def test_of_several_vfs_of_somebody_else_the_first_is_named() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=[vf(), vf()], autoprobe=False), **WITH_VFIO)
+    for address, driver in ((VF0, "pci-stub"), (VF1, "uio_pci_generic")):
+        kernel.machine.bus.functions[address].override = driver
+    assert refusal(kernel).startswith(
+        f"devices[0]: {VF0} belongs to the driver pci-stub, which somebody else gave it; "
+    )
+    reason = f"{VF0} belongs to the driver pci-stub; {VF1} belongs to the driver uio_pci_generic"
+    plan = plan_of(kernel, {"services": ["dc"], "when_in_use": "skip"})
+    assert plan == Plan((), (Skip(GEN4, reason),))
 
 
 def test_a_vf_of_somebody_else_is_skipped() -> None:
@@ -529,6 +564,64 @@ def test_a_function_that_is_not_there() -> None:
     with pytest.raises(RefusedError) as caught:
         plan_functions({"0000:ff:00.0": Binding(None, None)}, read_node(FakeKernel.with_pfs()), "fail")
     assert str(caught.value) == "0000:ff:00.0: the node has no such PCI function; see lspci -D for those it has"
+
+
+def test_a_driver_of_pfs_is_for_no_vf() -> None:
+    kernel = held(vf("vfio-pci"))
+    with pytest.raises(RefusedError) as caught:
+        plan_functions({VF0: Binding("4xxx", None)}, read_node(kernel), "fail")
+    assert str(caught.value) == f"{VF0}: 4xxx is the driver of PFs, and {VF0} is a VF; name a driver of VFs"
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, driver=None), loaded=("qat_4xxx",))
+    plan = plan_functions({GEN4: Binding("4xxx", "4xxx")}, read_node(kernel), "fail")
+    assert described(plan.steps)[-1] == f"bind {GEN4}: (none) -> 4xxx"
+
+
+def test_a_single_vf_on_the_denylist() -> None:
+    kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=1, vfs=vf(None)))
+    plan = plan_functions({GEN2_VF0: Binding("vfio-pci", "vfio-pci")}, read_node(kernel), "fail")
+    assert described(plan.steps) == ["load_module vfio_pci: not loaded -> disable_denylist=1", *bound(GEN2_VF0)]
+
+
+def test_a_pf_by_itself_is_skipped_while_one_of_its_vfs_is_in_use() -> None:
+    plan = plan_functions({GEN4: Binding(None, None)}, read_node(held(QEMU), [GEN4]), "skip")
+    assert plan == Plan((), (Skip(GEN4, f"qemu-system-x86 (pid 4001) has {VF0} open"),))
+
+
+def whys(steps: t.Iterable[Step]) -> list[str]:
+    """Each step as `action: why`."""
+    return [f"{step.action.value}: {step.why}" for step in steps]
+
+
+def test_every_step_says_why() -> None:
+    kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=1, vfs=vf()), **WITH_VFIO)
+    assert whys(plan_of(kernel, {}).steps) == [
+        f"unload_module: its denylist refuses {GEN2_VF0}",
+        f"load_module: its denylist refuses {GEN2_VF0}",
+        "autoprobe: new VFs wait for the configured driver",
+        "override: keeps other drivers away",
+        "unbind: vfio-pci should have it",
+        "bind: the configured driver",
+    ]
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1, autoprobe=False, vfs="vfio-pci"))
+    assert whys(plan_of(kernel, {"vfs": 0, "services": ["dc"]}).steps) == [
+        "state: services can be set only while the PF is down, which removes its VFs",
+        "services: the configuration asks for these services",
+        "autoprobe: new VFs go to their kernel driver again",
+        "state: the PF should be up",
+    ]
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1))
+    assert (
+        whys(plan_of(kernel, {"vfs": 0, "services": ["dc"]}).steps)[0]
+        == "state: services can be set only while the PF is down"
+    )
+    single = plan_functions({VF0: Binding(None, None)}, read_node(held(vf("vfio-pci"))), "fail")
+    assert whys(single.steps) == ["override: the kernel chooses the driver again", "unbind: no driver should have it"]
+
+
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_a_pf_without_sriov_keeps_its_state(state: str) -> None:
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=0, state=state)))
+    assert plan_node([DesiredPf(GEN4, "a test")], node) == Plan()
 
 
 @pytest.mark.parametrize(
