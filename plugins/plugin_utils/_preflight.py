@@ -78,8 +78,10 @@ def _of_node(seen: Result) -> t.Iterator[Finding]:
 
 def _rules_by_pf(seen: Result) -> dict[str, t.Any]:
     """Which rule each PF has; empty where the rules could not be laid over the devices."""
-    known = next((one["accel_qat"] for one in (seen["now"], seen["with_arguments"]) if "accel_qat" in (one or {})), {})
-    return {device["address"]: device["rule"] for device in known.get("devices", ())}
+    for one in (seen["now"] or {}, seen["with_arguments"] or {}):
+        if "accel_qat" in one:
+            return {device["address"]: device["rule"] for device in one["accel_qat"]["devices"]}
+    return {}
 
 
 def _of_hardware(node: Result, rules: Result) -> t.Iterator[Finding]:

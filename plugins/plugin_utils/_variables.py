@@ -22,6 +22,7 @@ PLAYBOOKS = frozenset(
         "qat_drain",
         "qat_hosts",
         "qat_kubernetes",
+        "qat_report_file",
         "qat_serial",
         "qat_verify",
         OTHERS,

@@ -28,6 +28,7 @@ BOTH: dict[str, t.Any] = {"qat_node_devices": COMPRESSION, "qat_kubelet_configur
 
 EVICT = "accel.qat.qat_drain : Cordon the node and evict the pods"
 GIVE_BACK = "accel.qat.qat_drain : Take back a cordon of this role"
+REPORT = "Report on the run"
 LAST = "accel.qat.qat_node : Write what the next boot needs"
 
 
@@ -89,8 +90,10 @@ class Site(NodeOfCluster, Controller):
         """A process has the VF open, of a container that nobody knows."""
         self.files.hold(vf, 4711, "qemu-kvm")
 
-    def of_node(self, play: dict[str, t.Any], *before: dict[str, t.Any]) -> str:
-        """The play, with the modules shown where this node is, and plays before it; returns the path of the playbook."""
+    def of_node(
+        self, play: dict[str, t.Any], *before: dict[str, t.Any], after: t.Sequence[dict[str, t.Any]] = ()
+    ) -> str:
+        """The play, with the modules shown where this node is, and plays around it; returns the path of the playbook."""
         files = {"sysfs_root": "sys", "proc_root": "proc", "dev_root": "dev"}
         roots = {name: str(self.files.root / place) for name, place in files.items()}
         kubelet = {"root": str(self.node_root), "proc_root": str(self.node_root / "proc")}
@@ -103,7 +106,7 @@ class Site(NodeOfCluster, Controller):
             "accel.qat.kubelet_config": kubelet,
         }
         path = self.root / "play.yml"
-        path.write_text(yaml.safe_dump([*before, play]))
+        path.write_text(yaml.safe_dump([*before, play, *after]))
         return str(path)
 
     def tasks(self, *tasks: dict[str, t.Any], flags: t.Sequence[str] = (), **variables: t.Any) -> Run:
@@ -119,8 +122,8 @@ class Site(NodeOfCluster, Controller):
         **variables: t.Any,
     ) -> Run:
         """The playbook site, but for where the node is, and who is root there; after the plays `before`, imported with these tags."""
-        (play,) = _plays("site.yml")
-        return self.run(self.of_node({**play, "become": False, "tags": [*tags]}, *before), *flags, **variables)
+        play, report = ({**play, "become": False, "tags": [*tags]} for play in _plays("site.yml"))
+        return self.run(self.of_node(play, *before, after=[report]), *flags, **variables)
 
     def preflight(self, *flags: str, **variables: t.Any) -> Run:
         """The playbook preflight, but for where the node is, and who is root there."""

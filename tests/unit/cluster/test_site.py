@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.accel.qat.tests.unit.cluster.drain_site import (
     EVICT,
     GIVE_BACK,
     LAST,
+    REPORT,
     STATIC,
     Site,
     evictions,
@@ -130,7 +132,8 @@ def test_a_node_without_kubernetes_has_few_tasks(site: Site) -> None:
     """A run on a node that is as configured has as many."""
     run = site.site("--check", qat_node_devices=[{}], qat_drain=True, qat_node_kernel_arguments=["quiet"])
     assert run.code == 0, run.output
-    assert len(run.tasks) <= 13
+    # The report is one of the run.
+    assert len([task for task in run.tasks if task.name != REPORT]) <= 13
     assert roles(run) == ["node"]
 
 
@@ -159,8 +162,16 @@ HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
 
 
 def of_host(run: Run, host: str) -> list[str]:
-    """The tasks that came to pass on one node."""
-    return [task.name for task in run.tasks if task.host == host and task.outcome != "skipped"]
+    """The tasks that came to pass on one node, before the report."""
+    of_it = (task for task in run.tasks if task.host == host and task.name != REPORT)
+    return [task.name for task in of_it if task.outcome != "skipped"]
+
+
+def reported(run: Run) -> list[dict[str, t.Any]]:
+    """What the report has of each node."""
+    (task,) = (task for task in run.tasks if task.name == REPORT and "nodes" in task.result)
+    rows: list[dict[str, t.Any]] = task.result["nodes"]
+    return rows
 
 
 # Rules that no node takes; and no directory can be made there, which Ansible takes for a node that it does not reach.
@@ -180,15 +191,23 @@ def test_after_a_node_that_is_lost_its_batch_goes_on_and_no_other_is_begun(site:
     assert run.code != 0
     assert [task.outcome for task in run.tasks if task.host == "node2"][-1] == outcome, run.output
     assert of_host(run, "node1")[-1] == LAST
-    included, held_back = (task for task in run.tasks if task.host == "node3")
+    included, held_back, failed = (task for task in run.tasks if task.host == "node3")
     assert included.name == "Bring the node to its configuration"
-    assert held_back.name == HELD_BACK
-    assert held_back.message == (
+    assert (held_back.name, held_back.outcome, held_back.changed) == (HELD_BACK, "ok", False)
+    assert (failed.name, failed.outcome) == (REPORT, "failed")
+    assert failed.message == (
         "nothing was changed on node3: node2 of an earlier batch failed or could not be reached, and after that no batch is begun; "
         "fix that and run again, or leave it out with --limit '!node2'"
     )
-    assert of_host(run, "node4")[1:] == [HELD_BACK]
-    assert of_host(run, "node5") == []
+    assert of_host(run, "node4")[1:] == of_host(run, "node5")[1:] == [HELD_BACK]
+    # One node reports on all, those too that are lost.
+    assert {row["node"]: row["run"] for row in reported(run)} == {
+        "node1": "ok",
+        "node2": "lost",
+        **dict.fromkeys(("node3", "node4", "node5"), "held back"),
+    }
+    (reporter,) = (task for task in run.tasks if "nodes" in task.result)
+    assert (reporter.host, reporter.outcome) == ("node1", "ok")
 
 
 def test_a_node_that_is_left_out_holds_no_other_back(site: Site) -> None:
@@ -220,3 +239,31 @@ def test_a_drained_node_comes_back_when_another_of_its_batch_fails(site: Site) -
     assert [task.outcome for task in run.tasks if task.host == "node2"][-1] == "failed", run.output
     assert {EVICT, GIVE_BACK} <= set(of_host(run, "node1"))
     assert site.cluster.cordoned() == (False, [])
+
+
+def test_the_report_as_json_is_written_where_it_differs(site: Site) -> None:
+    """And not in check mode. A change of the file alone is a change."""
+    path = site.root / "report.json"
+    site.nodes = {"node1": {"qat_node_devices": [{}]}, "node2": {"qat_node_devices": [{}]}}
+    given: dict[str, t.Any] = {"qat_report_file": str(path)}
+    checked = site.site("--check", "--limit", "node1", **given)
+    assert checked.code == 0, checked.output
+    assert not path.exists()
+    assert [row["node"] for row in reported(checked)] == ["node1"]
+    # Nothing of the node is done by this tag.
+    changed = []
+    for _turn in range(2):
+        run = site.site("--tags", "verify", **given)
+        assert run.code == 0, run.output
+        changed.append(sorted(task.changed for task in run.tasks if task.name == REPORT))
+    assert changed == [[False, True], [False, False]]
+    (row, _other) = json.loads(path.read_text())["nodes"]
+    assert row == {
+        "node": "node1",
+        "run": "ok",
+        "pfs": None,
+        "vfs": None,
+        "changed": False,
+        "reboot_left": None,
+        "verified": None,
+    }
