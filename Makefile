@@ -13,7 +13,7 @@ setup:  ## make .venv and install what development needs
 test: setup  ## every check and every test
 	@$(checks) all
 
-lint types sanity unit core build test-lab test-machine test-cluster test-machines test-molecule: setup
+lint types sanity unit core build galaxy test-lab test-machine test-cluster test-machines test-molecule: setup
 	@$(checks) $(@:test-%=%)
 
 lint:  ## style, documentation, changelog, licences
@@ -21,17 +21,21 @@ types:  ## mypy --strict
 sanity:  ## ansible-test sanity, on the oldest and the newest ansible-core, or with ACCEL_QAT_CONTROLLERS=all on each supported one
 unit:  ## fast tests, also on the oldest Python of a managed node
 core:  ## the core tests on the same ansible-cores, which `make test` leaves to `make test-nightly`
-build:  ## the collection's archive, in dist/, and that it can be installed and used
+build:  ## the collection's archive, in dist/, that Galaxy takes it, and that it can be installed and used
+galaxy:  ## the same archive twice, and all of galaxy-importer, which `make test` leaves to `make test-nightly`
 test-lab:  ## the virtual QAT machine's own tests
 test-machine:  ## the engine on the virtual QAT machine
 test-cluster:  ## the collection on a node of a real Kubernetes, which is compiled the first time
 test-molecule:  ## the playbooks on the virtual QAT machine
 test-machines:  ## the last four, with as many tests at once as there are cores
 
-test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, and every ansible-core
+release: setup  ## all of a release but its upload, in dist/; before that PREPARE=1.0.0 sets the version and writes the changelog
+	@$(checks).release $(if $(PREPARE),prepare $(PREPARE),build)
+
+test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, every ansible-core, and what Galaxy says
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets
-	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core
+	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy
 
 test-mutants: setup  ## change the pure files, or MUTANTS="desired.py gates.py", in one place at a time: a test fails each time
 	@nice .venv/bin/python tools/mutants $(MUTANTS)
@@ -73,4 +77,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit core build test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit core build galaxy release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-plugin soak-plugin format lock clean

@@ -61,7 +61,7 @@ def faults(variables: t.Iterable[str], of_roles: t.AbstractSet[str], others: t.C
     `of_roles` are the variables of the roles, `others` the names that somebody else uses.
     """
     known = of_roles | PLAYBOOKS | FACTS
-    renamed = {name[len(PREFIX) :]: name for name in of_roles}
+    renamed = {name[len(PREFIX) :]: name for name in of_roles}  # noqa: E203
     found = []
     for name in sorted(variables):
         if name in known or name in others:

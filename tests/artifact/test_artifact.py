@@ -23,7 +23,7 @@ ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir() if path.is_d
 PLAYBOOKS = sorted(path.stem for path in (CHECKOUT / "playbooks").glob("*.yml"))
 SHIPPED = {"LICENSES", "README.md", "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles"}
 # What stands at the root of a project, and what README.md and docs lead to.
-SHIPPED |= {"CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"}
+SHIPPED |= {"CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"}
 # What the role qat_device_plugin packs for a node.
 SHIPPED |= {"device_plugin", "requirements", "tests"}
 # Of directories that are shipped, what stays in the checkout.

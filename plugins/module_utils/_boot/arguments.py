@@ -178,7 +178,7 @@ def read_argument(word: str) -> Argument:
     equals = body.find("=", 1)
     if equals == -1:
         return Argument(word, body, None)
-    value = body[equals + 1 :]
+    value = body[equals + 1 :]  # noqa: E203
     if value.startswith('"'):
         value = value[1:-1] if value.endswith('"') else value[1:]
     return Argument(word, body[:equals], value)
@@ -290,10 +290,8 @@ def _read_request(texts: t.Sequence[str], state: State, noted_in: str | None) ->
         argument = _read_wanted(text, where)
         if noted_in is not None:
             # What was found may have contradicted itself; what counted of it is to come back.
-            argument = (
-                argument.with_items([each for each in argument.items if _counts(argument.name, argument.items, each)])
-                or argument
-            )
+            counted = [each for each in argument.items if _counts(argument.name, argument.items, each)]
+            argument = argument.with_items(counted) or argument
         rival = next((each for each in wanted if each.rivals(argument) and not each.same_as(argument)), None)
         if rival is not None and state == "present":
             raise ConfigurationError(f"{argument.text} contradicts {rival.text}", where, "keep one of the two")

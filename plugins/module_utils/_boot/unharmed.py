@@ -65,6 +65,6 @@ def _same_order(before: CommandLine, after: CommandLine, names: t.Collection[str
         now = [each.text for each in after.arguments if each.name in group]
         if not _within(stays, now):
             return False
-        if group is _TOGETHER and stays not in (now[: len(stays)], now[len(now) - len(stays) :]):
+        if group is _TOGETHER and stays not in (now[: len(stays)], now[len(now) - len(stays) :]):  # noqa: E203
             return False
     return True

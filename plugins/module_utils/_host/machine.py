@@ -92,7 +92,7 @@ class LiveMachine:
 
     def target(self, path: str) -> str:
         """The path on the node to which links lead from this one. Raises NodeError."""
-        return os.path.normpath(self._at(path)[len(self._root) :])
+        return os.path.normpath(self._at(path)[len(self._root) :])  # noqa: E203
 
     def read(self, path: str) -> str | None:
         try:

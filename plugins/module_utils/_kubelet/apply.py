@@ -221,7 +221,7 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], root: st
     """
     require_trusted(root, proof.program)
     place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
-    inside = place[len(root.rstrip("/")) :]
+    inside = place[len(root.rstrip("/")) :]  # noqa: E203
     try:
         arguments = _files_to_prove(machine, proof, writes, place, root)
         result = machine.run(
@@ -260,7 +260,7 @@ def why_it_ended(log: str) -> str:
 
 
 def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], place: str, root: str) -> list[str]:
-    inside = place[len(root.rstrip("/")) :]
+    inside = place[len(root.rstrip("/")) :]  # noqa: E203
     after = {write.path: write.after for write in writes}
     arguments = []
     if proof.config:
@@ -276,7 +276,7 @@ def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit]
         }:
             text = after[path] if path in after else machine.read(path)
             if text is not None:
-                name = path[len(proof.config_dir) + 1 :]
+                name = path[len(proof.config_dir) + 1 :]  # noqa: E203
                 os.makedirs(os.path.dirname(f"{place}/conf.d/{name}"), exist_ok=True)
                 _put(f"{place}/conf.d/{name}", text)
         arguments.append(f"--config-dir={inside}/conf.d")

@@ -286,7 +286,7 @@ def _samples(text: str, name: str) -> t.Iterator[tuple[dict[str, str], float]]:
     """The samples of a metric in Prometheus' text form. No label of the plugin has a comma or a quote in its value."""
     for line in text.splitlines():
         if line.startswith(name + "{"):
-            labels, _brace, value = line[len(name) + 1 :].rpartition("} ")
+            labels, _brace, value = line[len(name) + 1 :].rpartition("} ")  # noqa: E203
             pairs = (pair.partition("=") for pair in labels.split(","))
             yield {key: quoted.strip('"') for key, _equals, quoted in pairs}, float(value)
 

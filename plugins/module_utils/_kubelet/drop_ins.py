@@ -22,6 +22,6 @@ def drop_ins(root: str, directory: str) -> list[str]:
     top = root.rstrip("/") + directory
     found = []
     for place, _directories, names in os.walk(top, onerror=failed):
-        inside = directory + place[len(top) :]
+        inside = directory + place[len(top) :]  # noqa: E203
         found += [f"{inside}/{name}" for name in names if name.endswith(".conf")]
     return sorted(found, key=lambda path: path.split("/"))

@@ -45,7 +45,7 @@ def with_word(text: str, name: str, word: str) -> str | None:
         between = "" if not text or text.endswith(("\n", "\r")) else end
         return _sure(text, f"{text}{between}{name}={word}{end}", name, [word])
     words = words_of(text, name)
-    raw = text[there.value : there.end]
+    raw = text[there.value : there.end]  # noqa: E203
     last = there.value + len(raw.rstrip(" \t"))
     # Before the quote that ends the value, or where no quote does.
     for at in (last - 1, last) if raw.rstrip(" \t").endswith(("'", '"')) else (last,):
@@ -63,13 +63,13 @@ def without_word(text: str, name: str, word: str, keep_line: bool = True) -> str
     if there is None or words is None or word not in words:
         return None
     if words == [word] and not keep_line:
-        after = re.match(r"\r?\n|\r|", text[there.end :])
-        changed = text[: there.start] + text[there.end + len(after.group() if after else "") :]
+        after = re.match(r"\r?\n|\r|", text[there.end :])  # noqa: E203
+        changed = text[: there.start] + text[there.end + len(after.group() if after else "") :]  # noqa: E203
         if name not in read_file(changed):
             return _sure(text, changed, name, [])
     number = len(words) - 1 - words[::-1].index(word)
-    left = [*words[:number], *words[number + 1 :]]
-    for match in reversed(list(re.finditer(re.escape(word), text[there.value : there.end]))):
+    left = [*words[:number], *words[number + 1 :]]  # noqa: E203
+    for match in reversed(list(re.finditer(re.escape(word), text[there.value : there.end]))):  # noqa: E203
         at, end = there.value + match.start(), there.value + match.end()
         for start in (at - 1, at) if text[at - 1] in " \t" else (at,):
             changed_or_none = _sure(text, text[:start] + text[end:], name, left)
@@ -137,13 +137,13 @@ class _File:
         start = self._at
         while self._at < len(self._text) and self._text[self._at] not in "\r\n":
             self._at += 1
-        return self._text[start : self._at]
+        return self._text[start : self._at]  # noqa: E203
 
     def _assignment(self, doubtful: bool) -> None:
         start = self._at
         while self._at < len(self._text) and self._text[self._at] not in "=\r\n":
             self._at += 1
-        name = self._text[start : self._at].rstrip()
+        name = self._text[start : self._at].rstrip()  # noqa: E203
         if self._at == len(self._text) or self._text[self._at] != "=":
             return
         self._at += 1
@@ -193,7 +193,7 @@ class _File:
             char = self._text[self._at]
             self._at += 1
             if char == "\\":
-                char = self._text[self._at : self._at + 1]
+                char = self._text[self._at : self._at + 1]  # noqa: E203
                 self._at += 1
                 value += "" if char in "\r\n" else char
                 end = len(value)

@@ -391,14 +391,17 @@ def _pending(machine: LiveMachine, proc_root: str, record: str, unit: t.Mapping[
         return None
     with locked(machine.root):
         changes = [{**asdict(change), "now": machine.read(change.path)} for change in journal.changes]
-    started = int(unit.get("ExecMainStartTimestampMonotonic") or "0") / 1e6
+    restart_left = False
+    if journal.written is not None:
+        started = int(unit.get("ExecMainStartTimestampMonotonic") or "0") / 1e6
+        is_active = unit.get("ActiveState") == "active"
+        restart_left = not (is_active and is_later(proc_root, started, journal.written))
     return {
         "cut_off": journal.written is None,
         "restarts": journal.restart,
         "changes": changes,
         "states": {state.path: state.before for state in journal.states},
-        "restart_left": journal.written is not None
-        and not (unit.get("ActiveState") == "active" and is_later(proc_root, started, journal.written)),
+        "restart_left": restart_left,
     }
 
 

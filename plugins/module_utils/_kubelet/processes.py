@@ -91,11 +91,9 @@ def _process(directory: str, pid: int, names: t.Collection[str]) -> Process | No
     words = command_line(directory)
     # A process may have become another one in between: sudo is root's until it has its user's.
     after = _status(directory)
-    if (
-        after is None
-        or not _is_roots(after)
-        or _look(directory, lambda: os.readlink(f"{directory}/exe"), "") != program
-    ):
+    if after is None or not _is_roots(after):
+        return None
+    if _look(directory, lambda: os.readlink(f"{directory}/exe"), "") != program:
         return None
     return Process(pid, named, words, status.parent)
 

@@ -112,7 +112,7 @@ class _Reader:
                 begins = True
             elif one == "#" and (begins or self._text[self._at - 1] in " \t\n"):
                 self._at = self._line_end() - 1
-            elif one == "\t" and begins and self._text[self._at : self._line_end()].strip(" \t")[:1] not in ("", "#"):
+            elif one == "\t" and begins and self._text[self._at : self._line_end()].strip(" \t")[:1] not in ("", "#"):  # noqa: E203
                 raise self._error("a tab in the indentation")
             elif one not in " \t":
                 return
@@ -281,7 +281,7 @@ class _Reader:
             if self._ends() or self._column() <= column:
                 self._at = min(self._at, len(self._text))
                 break
-            if commented or "#" in self._text[end : self._at]:
+            if commented or "#" in self._text[end : self._at]:  # noqa: E203
                 raise self._error("a comment inside of a text")
             parts.append(_folded(self._text.count("\n", end, self._at)))
         text = "".join(parts)
@@ -296,7 +296,7 @@ class _Reader:
         lines: list[str] = []
         ending = ""
         while self._at < len(self._text):
-            line = self._text[self._at : self._line_end()]
+            line = self._text[self._at : self._line_end()]  # noqa: E203
             if line.strip(" ") and len(line) - len(line.lstrip(" ")) <= column:
                 break
             lines.append(line)
@@ -366,7 +366,7 @@ class _Reader:
             quoted = self._peek() in ("'", '"')
             begin = self._at
             name = self._flow(True)
-            if not isinstance(name, str) or "\n" in self._text[begin : self._at] or self._text[begin] in "*&":
+            if not isinstance(name, str) or "\n" in self._text[begin : self._at] or self._text[begin] in "*&":  # noqa: E203
                 raise self._error("something else than a name")
             if name in values or name == "<<":
                 raise self._error("a merge key" if name == "<<" else "a name that is given twice")
@@ -422,7 +422,7 @@ class _Reader:
             self._flow_skip()
             if self._peek() in tuple(",]}:") or self._peek() == "#":
                 break
-            if "#" in self._text[end : self._at]:
+            if "#" in self._text[end : self._at]:  # noqa: E203
                 raise self._error("a comment inside of a text")
             if self._peek() in tuple("'\"&*!|>%@`-"):
                 raise self._error("something that is not known here")

@@ -83,7 +83,7 @@ def releases_in(maps: str, directory: str) -> frozenset[str]:
     and the environment what the unit was when the process began, wherever that link led then.
     """
     paths = (fields[5] for fields in (line.split(None, 5) for line in maps.splitlines()) if len(fields) == 6)
-    below = (path[len(directory) + 1 :] for path in paths if path.startswith(f"{directory}/"))
+    below = (path[len(directory) + 1 :] for path in paths if path.startswith(f"{directory}/"))  # noqa: E203
     return frozenset(name for name in (path.partition("/")[0] for path in below) if _RELEASE.match(name))
 
 
@@ -181,9 +181,9 @@ class Starter:
             if seen.state == "failed" or self._now() >= end:
                 break
             self._pause(_PAUSE)
+        said = f" ({last_lines(started)})" if started.err.strip() else ""
         raise NodeError(
-            f"did not get ready within {wanted.seconds} seconds: {_what_is(seen)}"
-            + (f" ({last_lines(started)})" if started.err.strip() else ""),
+            f"did not get ready within {wanted.seconds} seconds: {_what_is(seen)}{said}",
             wanted.unit,
             f"see journalctl -u {wanted.unit}, or set qat_device_plugin_wait to false where kubelet comes later",
         )

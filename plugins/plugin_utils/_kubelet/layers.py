@@ -134,7 +134,7 @@ class Layers:
     def with_document(self, number: int, document: Document) -> Layers:
         """The same with another text in one layer."""
         layer = replace(self.layers[number], document=document, fields=document.fields())
-        return replace(self, layers=(*self.layers[:number], layer, *self.layers[number + 1 :]))
+        return replace(self, layers=(*self.layers[:number], layer, *self.layers[number + 1 :]))  # noqa: E203
 
 
 def layers_of(observed: Observed, version: Version) -> Layers:

@@ -319,9 +319,9 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
         return layers
     for number, layer in list(layers.above_target(path)):
         if layer.document is None or (value is not None and not layer.ours):
+            because = f"; {why}" if why and value is None else ""
             raise RefusedError(
-                f"{describe(path)} is set here and comes over {layers.layers[layers.target].where}"
-                + (f"; {why}" if why and value is None else ""),
+                f"{describe(path)} is set here and comes over {layers.layers[layers.target].where}{because}",
                 layer.where,
                 "change it here, or remove it",
             )

@@ -100,7 +100,7 @@ class YamlText:
         key, value = found
         first, last = key.start_mark.line, _last_line(key, value)
         lines = self.text.splitlines(keepends=True)
-        return YamlText("".join([*lines[:first], *lines[last + 1 :]]), self.where)
+        return YamlText("".join([*lines[:first], *lines[last + 1 :]]), self.where)  # noqa: E203
 
     def _with_value(self, path: Path, value: t.Any) -> YamlText:
         parent = self._mapping(path[:-1])
@@ -126,7 +126,7 @@ class YamlText:
         first, last = key.start_mark.line, _last_line(key, node)
         lines = self.text.splitlines(keepends=True)
         new = self._rendered(path[-1], value, key.start_mark.column)
-        return YamlText("".join([*lines[:first], new, *lines[last + 1 :]]), self.where)
+        return YamlText("".join([*lines[:first], new, *lines[last + 1 :]]), self.where)  # noqa: E203
 
     def _inserted(self, parent: yaml.MappingNode | None, name: str, value: t.Any) -> YamlText:
         lines = self.text.splitlines(keepends=True)
@@ -191,7 +191,7 @@ class YamlText:
     def _with_flow(self, flow: Path, path: Path, value: t.Any) -> YamlText:
         """Write a mapping with braces again, with the value, or without it for None."""
         data: t.Any = copy.deepcopy(self.get(flow))
-        *above, last = path[len(flow) :]
+        *above, last = path[len(flow) :]  # noqa: E203
         place = data
         for name in above:
             place = place.setdefault(name, {})

@@ -32,6 +32,8 @@ DECISIONS = sorted((CHECKOUT / "docs/adr").glob("*.md"))
 FOR_CONTRIBUTORS = [*sorted(CHECKOUT.glob("[!R]*.md")), *DECISIONS, CHECKOUT / "tests/README.md"]
 """Pages that say nothing of inventories and modules, but have links too."""
 
+REPOSITORY = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["repository"]
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 
 
@@ -80,7 +82,9 @@ def rules_in(document: t.Any) -> t.Iterator[t.Any]:
 
 @pytest.mark.parametrize("page", [*PAGES, *FOR_CONTRIBUTORS], ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+    """Those of README.md have the repository before them, since Galaxy shows it without the files beside it."""
+    text = page.read_text().replace(f"]({REPOSITORY}/blob/main/", "](")
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link

@@ -38,7 +38,7 @@ OTHERS = ("go.mod", "go.sum")
 
 def texts() -> t.Iterator[Path]:
     """The files in which people read: code and pages, without what is made of them."""
-    yield from (path for path in CHECKOUT.glob("*.md") if path.name != "CODE_OF_CONDUCT.md")
+    yield from (path for path in CHECKOUT.glob("*.md") if path.name not in ("CODE_OF_CONDUCT.md", "CHANGELOG.md"))
     for place in PLACES:
         for path in (CHECKOUT / place).rglob("*"):
             made = {"__pycache__", "_node", "output"} & set(path.relative_to(CHECKOUT).parts[:-1])

@@ -246,7 +246,7 @@ class Grub:
             return _with_drop_in({**theirs, **{path: files[path] for path in files if path == DROP_IN}}, own)
         settings = grub_settings.with_own_part(theirs.get(SETTINGS, ""), own)
         made = SETTINGS not in files or settings.startswith(_MADE)
-        rest = settings[len(_MADE) :] if settings.startswith(_MADE) else settings
+        rest = settings[len(_MADE) :] if settings.startswith(_MADE) else settings  # noqa: E203
         return {SETTINGS: f"{_MADE}{rest}" if made else rest} if rest or not made else {}
 
     def _objection(self, files: Files, before: _Computed, edited: Files, request: Request) -> str:

@@ -58,11 +58,9 @@ def is_one_plain_line(text: str) -> bool:
     """Whether kernel arguments are set in at most one line, and that is a plain assignment to GRUB_CMDLINE_LINUX."""
     lines = [line for line in text.splitlines() if ALWAYS in line and not line.startswith("#")]
     matches = [_ASSIGNMENT.fullmatch(line) for line in lines if not _COMPUTED.search(line)]
-    return (
-        len(lines) <= 1
-        and len(matches) == len(lines)
-        and all(each and each.group("variable") == ALWAYS for each in matches)
-    )
+    if len(lines) > 1 or len(matches) != len(lines):
+        return False
+    return all(each and each.group("variable") == ALWAYS for each in matches)
 
 
 def edit(text: str, request: Request) -> str:
@@ -70,7 +68,7 @@ def edit(text: str, request: Request) -> str:
     if _HERE_DOCUMENT in text:
         return text
     for match in reversed(list(_ASSIGNMENT.finditer(text))):
-        text = text[: match.start("value")] + _edit_value(match.group("value"), request) + text[match.end("value") :]
+        text = text[: match.start("value")] + _edit_value(match.group("value"), request) + text[match.end("value") :]  # noqa: E203
     return text
 
 
@@ -85,7 +83,7 @@ def add(text: str, arguments: t.Sequence[Argument]) -> str | None:
         return None
     words = _quoted(" ".join(argument.text for argument in arguments), value[0])
     inside = " ".join(filter(None, [words, value[1:-1]]))
-    return text[: assignments[-1].start("value")] + value[0] + inside + value[0] + text[assignments[-1].end("value") :]
+    return text[: assignments[-1].start("value")] + value[0] + inside + value[0] + text[assignments[-1].end("value") :]  # noqa: E203
 
 
 def with_own_part(text: str, arguments: t.Sequence[Argument]) -> str:
@@ -128,13 +126,13 @@ def _edit_value(value: str, request: Request) -> str:
         if place is None:
             value = _without(value, word)
         elif place is not word.argument:
-            value = value[: word.start] + _quoted(place.text, value[0]) + value[word.end :]
+            value = value[: word.start] + _quoted(place.text, value[0]) + value[word.end :]  # noqa: E203
     return value
 
 
 def _without(value: str, word: _Word) -> str:
     """The value without a word and the white space that parted it from its neighbour."""
-    before, after = value[: word.start].rstrip(" \t"), value[word.end :]
+    before, after = value[: word.start].rstrip(" \t"), value[word.end :]  # noqa: E203
     first = len(before) == 1 and after[0] in " \t"
     return before + (after[1:] if first else after)
 

@@ -266,10 +266,10 @@ class _Command:
         rehearse(plan_restoration(found, self._read()), self._kernel)
         is_forgotten = self._forget_configuration()
         if not found.pfs:
+            removed = f" {self._options.config} was removed." if is_forgotten else ""
             self._print(
                 {**_plan_document(Plan()), "changed": is_forgotten},
-                "Nothing was recorded on this node, so there is nothing to put back."
-                + (f" {self._options.config} was removed." if is_forgotten else ""),
+                f"Nothing was recorded on this node, so there is nothing to put back.{removed}",
             )
             return 0
         outcome = self._converge(lambda node: plan_restoration(found, node))

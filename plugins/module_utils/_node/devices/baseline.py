@@ -92,12 +92,11 @@ def _can_be(desired: DesiredPf, device: QatDevice) -> bool:
     """Whether a PF that was recorded without its ids can be this one: for another one it would be wrong, or not to be reached."""
     others = {family.vf_driver for family in FAMILIES if family.vf_driver not in (None, device.family.vf_driver)}
     sriov = device.function.sriov
-    return (
-        (desired.services or frozenset()) <= device.family.services
-        and (desired.state is None or device.family.has_services)
-        and (desired.vf_count or 0) in (0, sriov.total if sriov else 0)
-        and not any({binding.driver, binding.override} & others for binding in desired.bindings.values())
-    )
+    is_served = (desired.services or frozenset()) <= device.family.services
+    has_state = desired.state is None or device.family.has_services
+    has_vfs = (desired.vf_count or 0) in (0, sriov.total if sriov else 0)
+    is_of_others = any({binding.driver, binding.override} & others for binding in desired.bindings.values())
+    return is_served and has_state and has_vfs and not is_of_others
 
 
 def _assigned_by(plan: Plan, pf: str) -> frozenset[str]:

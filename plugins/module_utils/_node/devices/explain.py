@@ -35,12 +35,9 @@ class Explanation:
 
     def fits(self, step: Step, code: int, has_group: bool) -> bool:
         """Whether this row explains the step's errno."""
-        return (
-            self.action is step.action
-            and self.code == code
-            and self.driver in ("", step.after)
-            and self.has_group in (None, has_group)
-        )
+        if self.action is not step.action or self.code != code:
+            return False
+        return self.driver in ("", step.after) and self.has_group in (None, has_group)
 
 
 EXPLANATIONS: tuple[Explanation, ...] = (

@@ -125,11 +125,9 @@ def _refuse_rival(steps: t.Sequence[Step], node: Node) -> None:
 def module_options(desired_pfs: t.Iterable[DesiredPf], node: Node) -> dict[str, str]:
     """The options that modules need at the next boot for these PFs, by module: what /etc/modprobe.d has to say."""
     denied = any(
-        desired.vf_count
-        and desired.binding
-        and desired.binding.driver == VFIO_PCI
-        and _is_denied(desired.address, node)
+        desired.binding.driver == VFIO_PCI and _is_denied(desired.address, node)
         for desired in desired_pfs
+        if desired.vf_count and desired.binding
     )
     return {VFIO_PCI: DISABLE_DENYLIST} if denied else {}
 

@@ -151,7 +151,7 @@ class LiveKernel:
                 silent = device_of(left[blocked.reached])
                 self._left_behind[blocked.pid] = silent
                 # What it read before is lost with it, and can be read again.
-                left = [*left[: blocked.reached], *self._without({silent}, left[blocked.reached :])]
+                left = [*left[: blocked.reached], *self._without({silent}, left[blocked.reached :])]  # noqa: E203
                 continue
             except OSError as error:
                 if len(paths) == 1:

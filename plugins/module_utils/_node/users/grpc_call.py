@@ -119,13 +119,13 @@ class _Exchange:
             "user-agent": "accel-qat",
             "grpc-timeout": f"{max(1, int(seconds * 1000))}m",
         }
-        self._write(
-            _PREFACE
-            + _frame(_SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in settings))
-            + _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", LARGEST_ANSWER))
-            + _frame(_HEADERS, _END_HEADERS, _STREAM, b"".join(_header(*header) for header in headers.items()))
-            + _frame(_DATA, _END_STREAM, _STREAM, struct.pack(">BI", 0, len(request)) + request)
+        frames = (
+            _frame(_SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in settings)),
+            _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", LARGEST_ANSWER)),
+            _frame(_HEADERS, _END_HEADERS, _STREAM, b"".join(_header(*header) for header in headers.items())),
+            _frame(_DATA, _END_STREAM, _STREAM, struct.pack(">BI", 0, len(request)) + request),
         )
+        self._write(_PREFACE + b"".join(frames))
 
     def answer(self) -> bytes:
         try:
@@ -246,7 +246,7 @@ def _without_padding(flags: int, payload: bytes) -> bytes:
         return payload
     if not payload or payload[0] >= len(payload):
         raise _not_http2("more padding than there is room for")
-    return payload[1 : len(payload) - payload[0]]
+    return payload[1 : len(payload) - payload[0]]  # noqa: E203
 
 
 def _header(name: str, value: str) -> bytes:
@@ -324,7 +324,7 @@ def _integer(data: bytes, position: int, bits: int) -> tuple[int, int]:
 def _text(data: bytes, position: int) -> tuple[str, int]:
     is_huffman = bool(data[position] & 0x80)
     length, position = _integer(data, position, 7)
-    raw = data[position : position + length]
+    raw = data[position : position + length]  # noqa: E203
     if len(raw) < length:
         raise _not_http2("a header that is cut off")
     return _huffman(raw) if is_huffman else raw.decode("latin-1"), position + length
@@ -403,7 +403,7 @@ def fields_of(message: bytes) -> t.Iterator[Field]:
             raise ValueError(f"a field of wire type {kind}")
         if position + length > len(message):
             raise ValueError("a field that is cut off")
-        yield number, message[position : position + length]
+        yield number, message[position : position + length]  # noqa: E203
         position += length
 
 

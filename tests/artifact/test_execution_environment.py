@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The installed collection in execution environments: what ansible-builder makes of it, and a run by ansible-runner."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.accel.qat.plugins.modules import cluster_access
+from ansible_collections.accel.qat.tests.unit.cluster.drain_site import BOTH, LAST, Site
+from ansible_collections.accel.qat.tests.unit.cluster.site import VF0
+from ansible_collections.accel.qat.tools.checks import galaxy
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, VENV, Shell, common_environment
+
+from .conftest import Installed
+
+EXAMPLE = CHECKOUT / "examples/execution-environment/execution-environment.yml"
+PAGE = CHECKOUT / "docs/execution_environments.md"
+
+
+@pytest.fixture(scope="module", name="commands")
+def _commands() -> Path:
+    """Where ansible-builder and ansible-runner are."""
+    return galaxy.tools(Shell())
+
+
+@pytest.fixture(name="site")
+def _site() -> t.Iterator[Site]:
+    """A node of files; paths of its sockets have to be short."""
+    with tempfile.TemporaryDirectory(prefix="qat-") as root:
+        site = Site(Path(root))
+        yield site
+        site.close()
+
+
+def run(*words: str | Path, cwd: Path, **environment: str) -> str:
+    """What a command prints; fails when it fails."""
+    result = subprocess.run(
+        words, capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment}
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_builder_finds_what_the_collection_needs(installed: Installed, commands: Path) -> None:
+    """Of packages those that a run asks the controller for before it begins."""
+    found = yaml.safe_load(run(commands / "ansible-builder", "introspect", installed.path, cwd=installed.path))
+    assert found == {
+        kind: [f"{name}  # from collection accel.qat" for name in names]
+        for kind, names in {
+            "python": sorted(cluster_access.OPTIONS["packages"]["choices"]),
+            "system": ["openssh-client [platform:dpkg]", "openssh-clients [platform:rpm]"],
+        }.items()
+    }
+
+
+def test_the_example_makes_a_context_with_collection_and_bundles(archive: Path, commands: Path, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path)
+    shutil.copy(archive, tmp_path / "accel-qat.tar.gz")
+    (tmp_path / "bundles").mkdir()
+    (tmp_path / "bundles/qat-device-plugin-1.tar.gz").write_text("packed")
+    run(commands / "ansible-builder", "create", cwd=tmp_path)
+    context = tmp_path / "context"
+    (collection,) = yaml.safe_load((context / "_build/requirements.yml").read_text())["collections"]
+    assert (context / "_build" / collection["name"]).read_bytes() == archive.read_bytes()
+    assert (context / "_build/bundles/qat-device-plugin-1.tar.gz").read_text() == "packed"
+    # A Dockerfile or a Containerfile.
+    (steps,) = context.glob("*file")
+    copied = re.search(r"^COPY _build/bundles (\S+)$", steps.read_text(), re.M)
+    assert copied is not None
+    assert f"qat_device_plugin_bundle: {copied[1]}\n" in PAGE.read_text()
+
+
+def test_runner_runs_a_check_of_the_playbook_site(
+    site: Site, installed: Installed, commands: Path, tmp_path: Path
+) -> None:
+    """As a job of AWX does: an inventory, variables, and the address and the token in the environment."""
+    site.give("default/one", VF0)
+    (play,) = yaml.safe_load((installed.collection / "playbooks/site.yml").read_text())
+    (task,) = play["tasks"]
+    task["ansible.builtin.include_tasks"] = f"{installed.collection}/playbooks/{task['ansible.builtin.include_tasks']}"
+    playbook = site.of_node({**play, "become": False})
+    for place, text in (
+        ("inventory/hosts.yml", site.inventory()),
+        ("env/extravars", json.dumps({"qat_kubernetes": True, **BOTH})),
+    ):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_text(text)
+    run(
+        *(commands / "ansible-runner", "run", tmp_path, "--playbook", playbook, "--ident", "job"),
+        *("--cmdline", "--check --diff --skip-tags device_plugin"),
+        cwd=tmp_path,
+        **{
+            **common_environment(),
+            **site.environment(),
+            "ANSIBLE_COLLECTIONS_PATH": str(installed.path),
+            # ansible-runner takes the ansible-playbook that it finds.
+            "PATH": os.pathsep.join([site.environment()["PATH"], str(VENV / "bin")]),
+        },
+    )
+    events = [json.loads(path.read_text()) for path in (tmp_path / "artifacts/job/job_events").glob("*.json")]
+    done = {event["event_data"].get("task"): event for event in events if event["event"] == "runner_on_ok"}
+    assert LAST.rpartition(" : ")[2] in {str(name).rpartition(" : ")[2] for name in done}
+    evicted = next(event for name, event in done.items() if str(name).endswith("Say which pods go, and why"))
+    assert evicted["event_data"]["res"]["msg"]["evicted"] == ["default/one"]
+    assert site.cluster.pod_names() == ["default/one"]
