@@ -149,7 +149,7 @@ def plan_functions(bindings: t.Mapping[str, Binding], node: Node, when_in_use: s
                 where=address,
                 remedy="name a driver of VFs",
             )
-        desired = DesiredPf(function.pf_address or address, address, when_in_use=when_in_use)
+        desired = DesiredPf(address, address, when_in_use=when_in_use)
         part = _consider_users(desired, node, _bind(function, binding, function.pf_address or ""))
         steps += part.steps
         skipped += part.skipped
