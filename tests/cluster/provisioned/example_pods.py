@@ -39,24 +39,23 @@ UNSAFE_INTERRUPTS = "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interr
 pytestmark = pytest.mark.usefixtures("no_pods")
 
 
-def documents(name: str) -> list[dict[str, Any]]:
-    """Those of a manifest; its pods have the image of the tests, and see the node's files."""
-    found = list(yaml.safe_load_all((EXAMPLES / name).read_text()))
-    for document in found:
-        if document["kind"] == "Pod":
-            spec = document["spec"]
-            spec["enableServiceLinks"] = False
-            spec.setdefault("volumes", []).append({"name": "host", "hostPath": {"path": "/"}})
-            for container in spec["containers"]:
-                container |= {"image": pod_image.NAME, "imagePullPolicy": "Never"}
-                mount = {"name": "host", "mountPath": "/host", "readOnly": True}
-                container.setdefault("volumeMounts", []).append(mount)
+def document(name: str) -> dict[str, Any]:
+    """The one of a manifest; a pod has the image of the tests, and sees the node's files."""
+    found: dict[str, Any] = yaml.safe_load((EXAMPLES / name).read_text())
+    if found["kind"] == "Pod":
+        spec = found["spec"]
+        spec["enableServiceLinks"] = False
+        spec.setdefault("volumes", []).append({"name": "host", "hostPath": {"path": "/"}})
+        for container in spec["containers"]:
+            container |= {"image": pod_image.NAME, "imagePullPolicy": "Never"}
+            mount = {"name": "host", "mountPath": "/host", "readOnly": True}
+            container.setdefault("volumeMounts", []).append(mount)
     return found
 
 
 def run(cluster: Cluster, name: str) -> str:
     """Make the pod of a manifest and wait until it runs; returns the pod's name."""
-    (pod,) = documents(name)
+    pod = document(name)
     cluster.api.post(PODS, pod)
     made: str = pod["metadata"]["name"]
     cluster.wait_for_phase(made)
@@ -82,7 +81,7 @@ def test_a_vf_reads_and_writes_memory_that_the_capability_lets_it_lock(cluster: 
 
 
 def test_without_the_capability_the_limit_of_the_runtime_holds(cluster: Cluster) -> None:
-    (pod,) = documents("one_vf.yaml")
+    pod = document("one_vf.yaml")
     del pod["spec"]["containers"][0]["securityContext"]["capabilities"]["add"]
     cluster.api.post(PODS, pod)
     cluster.wait_for_phase("one-vf")
@@ -168,12 +167,10 @@ def test_processors_and_vfs_are_of_one_numa_node(cluster: Cluster, node: Node) -
 
 @pytest.fixture
 def quota(cluster: Cluster) -> Iterator[str]:
-    """The namespace of the manifest; afterwards there is none."""
-    namespace, limit = documents("quota.yaml")
-    name: str = namespace["metadata"]["name"]
-    cluster.api.post("/api/v1/namespaces", namespace)
-    cluster.api.post(f"/api/v1/namespaces/{name}/resourcequotas", limit)
-    place = f"/api/v1/namespaces/{name}"
+    """A namespace that has the quota of the manifest; afterwards there is none."""
+    place = "/api/v1/namespaces/with-quota"
+    cluster.api.post("/api/v1/namespaces", {"metadata": {"name": place.rpartition("/")[2]}})
+    cluster.api.post(f"{place}/resourcequotas", document("quota.yaml"))
     cluster.wait_for("the quota", lambda: cluster.api.get(f"{place}/resourcequotas/vfs")["status"].get("hard"), bool)
     cluster.wait_for("the account of its pods", lambda: cluster.api.get(f"{place}/serviceaccounts")["items"], bool)
     yield place
@@ -181,7 +178,7 @@ def quota(cluster: Cluster) -> Iterator[str]:
 
 
 def test_a_namespace_gets_no_more_vfs_than_its_quota(cluster: Cluster, quota: str) -> None:
-    (pod,) = documents("one_vf.yaml")
+    pod = document("one_vf.yaml")
     del pod["metadata"]["name"]
     pod["metadata"]["generateName"] = "bounded-"
     pod["spec"]["nodeSelector"] = {"none": "such"}
