@@ -86,10 +86,10 @@ def test_runner_runs_a_check_of_the_playbook_site(
 ) -> None:
     """As a job of AWX does: an inventory, variables, and the address and the token in the environment."""
     site.give("default/one", VF0)
-    (play,) = yaml.safe_load((installed.collection / "playbooks/site.yml").read_text())
+    play, report = yaml.safe_load((installed.collection / "playbooks/site.yml").read_text())
     (task,) = play["tasks"]
     task["ansible.builtin.include_tasks"] = f"{installed.collection}/playbooks/{task['ansible.builtin.include_tasks']}"
-    playbook = site.of_node({**play, "become": False})
+    playbook = site.of_node({**play, "become": False}, after=[report])
     for place, text in (
         ("inventory/hosts.yml", site.inventory()),
         ("env/extravars", json.dumps({"qat_kubernetes": True, **BOTH})),
