@@ -145,11 +145,18 @@ def test_variables_name_the_vfs_of_each_resource(cluster: Cluster, vfs: dict[str
 def aligned(controller: Controller, settings: dict[str, Any]) -> Iterator[None]:
     """Kubelet has what the page says of one NUMA node; afterwards it is as before."""
     (text,) = re.findall(r"```yaml\n(qat_kubelet_configuration:.*?)```", PAGE.read_text(), re.DOTALL)
-    for one in ({**settings, **yaml.safe_load(text)}, settings):
-        configured = controller.run("accel.qat.site", "--tags", "kubelet", **one, qat_kubelet_drained=True)
-        assert configured.code == 0, configured.output
-        if one is not settings:
-            yield
+
+    def run_playbook(name: str, **more: Any) -> None:
+        done = controller.run(
+            f"accel.qat.{name}", "--tags", "kubelet", **{**settings, **more}, qat_kubelet_drained=True
+        )
+        assert done.code == 0, done.output
+
+    run_playbook("site", **yaml.safe_load(text))
+    yield
+    # What is not named any more stays, so it has to be taken back.
+    run_playbook("teardown")
+    run_playbook("site")
 
 
 @pytest.mark.usefixtures("aligned")
