@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.startable import fails_on_cgroup_v1
 from ansible_collections.accel.qat.plugins.plugin_utils._table import one_line, table
 
 Result = t.Mapping[str, t.Any]
@@ -18,7 +19,6 @@ Finding = dict[str, str]
 
 OK, NOTE, UNKNOWN, STOPS = "ok", "note", "unknown", "STOPS"
 
-_FAILS_ON_CGROUP_V1_SINCE = 35
 _PACKAGES = "linux-firmware, or firmware-misc-nonfree on Debian"
 _MODULES = "install the kernel's other modules, such as linux-modules-extra or kernel-modules-extra, or boot a kernel that has it"
 _GEN4 = 4
@@ -224,8 +224,7 @@ def _of_cgroup(cgroup: str, kubelet: Result) -> Finding:
         return _finding(
             what, cgroup, UNKNOWN, f"{what}: {cgroup}, and it is not known whether kubelet starts with that"
         )
-    fails = (kubelet.get("effective") or {}).get("failCgroupV1", int(version[1]) >= _FAILS_ON_CGROUP_V1_SINCE)
-    if fails is not True:
+    if not fails_on_cgroup_v1(kubelet.get("effective") or {}, int(version[1])):
         return _finding(what, cgroup)
     reason = (
         f"kubelet 1.{version[1]} does not start on a node with cgroup v1; boot the node with cgroup v2 "

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._node.printable import printable
+from ansible_collections.accel.qat.plugins.module_utils._node.printable import aligned, printable
 
 WIDEST = 60
 
 
 def table(rows: t.Sequence[t.Sequence[str]]) -> list[str]:
     """A line for each row, its cells below each other; no cell is wider than a person reads, nor of several lines."""
-    cells = [[_cell(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return aligned([[_cell(cell) for cell in row] for row in rows])
 
 
 def one_line(text: str) -> str:

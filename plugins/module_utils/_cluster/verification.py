@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._node.printable import aligned
 from .in_force import Asked, compare, shown
 
 Result = t.Mapping[str, t.Any]
@@ -176,8 +177,7 @@ def _nodes_of_vfs(qat: Result) -> dict[str, str]:
 def table(checks: t.Sequence[Check]) -> str:
     """The checks for a person: a line each, and below them why those failed or are not verified that are not well."""
     rows = [_COLUMNS, *(_row(check) for check in checks)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    lines = aligned(rows)
     failed = [check for check in checks if not check["ok"]]
     lines += ["", *(f"- {check['reason']}" for check in failed)] if failed else []
     return "\n".join(lines)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 
 def printable(text: str) -> str:
     r"""The text in one line, each character that is not printed as itself as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
@@ -19,6 +21,12 @@ def shortened(text: str, longest: int = 1500) -> str:
     if len(text) <= longest:
         return text
     return f"{text[: longest * 3 // 4]} [...] {text[-longest // 8 :]}"
+
+
+def aligned(rows: t.Sequence[t.Sequence[str]]) -> list[str]:
+    """A line for each row, its cells below each other. All rows have as many cells; these are printable."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def _escaped(code: int) -> str:

@@ -102,9 +102,14 @@ def require_start(wanted: Wanted, before: t.Mapping[str, t.Any]) -> None:
             check(wanted)
 
 
+def fails_on_cgroup_v1(fields: t.Mapping[str, t.Any], minor: int) -> bool:
+    """Whether a kubelet with these fields does not start on a node with cgroup v1."""
+    return fields.get(FAIL_CGROUP_V1, minor >= _FAILS_ON_CGROUP_V1_SINCE) is True
+
+
 def require_cgroups_taken(fields: t.Mapping[str, t.Any], minor: int, cgroup: str) -> None:
     """Refuse a node with cgroup v1 for a kubelet that fails there. Raises ConfigurationError."""
-    if cgroup == "v1" and fields.get(FAIL_CGROUP_V1, minor >= _FAILS_ON_CGROUP_V1_SINCE) is True:
+    if cgroup == "v1" and fails_on_cgroup_v1(fields, minor):
         raise ConfigurationError(
             f"kubelet 1.{minor} does not start on a node with cgroup v1, unless {FAIL_CGROUP_V1} is false",
             f"configuration.{FAIL_CGROUP_V1}",

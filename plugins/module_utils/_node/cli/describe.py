@@ -12,7 +12,7 @@ from ..devices.offer import offer_of, resource_of
 from ..devices.snapshot import Node, PciFunction, QatDevice
 from ..facts.paths import vfio_node
 from ..facts.services import in_order
-from ..printable import printable
+from ..printable import aligned, printable
 
 if t.TYPE_CHECKING:
     from ..devices.plan import Plan
@@ -95,9 +95,7 @@ def table(node: Node) -> str:
     if not node.qat:
         return "This node has no QAT device."
     rows = [_COLUMNS, *(tuple(map(printable, _row(device))) for device in node.qat)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
+    return "\n".join(aligned(rows))
 
 
 def _row(device: QatDevice) -> tuple[str, ...]:
