@@ -17,6 +17,7 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel.commands import settle
 from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import LiveKernelWithPods
 
 from .runner import Runner
@@ -55,6 +56,9 @@ class GuestPrograms:
             child = self._children.pop()
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+
+    def settle(self, seconds: float) -> None:
+        settle(seconds)
 
     def write_bare(self, path: str, text: str) -> None:
         handle = os.open(path, os.O_WRONLY)

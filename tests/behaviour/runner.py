@@ -41,6 +41,10 @@ class Programs(t.Protocol):
         """Write a text in one call as it is: the engine always adds a newline. Raises OSError."""
         ...
 
+    def settle(self, seconds: float) -> None:
+        """Wait until udev has handled the events so far."""
+        ...
+
 
 class Runner:
     """Runs cases one after the other, each from the untouched node."""
@@ -131,6 +135,10 @@ class Runner:
         self._kernel.sleep(float(step.path))
         return OK
 
+    def _settle(self, _step: Step) -> str:
+        self._programs.settle(_PATIENT)
+        return OK
+
     def _hold(self, step: Step) -> str:
         self._programs.hold(step.path)
         return OK
@@ -149,6 +157,7 @@ class Runner:
         "load": _load,
         "unload": _unload,
         "sleep": _sleep,
+        "settle": _settle,
         "hold": _hold,
         "let go": _let_go,
     }
@@ -169,6 +178,8 @@ class Runner:
         for slot in NODE:
             if slot.address in dirty:
                 self._give_back(slot.family, slot.address)
+        # What udev still has to do about the last case is not to be done in the midst of this one.
+        self._programs.settle(_PATIENT)
 
     def _end_faults(self, address: str) -> None:
         switches = f"/sys/kernel/debug/qat_sim/{address}"

@@ -187,6 +187,11 @@ def sleep(seconds: float) -> Step:
     return Step("sleep", str(seconds))
 
 
+def settle() -> Step:
+    """Wait until udev has handled the events so far: it loads modules on its own, now sooner and now later."""
+    return Step("settle", "")
+
+
 def hold(address: str) -> Step:
     """A process opens a function through VFIO, as a virtual machine would."""
     return Step("hold", address)

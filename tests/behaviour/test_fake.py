@@ -34,6 +34,9 @@ class FakePrograms:
     def write_bare(self, path: str, text: str) -> None:
         self._kernel.write_bare(path, text)
 
+    def settle(self, seconds: float) -> None:
+        """The fake kernel's udev has handled an event as soon as it came."""
+
 
 @pytest.mark.parametrize(("case", "generation"), RUNS)
 def test_case(case: Case, generation: str) -> None:

@@ -23,6 +23,7 @@ from ..steps import (
     load,
     missing,
     read,
+    settle,
     soon,
     unload,
     write,
@@ -159,10 +160,10 @@ CASES = (
         "a module that is loaded later takes the VFs without a driver",
         write(AUTOPROBE, "0"),
         write(GEN2_VF_COUNT, "16"),
+        # udev loads the module for the new VFs, which nobody may take yet.
+        settle(),
         unload("qat_c62xvf"),
         write(AUTOPROBE, "1"),
-        # Where udev is slow, it has loaded the module again by now, while there was no autoprobe.
-        unload("qat_c62xvf"),
         load("qat_c62xvf"),
         link(device(GEN2_VF, "driver"), "c6xxvf"),
         generations=NEWEST,
