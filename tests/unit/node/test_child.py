@@ -106,6 +106,26 @@ def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
         assert other.read_text() == "vfio-pci\n"
 
 
+def test_a_machine_that_stands_still_takes_no_time_from_the_kernel(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a virtual one does whose host has other things to do: by the clock the time is over before anything has run again."""
+    fifo = tree.fifo(f"{DEVICE}/reset")
+    clock, is_readable = time.monotonic, child_module._is_readable
+    ahead: list[float] = []
+
+    def stands_still_once(connection: socket.socket, seconds: float) -> bool:
+        if not ahead:
+            ahead.append(600.0)
+            return False
+        return is_readable(connection, seconds)
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + sum(ahead))
+    monkeypatch.setattr(child_module, "_is_readable", stands_still_once)
+    reader = threading.Timer(0.3, fifo.read_bytes)
+    reader.start()
+    tree.kernel.write(f"{DEVICE}/reset", "1", 60)
+    reader.join()
+
+
 @pytest.fixture
 def ctrl_c_counts() -> t.Iterator[None]:
     """Also where these tests run in the background of a shell, which has its programs ignore it."""
@@ -341,15 +361,17 @@ def test_a_device_that_blocks_costs_one_child_for_as_long_as_it_blocks(tree: Tre
     fifo = tree.fifo(names[0])
     tree.file(names[1], b"16\n")
     with released(fifo):
-        for look in range(3):
+        took = []
+        for _look in range(3):
             begin = time.monotonic()
             tree.kernel.expect(names)
             for name in names[:2]:
                 with pytest.raises(TimeoutError):
                     tree.kernel.read(name)
             assert tree.kernel.read(names[2]) == "vfio-pci"
-            if look:
-                assert time.monotonic() - begin < kernel_module.READ_SECONDS
+            took.append(time.monotonic() - begin)
+        # The fastest counts: a busy host may let any one of them wait.
+        assert min(took[1:]) < kernel_module.READ_SECONDS
         with pytest.raises(TimeoutError):
             tree.kernel.read(f"{DEVICE}/qat/state")
         # The one that hangs, and the one that took its place.
