@@ -88,10 +88,9 @@ FLAGS = ("--check", "--diff", "--skip-tags", "device_plugin")
 def playbook_of(site: Site, installed: Installed) -> str:
     """The playbook site of the installed collection, shown where the node is."""
     site.give("default/one", VF0)
-    play, report = yaml.safe_load((installed.collection / "playbooks/site.yml").read_text())
-    (task,) = play["tasks"]
-    task["ansible.builtin.include_tasks"] = f"{installed.collection}/playbooks/{task['ansible.builtin.include_tasks']}"
-    return site.of_node({**play, "become": False}, after=[report])
+    text = (installed.collection / "playbooks/site.yml").read_text()
+    plays = yaml.safe_load(text.replace("_tasks: tasks/", f"_tasks: {installed.collection}/playbooks/tasks/"))
+    return site.of_node(*({**play, "become": False} for play in plays))
 
 
 def environment_of(site: Site, installed: Installed) -> dict[str, str]:

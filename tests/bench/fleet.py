@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import re
+import resource
 import runpy
 import shutil
 import subprocess
@@ -72,9 +73,17 @@ class Way:
     title: str
     variables: dict[str, Any]
     flags: tuple[str, ...] = ()
+    asks_nodes: bool = True
 
 
 WAYS = {
+    # What of a run looks at all nodes, and nothing else: cheap enough for many.
+    "frame": Way(
+        "what frames a run: batches, names of variables, report",
+        {"qat_node_devices": [{}]},
+        ("--tags", "verify"),
+        asks_nodes=False,
+    ),
     "first": Way("first run, nodes without Kubernetes", {"qat_node_devices": [{}]}),
     "second": Way("second run, nodes without Kubernetes", {"qat_node_devices": [{}]}),
     "check": Way(
@@ -96,7 +105,7 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took, in seconds and bytes; `sent` and `there` of each node, the rest of all."""
+    """What one run took, in seconds and bytes; `sent` and `there` of each node, `memory` of its largest process, the rest of all."""
 
     nodes: int
     tasks: int
@@ -104,6 +113,7 @@ class Cost:
     wall: float
     sent: float
     there: float
+    memory: float
 
 
 @dataclass
@@ -139,10 +149,15 @@ class Fleet(Site):
         self._kubelet_files.start()
         self.cluster.plugins[CY] = len(list(self.files.devices.glob("*/physfn")))
         self.nodes = {f"node{number}": {"node_directory": f"{home}/node{number}"} for number in range(1, count + 1)}
+        _put_archive(root / "bundles")
+
+    def put_files(self) -> None:
+        """Give each node its files, hundreds of them. What asks no node can do without."""
         for node in self.nodes.values():
             for name in (self.files.root.name, "boots"):
-                shutil.copytree(root / name, Path(node["node_directory"], name), symlinks=True)
-        _put_archive(root / "bundles")
+                place = Path(node["node_directory"], name)
+                if not place.exists():
+                    shutil.copytree(self.root / name, place, symlinks=True)
 
     def close(self) -> None:
         """End what plays kubelet and the cluster."""
@@ -187,20 +202,25 @@ class Fleet(Site):
         hosts, counted = self.root / "hosts.yml", self.root / "counted"
         hosts.write_text(self.inventory())
         counted.write_text("")
-        play, report = ({**play, "become": False} for play in plays("site.yml"))
+        if way.asks_nodes:
+            self.put_files()
+        playbook = self.of_node(*({**play, "become": False} for play in plays("site.yml")))
         output, used, wall = _run(
             str(VENV / "bin/ansible-playbook"),
             *("--inventory", str(hosts), "--forks", str(forks), "--extra-vars", json.dumps({**FILES, **way.variables})),
-            *(*way.flags, self.of_node(play, after=[report])),
+            *(*way.flags, playbook),
             directory=self.root,
             environment=self.environment(),
         )
         tasks = tasks_of_each(output, set(self.nodes))
         calls = Calls.of(counted.read_text())
-        if set(calls.number) != set(self.nodes) or len(set(calls.number.values())) != 1:
+        of_each = {calls.number[node] for node in self.nodes}
+        if len(of_each) != 1 or (0 in of_each) == way.asks_nodes or not set(self.nodes).issuperset(calls.number):
             raise Untrue(f"the nodes were not called alike: {dict(calls.number)}")
         count = len(self.nodes)
-        return Cost(count, tasks, used - calls.seconds, wall, calls.sent.total() / count, calls.seconds / count)
+        sent, there = calls.sent.total() / count, calls.seconds / count
+        seconds = used.ru_utime + used.ru_stime - calls.seconds
+        return Cost(count, tasks, seconds, wall, sent, there, used.ru_maxrss * 1024)
 
 
 def _put_archive(directory: Path) -> None:
@@ -214,8 +234,8 @@ def _put_archive(directory: Path) -> None:
     archive.with_name(archive.name + ".sha256").write_text(f"{digest}  {archive.name}\n")
 
 
-def _run(*words: str, directory: Path, environment: dict[str, str]) -> tuple[str, float, float]:
-    """What a command printed, the seconds of processor time of it and of all that it started, and the seconds that it took."""
+def _run(*words: str, directory: Path, environment: dict[str, str]) -> tuple[str, resource.struct_rusage, float]:
+    """What a command printed, what it and all that it started have used, and the seconds that it took."""
     output = directory / "output"
     with output.open("wb") as stream:
         begin = time.monotonic()
@@ -227,7 +247,7 @@ def _run(*words: str, directory: Path, environment: dict[str, str]) -> tuple[str
         wall = time.monotonic() - begin
     if process.returncode:
         raise Untrue(f"ansible-playbook ended with {process.returncode}:\n{output.read_text()}")
-    return output.read_text(), used.ru_utime + used.ru_stime, wall
+    return output.read_text(), used, wall
 
 
 _RECAP = re.compile(
@@ -264,8 +284,8 @@ def fleet(count: int) -> Iterator[Fleet]:
 def table(costs: Sequence[Cost]) -> list[str]:
     """A row for each number of nodes. Ratios are to the first row, those of further nodes to the first that there were."""
     lines = [
-        "| nodes | controller | of each further node | ratio | sent to a node | ratio | on a node | wall |",
-        "|---|---|---|---|---|---|---|---|",
+        "| nodes | controller | of each further node | ratio | memory | sent to a node | ratio | on a node | wall |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     steps: list[float] = []
     for before, cost in zip([None, *costs], costs, strict=False):
@@ -273,10 +293,9 @@ def table(costs: Sequence[Cost]) -> list[str]:
         if before is not None and cost.nodes > before.nodes:
             steps.append((cost.controller - before.controller) / (cost.nodes - before.nodes))
             step, ratio = f"{steps[-1]:.2f} s", f"{steps[-1] / steps[0]:.2f}"
-        sent = f"{cost.sent / 1000:.0f} kB | {cost.sent / costs[0].sent:.2f}"
-        lines.append(
-            f"| {cost.nodes} | {cost.controller:.1f} s | {step} | {ratio} | {sent} | {cost.there:.2f} s | {cost.wall:.0f} s |"
-        )
+        sent = f"{cost.sent / 1000:.0f} kB | {cost.sent / costs[0].sent:.2f}" if cost.sent else "none |"
+        cells = [str(cost.nodes), f"{cost.controller:.1f} s", step, ratio, f"{cost.memory / 1e6:.0f} MB", sent]
+        lines.append(f"| {' | '.join([*cells, f'{cost.there:.2f} s', f'{cost.wall:.0f} s'])} |")
     return lines
 
 

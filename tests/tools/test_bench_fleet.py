@@ -70,7 +70,7 @@ def test_what_ansible_says_at_the_end(second: tuple[int, ...] | None) -> None:
 
 def test_ratios_are_of_further_nodes() -> None:
     """The start of Ansible is of no node."""
-    costs = [Cost(1, 12, 3.0, 5, 1000, 1), Cost(11, 12, 13.0, 20, 1000, 1), Cost(21, 12, 33.0, 90, 1500, 1)]
+    costs = [Cost(1, 12, 3.0, 5, 1000, 1, 1), Cost(11, 12, 13.0, 20, 1000, 1, 1), Cost(21, 12, 33.0, 90, 1500, 1, 1)]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(costs)[2:]]
     assert [row[2:4] for row in rows] == [["", ""], ["1.00 s", "1.00"], ["2.00 s", "2.00"]]
-    assert [row[5] for row in rows] == ["1.00", "1.00", "1.50"]
+    assert [row[6] for row in rows] == ["1.00", "1.00", "1.50"]

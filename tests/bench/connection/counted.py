@@ -45,7 +45,7 @@ class Connection(Local):
     def get_option(self, option: str, hostvars: dict[str, t.Any] | None = None) -> t.Any:
         """Those that only the original has are as they are by default."""
         defaults = {"become_success_timeout": 10, "become_strip_preamble": True}
-        return defaults[option] if option in defaults else super().get_option(option, hostvars)
+        return defaults[option] if option in defaults else super().get_option(option, hostvars)  # type: ignore[no-untyped-call]
 
     def _note(self, sent: int, seconds: float) -> None:
         line = f"{self._play_context.remote_addr} {sent} {seconds:.6f}\n"

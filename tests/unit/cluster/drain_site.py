@@ -108,13 +108,12 @@ class Site(NodeOfCluster, Controller):
             "accel.qat.kubelet_config": kubelet,
         }
 
-    def of_node(
-        self, play: dict[str, t.Any], *before: dict[str, t.Any], after: t.Sequence[dict[str, t.Any]] = ()
-    ) -> str:
-        """The play, with the modules shown where this node is, and plays around it; returns the path of the playbook."""
-        play["module_defaults"] = self.module_defaults()
+    def of_node(self, *of_it: dict[str, t.Any], before: t.Sequence[dict[str, t.Any]] = ()) -> str:
+        """The plays, with the modules shown where this node is, after those before; returns the path of the playbook."""
         path = self.root / "play.yml"
-        path.write_text(yaml.safe_dump([*before, play, *after]))
+        path.write_text(
+            yaml.safe_dump([*before, *({**play, "module_defaults": self.module_defaults()} for play in of_it)])
+        )
         return str(path)
 
     def tasks(self, *tasks: dict[str, t.Any], flags: t.Sequence[str] = (), **variables: t.Any) -> Run:
@@ -130,8 +129,8 @@ class Site(NodeOfCluster, Controller):
         **variables: t.Any,
     ) -> Run:
         """The playbook site, but for where the node is, and who is root there; after the plays `before`, imported with these tags."""
-        play, report = ({**play, "become": False, "tags": [*tags]} for play in plays("site.yml"))
-        return self.run(self.of_node(play, *before, after=[report]), *flags, **variables)
+        of_site = [{**play, "become": False, "tags": [*tags]} for play in plays("site.yml")]
+        return self.run(self.of_node(*of_site, before=before), *flags, **variables)
 
     def preflight(self, *flags: str, **variables: t.Any) -> Run:
         """The playbook preflight, but for where the node is, and who is root there."""
