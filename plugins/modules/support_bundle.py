@@ -186,6 +186,7 @@ from ansible_collections.accel.qat.plugins.module_utils._support.commands import
 from ansible_collections.accel.qat.plugins.module_utils._support.gather import Asked, Gatherer
 
 _TEXT = {"type": "str", "default": ""}
+_OF_KUBELET = ("config", "config_dir", "program", "version", "service")
 _PATHS = {"type": "list", "elements": "path", "default": []}
 OPTIONS = {
     "path": {"type": "path"},
@@ -204,7 +205,7 @@ OPTIONS = {
         "default": {},
         "options": {
             "flavour": {"type": "str", "default": "auto"},
-            **dict.fromkeys(("config", "config_dir", "program", "version", "service"), _TEXT),
+            **dict.fromkeys(_OF_KUBELET, _TEXT),
         },
     },
     "cluster": {"type": "dict", "default": {}},
@@ -238,9 +239,14 @@ def main() -> None:
 def _asked(module: AnsibleModule) -> Asked:
     params = module.params
     kubelet = params["kubelet"]
+    text: dict[str, str] = {name: kubelet.get(name, "") for name in _OF_KUBELET}
     request = Request(
-        kubelet.get("flavour", "auto"),
-        *(kubelet.get(name, "") for name in ("config", "config_dir", "program", "version", "service")),
+        flavour=kubelet.get("flavour", "auto"),
+        config=text["config"],
+        config_dir=text["config_dir"],
+        kubelet=text["program"],
+        version=text["version"],
+        service=text["service"],
         offered=False,
     )
     own = [params["configuration_file"], params["record"]]

@@ -65,7 +65,7 @@ def redact_value(value: t.Any) -> tuple[t.Any, int]:
 # Words of command lines.
 
 _WORD = re.compile(
-    r"\$\{?\w+\}?|--?[A-Za-z][\w.\-]*|/[\w./@+\-]*|\d{1,3}|\d{1,3}(?:\.\d{1,3}){3}(?:[:/]\d+)?|true|false|\\"
+    r"\$\{?\w+\}?|unix:///[\w./\-]+|--?[A-Za-z][\w.\-]*|/[\w./@+\-]*|\d{1,3}|\d{1,3}(?:\.\d{1,3}){3}(?:[:/]\d+)?|true|false|\\"
 )
 _PROGRAM = re.compile(r"[@\-:+!|]*(?:/[\w./@+\-]+|[\w.\-]{1,32})")
 _SHORT = re.compile(r"-[A-Za-z]")

@@ -19,7 +19,7 @@ Cleaned = tuple[str, int]
 
 # Wherever they stand, in whatever spelling.
 _WORDS = (
-    r"token|passw|passphrase|passcode|passkey|secret|credential|bearer|cookie|jwt|psk|pwd|dsn|urlheader"
+    r"token|passw(?:ord|d)?|passphrase|passcode|passkey|secret|credential|bearer|cookie|jwt|psk|pwd|dsn|urlheader"
     r"|(?:api|private|access|account|encryption|signing)[-_ .]?key|connection[-_ .]?string|session[-_ .]?id"
     r"|(?-i:[a-z](?:Key|Auth|Pass|Pin)|[-_](?:key|auth|pass|pin|creds?|KEY|AUTH|PASS|PIN|CREDS?))(?![A-Za-z])"
 )

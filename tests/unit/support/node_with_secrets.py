@@ -56,9 +56,8 @@ class NodeWithSecrets:
         return run_bounded([root + program, *words])
 
     def gather(self, **more: t.Any) -> Bundle:
-        kernel = LiveKernelWithPods(
-            *map(str, (self.files.sys, self.files.proc, self.files.dev)), Pods([str(self.root) + KUBELET])
-        )
+        roots = (str(self.files.sys), str(self.files.proc), str(self.files.dev))
+        kernel = LiveKernelWithPods(*roots, Pods([str(self.root) + KUBELET]))
         bundle = Bundle("node1", TAKEN, **more)
         asked = Asked(
             kubelet=Request(offered=False, flavour="kubeadm", version="1.30.0", config="/var/lib/kubelet/config.yaml"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._support import gather as gather_module
 from ansible_collections.accel.qat.tests.unit.support.node_with_secrets import KUBELET, NodeWithSecrets
 from ansible_collections.accel.qat.tests.unit.support.test_redaction import there
@@ -135,6 +136,44 @@ def test_all_of_it_is_bounded(node: NodeWithSecrets) -> None:
     late = node.gather(seconds=-1)
     assert late.entries == {}
     assert {one.reason for one in late.missing} == {"left out: all of it would take longer than -1 seconds"}
+
+
+def test_the_archive_is_a_new_file_and_the_same_for_the_same_node(node: NodeWithSecrets, tmp_path: Path) -> None:
+    node.fill()
+    bundle = node.gather()
+    contents = []
+    for name in ("a", "b"):
+        bundle.write(str(tmp_path / name))
+        contents.append((tmp_path / name).read_bytes())
+    assert contents[0] == contents[1]
+    (tmp_path / "other").write_text("x")
+    (tmp_path / "link").symlink_to("other")
+    for name in ("a", "link"):
+        with pytest.raises(NodeError, match="the archive cannot be written: File exists"):
+            bundle.write(str(tmp_path / name))
+    with pytest.raises(NodeError, match="the archive cannot be written: No such file or directory"):
+        bundle.write(str(tmp_path / "none/a"))
+    assert (tmp_path / "other").read_text() == "x"
+
+
+def test_a_disk_that_is_full_leaves_no_archive(
+    node: NodeWithSecrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = node.gather()
+
+    def full(_stream: t.Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle, "_pack", full)
+    with pytest.raises(NodeError, match="make room there"):
+        bundle.write(str(tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
+
+
+def test_texts_stay_texts(node: NodeWithSecrets) -> None:
+    node.write("/etc/modprobe.d/vfio.conf", "options vfio \x1b[31m\tx=\u00e4\n")
+    content = node.gather().entries["files/etc/modprobe.d/vfio.conf"].content
+    assert content.decode() == "options vfio \\x1b[31m\tx=\u00e4\n"
 
 
 def test_a_kubeconfig_is_never_taken(node: NodeWithSecrets) -> None:
