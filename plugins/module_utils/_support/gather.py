@@ -11,6 +11,7 @@ import sys
 import typing as t
 from dataclasses import dataclass, field
 
+from .._host.machine import last_lines
 from .._host.prerequisites import CUSTOM_FIRMWARE, firmware
 from .._kubelet.audit import as_dict, promised, survey
 from .._kubelet.listener import BadAnswer, NotBelieved, fetch
@@ -30,7 +31,7 @@ from .devices import functions, iommu_groups, modules
 from .files import LeftOut, read_text
 from .kernel_log import of_our_concern, read_kernel_log
 from .kubelet import FoundKubelet, find_kubelet
-from .redaction import Form, redact_words
+from .redaction import Form, redact, redact_words
 from .system import MODPROBE_FILES, boot_files, boot_loader, distribution, hardware, memory
 
 if t.TYPE_CHECKING:
@@ -346,7 +347,7 @@ class Gatherer:
             raise LeftOut(f"the node has no command {name}")
         result = self._machine.run([program, *arguments])
         if result.code != 0:
-            raise LeftOut(f"{name} failed: {result.err.strip() or result.code}")
+            raise LeftOut(f"{name} failed: {last_lines(result)}")
         return result.out
 
     def _state(self, unit: str) -> t.Callable[[], str]:
@@ -367,7 +368,11 @@ class Gatherer:
             said = self._run(
                 "journalctl", "--boot", "--no-pager", "--output=short-iso", f"--lines={JOURNAL_LINES}", f"--unit={unit}"
             )
-            return said if chosen is None else "".join(line for line in said.splitlines(True) if chosen(line))
+            if chosen is None:
+                return said
+            # Before lines are left out: what a line is may be said in the one before it.
+            cleaned, _count = redact(said, Form.LOG)
+            return "".join(f"{line}\n" for line in cleaned.split("\n") if chosen(line))
 
         return look
 

@@ -284,6 +284,15 @@ def _joined(text: str) -> list[str]:
 _ARGUMENTS = frozenset(
     [
         "acpi",
+        "kvm_intel.nested",
+        "iomem",
+        "module.async_probe",
+        "hugetlb_free_vmemmap",
+        "pcie_port_pm",
+        "random.trust_cpu",
+        "rdinit",
+        "reboot",
+        "swiotlb",
         "amd_iommu",
         "apparmor",
         "audit",

@@ -172,6 +172,7 @@ class NodeWithSecrets:
             f"{head}device plugin token={secret()}\n"
             f"{head}E1129 10:05:31.1 812 k.go:5] container &Container{{Env:[]EnvVar{{EnvVar{{Name:X,Value:{secret()},}}}}}} start failed\n"
             f"{head}I1129 10:05:31.1 812 config.go:5] password:\n{head}  {secret()}\n"
+            f"{head}I1129 10:05:31.1 812 x.go:5] passphrase:\n{head}  config {secret()}\n"
             "EOF",
         )
         self.program("qatctl", "echo qatctl 0.1.0")
