@@ -169,7 +169,8 @@ class Bundle:
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 self._pack(stream)
-                return stream.tell()
+                stream.flush()
+                return os.fstat(descriptor).st_size
         except OSError as error:
             os.unlink(path)
             raise _cannot_be_written(path, error) from None
