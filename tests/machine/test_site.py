@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -171,6 +173,23 @@ def test_verify_fails_with_the_first_difference(node: Node, controller: Controll
     assert run.tasks[-1].message == (
         f"{DEVICES}/{VF}/driver: it is (none) and should be vfio-pci; run accel.qat.site, which has 1 such step(s) to take."
     )
+
+
+def test_a_support_bundle_shows_what_is_left_to_do(
+    node: Node, controller: Controller, provisioned: Run, tmp_path: Path
+) -> None:
+    assert provisioned.code == 0
+    before = node.state(*PLACES)
+    run = controller.run("accel.qat.gather", qat_gather_directory=str(tmp_path))
+    assert run.code == 0, run.output
+    assert node.state(*PLACES) == before
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        stream = archive.extractfile("qat/plan.json")
+        assert stream is not None
+        (step,) = json.loads(stream.read())["steps"]
+        assert VF in json.dumps(step)
+        assert {"logs/kernel", "logs/qat-node.service", "boot/loader"} <= set(archive.getnames())
 
 
 def test_teardown_gives_the_node_back_and_what_is_in_use_when_it_no_longer_is(
