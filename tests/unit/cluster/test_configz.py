@@ -162,15 +162,16 @@ def test_an_answer_by_drops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
 
     def drops() -> t.Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-        for _number in range(20_000):
+        for _number in range(2000):
             time.sleep(0.05)
             yield b" "
 
     url, thread = raw_server(drops())
+    client = core(url)  # which may have to be loaded first
     start = time.monotonic()
     with pytest.raises(ClusterError, match=r"^/configz: the answer is not whole after 0\.3 seconds; "):
-        read_configz(core(url), "node1")
-    assert time.monotonic() - start < 300
+        read_configz(client, "node1")
+    assert time.monotonic() - start < 60
     thread.join(20)
 
 
