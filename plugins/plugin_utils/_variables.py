@@ -20,6 +20,7 @@ PLAYBOOKS = frozenset(
         "qat_bundle_machines",
         "qat_bundle_pythons",
         "qat_drain",
+        "qat_gather_directory",
         "qat_hosts",
         "qat_kubernetes",
         "qat_report_file",

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +26,11 @@ RULES: list[dict[str, object]] = [
 # The rules of a later day: other services for the second PF.
 LATER = [{**RULES[0], "services": ["sym"]}, RULES[1]]
 UNIT_IS_BUSY = "systemctl show --property=ActiveState qat-node.service | grep -q activating"
-EVENTS_ARE_OVER = f"udevadm settle; sleep 1; while {UNIT_IS_BUSY}; do sleep 0.1; done"
+JOURNAL = "journalctl --boot --output=cat --unit=qat-node.service"
+NOTHING_TO_DO = "Nothing to do: the node is as configured."
+# systemd starts the unit a moment after udev is done, and its last words come a moment after its end.
+SEEN = f"until {JOURNAL} | grep -q '{NOTHING_TO_DO}'; do sleep 0.5; done"
+EVENTS_ARE_OVER = f"udevadm settle; sleep 1; {SEEN}; while {UNIT_IS_BUSY}; do sleep 0.1; done"
 PLACES = ("/etc", "/var/lib/accel-qat", "/usr/local")
 MOST_TASKS = 13
 REPORT = "Report on the run"
@@ -129,9 +135,7 @@ def test_a_change_outlives_the_repair_that_its_new_vfs_set_off(
     node.run(EVENTS_ARE_OVER)
     assert node.devices()[SECOND]["services"] == ["sym"]
     assert json.loads(node.run("cat /etc/accel-qat/node.json"))["devices"][0]["services"] == ["sym"]
-    assert "Nothing to do: the node is as configured." in node.run(
-        "journalctl --boot --output=cat --unit=qat-node.service"
-    )
+    assert NOTHING_TO_DO in node.run(JOURNAL)
 
 
 def test_verify_finds_nothing(controller: Controller, provisioned: Run) -> None:
@@ -169,6 +173,23 @@ def test_verify_fails_with_the_first_difference(node: Node, controller: Controll
     assert run.tasks[-1].message == (
         f"{DEVICES}/{VF}/driver: it is (none) and should be vfio-pci; run accel.qat.site, which has 1 such step(s) to take."
     )
+
+
+def test_a_support_bundle_shows_what_is_left_to_do(
+    node: Node, controller: Controller, provisioned: Run, tmp_path: Path
+) -> None:
+    assert provisioned.code == 0
+    before = node.state(*PLACES)
+    run = controller.run("accel.qat.gather", qat_gather_directory=str(tmp_path))
+    assert run.code == 0, run.output
+    assert node.state(*PLACES) == before
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        stream = archive.extractfile("qat/plan.json")
+        assert stream is not None
+        (step,) = json.loads(stream.read())["steps"]
+        assert VF in json.dumps(step)
+        assert {"logs/kernel", "logs/qat-node.service", "boot/loader"} <= set(archive.getnames())
 
 
 def test_teardown_gives_the_node_back_and_what_is_in_use_when_it_no_longer_is(

@@ -104,6 +104,7 @@ class Site(NodeOfCluster, Controller):
             "accel.qat.qat_devices": devices,
             "accel.qat.qat_info": devices,
             "accel.qat.node_prerequisites": {**devices, "root": str(self.node_root)},
+            "accel.qat.support_bundle": {**devices, "root": str(self.node_root)},
             "accel.qat.kernel_args": {**roots, "root": boots},
             "accel.qat.kubelet_config": kubelet,
         }
@@ -135,6 +136,11 @@ class Site(NodeOfCluster, Controller):
     def preflight(self, *flags: str, **variables: t.Any) -> Run:
         """The playbook preflight, but for where the node is, and who is root there."""
         (play,) = plays("preflight.yml")
+        return self.run(self.of_node({**play, "become": False}), *flags, **variables)
+
+    def gather(self, *flags: str, **variables: t.Any) -> Run:
+        """The playbook gather, but for where the node is, and who is root there."""
+        (play,) = plays("gather.yml")
         return self.run(self.of_node({**play, "become": False}), *flags, **variables)
 
 

@@ -17,7 +17,9 @@ from ansible_collections.accel.qat.tests.unit.node.catches import catches
 
 ROOT = Path(__file__).parents[3]
 
-NODE, HOST, BOOT, KUBELET = (f"plugins/module_utils/{name}" for name in ("_node", "_host", "_boot", "_kubelet"))
+NODE, HOST, BOOT, KUBELET, SUPPORT = (
+    f"plugins/module_utils/{name}" for name in ("_node", "_host", "_boot", "_kubelet", "_support")
+)
 PLUGIN = "device_plugin/src/qat_device_plugin"
 
 _REPORTED = "what could not be done, or why it is not known, is reported"
@@ -59,6 +61,18 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "LiveMachine.command: os.access": "a command that cannot be run is not run",
         "LiveMachine.run: shutil.which": "a command that cannot be run is not run",
     },
+    f"{SUPPORT}/archive.py": {"Bundle.take: except Exception": _REPORTED},
+    f"{SUPPORT}/devices.py": {"_seen: except OSError": _REPORTED, "_names: except OSError": _REPORTED},
+    f"{SUPPORT}/gather.py": {
+        "Gatherer.gather: except Exception": _REPORTED,
+        "Gatherer._try: except Exception": _REPORTED,
+        "Gatherer._kubelet: except Exception": _REPORTED,
+    },
+    f"{SUPPORT}/kernel_log.py": {
+        "_records: except BrokenPipeError": "records were overwritten, the rest is read",
+        "_records: except BlockingIOError": "no record is left to read",
+    },
+    f"{SUPPORT}/system.py": {"_seen: except OSError": _REPORTED},
     f"{NODE}/devices/apply.py": {
         "_write: except OSError": "a write: its errno is explained, after reading back what came of it",
         "_read_back: except OSError": "not as wanted; where nothing is wanted it raises",

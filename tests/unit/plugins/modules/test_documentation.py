@@ -20,6 +20,7 @@ from ansible_collections.accel.qat.plugins.modules import (
     qat_info,
     qat_restore,
     sriov_vfs,
+    support_bundle,
 )
 from ansible_collections.accel.qat.tests.fakes import pf, vf
 from ansible_collections.accel.qat.tests.unit.live_fake import LiveFake
@@ -59,6 +60,7 @@ def player(play: t.Any) -> Player:
 CALLS: tuple[tuple[t.Any, dict[str, t.Any]], ...] = (
     (qat_info, {}),
     (node_prerequisites, {"root": "/nowhere"}),
+    (support_bundle, {"root": "/nowhere", "plugin_address": ""}),
     (qat_devices, {"devices": [{"services": ["dc"], "when_in_use": "force"}]}),
     (qat_restore, {}),
     (sriov_vfs, {"devices": [{"address": GEN4, "count": 0}], "when_in_use": "skip"}),
