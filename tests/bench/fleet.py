@@ -312,7 +312,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="which runs")
     parser.add_argument("--forks", type=int, default=FORKS, help="Ansible's")
     options = parser.parse_args(arguments)
-    costs: dict[str, list[Cost]] = {name: [] for name in options.ways}
+    if "second" in options.ways and "first" not in options.ways:
+        parser.error("the second run comes after the first: name both")
+    costs: dict[str, list[Cost]] = {name: [] for name in WAYS if name in options.ways}
     for count in options.nodes:
         with fleet(count) as nodes:
             for name, found in costs.items():
