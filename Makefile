@@ -60,6 +60,10 @@ bench: setup  ## compare with the raw writes and with other tools, on the virtua
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/tree" PYTHONPATH="$(CURDIR)/build/tree" \
 		.venv/bin/python -m ansible_collections.accel.qat.tests.bench $(BENCH)
 
+bench-fleet: setup  ## what a run costs the controller, and how many bytes go to a node, for BENCH_FLEET="1 10 50 200" nodes
+	@PYTHONPATH="$(CURDIR)/build/tree:device_plugin/src:device_plugin/tests" \
+		.venv/bin/python -m ansible_collections.accel.qat.tests.bench.fleet $(BENCH_FLEET)
+
 bench-plugin: setup  ## how fast and how small the device plugin is, beside the goals
 	@PYTHONPATH=device_plugin/src:device_plugin/tests:device_plugin .venv/bin/python -m bench
 
@@ -77,4 +81,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit core build galaxy release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit core build galaxy release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-fleet bench-plugin soak-plugin format lock clean

@@ -50,7 +50,7 @@ def run() -> t.Iterator[t.Callable[..., None]]:
                 with contextlib.suppress(asyncio.CancelledError):
                     await bench.kubelet.close()
 
-        def start(scenario: Scenario, seconds: float = 120.0) -> None:
+        def start(scenario: Scenario, seconds: float = 600.0) -> None:
             asyncio.run(whole(scenario, seconds))
 
         yield start

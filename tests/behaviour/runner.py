@@ -17,7 +17,7 @@ from .steps import ANY, DEVICES, DRIVERS, HANGS, MISSING, NODE, OK, THERE, Case,
 if t.TYPE_CHECKING:
     from ansible_collections.accel.qat.plugins.module_utils._node.kernel.live import Kernel
 
-_PATIENT = 30.0
+_PATIENT = 120.0
 _HANG = 1.5
 """Seconds after which a write counts as hanging, when that is expected; removing VFs takes the PCI core a second."""
 

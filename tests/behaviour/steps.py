@@ -202,7 +202,7 @@ def let_go() -> Step:
     return Step("let go", "")
 
 
-def soon(step: Step, seconds: float = 10.0) -> Step:
+def soon(step: Step, seconds: float = 60.0) -> Step:
     """The step's outcome comes about within some seconds."""
     return replace(step, patience=seconds)
 

@@ -17,7 +17,7 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import PODS
 if TYPE_CHECKING:
     from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 
-LIMIT = 60.0
+LIMIT = 300.0
 
 
 class Admissions:

@@ -38,7 +38,7 @@ def test_pods_use_what_was_added(cluster: Cluster, controller: Controller) -> No
     cluster.create_pod("two", {LICENSES: 2})
     cluster.wait_for_phase("two")
     cluster.create_pod("more", {LICENSES: 2})
-    assert f"Insufficient {LICENSES}" in cluster.wait_until_unschedulable("more")
+    cluster.wait_until_unschedulable("more", f"Insufficient {LICENSES}")
 
 
 def test_a_second_run_changes_nothing(cluster: Cluster, controller: Controller) -> None:

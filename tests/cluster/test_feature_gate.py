@@ -41,6 +41,11 @@ def has_socket(node: Node) -> bool:
     return node.machine.run(f"test -S {SOCKET}", check=False).rc == 0
 
 
+def wait_for_socket(cluster: Cluster, node: Node) -> None:
+    """Kubelet makes it after it has begun to answer."""
+    cluster.wait_for("kubelet's socket", lambda: has_socket(node), bool)
+
+
 def test_without_the_gate_there_is_no_socket(node: Node) -> None:
     assert not has_socket(node)
 
@@ -54,7 +59,7 @@ def test_the_role_switches_it_on(cluster: Cluster, node: Node, controller: Contr
     verdicts = {gate["gate"]: gate["verdict"] for gate in result["gates"]}
     assert verdicts["DevicePlugins"] == "remove"
     assert "DevicePlugins" not in node.run(f"cat {CONFIGURATION}")
-    assert has_socket(node)
+    wait_for_socket(cluster, node)
     # The controller manager may have given the node up meanwhile, and hears of it a moment later than the role.
     cluster.wait_until_ready()
     # By its own word too, which names no gate that nobody has set.
@@ -77,7 +82,7 @@ def test_a_gate_that_kubelet_does_not_know_is_refused(cluster: Cluster, node: No
         "and with it would not start; leave it out; nothing was written"
     )
     assert node.run(f"cat {CONFIGURATION}") == before
-    assert cluster.ready()
+    cluster.wait_until_ready()
 
 
 def test_teardown_puts_the_decision_back(cluster: Cluster, node: Node, controller: Controller) -> None:
@@ -95,7 +100,8 @@ def test_the_role_names_it_where_another_gate_decides(cluster: Cluster, node: No
     run = include(controller, "qat_kubelet", qat_kubelet_timeout=300, **api)
     (result,) = (task.result for task in run.tasks if task.changed)
     named = node.run(f"tail -n 5 {CONFIGURATION}")
-    assert (has_socket(node), result["in_force"]["verified"]) == (True, True), named
+    assert result["in_force"]["verified"], named
+    wait_for_socket(cluster, node)
     include(controller, "qat_kubelet", "teardown", qat_kubelet_timeout=300)
     assert node.run(f"tail -n 1 {CONFIGURATION}").strip() == off
     cluster.wait_until_ready()

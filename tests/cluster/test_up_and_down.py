@@ -58,7 +58,7 @@ def test_logs_and_commands_of_a_pod_come_by_the_api(cluster: Cluster) -> None:
             _preload_content=False,
         )
         try:
-            session.run_forever(timeout=60)
+            session.run_forever(timeout=300)
             answer = session.read_all()
         finally:
             session.sock.shutdown()  # its close() leaves the socket open where the server has closed first

@@ -22,7 +22,7 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.releases import Rel
 Ask = Callable[[Mapping[str, bool]], str]
 """What kubelet says against a configuration with these gates; nothing if it takes them."""
 
-SECONDS = 120
+SECONDS = 600
 TAKEN = "cannot exit on lock file contention: no lock file specified"
 """With --exit-on-lock-contention alone it says this, once it has found nothing else wrong."""
 KINDS = {

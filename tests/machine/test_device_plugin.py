@@ -28,7 +28,7 @@ PREVIOUS = "0.0.9-0123456789"
 SPECIFICATION = "/run/cdi/qat.intel.com-vf.json"
 WRITE = "Make that release the current one, and write the unit of the device plugin"
 START = "Start the device plugin, and wait until kubelet has taken every resource"
-PATIENCE = 120.0
+PATIENCE = 300.0
 HARNESS = Path(__file__).parents[2] / "device_plugin/tests/harness"
 
 Advertised = dict[str, dict[str, str]]

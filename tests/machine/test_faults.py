@@ -107,7 +107,7 @@ def services(code: int, sentence: str, rule: Rule = COMPRESSION) -> Case:
 
 
 def blocked(rule: Rule, file: str, value: str, fault: str, left: str, setup: str = "") -> Case:
-    return Case(rule, file, f"writing '{value}'{STILL_AT_WORK}", left, {fault: 2000}, setup, "--time-limit 1")
+    return Case(rule, file, f"writing '{value}'{STILL_AT_WORK}", left, {fault: 4000}, setup, "--time-limit 1")
 
 
 def refused_by_vfio(mask: str, vf: str, others: str, left: str) -> Case:
@@ -320,7 +320,8 @@ CASES: dict[str, Case] = {
         "",
         f"{DEVICES}: another change of this node's devices has been running for 0.2 seconds; wait for it to end, or see which qatctl or "
         "Ansible process hangs",
-        setup=f"flock {DEVICES} sleep 600 > /dev/null 2>&1 & echo $! > /root/pid; sleep 0.3",
+        setup=f"flock {DEVICES} sleep 600 > /dev/null 2>&1 & echo $! > /root/pid;"
+        f" while flock --nonblock {DEVICES} true; do sleep 0.1; done",
         options="--time-limit 0.1",
         fix="pkill -P $(cat /root/pid)",
     ),

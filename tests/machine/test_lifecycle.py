@@ -147,7 +147,7 @@ MOMENTS = {
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_what_a_killed_apply_leaves_the_next_one_completes(stage: Stage, moment: str) -> None:
     stage.node.machine.put(json.dumps({"devices": [CHANGE]}).encode(), CONFIG)
-    stage.node.fault(FULL, "delay_services", 1000)
+    stage.node.fault(FULL, "delay_services", 3000)
     stage.node.run(
         f"qatctl apply --config {CONFIG} > /dev/null & until read delay < {FAULTS}/{FULL}/delay_services; {MOMENTS[moment]};"
         " do :; done; kill -9 $!; wait"
@@ -210,7 +210,7 @@ def test_a_pf_that_vanishes_in_the_midst_and_returns(stage: Stage) -> None:
         f"(until read delay < {FAULTS}/{FULL}/delay_services; [ $delay = 0 ]; do :; done; sleep 0.2;"
         f" echo 0 > {FAULTS}/{FULL}/present) > /dev/null 2>&1 &"
     )
-    with stage.attempt(CHANGE, setup=f"echo 1000 > {FAULTS}/{FULL}/delay_services; {vanish}") as attempt:
+    with stage.attempt(CHANGE, setup=f"echo 4000 > {FAULTS}/{FULL}/delay_services; {vanish}") as attempt:
         assert attempt.answer.code == 1
         assert attempt.sentence.startswith(f"{DEVICES}/{FULL}/qat/cfg_services: ")
         assert f"{FULL} has gone; see the kernel's log for why" in attempt.sentence

@@ -26,7 +26,11 @@ RULES: list[dict[str, object]] = [
 # The rules of a later day: other services for the second PF.
 LATER = [{**RULES[0], "services": ["sym"]}, RULES[1]]
 UNIT_IS_BUSY = "systemctl show --property=ActiveState qat-node.service | grep -q activating"
-EVENTS_ARE_OVER = f"udevadm settle; sleep 1; while {UNIT_IS_BUSY}; do sleep 0.1; done"
+JOURNAL = "journalctl --boot --output=cat --unit=qat-node.service"
+NOTHING_TO_DO = "Nothing to do: the node is as configured."
+# systemd starts the unit a moment after udev is done, and its last words come a moment after its end.
+SEEN = f"until {JOURNAL} | grep -q '{NOTHING_TO_DO}'; do sleep 0.5; done"
+EVENTS_ARE_OVER = f"udevadm settle; sleep 1; {SEEN}; while {UNIT_IS_BUSY}; do sleep 0.1; done"
 PLACES = ("/etc", "/var/lib/accel-qat", "/usr/local")
 MOST_TASKS = 13
 REPORT = "Report on the run"
@@ -131,9 +135,7 @@ def test_a_change_outlives_the_repair_that_its_new_vfs_set_off(
     node.run(EVENTS_ARE_OVER)
     assert node.devices()[SECOND]["services"] == ["sym"]
     assert json.loads(node.run("cat /etc/accel-qat/node.json"))["devices"][0]["services"] == ["sym"]
-    assert "Nothing to do: the node is as configured." in node.run(
-        "journalctl --boot --output=cat --unit=qat-node.service"
-    )
+    assert NOTHING_TO_DO in node.run(JOURNAL)
 
 
 def test_verify_finds_nothing(controller: Controller, provisioned: Run) -> None:

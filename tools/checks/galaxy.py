@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Galaxy and Automation Hub do with an archive: galaxy-importer, with the rules for certified collections.
 
-It has an environment of its own, as have ansible-builder and ansible-runner: requirements/galaxy.in says why.
+It has an environment of its own, as have ansible-builder, ansible-runner and ansible-navigator: requirements/galaxy.in says why.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMPLETED = "Importer processing completed successfully"
 
 
 def tools(shell: Shell) -> Path:
-    """Return the directory with the commands of galaxy-importer, ansible-builder and ansible-runner. Raises CommandFailed."""
+    """Return the directory with the commands of galaxy-importer and of what execution environments take. Raises CommandFailed."""
     python = next(filter(None, map(interpreters.find, PYTHONS)), None)
     if python is None:
         raise CommandFailed(f"no Python {' or '.join(PYTHONS)} found for galaxy-importer")

@@ -49,7 +49,7 @@ class Endpoint:
 
     async def call(self, method: str, request: t.Any, answer: t.Any, service: str = DEVICE_PLUGIN_SERVICE) -> t.Any:
         call = self.channel.unary_unary(f"/{service}/{method}", lambda m: m.SerializeToString(), answer.FromString)
-        return await call(request, timeout=30)
+        return await call(request, timeout=120)
 
     def listen(
         self, ended: t.Callable[[Endpoint], None], listed: t.Callable[[Endpoint], None] = lambda _endpoint: None
@@ -202,7 +202,7 @@ class FakeKubelet:
     def resources(self) -> dict[str, Devices]:
         return {name: endpoint.devices for name, endpoint in self.endpoints.items() if endpoint.devices}
 
-    async def until(self, condition: t.Callable[[], bool], seconds: float = 30.0) -> None:
+    async def until(self, condition: t.Callable[[], bool], seconds: float = 120.0) -> None:
         """Wait for something to come true; on a loaded machine that can take long."""
         end = time.monotonic() + seconds
         while not condition():

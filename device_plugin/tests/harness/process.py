@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .node_files import NodeFiles
 
-LISTEN_SECONDS = 60.0
+LISTEN_SECONDS = 120.0
 MARK = "HARNESS_PLUGIN"
 """The variable of the environment by which all processes of a plugin are found."""
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -121,7 +121,7 @@ class Plugin:
         """SIGTERM; returns the seconds it took."""
         begin = time.monotonic()
         self.process.terminate()
-        assert self.process.wait(30) == 0, self.log.read_text()
+        assert self.process.wait(120) == 0, self.log.read_text()
         return time.monotonic() - begin
 
     def last_words(self) -> str:
@@ -173,7 +173,7 @@ def fetch(port: int, path: str) -> tuple[int, str]:
     while not listens(port) and time.monotonic() < deadline:
         time.sleep(0.02)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=120) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:

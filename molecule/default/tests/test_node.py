@@ -85,7 +85,9 @@ def test_a_reset_of_the_device_is_repaired_without_a_daemon(host: Any) -> None:
     assert len(vfs(host, CRYPTO)) == 16
     # Once it is as configured nothing starts it again.
     starts = "journalctl -b -o cat -u qat-node.service | grep -c ^Starting"
-    host.check_output("sleep 5")
+    host.check_output(
+        "while systemctl show -p ActiveState qat-node.service | grep -q activating; do sleep 1; done; sleep 5"
+    )
     settled = host.check_output(starts)
     host.check_output("sleep 10")
     assert host.check_output(starts) == settled

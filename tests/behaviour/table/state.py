@@ -105,7 +105,7 @@ CASES = (
     case(
         "a PF in reset is busy until it is over",
         # A reset alone is over before a machine that has much to do writes again.
-        switch(GEN4, "delay_up", "1500"),
+        switch(GEN4, "delay_up", "8000"),
         switch(GEN4, "reset", "1"),
         write(STATE, "down", "EBUSY"),
         soon(write(STATE, "up")),

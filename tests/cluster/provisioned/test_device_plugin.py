@@ -56,7 +56,7 @@ def test_a_pod_waits_until_another_gives_its_vf_back(cluster: Cluster, vfs: dict
     assert sorted(one + given(cluster, "others")) == sorted(vfs)
 
     cluster.create_pod("late", {CY: 1})
-    assert f"Insufficient {CY}" in cluster.wait_until_unschedulable("late")
+    cluster.wait_until_unschedulable("late", f"Insufficient {CY}")
     assert cluster.pod("late")["status"]["phase"] == "Pending"
 
     cluster.delete_pod("one")

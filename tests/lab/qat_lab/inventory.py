@@ -30,6 +30,8 @@ def inventory(machines: Iterable[Machine]) -> str:
         "ansible_ssh_common_args": " ".join(TRUST),
         # Ansible's own default also compresses, which costs an emulated processor more than it saves.
         "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s",
+        # A machine on a busy host may take longer than the usual 10 s to greet.
+        "ansible_ssh_timeout": 60,
         "ansible_pipelining": True,
         "ansible_python_interpreter": "/usr/bin/python3",
     }

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from .accelerator import Accelerator
 
 BOOT_SECONDS = 600
-STATE_SECONDS = 180
+STATE_SECONDS = 600
+LONGEST_LOOK = 20.0
+"""Seconds that one look for sshd may take."""
 CONSOLE_LINES = 25
 PANIC = "Kernel panic"
 IMAGE = "image"
@@ -279,7 +281,9 @@ def _wait_for_ssh(connection: Connection, directory: Path, said: int, limit: flo
     What the console had `said` before is of another boot.
     """
     deadline = time.monotonic() + limit
-    while not connection.answers(patience=2):
+    # One look longer than the other: a guest may always be slower than a short one.
+    patience = 2.0
+    while not connection.answers(patience):
         if qemu.pid(directory) is None:
             raise LabError("its QEMU has ended.")
         if PANIC in _console(directory)[said:]:
@@ -287,6 +291,7 @@ def _wait_for_ssh(connection: Connection, directory: Path, said: int, limit: flo
         if time.monotonic() > deadline:
             raise LabError(f"no sshd answered on port {connection.port} within {limit:.0f} s.")
         time.sleep(0.2)
+        patience = min(1.1 * patience, LONGEST_LOOK)
 
 
 def _wait_until_booted(connection: Connection, limit: float) -> None:
@@ -299,6 +304,8 @@ def _wait_until_booted(connection: Connection, limit: float) -> None:
 
 def _introduce(connection: Connection, name: str) -> None:
     """Give the guest the time and its name, neither of which a saved state can know."""
+    # The first command makes the connection, which takes seconds: the time would be from before that.
+    connection.run("true")
     commands = (
         f"date --utc --set=@{time.time():.3f}",
         f"hostname {name}",

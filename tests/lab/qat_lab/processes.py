@@ -43,7 +43,8 @@ def start(directory: Path, name: str, command: Sequence[str]) -> subprocess.Pope
             start_new_session=True,
         )
     _children[directory, name] = process
-    while not number.exists() and process.poll() is None:
+    # The file is there a moment before the number in it is.
+    while not (number.exists() and number.read_text()) and process.poll() is None:
         time.sleep(0.001)
     return process
 

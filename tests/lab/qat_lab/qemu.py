@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BINARY = "qemu-system-x86_64"
 NAME = "qemu"
-START_SECONDS = 10
+START_SECONDS = 300
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .errors import LabError
 if TYPE_CHECKING:
     from pathlib import Path
 
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 300
 
 
 def connect(directory: Path, name: str) -> socket.socket:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 LAB = [sys.executable, str(SOURCES / "lab")]
 PF = "/sys/bus/pci/devices/0000:6b:00.0"
+PATIENCE = 300
+CLOCK_SECONDS = 60
 
 
 def processes_in(directory: Path) -> list[int]:
@@ -44,6 +46,13 @@ def processes_in(directory: Path) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def assert_has_the_time(machine: Machine) -> None:
+    """The guest's clock is the host's, but for what the command that set it took; a saved state has that of its own day."""
+    before = time.time()
+    guest = float(machine.run("date +%s.%N").stdout)
+    assert before - CLOCK_SECONDS < guest < time.time() + CLOCK_SECONDS
 
 
 def assert_nothing_left(name: str) -> None:
@@ -78,7 +87,7 @@ class TestInUse:
             "127.0.1.1",
             plain_machine.name,
         ]
-        assert abs(float(plain_machine.run("date +%s.%N").stdout) - time.time()) < 5
+        assert_has_the_time(plain_machine)
 
     def test_module_from_a_zip_is_compiled_once(self, plain_machine: Machine) -> None:
         packed = io.BytesIO()
@@ -107,7 +116,10 @@ class TestInUse:
 
     def test_console(self, plain_machine: Machine) -> None:
         plain_machine.run("echo hello from the guest > /dev/ttyS0")
-        assert "hello from the guest" in plain_machine.console
+        deadline = time.monotonic() + PATIENCE
+        while "hello from the guest" not in plain_machine.console:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def test_inventory(self, plain_machine: Machine) -> None:
         text = subprocess.run(
@@ -145,16 +157,22 @@ class TestReset:
         boot = plain_machine.run("cat /proc/sys/kernel/random/boot_id").stdout
         port = plain_machine.record.port
         plain_machine.run(f"touch /root/mark; sync; echo 16 > {PF}/sriov_numvfs; echo down > {PF}/qat/state")
-        begin = time.monotonic()
         plain_machine.reset()
-        seconds = time.monotonic() - begin
         state = plain_machine.run(f"ls /root/mark; cat {PF}/sriov_numvfs {PF}/qat/state", check=False).stdout.split()
         assert state == ["0", "up"]
         assert plain_machine.run("cat /proc/sys/kernel/random/boot_id").stdout == boot
         assert plain_machine.record.port == port
-        assert abs(float(plain_machine.run("date +%s.%N").stdout) - time.time()) < 5
-        # Far below the time of a boot, with room for a busy host.
-        assert seconds < 20
+        assert_has_the_time(plain_machine)
+
+    def test_it_takes_seconds(self, plain_machine: Machine) -> None:
+        """Far below the time of a boot. The fastest counts: a busy host may let any one of them wait."""
+
+        def seconds() -> float:
+            begin = time.monotonic()
+            plain_machine.reset()
+            return time.monotonic() - begin
+
+        assert min(seconds() for _ in range(3)) < 20
 
     def test_a_dead_machine_comes_back(self, plain_machine: Machine) -> None:
         (number,) = processes_in(plain_machine.directory)
@@ -183,7 +201,7 @@ class TestReboot:
         """The guest has its own boot loader and its own disk; its hardware stays."""
         argument = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX intel_iommu=on"'
         iommu_off.put(argument.encode(), "/etc/default/grub.d/90-test.cfg")
-        iommu_off.run("update-grub", timeout=180)
+        iommu_off.run("update-grub")
         iommu_off.reboot()
         assert iommu_off.run("ls /sys/class/iommu").stdout == "dmar0\n"
         assert iommu_off.run("cat /sys/bus/pci/devices/*/sriov_totalvfs").stdout.split() == ["16", "16"]
@@ -242,7 +260,7 @@ class TestHardware:
             answer.start()
             forward = f"10.0.2.100:80=127.0.0.1:{server.getsockname()[1]}"
             with Machine.start(f"{own_name}-fwd", forwards=[forward]) as machine:
-                ask = "import socket; print(socket.create_connection(('10.0.2.100', 80), timeout=20).recv(9).decode())"
+                ask = "import socket; print(socket.create_connection(('10.0.2.100', 80), timeout=300).recv(9).decode())"
                 said = [machine.run(f'python3 -c "{ask}"').stdout for _ in range(2)]
             answer.join()
         assert said == ["hello\n", "hello\n"]
@@ -282,18 +300,18 @@ class TestEnd:
         # What a shell starts in the background ignores SIGINT, and so do its children.
         command = ["env", "--default-signal=INT", *LAB, "start", "--cold", name]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             while not processes_in(machine_directory(name)):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             process.send_signal(number)
-            assert process.wait(timeout=30) in (130, 143)
+            assert process.wait(timeout=PATIENCE) in (130, 143)
         assert_nothing_left(name)
 
     def test_start_killed_outright_is_cleaned_by_stop(self, own_name: str) -> None:
         name = f"{own_name}-kill"
         with subprocess.Popen([*LAB, "start", "--cold", name], stderr=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             while not processes_in(machine_directory(name)):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)

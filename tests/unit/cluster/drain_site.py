@@ -29,6 +29,7 @@ BOTH: dict[str, t.Any] = {"qat_node_devices": COMPRESSION, "qat_kubelet_configur
 EVICT = "accel.qat.qat_drain : Cordon the node and evict the pods"
 GIVE_BACK = "accel.qat.qat_drain : Take back a cordon of this role"
 REPORT = "Report on the run"
+FILE_SYSTEMS = {"sysfs_root": "sys", "proc_root": "proc", "dev_root": "dev"}
 LAST = "accel.qat.qat_node : Write what the next boot needs"
 
 
@@ -90,24 +91,30 @@ class Site(NodeOfCluster, Controller):
         """A process has the VF open, of a container that nobody knows."""
         self.files.hold(vf, 4711, "qemu-kvm")
 
-    def of_node(
-        self, play: dict[str, t.Any], *before: dict[str, t.Any], after: t.Sequence[dict[str, t.Any]] = ()
-    ) -> str:
-        """The play, with the modules shown where this node is, and plays around it; returns the path of the playbook."""
-        files = {"sysfs_root": "sys", "proc_root": "proc", "dev_root": "dev"}
-        roots = {name: str(self.files.root / place) for name, place in files.items()}
+    def places(self) -> dict[str, str]:
+        """Where the node's file systems are, by the names of the modules' options."""
+        return {name: str(self.files.root / place) for name, place in FILE_SYSTEMS.items()}
+
+    def module_defaults(self) -> dict[str, dict[str, str]]:
+        """What shows the modules this node."""
+        roots, boots = self.places(), str(self.root / "boots")
         kubelet = {"root": str(self.node_root), "proc_root": str(self.node_root / "proc")}
         devices = {**roots, "kubelet_root": str(self.root)}
-        play["module_defaults"] = {
+        return {
             "accel.qat.qat_devices": devices,
             "accel.qat.qat_info": devices,
             "accel.qat.node_prerequisites": {**devices, "root": str(self.node_root)},
             "accel.qat.support_bundle": {**devices, "root": str(self.node_root)},
-            "accel.qat.kernel_args": {**roots, "root": str(self.root / "boots")},
+            "accel.qat.kernel_args": {**roots, "root": boots},
             "accel.qat.kubelet_config": kubelet,
         }
+
+    def of_node(self, *of_it: dict[str, t.Any], before: t.Sequence[dict[str, t.Any]] = ()) -> str:
+        """The plays, with the modules shown where this node is, after those before; returns the path of the playbook."""
         path = self.root / "play.yml"
-        path.write_text(yaml.safe_dump([*before, play, *after]))
+        path.write_text(
+            yaml.safe_dump([*before, *({**play, "module_defaults": self.module_defaults()} for play in of_it)])
+        )
         return str(path)
 
     def tasks(self, *tasks: dict[str, t.Any], flags: t.Sequence[str] = (), **variables: t.Any) -> Run:
@@ -123,21 +130,21 @@ class Site(NodeOfCluster, Controller):
         **variables: t.Any,
     ) -> Run:
         """The playbook site, but for where the node is, and who is root there; after the plays `before`, imported with these tags."""
-        play, report = ({**play, "become": False, "tags": [*tags]} for play in _plays("site.yml"))
-        return self.run(self.of_node(play, *before, after=[report]), *flags, **variables)
+        of_site = [{**play, "become": False, "tags": [*tags]} for play in plays("site.yml")]
+        return self.run(self.of_node(*of_site, before=before), *flags, **variables)
 
     def preflight(self, *flags: str, **variables: t.Any) -> Run:
         """The playbook preflight, but for where the node is, and who is root there."""
-        (play,) = _plays("preflight.yml")
+        (play,) = plays("preflight.yml")
         return self.run(self.of_node({**play, "become": False}), *flags, **variables)
 
     def gather(self, *flags: str, **variables: t.Any) -> Run:
         """The playbook gather, but for where the node is, and who is root there."""
-        (play,) = _plays("gather.yml")
+        (play,) = plays("gather.yml")
         return self.run(self.of_node({**play, "become": False}), *flags, **variables)
 
 
-def _plays(name: str) -> list[dict[str, t.Any]]:
+def plays(name: str) -> list[dict[str, t.Any]]:
     """The plays of a playbook, which find the files that they include from wherever they are."""
     text = (CHECKOUT / "playbooks" / name).read_text()
     plays: list[dict[str, t.Any]] = yaml.safe_load(

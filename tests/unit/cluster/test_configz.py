@@ -162,15 +162,16 @@ def test_an_answer_by_drops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
 
     def drops() -> t.Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-        for _number in range(200):
+        for _number in range(2000):
             time.sleep(0.05)
             yield b" "
 
     url, thread = raw_server(drops())
+    client = core(url)  # which may have to be loaded first
     start = time.monotonic()
     with pytest.raises(ClusterError, match=r"^/configz: the answer is not whole after 0\.3 seconds; "):
-        read_configz(core(url), "node1")
-    assert time.monotonic() - start < 5
+        read_configz(client, "node1")
+    assert time.monotonic() - start < 60
     thread.join(20)
 
 
@@ -188,7 +189,7 @@ def test_an_answer_that_points_elsewhere_is_not_followed(cluster: FakeCluster) -
 
 def test_the_module_reports_what_is_in_force(controller: Controller, cluster: FakeCluster) -> None:
     cluster.configz = [Refusal(503, "ServiceUnavailable", "starting"), ANSWER]
-    found = controller.run(cluster_node_info, node="node1", kubelet_configuration=True, wait_timeout=10)
+    found = controller.run(cluster_node_info, node="node1", kubelet_configuration=True, wait_timeout=120)
     assert found["kubelet"] == {"configuration": {"topologyManagerPolicy": "restricted"}, "problem": ""}
 
 

@@ -229,7 +229,7 @@ def test_a_refusal_that_says_that_it_is_away(
     cluster: FakeCluster, controller: Controller, status: int, waits: bool
 ) -> None:
     cluster.refusals["GET .*"] = Refusal(status, "", "etcd is away")
-    failed = controller.run(node_drain, **BACK, wait_timeout=0.2)
+    failed = controller.run(node_drain, **BACK, wait_timeout=2)
     assert f"the API server answers {status}: etcd is away" in failed["msg"]
     assert (len(cluster.requests) > 1) == waits
 

@@ -40,11 +40,9 @@ class Message:
     text: str
 
     def is_of(self, sentence: str) -> bool:
-        """Whether this is about that sentence: with its words, or with what it may fill in."""
-        if _in_order(self.text.split("..."), sentence):
-            return True
-        words, says_something = _words(sentence)
-        return says_something and _in_order(words, self.text)
+        """Whether this is about that sentence as a whole, or one of its clauses: each can stand for what the other fills in."""
+        text = self.text.replace("...", FILL)
+        return any(_can_be_the_same(text, clause) for clause in _with_clauses(sentence))
 
     def clauses(self) -> list[Message]:
         """What may come from several places of the code, as in `perhaps ... (why)`, without single words of others."""
@@ -52,27 +50,46 @@ class Message:
 
 
 def _clauses(text: str) -> list[str]:
-    return re.split(r"[:;,] | \(", text.rstrip(")"))
+    return [clause.strip(" :;,") for clause in re.split(r"[:;,] | \(", text.rstrip(")"))]
 
 
 @functools.cache
-def _words(sentence: str) -> tuple[list[str], bool]:
-    words = sentence.split(FILL)
-    return words, len(_WORD.findall(" ".join(words))) >= _SAYS_SOMETHING
+def _with_clauses(sentence: str) -> list[str]:
+    """Without those that are hardly more than what is filled in, which could be anything."""
+    return [text for text in {sentence.strip(), *_clauses(sentence)} if len(_WORD.findall(text)) > 1]
 
 
-def _in_order(parts: t.Iterable[str], text: str) -> bool:
-    at = 0
-    for part in parts:
-        at = text.find(part.strip(), at)
-        if at < 0:
+def _can_be_the_same(one: str, other: str) -> bool:
+    """Whether there is a text that both can be, where each may have anything for `FILL`."""
+    for end in (slice(None), slice(None, None, -1)):
+        begins, others = (text[end].partition(FILL)[0] for text in (one, other))
+        if not begins.startswith(others) and not others.startswith(begins):
             return False
-        at += len(part.strip())
-    return True
+    if FILL not in one:
+        one, other = other, one
+    return _meet(one, other) if FILL in other else _pattern(one).fullmatch(other) is not None
+
+
+@functools.cache
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, text.split(FILL))), re.DOTALL)
+
+
+@functools.cache
+def _meet(one: str, other: str) -> bool:
+    # `meets[n]`: what is behind us of `one` can be the first n letters of `other`.
+    meets = [True, *(set(other[: n + 1]) == {FILL} for n in range(len(other)))]
+    for letter in one:
+        before, meets = meets, [meets[0] and letter == FILL]
+        for n, theirs in enumerate(other):
+            if FILL in (letter, theirs):
+                meets.append(before[n + 1] or meets[n] or before[n])
+            else:
+                meets.append(before[n] and letter == theirs)
+    return meets[-1]
 
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_SAYS_SOMETHING = 3
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,6 @@ def machine_of(node: KubeletNode) -> LiveMachine:
 def call(command: t.Sequence[str], **environment: str) -> CommandResult:
     """Run a command of this machine."""
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, **environment}, timeout=60
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environment}, timeout=300
     )
     return CommandResult(done.returncode, done.stdout, done.stderr)

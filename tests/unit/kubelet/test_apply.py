@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import time
 import typing as t
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import PRIVATE, FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
+from ansible_collections.accel.qat.plugins.module_utils._kubelet import apply as apply_module
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import (
     Order,
     Proof,
@@ -37,6 +39,13 @@ from ansible_collections.accel.qat.tests.unit.kubelet.conftest import call, mach
 
 Make = t.Callable[..., KubeletNode]
 
+
+@pytest.fixture(autouse=True)
+def soon_steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake kubelet ends at once if it does not start."""
+    monkeypatch.setattr(apply_module, "_STEADY", 0.5)
+
+
 AFTER = CONFIGURATION + "topologyManagerPolicy: restricted\n"
 BAD_GATE = CONFIGURATION + "featureGates:\n  Bogus: true\n"
 STATE = "/var/lib/kubelet/cpu_manager_state"
@@ -45,7 +54,7 @@ PROOF = Proof("/usr/bin/kubelet", CONFIG, "")
 
 
 def order(after: str | None = AFTER, before: str | None = CONFIGURATION, path: str = CONFIG, **others: t.Any) -> Order:
-    given = {"unit": "kubelet.service", "restart": True, "seconds": 20.0, **others}
+    given = {"unit": "kubelet.service", "restart": True, "seconds": 120.0, **others}
     return Order((FileEdit(path, before, after),), **given)
 
 
@@ -131,11 +140,11 @@ def test_what_kubelet_does_not_come_back_with_is_put_back(make_node: Make) -> No
     node = make_node(**examples.kubeadm(), fails_with=("restricted", "no NUMA information on this machine"))
     node.start()
     record = FileEdit("/var/lib/accel-qat/kubelet.json", None, "{}", mode=PRIVATE)
-    wanted = order(seconds=3.0)
+    wanted = order(seconds=10.0)
     with pytest.raises(PutBackError) as caught:
         do(node, replace(wanted, writes=(record, *wanted.writes)))
     assert caught.value.sentence() == (
-        "kubelet.service: kubelet does not come back in 3 seconds, /var/lib/kubelet/device-plugins/kubelet.sock does not answer: "
+        "kubelet.service: kubelet does not come back in 10 seconds, /var/lib/kubelet/device-plugins/kubelet.sock does not answer: "
         "no NUMA information on this machine; the configuration is as it was and kubelet runs again; correct what was wanted"
     )
     assert node.read(CONFIG) == CONFIGURATION
@@ -162,7 +171,7 @@ STATIC = CONFIGURATION + "cpuManagerPolicy: static\nreservedSystemCPUs: 0-1\n"
 def test_the_trap_is_real(node: KubeletNode) -> None:
     """Of the fake kubelet, as of the real one."""
     with pytest.raises(PutBackError, match="could not restore state from checkpoint"):
-        do(node, order(STATIC, seconds=3.0))
+        do(node, order(STATIC, seconds=10.0))
     assert node.is_active()
 
 
@@ -179,15 +188,25 @@ def test_a_state_file_is_put_back_too(make_node: Make) -> None:
     with pytest.raises(
         PutBackError, match="not a subset of online-cpus; the configuration is as it was and kubelet runs"
     ):
-        do(node, order(STATIC, state_files=(STATE,), seconds=3.0))
+        do(node, order(STATIC, state_files=(STATE,), seconds=10.0))
     assert (node.read(STATE), node.read(CONFIG)) == (found, CONFIGURATION)
     assert node.is_active()
 
 
 def test_without_device_plugins_there_is_no_socket_to_wait_for(make_node: Make) -> None:
     node = make_node(**examples.kubeadm(), gates={"DevicePlugins": (False, False)})
-    assert do(node, order(serves_device_plugins=False, seconds=2.0)).restarted
+    assert do(node, order(serves_device_plugins=False)).restarted
     assert node.read("/var/lib/kubelet/device-plugins/kubelet.sock") is None
+
+
+def test_the_last_look_for_kubelet_comes_after_the_end(node: KubeletNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still in between, as a virtual one does, may have had time for no other."""
+    clock, slept, looks = time.monotonic, list[float](), iter([False, True])
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 1000 * len(slept))
+    monkeypatch.setattr(apply_module, "_answers", lambda _path: next(looks))
+    apply_module._wait(machine_of(node), order(), str(node.root))
+    assert len(slept) == 1
 
 
 def test_without_a_restart(node: KubeletNode) -> None:
@@ -240,13 +259,13 @@ def test_a_file_that_cannot_be_written_leaves_the_others_as_they_were(node: Kube
     node.write("/etc/blocked", "a file where a directory should be")
     writes = (FileEdit(CONFIG, CONFIGURATION, AFTER), FileEdit("/etc/blocked/new.conf", None, "x"))
     with pytest.raises(PutBackError, match="cannot be written"):
-        do(node, Order(writes, "kubelet.service", restart=True, seconds=5.0))
+        do(node, Order(writes, "kubelet.service", restart=True, seconds=120.0))
     assert node.read(CONFIG) == CONFIGURATION
     assert node.is_active()
 
 
 def test_what_was_carried_out_can_be_put_back_later(node: KubeletNode) -> None:
-    wanted = order(seconds=2.0)
+    wanted = order()
     do(node, wanted)
     error = put_back(machine_of(node), wanted, "the node is not Ready", str(node.root))
     assert error.sentence() == (
@@ -260,7 +279,7 @@ def test_what_was_taken_away_can_be_put_back_later(node: KubeletNode) -> None:
     for journal in ("", "/var/lib/accel-qat/kubelet.json.pending"):
         node.write(path, AFTER)
         (node.root / path.lstrip("/")).chmod(0o640)
-        wanted = order(None, AFTER, path, seconds=2.0, journal=journal, confirmed=False)
+        wanted = order(None, AFTER, path, journal=journal, confirmed=False)
         do(node, wanted)
         assert node.read(path) is None
         put_back(machine_of(node), wanted, "the node is not Ready", str(node.root))

@@ -401,7 +401,7 @@ def test_real_processes_in_real_namespaces(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     # Below a directory where anybody may write (/tmp) nothing is believed, so without root the host's kubelet is there too.

@@ -179,11 +179,11 @@ def test_a_modprobe_that_cannot_be_run(modprobe: t.Callable[[str], Path]) -> Non
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_modprobe_that_hangs(modprobe: t.Callable[[str], Path]) -> None:
-    modprobe("exec sleep 60")
+    modprobe("exec sleep 600")
     begin = time.monotonic()
     with pytest.raises(WriteTimeout) as caught:
         LiveKernel().load_module("qat_4xxx", (), 0.2)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 300
     match = re.fullmatch(
         r"qat_4xxx: modprobe has not returned after 0.2 seconds; "
         r"process (\d+) stays in the kernel; see the kernel's log",

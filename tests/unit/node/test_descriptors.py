@@ -91,7 +91,7 @@ def test_a_process_whose_first_thread_has_ended() -> None:
         assert process.stdout.readline() == b"ready\n"
         _await_zombie(process.pid)
         assert ZERO in open_files(f"/proc/{process.pid}", MAJORS).numbers
-        process.communicate(timeout=30)
+        process.communicate(timeout=300)
 
 
 def _await_zombie(pid: int) -> None:

@@ -361,7 +361,7 @@ def test_a_server_that_never_comes_to_the_point(piece: bytes) -> None:
     with pytest.raises((TimeoutError, RpcError)) as caught:
         ask(piece * (40_000_000 // len(piece)), seconds=1.0, closes=True)
     assert isinstance(caught.value, TimeoutError) or str(caught.value) == "the server sends more than 32 MiB"
-    assert time.monotonic() - begin < 10.0
+    assert time.monotonic() - begin < 60.0
 
 
 @pytest.mark.parametrize("size", [1, 4])

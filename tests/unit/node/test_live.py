@@ -140,7 +140,7 @@ def test_two_processes_exclude_each_other(tree: Tree) -> None:
         begin = time.monotonic()
         with pytest.raises(RefusedError) as caught, tree.kernel.locked(0.3):
             pytest.fail("the lock was given twice")
-        assert 0.3 <= time.monotonic() - begin < 20
+        assert 0.3 <= time.monotonic() - begin < 120
         assert str(caught.value) == (
             "/sys/bus/pci/devices: another change of this node's devices has been running for 0.3 seconds; "
             "wait for it to end, or see which qatctl or Ansible process hangs"

@@ -186,7 +186,7 @@ def test_systemd_reads_the_values_as_they_were_given(tmp_path: Path) -> None:
     file = tmp_path / UNIT
     file.write_text(text)
     found = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False, timeout=60
+        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False, timeout=300
     )
     assert [line for line in found.stderr.splitlines() if str(file) in line or UNIT in line] == []
     escaped = ODD.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")

@@ -132,14 +132,14 @@ def test_there_and_back(node: KubeletNode, tmp_path: Path) -> None:
         "tags": ["kubelet"],
     }
     there = run(
-        node, tmp_path, role, qat_kubelet_configuration={"topologyManagerPolicy": "restricted"}, qat_kubelet_timeout=20
+        node, tmp_path, role, qat_kubelet_configuration={"topologyManagerPolicy": "restricted"}, qat_kubelet_timeout=120
     )
     assert there.code == 0, there.output
     assert there.tasks[-1].changed
     assert "topologyManagerPolicy: restricted" in (node.read(examples.CONFIG) or "")
     role["ansible.builtin.include_role"]["tasks_from"] = "teardown"  # type: ignore[index]
     # What was wanted is of no concern on the way back.
-    back = run(node, tmp_path, role, qat_kubelet_configuration={"minikube": True}, qat_kubelet_timeout=20)
+    back = run(node, tmp_path, role, qat_kubelet_configuration={"minikube": True}, qat_kubelet_timeout=120)
     assert back.code == 0, back.output
     assert back.tasks[-1].changed
     assert node.state() == untouched
@@ -154,7 +154,7 @@ def test_the_variable_says_where_they_stand(tmp_path: Path) -> None:
             "ansible.builtin.include_role": {"name": "accel.qat.qat_kubelet", "apply": {"tags": ["kubelet"]}},
             "tags": ["kubelet"],
         }
-        wanted = {"qat_kubelet_configuration": {"topologyManagerPolicy": "restricted"}, "qat_kubelet_timeout": 20}
+        wanted = {"qat_kubelet_configuration": {"topologyManagerPolicy": "restricted"}, "qat_kubelet_timeout": 120}
         untouched = made.state()
         found = []
         for drop_in in ("never", "auto"):
@@ -163,7 +163,7 @@ def test_the_variable_says_where_they_stand(tmp_path: Path) -> None:
             found.append(there.tasks[-1].result["drop_in"])
         assert found == ["", f"{examples.CONFIG_DIR}/99-accel-qat.conf"]
         role["ansible.builtin.include_role"]["tasks_from"] = "teardown"  # type: ignore[index]
-        assert run(made, tmp_path, role, qat_kubelet_timeout=20).tasks[-1].changed
+        assert run(made, tmp_path, role, qat_kubelet_timeout=120).tasks[-1].changed
         assert made.state() == untouched
     finally:
         made.end()
@@ -190,7 +190,7 @@ def test_teardown_refuses_what_takes_a_drained_node_before_the_device_plugin_goe
         "tags": ["kubelet"],
     }
     there = run(
-        managed, tmp_path, role, qat_kubelet_configuration=STATIC, qat_kubelet_drained=True, qat_kubelet_timeout=20
+        managed, tmp_path, role, qat_kubelet_configuration=STATIC, qat_kubelet_drained=True, qat_kubelet_timeout=120
     )
     assert there.code == 0, there.output
     controller = LocalController(managed, tmp_path)

@@ -136,7 +136,7 @@ def test_systemd_reads_the_path_of_qatctl_as_it_was_given(tmp_path: Path) -> Non
     file = tmp_path / "qat-node.service"
     file.write_text(render(f"{file.name}.j2", qat_node_qatctl_path=str(program)))
     command = ["systemd-analyze", "verify", "--man=no", str(file)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert [line for line in found.stderr.splitlines() if file.name in line] == []
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-SECONDS = 30
+SECONDS = 120
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
@@ -32,7 +32,7 @@ class ApiError(LabError):
 class Api:
     """Requests to one kube-apiserver with one token.
 
-    Every method raises ApiError if it is refused, and OSError if nobody answers within 30 s.
+    Every method raises ApiError if it is refused, and OSError if nobody answers within two minutes.
     """
 
     def __init__(self, host: str, port: int, authority: Path, token: str) -> None:

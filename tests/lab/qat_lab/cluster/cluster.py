@@ -134,15 +134,25 @@ class Cluster:
     def wait_for(
         self, what: str, get: Callable[[], Any], wanted: Callable[[Any], bool], limit: float = PATIENCE
     ) -> Any:
-        """Ask again until the answer is as wanted, and return it; LabError with the last answer after limit seconds."""
+        """Ask again until the answer is as wanted, and return it; LabError with the last answer after limit seconds.
+
+        That kube-apiserver has no answer, since etcd or a node keeps it waiting, is an answer that is not wanted.
+        """
         deadline = time.monotonic() + limit
-        while not wanted(value := get()):
+        while True:
+            value: Any
+            try:
+                if wanted(value := get()):
+                    return value
+            except (ApiError, OSError) as error:
+                if isinstance(error, ApiError) and error.code < 500:
+                    raise
+                value = str(error)
             if time.monotonic() > deadline:
                 raise LabError(
                     f"{what} did not come true within {limit:.0f} s: {json.dumps(value, default=str)[:2000]}"
                 )
             time.sleep(0.2)
-        return value
 
     # Nodes.
 
@@ -240,8 +250,8 @@ class Cluster:
             raise LabError(f"pod {name} is {status['phase']}: {status.get('reason', '')} {status.get('message', '')}")
         return pod
 
-    def wait_until_unschedulable(self, name: str) -> str:
-        """Wait until the scheduler has found no node for a pod, and return its words."""
+    def wait_until_unschedulable(self, name: str, because: str) -> None:
+        """Wait until the scheduler has found no node for a pod, and says this of why: for a moment it may know of another reason."""
 
         def words() -> str:
             for condition in self.pod(name)["status"].get("conditions", ()):
@@ -249,7 +259,7 @@ class Cluster:
                     return str(condition["message"])
             return ""
 
-        return str(self.wait_for(f"that pod {name} is unschedulable", words, bool))
+        self.wait_for(f"that pod {name} is unschedulable for {because!r}", words, lambda said: because in said)
 
     def log(self, name: str) -> str:
         """What the container of a pod has printed, by the API."""

@@ -23,6 +23,7 @@ from . import programs
 from .api import Api, ApiError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from .releases import Release
@@ -41,7 +42,7 @@ CONTROLLERS = "system:kube-controller-manager"
 # In this order they are started, and in the other stopped.
 _OF_A_RELEASE = ("kube-apiserver", "kube-scheduler", "kube-controller-manager")
 PROGRAMS = ("etcd", "tunnel", *_OF_A_RELEASE)
-START_SECONDS = 120
+START_SECONDS = 300
 TRIES = 3
 
 # etcd wants an address with a port, and takes the whole of it as the name of a socket in its directory.
@@ -51,9 +52,9 @@ _TUNNEL = "tunnel.sock"
 
 
 def start(directory: Path, release: Release) -> None:
-    """Start a control plane of a release in a new directory; returns before it answers.
+    """Start a control plane of a release in a new directory.
 
-    LabError if one of its programs ends at once.
+    LabError if one of its programs ends at once, or kube-apiserver does not become ready.
     """
     directory.mkdir(parents=True, mode=0o700)
     _make_certificate(directory)
@@ -107,11 +108,16 @@ def port(directory: Path) -> int:
 
 
 def wait(directory: Path) -> None:
-    """Wait until kube-apiserver is ready; LabError with the last lines of a program that ended, or after two minutes."""
+    """Wait until kube-apiserver is ready; LabError with the last lines of a program that ended, or after five minutes."""
+    _wait(directory, PROGRAMS)
+
+
+def _wait(directory: Path, names: Iterable[str]) -> None:
+    """As `wait`, with these programs alone running."""
     deadline = time.monotonic() + START_SECONDS
     client = api(directory)
     while True:
-        for name in PROGRAMS:
+        for name in names:
             _check(directory, name)
         with contextlib.suppress(ApiError, OSError):
             client.text("/readyz")
@@ -296,6 +302,8 @@ def _start_api_server(directory: Path, release: Release) -> bool:
 
 
 def _start_clients(directory: Path, release: Release) -> None:
+    # kube-controller-manager ends if kube-apiserver is not healthy within 10 s of its own start.
+    _wait(directory, PROGRAMS[: PROGRAMS.index("kube-apiserver") + 1])
     processes.start(directory, "kube-scheduler", _scheduler(release))
     processes.start(directory, "kube-controller-manager", _controllers(release))
 

@@ -26,7 +26,7 @@ CONFIG_PATH = examples.CONFIG
 def test_check_do_and_again_and_back(make: Make) -> None:
     node, controller = make(**examples.kubeadm())
     untouched = node.state()
-    wanted = {"configuration": {**TOPOLOGY, "kubeReserved": {"cpu": 1}}, "timeout": 20}
+    wanted = {"configuration": {**TOPOLOGY, "kubeReserved": {"cpu": 1}}, "timeout": 120}
     (checked,) = controller.config({**wanted, "_check_mode": True})
     assert (checked.changed, node.state(), node.asked()) == (True, untouched, ["restart kubelet.service"])
     done = controller.quartet(**wanted)
@@ -41,7 +41,7 @@ def test_check_do_and_again_and_back(make: Make) -> None:
         node.read(CONFIG_PATH),
     )
     assert node.asked() == ["restart kubelet.service", "stop kubelet.service", "start kubelet.service"]
-    back = controller.quartet(state="found", timeout=20)
+    back = controller.quartet(state="found", timeout=120)
     assert back.result["restarted"]
     assert node.state() == untouched
 
@@ -51,7 +51,7 @@ def test_the_gate_by_the_kubelets_version(make: Make) -> None:
     node, controller = make(**examples.kubeadm(), **old)
     socket = node.root / "var/lib/kubelet/device-plugins/kubelet.sock"
     assert not socket.exists()
-    done = controller.quartet(timeout=20)
+    done = controller.quartet(timeout=120)
     assert socket.exists()
     assert [(entry["gate"], entry["verdict"]) for entry in done.result["gates"]] == [
         ("DevicePlugins", "set"),
@@ -61,7 +61,7 @@ def test_the_gate_by_the_kubelets_version(make: Make) -> None:
     node.version, node.gates = "1.28.1", {}
     node.settle()
     node.systemctl("restart", "kubelet.service")
-    done = controller.quartet(timeout=20)
+    done = controller.quartet(timeout=120)
     assert done.result["gates"][0]["verdict"] == "remove"
     assert node.read(CONFIG_PATH) == examples.CONFIGURATION
     assert node.is_active()
@@ -77,7 +77,7 @@ def test_a_drop_in_where_kubelet_reads_them(make: Make) -> None:
     flags = [f"--config-dir={examples.CONFIG_DIR}"]
     site = {f"{examples.CONFIG_DIR}/10-site.conf": examples.CONFIGURATION}
     node, controller = make(**examples.kubeadm(flags=flags, files=site))
-    done = controller.quartet(configuration=TOPOLOGY, timeout=20)
+    done = controller.quartet(configuration=TOPOLOGY, timeout=120)
     assert done.result["files"] == [f"{examples.CONFIG_DIR}/99-accel-qat.conf"]
     assert done.result["proven"]
     assert node.read(CONFIG_PATH) == examples.CONFIGURATION
@@ -90,7 +90,7 @@ DEFAULTS = "/etc/default/kubelet"
 def test_a_drop_in_whose_directory_kubelet_has_to_be_given(make: Make) -> None:
     node, controller = make(**examples.kubeadm(flags=["--v=2"]), version="1.31.4", gates={})
     untouched = node.state()
-    wanted = {"configuration": TOPOLOGY, "timeout": 20}
+    wanted = {"configuration": TOPOLOGY, "timeout": 120}
     (checked,) = controller.config({**wanted, "_check_mode": True})
     assert (checked.changed, node.state()) == (True, untouched)
     done = controller.quartet(**wanted)
@@ -107,7 +107,7 @@ def test_a_drop_in_whose_directory_kubelet_has_to_be_given(make: Make) -> None:
     node.settle()
     node.systemctl("restart", "kubelet.service")
     older = {**wanted, "kubelet_version": "1.29.4", "_check_mode": True}
-    again, before_downgrade, back = controller.config(wanted, older, {"state": "found", "timeout": 20})
+    again, before_downgrade, back = controller.config(wanted, older, {"state": "found", "timeout": 120})
     assert (again.changed, again.result["drop_in"]) == (False, OURS)
     assert before_downgrade.result["files"] == [CONFIG_PATH, DEFAULTS, OURS]
     assert back.changed
@@ -118,7 +118,7 @@ def test_a_drop_in_whose_directory_kubelet_has_to_be_given(make: Make) -> None:
 def test_what_is_in_the_file_moves_with_one_restart(make: Make) -> None:
     node, controller = make(**examples.kubeadm(), version="1.31.4", gates={})
     untouched = node.state()
-    wanted = {"configuration": TOPOLOGY, "timeout": 20}
+    wanted = {"configuration": TOPOLOGY, "timeout": 120}
     (in_file,) = controller.config({**wanted, "drop_in": "never"})
     assert (in_file.result["files"], in_file.result["drop_in"]) == ([CONFIG_PATH], "")
     asked = len(node.asked())
@@ -126,7 +126,7 @@ def test_what_is_in_the_file_moves_with_one_restart(make: Make) -> None:
     assert moved.result["files"] == [OURS, DEFAULTS, CONFIG_PATH]
     assert node.asked()[asked:] == ["stop kubelet.service", "start kubelet.service"]
     assert node.read(CONFIG_PATH) == examples.CONFIGURATION
-    (back,) = controller.config({"state": "found", "timeout": 20})
+    (back,) = controller.config({"state": "found", "timeout": 120})
     assert back.changed
     assert node.state() == untouched
 
@@ -135,7 +135,7 @@ def test_a_unit_that_cannot_give_it_to_kubelet_has_them_in_the_file_and_a_warnin
     settings = examples.kubeadm()
     settings["services"]["kubelet.service"].argv = "/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS"
     node, controller = make(**settings, version="1.31.4", gates={})
-    wanted = {"configuration": TOPOLOGY, "timeout": 20}
+    wanted = {"configuration": TOPOLOGY, "timeout": 120}
     refused, done, again = controller.config({**wanted, "drop_in": "always"}, wanted, wanted)
     why = "kubelet.service does not give kubelet $KUBELET_EXTRA_ARGS"
     assert refused.message == (
@@ -156,7 +156,7 @@ def test_a_unit_that_cannot_give_it_to_kubelet_has_them_in_the_file_and_a_warnin
 )
 def test_kubelet_is_asked_with_its_flags_too(make: Make, version: str, more: str, flags: list[str]) -> None:
     node, controller = make(**examples.kubeadm(examples.CONFIGURATION + more, flags), version=version)
-    (done,) = controller.config({"configuration": TOPOLOGY, "timeout": 20})
+    (done,) = controller.config({"configuration": TOPOLOGY, "timeout": 120})
     assert done.outcome == "ok", done.message
     assert (done.result["proven"], node.is_active()) == (True, True)
 
@@ -168,9 +168,9 @@ def test_a_drop_in_where_k3s_has_its_data(make: Make, given: bool) -> None:
     settings = examples.rancher("k3s", "1.33.4", files=files)
     settings["files"]["/etc/rancher/k3s/config.yaml"] = "token: secret\n" if given else "data-dir: /srv/k3s\n"
     node, controller = make(**settings)
-    done = controller.quartet(configuration=TOPOLOGY, timeout=20, **({"config_dir": directory} if given else {}))
+    done = controller.quartet(configuration=TOPOLOGY, timeout=120, **({"config_dir": directory} if given else {}))
     assert done.result["files"] == [f"{directory}/99-accel-qat.conf"]
-    (back,) = controller.config({"state": "found", "timeout": 20, **({"config_dir": directory} if given else {})})
+    (back,) = controller.config({"state": "found", "timeout": 120, **({"config_dir": directory} if given else {})})
     assert back.changed
     assert node.read(f"{directory}/99-accel-qat.conf") is None
 
@@ -218,11 +218,11 @@ def test_a_drop_in_that_k3s_would_not_read(make: Make) -> None:
 def test_other_flavours(make: Make, settings: dict[str, t.Any], path: str, content: str) -> None:
     node, controller = make(**settings)
     untouched = node.state()
-    done = controller.quartet(configuration=TOPOLOGY, timeout=20)
+    done = controller.quartet(configuration=TOPOLOGY, timeout=120)
     assert (done.result["files"], node.read(path)) == ([path], content)
     assert done.result["restarted"]
     assert "secret" not in json.dumps(done.result)
-    (back,) = controller.config({"state": "found", "timeout": 20})
+    (back,) = controller.config({"state": "found", "timeout": 120})
     assert back.changed
     assert node.state() == untouched
 
@@ -232,10 +232,10 @@ def test_openshift_3_gets_its_gate(make: Make) -> None:
     path = "/etc/origin/node/node-config.yaml"
     node, controller = make(**examples.openshift3())
     untouched = node.state()
-    done = controller.quartet(timeout=20)
+    done = controller.quartet(timeout=120)
     assert done.result["restarted"]
     assert (node.read(path) or "").endswith("  feature-gates:\n  - DevicePlugins=true\n")
-    (back,) = controller.config({"state": "found", "timeout": 20})
+    (back,) = controller.config({"state": "found", "timeout": 120})
     assert back.changed
     assert node.state() == untouched
 
@@ -252,7 +252,7 @@ def test_openshift_4_is_left_to_its_operator(make: Make) -> None:
 
 def test_the_state_file_trap(make: Make) -> None:
     node, controller = make(**examples.kubeadm())
-    static = {"configuration": {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, "timeout": 20}
+    static = {"configuration": {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, "timeout": 120}
     (refused,) = controller.config(static)
     assert refused.outcome == "ignored"
     assert refused.message.startswith("/var/lib/kubelet/cpu_manager_state: the change makes kubelet give up")
@@ -391,7 +391,7 @@ def test_what_kubelet_does_not_come_back_with_is_put_back(make: Make) -> None:
 
 def test_a_restart_that_was_left_out_is_made_later(make: Make) -> None:
     node, controller = make(**examples.kubeadm())
-    wanted = {"configuration": TOPOLOGY, "timeout": 20}
+    wanted = {"configuration": TOPOLOGY, "timeout": 120}
     done, again = controller.config({**wanted, "restart": False}, {**wanted, "restart": False})
     assert [(task.changed, task.result["restart_pending"]) for task in (done, again)] == [(True, True), (False, True)]
     # As whoever stops it, or a run that was killed, leaves it.
@@ -414,7 +414,7 @@ def test_a_run_that_was_killed_is_ended_by_the_next(make: Make) -> None:
     wanted = {
         "configuration": {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"},
         "drained": True,
-        "timeout": 20,
+        "timeout": 120,
     }
     (task,) = controller.config(wanted)
     assert (task.outcome, node.is_active()) == ("ignored", False)
@@ -425,7 +425,7 @@ def test_a_run_that_was_killed_is_ended_by_the_next(make: Make) -> None:
         {**wanted, "_check_mode": True},
         wanted,
         wanted,
-        {"state": "found", "drained": True, "timeout": 20},
+        {"state": "found", "drained": True, "timeout": 120},
     )
     assert without.message.startswith(
         f"kubelet.service: an earlier run was cut off while it changed {CONFIG_PATH}, and may have"

@@ -216,7 +216,7 @@ def test_a_reader_who_goes_away(installed: Path, word: str) -> None:
         [installed, word], stdout=writer, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
         os.close(writer)
-        _out, err = process.communicate(timeout=30)
+        _out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (1, "")
 
 
