@@ -87,7 +87,7 @@ class Bundle:
             return
         try:
             self._put(source, source.look())
-        except Exception as error:  # pylint: disable=broad-except
+        except Exception as error:
             self._lacks(source, why_not(error))
 
     def _put(self, source: Source, text: str) -> None:

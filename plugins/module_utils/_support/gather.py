@@ -105,7 +105,7 @@ class Gatherer:
             try:
                 for source in part():
                     self._bundle.take(source)
-            except Exception as error:  # pylint: disable=broad-except
+            except Exception as error:
                 self._bundle.take(_failed(part.__name__.lstrip("_"), error))
 
     # The engine's own view.
@@ -199,7 +199,7 @@ class Gatherer:
     def _try(look: t.Callable[[], str]) -> str:
         try:
             return look()
-        except Exception as error:  # pylint: disable=broad-except
+        except Exception as error:
             return why_not(error)
 
     def _qatctl_version(self) -> str:
@@ -261,7 +261,7 @@ class Gatherer:
         if self._found is None:
             try:
                 self._found = find_kubelet(self._machine, self._asked.proc_root, self._asked.kubelet)
-            except Exception as error:  # pylint: disable=broad-except
+            except Exception as error:
                 self._found = FoundKubelet(problem=why_not(error))
         return self._found
 

@@ -228,7 +228,7 @@ def _end_of_name(line: str, name: t.Pattern[str]) -> int | None:
 def _looks_encoded(line: str) -> bool:
     """Whether it may be a line of base64, and is no plain word."""
     word = line.strip(" \t\"',\\-")
-    return (any(map(str.isupper, word)) and any(map(str.islower, word))) or word.endswith("=")
+    return all(any(map(has, word)) for has in (str.isupper, str.islower, lambda one: one in "0123456789+/"))
 
 
 def _indent(line: str) -> int:
