@@ -45,6 +45,9 @@ _COMPLEX_KEY = re.compile(r"\s*\? ")
 _BEFORE_VALUE = re.compile(r"[\w.\-]*[\"'\\]*\s*[:=]?\s*")
 _BLOCK = re.compile(r"[|>][\d+\-]*")
 
+# Letters of a part of a URL. Without a bound a text of others that begins one at each letter would take hours.
+_MOST_OF_URL = 512
+
 _SHAPES = re.compile(
     "|".join(
         (
@@ -53,8 +56,8 @@ _SHAPES = re.compile(
             r"\beyJ[\w\-]{8,}[\w.\-=]*",  # JWT, and any JSON in base64
             r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b",  # a bootstrap token of kubeadm
             r"\bK10[0-9a-f]{8,}\S*",  # of K3s and RKE2
-            r"(?<=://)[^\s\"'<>]*@",
-            r"(?<![\w@/.])[\w.+%~\-]+:[^\s@/\"'\\]+@(?=[\w\[])",
+            rf"(?<=://)[^\s\"'<>]{{0,{_MOST_OF_URL}}}@",
+            rf"(?<![\w@/.])[\w.+%~\-]{{1,{_MOST_OF_URL}}}:[^\s@/\"'\\]{{1,{_MOST_OF_URL}}}@(?=[\w\[])",
             r"(?i:\b(?:bearer|basic|digest|negotiate)\s+[\w+/=.~\-]{6,})",
             r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}",
             r"\bgh[pousr]_\w{16,}|\bgithub_pat_\w+|\bglpat-[\w\-]{16,}|\bxox[abprs]-\S+|\bhv[sb]\.[\w\-]{16,}",
@@ -63,7 +66,7 @@ _SHAPES = re.compile(
         )
     )
 )
-_QUERY = re.compile(r"(://[^\s?\"'<>]*\?)[^\s\"'<>]+")
+_QUERY = re.compile(rf"(://[^\s?\"'<>]{{0,{_MOST_OF_URL}}}\?)[^\s\"'<>]+")
 _LONG = re.compile(r"[A-Za-z0-9+/_\-]{24,}={0,2}")
 _BASE64_LINE = re.compile(r"\s*(?:[-\"']\s*)?[A-Za-z0-9+/]{16,}={0,2}[\"',\\]*\s*")
 _BASE64_END = re.compile(r"\s*[A-Za-z0-9+/]+={0,2}[\"',\\]*\s*")

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import signal
 import string
 import typing as t
 
@@ -348,7 +350,7 @@ def test_the_rules_of_a_node_stay_as_they_are() -> None:
     ],
 )
 def test_what_is_of_use_stays(text: str, form: Form) -> None:
-    assert redact(text, form)[0] == text.replace(" (set via kernel command line)", " (set via kernel command line)")
+    assert redact(text, form)[0] == text
 
 
 def test_a_unit_of_kubeadm_stays() -> None:
@@ -368,3 +370,27 @@ def test_what_is_below_a_deep_nest_is_not_shown() -> None:
 @given(st.text(), st.sampled_from(list(Form)))
 def test_any_text_has_an_answer(text: str, form: Form) -> None:
     redact(text, form)
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> t.Iterator[None]:
+    """Of processor time, so that it does not matter what else the machine does."""
+
+    def over(*_of_signal: object) -> None:
+        raise AssertionError(f"it has taken {seconds} seconds of processor time")
+
+    before = signal.signal(signal.SIGVTALRM, over)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@pytest.mark.parametrize("part", ["a:", "a-", "://", "://a", "name: ", "a=", '\\"', '{"a":', "-----BEGIN a-----"])
+@pytest.mark.parametrize("form", [Form.PLAIN, Form.LOG])
+def test_a_text_of_others_does_not_take_hours(part: str, form: Form) -> None:
+    """Where each letter may begin a secret that goes on to the end: with no bound this takes minutes, with one a second."""
+    with at_most(30):
+        redact(part * (150_000 // len(part)), form)
