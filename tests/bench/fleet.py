@@ -27,11 +27,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from ansible_collections.accel.qat.tests.controller.playbook import SETTINGS
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
 from ansible_collections.accel.qat.tests.unit.cluster.drain_site import FILE_SYSTEMS, Site, plays
 from ansible_collections.accel.qat.tests.unit.cluster.site import CY
-from ansible_collections.accel.qat.tools.checks.shell import BUILD, CHECKOUT, VENV, common_environment
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, VENV, common_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,6 +50,8 @@ ARGUMENT = "quiet"
 ARCHIVE_BYTES = 8_000_000
 """How large an archive of the device plugin is."""
 
+_ROLE = yaml.safe_load((CHECKOUT / "roles/qat_node/vars/main.yml").read_text())
+
 # What the run writes goes into the node's directory. The names with underscores are those of the role itself.
 FILES = {
     "__qat_node_configuration_directory": f"{NODE}/etc/accel-qat",
@@ -59,6 +63,8 @@ FILES = {
         "unit": f"{NODE}/etc/qat-node.service",
         "unit_link": f"{NODE}/etc/wants/qat-node.service",
     },
+    # But for that of qatctl's path, which may not be below /tmp: these nodes are.
+    "__qat_node_texts": [text for text in _ROLE["__qat_node_texts"] if text["name"] != "qat_node_qatctl_path"],
 }
 
 
@@ -268,13 +274,9 @@ def tasks_of_each(output: str, nodes: set[str]) -> int:
 
 @contextlib.contextmanager
 def fleet(count: int) -> Iterator[Fleet]:
-    """Such a fleet. Paths of sockets have to be short, and of qatctl not below /tmp, so it has two directories."""
-    BUILD.mkdir(exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="qat-") as root,
-        tempfile.TemporaryDirectory(prefix="fleet-", dir=BUILD) as home,
-    ):
-        made = Fleet(Path(root), Path(home), count)
+    """Such a fleet, in a directory of its own, whose path is short: it has sockets."""
+    with tempfile.TemporaryDirectory(prefix="qat-") as root:
+        made = Fleet(Path(root), Path(root, "nodes"), count)
         try:
             yield made
         finally:
