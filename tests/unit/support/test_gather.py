@@ -219,3 +219,13 @@ def test_an_audited_command_of_others_is_left_out(node: NodeWithSecrets) -> None
         "6,2,2000,-;vfio-pci 0000:6b:00.1: enabling device\n"
     )
     assert node.gather().entries["logs/kernel"].content == b"[    0.002000] vfio-pci 0000:6b:00.1: enabling device\n"
+
+
+def test_the_name_of_a_file_does_nothing_to_the_terminal(node: NodeWithSecrets) -> None:
+    node.write("/etc/default/grub.d/a\x1b[31m\x9b.cfg", "GRUB_TIMEOUT=0\n")
+    files = dict(node.gather().files())
+    assert "files/etc/default/grub.d/a__31m_.cfg" in files
+    for name in ("README", "index.json"):
+        text = files[name].decode()
+        assert not {"\x1b", "\x9b"} & set(text)
+        assert "/etc/default/grub.d/a\\x1b[31m\\x9b.cfg" in text.replace("\\\\", "\\")
