@@ -80,6 +80,7 @@ class Bundle:
 
     def take(self, source: Source) -> None:
         """Put it in, or note why not. It raises nothing: one thing that is missing keeps nobody from the others."""
+        source = source._replace(origin=printable(source.origin))
         if source.name in self.entries or any(one.name == source.name for one in self.missing):
             return
         if time.monotonic() > self._deadline:

@@ -44,6 +44,8 @@ if t.TYPE_CHECKING:
 MOST_OF_A_SOURCE = 256 << 10
 """Bytes of a file that is read."""
 JOURNAL_LINES = 1500
+KUBELET_JOURNAL_LINES = 10_000
+"""Of which those about devices are kept: with pods that fail again and again, 1500 lines are minutes."""
 PAGE_SECONDS = 10.0
 
 _SHOWN = (
@@ -330,12 +332,13 @@ class Gatherer:
             for path in self._unit_files(unit):
                 form = Form.FOREIGN_UNIT if foreign else Form.UNIT
                 yield self._file("", "a file of a unit", path, form)
+            most, chosen = (KUBELET_JOURNAL_LINES, of_our_concern) if unit == kubelet else (JOURNAL_LINES, None)
             yield Source(
                 f"logs/{unit}",
-                f"the unit's journal since the boot, {JOURNAL_LINES} lines at most",
+                f"the unit's journal since the boot, of the last {most} lines {'those about devices' if chosen else 'all'}",
                 "journalctl",
                 Form.LOG,
-                self._journal(unit, of_our_concern if unit == kubelet else None),
+                self._journal(unit, most, chosen),
             )
 
     def _kernel_log(self) -> str:
@@ -363,10 +366,10 @@ class Gatherer:
         words = [word for line in shown.splitlines() for word in _paths(line)]
         return [path for path in words if path.startswith(_UNIT_PLACES) and ".." not in path]
 
-    def _journal(self, unit: str, chosen: t.Callable[[str], bool] | None) -> t.Callable[[], str]:
+    def _journal(self, unit: str, most: int, chosen: t.Callable[[str], bool] | None) -> t.Callable[[], str]:
         def look() -> str:
             said = self._run(
-                "journalctl", "--boot", "--no-pager", "--output=short-iso", f"--lines={JOURNAL_LINES}", f"--unit={unit}"
+                "journalctl", "--boot", "--no-pager", "--output=short-iso", f"--lines={most}", f"--unit={unit}"
             )
             if chosen is None:
                 return said

@@ -18,7 +18,7 @@ _OF_KUBELET = re.compile(
     r"|exited|NodeReady|NodeNotReady|systemd\[1\]"
 )
 # Those of other processes may have anything in them, and the kernel's has its own file.
-_COMMAND_LINES = re.compile(r"(?i)command[ -]?line|cmdline|proctitle|\bFLAG: ")
+_COMMAND_LINES = re.compile(r"(?i)command[ -]?line|cmdline|proctitle|\bEXECVE\b|\btype=1309\b|\bFLAG: ")
 _SECONDS = 5.0
 _MOST = 4 << 20
 

@@ -76,26 +76,27 @@ def find_kubelet(machine: LiveMachine, proc_root: str, request: Request) -> Foun
         usual = [_taken(machine, path, flavour) for flavour in FLAVOURS for path in _usual(machine, flavour)]
         return FoundKubelet(problem=error.sentence(), files=usual)
     known = {name: getattr(found, name) for name in _KNOWN}
+    # The unit may name another file of variables than those that are usual.
+    variables = [*_VARIABLES, *filter(None, [found.extra_arguments])]
     files = [
-        _taken(machine, path, found.kind, found.config_dir) for path in dict.fromkeys([*found.files, *_variables()])
+        _taken(machine, path, found.kind, found.config_dir, variables)
+        for path in dict.fromkeys([*found.files, *variables])
     ]
     states = [(f"{found.kubelet_dir}/{name}", Form.JSON) for name in STATE_FILES.values()]
     return FoundKubelet({**known, "files": sorted(found.files)}, "", files, states, found.kind.command_line_decides)
-
-
-def _variables() -> t.Iterator[str]:
-    yield from _VARIABLES
 
 
 def _usual(machine: LiveMachine, flavour: Flavour) -> list[str]:
     """The files that this flavour has where nothing says otherwise."""
     directories = filter(None, (flavour.drop_ins, flavour.adds_drop_ins))
     beside = [path for directory in directories for path in drop_ins(machine.root, directory)]
-    return [*filter(None, [flavour.config]), *flavour.argument_files(machine, flavour.config), *beside, *_variables()]
+    return [*filter(None, [flavour.config]), *flavour.argument_files(machine, flavour.config), *beside, *_VARIABLES]
 
 
-def _taken(machine: LiveMachine, path: str, flavour: Flavour, config_dir: str = "") -> Taken:
-    if path in _VARIABLES:
+def _taken(
+    machine: LiveMachine, path: str, flavour: Flavour, config_dir: str = "", variables: t.Collection[str] = _VARIABLES
+) -> Taken:
+    if path in variables:
         return path, Form.ENVIRONMENT, lambda: read_text(machine.root, path, _MOST)
     # All but the drop-ins have secrets, such as the cluster's token.
     is_of_others = flavour.files is Files.RANCHER and os.path.dirname(path) not in (config_dir, flavour.drop_ins)

@@ -42,10 +42,13 @@ def redact(text: str, form: Form) -> Cleaned:
 def redact_words(words: t.Sequence[str], has_program: bool = True) -> tuple[list[str], int]:
     """A command line without secrets, word by word. What is no option, path or small number goes, as it may belong to any option."""
     kept: list[str] = []
-    count, is_value = 0, False
+    count, before = 0, ""
     for number, word in enumerate(words):
-        cleaned, found = _word(word, is_value, first=has_program and number == 0)
-        is_value = _wants_value(word)
+        if before in _KNOWN_OPTIONS and not word.startswith("-"):
+            cleaned, found = _value_of_option(word)
+        else:
+            cleaned, found = _word(word, _wants_value(before), first=has_program and number == 0)
+        before = word
         kept.append(cleaned)
         count += found
     return kept, count
@@ -69,6 +72,27 @@ _WORD = re.compile(
 )
 _PROGRAM = re.compile(r"[@\-:+!|]*(?:/[\w./@+\-]+|[\w.\-]{1,32})")
 _SHORT = re.compile(r"-[A-Za-z]")
+# Of kubelet, what is of use here and takes a value, also in a word of its own.
+_KNOWN_OPTIONS = frozenset(
+    [
+        "--cgroup-driver",
+        "--cpu-manager-policy",
+        "--cpu-manager-policy-options",
+        "--eviction-hard",
+        "--feature-gates",
+        "--hostname-override",
+        "--kube-reserved",
+        "--memory-manager-policy",
+        "--node-labels",
+        "--register-with-taints",
+        "--reserved-cpus",
+        "--reserved-memory",
+        "--system-reserved",
+        "--topology-manager-policy",
+        "--topology-manager-policy-options",
+        "--topology-manager-scope",
+    ]
+)
 
 
 def _word(word: str, is_value: bool, first: bool) -> Cleaned:
@@ -76,13 +100,18 @@ def _word(word: str, is_value: bool, first: bool) -> Cleaned:
         return word, 0
     name, equals, value = word.partition("=")
     if equals and re.fullmatch(r"--?[A-Za-z][\w.\-]*", name):
-        if names_secret(name):
+        if names_secret(name) and value not in ("true", "false"):
             return f"{name}={MARK}", 1
-        cleaned, count = without_named(value)
-        return f"{name}={_on_one_line(cleaned)}", count
+        cleaned, count = _value_of_option(value)
+        return f"{name}={cleaned}", count
     if is_value and not word.startswith("-"):
         return MARK, 1
     return (word, 0) if _WORD.fullmatch(word) else (MARK, 1)
+
+
+def _value_of_option(value: str) -> Cleaned:
+    cleaned, count = without_named(value)
+    return _on_one_line(cleaned), count
 
 
 def _wants_value(word: str) -> bool:
@@ -148,16 +177,25 @@ def _mapping(value: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], int]:
         shown, found = without_shapes(name)
         count += found
         is_name = name.lower() in _NAMING
-        descends = name.lower() == "authorization" and isinstance(one, dict)
         if one is None or isinstance(one, bool) or one in ("", [], {}):
             kept[shown] = one
-        elif (named and not is_name) or (names_secret(name) and not descends and not (named and is_name)):
+        elif (named and not is_name) or (_is_secret(name, value) and not (named and is_name)):
             kept[shown] = MARK
             count += 1
         else:
             kept[shown], found = redact_value(one)
             count += found
     return kept, count
+
+
+def _is_secret(name: str, value: t.Mapping[str, t.Any]) -> bool:
+    """Whether what has this name in the mapping is taken for a secret."""
+    one = value[name]
+    if name.lower() == "authorization":
+        # A header, but for the field of kubelet's configuration.
+        return not (isinstance(one, dict) and set(one) <= {"mode", "webhook"})
+    is_of_taint = name == "key" and value.get("effect") in ("NoSchedule", "PreferNoSchedule", "NoExecute")
+    return names_secret(name) and not is_of_taint
 
 
 def _list(value: t.Sequence[t.Any]) -> tuple[list[t.Any], int]:
@@ -423,7 +461,7 @@ def _is_known(name: str, value: str | None) -> bool:
     if name.lower() not in _ARGUMENTS and not name.startswith(_OF_MODULES):
         return False
     return value is None or (
-        _ARGUMENT_VALUE.fullmatch(value) is not None and "://" not in value and without_shapes(value)[1] == 0
+        _ARGUMENT_VALUE.fullmatch(value) is not None and "://" not in value and without_named(value)[1] == 0
     )
 
 

@@ -21,15 +21,17 @@ Cleaned = tuple[str, int]
 _WORDS = (
     r"token|passw(?:ord|d)?|passphrase|passcode|passkey|secret|credential|bearer|cookie|jwt|psk|pwd|dsn|urlheader"
     r"|(?:api|private|access|account|encryption|signing)[-_ .]?key|connection[-_ .]?string|session[-_ .]?id"
-    r"|(?-i:[a-z](?:Key|Auth|Pass|Pin)|[-_](?:key|auth|pass|pin|creds?|KEY|AUTH|PASS|PIN|CREDS?))(?![A-Za-z])"
+    r"|(?-i:[a-z](?:Key|Auth|Pass|Pin|Pw)|[-_](?:key|auth|pass|pin|pw|creds?|KEY|AUTH|PASS|PIN|PW|CREDS?))(?![A-Za-z])"
+    # The header of HTTP, also before a list of values; kubelet's own field begins with a small letter.
+    r"|(?-i:Authorization)(?=[\"'\\]*\s*[:=])"
 )
 # Common words, which count only with a value behind them,
 _WITH_VALUE = (
-    r"(?:key|auth|pass|pin|otp|creds?|seed|sig|signature|salt|[-_]data)(?=[\"'\\]*\s*[:=])"
-    r"|authorization(?=[\"'\\]*\s*[:=]\s*[^\s{\[])"
+    r"(?:key|auth|pass|pin|pw|otp|creds?|seed|sig|signature|salt|[-_]data)(?=[\"'\\]*\s*(?:[:=]|%3[AD]))"
+    r"|authorization(?=[\"'\\]*\s*[:=]\s*[^\s{])"
 )
 # or as an option of a command.
-_OPTION = r"(?<![^\s\"'])--?[\w-]*(?:key|auth|pass|pin|creds?)(?=[\s\"',]|$)"
+_OPTION = r"(?<![^\s\"'])--?[\w-]*(?:key|auth|pass|pin|pw|creds?)(?=[\s\"',]|$)"
 # What repeats the command line or the environment of something else.
 _OF_OTHERS = r"envvar|\benv(?:ironment)?[\"'\\]*\s*[:=]|\bargs?[\"'\\]*:|\bcommand[\"'\\]*[:=]|command[ -]?line|cmdline|proctitle"
 
@@ -44,6 +46,14 @@ _NAMING = re.compile(r"(?i)\b(?:name|key|variable|field|header|option)[\"'\\]*\s
 _COMPLEX_KEY = re.compile(r"\s*\? ")
 _BEFORE_VALUE = re.compile(r"[\w.\-]*[\"'\\]*\s*[:=]?\s*")
 _BLOCK = re.compile(r"[|>][\d+\-]*")
+# What YAML allows between a name and a value in the lines that follow: a tag, an anchor, a comment.
+_PROPERTIES = re.compile(r"(?:[!&]\S*\s*)*(?:#.*)?")
+_QUOTED = re.compile(r"(?<![\w\\])([\"'])(?:\\.|(?!\1)[^\\])*\1")
+_ITEM = re.compile(r"[ \t]*-[ \t]+")
+# "key: node-role.kubernetes.io/x" is the name of a label or a taint.
+_LABEL = re.compile(r"[\s\-]*[\"']?key[\"']?\s*:\s*[\"']?(?:[a-z0-9\-]+\.)+[a-z0-9\-]+/[\w.\-]+[\"']?,?\s*")
+_MOST_OF_ENTRY = 200
+"""Lines of an entry in which a value is looked for before its name."""
 
 # Letters of a part of a URL. Without a bound a text of others that begins one at each letter would take hours.
 _MOST_OF_URL = 512
@@ -113,7 +123,7 @@ class _Value:
         self.is_of_entry = False
         self._indent = _indent(line)
         self._is_item = line.lstrip().startswith("-")
-        value = _BEFORE_VALUE.sub("", rest, count=1).strip()
+        value = _PROPERTIES.sub("", _BEFORE_VALUE.sub("", rest, count=1).strip(), count=1)
         quote = value[:1] if value[:1] in ("'", '"') else ""
         self._quote = quote if quote and _unescaped(value, quote) % 2 else ""
         self._depth = 0 if self._quote else _depth(value)
@@ -129,6 +139,8 @@ class _Value:
             self._depth += _depth(line)
         elif self._joined:
             self._joined = line.rstrip().endswith("\\")
+        elif _is_comment(line):
+            pass  # it may stand anywhere, and ends nothing
         elif line.strip() and not self._next:
             return _indent(line) > self._indent or self._goes_on(line)
         elif line.strip():
@@ -163,13 +175,16 @@ def without_named(text: str) -> Cleaned:
 def _mark_entry(kept: list[str], line: str) -> None:
     """Take out what stands in the same entry before the name that says of what it is the value."""
     column = _indent(line)
-    for number in reversed(range(len(kept))):
+    for number in reversed(range(max(0, len(kept) - _MOST_OF_ENTRY), len(kept))):
         other = kept[number]
-        begins = other.lstrip().startswith("- ")
-        if other.strip() and _indent(other) + 2 * begins < column:
+        if not other.strip() or other == MARK or _is_comment(other):
+            continue
+        begins = _ITEM.match(other)
+        at = len(begins.group()) if begins else _indent(other)
+        if at < column:
             return
-        kept[number] = MARK if other.strip() else ""
-        if begins and _indent(other) + 2 == column:
+        kept[number] = MARK
+        if begins and at == column:
             return
 
 
@@ -219,7 +234,7 @@ def _end_of_name(line: str, name: t.Pattern[str]) -> int | None:
     """Where the name of the first secret in the line ends, None where there is none."""
     if _COMPLEX_KEY.match(line) and names_secret(line.strip()):
         return len(line)
-    match = name.search(line)
+    match = None if _LABEL.fullmatch(line) else name.search(line)
     while match is not None:
         harmless = _HARMLESS.match(line, match.end())
         if harmless is None:
@@ -238,7 +253,13 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" \t"))
 
 
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
 def _depth(text: str) -> int:
+    """By how many levels it goes down, more than up. Brackets between quotes are letters."""
+    text = _QUOTED.sub("", text)
     return sum(text.count(one) for one in "{[(") - sum(text.count(one) for one in "}])")
 
 

@@ -29,12 +29,24 @@ def node(name: str, labels: dict[str, str], **spec: t.Any) -> dict[str, t.Any]:
     return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"addresses": addresses}}
 
 
+def of_addresses(name: str, *addresses: tuple[str, str]) -> dict[str, t.Any]:
+    """A node with these addresses, each with its type."""
+    said = [{"type": kind, "address": address} for kind, address in addresses]
+    return {"metadata": {"name": name, "labels": {}}, "spec": {}, "status": {"addresses": said}}
+
+
 NODES = [
     node("by-nfd", {NFD: "true", ZONE: "a"}),
     node("by-intel", {INTEL: "true", ZONE: "b-1"}, unschedulable=True),
     node("without", {"kubernetes.io/os": "linux", ZONE: "a"}),
     node("network-only", {"feature.node.kubernetes.io/pci-0200_8086.present": "true"}),
     node("said-no", {NFD: "false"}),
+    # With both families of IP, the cluster's own first.
+    of_addresses("both", ("InternalIP", "192.0.2.99"), ("InternalIP", "2001:db8::99"), ("Hostname", "both")),
+    # What a kubelet says that nobody should believe.
+    of_addresses("template", ("InternalIP", "{{ lookup('pipe', 'id') }}"), ("Hostname", "{{ 1 + 1 }}")),
+    of_addresses("option", ("InternalIP", "-oProxyCommand=id"), ("Hostname", "-oProxyCommand=id")),
+    of_addresses("named", ("ExternalIP", "198.51.100.1"), ("Hostname", "named.example.com")),
     # As an object made by hand, before there is a kubelet.
     {"metadata": {"name": "bare"}, "spec": {}, "status": {}},
 ]
@@ -103,6 +115,12 @@ def test_nodes_with_a_label_of_nfd_are_qat_nodes(controller: Controller) -> None
     variables = groups["_meta"]["hostvars"]
     assert variables["by-nfd"]["ansible_host"] == "192.0.2.6"
     assert "ansible_host" not in variables["bare"]
+
+
+def test_an_address_is_one_of_ip_or_a_name(controller: Controller) -> None:
+    variables = controller.groups()["_meta"]["hostvars"]
+    found = {name: variables[name].get("ansible_host") for name in ("both", "template", "option", "named")}
+    assert found == {"both": "192.0.2.99", "template": None, "option": None, "named": "named.example.com"}
 
 
 def test_without_the_cluster_there_is_no_inventory(controller: Controller) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 import sys
 import tempfile
 import typing as t
+from email.message import Message
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS
+from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS, cordon_patch
 from ansible_collections.accel.qat.tests.controller.controller import Run
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN
 from ansible_collections.accel.qat.tests.unit.cluster.drain_site import COMPRESSION, EVICT, GIVE_BACK, STATIC, Site
 from ansible_collections.accel.qat.tests.unit.cluster.drain_site import names as names_of
 from ansible_collections.accel.qat.tests.unit.cluster.site import VF0
@@ -145,6 +147,26 @@ def test_what_an_earlier_run_left_cordoned_stays_so_and_is_reported(site: Lackin
         "fix that and run again, which gives it back, or give it back as it is with --tags uncordon"
     )
     assert site.cluster.cordoned() == (True, [OURS])
+
+
+def test_what_stays_cordoned_is_said_where_a_node_of_another_batch_lets_none_begin(site: Lacking) -> None:
+    headers = Message()
+    headers["Authorization"] = f"Bearer {TOKEN}"
+    headers["Content-Type"] = "application/merge-patch+json"
+    site.cluster.answer("PATCH", "/api/v1/nodes/node1", headers, cordon_patch())
+    site.nodes = {"node1": {}, "node2": {"qat_drian": True}}
+    run = site.site("--tags", "node", qat_serial=1, **NODE)
+    first, misspelt, *rest = run.tasks[-1].result["msg"]
+    assert first.startswith("nothing was changed on any node")
+    assert misspelt.startswith("node2: qat_drian is not a variable")
+    assert rest == [
+        "node1: it stays cordoned, since an earlier run that failed has left it so; --tags uncordon gives it back as it is",
+        "put that in order, or leave these nodes out with --limit '!node2'",
+    ]
+    assert site.cluster.cordoned() == (True, [OURS])
+    given_back = site.site("--tags", "uncordon", "--limit", "!node2", qat_serial=1, **NODE)
+    assert given_back.code == 0, given_back.output
+    assert site.cluster.cordoned() == (False, [])
 
 
 @pytest.mark.usefixtures("kubelet")

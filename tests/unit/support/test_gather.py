@@ -182,3 +182,50 @@ def test_a_kubeconfig_is_never_taken(node: NodeWithSecrets) -> None:
     bundle = node.gather()
     assert "files/var/lib/kubelet/config.yaml" not in bundle.entries
     assert {one.name: one.reason for one in bundle.missing}["files/var/lib/kubelet/config.yaml"] == "it is a kubeconfig"
+
+
+def test_a_file_of_variables_that_only_the_unit_names_is_one_of_variables(node: NodeWithSecrets) -> None:
+    """Of those that are not known the names are enough."""
+    node.fill()
+    path = "/etc/kubernetes/extra.env"
+    node.write(path, f"SOMETHING={node.secret()}\nKUBELET_EXTRA_ARGS=--v=2 {node.secret()}\n")
+    node.program(
+        "systemctl",
+        "cat << 'EOF'\nId=kubelet.service\nLoadState=loaded\nActiveState=active\nMainPID=0\n"
+        "ExecStart={ path=/usr/bin/kubelet ; argv[]=/usr/bin/kubelet $KUBELET_EXTRA_ARGS ; ignore_errors=no }\n"
+        f"EnvironmentFiles={path} (ignore_errors=yes)\nEOF",
+    )
+    text = node.gather().entries[f"files{path}"].content.decode()
+    assert text == "SOMETHING=[redacted]\nKUBELET_EXTRA_ARGS=--v=2 [redacted]\n"
+
+
+def test_of_kubelet_more_lines_are_looked_through_than_of_others(node: NodeWithSecrets) -> None:
+    """With pods that fail again and again, what it says of devices is not among the last."""
+    node.fill()
+    head = "2026-11-29T10:05:30+0000 node kubelet[812]: "
+    node.program(
+        "journalctl",
+        'for word; do case "$word" in --lines=*) lines=${word#--lines=};; esac; done\n'
+        f'{{ echo "{head}Got registration of device plugin"; yes "{head}back-off of a pod" | head -n 5000; }} | tail -n "$lines"',
+    )
+    entries = node.gather().entries
+    assert entries["logs/kubelet.service"].content.decode() == f"{head}Got registration of device plugin\n"
+    assert entries["logs/qat-node.service"].content.count(b"\n") == 1500
+
+
+def test_an_audited_command_of_others_is_left_out(node: NodeWithSecrets) -> None:
+    (node.files.dev / "kmsg").write_text(
+        '6,1,1000,-;audit: type=1309 audit(1.2:3): argc=3 a0="qatctl" a1="-p" a2="hunter2"\n'
+        "6,2,2000,-;vfio-pci 0000:6b:00.1: enabling device\n"
+    )
+    assert node.gather().entries["logs/kernel"].content == b"[    0.002000] vfio-pci 0000:6b:00.1: enabling device\n"
+
+
+def test_the_name_of_a_file_does_nothing_to_the_terminal(node: NodeWithSecrets) -> None:
+    node.write("/etc/default/grub.d/a\x1b[31m\x9b.cfg", "GRUB_TIMEOUT=0\n")
+    files = dict(node.gather().files())
+    assert "files/etc/default/grub.d/a__31m_.cfg" in files
+    for name in ("README", "index.json"):
+        text = files[name].decode()
+        assert not {"\x1b", "\x9b"} & set(text)
+        assert "/etc/default/grub.d/a\\x1b[31m\\x9b.cfg" in text.replace("\\\\", "\\")

@@ -40,6 +40,8 @@ NAMES = (
     "vpn-auth",
     "credentials",
     "MYSQL_PWD",
+    "DB_PW",
+    "rootPw",
     "cookie",
 )
 ANY_NAME = st.sampled_from(NAMES)
@@ -62,6 +64,16 @@ YAML = (
     "a: 1\nenv:\n- value: {secret}\n  more:\n    x: {secret}\n  name: {name}\nz: 2\n",
     "a: 1\nenv: [{{value: {secret}, name: {name}}}]\nz: 2\n",
     "# {name}: {secret}\na: 1\n# {secret}\nz: 2\n",
+    "a: 1\n{name}: # a list\n- {secret}\n# more\n- {secret}\nz: 2\n",
+    "a: 1\n{name}:\n# a comment\n- {secret}\n  # another\n- {secret}\nz: 2\n",
+    "a: 1\n{name}: &them\n- {secret}\nz: 2\n",
+    "a: 1\n{name}: !!seq # a list\n- {secret}\nz: 2\n",
+    "a: 1\n{name}: ['a]',\n{secret}]\nz: 2\n",
+    'a: 1\n{name}: {{b: "}}",\nc: {secret}}}\nz: 2\n',
+    "a: 1\nargs:\n- --{name}\n# a comment\n- {secret}\n- --other\nz: 2\n",
+    "a: 1\nenv:\n- value: {secret}\n# a comment\n  name: {name}\nz: 2\n",
+    "a: 1\nenv:\n-   value: {secret}\n    name: {name}\nz: 2\n",
+    "a: 1\nenv:\n- value: {secret}\n  token:\n    b\n  name: {name}\nz: 2\n",
     "a: 1\r\n{name}: |\r\n  {secret}\r\nz: 2\r\n",
 )
 INI = (
@@ -218,6 +230,40 @@ def test_kernel_arguments(secret: str) -> None:
     assert "menuentry 'Linux'" in out
 
 
+def headers(secret: str) -> tuple[str, ...]:
+    return (
+        f"a: 1\nAuthorization: [{secret}]\n",
+        f"a: 1\nAuthorization:\n- {secret}\n",
+        json.dumps({"Authorization": [secret]}),
+        json.dumps({"authorization": {"basic": secret}}),
+        f'2026-11-29T10:05:30+0000 n kubelet[8]: http.Header{{"Authorization":[]string{{"{secret}"}}}}',
+        f"2026-11-29T10:05:30+0000 n kubelet[8]: map[Authorization:[{secret}]]",
+    )
+
+
+@given(secret=SECRETS)
+def test_a_header_is_one_with_its_values_in_a_list_too(secret: str) -> None:
+    for text in headers(secret):
+        for form in (Form.PLAIN, Form.JSON, Form.LOG):
+            if form is Form.JSON or not text.startswith("{"):
+                assert not there(secret, cleaned(text, form))
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("pw: hunter2\n", Form.PLAIN),
+        ('{"cni": "{\\"pw\\": \\"hunter2\\"}"}', Form.JSON),
+        ("the command is app --pw hunter2", Form.LOG),
+        ("GET /?x=pass%3Dhunter2 HTTP/1.1", Form.LOG),
+        ("ro root=/dev/sda1 rootflags=username=me,password=hunter2 quiet", Form.KERNEL),
+        ("ro root=nfs:x,pass=hunter2 quiet", Form.KERNEL),
+    ],
+)
+def test_shorter_names(text: str, form: Form) -> None:
+    assert "hunter2" not in cleaned(text, form)
+
+
 HEADS = (
     "2026-11-29T10:05:30+0000 node kubelet[812]: ",
     "[   12.345678] ",
@@ -347,6 +393,10 @@ def test_the_rules_of_a_node_stay_as_they_are() -> None:
         ),
         ('qat_device_plugin_vfs{resource="qat.intel.com/cy",health="healthy"} 16.0\n', Form.PLAIN),
         ("containerID=containerd://" + "0a1b2c3d" * 8, Form.LOG),
+        ("--anonymous-auth=false\n--authentication-token-webhook=true\n--feature-gates=A=true\n", Form.WORDS),
+        ("--cpu-manager-policy static --reserved-cpus 0-3,8 --feature-gates A=true,B=false --v 2", Form.WORDS),
+        ("registerWithTaints:\n- key: example.com/qat\n  value: 'true'\n  effect: NoSchedule\n", Form.JSON),
+        (json.dumps({"taints": [{"key": "qat", "value": "x", "effect": "NoSchedule"}]}, indent=2) + "\n", Form.JSON),
     ],
 )
 def test_what_is_of_use_stays(text: str, form: Form) -> None:
