@@ -21,8 +21,9 @@ from .shell import BUILD, CHECKOUT, CommandFailed, Shell
 PYTHONS = ("3.12", "3.13", "3.11")
 SITE = BUILD / "site"
 SETTINGS = CHECKOUT / "tools" / "site"
-# What antsibull-docs reads. Not docs/docsite/extra-docs.yml, whose list of pages is for sites that do not have them.
-COLLECTION_PARTS = ("README.md", "changelogs", "docs/docsite/links.yml", "galaxy.yml", "meta", "plugins", "roles")
+# What antsibull-docs reads. Not docs/docsite/extra-docs.yml, whose list of pages is for sites that do not have them, nor changelogs, of
+# which it makes an empty page before the first release.
+COLLECTION_PARTS = ("README.md", "docs/docsite/links.yml", "galaxy.yml", "meta", "plugins", "roles")
 
 FRONT = "README.md"
 LIST = "docs/README.md"
