@@ -13,7 +13,7 @@ setup:  ## make .venv and install what development needs
 test: setup  ## every check and every test
 	@$(checks) all
 
-lint types sanity unit core build galaxy test-lab test-machine test-cluster test-machines test-molecule: setup
+lint types sanity unit core build galaxy docs test-lab test-machine test-cluster test-machines test-molecule: setup
 	@$(checks) $(@:test-%=%)
 
 lint:  ## style, documentation, changelog, licences
@@ -23,6 +23,7 @@ unit:  ## fast tests, also on the oldest Python of a managed node
 core:  ## the core tests on the same ansible-cores, which `make test` leaves to `make test-nightly`
 build:  ## the collection's archive, in dist/, that Galaxy takes it, and that it can be installed and used
 galaxy:  ## the same archive twice, and all of galaxy-importer, which `make test` leaves to `make test-nightly`
+docs:  ## the documentation site, in build/site, and that its links are whole, which `make test` leaves to `make test-nightly`
 test-lab:  ## the virtual QAT machine's own tests
 test-machine:  ## the engine on the virtual QAT machine
 test-cluster:  ## the collection on a node of a real Kubernetes, which is compiled the first time
@@ -32,10 +33,10 @@ test-machines:  ## the last four, with as many tests at once as there are cores
 release: setup  ## all of a release but its upload, in dist/; before that PREPARE=1.0.0 sets the version and writes the changelog
 	@$(checks).release $(if $(PREPARE),prepare $(PREPARE),build)
 
-test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, every ansible-core, and what Galaxy says
+test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, every ansible-core, what Galaxy says, and the site
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets
-	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy
+	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy docs
 
 test-mutants: setup  ## change the pure files, or MUTANTS="desired.py gates.py", in one place at a time: a test fails each time
 	@nice .venv/bin/python tools/mutants $(MUTANTS)
@@ -81,4 +82,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit core build galaxy release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-fleet bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-fleet bench-plugin soak-plugin format lock clean

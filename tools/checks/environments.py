@@ -7,11 +7,20 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .shell import BUILD, CHECKOUT, Shell, cache_directory
+from . import interpreters
+from .shell import BUILD, CHECKOUT, CommandFailed, Shell, cache_directory
+
+
+def commands(shell: Shell, pythons: Sequence[str], lock: str, purpose: str) -> Path:
+    """Return the directory with the commands of an environment of the first of these Pythons that is found. Raises CommandFailed."""
+    python = next(filter(None, map(interpreters.find, pythons)), None)
+    if python is None:
+        raise CommandFailed(f"no Python {' or '.join(pythons)} found for {purpose}")
+    return environment(shell, python, lock).parent
 
 
 def environment(shell: Shell, python: Path, lock: str) -> Path:

@@ -11,7 +11,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from . import environments, interpreters
+from . import environments
 from .shell import CommandFailed, Shell
 
 # An ansible-core that galaxy-importer knows; the first that is found is taken.
@@ -32,10 +32,7 @@ COMPLETED = "Importer processing completed successfully"
 
 def tools(shell: Shell) -> Path:
     """Return the directory with the commands of galaxy-importer and of what execution environments take. Raises CommandFailed."""
-    python = next(filter(None, map(interpreters.find, PYTHONS)), None)
-    if python is None:
-        raise CommandFailed(f"no Python {' or '.join(PYTHONS)} found for galaxy-importer")
-    return environments.environment(shell, python, "galaxy").parent
+    return environments.commands(shell, PYTHONS, "galaxy", "galaxy-importer")
 
 
 def import_archive(shell: Shell, archive: Path, *, thorough: bool, released: bool = False) -> None:

@@ -12,6 +12,7 @@ from .archive import build_archive, build_twice
 from .galaxy import import_archive
 from .sanity import sanity
 from .shell import BUILD, CHECKOUT, COLLECTION, VENV, Shell, command
+from .site import build_site
 
 # Controller and tests are written for 3.11, what a managed node runs for 3.9.
 OLDEST_NODE_PYTHON = "3.9"
@@ -98,6 +99,11 @@ def galaxy(shell: Shell) -> None:
     import_archive(shell, build_twice(shell, CHECKOUT / "dist"), thorough=True)
 
 
+def docs(shell: Shell) -> None:
+    """The documentation site, in build/site, and that its links and its navigation are whole."""
+    build_site(shell)
+
+
 def lab(shell: Shell) -> None:
     """Tests of the virtual QAT machine."""
     shell.run("pytest", *SIDE_BY_SIDE, *LAB_TESTS)
@@ -134,13 +140,15 @@ STAGES: dict[str, Callable[[Shell], None]] = {
     "core": core,
     "build": build,
     "galaxy": galaxy,
+    "docs": docs,
     "lab": lab,
     "machine": machine,
     "cluster": cluster,
     "molecule": molecule,
     "machines": machines,
 }
-# Not core: .venv has one of the releases, and all others are run each night. Nor galaxy, of which lint and build have the most.
+# Not core: .venv has one of the releases, and all others are run each night. Nor galaxy, of which lint and build have the most, nor docs:
+# tests of unit have the links of all pages.
 ALL = ("lint", "types", "sanity", "unit", "build", "machines")
 
 
