@@ -179,8 +179,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import RECORD
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import KUBELET_ROOTS
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import KUBELET_ROOTS, NODE_JSON
 from ansible_collections.accel.qat.plugins.module_utils._support.archive import Bundle
 from ansible_collections.accel.qat.plugins.module_utils._support.commands import directories, run_bounded
 from ansible_collections.accel.qat.plugins.module_utils._support.gather import Asked, Gatherer
@@ -192,8 +193,8 @@ OPTIONS = {
     "path": {"type": "path"},
     "host": _TEXT,
     "collection": _TEXT,
-    "configuration_file": {"type": "path", "default": "/etc/accel-qat/node.json"},
-    "record": {"type": "path", "default": "/var/lib/accel-qat/found.json"},
+    "configuration_file": {"type": "path", "default": NODE_JSON},
+    "record": {"type": "path", "default": RECORD},
     "files": _PATHS,
     "argument_files": _PATHS,
     "units": {"type": "list", "elements": "str", "default": []},

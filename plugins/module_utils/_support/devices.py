@@ -11,7 +11,7 @@ import typing as t
 from .._node.absence import if_there
 from .._node.facts.families import family_of_pf, is_qat_vf
 from .._node.facts.paths import DEVICES, IOMMU_GROUPS, MODULES, device_file
-from .files import reason_of
+from .files import ABSENT, reason_of, seen
 
 if t.TYPE_CHECKING:
     from .._node.kernel.live import Kernel
@@ -77,29 +77,19 @@ def _is_qat(kernel: Kernel, address: str) -> bool:
 
 
 def _attributes(kernel: Kernel, address: str) -> dict[str, str]:
-    found = {name: _seen(lambda name=name: kernel.read(device_file(address, name))) for name in _ATTRIBUTES}  # type: ignore[misc]
-    found.update({name: _seen(lambda name=name: kernel.link(device_file(address, name))) for name in _LINKS})  # type: ignore[misc]
-    return {name: text for name, text in found.items() if text != _ABSENT}
-
-
-_ABSENT = "not there"
-
-
-def _seen(look: t.Callable[[], str]) -> str:
-    try:
-        return look()
-    except OSError as error:
-        return reason_of(error)
+    found = {name: seen(lambda name=name: kernel.read(device_file(address, name))) for name in _ATTRIBUTES}  # type: ignore[misc]
+    found.update({name: seen(lambda name=name: kernel.link(device_file(address, name))) for name in _LINKS})  # type: ignore[misc]
+    return {name: text for name, text in found.items() if text != ABSENT}
 
 
 def iommu_groups(kernel: Kernel) -> dict[str, t.Any]:
     """The groups in which QAT functions are, with whatever else is in them, and how many there are in all. Raises OSError."""
     groups: dict[str, t.Any] = {}
     for address in (address for address in kernel.list(DEVICES) if _is_qat(kernel, address)):
-        group = _seen(lambda address=address: kernel.link(device_file(address, "iommu_group")))  # type: ignore[misc]
+        group = seen(lambda address=address: kernel.link(device_file(address, "iommu_group")))  # type: ignore[misc]
         if group.isdigit() and group not in groups:
             groups[group] = {
-                "type": _seen(lambda group=group: kernel.read(f"{IOMMU_GROUPS}/{group}/type")),  # type: ignore[misc]
+                "type": seen(lambda group=group: kernel.read(f"{IOMMU_GROUPS}/{group}/type")),  # type: ignore[misc]
                 "devices": _names(kernel, f"{IOMMU_GROUPS}/{group}/devices"),
             }
     return {
@@ -116,11 +106,11 @@ def modules(kernel: Kernel) -> dict[str, t.Any]:
 
 
 def _module(kernel: Kernel, name: str) -> dict[str, t.Any]:
-    said = {one: _seen(lambda one=one: kernel.read(f"{MODULES}/{name}/{one}")) for one in _OF_MODULE}  # type: ignore[misc]
+    said = {one: seen(lambda one=one: kernel.read(f"{MODULES}/{name}/{one}")) for one in _OF_MODULE}  # type: ignore[misc]
     place = f"{MODULES}/{name}/parameters"
     return {
-        **{one: text for one, text in said.items() if text != _ABSENT},
-        "parameters": {one: _seen(lambda one=one: kernel.read(f"{place}/{one}")) for one in _names(kernel, place)},  # type: ignore[misc]
+        **{one: text for one, text in said.items() if text != ABSENT},
+        "parameters": {one: seen(lambda one=one: kernel.read(f"{place}/{one}")) for one in _names(kernel, place)},  # type: ignore[misc]
     }
 
 
@@ -128,4 +118,4 @@ def _names(kernel: Kernel, path: str) -> list[str]:
     try:
         return list(kernel.list(path))
     except OSError as error:
-        return [] if reason_of(error) == _ABSENT else [reason_of(error)]
+        return [] if reason_of(error) == ABSENT else [reason_of(error)]

@@ -13,6 +13,9 @@ import typing as t
 
 from .._node.absence import is_absent
 
+MOST_OF_A_SOURCE = 256 << 10
+"""Bytes of a file that is read."""
+ABSENT = "not there"
 _MOST_LINKS = 40
 
 
@@ -23,8 +26,16 @@ class LeftOut(Exception):
 def reason_of(error: OSError) -> str:
     """Why something could not be had."""
     if is_absent(error):
-        return "not there"
+        return ABSENT
     return f"cannot be read: {error.strerror or error}"
+
+
+def seen(look: t.Callable[[], str]) -> str:
+    """What it finds, or why that could not be had."""
+    try:
+        return look()
+    except OSError as error:
+        return reason_of(error)
 
 
 def read_text(root: str, path: str, most: int) -> str:

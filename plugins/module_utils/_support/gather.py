@@ -28,7 +28,7 @@ from .._node.facts.paths import OSRELEASE
 from .._node.users.podresources import checkpoint_of
 from .archive import Bundle, Source, place_of, why_not
 from .devices import functions, iommu_groups, modules
-from .files import LeftOut, read_text
+from .files import ABSENT, MOST_OF_A_SOURCE, LeftOut, read_text
 from .kernel_log import of_our_concern, read_kernel_log
 from .kubelet import FoundKubelet, find_kubelet
 from .redaction import Form, redact, redact_words
@@ -41,8 +41,6 @@ if t.TYPE_CHECKING:
     from .._node.devices.snapshot import Node
     from .._node.users.pods import LiveKernelWithPods
 
-MOST_OF_A_SOURCE = 256 << 10
-"""Bytes of a file that is read."""
 JOURNAL_LINES = 1500
 KUBELET_JOURNAL_LINES = 10_000
 """Of which those about devices are kept: with pods that fail again and again, 1500 lines are minutes."""
@@ -135,7 +133,7 @@ class Gatherer:
         return describe(self._read(), self._rules_if_any())
 
     def _rules_if_any(self) -> t.Sequence[Rule]:
-        """None where they cannot be read: what stands for the plan says why."""
+        """Empty where they cannot be read: what stands for the plan says why."""
         try:
             return read_rules(self._asked.configuration, "")
         except NodeError:
@@ -207,7 +205,7 @@ class Gatherer:
     def _qatctl_version(self) -> str:
         program = self._asked.qatctl
         if not self._machine.exists(program):
-            raise LeftOut("not there")
+            raise LeftOut(ABSENT)
         require_trusted(self._machine.root, program)
         return self._machine.run([program, "--version"]).out.strip()
 
@@ -292,7 +290,7 @@ class Gatherer:
             text = if_there(lambda root=root: self._text_of_checkpoint(root), None)  # type: ignore[misc]
             if text is not None:
                 return _known_of_checkpoint(text)
-        raise LeftOut("not there")
+        raise LeftOut(ABSENT)
 
     @staticmethod
     def _text_of_checkpoint(root: str) -> str | None:

@@ -15,7 +15,7 @@ from .._kubelet.flavours import FLAVOURS
 from .._kubelet.flavours.base import Files
 from .._kubelet.observe import STATE_FILES, observe
 from .._node.errors import NodeError
-from .files import LeftOut, read_text
+from .files import MOST_OF_A_SOURCE, LeftOut, read_text
 from .redaction import Form
 
 if t.TYPE_CHECKING:
@@ -23,7 +23,6 @@ if t.TYPE_CHECKING:
     from .._kubelet.flavours.base import Flavour
     from .._kubelet.observe import Request
 
-_MOST = 256 << 10
 # Where packages, kubeadm and kubespray have kubelet's variables.
 _VARIABLES = (
     "/etc/default/kubelet",
@@ -97,13 +96,13 @@ def _taken(
     machine: LiveMachine, path: str, flavour: Flavour, config_dir: str = "", variables: t.Collection[str] = _VARIABLES
 ) -> Taken:
     if path in variables:
-        return path, Form.ENVIRONMENT, lambda: read_text(machine.root, path, _MOST)
+        return path, Form.ENVIRONMENT, lambda: read_text(machine.root, path, MOST_OF_A_SOURCE)
     # All but the drop-ins have secrets, such as the cluster's token.
     is_of_others = flavour.files is Files.RANCHER and os.path.dirname(path) not in (config_dir, flavour.drop_ins)
     form = Form.WORDS if flavour.files is Files.LINES else Form.JSON
 
     def look() -> str:
-        text = read_text(machine.root, path, _MOST)
+        text = read_text(machine.root, path, MOST_OF_A_SOURCE)
         if _KUBECONFIG.search(text):
             raise LeftOut("it is a kubeconfig")
         return flavour.without_secrets(text, path) if is_of_others else text

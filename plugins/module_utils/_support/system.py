@@ -14,7 +14,7 @@ from .._boot.loaders.grub import DROP_INS, GENERATED, GENERATED_FOR_EFI, SETTING
 from .._boot.loaders.systemd_boot import BOOT_ROOTS, CMDLINE, VENDOR_CMDLINE
 from .._boot.plan import UNFINISHED
 from .._kubelet.observe import cgroup_version
-from .files import LeftOut, reason_of
+from .files import LeftOut, seen
 from .redaction import Form
 
 if t.TYPE_CHECKING:
@@ -46,14 +46,7 @@ def distribution(text: str) -> dict[str, str]:
 def hardware(kernel: Kernel) -> dict[str, str]:
     """The machine, without numbers that only one has, and what restricts its kernel."""
     places = {name: f"/sys/class/dmi/id/{name}" for name in _DMI}
-    return {name: _seen(kernel, path) for name, path in {**places, **_STATES}.items()}
-
-
-def _seen(kernel: Kernel, path: str) -> str:
-    try:
-        return kernel.read(path)
-    except OSError as error:
-        return reason_of(error)
+    return {name: seen(lambda path=path: kernel.read(path)) for name, path in {**places, **_STATES}.items()}  # type: ignore[misc]
 
 
 def memory(text: str) -> str:
