@@ -36,7 +36,7 @@ if t.TYPE_CHECKING:
 
 Run = t.Callable[["Scenario"], None]
 
-CY = "qat.intel.com/cy"
+CY, VM_CY = "qat.intel.com/cy", "qat.intel.com/vm-cy"
 PF = "0000:6b:00.0"
 
 
@@ -406,6 +406,33 @@ def test_kata_finds_each_vf_by_its_resource(run: Run) -> None:
         # A runtime starts containers again while the plugin is away.
         plugin.stop()
         assert len(names()) == 16
+
+    run(scenario)
+
+
+def test_a_vf_for_a_virtual_machine_comes_without_a_node(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        directory = bench.files.root / "cdi"
+        vfs, others = bench.files.add_pf(PF), bench.files.add_pf("0000:70:00.0", services="dc")
+        bench.files.configure([{"select": {"address": PF}, "attach": "vm"}, {}])
+        await bench.kubelet.start()
+        bench.start("--cdi", f"--cdi-dir={directory}")
+        await bench.ready(VM_CY, 16)
+        await bench.ready("qat.intel.com/dc", 16)
+        (container,) = (await bench.kubelet.allocate(VM_CY, [vfs[1], vfs[0]])).container_responses
+        assert dict(container.envs) == {
+            "QAT0": vfs[1],
+            "QAT1": vfs[0],
+            "PCIDEVICE_QAT_INTEL_COM_VM-CY": f"{vfs[1]},{vfs[0]}",
+            "PCI_RESOURCE_QAT_INTEL_COM_VM-CY": f"{vfs[1]},{vfs[0]}",
+        }
+        assert dict(container.annotations) == {"qat.intel.com/vfs": f"{vfs[1]},{vfs[0]}"}
+        assert (len(container.devices), len(container.cdi_devices), len(container.mounts)) == (0, 0, 0)
+        documents = {path.name: json.loads(path.read_text()) for path in directory.iterdir()}
+        assert set(documents) == {"qat.intel.com-dc.json", "qat.intel.com-vf.json"}
+        assert all([one["name"] for one in document["devices"]] == others for document in documents.values())
+        bench.files.bind(vfs[0], None)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(VM_CY) == {vfs[0]})
 
     run(scenario)
 

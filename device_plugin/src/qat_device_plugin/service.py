@@ -18,6 +18,7 @@ from ._node.devices.read import read_devices
 from ._node.devices.rules import Rule
 from ._node.errors import NodeError
 from ._node.facts.paths import VFIO
+from ._node.facts.services import is_for_vms
 from ._node.kernel.live import LiveKernel
 from ._node.printable import printable
 from .catalogue import Groups, Snapshot
@@ -441,7 +442,11 @@ class Service:
 
     def _write_cdi(self) -> None:
         """Write what runtimes need to find VFs, if it differs. What kubelet hands out names it with `--cdi` only."""
-        offers = {resource: [vf.address for vf in offer] for resource, offer in self.model.offers.items()}
+        offers = {
+            resource: [vf.address for vf in offer]
+            for resource, offer in self.model.offers.items()
+            if not is_for_vms(resource)
+        }
         try:
             self._specifications.write(self._kernel, offers, by_name=self._settings.cdi)
             problem = ""
