@@ -15,10 +15,12 @@ from qat_device_plugin.catalogue import Snapshot, left_out_of, offers_of, resour
 from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import promises
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import promised
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import rule_for
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule, parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import VM, Rule, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import for_containers, is_for_vms
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
 from ansible_collections.accel.qat.tests.fakes.strategies import scenarios
 
@@ -97,7 +99,9 @@ def test_all_faces_agree(scenario: t.Any, data: st.DataObject) -> None:
     families = {device.address: device.family for device in node.qat}
     for resource, vfs in promised(rules, node).items():
         pfs = {str(function.pf_address) for function in map(node.function, vfs) if function is not None}
-        assert all((resource == GENERIC) == (not families[address].has_services) for address in pfs)
+        assert all((for_containers(resource) == GENERIC) == (not families[address].has_services) for address in pfs)
+        takers = {rule_for(rules, device) for device in node.qat if device.address in pfs}
+        assert all(rule is not None and is_for_vms(resource) == (rule.attach == VM) for rule in takers)
 
 
 @pytest.mark.parametrize("driver", ["c6xxvf", "pci-stub", "igb_uio"])

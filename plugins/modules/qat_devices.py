@@ -92,6 +92,14 @@ options:
       advertise:
         description: How many VFs of the PF Kubernetes is offered, the first ones; all when not given. The rest stay for the host.
         type: int
+      attach:
+        description:
+          - What Kubernetes attaches a VF to.
+          - With V(container), as when not given, the container that asks for it gets its device node.
+          - With V(vm) the virtual machine that runs as the pod gets it as a PCI device, and no container gets a device node. Such VFs are
+            resources of their own, such as C(qat.intel.com/vm-cy).
+        type: str
+        choices: [container, vm]
       when_in_use:
         description:
           - What happens when a change would take a VF from a process or virtual machine that has it open.

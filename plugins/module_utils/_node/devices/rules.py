@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from ..absence import is_absent
 from ..errors import ConfigurationError
 from ..facts.families import FAMILY_NAMES, PF_DRIVERS
-from ..facts.pci import VFIO_PCI, normal_address
+from ..facts.pci import VFIO_DRIVERS, VFIO_PCI, normal_address
 from ..facts.services import SERVICES
 
 WHEN_IN_USE = ("fail", "skip", "force")
 STATES = ("present", "absent")
+CONTAINER, VM = "container", "vm"
+ATTACH = (CONTAINER, VM)
 
 DRIVER_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9_-]*$"
 """The name of a driver: a part of a path, and a word for modprobe, to which what begins with - is an option."""
@@ -85,6 +87,14 @@ RULE: dict[str, t.Any] = {
             "minimum": 0,
             "description": "How many VFs of the PF Kubernetes is offered, the first ones; all when absent. The rest stay for the host.",
         },
+        "attach": {
+            "type": "string",
+            "enum": list(ATTACH),
+            "description": (
+                "What Kubernetes attaches a VF to: the container that asks for it, as when absent; or the virtual machine that "
+                "runs as its pod. Those for VMs are resources of their own, such as qat.intel.com/vm-cy."
+            ),
+        },
         "when_in_use": {
             "type": "string",
             "enum": list(WHEN_IN_USE),
@@ -138,6 +148,7 @@ class Rule:
     driver: str = VFIO_PCI
     vfs: int | None = None
     advertise: int | None = None
+    attach: str = CONTAINER
     when_in_use: str = "fail"
 
 
@@ -267,6 +278,7 @@ def _rule(entry: t.Mapping[str, t.Any], where: str) -> Rule:
         driver=entry.get("driver", VFIO_PCI),
         vfs=entry.get("vfs"),
         advertise=entry.get("advertise"),
+        attach=entry.get("attach", CONTAINER),
         when_in_use=entry.get("when_in_use", "fail"),
     )
     _refuse_contradictions(rule)
@@ -295,6 +307,12 @@ def _refuse_contradictions(rule: Rule) -> None:
             f"{rule.driver} is the driver of PFs, and a VF needs another",
             where=rule.where + ".driver",
             remedy="leave it out for vfio-pci, or name a driver of VFs",
+        )
+    if rule.attach == VM and rule.driver not in VFIO_DRIVERS:
+        raise ConfigurationError(
+            f"a VF with the driver {rule.driver} cannot be attached to a virtual machine",
+            where=rule.where + ".driver",
+            remedy="leave it out for vfio-pci, or remove attach",
         )
     if rule.state == "absent" and rule.vfs:
         raise ConfigurationError(
