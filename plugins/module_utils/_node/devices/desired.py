@@ -99,8 +99,9 @@ def desired_of(rules: t.Sequence[Rule], node: Node) -> tuple[DesiredPf, ...]:
 
     Raises ConfigurationError where a rule asks for what this node does not have or a PF cannot do.
     """
-    if not node.qat and any(rule.state == "present" for rule in rules):
-        raise _no_device(rules[0].where, node)
+    asking = next((rule for rule in rules if rule.state == "present"), None)
+    if asking and not node.qat:
+        raise _no_device(asking.where, node)
     for rule in rules:
         _refuse_unknown(rule, node)
     chosen = ((rule_for(rules, device), device) for device in node.qat)
