@@ -219,9 +219,7 @@ def test_health_follows_the_hardware(node: Node, kubelet: Kubelet, truth: Advert
     kubelet.has(truth)
 
 
-def test_vfs_that_can_be_migrated_are_bound_offered_and_given(
-    node: Node, kubelet: Kubelet, truth: Advertised
-) -> None:
+def test_vfs_that_can_be_migrated_are_bound_offered_and_given(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
     before = kubelet.has(truth)
     applied = node.apply(RULES[0], {**RULES[1], "driver": "qat_vfio_pci"})
     assert applied.code == 0, applied.sentence

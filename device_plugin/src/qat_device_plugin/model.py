@@ -117,7 +117,9 @@ def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
 
 def _with_offered(given: Given, offers: Offers) -> Given:
     offered = {vf.address: frozenset({resource}) for resource, vfs in offers.items() for vf in vfs if vf.healthy}
-    return {address: given.get(address, frozenset()) | offered.get(address, frozenset()) for address in {*given, *offered}}
+    return {
+        address: given.get(address, frozenset()) | offered.get(address, frozenset()) for address in {*given, *offered}
+    }
 
 
 def _same_devices(before: t.Iterable[QatDevice], now: t.Iterable[QatDevice]) -> frozenset[str]:

@@ -100,4 +100,6 @@ def given_otherwise(resource: str) -> Reason:
 
 def given_unknown() -> Reason:
     """Nobody has been able to read kubelet's checkpoint so far."""
-    return Reason("given", "it is not known whether a pod has it, as kubelet's checkpoint cannot be read; the log says why")
+    return Reason(
+        "given", "it is not known whether a pod has it, as kubelet's checkpoint cannot be read; the log says why"
+    )

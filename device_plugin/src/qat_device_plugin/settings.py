@@ -44,7 +44,6 @@ class Settings:
         """Where the sockets of the resources are: beside kubelet.sock, or where kubelet looks for plugins."""
         return self.kubelet_dir if self.registration == "socket" else self.kubelet_dir.parent / "plugins_registry"
 
-
     @property
     def kubelet_roots(self) -> tuple[str, ...]:
         """The root directories that the kubelet may have: the usual directory of sockets is that of kubelets with another root, too."""
