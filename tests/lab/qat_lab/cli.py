@@ -57,8 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RELEASE",
         help="that of a node of a cluster, with this Kubernetes, which is compiled first (default %(const)s)",
     )
+    _add_host_option(made)
     start = command("start", _start, "start a machine and wait until it answers", machines="1")
     _add_debian_option(start)
+    _add_host_option(start)
     _add_hardware_options(start, memory=1024)
     _add_start_options(start)
     command("stop", _stop, "stop machines and remove all of them", machines="*").add_argument(
@@ -111,6 +113,10 @@ def _add_debian_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debian", choices=debian.RELEASES, default=default, help="default %(default)s")
 
 
+def _add_host_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", action="store_true", help="with libvirt and QEMU, to run virtual machines in it")
+
+
 def _add_hardware_options(parser: argparse.ArgumentParser, memory: int) -> None:
     pfs = "FAMILY@[DOMAIN:]BUS[:NODE][/VFS],...: the simulated PFs (default %(default)s); empty for none"
     parser.add_argument("--pfs", default=DEFAULT_PFS, metavar="SPEC", help=pfs)
@@ -136,7 +142,7 @@ def _image(options: argparse.Namespace) -> None:
 
 
 def _plain(options: argparse.Namespace) -> image.Flavour:
-    return image.Flavour(debian.RELEASES[options.debian])
+    return image.Flavour(debian.RELEASES[options.debian], virtualization=options.host)
 
 
 def _hardware(options: argparse.Namespace) -> Hardware:

@@ -11,6 +11,10 @@ Each Debian has its own. A node of a cluster has two layers more, and a disk for
     kubernetes  kubelet and kubeadm, and what the test host runs: see cluster/programs.py
     node        the base with a container runtime
 
+A host of virtual machines has one more:
+
+    host        the base with libvirt and QEMU
+
 A change of the kernel sources rebuilds only modules and disks.
 """
 
@@ -32,7 +36,14 @@ from .cluster import programs, releases
 from .cluster.releases import Release
 from .debian import Debian
 from .errors import LabError
-from .paths import IMAGE_SOURCES, KERNEL_SOURCES, KUBERNETES_SOURCES, SOURCES, cache_directory
+from .paths import (
+    IMAGE_SOURCES,
+    KERNEL_SOURCES,
+    KUBERNETES_SOURCES,
+    SOURCES,
+    VIRTUALIZATION_SOURCES,
+    cache_directory,
+)
 
 DISK_BYTES = 8 << 30
 PARTITION_OFFSET = 1 << 20
@@ -70,11 +81,13 @@ NEEDLESS_UNITS = (
 class Flavour:
     """What is installed in a machine.
 
-    With a release of Kubernetes that is kubelet, kubeadm, containerd and what they need, to become a node of a cluster.
+    With a release of Kubernetes that is kubelet, kubeadm, containerd and what they need, to become a node of a cluster. A host
+    of virtual machines has libvirt and QEMU; it is no node.
     """
 
     debian: Debian = debian.BOOKWORM
     kubernetes: Release | None = None
+    virtualization: bool = False
 
 
 def node(release: Release) -> Flavour:
@@ -83,7 +96,9 @@ def node(release: Release) -> Flavour:
 
 
 PLAIN = Flavour()
-FLAVOURS = (*map(Flavour, debian.RELEASES.values()), *map(node, releases.RELEASES.values()))
+HOST = Flavour(virtualization=True)
+"""A host of virtual machines."""
+FLAVOURS = (*map(Flavour, debian.RELEASES.values()), *map(node, releases.RELEASES.values()), HOST)
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,7 @@ def etcd(system: Debian) -> Path:
 def current_layers() -> list[Path]:
     """The layers of the images for the current sources."""
     found = [find(flavour).directory for flavour in FLAVOURS]
+    found += [_host_layer(HOST.debian)]
     for system in debian.RELEASES.values():
         found += [_base_layer(system), _modules_layer(system), _node_layer(system)]
     for release in releases.RELEASES.values():
@@ -169,11 +185,18 @@ def _build_as_root(flavour: Flavour) -> None:
         sys.executable,
         str(SOURCES / "lab"),
         "image",
-        *(("--node", flavour.kubernetes.name) if flavour.kubernetes else ("--debian", flavour.debian.number)),
+        *_options(flavour),
     ]
     # Its progress goes where ours goes; only our own standard output is read by others.
     if code := subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise LabError(f"building the image through sudo failed with exit code {code}; its messages stand above.")
+
+
+def _options(flavour: Flavour) -> tuple[str, ...]:
+    """How the command line calls this flavour."""
+    if flavour.kubernetes:
+        return ("--node", flavour.kubernetes.name)
+    return ("--debian", flavour.debian.number, *(("--host",) if flavour.virtualization else ()))
 
 
 def _build(flavour: Flavour) -> None:
@@ -185,6 +208,9 @@ def _build(flavour: Flavour) -> None:
         programs.ensure(flavour.kubernetes, programs.of_node(flavour.kubernetes))
         what = f"the root file system of a node of {system}"
         layers.build(node_layer, lambda target: _build_node(system, base, target), what)
+    if flavour.virtualization:
+        what = f"the root file system of a host of virtual machines of {system}"
+        layers.build(_host_layer(system), lambda target: _build_host(system, base, target), what)
     layers.build(find(flavour).directory, lambda target: _build_disk(flavour, target), f"the disk of {system}")
 
 
@@ -208,10 +234,17 @@ def _node_key(system: Debian) -> str:
     return layers.key([_base_key(system), inspect.getsource(_build_node), packages])
 
 
+def _host_key(system: Debian) -> str:
+    packages = (VIRTUALIZATION_SOURCES / "host-packages.txt").read_bytes()
+    return layers.key([_base_key(system), inspect.getsource(_build_host), packages])
+
+
 def _disk_key(flavour: Flavour) -> str:
     public = ssh_key().with_suffix(".pub").read_bytes()
     parts = [Path(__file__).read_bytes(), _modules_key(flavour.debian), public, *layers.tree(IMAGE_SOURCES / "files")]
     parts += [COMPILE_CACHE.read_bytes()]
+    if flavour.virtualization:
+        parts += [_host_key(flavour.debian)]
     if release := flavour.kubernetes:
         parts += [_node_key(flavour.debian), *(programs.key(release, name) for name in programs.of_node(release))]
         parts += [*layers.tree(KUBERNETES_SOURCES / "files"), Path(pod_image.__file__).read_bytes()]
@@ -228,6 +261,17 @@ def _modules_layer(system: Debian) -> Path:
 
 def _node_layer(system: Debian) -> Path:
     return layers.directory("node", _node_key(system))
+
+
+def _host_layer(system: Debian) -> Path:
+    return layers.directory("host", _host_key(system))
+
+
+def _root_layer(flavour: Flavour) -> Path:
+    """The layer that has the root file system."""
+    if flavour.virtualization:
+        return _host_layer(flavour.debian)
+    return _node_layer(flavour.debian) if flavour.kubernetes else _base_layer(flavour.debian)
 
 
 # The base layer.
@@ -271,7 +315,7 @@ def _build_base(system: Debian, target: Path) -> None:
 
 def _build_node(system: Debian, base: Path, target: Path) -> None:
     """Install into the root file system that is there, so that its kernel stays the one our modules are for."""
-    into = f'--setup-hook=tar --extract --file {shlex.quote(str(base / "root.tar.zst"))} --directory "$1"'
+    into = _unpacked_first(base)
     # The store runs on the test host, so only the program is wanted.
     etcd_server = (
         '--customize-hook=cd "$1/root" && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download etcd-server &&'
@@ -281,6 +325,20 @@ def _build_node(system: Debian, base: Path, target: Path) -> None:
     packages = debian.words(KUBERNETES_SOURCES / "node-packages.txt")
     leave_out = debian.words(IMAGE_SOURCES / "not-installed.txt")
     debian.mmdebstrap(system, target / "root.tar.zst", "custom", packages, leave_out, [into, etcd_server])
+
+
+def _unpacked_first(base: Path) -> str:
+    """Has mmdebstrap begin with the root file system of the base layer."""
+    return f'--setup-hook=tar --extract --file {shlex.quote(str(base / "root.tar.zst"))} --directory "$1"'
+
+
+# The host layer.
+
+
+def _build_host(system: Debian, base: Path, target: Path) -> None:
+    packages = debian.words(VIRTUALIZATION_SOURCES / "host-packages.txt")
+    leave_out = debian.words(IMAGE_SOURCES / "not-installed.txt")
+    debian.mmdebstrap(system, target / "root.tar.zst", "custom", packages, leave_out, [_unpacked_first(base)])
 
 
 # The modules layer.
@@ -307,8 +365,7 @@ def _build_modules(base: Path, target: Path) -> None:
 
 def _build_disk(flavour: Flavour, target: Path) -> None:
     root, modules, base = target / "root", _modules_layer(flavour.debian), _base_layer(flavour.debian)
-    origin = _node_layer(flavour.debian) if flavour.kubernetes else base
-    debian.unpack(origin / "root.tar.zst", root)
+    debian.unpack(_root_layer(flavour) / "root.tar.zst", root)
     version = debian.kernel_version(root)
     compiled = (modules / "version").read_text()
     if version != compiled:

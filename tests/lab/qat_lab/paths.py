@@ -16,6 +16,7 @@ SOURCES = Path(__file__).resolve().parent.parent
 IMAGE_SOURCES = SOURCES / "image"
 KERNEL_SOURCES = SOURCES / "kernel"
 KUBERNETES_SOURCES = SOURCES / "kubernetes"
+VIRTUALIZATION_SOURCES = SOURCES / "virtualization"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?")
 
