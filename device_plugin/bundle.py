@@ -54,17 +54,19 @@ PYTHON = "@PYTHON@"
 found = "{}.{}".format(*sys.version_info)
 if found != PYTHON:
     print(
-        f"qat-device-plugin: packed for Python {PYTHON}, and {sys.executable} is {found}: run the role qat_device_plugin again",
+        f"@NAME@: packed for Python {PYTHON}, and {sys.executable} is {found}: run the role qat_device_plugin again",
         file=sys.stderr,
     )
     sys.exit(2)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
-from qat_device_plugin.cli import main
+from qat_device_plugin.@MODULE@ import main
 
 sys.exit(main())
 """
+_COMMANDS = {"qat-device-plugin": "cli", "qat-vm-attach": "vm_attach.command"}
+"""The commands of a release, with the module of the package that has each."""
 
 
 class BundleError(Exception):
@@ -154,7 +156,7 @@ def _keep(draft: Path, archive: Path) -> None:
 
 def release_name(python: str, machine: str) -> str:
     """The version, the Python, and a hash of everything that goes in, so that other contents are another release."""
-    digest = hashlib.sha256(f"{_LAYOUT} {python} {machine} {_COMMAND}".encode())
+    digest = hashlib.sha256(f"{_LAYOUT} {python} {machine} {_COMMAND} {_COMMANDS}".encode())
     digest.update(LOCK.read_bytes() + LICENCE.read_bytes())
     for path in _sources():
         digest.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())
@@ -168,9 +170,9 @@ def _version() -> str:
     return found[1]
 
 
-def command(python: str) -> str:
-    """The text of the release's command, which refuses another Python than this."""
-    return _COMMAND.replace("@PYTHON@", python)
+def command(python: str, name: str = "qat-device-plugin") -> str:
+    """The text of one of the release's commands, which refuses another Python than this."""
+    return _COMMAND.replace("@PYTHON@", python).replace("@NAME@", name).replace("@MODULE@", _COMMANDS[name])
 
 
 def requirements(lock: str, python: str) -> str:
@@ -189,8 +191,8 @@ def requirements(lock: str, python: str) -> str:
 
 def _sources() -> list[Path]:
     """The package with the engine, which is behind a symbolic link."""
-    engine = PACKAGE / "_node"
-    return sorted([*PACKAGE.glob("*.py"), *engine.rglob("*.py")])
+    parts = (PACKAGE / "vm_attach", PACKAGE / "_node")
+    return sorted([*PACKAGE.glob("*.py"), *(path for part in parts for path in part.rglob("*.py"))])
 
 
 def _fill(release: Path, python: str, machine: str) -> None:
@@ -201,10 +203,11 @@ def _fill(release: Path, python: str, machine: str) -> None:
         target = library / "qat_device_plugin" / path.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    program = release / "bin" / "qat-device-plugin"
-    program.parent.mkdir()
-    program.write_text(command(python))
-    program.chmod(0o755)
+    (release / "bin").mkdir()
+    for name in _COMMANDS:
+        program = release / "bin" / name
+        program.write_text(command(python, name))
+        program.chmod(0o755)
     shutil.copyfile(LICENCE, release / "LICENSE")
     packages = [_Package(path) for path in sorted(library.glob("*.dist-info"))]
     for package in packages:

@@ -107,14 +107,15 @@ def _address(text: str) -> tuple[str, int] | None:
     return host.strip("[]"), int(port)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """For argparse: a period."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0.05 <= seconds <= 3600:
+        number = 0.0
+    if not 0.05 <= number <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.05 and 3600")
-    return seconds
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -159,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where instances find each other; nobody else may write there",
     )
-    add("--period", type=_seconds, default=5.0, metavar="SECONDS", help="how often to look at what gives no event")
+    add("--period", type=seconds, default=5.0, metavar="SECONDS", help="how often to look at what gives no event")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
     add("--log-format", choices=("text", "json"), default="text", help="how it is written")
     add("--validate", action="store_true", help="check the configuration and exit")

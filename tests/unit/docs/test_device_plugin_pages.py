@@ -16,6 +16,9 @@ from qat_device_plugin.reasons import REASONS
 from qat_device_plugin.settings import ENVIRONMENT_PREFIX, Settings, _parser
 from qat_device_plugin.statistics import Statistics
 from qat_device_plugin.status import Status
+from qat_device_plugin.vm_attach import command, decide
+from qat_device_plugin.vm_attach import metrics as of_agent
+from qat_device_plugin.vm_attach.agent import Counters
 
 from ansible_collections.accel.qat.tests.unit.docs.test_pages import table, text_of
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
@@ -156,3 +159,34 @@ def test_choices_of_the_role_are_those_of_the_program(action: t.Any) -> None:
     option = specs["main"]["options"].get(f"qat_device_plugin_{action.dest}")
     assert (option is None) is (action.dest in OF_NO_UNIT)
     assert option is None or option["choices"] == list(action.choices)
+
+
+# The agent for virtual machines.
+
+
+def test_metrics_of_the_agent() -> None:
+    text = of_agent.exposition(Counters())
+    types = dict(re.findall(r"^# TYPE qat_vm_attach_(\w+) (\w+)$", text, re.MULTILINE))
+    labels = {name: sorted(set(re.findall(rf"^qat_vm_attach_{name}\{{(\w+)=", text, re.MULTILINE))) for name in types}
+    rows = table("docs/metrics.md", "metric")
+    assert {name: cells[0] for name, cells in rows.items()} == types
+    assert {name: re.findall(r"`(\w+)`", cells[1]) for name, cells in rows.items()} == labels
+
+
+def test_reasons_of_the_agent() -> None:
+    """Each is in the page's table, and each is given by the code."""
+    page = text_of("docs/virtual_machines.md")
+    assert {row.split(" | ")[1].strip(" `|") for row in page.splitlines() if re.match(r"\|.* \| `\w+` \|", row)} >= set(
+        decide.REASONS
+    )
+    directory = CHECKOUT / "device_plugin/src/qat_device_plugin/vm_attach"
+    made = {reason for path in directory.glob("*.py") for reason in re.findall(r'Problem\("(\w+)"', path.read_text())}
+    assert made == set(decide.REASONS)
+
+
+def test_the_unit_of_the_agent_knows_its_flags() -> None:
+    unit = text_of("roles/qat_device_plugin/templates/accel-qat-vm-attach.service.j2")
+    known = {flag for action in command._parser()._actions for flag in action.option_strings}
+    used = set(re.findall(r" (--[a-z-]+)", unit))
+    assert used == {"--metrics-file"}
+    assert used <= known
