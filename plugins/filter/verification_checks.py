@@ -17,7 +17,8 @@ description:
   - For the role C(accel.qat.qat_verify).
 options:
   _input:
-    description: The results of the tasks, by the names C(devices), C(kubelet), C(before), C(node), C(pod), C(during), C(after) and C(qat).
+    description: The results of the tasks, by the names C(devices), C(kubelet), C(before), C(node), C(vms), C(pod), C(during), C(after)
+      and C(qat).
     type: dict
     required: true
 """

@@ -32,22 +32,16 @@ def _not_verified(name: str, expected: str, reason: str) -> Check:
     return {"check": name, "expected": expected, "found": "not known", "ok": None, "reason": reason}
 
 
-def checks_of(
-    devices: Result,
-    kubelet: Result | None = None,
-    node: Result | None = None,
-    before: Result | None = None,
-    pod: Result | None = None,
-    during: Result | None = None,
-    after: Result | None = None,
-    qat: Result | None = None,
-) -> list[Check]:
-    """Every check. Each argument is what one task found, None for a task that was left out.
+def checks_of(devices: Result, **found: Result) -> list[Check]:
+    """Every check. Each argument is what one task found; there is none for a task that was left out.
 
     `devices` has `problem`, why the node is not as configured, or an empty one. `kubelet` is of the module kubelet_config in check mode,
     `node` of cluster_node_info; `before`, `during` and `after` of device_plugin_info; `pod` of probe_pod, with the `resources` it asked
-    for; `qat` is the fact of qat_info. That kubelet_config, cluster_node_info or probe_pod failed is seen by what their results lack.
+    for; `qat` is the fact of qat_info; `vms` what qat-vm-attach says, or the `reason` why it does not. That kubelet_config,
+    cluster_node_info or probe_pod failed is seen by what their results lack.
     """
+    names = ("kubelet", "node", "before", "pod", "during", "after", "qat", "vms")
+    kubelet, node, before, pod, during, after, qat, vms = map(found.get, names)
     checks = [_of_devices(devices)]
     if kubelet is not None:
         checks += _of_kubelet(kubelet, node or {})
@@ -55,6 +49,8 @@ def checks_of(
         checks += _of_mismatches(before)
     if node is not None:
         checks += _of_node(node)
+    if vms is not None:
+        checks.append(_of_vms(vms))
     if pod is not None:
         checks += _of_pod(pod, during or {}, after or {}, qat or {})
     return checks
@@ -127,6 +123,22 @@ def _of_node(node: Result) -> list[Check]:
         )
         for one in node["checks"]
     ]
+
+
+def _of_vms(vms: Result) -> Check:
+    """Whether each VF that a pod was given for its virtual machine is there."""
+    name, expected = "virtual machines of pods", "have their VFs"
+    if "lacking" not in vms:
+        return _not_verified(name, expected, f"which VFs virtual machines have is not known: {vms.get('reason', '')}")
+    silent = [one["text"] for one in vms["problems"] if one["reason"] == "kubelet"]
+    if silent:
+        return _not_verified(name, expected, f"which VFs pods have is not known: {silent[0]}")
+    lacking = [f"{one['vf']} of the pod {one['pod']} (container {one['container']})" for one in vms["lacking"]]
+    reason = (
+        f"the virtual machine does not have {', '.join(lacking)}; journalctl -u accel-qat-vm-attach says why, "
+        "and docs/virtual_machines.md what to do"
+    )
+    return _check(name, expected, f"{len(lacking)} VFs are lacking" if lacking else expected, not lacking, reason)
 
 
 def _of_pod(pod: Result, during: Result, after: Result, qat: Result) -> list[Check]:

@@ -239,3 +239,40 @@ def test_what_is_promised_is_expected() -> None:
         },
     ]
     assert promises({"promised": {}, "allocatable": None}) == []
+
+
+VMS: t.Mapping[str, t.Any] = {"domains": [], "lacking": [], "problems": []}
+LACKING = {"vf": VF0, "pod": "default/vm-0", "container": "guest"}
+
+
+def row_of_vms(vms: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    (row,) = (check for check in checks_of({"problem": ""}, vms=vms) if check["check"] == "virtual machines of pods")
+    return row
+
+
+def test_virtual_machines_have_the_vfs_of_their_pods() -> None:
+    assert (row_of_vms(VMS)["ok"], row_of_vms(VMS)["found"]) == (True, "have their VFs")
+
+
+def test_a_pod_has_a_vf_that_its_virtual_machine_has_not() -> None:
+    row = row_of_vms({**VMS, "lacking": [LACKING]})
+    assert (row["ok"], row["found"]) == (False, "1 VFs are lacking")
+    assert row["reason"] == (
+        f"the virtual machine does not have {VF0} of the pod default/vm-0 (container guest); journalctl -u accel-qat-vm-attach says why, "
+        "and docs/virtual_machines.md what to do"
+    )
+
+
+@pytest.mark.parametrize(
+    ("vms", "reason"),
+    [
+        ({"reason": "libvirt is gone"}, "which VFs virtual machines have is not known: libvirt is gone"),
+        (
+            {**VMS, "problems": [{"reason": "kubelet", "text": "kubelet does not answer"}]},
+            "which VFs pods have is not known: kubelet does not answer",
+        ),
+    ],
+)
+def test_what_virtual_machines_have_may_not_be_known(vms: t.Mapping[str, t.Any], reason: str) -> None:
+    row = row_of_vms(vms)
+    assert (row["ok"], row["reason"]) == (None, reason)
