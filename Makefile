@@ -54,6 +54,10 @@ demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a V
 	@tools/setup tests/lab/lab image --node
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo
 
+demo-vm:  ## a virtual machine as Virtlet defines it gets the VF of its pod, on a virtual QAT machine with libvirt and QEMU
+	@tools/setup tests/lab/lab image --host
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo_vm
+
 test-plugin: setup  ## of the fast tests those of the device plugin, against a kubelet that makes trouble
 	@.venv/bin/pytest device_plugin/tests
 
@@ -82,4 +86,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo bench bench-fleet bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo demo-vm bench bench-fleet bench-plugin soak-plugin format lock clean
