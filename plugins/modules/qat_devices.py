@@ -305,7 +305,7 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_for
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, unused_rules
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, unused_rules, warnings_of
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, module_options
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node, without_pods
@@ -405,6 +405,8 @@ def main() -> None:
                 error.remedy += stored.later_boots()
             raise
         made = changes(outcome.plan)
+        for warning in warnings_of(rules, outcome.after):
+            module.warn(warning)
         return {
             **made,
             "changed": made["changed"] or stored.differs,

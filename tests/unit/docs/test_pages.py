@@ -19,7 +19,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
     WHEN_IN_USE,
     parse_configuration,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import is_qat_vf
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_of_vf
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import SERVICES, resource_name
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 from ansible_collections.accel.qat.tools.checks.stages import STAGES
@@ -134,7 +134,7 @@ def test_example_of_a_role_refuses_misspelt_variables_first(page: Path) -> None:
 def test_what_kubevirt_is_to_permit() -> None:
     kubevirt, _machine = examples(CHECKOUT / "docs/virtual_machines.md")
     for device in kubevirt["spec"]["configuration"]["permittedHostDevices"]["pciHostDevices"]:
-        assert is_qat_vf(*(int(number, 16) for number in device["pciVendorSelector"].split(":")))
+        assert family_of_vf(*(int(number, 16) for number in device["pciVendorSelector"].split(":")))
 
 
 @each_page

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..devices.desired import rule_for
-from ..devices.offer import offer_of, resource_of
+from ..devices.offer import offer_of, resource_of, stated_services
 from ..devices.snapshot import Node, PciFunction, QatDevice
 from ..facts.paths import vfio_node
 from ..facts.services import in_order
@@ -27,6 +27,7 @@ def describe(node: Node, rules: t.Sequence[Rule] = ()) -> dict[str, t.Any]:
     return {
         "kernel": node.kernel_release,
         "iommu": node.iommu,
+        "noiommu": bool(node.noiommu),
         "vfio_pci": {
             "loaded": node.vfio_pci.module is not None,
             "denylist": node.vfio_pci.denylist if node.vfio_pci.module else None,
@@ -40,8 +41,11 @@ def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
     sriov = function.sriov
     rule = rule_for(rules, device)
     offer = offer_of(rule, device)
+    stated = stated_services(rule, device)
+    services = stated if device.services is None else device.services
     return {
         "address": device.address,
+        "is_vf": device.is_vf,
         "index": device.index,
         "family": device.family.name,
         "model": device.model,
@@ -53,13 +57,14 @@ def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
         "iommu_group": function.iommu_group,
         "state": device.state,
         "blocked": _blocked(device),
-        "services": None if device.services is None else in_order(device.services),
+        "services": None if services is None else in_order(services),
+        "services_stated": stated is not None,
         "auto_reset": device.auto_reset,
         "pm_idle_enabled": device.pm_idle_enabled,
         "ring_pairs": device.ring_pairs,
         "ras_errors": None if device.ras_errors is None else dict(device.ras_errors),
-        "vfs_total": sriov.total if sriov else 0,
-        "vfs_count": sriov.count if sriov else 0,
+        "vfs_total": len(device.vf_addresses()),
+        "vfs_count": 1 if device.is_vf else sriov.count if sriov else 0,
         "drivers_autoprobe": sriov.autoprobe if sriov else None,
         "resource": offer.resource or resource_of(device) or None,
         "rule": rule.where if rule else None,
@@ -90,28 +95,43 @@ def _vf(vf: PciFunction) -> dict[str, t.Any]:
     }
 
 
-def table(node: Node) -> str:
-    """One line for each PF, under a heading; a sentence where there is none."""
+def table(node: Node, rules: t.Sequence[Rule] = ()) -> str:
+    """One line for each PF, and VF without its PF, under a heading; a sentence where there is none.
+
+    `rules` add the services that they state.
+    """
     if not node.qat:
         return "This node has no QAT device."
-    rows = [_COLUMNS, *(tuple(map(printable, _row(device))) for device in node.qat)]
+    rows = [_COLUMNS, *(tuple(map(printable, _row(device, rules))) for device in node.qat)]
     return "\n".join(aligned(rows))
 
 
-def _row(device: QatDevice) -> tuple[str, ...]:
-    sriov = device.function.sriov
+def _row(device: QatDevice, rules: t.Sequence[Rule]) -> tuple[str, ...]:
     holders = sorted({str(holder) for vf in device.vfs for holder in vf.holders})
     return (
         device.address,
         device.family.name,
         "blocked" if _blocked(device) else device.state or _UNKNOWN,
-        ";".join(in_order(device.services)) if device.services else _UNKNOWN,
-        f"{sriov.count}/{sriov.total}" if sriov else "0/0",
+        _services(device, stated_services(rule_for(rules, device), device)),
+        _vf_count(device),
         _counted([vf.driver or "none" for vf in device.vfs]),
         str(device.function.numa_node) if device.function.numa_node >= 0 else _UNKNOWN,
         _ranges([int(vf.iommu_group) for vf in device.vfs if vf.iommu_group and vf.iommu_group.isdigit()]),
         ", ".join(holders) or _UNKNOWN,
     )
+
+
+def _services(device: QatDevice, stated: frozenset[str] | None) -> str:
+    if stated:
+        return f"{';'.join(in_order(stated))} (stated)"
+    return ";".join(in_order(device.services)) if device.services else _UNKNOWN
+
+
+def _vf_count(device: QatDevice) -> str:
+    if device.is_vf:
+        return "is one"
+    sriov = device.function.sriov
+    return f"{sriov.count}/{sriov.total}" if sriov else "0/0"
 
 
 def _blocked(device: QatDevice) -> bool:

@@ -36,15 +36,15 @@ def _one_or_more(items: dict[str, t.Any], description: str) -> dict[str, t.Any]:
 
 SELECT: dict[str, t.Any] = {
     "type": "object",
-    "description": "Which PFs the rule is for; a PF must fit every key given. Without it the rule is for every PF.",
+    "description": "Which PFs, and VFs without their PF, the rule is for; a device must fit every key given. Without it the rule is for all.",
     "additionalProperties": False,
     "properties": {
-        "address": _one_or_more(_ADDRESS, "PCI addresses of PFs, such as 0000:6b:00.0."),
+        "address": _one_or_more(_ADDRESS, "PCI addresses of PFs, or of VFs without their PF, such as 0000:6b:00.0."),
         "family": _one_or_more(
             {"type": "string", "enum": list(FAMILY_NAMES)}, "Families, by the name of the PF's driver."
         ),
-        "device_id": _one_or_more(_DEVICE_ID, "PCI device ids of PFs, such as 4940."),
-        "numa_node": _one_or_more({"type": "integer", "minimum": -1}, "NUMA nodes; -1 is a PF that belongs to none."),
+        "device_id": _one_or_more(_DEVICE_ID, "PCI device ids of PFs, such as 4940, or of VFs without their PF, such as 4941."),
+        "numa_node": _one_or_more({"type": "integer", "minimum": -1}, "NUMA nodes; -1 is a device that belongs to none."),
         "index": _one_or_more(
             {"type": "integer", "minimum": 0}, "Positions among the node's QAT PFs in the order of their addresses."
         ),
@@ -67,7 +67,8 @@ RULE: dict[str, t.Any] = {
             "items": {"type": "string", "enum": list(SERVICES)},
             "minItems": 1,
             "uniqueItems": True,
-            "description": "The services of the PF, a set. Left as they are when absent. Only for PFs from Gen4 on.",
+            "description": "The services of the PF, a set. Left as they are when absent. Only for PFs from Gen4 on. Of a VF without its PF, "
+            "and with provision false, a statement that nobody can check.",
         },
         "driver": {
             "type": "string",
@@ -84,6 +85,18 @@ RULE: dict[str, t.Any] = {
             "type": "integer",
             "minimum": 0,
             "description": "How many VFs of the PF Kubernetes is offered, the first ones; all when absent. The rest stay for the host.",
+        },
+        "provision": {
+            "type": "boolean",
+            "default": True,
+            "description": "Whether the device is brought to the rule. If false, nothing is written, and the VFs that are there and have "
+            "the driver are offered.",
+        },
+        "noiommu": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether VFIO may give VFs away without an IOMMU, where there is none: then whoever has one can read and write all "
+            "of the node's memory.",
         },
         "when_in_use": {
             "type": "string",
@@ -113,12 +126,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "array": (list, tuple),
     "string": (str,),
     "integer": (int,),
+    "boolean": (bool,),
 }
 
 
 @dataclass(frozen=True)
 class Select:
-    """Which PFs a rule is for. None means that the key does not matter."""
+    """Which PFs, and VFs without their PF, a rule is for. None means that the key does not matter."""
 
     addresses: frozenset[str] | None = None
     families: frozenset[str] | None = None
@@ -139,6 +153,8 @@ class Rule:
     vfs: int | None = None
     advertise: int | None = None
     when_in_use: str = "fail"
+    provision: bool = True
+    noiommu: bool = False
 
 
 class NoConfiguration(ConfigurationError):
@@ -268,6 +284,8 @@ def _rule(entry: t.Mapping[str, t.Any], where: str) -> Rule:
         vfs=entry.get("vfs"),
         advertise=entry.get("advertise"),
         when_in_use=entry.get("when_in_use", "fail"),
+        provision=entry.get("provision", True),
+        noiommu=entry.get("noiommu", False),
     )
     _refuse_contradictions(rule)
     return rule
@@ -296,6 +314,8 @@ def _refuse_contradictions(rule: Rule) -> None:
             where=rule.where + ".driver",
             remedy="leave it out for vfio-pci, or name a driver of VFs",
         )
+    if not rule.provision:
+        _refuse_writes(rule)
     if rule.state == "absent" and rule.vfs:
         raise ConfigurationError(
             f"{rule.vfs} VFs contradict state absent",
@@ -308,6 +328,17 @@ def _refuse_contradictions(rule: Rule) -> None:
             f"{rule.advertise} VFs cannot be advertised where {vfs} exist",
             where=rule.where + ".advertise",
             remedy=f"advertise at most {vfs}",
+        )
+
+
+def _refuse_writes(rule: Rule) -> None:
+    """A device that is not provisioned stays as it is."""
+    asked = {"state": rule.state == "absent", "vfs": rule.vfs is not None, "noiommu": rule.noiommu}
+    for key in (key for key, is_asked in asked.items() if is_asked):
+        raise ConfigurationError(
+            f"{key} contradicts provision false, by which nothing is written",
+            where=f"{rule.where}.{key}",
+            remedy=f"remove {key}, or set provision to true",
         )
 
 

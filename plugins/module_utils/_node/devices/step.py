@@ -12,6 +12,7 @@ from enum import Enum
 from ..facts.families import module_of_driver
 from ..facts.paths import (
     MODULES,
+    NOIOMMU_MODE,
     device_file,
     driver_file,
     qat_file,
@@ -25,6 +26,7 @@ class Action(str, Enum):
 
     LOAD_MODULE = "load_module"
     UNLOAD_MODULE = "unload_module"
+    NOIOMMU = "noiommu"
     STATE = "state"
     SERVICES = "services"
     AUTOPROBE = "autoprobe"
@@ -61,6 +63,8 @@ class Step:
             return driver_file(self.before, "unbind")
         if self.action is Action.BIND:
             return driver_file(self.after, "bind")
+        if self.action is Action.NOIOMMU:
+            return NOIOMMU_MODE
         if self.of_module:
             return f"{MODULES}/{self.device}"
         return device_file(self.device, _FILES[self.action])
@@ -82,7 +86,12 @@ class Step:
     @property
     def of_module(self) -> bool:
         """Whether the step concerns a kernel module."""
-        return self.action in (Action.LOAD_MODULE, Action.UNLOAD_MODULE)
+        return self.action in (Action.LOAD_MODULE, Action.UNLOAD_MODULE, Action.NOIOMMU)
+
+    @property
+    def configured(self) -> str:
+        """The address of what a rule is for: the PF, or the function itself where it has none."""
+        return self.pf or self.device
 
     @property
     def of_vf(self) -> bool:
@@ -117,6 +126,12 @@ _FILES = {
     Action.VF_COUNT: "sriov_numvfs",
     Action.OVERRIDE: "driver_override",
 }
+
+
+def switch_noiommu(is_on: bool, why: str) -> Step:
+    """The step that has VFIO take functions without an IOMMU, or not any more."""
+    before, after = ("N", "Y") if is_on else ("Y", "N")
+    return Step(Action.NOIOMMU, "vfio", before, after, why)
 
 
 def load_driver(driver: str, options: str, why: str) -> Step:
