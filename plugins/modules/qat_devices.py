@@ -305,7 +305,11 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_for
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, unused_rules, warnings_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import (
+    desired_of,
+    unused_rules,
+    warnings_of,
+)
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, module_options
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node, without_pods

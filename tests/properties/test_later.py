@@ -26,15 +26,22 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.pci import VFIO_PCI
 from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
 from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import Assignments
-from ansible_collections.accel.qat.tests.fakes import NodeSpec, Pf, Vf
+from ansible_collections.accel.qat.tests.fakes import LoneVf, NodeSpec, Pf, Vf
 from ansible_collections.accel.qat.tests.fakes.pci import Function
 from ansible_collections.accel.qat.tests.fakes.qat import QatVfDriver
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases
-from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, as_left, assert_as_reported
+from ansible_collections.accel.qat.tests.properties.node import (
+    SECONDS,
+    Bench,
+    as_left,
+    assert_as_reported,
+    pf_address_of,
+)
 
 EXAMPLES = 150
 _TOTAL = 4
 _ADDRESSES = ("0000:10:00.0", "0000:20:00.0", "0000:30:00.0")
+_LONE = ("0000:00:05.0", "0000:00:06.0")
 _FAMILIES = ("c6xx", "c3xxx", "4xxx", "dh895xcc")
 _VFIO = Vf(VFIO_PCI, VFIO_PCI)
 
@@ -57,14 +64,19 @@ def contested(draw: st.DrawFn) -> Case:
         "qat_dh895xccvf",
         "vfio_pci",
     )
-    spec = NodeSpec(pfs, loaded=modules, options={"vfio_pci": ("disable_denylist=1",)})
+    lone = draw(st.lists(st.sampled_from(("c6xx", "4xxx")), max_size=2))
+    lone_vfs = tuple(
+        LoneVf(family, address, vf=draw(st.sampled_from((Vf(), _VFIO)))) for family, address in zip(lone, _LONE)
+    )
+    spec = NodeSpec(pfs, lone_vfs, loaded=modules, options={"vfio_pci": ("disable_denylist=1",)})
+    desired = [(pf.address, _desired(pf.family)) for pf in pfs] + [(vf.address, _desired_vf()) for vf in lone_vfs]
     rules = [
         {
-            "select": {"address": pf.address},
+            "select": {"address": address},
             "when_in_use": draw(st.sampled_from(("skip", "skip", "skip", "fail", "force"))),
-            **draw(_desired(pf.family)),
+            **draw(wanted),
         }
-        for pf in pfs
+        for address, wanted in desired
         if draw(st.integers(0, 5))
     ]
     return spec, parse_configuration({"devices": rules})
@@ -93,13 +105,16 @@ def _desired(family: str) -> st.SearchStrategy[dict[str, t.Any]]:
     return st.sampled_from([*desired, {"services": ["dc"]}] if family == "4xxx" else desired)
 
 
+def _desired_vf() -> st.SearchStrategy[dict[str, t.Any]]:
+    return st.sampled_from(({}, {"driver": "pci-stub"}))
+
+
 def _driver(function: Function) -> str | None:
     return function.driver.name if function.driver else None
 
 
 def _rule(bench: Bench, function: Function) -> Rule | None:
-    assert function.physfn is not None
-    device = next(one for one in bench.read().qat if one.address == function.physfn.address)
+    device = next(one for one in bench.read().qat if one.address == pf_address_of(function))
     return rule_for(bench.rules, device)
 
 
@@ -141,9 +156,7 @@ def test_touches_nothing_that_somebody_has(by: str) -> None:
     def holds(case: Case, random: t.Any) -> None:
         bench = Bench.of(*case)
         functions = bench.kernel.machine.bus.functions
-        vfs = sorted(
-            address for address, one in functions.items() if one.physfn is not None and _driver(one) == VFIO_PCI
-        )
+        vfs = sorted(address for address, one in functions.items() if _driver(one) == VFIO_PCI)
         taken = random.sample(vfs, min(random.randint(1, 2), len(vfs)))
         for address in taken if by == "a process" else ():
             bench.kernel.open_vf(address, "qemu-kvm")
@@ -176,7 +189,7 @@ def test_somebody_who_comes_between_rounds_is_not_cut_off_and_the_run_says_what_
 
         def read() -> Node:
             reads[0] += 1
-            free = sorted(one for one, vf in functions.items() if vf.physfn is not None and _driver(vf) == VFIO_PCI)
+            free = sorted(one for one, vf in functions.items() if _driver(vf) == VFIO_PCI)
             if reads[0] == at and free:
                 address = random.choice(free)
                 came[address] = (functions[address], _rule(bench, functions[address]))
@@ -280,7 +293,7 @@ def test_a_record_of_other_cards_changes_nothing() -> None:
         outcome = converge(
             bench.kernel, bench.read, lambda node: plan_restoration(former.found, node, "force"), SECONDS
         )
-        assert not {step.pf for step in outcome.steps} & others
+        assert not {step.configured for step in outcome.steps} & others
         for address in others:
             assert as_left(bench.pfs()[address], before[address])
         bench.found = former.found

@@ -141,7 +141,11 @@ def with_vanished(
     return {
         resource: (
             *offers.get(resource, ()),
-            *(replace(vf, reasons=(why.vanished(vf.address, vf.pf_address),)) for vf in before.get(resource, ()) if lost(vf)),
+            *(
+                replace(vf, reasons=(why.vanished(vf.address, vf.pf_address),))
+                for vf in before.get(resource, ())
+                if lost(vf)
+            ),
         )
         for resource in {**before, **offers}
     }

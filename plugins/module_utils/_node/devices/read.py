@@ -281,9 +281,7 @@ class _Reader:
 
     def has_iommu(self) -> bool:
         """Whether there is a group that VFIO did not make itself, for a function that no IOMMU isolates (drivers/vfio/group.c)."""
-        return any(
-            self.text(f"{IOMMU_GROUPS}/{group}/name") != _NOIOMMU_GROUP for group in self.names(IOMMU_GROUPS)
-        )
+        return any(self.text(f"{IOMMU_GROUPS}/{group}/name") != _NOIOMMU_GROUP for group in self.names(IOMMU_GROUPS))
 
     def is_busy(self, vf_driver: str) -> bool:
         """Whether the kernel uses a VF of the driver: each that it uses counts for the module, and nothing else does (adf_dev_mgr.c)."""

@@ -43,8 +43,12 @@ SELECT: dict[str, t.Any] = {
         "family": _one_or_more(
             {"type": "string", "enum": list(FAMILY_NAMES)}, "Families, by the name of the PF's driver."
         ),
-        "device_id": _one_or_more(_DEVICE_ID, "PCI device ids of PFs, such as 4940, or of VFs without their PF, such as 4941."),
-        "numa_node": _one_or_more({"type": "integer", "minimum": -1}, "NUMA nodes; -1 is a device that belongs to none."),
+        "device_id": _one_or_more(
+            _DEVICE_ID, "PCI device ids of PFs, such as 4940, or of VFs without their PF, such as 4941."
+        ),
+        "numa_node": _one_or_more(
+            {"type": "integer", "minimum": -1}, "NUMA nodes; -1 is a device that belongs to none."
+        ),
         "index": _one_or_more(
             {"type": "integer", "minimum": 0}, "Positions among the node's QAT PFs in the order of their addresses."
         ),
