@@ -15,6 +15,7 @@ from qat_device_plugin.catalogue import Snapshot, left_out_of, offers_of, resour
 from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import promises
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import promised
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import rule_for
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
@@ -94,10 +95,13 @@ def test_all_faces_agree(scenario: t.Any, data: st.DataObject) -> None:
     assert by_face["facts"] == by_face["audit"] == by_face["plugin"]
     first, *others = counts(node, rules)
     assert all(one == first for one in others)
-    families = {device.address: device.family for device in node.qat}
     for resource, vfs in promised(rules, node).items():
-        pfs = {str(function.pf_address) for function in map(node.function, vfs) if function is not None}
-        assert all((resource == GENERIC) == (not families[address].has_services) for address in pfs)
+        for device in (one for one in node.qat if set(vfs) & set(one.vf_addresses())):
+            rule = rule_for(rules, device)
+            assert rule is not None
+            assert resource == GENERIC or device.family.has_services
+            assert resource != GENERIC or not device.shows_services or not rule.provision
+            assert resource != GENERIC or not device.family.has_services or not rule.services
 
 
 @pytest.mark.parametrize("driver", ["c6xxvf", "pci-stub", "igb_uio"])

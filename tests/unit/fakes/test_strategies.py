@@ -21,7 +21,7 @@ quick = settings(max_examples=200)
 @given(nodes())
 def test_every_node_can_be(spec: NodeSpec) -> None:
     node = read_node(FakeKernel.of(spec))
-    assert [device.address for device in node.qat] == sorted(pf.address for pf in spec.pfs)
+    assert [device.address for device in node.qat] == sorted(one.address for one in (*spec.pfs, *spec.lone_vfs))
     for pf, device in zip(spec.pfs, node.qat):
         assert bool(device.vfs) == bool(pf.vfs)
         assert sum(bool(one.holders) for one in device.vfs) == sum(bool(one.held_by) for one in pf.vfs)

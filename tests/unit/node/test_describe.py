@@ -26,10 +26,12 @@ def test_everything_that_is_known() -> None:
     assert describe(read_node(kernel), rules) == {
         "kernel": "6.12.48+deb13-amd64",
         "iommu": True,
+        "noiommu": False,
         "vfio_pci": {"loaded": True, "denylist": False},
         "devices": [
             {
                 "address": GEN4,
+                "is_vf": False,
                 "index": 0,
                 "family": "4xxx",
                 "model": "402xx",
@@ -42,6 +44,7 @@ def test_everything_that_is_known() -> None:
                 "state": "up",
                 "blocked": False,
                 "services": ["sym", "asym"],
+                "services_stated": False,
                 "auto_reset": False,
                 "pm_idle_enabled": True,
                 "ring_pairs": 64,
@@ -51,6 +54,7 @@ def test_everything_that_is_known() -> None:
                 "drivers_autoprobe": False,
                 "resource": "qat.intel.com/cy",
                 "rule": "devices[0]",
+                "is_provisioned": True,
                 "advertised": [VF0],
                 "vfs": [
                     {

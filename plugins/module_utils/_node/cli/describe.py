@@ -32,11 +32,11 @@ def describe(node: Node, rules: t.Sequence[Rule] = ()) -> dict[str, t.Any]:
             "loaded": node.vfio_pci.module is not None,
             "denylist": node.vfio_pci.denylist if node.vfio_pci.module else None,
         },
-        "devices": [_device(device, rules) for device in node.qat],
+        "devices": [_device(device, rules, node) for device in node.qat],
     }
 
 
-def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
+def _device(device: QatDevice, rules: t.Sequence[Rule], node: Node) -> dict[str, t.Any]:
     function = device.function
     sriov = function.sriov
     rule = rule_for(rules, device)
@@ -68,19 +68,21 @@ def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
         "drivers_autoprobe": sriov.autoprobe if sriov else None,
         "resource": offer.resource or resource_of(device) or None,
         "rule": rule.where if rule else None,
+        "is_provisioned": rule is not None and rule.provision,
         "advertised": [vf.address for vf in offer.there(device)],
-        "vfs": [_vf(vf) for vf in device.vfs],
+        "vfs": [_vf(vf, node) for vf in device.vfs],
     }
 
 
-def _vf(vf: PciFunction) -> dict[str, t.Any]:
+def _vf(vf: PciFunction, node: Node) -> dict[str, t.Any]:
+    group = vf.iommu_group if node.iommu else f"noiommu-{vf.iommu_group}"
     return {
         "address": vf.address,
         "device_id": f"{vf.device_id:04x}",
         "driver": vf.driver,
         "driver_override": vf.override,
         "iommu_group": vf.iommu_group,
-        "vfio_node": vfio_node(vf.iommu_group) if vf.iommu_group and vf.driver else None,
+        "vfio_node": vfio_node(group) if vf.iommu_group and group and vf.driver else None,
         "numa_node": vf.numa_node,
         "held_by": [
             {

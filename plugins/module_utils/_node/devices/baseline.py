@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a node was like before this collection changed it, and the way back there.
 
-A PF, or a VF without its PF, is recorded once, right before the first write that concerns it. The record outlives reboots, upgrades and later changes,
-and goes with the restoration. It is of a device, not of a place: another one at the address has no history.
+A PF, or a VF without its PF, is recorded once, right before the first write that concerns it. The record outlives reboots, upgrades
+and later changes, and goes with the restoration. It is of a device, not of a place: another one at the address has no history.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a rule offers to Kubernetes of a PF, or of a VF without its PF: which resource, which VFs, or why none. Pure, and the only place that decides it."""
+"""What a rule offers to Kubernetes of a PF, or of a VF without its PF: which resource, which VFs, or why none.
+
+Pure, and the only place that decides it.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def _one_or_more(items: dict[str, t.Any], description: str) -> dict[str, t.Any]:
 
 SELECT: dict[str, t.Any] = {
     "type": "object",
-    "description": "Which PFs, and VFs without their PF, the rule is for; a device must fit every key given. Without it the rule is for all.",
+    "description": "Which PFs, and VFs without their PF, the rule is for; each must fit every key given. Without it: all of them.",
     "additionalProperties": False,
     "properties": {
         "address": _one_or_more(_ADDRESS, "PCI addresses of PFs, or of VFs without their PF, such as 0000:6b:00.0."),
@@ -71,8 +71,8 @@ RULE: dict[str, t.Any] = {
             "items": {"type": "string", "enum": list(SERVICES)},
             "minItems": 1,
             "uniqueItems": True,
-            "description": "The services of the PF, a set. Left as they are when absent. Only for PFs from Gen4 on. Of a VF without its PF, "
-            "and with provision false, a statement that nobody can check.",
+            "description": "The services of the PF, a set. Left as they are when absent. Only for PFs from Gen4 on. Of a VF without its "
+            "PF, and with provision false, a statement that nobody can check.",
         },
         "driver": {
             "type": "string",
@@ -99,7 +99,7 @@ RULE: dict[str, t.Any] = {
         "noiommu": {
             "type": "boolean",
             "default": False,
-            "description": "Whether VFIO may give VFs away without an IOMMU, where there is none: then whoever has one can read and write all "
+            "description": "Whether VFIO may give VFs away without an IOMMU, where there is none: whoever has one can read and write all "
             "of the node's memory.",
         },
         "when_in_use": {

@@ -147,8 +147,9 @@ class Node:
     """Everything the planner knows of a machine.
 
     `iommu` says whether the IOMMU isolates devices, `noiommu` whether VFIO was set to do without, None where it cannot be or is not
-    loaded. `qat` are the QAT PFs, and the VFs without their PF. `functions` are all QAT PFs and VFs, and whatever else was asked for; `drivers` the PCI drivers that are present; `busy_drivers` the QAT drivers of VFs by which
-    the kernel itself uses a VF, without saying which. `rival` says what else manages the QAT devices of this node, if anything does.
+    loaded. `qat` are the QAT PFs, and the VFs without their PF. `functions` are all QAT PFs and VFs, and whatever else was asked for;
+    `drivers` the PCI drivers that are present; `busy_drivers` the QAT drivers of VFs by which the kernel itself uses a VF, without
+    saying which. `rival` says what else manages the QAT devices of this node, if anything does.
     """
 
     kernel_release: str = ""

@@ -55,10 +55,8 @@ class Step:
     @property
     def path(self) -> str:
         """The file that is written, or the module's directory."""
-        if self.action is Action.STATE:
-            return qat_file(self.device, "state")
-        if self.action is Action.SERVICES:
-            return qat_file(self.device, "cfg_services")
+        if self.action in _QAT_FILES:
+            return qat_file(self.device, _QAT_FILES[self.action])
         if self.action is Action.UNBIND:
             return driver_file(self.before, "unbind")
         if self.action is Action.BIND:
@@ -121,6 +119,10 @@ class Step:
         return f"{self.shows}: {self.before} -> {self.after} ({self.why})"
 
 
+_QAT_FILES = {
+    Action.STATE: "state",
+    Action.SERVICES: "cfg_services",
+}
 _FILES = {
     Action.AUTOPROBE: "sriov_drivers_autoprobe",
     Action.VF_COUNT: "sriov_numvfs",
