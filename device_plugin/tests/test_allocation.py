@@ -17,8 +17,9 @@ from qat_device_plugin import cdi
 from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.allocation import CDI_KIND, AllocationError, Answer, answer, environment
 from qat_device_plugin.catalogue import OfferedVf, Reason
+from qat_device_plugin.server import container_response
 
-CY = "qat.intel.com/cy"
+CY, VM_CY = "qat.intel.com/cy", "qat.intel.com/vm-cy"
 PF = "0000:6b:00.0"
 
 
@@ -29,16 +30,34 @@ def files(tmp_path: Path) -> NodeFiles:
     return files
 
 
-def ask(files: NodeFiles, *addresses: str, offer: list[OfferedVf] | None = None, with_cdi: bool = False) -> Answer:
+def ask(
+    files: NodeFiles,
+    *addresses: str,
+    offer: list[OfferedVf] | None = None,
+    with_cdi: bool = False,
+    resource: str = CY,
+) -> Answer:
     if offer is None:
         offer = [OfferedVf(address, PF, 0, "vfio-pci") for address in NodeFiles.vf_addresses(PF, 4)]
     kernel = LiveKernel(str(files.sys), str(files.proc), str(files.dev))
-    return answer(kernel, CY, offer, addresses, with_cdi)
+    return answer(kernel, resource, offer, addresses, with_cdi)
 
 
 def test_each_vf_has_its_node_and_all_share_one(files: NodeFiles) -> None:
     found = ask(files, "0000:6b:00.3", "0000:6b:00.1")
     assert found.nodes == ("/dev/vfio/12", "/dev/vfio/10", "/dev/vfio/vfio")
+
+
+@pytest.mark.parametrize("with_cdi", [False, True])
+def test_a_virtual_machine_is_named_its_vfs_and_gets_no_node(files: NodeFiles, with_cdi: bool) -> None:
+    found = ask(files, "0000:6b:00.3", "0000:6b:00.1", with_cdi=with_cdi, resource=VM_CY)
+    assert (found.nodes, found.cdi_names) == ((), ())
+    assert found.environment == environment(VM_CY, ["0000:6b:00.3", "0000:6b:00.1"])
+    assert found.annotations == {"qat.intel.com/vfs": "0000:6b:00.3,0000:6b:00.1"}
+    message = container_response(found)
+    assert dict(message.annotations) == found.annotations
+    assert (list(message.devices), list(message.mounts), list(message.cdi_devices)) == ([], [], [])
+    assert ask(files, "0000:6b:00.1").annotations == {}
 
 
 def test_the_node_is_the_one_of_the_moment(files: NodeFiles) -> None:
@@ -58,6 +77,7 @@ def test_a_node_without_iommu_has_another_name(files: NodeFiles) -> None:
         ("qat.intel.com/cy", "QAT_INTEL_COM_CY"),
         ("qat.intel.com/sym-dc", "QAT_INTEL_COM_SYM-DC"),
         ("qat.intel.com/generic", "QAT_INTEL_COM_GENERIC"),
+        ("qat.intel.com/vm-cy", "QAT_INTEL_COM_VM-CY"),
     ],
 )
 def test_variables_follow_the_rule_of_each_reader(resource: str, name: str) -> None:
@@ -83,18 +103,20 @@ def test_an_unhealthy_vf(files: NodeFiles) -> None:
 
 
 @pytest.mark.parametrize(("driver", "words"), [(None, "no driver"), ("4xxxvf", "4xxxvf")])
-def test_a_vf_that_has_just_lost_its_driver(files: NodeFiles, driver: str | None, words: str) -> None:
+@pytest.mark.parametrize("resource", [CY, VM_CY])
+def test_a_vf_that_has_just_lost_its_driver(files: NodeFiles, driver: str | None, words: str, resource: str) -> None:
     files.bind("0000:6b:00.1", driver)
     with pytest.raises(
         AllocationError, match=f"^0000:6b:00.1 cannot be used: it is bound to {words} instead of vfio-pci$"
     ):
-        ask(files, "0000:6b:00.1")
+        ask(files, "0000:6b:00.1", resource=resource)
 
 
-def test_a_vf_whose_node_is_missing(files: NodeFiles) -> None:
+@pytest.mark.parametrize("resource", [CY, VM_CY])
+def test_a_vf_whose_node_is_missing(files: NodeFiles, resource: str) -> None:
     files.node("0000:6b:00.1").unlink()
     with pytest.raises(AllocationError, match=r"^0000:6b:00.1 cannot be used: it has no node in /dev/vfio$"):
-        ask(files, "0000:6b:00.1")
+        ask(files, "0000:6b:00.1", resource=resource)
 
 
 def test_cdi_names_only_when_wanted(files: NodeFiles) -> None:

@@ -29,7 +29,7 @@ from ansible_collections.accel.qat.plugins.modules import device_plugin_info
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
 
-CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
+CY, DC, VM_CY = "qat.intel.com/cy", "qat.intel.com/dc", "qat.intel.com/vm-cy"
 PF = "0000:6b:00.0"
 VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
 
@@ -149,6 +149,8 @@ def test_resources_of_others_are_not_judged(served: Node) -> None:
         ({}, {CY: [VF0, VF1]}),
         ({"services": ["dc"]}, {DC: [VF0, VF1]}),
         ({"advertise": 1}, {CY: [VF0]}),
+        ({"attach": "vm"}, {VM_CY: [VF0, VF1]}),
+        ({"attach": "vm", "services": ["dc"]}, {"qat.intel.com/vm-dc": [VF0, VF1]}),
         ({"vfs": 0}, {}),
         ({"state": "absent"}, {}),
         ({"driver": "4xxxvf"}, {}),
@@ -183,6 +185,20 @@ def test_a_pod_whose_vf_has_other_services(served: Node) -> None:
     served.kubelet.fake.allocatable = {DC: [VF0, VF1]}
     text = f"pod default/web-0 (container app) has {VF0} of {CY}, which is {DC} by now"
     assert served.mismatches() == [("services", text)]
+
+
+def test_a_pod_that_has_a_vf_by_the_other_way_of_attaching(served: Node) -> None:
+    """It keeps what it has; until it ends nobody else gets that."""
+    served.give("web-0", VF0)
+    served.kubelet.fake.allocatable = {VM_CY: [VF1]}
+    pod = "pod default/web-0 (container app)"
+    text = f"{VF0} should be offered as {VM_CY}, and kubelet has no healthy device of that id, as {pod} still has it by {CY}"
+    result = served.ask(devices=[{"attach": "vm"}])
+    assert [(one["kind"], one["problem"]) for one in result["mismatches"]] == [("missing", text)]
+    assert result["free"] == {VM_CY: [VF1]}
+    served.give("web-0", VF0, resource=VM_CY)
+    served.kubelet.fake.allocatable = {VM_CY: [VF0, VF1]}
+    assert served.mismatches(devices=[{"attach": "vm"}]) == []
 
 
 def test_a_vf_that_two_have(served: Node) -> None:

@@ -22,6 +22,7 @@ from qat_device_plugin.model import Model, Scan, advance, changes, with_rules
 from qat_device_plugin.probe import read_groups
 
 CY, DC, GENERIC = "qat.intel.com/cy", "qat.intel.com/dc", "qat.intel.com/generic"
+VM_CY = "qat.intel.com/vm-cy"
 PF, OTHER = "0000:6b:00.0", "0000:70:00.0"
 VFS = NodeFiles.vf_addresses(PF, 4)
 
@@ -33,6 +34,7 @@ class Course:
         self.files = files
         self.model = Model()
         self.rules = self._rules(*rules)
+        self.given: dict[str, frozenset[str]] | None = {}
         self._now = 0.0
         self.look()
 
@@ -40,15 +42,15 @@ class Course:
     def _rules(*rules: dict[str, t.Any]) -> tuple[Rule, ...]:
         return parse_configuration({"devices": list(rules) or [{}]})
 
-    def look(self, reading: Reading | None = None) -> list[dict[str, str]]:
-        """Look at the files, with this reading of the PF; returns the news."""
-        self._now += 5.0
+    def look(self, reading: Reading | None = None, seconds: float = 5.0) -> list[dict[str, str]]:
+        """Look at the files so much later, with this reading of the PF; returns the news."""
+        self._now += seconds
         with contextlib.closing(LiveKernel(str(self.files.sys), str(self.files.proc), str(self.files.dev))) as kernel:
             node = read_devices(kernel)
             snapshot = Snapshot(node, frozenset(kernel.list("/dev/vfio")), read_groups(kernel, node))
         before = self.model
         readings = {} if reading is None else {PF: reading}
-        self.model = advance(before, Scan(self._now, snapshot, readings), self.rules)
+        self.model = advance(before, Scan(self._now, snapshot, readings, given=self.given), self.rules)
         return changes(before, self.model)
 
     def reload(self, *rules: dict[str, t.Any]) -> list[dict[str, str]]:
@@ -223,6 +225,70 @@ def test_a_card_before_gen4_is_generic_whatever_files_it_has(tmp_path: Path) -> 
     files = NodeFiles(tmp_path)
     files.add_pf(PF, services="asym;sym", family="c6xx", vfs=4)
     assert Course(files).offers == {GENERIC: HEALTHY}
+
+
+# What pods have by the other way of attaching it.
+
+
+def pods_have(resource: str, *vfs: str) -> dict[str, frozenset[str]]:
+    return dict.fromkeys(vfs, frozenset({resource}))
+
+
+GIVEN = dict.fromkeys(VFS, "given")
+
+
+@pytest.mark.parametrize(("before", "after"), [(("container", CY), ("vm", VM_CY)), (("vm", VM_CY), ("container", CY))])
+def test_what_a_pod_has_by_the_former_rule_is_given_to_no_other(
+    files: NodeFiles, before: tuple[str, str], after: tuple[str, str]
+) -> None:
+    course = Course(files, {"attach": before[0]})
+    course.given = pods_have(before[1], VFS[0])
+    assert course.look() == []
+    assert course.offers == {before[1]: HEALTHY}
+    assert events(course.reload({"attach": after[0]})) == dict.fromkeys(VFS, "unhealthy")
+    assert course.offers == {before[1]: {}, after[1]: GIVEN}
+    # Kubelet may have given one in this moment, and its checkpoint does not show it yet.
+    course.look(seconds=1.0)
+    assert course.offers == {before[1]: {}, after[1]: GIVEN}
+    assert events(course.look()) == dict.fromkeys(VFS[1:], "healthy")
+    assert course.offers == {before[1]: {}, after[1]: {**HEALTHY, VFS[0]: "given"}}
+    (reason,) = course.model.offers[after[1]][0].reasons
+    assert reason.detail == f"a pod has it as {before[1]}, or may just have been given it so"
+    course.given = {}
+    assert events(course.look()) == {VFS[0]: "healthy"}
+
+
+def test_a_rule_that_is_changed_back_takes_nothing_from_anybody(files: NodeFiles) -> None:
+    course = Course(files)
+    course.given = pods_have(CY, VFS[0])
+    course.look()
+    course.reload({"attach": "vm"})
+    course.reload({})
+    assert course.offers == {CY: HEALTHY, VM_CY: {}}
+
+
+def test_a_plugin_that_starts_knows_what_pods_have(files: NodeFiles) -> None:
+    course = Course(files, {"attach": "vm"})
+    course.model = Model()
+    course.given = {**pods_have(CY, VFS[0]), **pods_have(VM_CY, VFS[1]), **pods_have("example.com/x", VFS[2])}
+    course.look()
+    assert course.offers == {VM_CY: {**HEALTHY, VFS[0]: "given"}}
+
+
+def test_what_pods_have_is_not_known(files: NodeFiles) -> None:
+    """Those for containers are as on nodes that have no others. What was known stays."""
+    for rule, expected in (({}, {CY: HEALTHY}), ({"attach": "vm"}, {VM_CY: GIVEN})):
+        course = Course(files, rule)
+        course.model, course.given = Model(), None
+        course.look()
+        assert course.offers == expected
+        course.reload(rule)
+        assert course.offers == expected
+    course.given = pods_have(CY, VFS[0])
+    course.look()
+    course.given = None
+    course.look()
+    assert course.offers == {VM_CY: {**HEALTHY, VFS[0]: "given"}}
 
 
 # Reasons.

@@ -17,9 +17,10 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import pr
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import rule_for
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule, parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import VM, Rule, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import for_containers, is_for_vms
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
 from ansible_collections.accel.qat.tests.fakes.strategies import scenarios
 
@@ -99,9 +100,11 @@ def test_all_faces_agree(scenario: t.Any, data: st.DataObject) -> None:
         for device in (one for one in node.qat if set(vfs) & set(one.vf_addresses())):
             rule = rule_for(rules, device)
             assert rule is not None
-            assert resource == GENERIC or device.family.has_services
-            assert resource != GENERIC or not device.shows_services or not rule.provision
-            assert resource != GENERIC or not device.family.has_services or not rule.services
+            assert is_for_vms(resource) == (rule.attach == VM)
+            is_generic = for_containers(resource) == GENERIC
+            assert is_generic or device.family.has_services
+            assert not is_generic or not device.shows_services or not rule.provision
+            assert not is_generic or not device.family.has_services or not rule.services
 
 
 @pytest.mark.parametrize("driver", ["c6xxvf", "pci-stub", "igb_uio"])

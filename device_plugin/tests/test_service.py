@@ -23,6 +23,7 @@ from qat_device_plugin._node.devices.rules import parse_configuration
 from qat_device_plugin._node.devices.snapshot import Node
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel.live import LiveKernel
+from qat_device_plugin._node.users.podresources import CHECKPOINT
 from qat_device_plugin.catalogue import REASONS, Snapshot, offers_of
 from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.model import nothing_to_offer
@@ -36,7 +37,7 @@ if t.TYPE_CHECKING:
 
 Run = t.Callable[["Scenario"], None]
 
-CY = "qat.intel.com/cy"
+CY, VM_CY = "qat.intel.com/cy", "qat.intel.com/vm-cy"
 PF = "0000:6b:00.0"
 
 
@@ -406,6 +407,86 @@ def test_kata_finds_each_vf_by_its_resource(run: Run) -> None:
         # A runtime starts containers again while the plugin is away.
         plugin.stop()
         assert len(names()) == 16
+
+    run(scenario)
+
+
+def test_a_vf_for_a_virtual_machine_comes_without_a_node(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        directory = bench.files.root / "cdi"
+        vfs, others = bench.files.add_pf(PF), bench.files.add_pf("0000:70:00.0", services="dc")
+        bench.files.configure([{"select": {"address": PF}, "attach": "vm"}, {}])
+        await bench.kubelet.start()
+        bench.start("--cdi", f"--cdi-dir={directory}")
+        await bench.ready(VM_CY, 16)
+        await bench.ready("qat.intel.com/dc", 16)
+        (container,) = (await bench.kubelet.allocate(VM_CY, [vfs[1], vfs[0]])).container_responses
+        assert dict(container.envs) == {
+            "QAT0": vfs[1],
+            "QAT1": vfs[0],
+            "PCIDEVICE_QAT_INTEL_COM_VM-CY": f"{vfs[1]},{vfs[0]}",
+            "PCI_RESOURCE_QAT_INTEL_COM_VM-CY": f"{vfs[1]},{vfs[0]}",
+        }
+        assert dict(container.annotations) == {"qat.intel.com/vfs": f"{vfs[1]},{vfs[0]}"}
+        assert (len(container.devices), len(container.cdi_devices), len(container.mounts)) == (0, 0, 0)
+        documents = {path.name: json.loads(path.read_text()) for path in directory.iterdir()}
+        assert set(documents) == {"qat.intel.com-dc.json", "qat.intel.com-vf.json"}
+        assert all([one["name"] for one in document["devices"]] == others for document in documents.values())
+        bench.files.bind(vfs[0], None)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(VM_CY) == {vfs[0]})
+
+    run(scenario)
+
+
+def keeps(bench: Bench, text: str) -> None:
+    """Kubelet's checkpoint is this."""
+    path = bench.kubelet_dir.parent / CHECKPOINT
+    path.parent.mkdir(exist_ok=True)
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").rename(path)
+
+
+def test_a_vf_that_a_pod_has_by_the_former_rule_is_not_given_again(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        vfs = bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start("--cdi", f"--cdi-dir={bench.files.root / 'cdi'}", "--period=0.2")
+        await bench.ready(CY, 16)
+        entry = {"PodUID": "11-22", "ContainerName": "app", "ResourceName": CY, "DeviceIDs": {"0": [vfs[0]]}}
+        keeps(bench, json.dumps({"Data": {"PodDeviceEntries": [entry], "RegisteredDevices": {}}, "Checksum": 1}))
+        pod = bench.kubelet_dir.parent / "pods/11-22"
+        pod.mkdir(parents=True)
+        bench.files.configure([{"attach": "vm"}])
+        await bench.ready(VM_CY, 16)
+        await bench.ready(CY, 0)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(VM_CY) == {vfs[0]})
+        with pytest.raises(grpc.RpcError, match=f"{vfs[0]} cannot be used now: a pod has it as {CY}, or"):
+            await bench.kubelet.allocate(VM_CY, [vfs[0]])
+        # The pod's container may start again, by the name that kubelet keeps.
+        document = json.loads((bench.files.root / "cdi/qat.intel.com-vf.json").read_text())
+        assert [one["name"] for one in document["devices"]] == [vfs[0]]
+        pod.rmdir()
+        await bench.kubelet.until(lambda: not bench.kubelet.unhealthy(VM_CY))
+        assert list((bench.files.root / "cdi").iterdir()) == []
+
+    run(scenario)
+
+
+def test_without_kubelets_checkpoint_no_virtual_machine_gets_a_vf(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        bench.files.add_pf("0000:70:00.0", services="dc")
+        bench.files.configure([{"select": {"address": PF}, "attach": "vm"}, {}])
+        keeps(bench, "{")
+        await bench.kubelet.start()
+        plugin = bench.start("--period=0.2")
+        await bench.ready(VM_CY, 16)
+        await bench.ready("qat.intel.com/dc", 16)
+        assert len(bench.kubelet.unhealthy(VM_CY)) == 16
+        assert not bench.kubelet.unhealthy("qat.intel.com/dc")
+        assert plugin.log.read_text().count("kubelet's checkpoint cannot be read problem=") == 1
+        keeps(bench, '{"Data": {"PodDeviceEntries": null, "RegisteredDevices": null}, "Checksum": 1}')
+        await bench.kubelet.until(lambda: not bench.kubelet.unhealthy(VM_CY))
 
     run(scenario)
 

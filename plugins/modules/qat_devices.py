@@ -94,18 +94,24 @@ options:
       advertise:
         description: How many VFs of the PF Kubernetes is offered, the first ones; all when not given. The rest stay for the host.
         type: int
+      attach:
+        description:
+          - What Kubernetes attaches a VF to.
+          - With V(container), as when not given, the container that asks for it gets its device node.
+          - With V(vm) the virtual machine that runs as the pod gets it as a PCI device, and no container gets a device node. Such VFs are
+            resources of their own, such as C(qat.intel.com/vm-cy).
+        type: str
+        choices: [container, vm]
       provision:
         description:
-          - Whether the device is brought to the rule. V(false) writes nothing at all, neither to the PF nor to its VFs.
+          - Whether the device is brought to the rule, as when not given. V(false) writes nothing at all, neither to the PF nor to its VFs.
           - What is there is offered to Kubernetes then, as far as the VFs have the driver.
         type: bool
-        default: true
       noiommu:
         description:
           - Whether VFIO may give VFs away without an IOMMU, where the node has none, as in a virtual machine without a virtual one.
-          - Whoever has such a VF can read and write all of the node's memory.
+          - Whoever has such a VF can read and write all of the node's memory. Not allowed when not given.
         type: bool
-        default: false
       when_in_use:
         description:
           - What happens when a change would take a VF from a process or virtual machine that has it open.

@@ -175,7 +175,7 @@ accel_qat:
           sample: false
         resource:
           description:
-            - The Kubernetes resource that its VFs are, by the services of the rule where that names any.
+            - The Kubernetes resource that its VFs are, by the services of the rule where that names any, and by its C(attach).
             - None for a PF from Gen4 on that does not report its services.
           type: str
           sample: qat.intel.com/cy

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import ATTACH
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILIES, Family, family_named
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import SERVICES
 
@@ -243,9 +244,10 @@ def _desired(pf: Pf, family: Family) -> st.SearchStrategy[Document]:
             "driver": st.sampled_from(drivers),
             "vfs": st.just(total),
             "advertise": st.integers(0, total),
+            "attach": st.sampled_from(ATTACH),
             "when_in_use": st.sampled_from(("fail", "skip", "force")),
         },
-    )
+    ).map(_without_contradiction)
     absent = st.fixed_dictionaries(
         {"state": st.just("absent")}, optional={"when_in_use": st.sampled_from(("fail", "skip", "force"))}
     )
@@ -256,6 +258,13 @@ def _desired(pf: Pf, family: Family) -> st.SearchStrategy[Document]:
 
 def _without_iommu(rule: Document) -> Document:
     return {**rule, "noiommu": True}
+
+
+def _without_contradiction(rule: Document) -> Document:
+    """A VF on a driver of the host is attached to nothing."""
+    if rule.get("driver", "vfio-pci") in _VFIO_DRIVERS:
+        return rule
+    return {key: value for key, value in rule.items() if key != "attach"}
 
 
 def _common_rule(node: NodeSpec) -> st.SearchStrategy[Document]:
@@ -277,6 +286,7 @@ def _rules(draw: st.DrawFn, node: NodeSpec) -> Document:
                 "driver": st.sampled_from(("vfio-pci", "vfio-pci", "qat_vfio_pci", "c6xxvf", "no-such-driver")),
                 "vfs": st.sampled_from((0, 4, 16, 16, 32)),
                 "advertise": st.sampled_from((0, 1, 4, 16, 32)),
+                "attach": st.sampled_from(ATTACH),
                 **_OF_ANY,
             },
         )

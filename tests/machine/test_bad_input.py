@@ -45,7 +45,10 @@ WRONG: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "unknown key": (
         [{"numvfs": 16}],
-        f"{CONFIG}: devices[0].numvfs: unknown key; known here are select, state, services, driver, vfs, advertise, provision, noiommu, when_in_use",
+        (
+            f"{CONFIG}: devices[0].numvfs: unknown key; known here are select, state, services, driver, vfs, advertise, attach, "
+            "provision, noiommu, when_in_use"
+        ),
     ),
 }
 

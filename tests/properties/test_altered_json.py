@@ -43,7 +43,7 @@ RULES: list[t.Any] = [
         "devices": [
             {"select": {"family": ["4xxx", "420xx"], "numa_node": [0, -1]}, "services": ["asym"], "advertise": 12},
             {"select": {"index": 3, "device_id": ["0x4946", "37c8"]}, "state": "absent"},
-            {"driver": "qat_vfio_pci", "when_in_use": "force"},
+            {"driver": "qat_vfio_pci", "attach": "vm", "when_in_use": "force"},
         ]
     },
 ]  # fmt: skip

@@ -1,21 +1,27 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a container gets with its VFs: device nodes, environment and CDI names.
+"""What a container gets with its VFs: device nodes, environment, annotations and CDI names.
 
 Each consumer of the environment has a rule of its own for the variable's name, noted below with its source.
+
+A VF for a virtual machine is named, and not given: Virtlet makes a disk of every device node that a container has
+(pkg/libvirttools/block_volumesource.go), so an agent of the node attaches the VF to the machine instead.
 """
 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._node.facts.paths import VFIO, device_directory, device_file
+from ._node.facts.services import is_for_vms
 from ._node.kernel.live import Kernel
 from .catalogue import OfferedVf
 from .probe import link, names_in
 
 CDI_KIND = "qat.intel.com/vf"
+ANNOTATION = "qat.intel.com/vfs"
+"""Has the addresses of the VFs for a virtual machine, in what kubelet asks of the runtime for the container."""
 
 
 class AllocationError(Exception):
@@ -24,11 +30,12 @@ class AllocationError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer for one container: paths of device nodes, the same inside and outside; variables; CDI names."""
+    """The answer for one container: paths of device nodes, the same inside and outside; variables; CDI names; annotations."""
 
     nodes: tuple[str, ...]
     environment: t.Mapping[str, str]
     cdi_names: tuple[str, ...] = ()
+    annotations: t.Mapping[str, str] = field(default_factory=dict)
 
 
 def answer(
@@ -41,6 +48,8 @@ def answer(
         nodes = [_node_of(kernel, resource, known.get(address), address, names) for address in addresses]
     except OSError as error:
         raise AllocationError(f"it cannot be seen whether {', '.join(addresses)} can be used: {error}") from None
+    if is_for_vms(resource):
+        return Answer((), environment(resource, addresses), annotations={ANNOTATION: ",".join(addresses)})
     return Answer(
         nodes=(*dict.fromkeys(nodes), VFIO + "/vfio"),
         environment=environment(resource, addresses),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import types
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,7 @@ from ._node.devices.offer import (
 )
 from ._node.devices.rules import Rule
 from ._node.devices.snapshot import Node, PciFunction, QatDevice
-from ._node.facts.services import written_services
+from ._node.facts.services import for_containers, for_vms, is_for_vms, written_services
 from .reasons import REASONS, Reason
 
 __all__ = ["REASONS", "Reason"]
@@ -43,6 +44,11 @@ class OfferedVf:
         """Whether it is only remembered."""
         return any(reason.code == "vanished" for reason in self.reasons)
 
+    @property
+    def given_otherwise(self) -> bool:
+        """Whether a pod may have it by another resource than this."""
+        return any(reason.code == "given" for reason in self.reasons)
+
 
 Offers = t.Mapping[str, "tuple[OfferedVf, ...]"]
 """The VFs by the full name of their resource."""
@@ -62,6 +68,10 @@ _HARMLESS = frozenset({None, "pcieport", "pci-stub"})
 
 Groups = t.Mapping[str, "t.Mapping[str, str | None]"]
 """The driver of each device by the IOMMU group and its name, which is an address where it is a PCI function."""
+
+
+Given = t.Mapping[str, "frozenset[str]"]
+"""The resources by which pods have VFs, by the address."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +118,12 @@ def offers_of(
     rules: t.Sequence[Rule],
     resources: t.Mapping[str, str],
     pf_reasons: t.Mapping[str, tuple[Reason, ...]],
+    given: Given | None = types.MappingProxyType({}),
 ) -> dict[str, tuple[OfferedVf, ...]]:
-    """The VFs that the rules advertise, by resource. PFs whose VFs stay with a driver of the host are not offered."""
+    """The VFs that the rules advertise, by resource. PFs whose VFs stay with a driver of the host are not offered.
+
+    `given` is what pods have, None where that is not known.
+    """
     offered = {device.address: _offer_of(device, rules, resources) for device in snapshot.node.qat}
     chosen = {device.address: offered[device.address].there(device) for device in snapshot.node.qat}
     offered_of = _offered_of_groups(vf for vfs in chosen.values() for vf in vfs)
@@ -119,10 +133,25 @@ def offers_of(
         if rule is None or not chosen[device.address]:
             continue
         shared = _shared_reasons(device, rule) + tuple(pf_reasons.get(device.address, ()))
-        vfs = tuple(_offered(vf, device, rule, snapshot, offered_of, shared) for vf in chosen[device.address])
         resource = offered[device.address].resource
+        vfs = tuple(
+            _offered(vf, device, rule, snapshot, offered_of, shared + _of_pods(resource, vf.address, given))
+            for vf in chosen[device.address]
+        )
         offers[resource] = offers.get(resource, ()) + vfs
     return offers
+
+
+def _of_pods(resource: str, address: str, given: Given | None) -> tuple[Reason, ...]:
+    """Why a VF cannot be given as this resource: kubelet counts each resource by itself, and a pod keeps what it has by another rule.
+
+    What is not known keeps the VFs of containers from nobody: most nodes have no others.
+    """
+    for_vm = is_for_vms(resource)
+    if given is None:
+        return (why.given_unknown(),) if for_vm else ()
+    other = for_containers(resource) if for_vm else for_vms(resource)
+    return (why.given_otherwise(other),) if other in given.get(address, ()) else ()
 
 
 def with_vanished(

@@ -13,7 +13,9 @@ from ._node.devices.offer import is_offering
 from ._node.devices.rules import Rule
 from ._node.devices.snapshot import Node, QatDevice
 from .catalogue import (
+    Given,
     OfferedVf,
+    Offers,
     Share,
     Snapshot,
     left_out_of,
@@ -25,14 +27,22 @@ from .catalogue import (
 from .health import PfHealth, Reading
 
 
+CHECKPOINT_SECONDS = 2.0
+"""How long kubelet may take from Allocate's answer until its checkpoint has it: two steps without another in between."""
+
+
 @dataclass(frozen=True)
 class Scan:
-    """What one scan found. `snapshot` is None where only the PFs were looked at; `without_heartbeat` are PFs without a heartbeat file."""
+    """What one scan found. `snapshot` is None where only the PFs were looked at; `without_heartbeat` are PFs without a heartbeat file.
+
+    `given` is what pods had after `now`, None where that could not be seen.
+    """
 
     now: float
     snapshot: Snapshot | None
     readings: t.Mapping[str, Reading]
     without_heartbeat: frozenset[str] = frozenset()
+    given: Given | None = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Model:
     `offers` holds every resource that was ever offered, with an empty list where there is nothing of it any more, so that kubelet learns
     of it. What has vanished stays in it, unhealthy, until the rules are read again or its PF offers it again.
     `shares` are what each PF should offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
+    `given` is what pods have, None where that was never seen; it stays until `given_until`.
     """
 
     snapshot: Snapshot | None = None
@@ -50,6 +61,8 @@ class Model:
     offers: t.Mapping[str, tuple[OfferedVf, ...]] = field(default_factory=dict)
     shares: t.Mapping[str, Share] = field(default_factory=dict)
     left_out: t.Mapping[str, str] = field(default_factory=dict)
+    given: Given | None = None
+    given_until: float = 0.0
 
     @property
     def undecided(self) -> frozenset[str]:
@@ -80,6 +93,7 @@ def advance(model: Model, scan: Scan, rules: t.Sequence[Rule]) -> Model:
             snapshot=snapshot,
             resources=resources_of(snapshot.node, known.resources),
             health={device.address: _health(known, scan, device.address) for device in snapshot.node.qat},
+            given=model.given if scan.given is None or scan.now < model.given_until else scan.given,
         ),
         rules,
         scan.now,
@@ -91,10 +105,22 @@ def advance(model: Model, scan: Scan, rules: t.Sequence[Rule]) -> Model:
 
 
 def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
-    """The model under another configuration."""
+    """The model under another configuration.
+
+    What was offered by a resource until now counts as given by it, until kubelet's checkpoint has been read a moment later: it may just
+    have been.
+    """
     if model.snapshot is None:
         return model
-    return _with_offers(replace(model, shares={}), rules, now)
+    given = None if model.given is None else _with_offered(model.given, model.offers)
+    return _with_offers(replace(model, shares={}, given=given, given_until=now + CHECKPOINT_SECONDS), rules, now)
+
+
+def _with_offered(given: Given, offers: Offers) -> Given:
+    offered = {vf.address: frozenset({resource}) for resource, vfs in offers.items() for vf in vfs if vf.healthy}
+    return {
+        address: given.get(address, frozenset()) | offered.get(address, frozenset()) for address in {*given, *offered}
+    }
 
 
 def _same_devices(before: t.Iterable[QatDevice], now: t.Iterable[QatDevice]) -> frozenset[str]:
@@ -119,7 +145,7 @@ def _with_offers(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     node = model.snapshot.node
     pf_reasons = {address: health.reasons(one, address, now) for address, one in model.health.items()}
     empty: dict[str, tuple[OfferedVf, ...]] = dict.fromkeys(model.offers, ())
-    offers = offers_of(model.snapshot, rules, model.resources, pf_reasons)
+    offers = offers_of(model.snapshot, rules, model.resources, pf_reasons, model.given)
     vanished = {address: share for address, share in model.shares.items() if node.qat_at(address) is None}
     return replace(
         model,

@@ -18,6 +18,7 @@ REASONS = (
     "pf_state",
     "heartbeat",
     "ras_fatal",
+    "given",
 )
 """Every code there is."""
 
@@ -91,3 +92,15 @@ def no_heartbeat(pf: str) -> Reason:
 def fatal_errors(pf: str, count: int | None) -> Reason:
     """Its PF is distrusted."""
     return Reason("ras_fatal", f"its PF {pf} has had {count} fatal errors")
+
+
+def given_otherwise(resource: str) -> Reason:
+    """A pod has it by its other resource, or may have got it so a moment ago."""
+    return Reason("given", f"a pod has it as {resource}, or may just have been given it so")
+
+
+def given_unknown() -> Reason:
+    """Nobody has been able to read kubelet's checkpoint so far."""
+    return Reason(
+        "given", "it is not known whether a pod has it, as kubelet's checkpoint cannot be read; the log says why"
+    )

@@ -75,6 +75,7 @@ def container_response(found: Answer) -> t.Any:
         envs=dict(found.environment),
         devices=[api.DeviceSpec(container_path=node, host_path=node, permissions="rw") for node in found.nodes],
         cdi_devices=[api.CDIDevice(name=name) for name in found.cdi_names],
+        annotations=dict(found.annotations),
     )
 
 

@@ -18,9 +18,11 @@ from ._node.devices.read import read_devices
 from ._node.devices.rules import Rule
 from ._node.errors import NodeError
 from ._node.facts.paths import VFIO
+from ._node.facts.services import is_for_vms
 from ._node.kernel.live import LiveKernel
 from ._node.printable import printable
-from .catalogue import Groups, Snapshot
+from ._node.users.pods import Pods, address_of
+from .catalogue import Given, Groups, Snapshot
 from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import END_SECONDS, SECONDS, Gone, Inheritance, Line, Predecessor, Reception, Reporter
@@ -80,6 +82,8 @@ class Service:
         self._file: Identity | None = None  # not known: what stands in it now may be newer than the rules
         self._kernel = LiveKernel(settings.sysfs_root, settings.proc_root, settings.dev_root)
         self._prober = Prober(self._kernel)
+        self._pods = Pods(settings.kubelet_roots)
+        self._pods_problem = ""
         self._thread = KernelThread()
         self._reporter = reporter or Reporter()
         self._predecessor = None if settings.take_over is None else Predecessor(settings.run_dir, settings.take_over)
@@ -389,7 +393,23 @@ class Service:
         names = names_in(self._kernel, VFIO)
         now = time.monotonic()
         readings, without_heartbeat = self._prober.probe(node.qat, now)
-        return Scan(now, Snapshot(node, frozenset(names), groups), readings, without_heartbeat)
+        return Scan(now, Snapshot(node, frozenset(names), groups), readings, without_heartbeat, self._given())
+
+    def _given(self) -> Given | None:
+        """In the thread: the resources by which pods have VFs, by kubelet's checkpoint. None, and in the log why, where it cannot be read."""
+        kept = self._pods.kept()
+        if kept.problem:
+            self.statistics.errors["checkpoint"] += 1
+            if kept.problem != self._pods_problem:
+                log.warning("kubelet's checkpoint cannot be read", extra={"fields": {"problem": kept.problem}})
+        self._pods_problem = kept.problem
+        if kept.problem:
+            return None
+        given: dict[str, frozenset[str]] = {}
+        for one in kept.given:
+            address = address_of(one.device)
+            given[address] = given.get(address, frozenset()) | {one.resource}
+        return given
 
     def _become(self, model: Model) -> None:
         for change in changes(self.model, model):
@@ -441,7 +461,11 @@ class Service:
 
     def _write_cdi(self) -> None:
         """Write what runtimes need to find VFs, if it differs. What kubelet hands out names it with `--cdi` only."""
-        offers = {resource: [vf.address for vf in offer] for resource, offer in self.model.offers.items()}
+        offers = {
+            # A container that has a VF by a former rule may start again.
+            resource: [vf.address for vf in offer if not is_for_vms(resource) or vf.given_otherwise]
+            for resource, offer in self.model.offers.items()
+        }
         try:
             self._specifications.write(self._kernel, offers, by_name=self._settings.cdi)
             problem = ""

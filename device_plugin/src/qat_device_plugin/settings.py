@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
-from ._node.facts.paths import NODE_JSON
+from ._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, NODE_JSON
 from .preference import POLICIES
 
 ENVIRONMENT_PREFIX = "QAT_DEVICE_PLUGIN_"
@@ -43,6 +43,12 @@ class Settings:
     def socket_dir(self) -> Path:
         """Where the sockets of the resources are: beside kubelet.sock, or where kubelet looks for plugins."""
         return self.kubelet_dir if self.registration == "socket" else self.kubelet_dir.parent / "plugins_registry"
+
+    @property
+    def kubelet_roots(self) -> tuple[str, ...]:
+        """The root directories that the kubelet may have: the usual directory of sockets is that of kubelets with another root, too."""
+        usual = self.kubelet_dir == Path(KUBELET_DEVICE_PLUGINS)
+        return KUBELET_ROOTS if usual else (str(self.kubelet_dir.parent),)
 
 
 class SettingsError(Exception):
@@ -126,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--kubelet-dir",
         type=_path,
-        default=Path("/var/lib/kubelet/device-plugins"),
+        default=Path(KUBELET_DEVICE_PLUGINS),
         metavar="DIR",
         help="has kubelet.sock",
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._node.facts.services import RESOURCE_PREFIX, is_for_vms
 from .._node.printable import aligned
 from .in_force import Asked, compare, shown
 
@@ -18,6 +19,8 @@ Check = t.Dict[str, t.Any]  # noqa: UP006
 
 _COLUMNS = ("", "CHECK", "EXPECTED", "FOUND")
 _WIDEST = 60
+_SHARED = "/dev/vfio/vfio"
+"""The node that every container with a VF has, besides the VF's own."""
 _STATES = {True: "ok", False: "FAILED", None: "not verified"}
 
 
@@ -61,7 +64,7 @@ def promises(before: Result) -> list[Check]:
     """Expectations of the Node object by what the rules promise: so much of each resource, and nothing of QAT besides."""
     counts = {resource: len(vfs) for resource, vfs in before["promised"].items()}
     for resource in before.get("allocatable") or {}:
-        if resource.startswith("qat.intel.com/"):
+        if resource.startswith(RESOURCE_PREFIX):
             counts.setdefault(resource, 0)
     return [
         {
@@ -137,7 +140,8 @@ def _of_pod(pod: Result, during: Result, after: Result, qat: Result) -> list[Che
         own |= {nodes.get(vf, "no node") for vf in vfs}
         checks += _of_resource(resource, vfs, pod, nodes)
         checks.append(_is_free(resource, vfs, after))
-    strange = sorted(set(pod["device_nodes"]) - own - {"/dev/vfio/vfio"})
+    own |= set() if all(map(is_for_vms, pod["resources"])) else {_SHARED}
+    strange = sorted(set(pod["device_nodes"]) - own)
     text = f"the test pod also sees {', '.join(strange)}"
     checks.append(_check("device nodes of others", "none", ", ".join(strange) or "none", not strange, text))
     return checks
@@ -152,14 +156,20 @@ def _of_resource(resource: str, vfs: t.Sequence[str], pod: Result, nodes: t.Mapp
     text = f"kubelet says that the test pod has {len(vfs)} devices of {resource}"
     yield _check(f"VF of {resource}", "one", ", ".join(vfs) or "none", len(vfs) == 1, text)
     for vf in vfs:
-        node = nodes.get(vf, "no node")
-        has_node = node in pod["device_nodes"] and "/dev/vfio/vfio" in pod["device_nodes"]
-        seen = ", ".join(pod["device_nodes"]) or "none"
-        text = f"the test pod has {vf}, and of {node} and /dev/vfio/vfio it sees {seen}"
-        yield _check(f"device node of {vf}", node, node if has_node else seen, has_node, text)
+        yield _of_node_of(vf, nodes.get(vf, "no node"), pod["device_nodes"], is_for_vms(resource))
         names = sorted(name for name, value in pod["environment"].items() if vf in str(value).split(","))
         text = f"no variable in the test pod names {vf}"
         yield _check(f"variable that names {vf}", "at least one", ", ".join(names) or "none", bool(names), text)
+
+
+def _of_node_of(vf: str, node: str, nodes: t.Sequence[str], for_vm: bool) -> Check:
+    name, seen = f"device node of {vf}", ", ".join(nodes) or "none"
+    if for_vm:
+        text = f"the test pod has {vf} for a virtual machine, and its container sees {node}"
+        return _check(name, "none", node if node in nodes else "none", node not in nodes, text)
+    has_node = node in nodes and _SHARED in nodes
+    text = f"the test pod has {vf}, and of {node} and {_SHARED} it sees {seen}"
+    return _check(name, node, node if has_node else seen, has_node, text)
 
 
 def _is_free(resource: str, vfs: t.Sequence[str], after: Result) -> Check:

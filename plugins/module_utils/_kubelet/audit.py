@@ -23,7 +23,7 @@ from .._node.devices.snapshot import Node
 from .._node.errors import cannot_be_read
 from .._node.facts.paths import DEVICE_PLUGINS, KUBELET_ROOT, SECOND_NAMES
 from .._node.facts.pci import VFIO_DRIVERS
-from .._node.facts.services import RESOURCE_PREFIX
+from .._node.facts.services import RESOURCE_PREFIX, for_containers
 from .._node.printable import printable
 from .._node.users.grpc_call import RpcError, call, fields_of
 from .._node.users.podresources import (
@@ -350,11 +350,17 @@ def _of_lists(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
         for vf in vfs:
             if vf not in listed.get(resource, ()):
                 text = f"{vf} should be offered as {resource}, and kubelet has no healthy device of that id"
-                yield Mismatch("missing", resource, vf, text)
+                yield Mismatch("missing", resource, vf, text + _still_given(found, resource, vf))
     for resource, ids in listed.items():
         for device in sorted(ids - set(wanted.get(resource, ()))):
             text = f"kubelet offers {device} as {resource}, which the configuration does not say"
             yield Mismatch("surplus", resource, device, text)
+
+
+def _still_given(found: Survey, resource: str, vf: str) -> str:
+    """Which pod has the VF by another resource: it is not offered by this one before the pod has ended."""
+    noted = ((one, note) for one, note in found.noted if address_of(one.device) == vf and one.resource != resource)
+    return next((f", as {holder_of(one, note)} still has it by {one.resource}" for one, note in noted), "")
 
 
 def _of_pods(found: Survey, node: Node) -> t.Iterator[Mismatch]:
@@ -374,7 +380,7 @@ def _of_pods(found: Survey, node: Node) -> t.Iterator[Mismatch]:
             bound = f"bound to {function.driver}" if function.driver else "bound to no driver"
             text = f"{pod} has {one.device} of {one.resource}, which is {bound}"
             yield Mismatch("driver", one.resource, one.device, text)
-        elif resources.get(function.address) not in (None, "", one.resource):
+        elif resources.get(function.address) not in (None, "", for_containers(one.resource)):
             text = f"{pod} has {one.device} of {one.resource}, which is {resources[function.address]} by now"
             yield Mismatch("services", one.resource, one.device, text)
     for device, pods in sorted(owners.items()):

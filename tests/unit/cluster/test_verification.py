@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import checks_of, promises, table
 
-CY = "qat.intel.com/cy"
+CY, VM_CY = "qat.intel.com/cy", "qat.intel.com/vm-cy"
 VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
 POD = {"namespace": "default", "name": "p", "node": "node1", "container": "test"}
 
@@ -190,6 +190,33 @@ def test_what_the_pod_sees(key: str, value: t.Any, expected: list[str]) -> None:
     found = good()
     found["pod"][key] = value
     assert reasons(**found) == expected
+
+
+def for_a_vm(*device_nodes: str) -> dict[str, t.Any]:
+    found = good()
+    found["pod"].update(resources=[VM_CY], device_nodes=list(device_nodes))
+    found["during"]["pods"][0]["resource"] = VM_CY
+    found["after"] = {"free": {VM_CY: [VF0, VF1]}}
+    return found
+
+
+def test_a_vf_for_a_virtual_machine_has_no_node_in_the_pod() -> None:
+    checks = checks_of(**for_a_vm())
+    assert [check["reason"] for check in checks if not check["ok"]] == []
+    (row,) = (check for check in checks if check["check"] == f"device node of {VF0}")
+    assert (row["expected"], row["found"]) == ("none", "none")
+    assert reasons(**for_a_vm("/dev/vfio/8", "/dev/vfio/vfio")) == [
+        f"the test pod has {VF0} for a virtual machine, and its container sees /dev/vfio/8",
+        "the test pod also sees /dev/vfio/vfio",
+    ]
+
+
+def test_a_test_pod_with_a_vf_of_either_kind() -> None:
+    found = for_a_vm("/dev/vfio/9", "/dev/vfio/vfio")
+    found["pod"].update(resources=[CY, VM_CY], environment={"QAT0": VF0, "PCIDEVICE_X": VF1})
+    found["during"]["pods"].append({**found["during"]["pods"][0], "resource": CY, "device": VF1})
+    found["after"]["free"][CY] = [VF1]
+    assert reasons(**found) == []
 
 
 def test_the_table_says_why() -> None:

@@ -20,7 +20,12 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
     parse_configuration,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_of_vf
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import SERVICES, resource_name
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import (
+    RESOURCE_PREFIX,
+    SERVICES,
+    for_vms,
+    resource_name,
+)
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 from ansible_collections.accel.qat.tools.checks.stages import STAGES
 
@@ -141,8 +146,8 @@ def test_what_kubevirt_is_to_permit() -> None:
 def test_resources_in_examples_are_those_of_services(page: Path) -> None:
     blocks = "".join(re.findall(r"^```\w+\n(.*?)^```$", page.read_text(), re.M | re.S))
     sets = (services for number in range(4) for services in itertools.combinations(SERVICES, number))
-    names = {resource_name(frozenset(services)) for services in sets}
-    assert set(re.findall(r"qat\.intel\.com/([a-z][a-z-]*)", blocks)) <= names
+    names = {RESOURCE_PREFIX + resource_name(frozenset(services)) for services in sets}
+    assert set(re.findall(r"qat\.intel\.com/[a-z][a-z-]*", blocks)) <= names | set(map(for_vms, names))
 
 
 # Tables.

@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import PF_DRIVERS
 
-KNOWN = "select, state, services, driver, vfs, advertise, provision, noiommu, when_in_use"
+KNOWN = "select, state, services, driver, vfs, advertise, attach, provision, noiommu, when_in_use"
 FAMILIES = "dh89xxcc, dh895xcc, c6xx, c3xxx, 200xx, d15xx, c4xxx, 4xxx, 420xx, 6xxx"
 
 
@@ -51,6 +51,14 @@ WRONG: tuple[tuple[t.Any, str], ...] = (
     (rule(vfs=True), "devices[0].vfs: true is not an integer; correct it"),
     (rule(vfs=1.5), "devices[0].vfs: 1.5 is not an integer; correct it"),
     (rule(advertise=-2), "devices[0].advertise: -2 is too small; use 0 or more"),
+    (rule(attach="pod"), "devices[0].attach: 'pod' is not known; use one of container, vm"),
+    (
+        rule(attach="vm", driver="4xxxvf"),
+        (
+            "devices[0].driver: a VF with the driver 4xxxvf cannot be attached to a virtual machine; "
+            "leave it out for vfio-pci, or remove attach"
+        ),
+    ),
     (
         select(addresses="0000:6b:00.0"),
         "devices[0].select.addresses: unknown key; known here are address, family, device_id, numa_node, index",
@@ -112,7 +120,7 @@ def test_says_what_is_wrong_and_where(document: t.Any, sentence: str) -> None:
 
 def test_leaves_open_what_is_not_said() -> None:
     assert parse_configuration(rule()) == (
-        Rule("devices[0]", Select(), "present", None, "vfio-pci", None, None, "fail"),
+        Rule("devices[0]", Select(), "present", None, "vfio-pci", None, None, "container", "fail"),
     )
     assert parse_configuration(rule())[0].select == Select()
 

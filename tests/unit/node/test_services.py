@@ -13,7 +13,11 @@ from ansible_collections.accel.qat.plugins.module_utils._node.facts.families imp
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import qat_file
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import (
+    RESOURCE_PREFIX,
     SERVICES,
+    for_containers,
+    for_vms,
+    is_for_vms,
     parse_services,
     resource_name,
     services_problem,
@@ -69,6 +73,20 @@ def test_every_kernel_takes_what_is_written(generation: str) -> None:
 )
 def test_resource(services: frozenset[str], name: str) -> None:
     assert resource_name(services) == name
+
+
+@pytest.mark.parametrize("size", range(len(SERVICES) + 1))
+def test_resources_for_vms(size: int) -> None:
+    for services in itertools.combinations(SERVICES, size):
+        resource = RESOURCE_PREFIX + resource_name(frozenset(services))
+        assert for_vms(resource) == resource.replace("/", "/vm-")
+        assert is_for_vms(for_vms(resource))
+        assert not is_for_vms(resource)
+        assert for_containers(for_vms(resource)) == for_containers(resource) == resource
+
+
+def test_a_resource_of_somebody_else_is_for_no_vm_of_ours() -> None:
+    assert not any(map(is_for_vms, ("devices.kubevirt.io/vm-cy", "qat.intel.com/cy-vm-", "vm-cy", "")))
 
 
 def test_sets_that_a_family_can_offer() -> None:

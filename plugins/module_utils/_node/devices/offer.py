@@ -8,15 +8,12 @@ Pure, and the only place that decides it.
 
 from __future__ import annotations
 
-import typing as t
 from dataclasses import dataclass
 
 from ..facts.pci import VFIO_DRIVERS
-from ..facts.services import RESOURCE_PREFIX, resource_name
+from ..facts.services import RESOURCE_PREFIX, for_vms, resource_name
+from .rules import VM, Rule
 from .snapshot import PciFunction, QatDevice
-
-if t.TYPE_CHECKING:
-    from .rules import Rule
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,8 @@ class Offer:
 def offer_of(rule: Rule | None, device: QatDevice, known: str = "") -> Offer:
     """What the PF offers by the rule that is for it.
 
-    `known` is the resource that its VFs were before, and holds while the PF does not report its services. Services that the rule names
-    go before those that the PF has: other VFs than these must not be taken for them.
+    `known` is the resource that its VFs were for containers before, and holds while the PF does not report its services. Services that
+    the rule names go before those that the PF has: other VFs than these must not be taken for them.
     """
     why_not = _why_not(rule)
     if rule is None or why_not:
@@ -49,6 +46,7 @@ def offer_of(rule: Rule | None, device: QatDevice, known: str = "") -> Offer:
     if not now:
         return Offer(why_not=_why_unknown(device), is_left_out=True)
     resource = RESOURCE_PREFIX + resource_name(rule.services) if rule.services and device.family.has_services else now
+    resource = for_vms(resource) if rule.attach == VM else resource
     places = device.vf_addresses()
     if not places:
         return Offer(why_not="it cannot have VFs")
@@ -77,7 +75,7 @@ def is_offering(rule: Rule) -> bool:
 
 
 def resource_of(device: QatDevice) -> str:
-    """The resource that the VFs of a PF are now; empty for a PF from Gen4 on that does not report its services.
+    """The resource that the VFs of a PF are for containers now; empty for a PF from Gen4 on that does not report its services.
 
     Before Gen4 the family decides, whatever files the PF has. A VF without its PF is generic, unless the rule says more.
     """

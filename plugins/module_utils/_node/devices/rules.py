@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from ..absence import is_absent
 from ..errors import ConfigurationError
 from ..facts.families import FAMILY_NAMES, PF_DRIVERS
-from ..facts.pci import VFIO_PCI, normal_address
+from ..facts.pci import VFIO_DRIVERS, VFIO_PCI, normal_address
 from ..facts.services import SERVICES
 
 WHEN_IN_USE = ("fail", "skip", "force")
 STATES = ("present", "absent")
+CONTAINER, VM = "container", "vm"
+ATTACH = (CONTAINER, VM)
 
 DRIVER_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9_-]*$"
 """The name of a driver: a part of a path, and a word for modprobe, to which what begins with - is an option."""
@@ -90,17 +92,27 @@ RULE: dict[str, t.Any] = {
             "minimum": 0,
             "description": "How many VFs of the PF Kubernetes is offered, the first ones; all when absent. The rest stay for the host.",
         },
+        "attach": {
+            "type": "string",
+            "enum": list(ATTACH),
+            "description": (
+                "What Kubernetes attaches a VF to: the container that asks for it, as when absent; or the virtual machine that "
+                "runs as its pod. Those for VMs are resources of their own, such as qat.intel.com/vm-cy."
+            ),
+        },
         "provision": {
             "type": "boolean",
-            "default": True,
-            "description": "Whether the device is brought to the rule. If false, nothing is written, and the VFs that are there and have "
-            "the driver are offered.",
+            "description": (
+                "Whether the device is brought to the rule, as when absent. If false, nothing is written, and the VFs that are there "
+                "and have the driver are offered."
+            ),
         },
         "noiommu": {
             "type": "boolean",
-            "default": False,
-            "description": "Whether VFIO may give VFs away without an IOMMU, where there is none: whoever has one can read and write all "
-            "of the node's memory.",
+            "description": (
+                "Whether VFIO may give VFs away without an IOMMU, where there is none: whoever has one can read and write all of the "
+                "node's memory. Not when absent."
+            ),
         },
         "when_in_use": {
             "type": "string",
@@ -156,6 +168,7 @@ class Rule:
     driver: str = VFIO_PCI
     vfs: int | None = None
     advertise: int | None = None
+    attach: str = CONTAINER
     when_in_use: str = "fail"
     provision: bool = True
     noiommu: bool = False
@@ -287,6 +300,7 @@ def _rule(entry: t.Mapping[str, t.Any], where: str) -> Rule:
         driver=entry.get("driver", VFIO_PCI),
         vfs=entry.get("vfs"),
         advertise=entry.get("advertise"),
+        attach=entry.get("attach", CONTAINER),
         when_in_use=entry.get("when_in_use", "fail"),
         provision=entry.get("provision", True),
         noiommu=entry.get("noiommu", False),
@@ -317,6 +331,12 @@ def _refuse_contradictions(rule: Rule) -> None:
             f"{rule.driver} is the driver of PFs, and a VF needs another",
             where=rule.where + ".driver",
             remedy="leave it out for vfio-pci, or name a driver of VFs",
+        )
+    if rule.attach == VM and rule.driver not in VFIO_DRIVERS:
+        raise ConfigurationError(
+            f"a VF with the driver {rule.driver} cannot be attached to a virtual machine",
+            where=rule.where + ".driver",
+            remedy="leave it out for vfio-pci, or remove attach",
         )
     if not rule.provision:
         _refuse_writes(rule)

@@ -19,6 +19,8 @@ SERVICES: tuple[str, ...] = ("sym", "asym", "dc", "dcc", "decomp")
 RESOURCE_PREFIX = "qat.intel.com/"
 """What the names of resources of Kubernetes begin with that are VFs."""
 
+_FOR_VMS = RESOURCE_PREFIX + "vm-"
+
 
 def parse_services(text: str) -> frozenset[str]:
     """The set in what `cfg_services` prints; kernels differ in the order, so only sets compare."""
@@ -58,3 +60,18 @@ def resource_name(services: frozenset[str] | None) -> str:
     if services == {"sym", "asym"}:
         return "cy"
     return "-".join(in_order(services))
+
+
+def for_vms(resource: str) -> str:
+    """The resource for the same VFs where the virtual machine of a pod gets them, by an agent of the node, and no container does."""
+    return _FOR_VMS + resource[len(RESOURCE_PREFIX) :]
+
+
+def is_for_vms(resource: str) -> bool:
+    """Whether the VFs of a resource, by its full name, are for the virtual machines of pods: `qat.intel.com/vm-cy` and the like."""
+    return resource.startswith(_FOR_VMS)
+
+
+def for_containers(resource: str) -> str:
+    """The resource for the same VFs where containers get them: it names their services alone."""
+    return RESOURCE_PREFIX + resource[len(_FOR_VMS) :] if is_for_vms(resource) else resource

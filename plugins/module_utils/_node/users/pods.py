@@ -81,6 +81,13 @@ class Pods:
             {device: tuple(sorted(holders, key=str)) for device, holders in found.items()}, "; ".join(unknown)
         )
 
+    def kept(self) -> Checkpoint:
+        """What the device managers have given to pods that live, by their checkpoints, or why that is not known. Nobody is asked."""
+        problems: list[str] = []
+        parts = [_read_devices(root, answers=False) for root in self._in_use(problems)]
+        problems += [part.problem for part in parts if part.problem]
+        return Checkpoint(tuple(one for part in parts for one in part.given), "; ".join(problems))
+
     def _in_use(self, unknown: list[str]) -> t.Sequence[str]:
         """The roots of the kubelets that are here; all where no kubelet has left a sign."""
         roots = list(dict.fromkeys(map(os.path.realpath, self._roots)))
@@ -151,11 +158,15 @@ class Checkpoint(t.NamedTuple):
 def read_given(root: str, answers: bool) -> Checkpoint:
     """What the kubelet with this root directory has given by what it keeps: device plugins' devices, and those by claims."""
     parts = (
-        _read(lambda: checkpoint_of(root), lambda: read_checkpoint(root, answers).given),
+        _read_devices(root, answers),
         _read(lambda: os.path.join(root, CLAIMS), lambda: read_claims(root)),
     )
     problems = [part.problem for part in parts if part.problem]
     return Checkpoint(tuple(one for part in parts for one in part.given), ", and ".join(problems))
+
+
+def _read_devices(root: str, answers: bool) -> Checkpoint:
+    return _read(lambda: checkpoint_of(root), lambda: read_checkpoint(root, answers).given)
 
 
 def _read(where: t.Callable[[], str], read: t.Callable[[], tuple[Given, ...]]) -> Checkpoint:
