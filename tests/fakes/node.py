@@ -113,6 +113,11 @@ class NodeSpec:
 
     __repr__ = _shown
 
+    @property
+    def devices(self) -> tuple[Pf | LoneVf, ...]:
+        """The PFs, and the VFs without their PF."""
+        return (*self.pfs, *self.lone_vfs)
+
 
 def pf(
     family: str,

@@ -269,7 +269,7 @@ def _without_contradiction(rule: Document) -> Document:
 
 def _common_rule(node: NodeSpec) -> st.SearchStrategy[Document]:
     desired: dict[str, st.SearchStrategy[t.Any]] = {"when_in_use": st.sampled_from(("fail", "skip", "force"))}
-    if all(family_named(one.family).has_services for one in (*node.pfs, *node.lone_vfs)):
+    if all(family_named(one.family).has_services for one in node.devices):
         desired["services"] = st.sampled_from((["sym", "asym"], ["dc"]))
     return st.fixed_dictionaries({}, optional=desired)
 
@@ -295,7 +295,7 @@ def _rules(draw: st.DrawFn, node: NodeSpec) -> Document:
 
 
 def _selections(node: NodeSpec) -> st.SearchStrategy[Document]:
-    addresses = tuple(one.address for one in (*node.pfs, *node.lone_vfs)) * 4 + (
+    addresses = tuple(one.address for one in node.devices) * 4 + (
         "0000:6b:00.1",
         "0000:03:00.0",
         "0000:ff:00.0",

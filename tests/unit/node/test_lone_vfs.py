@@ -253,7 +253,7 @@ def test_vfs_of_the_out_of_tree_driver_are_offered_as_they_are(
 
 
 def test_the_out_of_tree_driver_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RefusedError, match="out-of-tree QAT package .* set provision to false in the rule"):
+    with pytest.raises(RefusedError, match=r"out-of-tree QAT package .* set provision to false in the rule"):
         plan_of(out_of_tree(monkeypatch), {"state": "absent"})
 
 
