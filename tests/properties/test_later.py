@@ -41,7 +41,7 @@ from ansible_collections.accel.qat.tests.properties.node import (
 EXAMPLES = 150
 _TOTAL = 4
 _ADDRESSES = ("0000:10:00.0", "0000:20:00.0", "0000:30:00.0")
-_LONE = ("0000:00:05.0", "0000:00:06.0")
+_LONE = ("0000:00:05.0", "0000:00:06.0", "0000:00:07.0", "0000:00:08.0")
 _FAMILIES = ("c6xx", "c3xxx", "4xxx", "dh895xcc")
 _VFIO = Vf(VFIO_PCI, VFIO_PCI)
 
@@ -64,19 +64,33 @@ def contested(draw: st.DrawFn) -> Case:
         "qat_dh895xccvf",
         "vfio_pci",
     )
-    lone = draw(st.just([]) | st.just([]) | st.just([]) | st.lists(st.sampled_from(("c6xx", "4xxx")), max_size=2))
-    lone_vfs = tuple(
-        LoneVf(family, address, vf=draw(st.sampled_from((Vf(), _VFIO)))) for family, address in zip(lone, _LONE)
-    )
-    spec = NodeSpec(pfs, lone_vfs, loaded=modules, options={"vfio_pci": ("disable_denylist=1",)})
-    desired = [(pf.address, _desired(pf.family)) for pf in pfs] + [(vf.address, _desired_vf()) for vf in lone_vfs]
+    spec = NodeSpec(pfs, loaded=modules, options={"vfio_pci": ("disable_denylist=1",)})
     rules = [
         {
-            "select": {"address": address},
+            "select": {"address": pf.address},
             "when_in_use": draw(st.sampled_from(("skip", "skip", "skip", "fail", "force"))),
-            **draw(wanted),
+            **draw(_desired(pf.family)),
         }
-        for address, wanted in desired
+        for pf in pfs
+        if draw(st.integers(0, 5))
+    ]
+    return spec, parse_configuration({"devices": rules})
+
+
+@st.composite
+def guests(draw: st.DrawFn) -> Case:
+    """A node of VFs without their PF, each with another driver than its rule wants, or none."""
+    vfs = tuple(LoneVf("c6xx", address, vf=draw(st.sampled_from((Vf(), _VFIO)))) for address in _LONE)
+    spec = NodeSpec(
+        lone_vfs=vfs, loaded=("qat_c62xvf", "vfio_pci"), options={"vfio_pci": ("disable_denylist=1",)}, udev=False
+    )
+    rules = [
+        {
+            "select": {"address": vf.address},
+            "when_in_use": draw(st.sampled_from(("skip", "skip", "fail", "force"))),
+            "driver": "c6xxvf" if vf.vf is _VFIO else VFIO_PCI,
+        }
+        for vf in vfs
         if draw(st.integers(0, 5))
     ]
     return spec, parse_configuration({"devices": rules})
@@ -103,10 +117,6 @@ def _some_vfs(family: str) -> st.SearchStrategy[tuple[Vf, ...]]:
 def _desired(family: str) -> st.SearchStrategy[dict[str, t.Any]]:
     desired: list[dict[str, t.Any]] = [{"state": "absent"}, {}, {"driver": "pci-stub"}]
     return st.sampled_from([*desired, {"services": ["dc"]}] if family == "4xxx" else desired)
-
-
-def _desired_vf() -> st.SearchStrategy[dict[str, t.Any]]:
-    return st.sampled_from(({}, {"driver": "pci-stub"}))
 
 
 def _driver(function: Function) -> str | None:
@@ -152,7 +162,7 @@ def test_touches_nothing_that_somebody_has(by: str) -> None:
     met: Counter[str] = Counter()
 
     @settings(max_examples=EXAMPLES)
-    @given(contested(), st.randoms(use_true_random=False))
+    @given(contested() | guests(), st.randoms(use_true_random=False))
     def holds(case: Case, random: t.Any) -> None:
         bench = Bench.of(*case)
         functions = bench.kernel.machine.bus.functions
