@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from qat_device_plugin import limits, logs
 from qat_device_plugin._node.errors import NodeError
+from qat_device_plugin._node.facts.paths import KUBELET_ROOTS
 from qat_device_plugin.events import DirectoryWatch, concerns_us, events_in, remedy_for
 from qat_device_plugin.messages import pluginregistration, v1beta1
 from qat_device_plugin.settings import Settings, SettingsError, _parser, parse_settings
@@ -185,6 +186,8 @@ def test_defaults() -> None:
     assert found.kubelet_dir == Path("/var/lib/kubelet/device-plugins")
     assert found.socket_dir == found.kubelet_dir
     assert settings("--registration=watcher").socket_dir == Path("/var/lib/kubelet/plugins_registry")
+    assert found.kubelet_roots == KUBELET_ROOTS
+    assert settings("--kubelet-dir=/k/device-plugins").kubelet_roots == ("/k",)
     assert found.metrics_address is None
 
 

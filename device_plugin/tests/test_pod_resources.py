@@ -448,6 +448,17 @@ def test_a_checkpoint_that_may_not_be_read(kubelet: KubeletThread) -> None:
     assert of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: Is a directory)"]
 
 
+def test_what_is_kept_is_read_without_a_question(kubelet: KubeletThread) -> None:
+    kubelet.checkpoint([entry("11-22", [VF0]), entry("gone", [VF1])], alive=["11-22"])
+    kubelet.start()
+    pods_here = Pods([str(kubelet.root), str(kubelet.root / "none")])
+    assert pods_here.kept() == ((Given("", "11-22", "app", CY, VF0),), "")
+    kubelet.checkpoint([]).write_text("{")
+    assert pods_here.kept().given == ()
+    assert "kubelet_internal_checkpoint cannot be read: " in pods_here.kept().problem
+    assert kubelet.fake.calls == []
+
+
 def test_two_roots_that_are_one(kubelet: KubeletThread) -> None:
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
     kubelet.start()
@@ -477,6 +488,7 @@ def usual(kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_the_checkpoint_of_a_kubelet_with_another_root(kubelet: KubeletThread) -> None:
     assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
     assert of(kubelet, VF1) == []
+    assert [one.device for one in Pods([str(kubelet.root)]).kept().given] == [VF0]
 
 
 def test_the_usual_root_is_nobodys_where_a_kubelet_has_another(kubelet: KubeletThread, usual: Path) -> None:

@@ -15,6 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
+from ansible_collections.accel.qat.plugins.module_utils._host.installed import QATCTL
 from ansible_collections.accel.qat.plugins.module_utils._host.packed import Packed
 
 _COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -40,7 +41,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _result, options = self.validate_argument_spec(  # type: ignore[no-untyped-call]
             argument_spec={
-                "path": {"type": "path", "default": "/usr/local/sbin/qatctl"},
+                "path": {"type": "path", "default": QATCTL},
                 "python": {"type": "path", "default": "/usr/bin/python3"},
             }
         )

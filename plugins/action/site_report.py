@@ -10,7 +10,6 @@ import os
 import typing as t
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
@@ -30,14 +29,18 @@ class ActionModule(ActionBase):
         """Report where this node is the one that does so."""
         super().run(tmp, task_vars)
         _result, options = self.validate_argument_spec(  # type: ignore[no-untyped-call]
-            argument_spec={"file": {"type": "path"}, "failure": {"type": "str", "default": ""}}
+            argument_spec={"file": {"type": "path"}, "failure": {"type": "list", "elements": "str", "default": []}}
         )
         variables = task_vars or {}
         result: dict[str, t.Any] = {"changed": False}
+        failures = options["failure"]
         if variables["inventory_hostname"] == _reporter(variables):
-            result = self._report(variables, options["file"] or "")
-        if options["failure"]:
-            return {**result, "failed": True, "msg": options["failure"]}
+            try:
+                result = self._report(variables, options["file"] or "")
+            except OSError as error:
+                failures = [*failures, _cannot_be_written(options["file"], error)]
+        if failures:
+            return {**result, "failed": True, "msg": failures[0] if len(failures) == 1 else failures}
         return result
 
     def _report(self, variables: dict[str, t.Any], path: str) -> dict[str, t.Any]:
@@ -52,18 +55,17 @@ class ActionModule(ActionBase):
         if not path:
             return result
         after = json.dumps({"nodes": rows}, indent=2) + "\n"
-        try:
-            before = if_there(lambda: Path(path).read_text(encoding="utf-8", errors="replace"), "")
-            if before != after and not self._task.check_mode:
-                replace_file(os.path.abspath(path), after.encode(), 0o644)
-        except OSError as error:
-            raise AnsibleActionFail(
-                f"qat_report_file: {path} cannot be written: {error.strerror}; name a file in a directory of the controller"
-            ) from None
+        before = if_there(lambda: Path(path).read_text(encoding="utf-8", errors="replace"), "")
+        if before != after and not self._task.check_mode:
+            replace_file(os.path.abspath(path), after.encode(), 0o644)
         result["changed"] = before != after
         if self._task.diff:
             result["diff"] = difference(path, before, after)
         return result
+
+
+def _cannot_be_written(path: str, error: OSError) -> str:
+    return f"qat_report_file: {path} cannot be written: {error.strerror}; name a file in a directory of the controller"
 
 
 def _reporter(variables: t.Mapping[str, t.Any]) -> str:

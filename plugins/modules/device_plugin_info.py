@@ -208,6 +208,7 @@ mismatches:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._host.installed import PLUGIN_ADDRESS
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import as_dict, promised, survey
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule, passed
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import (
@@ -224,7 +225,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "devices": {"type": "list", "elements": "dict"},
-            "plugin_address": {"type": "str", "default": "127.0.0.1:9482"},
+            "plugin_address": {"type": "str", "default": PLUGIN_ADDRESS},
             **ROOTS,
         },
         supports_check_mode=True,

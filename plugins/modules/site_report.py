@@ -28,9 +28,10 @@ options:
     description: A file of the controller that gets the report as JSON. It is not written in check mode.
     type: path
   failure:
-    description: Why this node fails after the report, empty where it does not.
-    type: str
-    default: ''
+    description: Why this node fails after the report; empty where it does not.
+    type: list
+    elements: str
+    default: []
 notes:
   - The work is done by an action plugin of the same name, on the controller. The node is not asked.
 """

@@ -176,6 +176,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._host.installed import PLUGIN_ADDRESS, PLUGIN_DIRECTORY, QATCTL
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
@@ -198,9 +199,9 @@ OPTIONS = {
     "files": _PATHS,
     "argument_files": _PATHS,
     "units": {"type": "list", "elements": "str", "default": []},
-    "qatctl": {"type": "path", "default": "/usr/local/sbin/qatctl"},
-    "plugin_address": {"type": "str", "default": "127.0.0.1:9482"},
-    "plugin_directory": {"type": "path", "default": "/opt/accel-qat/device-plugin"},
+    "qatctl": {"type": "path", "default": QATCTL},
+    "plugin_address": {"type": "str", "default": PLUGIN_ADDRESS},
+    "plugin_directory": {"type": "path", "default": PLUGIN_DIRECTORY},
     "kubelet": {
         "type": "dict",
         "default": {},

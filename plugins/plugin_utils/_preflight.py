@@ -56,9 +56,8 @@ def _message(result: Result | None, otherwise: str) -> str:
 def _of_texts(seen: Result) -> t.Iterator[Finding]:
     failed = seen.get("variables_failed") or ""
     yield _finding("names of variables", "others" if failed else "known", STOPS if failed else OK, failed)
-    for one in (seen.get("held") or {}).get("results") or ():
-        if one.get("evaluated_to") is False:
-            yield _finding("texts for files of the node", "another", STOPS, _message(one, "a text is malformed"))
+    for reason in seen.get("unfit") or ():
+        yield _finding("texts for files of the node", "another", STOPS, reason)
 
 
 def _of_node(seen: Result) -> t.Iterator[Finding]:

@@ -52,8 +52,10 @@ def lines(rows: t.Sequence[Row]) -> list[str]:
 
 
 def _state(variables: Variables, is_alive: bool) -> str:
+    if "__qat_begun" not in variables:
+        return "not begun"
     if not is_alive:
-        return "lost" if "__qat_begun" in variables else "not begun"
+        return "lost"
     return "held back" if "__qat_held_back" in variables else "ok"
 
 

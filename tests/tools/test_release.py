@@ -86,7 +86,8 @@ def test_a_checkout_that_differs_from_its_commit(checkout: Path) -> None:
 
 def test_the_version_is_written_wherever_it_stands(checkout: Path) -> None:
     before = release.version_here(CHECKOUT)
-    for name in ("galaxy.yml", *release.NAMED_IN):
+    for name in ("galaxy.yml", *release.NAMED_IN, release.PLUGIN):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, checkout / name)
     release.set_version("12.3.4", checkout)
     assert release.version_here(checkout) == "12.3.4"
@@ -94,6 +95,11 @@ def test_the_version_is_written_wherever_it_stands(checkout: Path) -> None:
         text = (checkout / name).read_text()
         assert "accel-qat-12.3.4.tar.gz" in text
         assert f"accel-qat-{before}.tar.gz" not in text
+    assert '\n__version__ = "12.3.4"\n' in (checkout / release.PLUGIN).read_text()
+
+
+def test_the_device_plugin_has_the_version_of_the_collection() -> None:
+    assert f'\n__version__ = "{release.version_here(CHECKOUT)}"\n' in (CHECKOUT / release.PLUGIN).read_text()
 
 
 def test_no_other_page_names_the_archive_of_this_version() -> None:

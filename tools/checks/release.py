@@ -24,6 +24,8 @@ DIST = CHECKOUT / "dist"
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 # Where the version is written besides galaxy.yml, in commands.
 NAMED_IN = ("README.md", "docs/execution_environments.md")
+# The device plugin has the version of the collection that it comes with.
+PLUGIN = "device_plugin/src/qat_device_plugin/__init__.py"
 
 
 class Refused(Exception):
@@ -91,6 +93,8 @@ def set_version(version: str, checkout: Path) -> None:
     for name in NAMED_IN:
         page = checkout / name
         page.write_text(page.read_text().replace(f"accel-qat-{before}.tar.gz", f"accel-qat-{version}.tar.gz"))
+    plugin = checkout / PLUGIN
+    plugin.write_text(plugin.read_text().replace(f'__version__ = "{before}"', f'__version__ = "{version}"'))
 
 
 def prepare(shell: Shell, version: str) -> None:

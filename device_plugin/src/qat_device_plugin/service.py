@@ -203,6 +203,7 @@ class Service:
         asyncio.get_running_loop().call_later(_CHILD_SECONDS, self._remove_dead)
         self._predecessor = None
         self._take_charge(watches)
+        self._wakeup.wake()  # to see what the predecessor has given to pods last
         log.info("has taken over", extra={"fields": {"from": predecessor.pid}})
         self._reporter.serves()
 

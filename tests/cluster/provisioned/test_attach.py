@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What virtual machines that run as pods are told of their VFs: Virtlet's by `attach: vm`, and Kata's by names of CDI."""
+"""What virtual machines that run as pods get for their VFs: those of Virtlet by `attach: vm`, and those of Kata by names of CDI."""
 
 from __future__ import annotations
 

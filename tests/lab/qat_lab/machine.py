@@ -73,7 +73,7 @@ class Record:
     @classmethod
     def load(cls, directory: Path) -> Record:
         """Read the record of a machine; OSError if there is none."""
-        values: dict[str, Any] = json.loads((directory / "machine.json").read_text())
+        values = _values(directory)
         return cls(
             hardware=Hardware(**values["hardware"]),
             forwards=tuple(values["forwards"]),
@@ -81,6 +81,12 @@ class Record:
             disk=Path(values["disk"]),
             state=Path(values["state"]) if values["state"] else None,
         )
+
+
+def _values(directory: Path) -> dict[str, Any]:
+    """The record of a machine, as it is written. The machine may be of another checkout, which has hardware that this one lacks."""
+    values: dict[str, Any] = json.loads((directory / "machine.json").read_text())
+    return values
 
 
 class Machine:
@@ -327,7 +333,7 @@ def _saved_state(base: image.Image, speed: Accelerator, hardware: Hardware) -> P
     with host.lock(directory.with_suffix(".lock"), "saving the state of a booted machine"):
         if not directory.exists():
             _save_state(directory, base, qemu.Launch(hardware, speed))
-            prune.prune(_disks_in_use())
+            prune.prune(disks_in_use())
     (directory / "state.zst").touch()
     return directory / "state.zst"
 
@@ -354,10 +360,10 @@ def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None
         raise
 
 
-def _disks_in_use() -> set[Path]:
+def disks_in_use() -> set[Path]:
     """The disks that a machine goes back to when it is reset."""
     disks = set()
     for name in names():
         with contextlib.suppress(OSError):
-            disks.add(Record.load(machine_directory(name)).disk)
+            disks.add(Path(_values(machine_directory(name))["disk"]))
     return disks

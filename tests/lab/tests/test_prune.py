@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.tests.lab.qat_lab import image, prune
+from ansible_collections.accel.qat.tests.lab.qat_lab import image, machine, prune
 
 
 @pytest.fixture
@@ -53,3 +54,12 @@ def test_a_state_that_a_machine_goes_back_to_stays(cache: Path) -> None:
     states = [state(cache, f"s{used}", used, base) for used in range(prune.STATES_KEPT + 2)]
     prune.prune([states[0] / "disk.qcow2"])
     assert [made.exists() for made in states[:3]] == [True, False, True]
+
+
+def test_a_machine_of_another_checkout_has_its_disk_in_use_whatever_its_hardware_is(cache: Path) -> None:
+    disk = cache / "states/s0/disk.qcow2"
+    record = {"hardware": {"pfs": "7xxx@6b:0", "more": 1}, "disk": str(disk)}
+    directory = cache / "machines/theirs"
+    directory.mkdir(parents=True)
+    (directory / "machine.json").write_text(json.dumps(record))
+    assert machine.disks_in_use() == {disk}

@@ -112,6 +112,8 @@ def test_parses_as_the_kernel_does(text: str, expected: list[tuple[str, str | No
         ('vfio_pci.dyndbg="+p"', ["vfio-pci.dyndbg=+t"], 'vfio_pci.dyndbg="+p" vfio-pci.dyndbg=+t'),
         ("cgroup_disable=memory", ["cgroup_disable=pressure"], "cgroup_disable=memory cgroup_disable=pressure"),
         ("vfio_pci.disable_denylist=0", ["vfio-pci.disable_denylist=1"], "vfio-pci.disable_denylist=1"),
+        ("ro quiet=1 splash", ["quiet"], "ro quiet splash"),
+        ("quiet=1 ro quiet=2", ["quiet"], "quiet ro"),
         ("vfio_pci.disable_denylist=1", ["vfio-pci.disable_denylist=1"], "vfio_pci.disable_denylist=1"),
         ("console=tty0", ["console=ttyS0"], "console=tty0 console=ttyS0"),
         ("console=tty0 ro", ["console=tty0"], "console=tty0 ro"),

@@ -80,6 +80,16 @@ def test_an_api_server_that_cannot_be_asked_is_noted(site: Site, tmp_path: Path)
     assert "another" in missing["cluster/node.json"]
 
 
+def test_nodes_whose_names_differ_in_odd_characters_have_archives_of_two_names(site: Site, tmp_path: Path) -> None:
+    site.nodes = {"node@1": {}, "node+1": {}, "node_1": {}}
+    run = site.gather("--check", qat_gather_directory=str(tmp_path))
+    assert run.code == 0, run.output
+    chosen = [task.result for task in run.tasks if task.name == "Choose the name of the archive"]
+    archives = [Path(result["ansible_facts"]["__qat_gather_archive"]).name.rpartition("-")[0] for result in chosen]
+    assert len(set(archives)) == 3
+    assert [re.sub("[0-9a-f]{8}$", "HASH", name) for name in archives] == ["node_1-HASH", "node_1-HASH", "node_1"]
+
+
 def test_an_archive_that_cannot_be_fetched_does_not_stay_on_the_node(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     run = site.gather(qat_gather_directory=str(tmp_path / "file"))

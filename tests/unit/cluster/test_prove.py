@@ -22,6 +22,7 @@ from ansible_collections.accel.qat.tests.unit.cluster.site import VF0
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 REFUSE = "Refuse to begin what cannot be ended"
+ASK = "Ask the API server what is lacking"
 SAID = "Say what became of the node that failed"
 NODE: dict[str, t.Any] = {
     "qat_kubernetes": True,
@@ -98,11 +99,16 @@ def test_all_that_is_lacking_is_reported_at_once_before_anything_is_changed(site
 )
 def test_what_a_tag_leaves_out_is_not_asked_for(site: Lacking, flags: tuple[str, ...], proved: set[str]) -> None:
     run = site.site("--check", *flags, qat_verify=True, **{**NODE, "qat_device_plugin_release": "0.0.1-never"})
-    found = {task.name.partition(" : ") for task in run.tasks if "Validating" not in task.name}
-    roles = {
-        role.removeprefix("accel.qat.qat_") for role, _colon, name in found if name.startswith(("Prove", "Ask for"))
+    asked = {
+        question["purpose"]
+        for task in run.tasks
+        if task.name == ASK
+        for question in task.result["invocation"]["module_args"]["questions"]
     }
-    assert roles == proved, run.output
+    plugin = {
+        "device_plugin" for task in run.tasks if task.name.endswith(": Ask for the node's Python and architecture")
+    }
+    assert asked | plugin == proved, run.output
 
 
 def test_a_cluster_that_does_not_answer_is_reported_once(site: Lacking) -> None:

@@ -239,8 +239,9 @@ def test_what_would_stop_a_node_of_the_last_batch_stops_all_before_the_first(sit
     }
     run = site.site("--check", qat_serial=1)
     assert run.code != 0
-    failed = run.tasks[-1]
-    assert (failed.name, failed.outcome) == (REFUSE, "failed"), run.output
+    (failed,) = (task for task in run.tasks if task.name == REFUSE and task.outcome != "skipped")
+    assert run.tasks[-1] is failed
+    assert failed.outcome == "failed", run.output
     assert [line.replace(" of the node does not run", "|").partition("|")[0] for line in failed.result["msg"]] == [
         "nothing was changed on any node, since not all could be brought to the end of this run",
         f"node2: {MISSPELT}",
@@ -249,6 +250,25 @@ def test_what_would_stop_a_node_of_the_last_batch_stops_all_before_the_first(sit
         "put that in order, or leave these nodes out with --limit '!node2:!node4:!node3'",
     ]
     assert BEGIN not in {task.name for task in run.tasks}
+
+
+def test_a_run_that_begins_no_node_writes_its_report(site: Site) -> None:
+    """As the last thing that it does. Where it cannot be written the refusal is not lost."""
+    path = site.root / "report.json"
+    given: dict[str, t.Any] = {"qat_node_devices": [{}]}
+    site.nodes = {"node1": given, "node2": {**given, "qat_drian": True}}
+    run = site.site("--tags", "verify", qat_serial=1, qat_report_file=str(path))
+    assert run.tasks[-1].result["msg"][1] == f"node2: {MISSPELT}"
+    rows = json.loads(path.read_text())["nodes"]
+    assert rows == run.tasks[-1].result["nodes"]
+    assert [(row["node"], row["run"], row["changed"]) for row in rows] == [
+        ("node1", "not begun", False),
+        ("node2", "not begun", False),
+    ]
+    nowhere = path / "report.json"
+    said = site.site("--tags", "verify", qat_serial=1, qat_report_file=str(nowhere)).tasks[-1].result["msg"]
+    assert said[1] == f"node2: {MISSPELT}"
+    assert said[-1].startswith(f"qat_report_file: {nowhere} cannot be written: ")
 
 
 def test_without_batches_each_node_proves_for_itself(site: Site) -> None:

@@ -8,11 +8,17 @@ import typing as t
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet import gates
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
+    ALPHA,
+    BETA,
+    DEPRECATED,
     GATES,
     NEEDED,
     NEWEST_MINOR,
     OLDEST_MINOR,
+    Gate,
+    Stage,
     Verdict,
     decide,
     decide_unasked,
@@ -396,6 +402,14 @@ class TestABuildThatOnlyWarns:
 def test_a_gate_that_stands_as_wanted_changes_nothing() -> None:
     decision = decide("DevicePlugins", True, 9, True)
     assert (decision.verdict, decision.changes) == (Verdict.SET, False)
+
+
+def test_a_gate_that_is_gone_stays_as_its_last_stage_had_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = (Stage(8, ALPHA, False), Stage(10, BETA, True), Stage(20, DEPRECATED, False))
+    monkeypatch.setattr(gates, "find_gate", lambda name: Gate(name, "what was given up", stages, removed=25))
+    off, on = (decide("GivenUp", wanted, 25) for wanted in (False, True))
+    assert (off.verdict, on.verdict) == (Verdict.LEAVE_OUT, Verdict.REFUSE)
+    assert on.reason == "kubelet 1.25 does not know GivenUp since 1.25: it is always off"
 
 
 def test_the_table_is_in_order() -> None:

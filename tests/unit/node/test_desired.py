@@ -183,6 +183,13 @@ def test_a_node_without_qat() -> None:
     assert desired_of(rules({"state": "absent"}), read_node(FakeKernel.with_pfs())) == ()
 
 
+def test_a_node_without_qat_is_reported_at_the_first_rule_that_asks_for_vfs() -> None:
+    none, asking, last = {"select": {"index": [0]}, "state": "absent"}, {"select": {"index": [1]}}, {"select": {"index": [2]}}
+    with pytest.raises(ConfigurationError, match="the node has no QAT device") as caught:
+        desired_of(rules(none, asking, last), read_node(FakeKernel.with_pfs()))
+    assert caught.value.where == "devices[1]"
+
+
 def test_a_network_card_is_no_vf_without_its_pf() -> None:
     card = "0000:03:00.0"
     with pytest.raises(ConfigurationError, match="the node has no QAT device"):

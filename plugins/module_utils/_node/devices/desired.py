@@ -109,10 +109,11 @@ def desired_of(rules: t.Sequence[Rule], node: Node) -> tuple[DesiredPf, ...]:
 
     Raises ConfigurationError where a rule asks for what this node does not have or a PF cannot do.
     """
-    if not node.qat and any(rule.state == "present" for rule in rules):
+    asking = next((rule for rule in rules if rule.state == "present"), None)
+    if asking and not node.qat:
         raise ConfigurationError(
             "the node has no QAT device",
-            where=rules[0].where,
+            where=asking.where,
             remedy="see that BIOS has it enabled, in a virtual machine that its host gives it VFs, or take the node out of the group",
         )
     for rule in rules:

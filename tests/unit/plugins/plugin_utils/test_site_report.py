@@ -37,6 +37,7 @@ def test_a_node_that_was_configured() -> None:
     ("variables", "alive", "state"),
     [
         ({}, False, "not begun"),
+        ({}, True, "not begun"),
         ({"__qat_begun": {}}, False, "lost"),
         ({"__qat_begun": {}, "__qat_held_back": "since"}, True, "held back"),
         ({"__qat_begun": {}}, True, "ok"),
