@@ -128,7 +128,7 @@ def test_metrics_and_readiness(run: Run) -> None:
         assert (await get("/"))[0] == 404
         metrics = (await get("/metrics"))[1]
         counters = [line for line in metrics.splitlines() if re.match("qat_device_plugin_.*(_total|_count)[{ ]", line)]
-        assert len(counters) == 13
+        assert len(counters) == 14
         assert all(line.endswith(" 0.0") for line in counters)
         await bench.kubelet.start()
         await bench.ready(CY, 16)

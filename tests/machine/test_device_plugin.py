@@ -31,6 +31,26 @@ START = "Start the device plugin, and wait until kubelet has taken every resourc
 PATIENCE = 300.0
 HARNESS = Path(__file__).parents[2] / "device_plugin/tests/harness"
 
+ALLOCATE = """
+import asyncio
+import sys
+from pathlib import Path
+
+from harness.kubelet import PLUGIN_REGISTRATION_SERVICE, Endpoint, api, pluginregistration
+
+async def main(resource, vf):
+    question, answer = pluginregistration.InfoRequest(), pluginregistration.PluginInfo
+    request = api.AllocateRequest(container_requests=[api.ContainerAllocateRequest(devices_ids=[vf])])
+    for path in Path("/var/lib/kubelet/device-plugins").glob("accel-qat-*"):
+        endpoint = Endpoint(path, resource)
+        if (await endpoint.call("GetInfo", question, answer, PLUGIN_REGISTRATION_SERVICE)).name == resource:
+            given = await endpoint.call("Allocate", request, api.AllocateResponse)
+            print(*(one.host_path for one in given.container_responses[0].devices))
+        await endpoint.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
 Advertised = dict[str, dict[str, str]]
 
 # These tests are one story, in this order.
@@ -197,6 +217,32 @@ def test_health_follows_the_hardware(node: Node, kubelet: Kubelet, truth: Advert
     kubelet.has({**truth, DC: {**truth[DC], vf: "Unhealthy"}})
     node.run(f"echo {vf} > /sys/bus/pci/drivers/vfio-pci/bind")
     kubelet.has(truth)
+
+
+def test_vfs_that_can_be_migrated_are_bound_offered_and_given(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
+    before = kubelet.has(truth)
+    applied = node.apply(RULES[0], {**RULES[1], "driver": "qat_vfio_pci"})
+    assert applied.code == 0, applied.sentence
+    node.run("cp /root/node.json /etc/accel-qat")
+    kubelet.has(truth, beyond=before)
+    drivers = {pf: {vf["driver"] for vf in device["vfs"]} for pf, device in node.devices().items()}
+    assert drivers == {FIRST: {"qat_vfio_pci"}, SECOND: {"vfio-pci"}}
+    vf = min(truth[CY])
+    group = node.run(f"basename $(readlink {DEVICES}/{vf}/iommu_group)").strip()
+    assert allocated(node, CY, vf) == [f"/dev/vfio/{group}", "/dev/vfio/vfio"]
+    with node.holding(vf):
+        (held,) = (one["held_by"] for one in node.devices()[FIRST]["vfs"] if one["address"] == vf)
+        assert [holder["command"] for holder in held] == ["python3"]
+    before = kubelet.has(truth)
+    applied = node.apply(*RULES)
+    assert applied.code == 0, applied.sentence
+    node.run("cp /root/node.json /etc/accel-qat")
+    kubelet.has(truth, beyond=before)
+
+
+def allocated(node: Node, resource: str, vf: str) -> list[str]:
+    """The device nodes that the plugin answers to kubelet's Allocate."""
+    return node.run(f"PYTHONPATH=/root/kubelet python3 - {resource} {vf} <<'END'{ALLOCATE}END").split()
 
 
 def test_a_release_that_is_not_there_is_refused(role: Callable[..., Run], shipped: Run) -> None:

@@ -26,7 +26,6 @@ from .catalogue import (
 )
 from .health import PfHealth, Reading
 
-
 CHECKPOINT_SECONDS = 2.0
 """How long kubelet may take from Allocate's answer until its checkpoint has it: two steps without another in between."""
 

@@ -397,7 +397,7 @@ class Service:
         return Scan(now, Snapshot(node, frozenset(names), groups), readings, without_heartbeat, self._given())
 
     def _given(self) -> Given | None:
-        """In the thread: the resources by which pods have VFs, by kubelet's checkpoint. None, and in the log why, where it cannot be read."""
+        """In the thread: the resources by which pods have VFs, by kubelet's checkpoint. None where it cannot be read; the log says why."""
         kept = self._pods.kept()
         if kept.problem:
             self.statistics.errors["checkpoint"] += 1

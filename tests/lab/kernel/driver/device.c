@@ -223,6 +223,17 @@ void qat_remove(struct pci_dev *pdev)
 }
 EXPORT_SYMBOL_GPL(qat_remove);
 
+/* Called while a VF is probed: the driver that has made it removes it before it goes itself. */
+int qat_migrates(struct pci_dev *pf)
+{
+	struct qat_device *qat = pf->dev.driver ? pci_get_drvdata(pf) : NULL;
+
+	if (!qat)
+		return -ENODEV;
+	return qat->family->migrates ? 0 : -EINVAL;
+}
+EXPORT_SYMBOL_GPL(qat_migrates);
+
 void qat_refresh_all(void)
 {
 	struct qat_device *qat;

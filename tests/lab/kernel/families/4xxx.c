@@ -10,6 +10,7 @@ static const struct qat_family family = {
 	.ring_pairs = 64,
 	.ring_pairs_per_vf = 4,
 	.configurable = true,
+	.migrates = true,
 	.fixed_heartbeat = true,
 };
 

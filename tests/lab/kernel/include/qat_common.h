@@ -25,6 +25,7 @@
  * @ring_pairs: ring pairs of the PF; @ring_pairs_per_vf of them go to each VF
  * @configurable: has the sysfs groups qat/ and qat_ras/ and the service setting
  * @fixed_heartbeat: the heartbeat timer always runs at its shortest period
+ * @migrates: the state of a VF can be saved, and so the driver qat_vfio_pci takes it
  */
 struct qat_family {
 	const char *name;
@@ -32,6 +33,7 @@ struct qat_family {
 	unsigned int ring_pairs_per_vf;
 	bool configurable;
 	bool fixed_heartbeat;
+	bool migrates;
 };
 
 /*
@@ -98,6 +100,8 @@ struct qat_device {
 int qat_probe(struct pci_dev *pdev, const struct qat_family *family);
 void qat_remove(struct pci_dev *pdev);
 int qat_sriov_configure(struct pci_dev *pdev, int vfs);
+/* 0 if VFs of this PF can be migrated; -ENODEV without its driver, -EINVAL where that cannot. */
+int qat_migrates(struct pci_dev *pf);
 
 /*
  * What differs between kernel versions; each flag holds from that kernel on.
