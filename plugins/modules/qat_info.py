@@ -184,7 +184,7 @@ accel_qat:
           type: str
           sample: devices[0]
         is_provisioned:
-          description: Whether that rule has it brought to something; not where it says O(devices[].provision=false).
+          description: Whether that rule has it brought to something; not where it says C(provision) V(false).
           type: bool
           sample: true
         advertised:
