@@ -181,7 +181,11 @@ def test_a_node_without_qat() -> None:
 
 
 def test_a_node_without_qat_is_reported_at_the_first_rule_that_asks_for_vfs() -> None:
-    none, asking, last = {"select": {"index": [0]}, "state": "absent"}, {"select": {"index": [1]}}, {"select": {"index": [2]}}
+    none, asking, last = (
+        {"select": {"index": [0]}, "state": "absent"},
+        {"select": {"index": [1]}},
+        {"select": {"index": [2]}},
+    )
     with pytest.raises(ConfigurationError, match="the node has no QAT device") as caught:
         desired_of(rules(none, asking, last), read_node(FakeKernel.with_pfs()))
     assert caught.value.where == "devices[1]"
