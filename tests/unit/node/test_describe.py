@@ -2,12 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import dataclasses
+
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe, plan_text, table
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, Skip
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import QatDevice
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
 from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0, VF1, plan_of
+
+
+def test_each_thing_that_is_known_of_a_pf_is_shown() -> None:
+    """But the functions, which are shown by parts, and the text of the services beside their names."""
+    known = {field.name for field in dataclasses.fields(QatDevice)} - {"function", "services_text"}
+    (shown,) = describe(read_node(FakeKernel.with_pfs(pf("4xxx", GEN4))))["devices"]
+    assert known <= set(shown)
 
 
 def test_everything_that_is_known() -> None:
