@@ -371,3 +371,55 @@ def test_a_vf_is_on_its_own_numa_node_and_on_that_of_its_pf_where_it_has_none(
     model = Course(files).model
     assert {vf.numa_node for vf in model.offers[CY]} == {numa_node}
     assert model.shares[PF].numa_node == 1
+
+
+LONE = ("0000:06:00.0", "0000:07:00.0")
+
+
+def lone_vfs(tmp_path: Path, **others: t.Any) -> NodeFiles:
+    files = NodeFiles(tmp_path)
+    for address in LONE:
+        files.add_vf(address, **others)
+    return files
+
+
+def test_vfs_without_their_pf_are_what_the_rules_say_they_are(tmp_path: Path) -> None:
+    files = lone_vfs(tmp_path)
+    course = Course(files, {"select": {"address": LONE[0]}, "services": ["dc"]}, {"select": {"device_id": "4941"}})
+    assert course.offers == {DC: {LONE[0]: ""}, GENERIC: {LONE[1]: ""}}
+    files.bind(LONE[0], None)
+    course.look()
+    assert course.offers == {DC: {LONE[0]: "driver"}, GENERIC: {LONE[1]: ""}}
+
+
+def test_a_vf_without_its_pf_that_vanished_stays_until_the_rules_are_read_again(tmp_path: Path) -> None:
+    files = lone_vfs(tmp_path)
+    course = Course(files)
+    files.remove_vf(LONE[1])
+    assert [(one["event"], one["why"]) for one in course.look()] == [("vanished", "it is not on the node any more")]
+    assert course.look() == []
+    assert course.offers == {GENERIC: {LONE[0]: "", LONE[1]: "vanished"}}
+    course.reload({})
+    assert course.offers == {GENERIC: {LONE[0]: ""}}
+
+
+def test_vfs_without_their_pf_need_no_iommu_where_vfio_has_their_nodes(tmp_path: Path) -> None:
+    files = lone_vfs(tmp_path, noiommu=True)
+    assert Course(files, {"noiommu": True}).offers == {GENERIC: dict.fromkeys(LONE, "")}
+
+
+def test_a_pf_whose_driver_shows_no_services_is_offered_as_it_is_where_the_rule_says_so(tmp_path: Path) -> None:
+    files = NodeFiles(tmp_path)
+    files.add_pf(PF, services=None, vfs=4)
+    assert Course(files).offers == {}
+    course = Course(files, {"provision": False})
+    assert course.offers == {GENERIC: HEALTHY}
+    files.bind(VFS[3], "4xxxvf")
+    course.look()
+    assert course.offers == {GENERIC: dict.fromkeys(VFS[:3], "")}
+    course.reload({"provision": False, "services": ["dc"]})
+    assert course.offers == {GENERIC: {}, DC: dict.fromkeys(VFS[:3], "")}
+
+
+def test_what_is_not_provisioned_and_has_other_services_than_stated_is_unhealthy(files: NodeFiles) -> None:
+    assert Course(files, {"provision": False, "services": ["dc"]}).offers == {DC: dict.fromkeys(VFS, "services")}

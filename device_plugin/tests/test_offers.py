@@ -96,12 +96,15 @@ def test_all_faces_agree(scenario: t.Any, data: st.DataObject) -> None:
     assert by_face["facts"] == by_face["audit"] == by_face["plugin"]
     first, *others = counts(node, rules)
     assert all(one == first for one in others)
-    families = {device.address: device.family for device in node.qat}
     for resource, vfs in promised(rules, node).items():
-        pfs = {str(function.pf_address) for function in map(node.function, vfs) if function is not None}
-        assert all((for_containers(resource) == GENERIC) == (not families[address].has_services) for address in pfs)
-        takers = {rule_for(rules, device) for device in node.qat if device.address in pfs}
-        assert all(rule is not None and is_for_vms(resource) == (rule.attach == VM) for rule in takers)
+        for device in (one for one in node.qat if set(vfs) & set(one.vf_addresses())):
+            rule = rule_for(rules, device)
+            assert rule is not None
+            assert is_for_vms(resource) == (rule.attach == VM)
+            is_generic = for_containers(resource) == GENERIC
+            assert is_generic or device.family.has_services
+            assert not is_generic or not device.shows_services or not rule.provision
+            assert not is_generic or not device.family.has_services or not rule.services
 
 
 @pytest.mark.parametrize("driver", ["c6xxvf", "pci-stub", "igb_uio"])

@@ -40,7 +40,7 @@ CHANGES: dict[str, dict[str, t.Any]] = {
     "record": {"type": "path", "default": RECORD},
 }
 
-_TYPES = {"string": "str", "integer": "int", "array": "list", "object": "dict"}
+_TYPES = {"string": "str", "integer": "int", "boolean": "bool", "array": "list", "object": "dict"}
 
 
 def argument_of(schema: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -109,7 +109,7 @@ def main() -> None:
     def work(run: NodeModule) -> dict[str, object]:
         node = run.read()
         custom = _custom_place(run)
-        names = dict.fromkeys([*(pf.family.pf_driver for pf in node.qat), *module.params["drivers"]])
+        names = dict.fromkeys([*(pf.family.pf_driver for pf in node.qat if not pf.is_vf), *module.params["drivers"]])
         return {
             "changed": False,
             "accel_qat": describe(node),

@@ -16,6 +16,7 @@ description:
   - Sets the services of QAT PFs, creates or removes their VFs, and binds the VFs to a driver, all devices of a node in one call.
   - Reads the node, plans every write, rehearses the plan, and writes only what differs. Check mode shows the plan.
   - A PF that no rule selects is never touched.
+  - A VF without its PF, as a virtual machine has it, is selected as a PF is, and bound.
   - To change services the kernel's driver takes the PF down, which removes its VFs; the module makes them again and binds them.
     A VF that a process or virtual machine has open is not taken away unless O(devices[].when_in_use) says so.
   - Kernel modules that are missing are loaded, C(vfio-pci) with C(disable_denylist=1) where a device before Gen4 needs it.
@@ -56,11 +57,11 @@ options:
             elements: str
             choices: [dh89xxcc, dh895xcc, c6xx, c3xxx, 200xx, d15xx, c4xxx, 4xxx, 420xx, 6xxx]
           device_id:
-            description: PCI device ids of PFs, such as V(4940).
+            description: PCI device ids of PFs, such as V(4940), or of VFs without their PF, such as V(4941).
             type: list
             elements: str
           numa_node:
-            description: NUMA nodes; V(-1) is a PF that belongs to none.
+            description: NUMA nodes; V(-1) is a device that belongs to none.
             type: list
             elements: int
           index:
@@ -76,6 +77,7 @@ options:
         description:
           - The services of the PF, a set; the order does not matter.
           - Left as they are when not given.
+          - For a VF without its PF, and where O(devices[].provision=false), a statement of what the VFs have.
           - Only PFs from Gen4 on can be given services, and at most two services at once (three on V(6xxx)). V(dcc) goes alone.
         type: list
         elements: str
@@ -100,6 +102,16 @@ options:
             resources of their own, such as C(qat.intel.com/vm-cy).
         type: str
         choices: [container, vm]
+      provision:
+        description:
+          - Whether the device is brought to the rule, as when not given. V(false) writes nothing at all, neither to the PF nor to its VFs.
+          - What is there is offered to Kubernetes then, as far as the VFs have the driver.
+        type: bool
+      noiommu:
+        description:
+          - Whether VFIO may give VFs away without an IOMMU, where the node has none, as in a virtual machine without a virtual one.
+          - Whoever has such a VF can read and write all of the node's memory. Not allowed when not given.
+        type: bool
       when_in_use:
         description:
           - What happens when a change would take a VF from a process or virtual machine that has it open.
@@ -313,7 +325,11 @@ from ansible_collections.accel.qat.plugins.module_utils._module import (
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import ApplyError
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import plan_for
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, unused_rules
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import (
+    desired_of,
+    unused_rules,
+    warnings_of,
+)
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, module_options
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node, without_pods
@@ -413,6 +429,8 @@ def main() -> None:
                 error.remedy += stored.later_boots()
             raise
         made = changes(outcome.plan)
+        for warning in warnings_of(rules, outcome.after):
+            module.warn(warning)
         return {
             **made,
             "changed": made["changed"] or stored.differs,

@@ -61,6 +61,10 @@ accel_qat:
       description: Whether the IOMMU isolates devices.
       type: bool
       sample: true
+    noiommu:
+      description: Whether VFIO is set to give VFs away without an IOMMU.
+      type: bool
+      sample: false
     vfio_pci:
       description: The driver vfio-pci.
       type: dict
@@ -74,7 +78,7 @@ accel_qat:
           type: bool
           sample: false
     devices:
-      description: The QAT PFs, in the order of their addresses.
+      description: The QAT PFs, and the VFs without their PF, in the order of their addresses.
       type: list
       elements: dict
       contains:
@@ -82,8 +86,12 @@ accel_qat:
           description: PCI address.
           type: str
           sample: "0000:6b:00.0"
+        is_vf:
+          description: Whether it is a VF without its PF, as a virtual machine has it; it is then its own only VF.
+          type: bool
+          sample: false
         index:
-          description: Position among the node's QAT PFs.
+          description: Position among the node's QAT PFs; -1 for a VF without its PF.
           type: int
           sample: 0
         family:
@@ -127,10 +135,16 @@ accel_qat:
           type: bool
           sample: false
         services:
-          description: The services, or none where the driver does not say (before Gen4).
+          description:
+            - The services, or none where the driver does not say (before Gen4).
+            - Of a VF without its PF, and of what is not provisioned, what the rule states.
           type: list
           elements: str
           sample: [sym, asym]
+        services_stated:
+          description: Whether a rule states RV(accel_qat.devices[].services), and nobody can see them.
+          type: bool
+          sample: false
         auto_reset:
           description: Whether the driver resets a device that fails by itself.
           type: bool
@@ -169,6 +183,10 @@ accel_qat:
           description: The rule of O(devices) that is for this PF, or none.
           type: str
           sample: devices[0]
+        is_provisioned:
+          description: Whether that rule has it brought to something; not where it says C(provision) V(false).
+          type: bool
+          sample: true
         advertised:
           description: The VFs that exist and that Kubernetes is offered by that rule; none where it leaves them to a driver of the host.
           type: list

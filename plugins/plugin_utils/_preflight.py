@@ -76,10 +76,11 @@ def _of_node(seen: Result) -> t.Iterator[Finding]:
 
 
 def _rules_by_pf(seen: Result) -> dict[str, t.Any]:
-    """Which rule each PF has; empty where the rules could not be laid over the devices."""
+    """Which rule provisions each device; empty where the rules could not be laid over the devices."""
     for one in (seen["now"] or {}, seen["with_arguments"] or {}):
         if "accel_qat" in one:
-            return {device["address"]: device["rule"] for device in one["accel_qat"]["devices"]}
+            devices = one["accel_qat"]["devices"]
+            return {device["address"]: device["is_provisioned"] and device["rule"] for device in devices}
     return {}
 
 
@@ -92,11 +93,13 @@ def _of_hardware(node: Result, rules: Result) -> t.Iterator[Finding]:
     )
     devices = node["accel_qat"]["devices"]
     left_alone = {one["address"] for one in devices if one["address"] in rules and not rules[one["address"]]}
-    idle = {one["family"] for one in devices} - {one["family"] for one in devices if one["address"] not in left_alone}
+    pfs = [one for one in devices if not one["is_vf"]]
+    idle = {one["family"] for one in pfs} - {one["family"] for one in pfs if one["address"] not in left_alone}
     for one in node["drivers"]:
         yield _of_driver(one, one["name"] in idle)
     for one in devices:
-        yield _of_pf(one)
+        yield _of_vf(one) if one["is_vf"] else _of_pf(one)
+    for one in pfs:
         yield _of_firmware(one, node["firmware"].get(one["address"]) or (), one["address"] in left_alone)
 
 
@@ -109,6 +112,13 @@ def _of_driver(seen: Result, idle: bool) -> Finding:
     if idle:
         return _finding(what, "not there", NOTE, f"{what}: {seen['reason']}; no rule is for its devices")
     return _finding(what, "not there", STOPS, f"{what}: {seen['reason']}; {_MODULES}")
+
+
+def _of_vf(vf: Result) -> Finding:
+    what = f"VF {vf['address']} without its PF"
+    if vf["blocked"]:
+        return _finding(what, "does not answer", UNKNOWN, f"{what}: the kernel is still at work on it")
+    return _finding(what, f"{vf['model']}, driver {vf['driver'] or 'none'}")
 
 
 def _of_pf(pf: Result) -> Finding:
@@ -159,7 +169,10 @@ def _of_iommu(node: Result, seen: Result) -> Finding:
     if "steps" in (seen["now"] or {}):
         return _finding(what, "off, and no rule needs it")
     if "steps" in (seen["with_arguments"] or {}):
-        reason = "it is off, and no kernel argument is left to set; enable VT-d in the BIOS, or set qat_node_kernel_arguments"
+        reason = (
+            "it is off, and no kernel argument is left to set; enable VT-d in the BIOS, or on the host of a virtual machine a virtual "
+            "IOMMU, or set qat_node_kernel_arguments"
+        )
         return _finding(what, "off", STOPS, f"{what}: {reason}")
     return _finding(
         what, "off", UNKNOWN, f"{what}: whether a rule needs it is seen when the QAT devices can be planned"

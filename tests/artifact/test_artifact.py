@@ -27,7 +27,15 @@ SHIPPED |= {"CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", 
 # What the role qat_device_plugin packs for a node.
 SHIPPED |= {"device_plugin", "requirements", "tests"}
 # Of directories that are shipped, what stays in the checkout.
-LEFT_OUT = ("device_plugin/bench/", "device_plugin/tests/", "device_plugin/pyproject.toml", "requirements/", "tests/")
+LEFT_OUT = (
+    "examples/awx/site.yml",
+    "examples/awx/verify.yml",
+    "device_plugin/bench/",
+    "device_plugin/tests/",
+    "device_plugin/pyproject.toml",
+    "requirements/",
+    "tests/",
+)
 # Of those, what users need: the role's list of wheels, and the Pythons of nodes for their ansible-test.
 SHIPPED_ALL_THE_SAME = ("requirements/device_plugin.txt", "tests/config.yml")
 MADE_BY_THE_BUILD = {"FILES.json", "MANIFEST.json"}

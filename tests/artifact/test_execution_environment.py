@@ -58,7 +58,7 @@ def test_builder_finds_what_the_collection_needs(installed: Installed, commands:
     assert found == {
         kind: [f"{name}  # from collection accel.qat" for name in names]
         for kind, names in {
-            "python": sorted(cluster_access.OPTIONS["packages"]["choices"]),
+            "python": sorted(cluster_access.QUESTION["packages"]["choices"]),
             "system": ["openssh-client [platform:dpkg]", "openssh-clients [platform:rpm]"],
         }.items()
     }

@@ -5,6 +5,20 @@
 from __future__ import annotations
 
 from .kernel import Crash, FakeKernel, Write
-from .node import OWN, Nic, NodeSpec, Pf, Vf, nic, pf, vf
+from .node import OWN, LoneVf, Nic, NodeSpec, Pf, Vf, lone_vf, nic, pf, vf
 
-__all__ = ["OWN", "Crash", "FakeKernel", "Nic", "NodeSpec", "Pf", "Vf", "Write", "nic", "pf", "vf"]
+__all__ = [
+    "OWN",
+    "Crash",
+    "FakeKernel",
+    "LoneVf",
+    "Nic",
+    "NodeSpec",
+    "Pf",
+    "Vf",
+    "Write",
+    "lone_vf",
+    "nic",
+    "pf",
+    "vf",
+]

@@ -9,7 +9,7 @@ import typing as t
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_named, module_of_driver
 
 from .machine import Machine, device_id_of
-from .node import OWN, Nic, NodeSpec, Pf, Vf
+from .node import OWN, LoneVf, Nic, NodeSpec, Pf, Vf
 
 if t.TYPE_CHECKING:
     from .kernel import FakeKernel
@@ -31,6 +31,8 @@ def machine_of(spec: NodeSpec) -> Machine:
     for pf in sorted(spec.pfs, key=lambda pf: pf.address):
         device_id = device_id_of(pf.family) if pf.device_id is None else pf.device_id
         machine.plug_in_pf(family_named(pf.family), pf.address, device_id, pf.numa_node, pf.total_vfs)
+    for vf in spec.lone_vfs:
+        machine.plug_in_vf(family_named(vf.family), vf.address, vf.device_id, vf.numa_node)
     for nic in spec.nics:
         machine.plug_in_nic(nic.address, nic.numa_node, nic.total_vfs)
     for module in (*spec.builtin, *(_modules_of(spec) if spec.loaded is None else spec.loaded)):
@@ -44,6 +46,10 @@ def _modules_of(spec: NodeSpec) -> t.Iterator[str]:
         family = family_named(pf.family)
         if family.in_tree and family.pf_module not in spec.missing:
             yield family.pf_module
+    for vf in spec.lone_vfs:
+        family = family_named(vf.family)
+        if spec.udev and family.in_tree and family.vf_module and family.vf_module not in spec.missing:
+            yield family.vf_module
     if spec.nics:
         yield "igb"
 
@@ -52,8 +58,14 @@ def bring_up(kernel: FakeKernel, spec: NodeSpec) -> None:
     """Make the VFs and bind everything as described. An OSError means that no such node can be."""
     for pf in spec.pfs:
         _Pf(kernel, pf).bring_up()
+    for vf in spec.lone_vfs:
+        _bring_up_vf(kernel, vf)
     for nic in spec.nics:
         _make_nic_vfs(kernel, nic)
+
+
+def _bring_up_vf(kernel: FakeKernel, lone: LoneVf) -> None:
+    _Functions(kernel).set(lone.address, lone.vf)
 
 
 def _make_nic_vfs(kernel: FakeKernel, nic: Nic) -> None:
@@ -65,9 +77,10 @@ class _Pf:
     def __init__(self, kernel: FakeKernel, pf: Pf) -> None:
         self._kernel = kernel
         self._pf = pf
+        self._functions = _Functions(kernel)
 
-    def _write(self, name: str, value: str, address: str = "") -> None:
-        self._kernel.write(f"{_PCI}/devices/{address or self._pf.address}/{name}", value, _LONG)
+    def _write(self, name: str, value: str) -> None:
+        self._kernel.write(f"{_PCI}/devices/{self._pf.address}/{name}", value, _LONG)
 
     def bring_up(self) -> None:
         if self._pf.services is not None:
@@ -81,27 +94,35 @@ class _Pf:
         if self._pf.state is not None:
             self._write("qat/state", self._pf.state)
         if self._pf.driver != OWN:
-            self._rebind(self._pf.address, self._pf.driver, self._pf.driver)
+            self._functions.rebind(self._pf.address, self._pf.driver, self._pf.driver)
 
     def _make_vfs(self) -> None:
         self._write("sriov_numvfs", self._kernel.read(f"{_PCI}/devices/{self._pf.address}/sriov_totalvfs"))
         sriov = self._kernel.machine.bus.functions[self._pf.address].sriov
         assert sriov is not None
         for index, vf in enumerate(self._pf.vfs[: sriov.total]):
-            self._set(sriov.vfs[index].address, vf)
+            self._functions.set(sriov.vfs[index].address, vf)
 
-    def _set(self, address: str, vf: Vf) -> None:
+
+class _Functions:
+    def __init__(self, kernel: FakeKernel) -> None:
+        self._kernel = kernel
+
+    def _override(self, address: str, driver: str) -> None:
+        self._kernel.write(f"{_PCI}/devices/{address}/driver_override", driver, _LONG)
+
+    def set(self, address: str, vf: Vf) -> None:
         if vf.driver != OWN:
-            self._rebind(address, vf.driver, vf.override)
+            self.rebind(address, vf.driver, vf.override)
         elif vf.override is not None:
-            self._write("driver_override", vf.override, address)
+            self._override(address, vf.override)
         if vf.held_by:
             self._kernel.open_vf(address, vf.held_by, vf.container)
 
-    def _rebind(self, address: str, driver: str | None, override: str | None) -> None:
+    def rebind(self, address: str, driver: str | None, override: str | None) -> None:
         function = self._kernel.machine.bus.functions[address]
         if function.override != override:
-            self._write("driver_override", override or "", address)
+            self._override(address, override or "")
         if function.driver is not None and function.driver.name != driver:
             self._kernel.write(f"{_PCI}/drivers/{function.driver.name}/unbind", address, _LONG)
         if driver is not None and function.driver is None:

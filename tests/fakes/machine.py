@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import Family, family_named, family_of_pf
 
 from .clock import Clock
@@ -37,13 +39,23 @@ class Machine:
         shape = shape_of(family.name)
         total = shape.total_vfs if total_vfs is None else total_vfs
         model = next(model for model in family.models if model.pf_id == device_id)
-        hardware = self.hardware[address] = Hardware(self.clock)
 
         def appear() -> None:
             function = Function(self.bus, address, (0x8086, device_id), numa_node)
             if total:
                 function.sriov = Sriov(total, shape.vf_offset, 1, model.vf_id)
             self.bus.add(function)
+
+        self._plug_in(address, appear)
+
+    def plug_in_vf(self, family: Family, address: str, device_id: int | None, numa_node: int) -> None:
+        """Give the machine a VF whose PF it does not have, as a hypervisor does."""
+        vf_id = family.models[0].vf_id if device_id is None else device_id
+        self._plug_in(address, lambda: self.bus.add(Function(self.bus, address, (0x8086, vf_id), numa_node)))
+
+    def _plug_in(self, address: str, appear: t.Callable[[], None]) -> None:
+        """Have a device, which can be taken out and put in again."""
+        hardware = self.hardware[address] = Hardware(self.clock)
 
         def plug(present: bool) -> Working:
             hardware.present = present
@@ -63,8 +75,10 @@ class Machine:
         self.bus.add(function)
 
     def _refuse(self, address: str) -> None:
-        pf = self.bus.functions.get(address)
-        for index, vf in (pf.sriov.vfs if pf and pf.sriov else {}).items():
+        device = self.bus.functions.get(address)
+        if device is None:
+            return
+        for index, vf in (device.sriov.vfs if device.sriov else {0: device}).items():
             vf.refuses_vfio = bool(self.hardware[address].refuse_vfio >> index & 1)
 
     def _on_new_vfs(self, pf: Function) -> None:

@@ -64,6 +64,19 @@ class Pf:
     __repr__ = _shown
 
 
+@dataclass(frozen=True, repr=False)
+class LoneVf:
+    """A VF without its PF, as a virtual machine has it: a function of its own. `vf` is what driver it has, and who has it open."""
+
+    family: str
+    address: str
+    numa_node: int = -1
+    device_id: int | None = None
+    vf: Vf = Vf()
+
+    __repr__ = _shown
+
+
 @dataclass(frozen=True)
 class Nic:
     """A network card with SR-IOV, driven by igb if that is loaded; `vfs` of its VFs exist."""
@@ -85,6 +98,7 @@ class NodeSpec:
     """
 
     pfs: tuple[Pf, ...] = ()
+    lone_vfs: tuple[LoneVf, ...] = ()
     nics: tuple[Nic, ...] = ()
     generation: str = "6.12"
     iommu: bool = True
@@ -98,6 +112,11 @@ class NodeSpec:
     requires_iommu: bool = False
 
     __repr__ = _shown
+
+    @property
+    def devices(self) -> tuple[Pf | LoneVf, ...]:
+        """The PFs, and the VFs without their PF."""
+        return (*self.pfs, *self.lone_vfs)
 
 
 def pf(
@@ -119,6 +138,11 @@ def vf(driver: str | None = OWN, override: str | None = None, held_by: str = "",
     if override is None and driver in ("vfio-pci", "qat_vfio_pci"):
         override = driver
     return Vf(driver, override, held_by, container)
+
+
+def lone_vf(family: str, address: str, driver: str | None = OWN, held_by: str = "", **others: t.Any) -> LoneVf:
+    """A VF without its PF, with this driver."""
+    return LoneVf(family, address, vf=vf(driver, held_by=held_by), **others)
 
 
 nic = Nic

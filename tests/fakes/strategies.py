@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.facts.services imp
 from .generation import GENERATIONS
 from .hardware import shape_of
 from .kernel import FakeKernel
-from .node import OWN, Nic, NodeSpec, Pf, Vf
+from .node import OWN, LoneVf, Nic, NodeSpec, Pf, Vf
 
 Document = dict[str, t.Any]
 
@@ -24,6 +24,7 @@ _FAMILIES = tuple(family.name for family in FAMILIES)
 _COMMON = ("4xxx", "4xxx", "420xx", "6xxx", "c6xx", "dh895xcc", "c3xxx")
 _FREQUENT = _COMMON * 5 + _FAMILIES
 _BUSES = (0x6B, 0x70, 0x75, 0x7A)
+_LONE = ("0000:00:05.0", "0000:00:06.0", "0000:01:00.1")
 _COMMANDS = ("qemu-system-x86", "dpdk-testpmd", "openssl")
 _CONTAINER = "0123456789abcdef" * 4
 _VFIO_DRIVERS = ("vfio-pci", "qat_vfio_pci")
@@ -56,7 +57,9 @@ def nodes(draw: st.DrawFn, max_pfs: int = 4) -> NodeSpec:
         makes_vfs=iommu or not requires_iommu,
     )
     loaded = _without_some(draw, sorted({family_named(name).pf_module for name in families if _in_tree(name)}))
+    lone = draw(st.lists(st.sampled_from(_COMMON), max_size=3)) if _once_in(draw, 4) else []
     return NodeSpec(
+        lone_vfs=tuple(draw(_lone_vfs(family, address, around)) for family, address in zip(lone, _LONE)),
         pfs=tuple(
             draw(_pfs(family, f"0000:{bus:02x}:00.0", around, family_named(family).pf_module in loaded))
             for family, bus in zip(families, _BUSES)
@@ -69,6 +72,7 @@ def nodes(draw: st.DrawFn, max_pfs: int = 4) -> NodeSpec:
         udev=draw(st.booleans()),
         cdevs=draw(st.booleans()),
         requires_iommu=requires_iommu,
+        noiommu=None if iommu else draw(st.sampled_from((None, False, True))),
     )
 
 
@@ -113,6 +117,22 @@ def _pfs(draw: st.DrawFn, name: str, address: str, around: _Surroundings, driven
         if not changes.get("vfs"):
             changes["state"] = draw(st.sampled_from((None, None, "down")))
     return _replaced(pf, **changes)
+
+
+@st.composite
+def _lone_vfs(draw: st.DrawFn, name: str, address: str, around: _Surroundings) -> LoneVf:
+    family = family_named(name)
+    drivers = [driver for driver in _drivers(family, around) if driver != "qat_vfio_pci"]
+    driver = draw(st.sampled_from(drivers))
+    override = "vfio-pci" if driver == "vfio-pci" else draw(st.sampled_from((None, None, "vfio-pci", "none")))
+    held_by = draw(st.sampled_from(("", "", "", *_COMMANDS))) if driver == "vfio-pci" else ""
+    return LoneVf(
+        family=name,
+        address=address,
+        numa_node=draw(st.sampled_from((-1, 0, 1))),
+        device_id=draw(st.sampled_from([model.vf_id for model in family.models])),
+        vf=Vf(driver, override if driver in (OWN, None, "vfio-pci") else driver, held_by),
+    )
 
 
 def _replaced(pf: Pf, **changes: t.Any) -> Pf:
@@ -175,6 +195,9 @@ def _sensible(draw: st.DrawFn, node: NodeSpec) -> Document:
     for pf in draw(st.permutations(node.pfs)):
         if draw(st.integers(0, 3)):
             rules.append(draw(_rule_for(pf, node)))
+    for vf in node.lone_vfs:
+        if draw(st.integers(0, 3)):
+            rules.append(draw(_rule_for_vf(vf)))
     if not rules or draw(st.booleans()):
         rules.append(draw(_common_rule(node)))
     selections = [rule.get("select") for rule in rules]
@@ -193,6 +216,25 @@ def _rule_for(draw: st.DrawFn, pf: Pf, node: NodeSpec) -> Document:
     return rule
 
 
+@st.composite
+def _rule_for_vf(draw: st.DrawFn, vf: LoneVf) -> Document:
+    family = family_named(vf.family)
+    key, value = draw(st.sampled_from((("address", vf.address), ("device_id", f"{vf.device_id:04x}"))))
+    rule: Document = {"select": {key: value}, **draw(st.fixed_dictionaries({}, optional=_OF_ANY))}
+    if family.has_services and draw(st.booleans()):
+        rule["services"] = draw(st.sampled_from((["sym", "asym"], ["dc"])))
+    if rule.get("provision") is False:
+        rule.pop("noiommu", None)
+    return rule
+
+
+_OF_ANY: dict[str, st.SearchStrategy[t.Any]] = {
+    "when_in_use": st.sampled_from(("fail", "skip", "force")),
+    "provision": st.sampled_from((True, True, False)),
+    "noiommu": st.booleans(),
+}
+
+
 def _desired(pf: Pf, family: Family) -> st.SearchStrategy[Document]:
     total = shape_of(pf.family).total_vfs if pf.total_vfs is None else pf.total_vfs
     drivers = ("vfio-pci", "vfio-pci", "vfio-pci", *((family.vf_driver,) if family.vf_driver else ("qat_vfio_pci",)))
@@ -209,7 +251,13 @@ def _desired(pf: Pf, family: Family) -> st.SearchStrategy[Document]:
     absent = st.fixed_dictionaries(
         {"state": st.just("absent")}, optional={"when_in_use": st.sampled_from(("fail", "skip", "force"))}
     )
-    return st.integers(0, 3).flatmap(lambda chance: present if chance else absent)
+    left = st.fixed_dictionaries({"provision": st.just(False)}, optional={"advertise": st.integers(0, total)})
+    kinds = (absent, present, present, present, present, present, left, present.map(_without_iommu))
+    return st.sampled_from(kinds).flatmap(lambda kind: kind)
+
+
+def _without_iommu(rule: Document) -> Document:
+    return {**rule, "noiommu": True}
 
 
 def _without_contradiction(rule: Document) -> Document:
@@ -221,7 +269,7 @@ def _without_contradiction(rule: Document) -> Document:
 
 def _common_rule(node: NodeSpec) -> st.SearchStrategy[Document]:
     desired: dict[str, st.SearchStrategy[t.Any]] = {"when_in_use": st.sampled_from(("fail", "skip", "force"))}
-    if all(family_named(pf.family).has_services for pf in node.pfs):
+    if all(family_named(one.family).has_services for one in node.devices):
         desired["services"] = st.sampled_from((["sym", "asym"], ["dc"]))
     return st.fixed_dictionaries({}, optional=desired)
 
@@ -239,7 +287,7 @@ def _rules(draw: st.DrawFn, node: NodeSpec) -> Document:
                 "vfs": st.sampled_from((0, 4, 16, 16, 32)),
                 "advertise": st.sampled_from((0, 1, 4, 16, 32)),
                 "attach": st.sampled_from(ATTACH),
-                "when_in_use": st.sampled_from(("fail", "skip", "force")),
+                **_OF_ANY,
             },
         )
     )
@@ -247,9 +295,14 @@ def _rules(draw: st.DrawFn, node: NodeSpec) -> Document:
 
 
 def _selections(node: NodeSpec) -> st.SearchStrategy[Document]:
-    addresses = tuple(pf.address for pf in node.pfs) * 4 + ("0000:6b:00.1", "0000:03:00.0", "0000:ff:00.0")
+    addresses = tuple(one.address for one in node.devices) * 4 + (
+        "0000:6b:00.1",
+        "0000:03:00.0",
+        "0000:ff:00.0",
+    )
     families = tuple(pf.family for pf in node.pfs) * 3 + _COMMON
-    ids = tuple(f"{model.pf_id:04x}" for family in FAMILIES for model in family.models)
+    models = tuple(model for family in FAMILIES for model in family.models)
+    ids = tuple(f"{one:04x}" for model in models for one in (model.pf_id, model.vf_id))
     return st.fixed_dictionaries(
         {},
         optional={

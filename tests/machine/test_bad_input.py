@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "no QAT PF": (
         [{"select": {"address": "0000:00:00.0"}}],
-        "devices[0].select.address: 0000:00:00.0 is not a QAT PF of this node; the node's QAT PFs are: 0000:6b:00.0, 0000:70:00.0",
+        "devices[0].select.address: 0000:00:00.0 is not a QAT device of this node; the node's QAT devices are: 0000:6b:00.0, 0000:70:00.0",
     ),
     "count between": (
         [{"vfs": 8}],
@@ -45,7 +45,10 @@ WRONG: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "unknown key": (
         [{"numvfs": 16}],
-        f"{CONFIG}: devices[0].numvfs: unknown key; known here are select, state, services, driver, vfs, advertise, when_in_use",
+        (
+            f"{CONFIG}: devices[0].numvfs: unknown key; known here are select, state, services, driver, vfs, advertise, attach, "
+            "provision, noiommu, when_in_use"
+        ),
     ),
 }
 

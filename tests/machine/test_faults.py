@@ -274,8 +274,8 @@ CASES: dict[str, Case] = {
     "the PF has vanished": Case(
         VFS,
         "",
-        "devices[0].select.address: {pf} is not a QAT PF of this node; the node's QAT PFs are: 0000:6b:00.0, 0000:75:00.0, 0000:7a:00.0, "
-        "0000:80:00.0, 0000:85:00.0, 0001:01:00.0",
+        "devices[0].select.address: {pf} is not a QAT device of this node; the node's QAT devices are: 0000:6b:00.0, 0000:75:00.0, "
+        "0000:7a:00.0, 0000:80:00.0, 0000:85:00.0, 0001:01:00.0",
         # The state is read after its return: like a new one, for one service or the other.
         ("up sym;asym, 0 of 0 VFs on vfio-pci", "up dc, 0 of 0 VFs on vfio-pci"),
         {"present": 0},

@@ -18,14 +18,17 @@ LACKS = {
         Hardware(iommu=False),
         1,
         (
-            "0000:6b:00.1: the IOMMU is off, and vfio-pci takes no device without it; enable VT-d in the BIOS, boot with "
-            "intel_iommu=on (the role accel.qat.qat_node sets it), and try again"
+            "0000:6b:00.1: the IOMMU is off, and vfio-pci takes no device without it; enable VT-d in the BIOS, or a virtual IOMMU on the "
+            "host of a virtual machine, boot with intel_iommu=on (the role accel.qat.qat_node sets it), and try again"
         ),
     ),
     "qat": (
         Hardware(pfs=""),
         2,
-        "devices[0]: the node has no QAT device; see that BIOS has it enabled, or take the node out of the group",
+        (
+            "devices[0]: the node has no QAT device; see that BIOS has it enabled, in a virtual machine that its host gives it VFs, or "
+            "take the node out of the group"
+        ),
     ),
 }
 

@@ -54,7 +54,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "no QAT PF": (
         "qat_devices",
         {"devices": [{"select": {"address": ["0000:00:00.0"]}}]},
-        f"devices[0].select.address: 0000:00:00.0 is not a QAT PF of this node; the node's QAT PFs are: {PF}, {OTHER}",
+        f"devices[0].select.address: 0000:00:00.0 is not a QAT device of this node; the node's QAT devices are: {PF}, {OTHER}",
     ),
     "count between": (
         "qat_devices",

@@ -17,6 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan impor
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import Rule
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_of_vf
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, NodeSpec
 from ansible_collections.accel.qat.tests.fakes.pci import Function
 from ansible_collections.accel.qat.tests.fakes.qat import QatDriver
@@ -49,7 +50,7 @@ class Bench:
         self.found = self.found.with_pfs_of(plan, node)
 
     def pfs(self) -> dict[str, PfState]:
-        """Every QAT PF and network card, by address."""
+        """Every QAT PF, VF without its PF, and network card, by address."""
         functions = self.kernel.machine.bus.functions.values()
         return {one.address: state_of(one) for one in functions if one.physfn is None}
 
@@ -65,6 +66,16 @@ class Bench:
             self.kernel.end(pid)
 
 
+def is_ours(rule: Rule | None) -> bool:
+    """Whether a device that this rule takes may be written to."""
+    return rule is not None and rule.provision
+
+
+def pf_address_of(vf: Function) -> str:
+    """The address of the VF's PF, or its own where it has none."""
+    return vf.physfn.address if vf.physfn else vf.address
+
+
 class VfState(t.NamedTuple):
     """A VF, as far as a configuration decides it."""
 
@@ -73,7 +84,10 @@ class VfState(t.NamedTuple):
 
 
 class PfState(t.NamedTuple):
-    """A PF, as far as a configuration decides it. `services` and `state` are None where the driver has none."""
+    """A PF, as far as a configuration decides it. `services` and `state` are None where the driver has none.
+
+    A VF without its PF is its own only VF.
+    """
 
     driver: str | None
     services: frozenset[str] | None
@@ -83,6 +97,8 @@ class PfState(t.NamedTuple):
 
 
 def state_of(pf: Function) -> PfState:
+    if family_of_vf(*pf.ids) is not None:
+        return PfState(None, None, None, None, (VfState(_driver(pf), pf.override),))
     device = pf.driver.devices.get(pf.address) if isinstance(pf.driver, QatDriver) else None
     has_services = device is not None and device.family.has_services
     return PfState(
@@ -100,7 +116,7 @@ def _driver(function: Function) -> str | None:
 
 def assert_as_reported(bench: Bench, before: dict[str, PfState], error: ApplyError) -> None:
     """PFs of which nothing was written, or of which everything was undone, are as they were."""
-    changed = {step.pf for step in error.done} | set(error.left.split(", "))
+    changed = {step.configured for step in error.done} | set(error.left.split(", "))
     after = bench.pfs()
     for address, state in before.items():
         if address not in changed:

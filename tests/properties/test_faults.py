@@ -18,7 +18,15 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Node
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel
 from ansible_collections.accel.qat.tests.fakes.strategies import faults
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases
-from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, PfState, as_left, assert_as_reported
+from ansible_collections.accel.qat.tests.properties.node import (
+    SECONDS,
+    Bench,
+    PfState,
+    as_left,
+    assert_as_reported,
+    is_ours,
+    pf_address_of,
+)
 
 _ERRNOS = (errno.EINVAL, errno.EBUSY, errno.EIO, errno.EFAULT, errno.ENOMEM, errno.ENODEV, errno.EPERM)
 
@@ -49,7 +57,7 @@ def _succeeding(case: Case) -> Bench:
 def test_restoration_brings_back_what_was_found(case: Case, data: st.DataObject) -> None:
     """Whatever happened since: success, failure, or a crash at any write."""
     bench = Bench.of(*case)
-    before = bench.pfs()
+    before, noiommu = bench.pfs(), bool(bench.kernel.machine.vfio.noiommu)
     if data.draw(st.booleans()):
         bench.kernel.crash_after(data.draw(st.integers(0, 60)))
     with contextlib.suppress(NodeError, Crash):
@@ -63,6 +71,7 @@ def test_restoration_brings_back_what_was_found(case: Case, data: st.DataObject)
             assert _without_driver(after[address], state) == state
         else:
             assert as_left(after[address], state)
+    assert bool(bench.kernel.machine.vfio.noiommu) == noiommu
     assert plan_restoration(bench.found, outcome.after).steps == ()
 
 
@@ -126,9 +135,8 @@ def test_broken_hardware_harms_no_other_pf(case: Case, data: st.DataObject) -> N
         assert all(as_left(state, before[address]) for address, state in bench.pfs().items())
     after = bench.pfs()
     for address, state in before.items():
-        assert rules.get(address) is not None or as_left(after[address], state)
+        assert is_ours(rules.get(address)) or as_left(after[address], state)
     for address, function in held.items():
-        assert function.physfn is not None
-        rule = rules[function.physfn.address]
+        rule = rules[pf_address_of(function)]
         if rule is None or rule.when_in_use != "force":
             assert bench.kernel.machine.bus.functions.get(address) is function

@@ -26,15 +26,22 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.pci import VFIO_PCI
 from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
 from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import Assignments
-from ansible_collections.accel.qat.tests.fakes import NodeSpec, Pf, Vf
+from ansible_collections.accel.qat.tests.fakes import LoneVf, NodeSpec, Pf, Vf
 from ansible_collections.accel.qat.tests.fakes.pci import Function
 from ansible_collections.accel.qat.tests.fakes.qat import QatVfDriver
 from ansible_collections.accel.qat.tests.properties.cases import Case, cases
-from ansible_collections.accel.qat.tests.properties.node import SECONDS, Bench, as_left, assert_as_reported
+from ansible_collections.accel.qat.tests.properties.node import (
+    SECONDS,
+    Bench,
+    as_left,
+    assert_as_reported,
+    pf_address_of,
+)
 
 EXAMPLES = 150
 _TOTAL = 4
 _ADDRESSES = ("0000:10:00.0", "0000:20:00.0", "0000:30:00.0")
+_LONE = ("0000:00:05.0", "0000:00:06.0", "0000:00:07.0", "0000:00:08.0")
 _FAMILIES = ("c6xx", "c3xxx", "4xxx", "dh895xcc")
 _VFIO = Vf(VFIO_PCI, VFIO_PCI)
 
@@ -71,6 +78,25 @@ def contested(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def guests(draw: st.DrawFn) -> Case:
+    """A node of VFs without their PF, each with another driver than its rule wants, or none."""
+    vfs = tuple(LoneVf("c6xx", address, vf=draw(st.sampled_from((Vf(), _VFIO)))) for address in _LONE)
+    spec = NodeSpec(
+        lone_vfs=vfs, loaded=("qat_c62xvf", "vfio_pci"), options={"vfio_pci": ("disable_denylist=1",)}, udev=False
+    )
+    rules = [
+        {
+            "select": {"address": vf.address},
+            "when_in_use": draw(st.sampled_from(("skip", "skip", "fail", "force"))),
+            "driver": "c6xxvf" if vf.vf is _VFIO else VFIO_PCI,
+        }
+        for vf in vfs
+        if draw(st.integers(0, 5))
+    ]
+    return spec, parse_configuration({"devices": rules})
+
+
+@st.composite
 def in_rounds(draw: st.DrawFn) -> Case:
     """PFs each of which lets go of its VFs in a round of its own, and which nobody may be cut off from, but by force."""
     families = draw(st.lists(st.sampled_from(("c6xx", "c3xxx", "c6xx", "4xxx")), min_size=3, max_size=3))
@@ -98,8 +124,7 @@ def _driver(function: Function) -> str | None:
 
 
 def _rule(bench: Bench, function: Function) -> Rule | None:
-    assert function.physfn is not None
-    device = next(one for one in bench.read().qat if one.address == function.physfn.address)
+    device = next(one for one in bench.read().qat if one.address == pf_address_of(function))
     return rule_for(bench.rules, device)
 
 
@@ -137,13 +162,11 @@ def test_touches_nothing_that_somebody_has(by: str) -> None:
     met: Counter[str] = Counter()
 
     @settings(max_examples=EXAMPLES)
-    @given(contested(), st.randoms(use_true_random=False))
+    @given(contested() | guests(), st.randoms(use_true_random=False))
     def holds(case: Case, random: t.Any) -> None:
         bench = Bench.of(*case)
         functions = bench.kernel.machine.bus.functions
-        vfs = sorted(
-            address for address, one in functions.items() if one.physfn is not None and _driver(one) == VFIO_PCI
-        )
+        vfs = sorted(address for address, one in functions.items() if _driver(one) == VFIO_PCI)
         taken = random.sample(vfs, min(random.randint(1, 2), len(vfs)))
         for address in taken if by == "a process" else ():
             bench.kernel.open_vf(address, "qemu-kvm")
@@ -176,7 +199,7 @@ def test_somebody_who_comes_between_rounds_is_not_cut_off_and_the_run_says_what_
 
         def read() -> Node:
             reads[0] += 1
-            free = sorted(one for one, vf in functions.items() if vf.physfn is not None and _driver(vf) == VFIO_PCI)
+            free = sorted(one for one, vf in functions.items() if _driver(vf) == VFIO_PCI)
             if reads[0] == at and free:
                 address = random.choice(free)
                 came[address] = (functions[address], _rule(bench, functions[address]))
@@ -280,7 +303,7 @@ def test_a_record_of_other_cards_changes_nothing() -> None:
         outcome = converge(
             bench.kernel, bench.read, lambda node: plan_restoration(former.found, node, "force"), SECONDS
         )
-        assert not {step.pf for step in outcome.steps} & others
+        assert not {step.configured for step in outcome.steps} & others
         for address in others:
             assert as_left(bench.pfs()[address], before[address])
         bench.found = former.found

@@ -50,6 +50,8 @@ def _like(schema: t.Mapping[str, t.Any]) -> st.SearchStrategy[t.Any]:
         return st.lists(_mostly(_like(schema["items"])), max_size=3)
     if schema["type"] == "integer":
         return st.integers(schema["minimum"], 40)
+    if schema["type"] == "boolean":
+        return st.booleans()
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: not text.endswith("\n"))

@@ -170,7 +170,11 @@ def with_vanished(
     return {
         resource: (
             *offers.get(resource, ()),
-            *(replace(vf, reasons=(why.vanished(vf.pf_address),)) for vf in before.get(resource, ()) if lost(vf)),
+            *(
+                replace(vf, reasons=(why.vanished(vf.address, vf.pf_address),))
+                for vf in before.get(resource, ())
+                if lost(vf)
+            ),
         )
         for resource in {**before, **offers}
     }
@@ -222,9 +226,11 @@ def _others_of(vf: PciFunction, group: str, groups: Groups, offered: str) -> str
 
 def _shared_reasons(device: QatDevice, rule: Rule) -> tuple[Reason, ...]:
     """What the snapshot says against all VFs of a PF."""
+    if device.is_vf:
+        return ()
     if device.function.blocked:
         return (why.pf_blocked(device.address),)
-    if device.family.has_services and not device.services:
+    if rule.provision and device.shows_services and not device.services:
         return (why.services_unread(device.address),)
     if differing_services(rule, device):
         has, wanted = (written_services(one or ()) for one in (device.services, rule.services))

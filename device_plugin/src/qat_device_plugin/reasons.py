@@ -30,9 +30,10 @@ class Reason(t.NamedTuple):
     detail: str
 
 
-def vanished(pf: str) -> Reason:
-    """It was offered, and is not there any more."""
-    return Reason("vanished", f"it is not on the node any more (it was a VF of {pf})")
+def vanished(vf: str, pf: str) -> Reason:
+    """It was offered, and is not there any more. A VF without its PF has its own address as the PF's."""
+    whose = "" if vf == pf else f" (it was a VF of {pf})"
+    return Reason("vanished", f"it is not on the node any more{whose}")
 
 
 def blocked() -> Reason:

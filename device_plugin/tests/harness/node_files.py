@@ -48,6 +48,27 @@ class NodeFiles:
         self.set_heartbeat(address, "0")
         return self.create_vfs(address, vfs)
 
+    def add_vf(
+        self, address: str, family: str = "4xxx", driver: str | None = "vfio-pci", noiommu: bool = False
+    ) -> None:
+        """A VF without its PF, as a virtual machine has it."""
+        self._function(address, IDS[family][1], driver or "", 0)
+        self.set_group(address, self._next_group)
+        (self.dev / f"vfio/{'noiommu-' if noiommu else ''}{self._next_group}").touch()
+        self._next_group += 1
+        self._event()
+
+    def remove_vf(self, address: str) -> None:
+        """A VF without its PF is taken away."""
+        directory = self.devices / address
+        group = (directory / "iommu_group").resolve().name
+        (self.sys / f"kernel/iommu_groups/{group}/devices/{address}").unlink()
+        for path in sorted(directory.iterdir()):
+            path.unlink()
+        directory.rmdir()
+        (self.dev / f"vfio/{group}").unlink(missing_ok=True)
+        self._event()
+
     def add_function(self, address: str, driver: str) -> None:
         """One that has nothing to do with QAT."""
         self._function(address, "0x1521", driver, 0)

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from .._node.absence import if_there
-from .._node.facts.families import family_of_pf, is_qat_vf
+from .._node.facts.families import family_of_pf, family_of_vf
 from .._node.facts.paths import DEVICES, IOMMU_GROUPS, MODULES, device_file
 from .files import ABSENT, reason_of, seen
 
@@ -73,7 +73,7 @@ def _is_qat(kernel: Kernel, address: str) -> bool:
     if not all(re.fullmatch("0x[0-9a-f]+", text) for text in texts):
         return False
     vendor, device = (int(text, 16) for text in texts)
-    return family_of_pf(vendor, device) is not None or is_qat_vf(vendor, device)
+    return family_of_pf(vendor, device) is not None or family_of_vf(vendor, device) is not None
 
 
 def _attributes(kernel: Kernel, address: str) -> dict[str, str]:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 
 from .errors import LabError
 
-FAMILIES = {"4xxx": 16, "420xx": 16, "c6xx": 16, "dh895xcc": 32}
-"""VFs of one PF of each family (facts of the in-tree drivers' *_hw_data.h)."""
+FAMILIES = {"4xxx": 16, "420xx": 16, "c6xx": 16, "dh895xcc": 32, "4xxxvf": 0}
+"""VFs of one PF of each family (facts of the in-tree drivers' *_hw_data.h); 4xxxvf is a VF without its PF."""
 
 GENERATIONS = ("6.1", "6.12", "6.16")
 """Kernels whose QAT driver the simulated one can behave like."""

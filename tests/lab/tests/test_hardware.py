@@ -34,7 +34,7 @@ def test_addresses_and_nodes() -> None:
     ("change", "message"),
     [
         ({"pfs": "6b:0"}, "is no PF: write FAMILY@"),
-        ({"pfs": "5xxx@6b"}, "families are 4xxx, 420xx, c6xx, dh895xcc"),
+        ({"pfs": "5xxx@6b"}, "families are 4xxx, 420xx, c6xx, dh895xcc, 4xxxvf"),
         ({"pfs": "4xxx@6b/17"}, "a 4xxx PF has at most 16 VFs"),
         ({"pfs": "4xxx@f0"}, "buses of domain 0 are 20 to bf"),
         ({"pfs": "4xxx@6b,c6xx@6b"}, "two PFs cannot both be at 0000:6b:00.0"),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import typing as t
 
@@ -74,7 +75,7 @@ def roles(run: Run) -> list[str]:
     own = (
         task.name.partition(" : ")
         for task in run.tasks
-        if " : Validating" not in task.name and " : Prove" not in task.name and task.outcome != "skipped"
+        if not re.search(" : (Validating|Prove|Ask for what it takes)", task.name) and task.outcome != "skipped"
     )
     return list(dict.fromkeys(role.removeprefix("accel.qat.qat_") for role, _colon, name in own if name))
 

@@ -42,7 +42,7 @@ class Message:
     def is_of(self, sentence: str) -> bool:
         """Whether this is about that sentence as a whole, or one of its clauses: each can stand for what the other fills in."""
         text = self.text.replace("...", FILL)
-        return any(_can_be_the_same(text, clause) for clause in _with_clauses(sentence))
+        return any(_has_words_of(clause, text) and _can_be_the_same(text, clause) for clause in _with_clauses(sentence))
 
     def clauses(self) -> list[Message]:
         """What may come from several places of the code, as in `perhaps ... (why)`, without single words of others."""
@@ -57,6 +57,12 @@ def _clauses(text: str) -> list[str]:
 def _with_clauses(sentence: str) -> list[str]:
     """Without those that are hardly more than what is filled in, which could be anything."""
     return [text for text in {sentence.strip(), *_clauses(sentence)} if len(_WORD.findall(text)) > 1]
+
+
+def _has_words_of(clause: str, text: str) -> bool:
+    """Whether most of a message is said by the code itself: what it fills in could be anything."""
+    words = set(_WORD.findall(text))
+    return 2 * len(words & set(_WORD.findall(clause))) >= len(words)
 
 
 def _can_be_the_same(one: str, other: str) -> bool:

@@ -104,6 +104,8 @@ def test_page_of_errors_leads_to_every_table_of_messages() -> None:
         ("... cannot have VFs", f"{FILL} cannot have virtual functions", False),
         ("... cannot have VFs", f"{FILL} cannot have VFs that are bound", False),
         ("cannot have VFs", f"{FILL} cannot have VFs", False),
+        ("these credentials may not ...", f"nobody lets these credentials {FILL}", False),
+        ("these credentials may not ...", f"{FILL} is set here", False),
         ("... has ... open", f"{FILL} has {FILL} open or held", False),
         ("VFs ... open", f"open {FILL} VFs", False),
         ("the node has no QAT device", f"{FILL} has {FILL}", False),

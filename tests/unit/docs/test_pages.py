@@ -19,7 +19,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
     WHEN_IN_USE,
     parse_configuration,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import is_qat_vf
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_of_vf
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import (
     RESOURCE_PREFIX,
     SERVICES,
@@ -140,7 +140,7 @@ def test_what_kubevirt_is_to_permit() -> None:
     documents = [one for one in examples(CHECKOUT / "docs/virtual_machines.md") if one.get("apiVersion")]
     kubevirt, _machine = (one for one in documents if one["apiVersion"].startswith("kubevirt.io/"))
     for device in kubevirt["spec"]["configuration"]["permittedHostDevices"]["pciHostDevices"]:
-        assert is_qat_vf(*(int(number, 16) for number in device["pciVendorSelector"].split(":")))
+        assert family_of_vf(*(int(number, 16) for number in device["pciVendorSelector"].split(":")))
 
 
 @each_page

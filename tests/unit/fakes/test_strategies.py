@@ -21,8 +21,11 @@ quick = settings(max_examples=200)
 @given(nodes())
 def test_every_node_can_be(spec: NodeSpec) -> None:
     node = read_node(FakeKernel.of(spec))
-    assert [device.address for device in node.qat] == sorted(pf.address for pf in spec.pfs)
-    for pf, device in zip(spec.pfs, node.qat):
+    assert [device.address for device in node.qat] == sorted(one.address for one in spec.devices)
+    assert [device.vfs[0].holders != () for device in node.qat if device.is_vf] == [
+        bool(one.vf.held_by) for one in spec.lone_vfs
+    ]
+    for pf, device in zip(spec.pfs, (one for one in node.qat if not one.is_vf)):
         assert bool(device.vfs) == bool(pf.vfs)
         assert sum(bool(one.holders) for one in device.vfs) == sum(bool(one.held_by) for one in pf.vfs)
 

@@ -2,12 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import dataclasses
+
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe, plan_text, table
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, Skip
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import QatDevice
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
 from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0, VF1, plan_of
+
+
+def test_each_thing_that_is_known_of_a_pf_is_shown() -> None:
+    """But the functions, which are shown by parts, and the text of the services beside their names."""
+    known = {field.name for field in dataclasses.fields(QatDevice)} - {"function", "services_text"}
+    (shown,) = describe(read_node(FakeKernel.with_pfs(pf("4xxx", GEN4))))["devices"]
+    assert known <= set(shown)
 
 
 def test_everything_that_is_known() -> None:
@@ -26,10 +36,12 @@ def test_everything_that_is_known() -> None:
     assert describe(read_node(kernel), rules) == {
         "kernel": "6.12.48+deb13-amd64",
         "iommu": True,
+        "noiommu": False,
         "vfio_pci": {"loaded": True, "denylist": False},
         "devices": [
             {
                 "address": GEN4,
+                "is_vf": False,
                 "index": 0,
                 "family": "4xxx",
                 "model": "402xx",
@@ -42,6 +54,7 @@ def test_everything_that_is_known() -> None:
                 "state": "up",
                 "blocked": False,
                 "services": ["sym", "asym"],
+                "services_stated": False,
                 "auto_reset": False,
                 "pm_idle_enabled": True,
                 "ring_pairs": 64,
@@ -51,6 +64,7 @@ def test_everything_that_is_known() -> None:
                 "drivers_autoprobe": False,
                 "resource": "qat.intel.com/cy",
                 "rule": "devices[0]",
+                "is_provisioned": True,
                 "advertised": [VF0],
                 "vfs": [
                     {

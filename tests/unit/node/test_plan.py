@@ -328,14 +328,15 @@ def refusal(kernel: FakeKernel, **rule: t.Any) -> str:
 @pytest.mark.parametrize("driver", ["vfio-pci", "qat_vfio_pci"])
 def test_iommu_off(driver: str) -> None:
     assert refusal(FakeKernel.with_pfs(pf("4xxx", GEN4), iommu=False), driver=driver) == (
-        f"{VF0}: the IOMMU is off, and {driver} takes no device without it; enable VT-d in the BIOS, "
-        "boot with intel_iommu=on (the role accel.qat.qat_node sets it), and try again"
+        f"{VF0}: the IOMMU is off, and {driver} takes no device without it; enable VT-d in the BIOS, or a virtual IOMMU on the "
+        "host of a virtual machine, boot with intel_iommu=on (the role accel.qat.qat_node sets it), and try again"
     )
 
 
 def test_iommu_off_on_purpose() -> None:
     kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1), iommu=False, noiommu=True, **WITH_VFIO)
-    assert described(plan_of(kernel, {}).steps)[-1] == f"bind {VF0}: (none) -> vfio-pci"
+    assert described(plan_of(kernel, {"noiommu": True}).steps)[-1] == f"bind {VF0}: (none) -> vfio-pci"
+    assert "the IOMMU is off" in refusal(kernel)
 
 
 def test_foreign_driver() -> None:
@@ -439,7 +440,8 @@ def test_rival(sign: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(kernel) == (
         f"{GEN4}: {name} is active and manages the QAT devices of this node; "
         "stop and mask its units, qat.service and the qat.timer that starts it although it is disabled "
-        "(systemctl mask --now qat.service qat.timer), or take this node out of the configuration"
+        "(systemctl mask --now qat.service qat.timer), set provision to false in the rule where the VFs that are there should be "
+        "offered as they are, or take this node out of the configuration"
     )
 
 

@@ -154,7 +154,7 @@ def test_what_fails_is_tried_once_more_after_the_events(shell: Shell, monkeypatc
         (
             [{"select": {"address": [GEN4]}}, {}],
             lambda kernel: kernel.switch(GEN4, "present", "0"),
-            "is not a QAT PF of this node",
+            "is not a QAT device of this node",
         ),
         ([{"services": ["dc"]}], lambda kernel: kernel.open_vf(VF0), "would take it away"),
     ],

@@ -16,7 +16,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import PF_DRIVERS
 
-KNOWN = "select, state, services, driver, vfs, advertise, attach, when_in_use"
+KNOWN = "select, state, services, driver, vfs, advertise, attach, provision, noiommu, when_in_use"
 FAMILIES = "dh89xxcc, dh895xcc, c6xx, c3xxx, 200xx, d15xx, c4xxx, 4xxx, 420xx, 6xxx"
 
 

@@ -230,9 +230,11 @@ def test_the_rules_for_udev_are_for_qat() -> None:
         assert conditions["class"] == "0x0b4000"
         assert {one.device_class for one in kernel.machine.bus.functions.values()} == {int(conditions["class"], 16)}
     starting = 'TAG+="systemd", ENV{SYSTEMD_WANTS}+="qat-node.service"'
-    vfs, pfs, without_driver = rules
+    vfs, given, pfs, without_driver = rules
     assert vfs.startswith('ACTION=="add"')
     assert vfs.endswith(f'TEST=="physfn", {starting}')
+    assert given.startswith('ACTION=="add"')
+    assert given.endswith(f'TEST!="physfn", TEST!="sriov_totalvfs", {starting}')
     assert pfs.startswith('ACTION=="bind"')
     assert pfs.endswith(f'TEST=="sriov_numvfs", {starting}')
     assert without_driver.endswith('TEST=="sriov_numvfs", TAG+="systemd", ENV{SYSTEMD_READY}="0"')

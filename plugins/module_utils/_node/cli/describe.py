@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..devices.desired import rule_for
-from ..devices.offer import offer_of, resource_of
+from ..devices.offer import offer_of, resource_of, stated_services
 from ..devices.snapshot import Node, PciFunction, QatDevice
 from ..facts.paths import vfio_node
 from ..facts.services import in_order
@@ -27,21 +27,25 @@ def describe(node: Node, rules: t.Sequence[Rule] = ()) -> dict[str, t.Any]:
     return {
         "kernel": node.kernel_release,
         "iommu": node.iommu,
+        "noiommu": bool(node.noiommu),
         "vfio_pci": {
             "loaded": node.vfio_pci.module is not None,
             "denylist": node.vfio_pci.denylist if node.vfio_pci.module else None,
         },
-        "devices": [_device(device, rules) for device in node.qat],
+        "devices": [_device(device, rules, node) for device in node.qat],
     }
 
 
-def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
+def _device(device: QatDevice, rules: t.Sequence[Rule], node: Node) -> dict[str, t.Any]:
     function = device.function
     sriov = function.sriov
     rule = rule_for(rules, device)
     offer = offer_of(rule, device)
+    stated = stated_services(rule, device)
+    services = stated if device.services is None else device.services
     return {
         "address": device.address,
+        "is_vf": device.is_vf,
         "index": device.index,
         "family": device.family.name,
         "model": device.model,
@@ -53,29 +57,32 @@ def _device(device: QatDevice, rules: t.Sequence[Rule]) -> dict[str, t.Any]:
         "iommu_group": function.iommu_group,
         "state": device.state,
         "blocked": _blocked(device),
-        "services": None if device.services is None else in_order(device.services),
+        "services": None if services is None else in_order(services),
+        "services_stated": stated is not None,
         "auto_reset": device.auto_reset,
         "pm_idle_enabled": device.pm_idle_enabled,
         "ring_pairs": device.ring_pairs,
         "ras_errors": None if device.ras_errors is None else dict(device.ras_errors),
-        "vfs_total": sriov.total if sriov else 0,
-        "vfs_count": sriov.count if sriov else 0,
+        "vfs_total": len(device.vf_addresses()),
+        "vfs_count": 1 if device.is_vf else sriov.count if sriov else 0,
         "drivers_autoprobe": sriov.autoprobe if sriov else None,
         "resource": offer.resource or resource_of(device) or None,
         "rule": rule.where if rule else None,
+        "is_provisioned": rule is not None and rule.provision,
         "advertised": [vf.address for vf in offer.there(device)],
-        "vfs": [_vf(vf) for vf in device.vfs],
+        "vfs": [_vf(vf, node) for vf in device.vfs],
     }
 
 
-def _vf(vf: PciFunction) -> dict[str, t.Any]:
+def _vf(vf: PciFunction, node: Node) -> dict[str, t.Any]:
+    group = vf.iommu_group if node.iommu else f"noiommu-{vf.iommu_group}"
     return {
         "address": vf.address,
         "device_id": f"{vf.device_id:04x}",
         "driver": vf.driver,
         "driver_override": vf.override,
         "iommu_group": vf.iommu_group,
-        "vfio_node": vfio_node(vf.iommu_group) if vf.iommu_group and vf.driver else None,
+        "vfio_node": vfio_node(group) if vf.iommu_group and group and vf.driver else None,
         "numa_node": vf.numa_node,
         "held_by": [
             {
@@ -90,28 +97,43 @@ def _vf(vf: PciFunction) -> dict[str, t.Any]:
     }
 
 
-def table(node: Node) -> str:
-    """One line for each PF, under a heading; a sentence where there is none."""
+def table(node: Node, rules: t.Sequence[Rule] = ()) -> str:
+    """One line for each PF, and VF without its PF, under a heading; a sentence where there is none.
+
+    `rules` add the services that they state.
+    """
     if not node.qat:
         return "This node has no QAT device."
-    rows = [_COLUMNS, *(tuple(map(printable, _row(device))) for device in node.qat)]
+    rows = [_COLUMNS, *(tuple(map(printable, _row(device, rules))) for device in node.qat)]
     return "\n".join(aligned(rows))
 
 
-def _row(device: QatDevice) -> tuple[str, ...]:
-    sriov = device.function.sriov
+def _row(device: QatDevice, rules: t.Sequence[Rule]) -> tuple[str, ...]:
     holders = sorted({str(holder) for vf in device.vfs for holder in vf.holders})
     return (
         device.address,
         device.family.name,
         "blocked" if _blocked(device) else device.state or _UNKNOWN,
-        ";".join(in_order(device.services)) if device.services else _UNKNOWN,
-        f"{sriov.count}/{sriov.total}" if sriov else "0/0",
+        _services(device, stated_services(rule_for(rules, device), device)),
+        _vf_count(device),
         _counted([vf.driver or "none" for vf in device.vfs]),
         str(device.function.numa_node) if device.function.numa_node >= 0 else _UNKNOWN,
         _ranges([int(vf.iommu_group) for vf in device.vfs if vf.iommu_group and vf.iommu_group.isdigit()]),
         ", ".join(holders) or _UNKNOWN,
     )
+
+
+def _services(device: QatDevice, stated: frozenset[str] | None) -> str:
+    if stated:
+        return f"{';'.join(in_order(stated))} (stated)"
+    return ";".join(in_order(device.services)) if device.services else _UNKNOWN
+
+
+def _vf_count(device: QatDevice) -> str:
+    if device.is_vf:
+        return "is one"
+    sriov = device.function.sriov
+    return f"{sriov.count}/{sriov.total}" if sriov else "0/0"
 
 
 def _blocked(device: QatDevice) -> bool:

@@ -30,7 +30,7 @@ from ..devices.baseline import (
     remove_configuration,
     remove_record,
 )
-from ..devices.desired import desired_at, desired_of
+from ..devices.desired import desired_at, desired_of, rule_for, warnings_of
 from ..devices.plan import Plan
 from ..devices.read import read_node
 from ..devices.rules import SCHEMA, Rule, read_rules
@@ -157,25 +157,31 @@ class _Command:
             return ()
 
     def _show(self) -> int:
-        node = self._read()
-        self._print(describe(node, self._rules_if_any()), table(node))
+        node, rules = self._read(), self._rules_if_any()
+        self._print(describe(node, rules), table(node, rules))
         return 0
 
     def _plan(self) -> int:
         rules, node = self._rules(), self._read()
         plan = self._plan_for(rules, node)
         rehearse(plan, self._kernel)
+        self._warn(rules, node)
         self._print(_plan_document(plan), plan_text(plan))
         return 0
 
     def _plan_for(self, rules: t.Sequence[Rule], node: Node) -> Plan:
         return plan_for(desired_of(rules, node), node, self._options.record)
 
+    def _warn(self, rules: t.Sequence[Rule], node: Node) -> None:
+        for warning in warnings_of(rules, node):
+            sys.stderr.write(f"qatctl: warning: {warning}\n")
+
     def _apply(self) -> int:
         outcome, rules = self._apply_until_quiet() if self._options.settle else self._apply_once()
+        self._warn(rules, outcome.after)
         self._print(
             dict(_plan_document(outcome.plan), node=describe(outcome.after, rules)),
-            plan_text(outcome.plan) + "\n" + table(outcome.after),
+            plan_text(outcome.plan) + "\n" + table(outcome.after, rules),
         )
         return 0
 
@@ -291,7 +297,9 @@ class _Command:
 
     def _validate(self) -> int:
         rules, node = self._rules(), self._read()
-        taken = [desired.address for desired in desired_of(rules, node)]
+        desired_of(rules, node)
+        self._warn(rules, node)
+        taken = [device.address for device in node.qat if rule_for(rules, device) is not None]
         self._print(
             {"valid": True, "devices": taken}, f"{self._options.config}: valid, for {', '.join(taken) or 'no PF'}"
         )

@@ -131,7 +131,7 @@ def with_what_stands(error: NodeError, done: t.Sequence[Step]) -> NodeError:
 
 
 def _what_stays(done: t.Sequence[Step]) -> str:
-    devices = ", ".join(dict.fromkeys(step.pf or step.device for step in done))
+    devices = ", ".join(dict.fromkeys(step.configured for step in done))
     return f"what was written to {devices} before stays" if devices else ""
 
 
@@ -445,7 +445,7 @@ def _prove(kernel: Kernel, step: Step, refusal: OSError | None) -> None:
     if _same(step, found) and not (refusal and _is_in_vain(kernel, step)):
         return
     log = kernel.log(step.device)
-    if not kernel.exists(device_directory(step.device)):
+    if not step.of_module and not kernel.exists(device_directory(step.device)):
         raise gone(step, log)
     if refusal is None:
         raise unlike(step, found, log)

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a node was like before this collection changed it, and the way back there.
 
-A PF is recorded once, right before the first write that concerns it. The record outlives reboots, upgrades and later changes,
-and goes with the restoration. It is of a device, not of a place: another one at the address has no history.
+A PF, or a VF without its PF, is recorded once, right before the first write that concerns it. The record outlives reboots, upgrades
+and later changes, and goes with the restoration. It is of a device, not of a place: another one at the address has no history.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ..files import (
     replace_file,
 )
 from .desired import Binding, DesiredPf, original_pf
-from .plan import Plan, plan_node
+from .plan import Plan, device_of, plan_node
 from .snapshot import Node, QatDevice
-from .step import NONE, Action, Step
+from .step import NONE, Action, Step, switch_noiommu
 
 RECORD = "/var/lib/accel-qat/found.json"
 
@@ -45,13 +45,14 @@ class Baseline:
     """The PFs as they were found, by address, and whether vfio-pci was loaded.
 
     `assigned` are the drivers that VFs have been assigned since, by PF. `ids` are vendor and device of each PF as `8086:4940`; records
-    that were made before these were noted have none.
+    that were made before these were noted have none. `noiommu_set` says that VFIO was set to do without an IOMMU since.
     """
 
     pfs: t.Mapping[str, DesiredPf]
     vfio_pci_loaded: bool = True
     assigned: t.Mapping[str, frozenset[str]] = field(default_factory=dict)
     ids: t.Mapping[str, str] = field(default_factory=dict)
+    noiommu_set: bool = False
 
     def on(self, node: Node) -> Baseline:
         """What of it is about the devices of this node: without PFs that have gone, or in whose place another one is."""
@@ -62,6 +63,7 @@ class Baseline:
             self.vfio_pci_loaded,
             {pf: drivers for pf, drivers in self.assigned.items() if pf in kept},
             {device.address: _ids(device) for device in there},
+            self.noiommu_set,
         )
 
     def _is_of(self, device: QatDevice) -> bool:
@@ -71,7 +73,8 @@ class Baseline:
     def with_pfs_of(self, plan: Plan, node: Node) -> Baseline:
         """The same and those PFs that the plan changes and that are not recorded yet."""
         known = self.on(node)
-        changed = {step.pf: device for step in plan.steps for device in [node.qat_at(step.pf)] if device is not None}
+        devices = (device_of(step, node) for step in plan.steps)
+        changed = {device.address: device for device in devices if device is not None}
         new = {pf: original_pf(node, pf) for pf in sorted(changed) if pf not in known.pfs}
         loaded = self.vfio_pci_loaded if self.pfs else node.vfio_pci.module is not None
         assigned = {pf: drivers for pf, drivers in self.assigned.items() if pf not in changed}
@@ -81,6 +84,7 @@ class Baseline:
             loaded,
             {pf: drivers for pf, drivers in assigned.items() if drivers},
             {**self.ids, **{pf: _ids(device) for pf, device in changed.items()}},
+            self.noiommu_set or any(step.action is Action.NOIOMMU for step in plan.steps),
         )
 
 
@@ -91,10 +95,9 @@ def _ids(device: QatDevice) -> str:
 def _can_be(desired: DesiredPf, device: QatDevice) -> bool:
     """Whether a PF that was recorded without its ids can be this one: for another one it would be wrong, or not to be reached."""
     others = {family.vf_driver for family in FAMILIES if family.vf_driver not in (None, device.family.vf_driver)}
-    sriov = device.function.sriov
     is_served = (desired.services or frozenset()) <= device.family.services
     has_state = desired.state is None or device.family.has_services
-    has_vfs = (desired.vf_count or 0) in (0, sriov.total if sriov else 0)
+    has_vfs = (desired.vf_count or 0) in (0, len(device.vf_addresses()))
     is_of_others = any({binding.driver, binding.override} & others for binding in desired.bindings.values())
     return is_served and has_state and has_vfs and not is_of_others
 
@@ -105,7 +108,7 @@ def _assigned_by(plan: Plan, pf: str) -> frozenset[str]:
     return frozenset(
         step.after
         for step in plan.steps
-        if step.pf == pf and step.of_vf and step.action in naming and step.after != NONE
+        if step.configured == pf and step.of_vf and step.action in naming and step.after != NONE
     )
 
 
@@ -141,6 +144,7 @@ def write_record(path: str, baseline: Baseline) -> None:
     document = {
         "format": _FORMAT,
         "vfio_pci_loaded": baseline.vfio_pci_loaded,
+        **({"noiommu_set": True} if baseline.noiommu_set else {}),
         "devices": {
             address: {
                 **({"ids": baseline.ids[address]} if address in baseline.ids else {}),
@@ -209,6 +213,8 @@ def plan_restoration(baseline: Baseline, node: Node, when_in_use: str = "fail") 
     present = baseline.on(node)
     desired_pfs = [replace(desired, when_in_use=when_in_use) for desired in present.pfs.values()]
     plan = plan_node(desired_pfs, node, present.assigned)
+    if baseline.noiommu_set and node.noiommu:
+        plan = Plan((*plan.steps, switch_noiommu(False, "it was so before")), plan.skipped)
     if not baseline.pfs or baseline.vfio_pci_loaded:
         return plan
     module = node.vfio_pci.module
@@ -253,11 +259,13 @@ def _parsed(document: t.Any, path: str) -> Baseline:
     for address, text in ids.items():
         if not _IDS.fullmatch(text):
             raise ValueError(f"devices.{address}.ids is not vendor and device")
+    noiommu_set = top.has("noiommu_set") and top.get("noiommu_set", bool)
     return Baseline(
         {address: _desired(address, path, part) for address, part in devices.items()},
         loaded,
         {address: frozenset(part.texts("drivers_given", _is_driver)) for address, part in devices.items()},
         ids,
+        noiommu_set,
     )
 
 

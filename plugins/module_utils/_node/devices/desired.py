@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What each PF should look like: the rules of a configuration, applied to the QAT devices of one node."""
+"""What each PF, or VF without its PF, should look like: the rules of a configuration, applied to the QAT devices of one node."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..errors import ConfigurationError
-from ..facts.families import is_qat_vf
 from ..facts.services import services_problem
 from .offer import offer_of
 from .rules import Rule, Select
-from .snapshot import Node, QatDevice
+from .snapshot import Node, PciFunction, QatDevice
 
 NO_VFS = (
     "enable SR-IOV in the BIOS, and see that the kernel has CONFIG_PCI_IOV; in a virtual machine that was given the PF, make the VFs on "
@@ -35,7 +34,8 @@ class DesiredPf:
     """What a PF should look like; None leaves a part as it is.
 
     `where` is what asked for it, for messages. `binding` is for every VF; `bindings` are for single VFs by index and go first.
-    `driven` says that a QAT PF should have its driver, even where nothing else needs it.
+    `driven` says that a QAT PF should have its driver, even where nothing else needs it. `noiommu` says whether VFIO may do without an
+    IOMMU; None: if it was set to do so. A VF without its PF has one VF, itself.
     """
 
     address: str
@@ -47,6 +47,7 @@ class DesiredPf:
     autoprobe: bool | None = None
     state: str | None = None
     driven: bool = False
+    noiommu: bool | None = None
     when_in_use: str = "fail"
 
     def binding_of(self, index: int) -> Binding | None:
@@ -59,20 +60,29 @@ def original_pf(node: Node, pf: str) -> DesiredPf:
     function = node.functions[pf]
     device = node.qat_at(pf)
     sriov = function.sriov
+    vfs = vfs_of(function, device)
+    count = sriov.count if sriov else None
     return DesiredPf(
         address=pf,
         where=pf,
         services=device.services if device else None,
-        vf_count=sriov.count if sriov else None,
-        bindings={vf.index: Binding(vf.driver, vf.override) for vf in (sriov.vfs if sriov else ())},
+        vf_count=1 if device and device.is_vf else count,
+        bindings={vf.index: Binding(vf.driver, vf.override) for vf in vfs},
         autoprobe=sriov.autoprobe if sriov else None,
         state=device.state if device else None,
         driven=device is not None and function.driver == device.family.pf_driver,
     )
 
 
+def vfs_of(function: PciFunction, device: QatDevice | None) -> tuple[PciFunction, ...]:
+    """The VFs of a PF, which need not be a QAT device."""
+    if device is not None:
+        return device.vfs
+    return function.sriov.vfs if function.sriov else ()
+
+
 def matches(select: Select, device: QatDevice) -> bool:
-    """Whether a rule's selection takes this PF."""
+    """Whether a rule's selection takes this PF, or VF without its PF."""
     pairs: tuple[tuple[frozenset[t.Any] | None, t.Any], ...] = (
         (select.addresses, device.address),
         (select.families, device.family.name),
@@ -84,59 +94,58 @@ def matches(select: Select, device: QatDevice) -> bool:
 
 
 def rule_for(rules: t.Sequence[Rule], device: QatDevice) -> Rule | None:
-    """The first rule that takes this PF, or None: then nobody touches it."""
+    """The first rule that takes this device, or None: then nobody touches it."""
     return next((rule for rule in rules if matches(rule.select, device)), None)
 
 
 def unused_rules(rules: t.Sequence[Rule], node: Node) -> tuple[str, ...]:
-    """The places of the rules that take no PF of this node, as happens where one inventory serves different machines."""
+    """The places of the rules that take no QAT device of this node, as happens where one inventory serves different machines."""
     used = {rule.where for rule in (rule_for(rules, device) for device in node.qat) if rule}
     return tuple(rule.where for rule in rules if rule.where not in used)
 
 
 def desired_of(rules: t.Sequence[Rule], node: Node) -> tuple[DesiredPf, ...]:
-    """What is desired of each PF that a rule takes, in address order.
+    """What is desired of each PF, and VF without its PF, that a rule takes and provisions, in address order.
 
     Raises ConfigurationError where a rule asks for what this node does not have or a PF cannot do.
     """
     asking = next((rule for rule in rules if rule.state == "present"), None)
     if asking and not node.qat:
-        raise _no_device(asking.where, node)
+        raise ConfigurationError(
+            "the node has no QAT device",
+            where=asking.where,
+            remedy="see that BIOS has it enabled, in a virtual machine that its host gives it VFs, or take the node out of the group",
+        )
     for rule in rules:
         _refuse_unknown(rule, node)
     chosen = ((rule_for(rules, device), device) for device in node.qat)
-    return tuple(_desired(rule, device) for rule, device in chosen if rule is not None)
+    return tuple(one for rule, device in chosen if rule is not None for one in _desired(rule, device))
 
 
 def desired_at(rules: t.Sequence[Rule], node: Node, address: str) -> tuple[DesiredPf, ...]:
-    """What is desired of one PF alone, whatever the rules ask of others; none where no rule takes it or it is not there.
+    """What is desired of one device alone, whatever the rules ask of others; none where no rule takes it or it is not there.
 
     Raises ConfigurationError where its rule asks for what it cannot do.
     """
     device = node.qat_at(address)
     rule = rule_for(rules, device) if device else None
-    return (_desired(rule, device),) if device and rule else ()
+    return _desired(rule, device) if device and rule else ()
+
+
+def warnings_of(rules: t.Sequence[Rule], node: Node) -> tuple[str, ...]:
+    """What a rule gives up on this node, each in a sentence."""
+    if node.iommu:
+        return ()
+    without = {rule.where for rule in (rule_for(rules, device) for device in node.qat) if rule and rule.noiommu}
+    return tuple(
+        f"{where}.noiommu: no IOMMU keeps the VFs from the node's memory, so whoever has one, as a pod, can read and write all of it."
+        for where in sorted(without)
+    )
 
 
 def advertised(rules: t.Sequence[Rule], device: QatDevice) -> tuple[str, ...]:
     """The addresses of the PF's VFs that Kubernetes is offered: those that are there."""
     return tuple(vf.address for vf in offer_of(rule_for(rules, device), device).there(device))
-
-
-def _no_device(where: str, node: Node) -> ConfigurationError:
-    functions = node.functions.values()
-    strays = [one.address for one in functions if one.pf_address is None and is_qat_vf(one.vendor_id, one.device_id)]
-    if strays:
-        return ConfigurationError(
-            f"the node has VFs without their PF ({', '.join(strays[:3])}), as a virtual machine has them, and no QAT PF",
-            where=where,
-            remedy="configure the PF on the host that gives these VFs away, and take this node out of the group",
-        )
-    return ConfigurationError(
-        "the node has no QAT device",
-        where=where,
-        remedy="see that BIOS has it enabled, or take the node out of the group",
-    )
 
 
 def _refuse_unknown(rule: Rule, node: Node) -> None:
@@ -147,16 +156,46 @@ def _refuse_unknown(rule: Rule, node: Node) -> None:
         if function is not None and function.pf_address:
             problem = f"{address} is a VF of the PF {function.pf_address}"
         else:
-            problem = f"{address} is not a QAT PF of this node"
+            problem = f"{address} is not a QAT device of this node"
         known = ", ".join(device.address for device in node.qat) or "none"
         raise ConfigurationError(
-            problem, where=rule.where + ".select.address", remedy=f"the node's QAT PFs are: {known}"
+            problem, where=rule.where + ".select.address", remedy=f"the node's QAT devices are: {known}"
         )
 
 
-def _desired(rule: Rule, device: QatDevice) -> DesiredPf:
+def _desired(rule: Rule, device: QatDevice) -> tuple[DesiredPf, ...]:
+    """None where nothing is to be written."""
     if rule.services is not None:
         _refuse_services(rule, rule.services, device)
+    if device.is_vf:
+        _refuse_keys_of_pfs(rule, device)
+    if not rule.provision:
+        return ()
+    return (_desired_vf(rule, device) if device.is_vf else _desired_pf(rule, device),)
+
+
+def _refuse_keys_of_pfs(rule: Rule, device: QatDevice) -> None:
+    asked = {"state": rule.state == "absent", "vfs": rule.vfs is not None, "advertise": rule.advertise is not None}
+    for key in (key for key, is_asked in asked.items() if is_asked):
+        raise ConfigurationError(
+            f"{key} is about the VFs of a PF, and {device.address} is a VF whose PF is not on this node",
+            where=f"{rule.where}.{key}",
+            remedy=f"remove {key}, or have the rule select PFs alone",
+        )
+
+
+def _desired_vf(rule: Rule, device: QatDevice) -> DesiredPf:
+    return DesiredPf(
+        address=device.address,
+        where=rule.where,
+        vf_count=1,
+        binding=Binding(rule.driver, rule.driver),
+        noiommu=rule.noiommu,
+        when_in_use=rule.when_in_use,
+    )
+
+
+def _desired_pf(rule: Rule, device: QatDevice) -> DesiredPf:
     count = _vf_count(rule, device)
     _refuse_advertise(rule, count, device)
     return DesiredPf(
@@ -171,6 +210,7 @@ def _desired(rule: Rule, device: QatDevice) -> DesiredPf:
         state="up" if device.family.has_services else None,
         # Where the PF lets go of its driver to lose its VFs, a crash can leave it without.
         driven=True,
+        noiommu=rule.noiommu,
         when_in_use=rule.when_in_use,
     )
 

@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a rule offers to Kubernetes of a PF: which resource, which VFs, or why none. Pure, and the only place that decides it."""
+"""What a rule offers to Kubernetes of a PF, or of a VF without its PF: which resource, which VFs, or why none.
+
+Pure, and the only place that decides it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class Offer:
 
     def there(self, device: QatDevice) -> tuple[PciFunction, ...]:
         """Those of the VFs that exist now."""
-        return tuple(vf for vf in device.vfs if vf.index < len(self.vfs)) if self.resource else ()
+        return tuple(vf for vf in device.vfs if vf.address in self.vfs) if self.resource else ()
 
 
 def offer_of(rule: Rule | None, device: QatDevice, known: str = "") -> Offer:
@@ -39,17 +42,31 @@ def offer_of(rule: Rule | None, device: QatDevice, known: str = "") -> Offer:
     why_not = _why_not(rule)
     if rule is None or why_not:
         return Offer(why_not=why_not)
-    now = resource_of(device) or known
+    now = resource_of(device) or known or _resource_unseen(rule, device)
     if not now:
         return Offer(why_not=_why_unknown(device), is_left_out=True)
     resource = RESOURCE_PREFIX + resource_name(rule.services) if rule.services and device.family.has_services else now
     resource = for_vms(resource) if rule.attach == VM else resource
-    sriov = device.function.sriov
-    if sriov is None or not sriov.total:
+    places = device.vf_addresses()
+    if not places:
         return Offer(why_not="it cannot have VFs")
-    counts = (one for one in (sriov.total, rule.vfs, rule.advertise) if one is not None)
-    vfs = sriov.addresses(device.address, min(counts))
+    if not rule.provision:
+        places = tuple(vf.address for vf in device.vfs if vf.driver == rule.driver)
+    counts = (one for one in (len(places), rule.vfs, rule.advertise) if one is not None)
+    vfs = places[: min(counts)]
     return Offer(resource, vfs, "" if vfs else f"{rule.where} offers none of its VFs")
+
+
+def stated_services(rule: Rule | None, device: QatDevice) -> frozenset[str] | None:
+    """The services that a rule says the VFs have, where nobody can see them; None where it says nothing, or they can be seen."""
+    if rule is None or device.services or not device.family.has_services:
+        return None
+    return rule.services if device.is_vf or not rule.provision else None
+
+
+def _resource_unseen(rule: Rule, device: QatDevice) -> str:
+    """What VFs are whose services nobody can see, on a PF that is not ours to provision, such as one with Intel's own driver."""
+    return RESOURCE_PREFIX + resource_name(None) if not rule.provision and device.function.driver else ""
 
 
 def is_offering(rule: Rule) -> bool:
@@ -60,9 +77,9 @@ def is_offering(rule: Rule) -> bool:
 def resource_of(device: QatDevice) -> str:
     """The resource that the VFs of a PF are for containers now; empty for a PF from Gen4 on that does not report its services.
 
-    Before Gen4 the family decides, whatever files the PF has.
+    Before Gen4 the family decides, whatever files the PF has. A VF without its PF is generic, unless the rule says more.
     """
-    if not device.family.has_services:
+    if not device.shows_services:
         return RESOURCE_PREFIX + resource_name(None)
     return RESOURCE_PREFIX + resource_name(device.services) if device.services else ""
 

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..errors import RefusedError
-from ..facts.families import PF_DRIVERS, Family, family_of_pf
+from ..facts.families import PF_DRIVERS, Family
 from ..facts.pci import VFIO_DRIVERS, VFIO_PCI
 from ..facts.services import written_services
 from ..users.holder import Holder
-from .desired import NO_VFS, Binding, DesiredPf
+from .desired import NO_VFS, Binding, DesiredPf, vfs_of
 from .snapshot import Node, PciFunction, QatDevice
 from .step import (
     NONE,
     Action,
     Step,
     load_driver,
+    switch_noiommu,
 )
 
 DISABLE_DENYLIST = "disable_denylist=1"
@@ -63,13 +64,15 @@ def plan_node(
     """
     steps: list[Step] = []
     skipped: list[Skip] = []
+    switches: tuple[Step, ...] = ()
     for desired in sorted(desired_pfs, key=lambda desired: desired.address):
         ours = _respect_foreign_vfs(desired, node, _plan_pf(desired, node), assigned.get(desired.address, ()))
         free = _consider_users(desired, node, ours.steps)
+        switches = switches or _without_iommu(desired, free.steps, node)
         steps += free.steps
         skipped += ours.skipped + free.skipped
     _refuse_rival(steps, node)
-    return Plan(_with_modules(steps, node), tuple(skipped))
+    return Plan(_with_modules(steps, node, switches), tuple(skipped))
 
 
 def _respect_foreign_vfs(desired: DesiredPf, node: Node, steps: t.Sequence[Step], assigned: t.Collection[str]) -> Plan:
@@ -113,13 +116,20 @@ def _without(steps: t.Sequence[Step], left_out: t.Sequence[Step], pf: str, reaso
 def _refuse_rival(steps: t.Sequence[Step], node: Node) -> None:
     """Two that set up the same devices undo each other's work."""
     for step in steps:
-        if node.rival and node.qat_at(step.pf) is not None:
+        if node.rival and device_of(step, node) is not None:
             raise RefusedError(
                 f"{node.rival} is active and manages the QAT devices of this node",
-                where=step.pf,
+                where=step.configured,
                 remedy="stop and mask its units, qat.service and the qat.timer that starts it although it is disabled "
-                "(systemctl mask --now qat.service qat.timer), or take this node out of the configuration",
+                "(systemctl mask --now qat.service qat.timer), set provision to false in the rule where the VFs that are there should be "
+                "offered as they are, or take this node out of the configuration",
             )
+
+
+def device_of(step: Step, node: Node) -> QatDevice | None:
+    """The QAT device that the step changes, as its PF or by a VF of it; None for what is none, and for a PF that is bound by itself."""
+    device = node.qat_at(step.configured)
+    return device if device is not None and (step.pf or device.is_vf) else None
 
 
 def module_options(desired_pfs: t.Iterable[DesiredPf], node: Node) -> dict[str, str]:
@@ -127,7 +137,7 @@ def module_options(desired_pfs: t.Iterable[DesiredPf], node: Node) -> dict[str, 
     denied = any(
         desired.binding.driver == VFIO_PCI and _is_denied(desired.address, node)
         for desired in desired_pfs
-        if desired.vf_count and desired.binding
+        if desired.binding
     )
     return {VFIO_PCI: DISABLE_DENYLIST} if denied else {}
 
@@ -151,6 +161,7 @@ def plan_functions(bindings: t.Mapping[str, Binding], node: Node, when_in_use: s
             )
         desired = DesiredPf(address, address, when_in_use=when_in_use)
         part = _consider_users(desired, node, _bind(function, binding, function.pf_address or ""))
+        _without_iommu(desired, part.steps, node)
         steps += part.steps
         skipped += part.skipped
     return Plan(_with_modules(steps, node), tuple(skipped))
@@ -188,15 +199,17 @@ class _Draft:
     def __init__(self, function: PciFunction, device: QatDevice | None, desired: DesiredPf, node: Node) -> None:
         self.steps: list[Step] = []
         self._function = function
-        self._device = device
-        self._family: Family | None = device.family if device else None
+        # A VF without its PF has nothing of this but a driver.
+        self._is_vf = device is not None and device.is_vf
+        self._device = None if self._is_vf else device
+        self._family: Family | None = self._device.family if self._device else None
         self._desired = desired
         self._node = node
         self._address = function.address
         self._state = device.state if device else None
         self._taken_down = False
-        self._vfs = function.sriov.vfs if function.sriov else ()
-        self._count = function.sriov.count if function.sriov else 0
+        self._vfs = vfs_of(function, device)
+        self._count = 1 if self._is_vf else function.sriov.count if function.sriov else 0
         self._autoprobe = function.sriov.autoprobe if function.sriov else True
         self._wanted_count = self._count if desired.vf_count is None else desired.vf_count
 
@@ -326,7 +339,7 @@ class _Draft:
         for vf in self._vfs or self._future_vfs():
             binding = self._desired.binding_of(vf.index) or self._former_binding(vf.index)
             if binding is not None:
-                self.steps += _bind(vf, binding, self._address)
+                self.steps += _bind(vf, binding, "" if self._is_vf else self._address)
 
     def _future_vfs(self) -> tuple[PciFunction, ...]:
         sriov = self._function.sriov
@@ -375,11 +388,11 @@ def _override(vf: PciFunction, before: str | None, after: str | None, pf: str) -
     return [Step(Action.OVERRIDE, vf.address, before or NONE, after or NONE, why, pf)]
 
 
-def _with_modules(steps: t.Sequence[Step], node: Node) -> tuple[Step, ...]:
-    """The same steps after those that load the modules they need, each module once."""
+def _with_modules(steps: t.Sequence[Step], node: Node, switches: tuple[Step, ...] = ()) -> tuple[Step, ...]:
+    """The same steps after those that load the modules they need, each module once, and after the switches of these."""
     drivers = sorted({step.after for step in steps if step.action is Action.BIND})
     loads = [step for driver in drivers for step in _load(driver, steps, node)]
-    ordered = loads + list(steps)
+    ordered = [*loads, *switches, *steps]
     return tuple(step for position, step in enumerate(ordered) if not _loaded_before(step, ordered[:position]))
 
 
@@ -391,34 +404,41 @@ def _loaded_before(step: Step, earlier: t.Sequence[Step]) -> bool:
 
 def _load(driver: str, steps: t.Sequence[Step], node: Node) -> list[Step]:
     why = "it should drive VFs"
-    if driver in VFIO_DRIVERS:
-        _refuse_without_iommu(driver, steps, node)
     if driver == VFIO_PCI:
         return _load_vfio_pci(why, _denied(steps, node), node)
     return [] if driver in node.drivers else [load_driver(driver, "", why)]
 
 
-def _refuse_without_iommu(driver: str, steps: t.Sequence[Step], node: Node) -> None:
-    if node.iommu or node.noiommu:
-        return
-    first = next(step for step in steps if step.action is Action.BIND and step.after == driver)
-    raise RefusedError(
-        f"the IOMMU is off, and {driver} takes no device without it",
-        where=first.device,
-        remedy="enable VT-d in the BIOS, boot with intel_iommu=on (the role accel.qat.qat_node sets it), and try again",
-    )
+def _without_iommu(desired: DesiredPf, steps: t.Sequence[Step], node: Node) -> tuple[Step, ...]:
+    """What lets drivers of VFIO bind VFs where no IOMMU isolates them. Raises RefusedError where nothing may, or can."""
+    first = next((step for step in steps if step.action is Action.BIND and step.after in VFIO_DRIVERS), None)
+    if node.iommu or first is None or (node.noiommu and desired.noiommu is not False):
+        return ()
+    if not desired.noiommu:
+        raise RefusedError(
+            f"the IOMMU is off, and {first.after} takes no device without it",
+            where=first.device,
+            remedy="enable VT-d in the BIOS, or a virtual IOMMU on the host of a virtual machine, boot with intel_iommu=on (the role "
+            "accel.qat.qat_node sets it), and try again",
+        )
+    if node.noiommu is None and node.vfio_pci.module is not None:
+        raise RefusedError(
+            "this kernel's VFIO cannot do without an IOMMU (CONFIG_VFIO_NOIOMMU)",
+            where=desired.where + ".noiommu",
+            remedy="give the virtual machine a virtual IOMMU, or boot a kernel that has it",
+        )
+    return (switch_noiommu(True, f"{desired.where} says noiommu"),)
 
 
 def _denied(steps: t.Sequence[Step], node: Node) -> tuple[str, ...]:
     """The VFs to be bound whose ids are on vfio-pci's denylist."""
     bound = [step for step in steps if step.action is Action.BIND and step.after == VFIO_PCI]
-    return tuple(step.device for step in bound if _is_denied(step.pf or step.device, node))
+    return tuple(step.device for step in bound if _is_denied(step.configured, node))
 
 
-def _is_denied(pf: str, node: Node) -> bool:
-    function = node.function(pf)
-    family = family_of_pf(function.vendor_id, function.device_id) if function else None
-    return family is not None and family.denylisted
+def _is_denied(address: str, node: Node) -> bool:
+    device = node.qat_at(address)
+    return device is not None and device.family.denylisted
 
 
 def _load_vfio_pci(why: str, denied: t.Sequence[str], node: Node) -> list[Step]:

@@ -15,7 +15,7 @@ from ..facts.families import (
     VF_DRIVERS,
     Family,
     family_of_pf,
-    is_qat_vf,
+    family_of_vf,
     module_of_driver,
 )
 from ..facts.paths import (
@@ -23,6 +23,7 @@ from ..facts.paths import (
     DRIVERS,
     IOMMU_GROUPS,
     MODULES,
+    NOIOMMU_MODE,
     OSRELEASE,
     device_file,
     qat_file,
@@ -87,29 +88,44 @@ def _node_of(kernel: Kernel, addresses: t.Sequence[str], others: t.Iterable[str]
     reader = _Reader(kernel, holders, frozenset(addresses))
     ids = {address: reader.ids(address) for address in addresses}
     known = frozenset(others)
-    known |= {address for address in addresses if family_of_pf(*ids[address]) or is_qat_vf(*ids[address])}
+    known |= {address for address in addresses if family_of_pf(*ids[address]) or family_of_vf(*ids[address])}
     kernel.expect(
         [path for address in addresses if address in known for path in _files(address, family_of_pf(*ids[address]))]
     )
     functions = reader.functions(address for address in addresses if address in known)
-    qat: list[QatDevice] = []
-    for function in functions.values():
-        family = family_of_pf(function.vendor_id, function.device_id)
-        if family is not None:
-            qat.append(reader.qat_device(function, family, len(qat)))
+    qat = _qat_devices(reader, functions)
     functions.update({device.address: device.function for device in qat})
     drivers = frozenset(reader.names(DRIVERS))
     return Node(
         kernel_release=reader.text(OSRELEASE) or "",
-        iommu=bool(reader.names(IOMMU_GROUPS)),
-        noiommu=bool(_switch(reader.text(MODULES + "/vfio/parameters/enable_unsafe_noiommu_mode"))),
-        qat=tuple(qat),
+        iommu=reader.has_iommu(),
+        noiommu=_switch(reader.text(NOIOMMU_MODE)),
+        qat=qat,
         functions=functions,
         drivers=drivers,
         busy_drivers=frozenset(filter(reader.is_busy, drivers & VF_DRIVERS)),
         vfio_pci=reader.vfio_pci(),
         rival=next((name for path, name in _RIVALS if kernel.exists(path)), ""),
     )
+
+
+def _qat_devices(reader: _Reader, functions: t.Mapping[str, PciFunction]) -> tuple[QatDevice, ...]:
+    """The QAT PFs, and the VFs without their PF, in address order."""
+    pfs: list[QatDevice] = []
+    for function in functions.values():
+        family = family_of_pf(function.vendor_id, function.device_id)
+        if family is not None:
+            pfs.append(reader.qat_device(function, family, len(pfs)))
+    # A VF that is being made, or removed, has no link to its PF for a moment, or for as long as somebody has it open
+    # (drivers/pci/iov.c, pci_iov_add_virtfn and pci_iov_remove_virtfn).
+    theirs = {address for pf in pfs for address in pf.vf_addresses()}
+    vfs = [
+        QatDevice(replace(function, index=0), family, -1)
+        for function in functions.values()
+        for family in [family_of_vf(function.vendor_id, function.device_id)]
+        if family and function.pf_address is None and function.address not in theirs
+    ]
+    return tuple(sorted((*pfs, *vfs), key=lambda device: device.address))
 
 
 def _files(address: str, family: Family | None) -> list[str]:
@@ -263,6 +279,10 @@ class _Reader:
             ras_errors={name: value for name, value in ras.items() if value is not None} or None,
         )
 
+    def has_iommu(self) -> bool:
+        """Whether there is a group that VFIO did not make itself, for a function that no IOMMU isolates (drivers/vfio/group.c)."""
+        return any(self.text(f"{IOMMU_GROUPS}/{group}/name") != _NOIOMMU_GROUP for group in self.names(IOMMU_GROUPS))
+
     def is_busy(self, vf_driver: str) -> bool:
         """Whether the kernel uses a VF of the driver: each that it uses counts for the module, and nothing else does (adf_dev_mgr.c)."""
         return (self._number(f"{MODULES}/{module_of_driver(vf_driver)}/refcnt") or 0) > 0
@@ -278,6 +298,7 @@ class _Reader:
         )
 
 
+_NOIOMMU_GROUP = "vfio-noiommu"
 _NOTHING_TO_SHOW = frozenset({errno.EINVAL, errno.ENODATA})
 """What a QAT driver answers for a PF that it has just taken or is about to leave (adf_sysfs.c: no accel_dev, or no such value)."""
 

@@ -38,15 +38,19 @@ def _one_or_more(items: dict[str, t.Any], description: str) -> dict[str, t.Any]:
 
 SELECT: dict[str, t.Any] = {
     "type": "object",
-    "description": "Which PFs the rule is for; a PF must fit every key given. Without it the rule is for every PF.",
+    "description": "Which PFs, and VFs without their PF, the rule is for; each must fit every key given. Without it: all of them.",
     "additionalProperties": False,
     "properties": {
-        "address": _one_or_more(_ADDRESS, "PCI addresses of PFs, such as 0000:6b:00.0."),
+        "address": _one_or_more(_ADDRESS, "PCI addresses of PFs, or of VFs without their PF, such as 0000:6b:00.0."),
         "family": _one_or_more(
             {"type": "string", "enum": list(FAMILY_NAMES)}, "Families, by the name of the PF's driver."
         ),
-        "device_id": _one_or_more(_DEVICE_ID, "PCI device ids of PFs, such as 4940."),
-        "numa_node": _one_or_more({"type": "integer", "minimum": -1}, "NUMA nodes; -1 is a PF that belongs to none."),
+        "device_id": _one_or_more(
+            _DEVICE_ID, "PCI device ids of PFs, such as 4940, or of VFs without their PF, such as 4941."
+        ),
+        "numa_node": _one_or_more(
+            {"type": "integer", "minimum": -1}, "NUMA nodes; -1 is a device that belongs to none."
+        ),
         "index": _one_or_more(
             {"type": "integer", "minimum": 0}, "Positions among the node's QAT PFs in the order of their addresses."
         ),
@@ -69,7 +73,8 @@ RULE: dict[str, t.Any] = {
             "items": {"type": "string", "enum": list(SERVICES)},
             "minItems": 1,
             "uniqueItems": True,
-            "description": "The services of the PF, a set. Left as they are when absent. Only for PFs from Gen4 on.",
+            "description": "The services of the PF, a set. Left as they are when absent. Only for PFs from Gen4 on. Of a VF without its "
+            "PF, and with provision false, a statement that nobody can check.",
         },
         "driver": {
             "type": "string",
@@ -93,6 +98,20 @@ RULE: dict[str, t.Any] = {
             "description": (
                 "What Kubernetes attaches a VF to: the container that asks for it, as when absent; or the virtual machine that "
                 "runs as its pod. Those for VMs are resources of their own, such as qat.intel.com/vm-cy."
+            ),
+        },
+        "provision": {
+            "type": "boolean",
+            "description": (
+                "Whether the device is brought to the rule, as when absent. If false, nothing is written, and the VFs that are there "
+                "and have the driver are offered."
+            ),
+        },
+        "noiommu": {
+            "type": "boolean",
+            "description": (
+                "Whether VFIO may give VFs away without an IOMMU, where there is none: whoever has one can read and write all of the "
+                "node's memory. Not when absent."
             ),
         },
         "when_in_use": {
@@ -123,12 +142,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "array": (list, tuple),
     "string": (str,),
     "integer": (int,),
+    "boolean": (bool,),
 }
 
 
 @dataclass(frozen=True)
 class Select:
-    """Which PFs a rule is for. None means that the key does not matter."""
+    """Which PFs, and VFs without their PF, a rule is for. None means that the key does not matter."""
 
     addresses: frozenset[str] | None = None
     families: frozenset[str] | None = None
@@ -150,6 +170,8 @@ class Rule:
     advertise: int | None = None
     attach: str = CONTAINER
     when_in_use: str = "fail"
+    provision: bool = True
+    noiommu: bool = False
 
 
 class NoConfiguration(ConfigurationError):
@@ -280,6 +302,8 @@ def _rule(entry: t.Mapping[str, t.Any], where: str) -> Rule:
         advertise=entry.get("advertise"),
         attach=entry.get("attach", CONTAINER),
         when_in_use=entry.get("when_in_use", "fail"),
+        provision=entry.get("provision", True),
+        noiommu=entry.get("noiommu", False),
     )
     _refuse_contradictions(rule)
     return rule
@@ -314,6 +338,8 @@ def _refuse_contradictions(rule: Rule) -> None:
             where=rule.where + ".driver",
             remedy="leave it out for vfio-pci, or remove attach",
         )
+    if not rule.provision:
+        _refuse_writes(rule)
     if rule.state == "absent" and rule.vfs:
         raise ConfigurationError(
             f"{rule.vfs} VFs contradict state absent",
@@ -326,6 +352,17 @@ def _refuse_contradictions(rule: Rule) -> None:
             f"{rule.advertise} VFs cannot be advertised where {vfs} exist",
             where=rule.where + ".advertise",
             remedy=f"advertise at most {vfs}",
+        )
+
+
+def _refuse_writes(rule: Rule) -> None:
+    """A device that is not provisioned stays as it is."""
+    asked = {"state": rule.state == "absent", "vfs": rule.vfs is not None, "noiommu": rule.noiommu}
+    for key in (key for key, is_asked in asked.items() if is_asked):
+        raise ConfigurationError(
+            f"{key} contradicts provision false, by which nothing is written",
+            where=f"{rule.where}.{key}",
+            remedy=f"remove {key}, or set provision to true",
         )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ..facts.families import Family
+from ..facts.families import Family, family_of_vf
 from ..facts.pci import address_after
 from ..users.holder import Holder
 
@@ -64,8 +64,9 @@ class Sriov:
 
 @dataclass(frozen=True)
 class QatDevice:
-    """A QAT PF. `index` counts the node's QAT PFs in the order of their addresses.
+    """A QAT PF, or a VF whose PF is not on this node, as a virtual machine has them: that one counts as its own only VF.
 
+    `index` counts the node's QAT PFs in the order of their addresses; it is -1 for a VF, whose `family` is its PF's.
     `state` and `services` are None where the driver does not offer them: before Gen4, and while no driver is bound.
     `services_text` is what the kernel printed. `heartbeat` and the RAS counters are None when unknown.
     """
@@ -88,13 +89,32 @@ class QatDevice:
     @property
     def vfs(self) -> tuple[PciFunction, ...]:
         """The VFs that exist now, in index order."""
+        if self.is_vf:
+            return (self.function,)
         return self.function.sriov.vfs if self.function.sriov else ()
+
+    @property
+    def is_vf(self) -> bool:
+        """Whether it is a VF without its PF, of which nothing but the driver can be set."""
+        return family_of_vf(self.function.vendor_id, self.function.device_id) is not None
+
+    @property
+    def shows_services(self) -> bool:
+        """Whether its driver shows which services it has, as those of PFs do from Gen4 on."""
+        return self.family.has_services and not self.is_vf
+
+    def vf_addresses(self) -> tuple[str, ...]:
+        """Where its VFs are or will be, all that it can have."""
+        if self.is_vf:
+            return (self.address,)
+        sriov = self.function.sriov
+        return sriov.addresses(self.address, sriov.total) if sriov else ()
 
     @property
     def model(self) -> str:
         """The name people use for this device, such as 402xx for a device of the 4xxx family."""
         for model in self.family.models:
-            if model.pf_id == self.function.device_id:
+            if self.function.device_id in (model.pf_id, model.vf_id):
                 return model.name
         return self.family.name
 
@@ -126,14 +146,15 @@ class VfioPci:
 class Node:
     """Everything the planner knows of a machine.
 
-    `iommu` says whether the IOMMU isolates devices, `noiommu` whether VFIO was set to do without. `functions` are the QAT PFs and
-    VFs, and whatever else was asked for; `drivers` the PCI drivers that are present; `busy_drivers` the QAT drivers of VFs by which
-    the kernel itself uses a VF, without saying which. `rival` says what else manages the QAT devices of this node, if anything does.
+    `iommu` says whether the IOMMU isolates devices, `noiommu` whether VFIO was set to do without, None where it cannot be or is not
+    loaded. `qat` are the QAT PFs, and the VFs without their PF. `functions` are all QAT PFs and VFs, and whatever else was asked for;
+    `drivers` the PCI drivers that are present; `busy_drivers` the QAT drivers of VFs by which the kernel itself uses a VF, without
+    saying which. `rival` says what else manages the QAT devices of this node, if anything does.
     """
 
     kernel_release: str = ""
     iommu: bool = False
-    noiommu: bool = False
+    noiommu: bool | None = None
     qat: tuple[QatDevice, ...] = ()
     functions: t.Mapping[str, PciFunction] = field(default_factory=dict)
     drivers: frozenset[str] = frozenset()
@@ -146,7 +167,7 @@ class Node:
         return self.functions.get(address)
 
     def qat_at(self, address: str) -> QatDevice | None:
-        """The QAT PF at an address, or None."""
+        """The QAT PF, or VF without its PF, at an address, or None."""
         for device in self.qat:
             if device.address == address:
                 return device

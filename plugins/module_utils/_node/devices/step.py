@@ -12,6 +12,7 @@ from enum import Enum
 from ..facts.families import module_of_driver
 from ..facts.paths import (
     MODULES,
+    NOIOMMU_MODE,
     device_file,
     driver_file,
     qat_file,
@@ -25,6 +26,7 @@ class Action(str, Enum):
 
     LOAD_MODULE = "load_module"
     UNLOAD_MODULE = "unload_module"
+    NOIOMMU = "noiommu"
     STATE = "state"
     SERVICES = "services"
     AUTOPROBE = "autoprobe"
@@ -53,14 +55,14 @@ class Step:
     @property
     def path(self) -> str:
         """The file that is written, or the module's directory."""
-        if self.action is Action.STATE:
-            return qat_file(self.device, "state")
-        if self.action is Action.SERVICES:
-            return qat_file(self.device, "cfg_services")
+        if self.action in _QAT_FILES:
+            return qat_file(self.device, _QAT_FILES[self.action])
         if self.action is Action.UNBIND:
             return driver_file(self.before, "unbind")
         if self.action is Action.BIND:
             return driver_file(self.after, "bind")
+        if self.action is Action.NOIOMMU:
+            return NOIOMMU_MODE
         if self.of_module:
             return f"{MODULES}/{self.device}"
         return device_file(self.device, _FILES[self.action])
@@ -82,7 +84,12 @@ class Step:
     @property
     def of_module(self) -> bool:
         """Whether the step concerns a kernel module."""
-        return self.action in (Action.LOAD_MODULE, Action.UNLOAD_MODULE)
+        return self.action in (Action.LOAD_MODULE, Action.UNLOAD_MODULE, Action.NOIOMMU)
+
+    @property
+    def configured(self) -> str:
+        """The address of what a rule is for: the PF, or the function itself where it has none."""
+        return self.pf or self.device
 
     @property
     def of_vf(self) -> bool:
@@ -112,11 +119,21 @@ class Step:
         return f"{self.shows}: {self.before} -> {self.after} ({self.why})"
 
 
+_QAT_FILES = {
+    Action.STATE: "state",
+    Action.SERVICES: "cfg_services",
+}
 _FILES = {
     Action.AUTOPROBE: "sriov_drivers_autoprobe",
     Action.VF_COUNT: "sriov_numvfs",
     Action.OVERRIDE: "driver_override",
 }
+
+
+def switch_noiommu(is_on: bool, why: str) -> Step:
+    """The step that has VFIO take functions without an IOMMU, or not any more."""
+    before, after = ("N", "Y") if is_on else ("Y", "N")
+    return Step(Action.NOIOMMU, "vfio", before, after, why)
 
 
 def load_driver(driver: str, options: str, why: str) -> Step:

@@ -137,7 +137,7 @@ PF_DRIVERS: frozenset[str] = frozenset(family.pf_driver for family in FAMILIES)
 FAMILY_NAMES: tuple[str, ...] = tuple(family.name for family in FAMILIES)
 
 _BY_PF_ID = {model.pf_id: family for family in FAMILIES for model in family.models}
-_VF_IDS = frozenset(model.vf_id for family in FAMILIES for model in family.models)
+_BY_VF_ID = {model.vf_id: family for family in FAMILIES for model in family.models}
 
 
 def family_of_pf(vendor_id: int, device_id: int) -> Family | None:
@@ -145,9 +145,9 @@ def family_of_pf(vendor_id: int, device_id: int) -> Family | None:
     return _BY_PF_ID.get(device_id) if vendor_id == INTEL else None
 
 
-def is_qat_vf(vendor_id: int, device_id: int) -> bool:
-    """Whether the ids are those of a QAT VF."""
-    return vendor_id == INTEL and device_id in _VF_IDS
+def family_of_vf(vendor_id: int, device_id: int) -> Family | None:
+    """The family of a VF, or None when the ids are not those of a QAT VF."""
+    return _BY_VF_ID.get(device_id) if vendor_id == INTEL else None
 
 
 def family_named(name: str) -> Family:

@@ -27,6 +27,8 @@ static const struct qat_sim_family families[] = {
 	{ .name = "420xx", .pf_id = 0x4946, .vf_id = 0x4947, .vfs = 16, .vf_offset = 1 },
 	{ .name = "c6xx", .pf_id = 0x37c8, .vf_id = 0x37c9, .vfs = 16, .vf_offset = 8 },
 	{ .name = "dh895xcc", .pf_id = 0x0435, .vf_id = 0x0443, .vfs = 32, .vf_offset = 8 },
+	/* A VF as a virtual machine has it: a function of its own, of whose PF nothing is to be seen. */
+	{ .name = "4xxxvf", .pf_id = 0x4941 },
 };
 
 static LIST_HEAD(all_pfs);

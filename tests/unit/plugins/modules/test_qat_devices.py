@@ -390,7 +390,7 @@ def test_rules_that_no_pf_uses_are_named(play: Play) -> None:
         ({"state": "absent", "vfs": 2}, "devices[0].vfs", "2 VFs contradict state absent"),
         ({"vfs": 1}, "devices[0].vfs", f"{GEN4} cannot have 1 VFs"),
         ({"services": ["dc"]}, "devices[0].services", f"{GEN2} is a c6xx device, whose services cannot be set"),
-        ({"select": {"address": ["0000:ff:00.0"]}}, "devices[0].select.address", "is not a QAT PF of this node"),
+        ({"select": {"address": ["0000:ff:00.0"]}}, "devices[0].select.address", "is not a QAT device of this node"),
     ],
 )
 def test_wrong_configurations(play: Play, rule: dict[str, t.Any], where: str, message: str) -> None:

@@ -13,6 +13,7 @@ from ansible_collections.accel.qat.plugins.plugin_utils._preflight import findin
 PF = "0000:6b:00.0"
 DEVICE: dict[str, t.Any] = {
     "address": PF,
+    "is_vf": False,
     "family": "4xxx",
     "model": "402xx",
     "generation": 4,
@@ -21,6 +22,7 @@ DEVICE: dict[str, t.Any] = {
     "blocked": False,
     "vfs_total": 16,
     "rule": "devices[0]",
+    "is_provisioned": True,
 }
 PLANNED: dict[str, t.Any] = {"steps": [], "accel_qat": {"devices": [DEVICE]}}
 REFUSED = {"msg": f"{PF}: the IOMMU is off, and vfio-pci takes no device without it"}
@@ -80,6 +82,7 @@ def test_a_node_on_which_all_is_well() -> None:
         ({"state": "down"}, [], "unknown"),
         ({"state": None, "generation": 2}, MISSING, "unknown"),
         ({"state": "down", "rule": None}, MISSING, "note"),
+        ({"state": "down", "is_provisioned": False}, MISSING, "note"),
     ],
 )
 def test_firmware(device: dict[str, t.Any], files: list[t.Any], state: str) -> None:
@@ -141,6 +144,13 @@ def test_cgroups(cgroup: str, kubelet: dict[str, t.Any], state: str) -> None:
 )
 def test_a_pf(device: dict[str, t.Any], state: str) -> None:
     assert states(seen(device))[f"PF {PF}"] == state
+
+
+@pytest.mark.parametrize(("device", "state"), [({}, "ok"), ({"driver": None}, "ok"), ({"blocked": True}, "unknown")])
+def test_a_vf_without_its_pf_has_no_firmware(device: dict[str, t.Any], state: str) -> None:
+    found = states(seen({"is_vf": True, **device}, node={"firmware": {}}))
+    assert found[f"VF {PF} without its PF"] == state
+    assert not [what for what in found if what.startswith(("PF ", "firmware "))]
 
 
 def test_what_was_not_looked_at_is_not_well() -> None:
