@@ -33,9 +33,9 @@ test-machines:  ## the last four, with as many tests at once as there are cores
 release: setup  ## all of a release but its upload, in dist/; before that PREPARE=1.0.0 sets the version and writes the changelog
 	@$(checks).release $(if $(PREPARE),prepare $(PREPARE),build)
 
-test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, every ansible-core, what Galaxy says, and the site
+test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, VMs, every ansible-core, what Galaxy says, and the site
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
-	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets
+	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/virtual_machines.py
 	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy docs
 
 test-mutants: setup  ## change the pure files, or MUTANTS="desired.py gates.py", in one place at a time: a test fails each time
@@ -49,6 +49,9 @@ test-releases: setup  ## a provisioned node of each release of Kubernetes in REL
 test-pods: setup  ## that no pod is refused over 20 reloads and 6 upgrades of the device plugin, 20 reboots and 5 power cuts, in two hours
 	@ACCEL_QAT_ADMISSION_ROUNDS="20 6" ACCEL_QAT_BOOT_ROUNDS="20 5" .venv/bin/pytest --verbose -rP \
 		tests/cluster/provisioned/test_admission.py tests/cluster/provisioned/boots.py
+
+test-vms: setup  ## the agent for virtual machines with Debian's libvirt and QEMU, on a virtual QAT machine
+	@.venv/bin/pytest --verbose tests/machine/virtual_machines.py
 
 demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a VF, on a virtual QAT machine
 	@tools/setup tests/lab/lab image --node
@@ -86,4 +89,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods demo demo-vm bench bench-fleet bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin format lock clean

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""KubeVirt finds in our variables the VFs that a machine was given. What libvirt makes of its devices is in tests/machine/test_vms.py."""
+"""KubeVirt finds in our variables the VFs that a machine was given.
+
+What libvirt makes of its devices is in tests/machine/virtual_machines.py.
+"""
 
 from __future__ import annotations
 
