@@ -432,6 +432,24 @@ def test_what_stands_for_long_is_not_tried_all_the_time(bench: Bench, monkeypatc
     assert bench.agent.pause() == 30.0
 
 
+def test_a_problem_that_names_other_numbers_each_time_is_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As QEMU's where memory cannot be locked."""
+    bench.give(VF)
+    bench.libvirt.define("vm").start()
+    for number in range(3):
+        bench.libvirt.refusal = f"vfio_dma_map(0x5583{number}a, 0x0, 0x80000000) = -12 (Cannot allocate memory)"
+        bench.agent.turn()
+        monkeypatch.setattr(agents, "AGAIN_SECONDS", 0.0)
+    assert caplog.messages == ["a domain lacks its VFs"]
+    assert bench.agent.counters.failures == {"failed": 1}
+    with caplog.at_level(logging.INFO):
+        bench.libvirt.refusal = ""
+        bench.agent.turn()
+    assert caplog.messages[-1] == "no longer"
+
+
 @pytest.mark.usefixtures("soon")
 def test_what_others_name_is_one_line_of_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     from qat_device_plugin.logs import _Text  # noqa: PLC0415
