@@ -391,6 +391,22 @@ def test_an_event_wakes_it(bench: Bench) -> None:
     assert alias_of(VF) in str(vm.now)
 
 
+def test_a_storm_of_events_is_looked_at_now_and_then(bench: Bench) -> None:
+    """Each look is a call of kubelet's, which lets few through for all its clients together."""
+    starts: list[float] = []
+
+    def ask() -> Said:
+        starts.append(time.monotonic())
+        bench.libvirt.notify()
+        if len(starts) == 4:
+            running.stop()
+        return bench.ask()
+
+    running = Agent(bench.hypervisor, ask, bench.kernel, 3600.0, bench.woken, lambda _: None)
+    running.run()
+    assert min(later - sooner for sooner, later in zip(starts, starts[1:])) >= agents.QUIET_SECONDS
+
+
 def _wait_for(condition: t.Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not condition():

@@ -29,6 +29,8 @@ AGAIN_SECONDS = 5.0
 """After this time what could not be done is tried again, and reported if it still cannot."""
 PATIENCE_SECONDS = 60.0
 """After this time it is tried no more often than at each period."""
+QUIET_SECONDS = 0.2
+"""Between two looks there is at least this time, however many events come."""
 MOST_LINES = 20
 """So many problems are logged at once."""
 _NUMBER = re.compile("0x[0-9a-f]+|[0-9]+")
@@ -118,6 +120,7 @@ class Agent:
             self._woken.clear()
             self.turn()
             self._report(self.counters)
+            time.sleep(QUIET_SECONDS)
             self._woken.wait(self.pause())
 
     def turn(self) -> None:
