@@ -370,6 +370,22 @@ def test_libvirt_goes_and_comes_back(bench: Bench, caplog: pytest.LogCaptureFixt
     assert "no longer" in caplog.messages
 
 
+def test_each_change_begins_with_a_sign_of_life(bench: Bench) -> None:
+    """All memory of a guest is locked with its first VF: for many guests together that takes longer than the watchdog waits."""
+    bench.give(VF, OTHER)
+    bench.libvirt.define("vm").start()
+    seen: list[tuple[int, bool]] = []
+    Agent(
+        bench.hypervisor,
+        bench.ask,
+        bench.kernel,
+        30.0,
+        bench.woken,
+        lambda counters: seen.append((counters.done["attach"], counters.connected)),
+    ).turn()
+    assert seen == [(0, True), (1, True)]
+
+
 def test_an_event_wakes_it(bench: Bench) -> None:
     bench.give(VF)
     reports: list[float] = []

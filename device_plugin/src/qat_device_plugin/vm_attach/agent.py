@@ -96,7 +96,10 @@ class Agent:
         woken: threading.Event,
         report: t.Callable[[Counters], None],
     ) -> None:
-        """`woken` is set by whoever wants a look at once, and `report` is called after each look, so about as often as every period."""
+        """`woken` is set by whoever wants a look at once; `report` is called after each look and before each change.
+
+        So it is called about as often as every period, and one that comes no more means that libvirt hangs.
+        """
         self._hypervisor = hypervisor
         self._ask = ask
         self._kernel = kernel
@@ -127,13 +130,13 @@ class Agent:
         """Look and do what is decided, again while that changes something."""
         try:
             self._hypervisor.connect()
+            self.counters.connected = True
             for _ in range(_LOOKS_AT_ONCE):
                 found = look(self._hypervisor, self._ask, self._kernel)
                 failed = self._do(found.decision.steps)
                 self._note((*found.decision.problems, *failed))
                 if failed or not found.decision.steps:
                     break
-            self.counters.connected = True
         except LibvirtError as error:
             self.counters.connected = False
             self._note((Problem("libvirt", "", "", error.sentence()),))
@@ -148,6 +151,7 @@ class Agent:
     def _do(self, steps: t.Sequence[Step]) -> list[Problem]:
         failed = []
         for step in steps:
+            self._report(self.counters)
             fields = {"domain": step.name, "vf": step.address, "now": step.live, "next_start": step.config}
             try:
                 done = self._hypervisor.do(step)
