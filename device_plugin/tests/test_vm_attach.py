@@ -34,7 +34,7 @@ from qat_device_plugin.vm_attach.domain import (
     host_device_xml,
     read_definition,
 )
-from qat_device_plugin.vm_attach.hypervisor import MOST_DOMAINS, Hypervisor
+from qat_device_plugin.vm_attach.hypervisor import MOST_DOMAINS, Hypervisor, LibvirtError
 from qat_device_plugin.vm_attach.kubelet import Said
 
 VM_CY = "qat.intel.com/vm-cy"
@@ -585,6 +585,35 @@ def test_status(bench: Bench) -> None:
 def test_status_of_a_pod_whose_machine_is_not_there(bench: Bench) -> None:
     bench.give(VF)
     assert command.status(bench.look())["lacking"] == [{"pod": "default/vm-0", "container": "guest", "vf": VF}]
+
+
+def look_once(bench: Bench) -> agents.Look:
+    settings = command._parser().parse_args(["--status"])
+    return command._look_once(bench.libvirt, settings, bench.kernel, [str(bench.kubelet.root)])
+
+
+def test_the_status_is_one_look(bench: Bench) -> None:
+    bench.give(VF)
+    bench.libvirt.define("vm")
+    found = look_once(bench)
+    assert (found.said, [one.name for one in found.domains]) == (said(VF), ["vm"])
+    bench.libvirt.down = True
+    with pytest.raises(LibvirtError, match="Failed to connect socket"):
+        look_once(bench)
+
+
+def test_the_status_waits_for_no_libvirt_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = threading.Event()
+
+    def hang(_uri: str) -> t.NoReturn:
+        ends.wait(60)
+        raise bench.libvirt.libvirtError("it ends")
+
+    monkeypatch.setattr(bench.libvirt, "open", hang)
+    monkeypatch.setattr(command, "STATUS_SECONDS", 0.0)
+    with pytest.raises(LibvirtError, match="libvirt does not answer within 0 seconds"):
+        look_once(bench)
+    ends.set()
 
 
 def test_without_the_module_of_the_distribution() -> None:
