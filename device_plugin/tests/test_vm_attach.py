@@ -587,6 +587,14 @@ def test_status_of_a_pod_whose_machine_is_not_there(bench: Bench) -> None:
     assert command.status(bench.look())["lacking"] == [{"pod": "default/vm-0", "container": "guest", "vf": VF}]
 
 
+def test_the_status_says_that_kubelet_is_silent_whoever_is_concerned(bench: Bench) -> None:
+    """Else nothing were lacking where nobody knows."""
+    bench.kubelet.stop()
+    for define in (lambda: None, lambda: bench.libvirt.define("vm")):
+        define()
+        assert [one["reason"] for one in command.status(bench.look())["problems"]] == ["kubelet"]
+
+
 def look_once(bench: Bench) -> agents.Look:
     settings = command._parser().parse_args(["--status"])
     return command._look_once(bench.libvirt, settings, bench.kernel, [str(bench.kubelet.root)])
