@@ -539,6 +539,24 @@ def test_a_kubelet_that_cannot_be_seen(bench: Bench) -> None:
     assert bench.libvirt.changes == []
 
 
+def test_a_directory_that_is_only_like_a_kubelet_s_stands_in_nobodys_way(bench: Bench, tmp_path: Path) -> None:
+    """Drivers of storage make the directory of pods where they think it is."""
+    bench.give(VF)
+    (tmp_path / "pods").mkdir()
+    both = [str(tmp_path), str(bench.kubelet.root)]
+    assert kubelet.ask(both) == bench.ask() == said(VF)
+    # One that starts has no socket yet, but what it has given is in its checkpoint.
+    bench.kubelet.stop()
+    bench.kubelet.fake.path.unlink(missing_ok=True)
+    other = KubeletThread(tmp_path)
+    other.start()
+    try:
+        assert kubelet.ask(both) == said(VF, listed=False)
+    finally:
+        other.close()
+    assert kubelet.ask([str(bench.kubelet.root)]).problem.startswith("kubelet does not answer at ")
+
+
 def test_a_kubelet_that_has_given_nothing_so_far(bench: Bench) -> None:
     assert bench.ask() == Said()
 
