@@ -230,6 +230,13 @@ def test_problems(domains: list[Domain], given: Said, steps: list[Step], reasons
     assert set(reasons) <= set(REASONS)
 
 
+def test_a_pod_that_has_ended_lacks_nothing() -> None:
+    """Kubelet lists its VF no more, and its checkpoint has it until the next pod gets one: no machine of its waits for it."""
+    ended = domain(active=False, config=(OURS,))
+    assert decide([ended], said(VF, listed=False), DRIVERS) == Decision()
+    assert [one.reason for one in decide([ended], said(VF, OTHER, listed=False), DRIVERS).problems] == ["unconfirmed"]
+
+
 def test_a_domain_of_the_pod_that_was_there_before_gets_nothing_of_its_successor() -> None:
     """As with a StatefulSet, whose pods keep their names."""
     assert decide([domain("old", container=LATER), domain("vm")], said(VF), DRIVERS) == Decision((attach(),))
