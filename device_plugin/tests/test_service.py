@@ -472,6 +472,19 @@ def test_a_vf_that_a_pod_has_by_the_former_rule_is_not_given_again(run: Run) -> 
     run(scenario)
 
 
+def test_vfs_are_given_by_the_new_rule_soon_whatever_the_period(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        bench.start("--period=3600")
+        await bench.ready(CY, 16)
+        bench.files.configure([{"attach": "vm"}])
+        await bench.ready(VM_CY, 16)
+        await bench.kubelet.until(lambda: not bench.kubelet.unhealthy(VM_CY))
+
+    run(scenario)
+
+
 def test_without_kubelets_checkpoint_no_virtual_machine_gets_a_vf(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         bench.files.add_pf(PF)

@@ -27,7 +27,7 @@ from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import END_SECONDS, SECONDS, Gone, Inheritance, Line, Predecessor, Reception, Reporter
 from .kernel_thread import KernelThread
-from .model import Model, Scan, advance, changes, nothing_to_offer, with_rules
+from .model import CHECKPOINT_SECONDS, Model, Scan, advance, changes, nothing_to_offer, with_rules
 from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
@@ -367,8 +367,11 @@ class Service:
                 next_whole = time.monotonic() + whole_every
 
     def _pause(self) -> float:
-        """Seconds to the next scan: a period, or less where a heartbeat needs to be confirmed."""
+        """Seconds to the next scan: a period, or less where a heartbeat, or what was given by the former rules, needs to be confirmed."""
         soonest = [self._prober.next_heartbeat(address) for address in self.model.undecided]
+        if self.model.given_until > self.last_scan:
+            # Not at once after one that failed.
+            soonest.append(max(self.model.given_until, self._last_end + CHECKPOINT_SECONDS))
         wait = min(soonest, default=float("inf")) - time.monotonic()
         return min(self._settings.period, max(wait, 0.0) + 0.01)
 
