@@ -301,8 +301,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "AGAIN_SECONDS", 0.0)
 
 
-def devices_of(bench: Bench, now: bool) -> list[str]:
-    found = bench.look().domains[0]
+def devices_of(bench: Bench, now: bool, of: int = 0) -> list[str]:
+    found = bench.look().domains[of]
     return [one.address for one in (found.live if now else found.config)]
 
 
@@ -531,6 +531,31 @@ def test_a_domain_that_goes_meanwhile_is_no_problem(bench: Bench) -> None:
     assert [bench.hypervisor.do(step) for step in steps] == [False]
     assert vm.then
     assert "hostdev" not in vm.then
+
+
+def test_a_domain_that_libvirt_cannot_describe_stands_in_nobodys_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.give(VF)
+    odd = bench.libvirt.define("odd", None)
+    bench.libvirt.define("vm").start()
+
+    loses: list[None] = []
+
+    def refuse(_flags: int) -> t.NoReturn:
+        if loses:
+            bench.libvirt.stop()
+        raise bench.libvirt.libvirtError("unknown CPU model")
+
+    monkeypatch.setattr(odd, "XMLDesc", refuse)
+    bench.agent.turn()
+    assert devices_of(bench, now=True, of=1) == [VF]
+    assert bench.agent.counters.standing == {"domain": 1}
+    assert bench.look().decision.problems[0].text == "libvirt does not describe it: unknown CPU model"
+    # Of a connection that is lost nothing is said of a domain.
+    loses.append(None)
+    bench.agent.turn()
+    assert bench.agent.counters.standing == {"libvirt": 1}
 
 
 def test_a_kubelet_that_cannot_be_seen(bench: Bench) -> None:

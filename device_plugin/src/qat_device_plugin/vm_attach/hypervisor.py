@@ -116,6 +116,7 @@ class Hypervisor:
         return True
 
     def _domain(self, domain: t.Any) -> Domain | None:
+        uuid = name = ""
         try:
             uuid, name = domain.UUIDString(), shortened(domain.name(), _LONGEST_NAME)
             active, persistent = domain.isActive() == 1, domain.isPersistent() == 1
@@ -124,7 +125,10 @@ class Hypervisor:
         except self._libvirt.libvirtError as error:
             if self._is_gone(error):
                 return None
-            raise self._error(error) from None
+            if not name or not self.connected:
+                raise self._error(error) from None
+            problem = f"libvirt does not describe it: {error.get_error_message() or error}"
+            return Domain(uuid, name, active=False, persistent=False, problem=problem)
         return understood(uuid, name, live, config)
 
     def _is_gone(self, error: t.Any) -> bool:
