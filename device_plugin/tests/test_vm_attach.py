@@ -393,6 +393,19 @@ def test_each_change_begins_with_a_sign_of_life(bench: Bench) -> None:
     assert seen == [(0, True), (1, True)]
 
 
+def test_when_it_is_stopped_it_ends_after_the_change_that_it_is_at(bench: Bench) -> None:
+    bench.give(VF, OTHER)
+    bench.libvirt.define("vm").start()
+
+    def report(counters: Counters) -> None:
+        if counters.done["attach"]:
+            running.stop()
+
+    running = Agent(bench.hypervisor, bench.ask, bench.kernel, 30.0, bench.woken, report)
+    running.run()
+    assert len(bench.libvirt.changes) == 1
+
+
 def test_an_event_wakes_it(bench: Bench) -> None:
     bench.give(VF)
     reports: list[float] = []

@@ -152,6 +152,8 @@ class Agent:
         failed = []
         for step in steps:
             self._report(self.counters)
+            if self._stopped:
+                break
             fields = {"domain": step.name, "vf": step.address, "now": step.live, "next_start": step.config}
             try:
                 done = self._hypervisor.do(step)
