@@ -173,6 +173,12 @@ def test_without_an_iommu_only_where_the_rule_says_so() -> None:
             plan_of(guest(iommu=False, noiommu=mode, loaded=("vfio_pci",)), {})
 
 
+def test_what_one_rule_gives_up_no_other_does() -> None:
+    for first, second in ((FIRST, SECOND), (SECOND, FIRST)):
+        with pytest.raises(RefusedError, match=f"^{second}: the IOMMU is off"):
+            plan_of(guest(iommu=False, noiommu=False), {"select": {"address": first}, "noiommu": True}, {})
+
+
 def test_the_mode_is_switched_on_before_the_first_vf_and_off_by_teardown(tmp_path: Path) -> None:
     kernel = guest(iommu=False, noiommu=False)
     bench = Bench(kernel, tmp_path, {"select": {"address": FIRST}, "noiommu": True}, {"noiommu": True})

@@ -68,7 +68,9 @@ def plan_node(
     for desired in sorted(desired_pfs, key=lambda desired: desired.address):
         ours = _respect_foreign_vfs(desired, node, _plan_pf(desired, node), assigned.get(desired.address, ()))
         free = _consider_users(desired, node, ours.steps)
-        switches = switches or _without_iommu(desired, free.steps, node)
+        # Of each one: what one rule gives up is given up by no other.
+        needed = _without_iommu(desired, free.steps, node)
+        switches = switches or needed
         steps += free.steps
         skipped += ours.skipped + free.skipped
     _refuse_rival(steps, node)
