@@ -17,7 +17,12 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline i
     read_record,
     write_record,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, rule_for, warnings_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import (
+    DesiredPf,
+    desired_of,
+    rule_for,
+    warnings_of,
+)
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import module_options, plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
@@ -119,6 +124,11 @@ def test_keys_about_the_vfs_of_a_pf(key: str, value: object) -> None:
         f"devices[0].{key}: {key} is about the VFs of a PF, and {FIRST} is a VF whose PF is not on this node; "
         f"remove {key}, or have the rule select PFs alone"
     )
+
+
+def test_it_cannot_be_removed() -> None:
+    """As the module sriov_vfs with a count of 0 would have it, to which any function without VFs is as it should be."""
+    assert plan_node([DesiredPf(FIRST, "devices[0]", vf_count=0)], read_node(guest())).steps == ()
 
 
 def test_services_before_gen4_cannot_be_stated() -> None:

@@ -213,7 +213,7 @@ class _Draft:
         self._vfs = vfs_of(function, device)
         self._count = 1 if self._is_vf else function.sriov.count if function.sriov else 0
         self._autoprobe = function.sriov.autoprobe if function.sriov else True
-        self._wanted_count = self._count if desired.vf_count is None else desired.vf_count
+        self._wanted_count = self._count if self._is_vf or desired.vf_count is None else desired.vf_count
 
     def _add(self, action: Action, before: str | None, after: str, why: str, disrupts: bool = False) -> None:
         taken = tuple(vf.address for vf in self._vfs) if disrupts else ()
