@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import typing as t
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.step import Action
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError, RefusedError
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, LoneVf, NodeSpec, lone_vf, pf
-from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, apply, described, plan_of
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, VF0, VF1, apply, described, plan_of
 
 FIRST, SECOND, OLD = "0000:00:05.0", "0000:00:06.0", "0000:00:07.0"
 MODE = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
@@ -64,6 +66,14 @@ def test_a_vf_that_comes_or_goes_without_its_link_is_none(counted: str, monkeypa
     for function in kernel.machine.bus.functions.values():
         function.physfn = None
     assert [device.address for device in read_node(kernel).qat] == [GEN4]
+
+
+def test_a_vf_that_goes_with_its_pf_while_they_are_read_is_none() -> None:
+    """Their ids have been read before."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs="vfio-pci"))
+    for address, name in itertools.product((GEN4, VF0, VF1), ("", "/[!vd]*", "/driver*", "/virtfn*")):
+        kernel.deny(f"/sys/bus/pci/devices/{address}{name}", errno.ENOENT)
+    assert [device.is_vf for device in read_node(kernel).qat] == [False]
 
 
 def test_bound_as_the_vfs_of_a_pf_are() -> None:
