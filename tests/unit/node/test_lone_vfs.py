@@ -225,9 +225,10 @@ def test_where_an_iommu_is_at_work_the_mode_is_left_alone() -> None:
     assert warnings_of(parse_configuration({"devices": [{"noiommu": True}]}), read_node(kernel)) == ()
 
 
-def test_a_kernel_that_cannot_do_without() -> None:
+@pytest.mark.parametrize("driver", ["vfio-pci", "qat_vfio_pci"])
+def test_a_kernel_that_cannot_do_without(driver: str) -> None:
     with pytest.raises(RefusedError) as caught:
-        plan_of(guest(iommu=False, loaded=("vfio_pci",)), {"noiommu": True})
+        plan_of(guest(iommu=False, loaded=(driver.replace("-", "_"),)), {"noiommu": True, "driver": driver})
     assert str(caught.value) == (
         "devices[0].noiommu: this kernel's VFIO cannot do without an IOMMU (CONFIG_VFIO_NOIOMMU); "
         "give the virtual machine a virtual IOMMU, or boot a kernel that has it"

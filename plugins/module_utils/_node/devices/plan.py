@@ -423,7 +423,7 @@ def _without_iommu(desired: DesiredPf, steps: t.Sequence[Step], node: Node) -> t
             remedy="enable VT-d in the BIOS, or a virtual IOMMU on the host of a virtual machine, boot with intel_iommu=on (the role "
             "accel.qat.qat_node sets it), and try again",
         )
-    if node.noiommu is None and node.vfio_pci.module is not None:
+    if node.noiommu is None and (node.vfio_pci.module is not None or node.drivers & VFIO_DRIVERS):
         raise RefusedError(
             "this kernel's VFIO cannot do without an IOMMU (CONFIG_VFIO_NOIOMMU)",
             where=desired.where + ".noiommu",
