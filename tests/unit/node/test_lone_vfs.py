@@ -253,6 +253,14 @@ def test_it_is_said_what_that_gives_up() -> None:
     )
 
 
+@pytest.mark.parametrize("rule", [{}, {"provision": False}])
+def test_it_is_said_of_vfs_too_that_have_the_driver_already(rule: dict[str, t.Any]) -> None:
+    kernel = guest(lone_vf("4xxx", FIRST, "vfio-pci"), iommu=False, noiommu=True)
+    assert plan_of(kernel, rule).steps == ()
+    (warning,) = warnings_of(parse_configuration({"devices": [rule]}), read_node(kernel))
+    assert warning.startswith("devices[0]: no IOMMU keeps the VFs from the node's memory")
+
+
 # What is not provisioned.
 
 
