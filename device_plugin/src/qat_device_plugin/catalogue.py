@@ -153,7 +153,11 @@ def _of_pods(resource: str, vf: PciFunction, given: Given | None, is_stated: boo
     if given is None:
         return (why.given_unknown(),) if for_vm else ()
     other = for_containers(resource) if for_vm else for_vms(resource)
-    by = (one for one in given.get(vf.address, ()) if one == other or (is_stated and one.startswith(RESOURCE_PREFIX) and one != resource))
+    by = (
+        one
+        for one in given.get(vf.address, ())
+        if one == other or (is_stated and one.startswith(RESOURCE_PREFIX) and one != resource)
+    )
     return tuple(why.given_otherwise(one) for one in sorted(by)[:1])
 
 
