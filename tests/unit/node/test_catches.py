@@ -30,9 +30,11 @@ _TIDYING = "tidying up: what stays harms nobody, and decides nothing"
 _OWN = "files of the collection itself, on the controller"
 _UNSEEN_IS_USED = "whoever cannot be seen, or what cannot be read, counts as in use"
 _NO_TRUST = "what cannot be seen is not believed, or refused"
+_UNKNOWN = "then nothing is known, and nothing is attached or taken out"
 _AGAIN = "it is tried again, and said to be so"
 
 ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
+    "plugins/action/site_report.py": {"ActionModule.run: except OSError": _REPORTED},
     "plugins/action/qatctl.py": {"version: path.exists": _OWN, "_sources: os.walk": _OWN},
     "plugins/module_utils/_module.py": {
         "NodeModule._warn_where_pods_are_unknown: path.isdir": "a warning, which is given then"
@@ -213,6 +215,22 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_Connection.begin: except BaseException": "the same",
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",
         "_Door._accept: except OSError": _AGAIN,
+    },
+    f"{PLUGIN}/vm_attach/agent.py": {
+        "look: except (NodeError, OSError)": "nothing is decided then, and it is reported why"
+    },
+    f"{PLUGIN}/vm_attach/command.py": {"_follow.report: except OSError": _REPORTED},
+    f"{PLUGIN}/vm_attach/hypervisor.py": {
+        "Hypervisor.connected: except self._libvirt.libvirtError": "it connects again, which fails where it cannot",
+        "Hypervisor.close: except self._libvirt.libvirtError": _TIDYING,
+        "Hypervisor.do: except self._libvirt.libvirtError": "raises, unless libvirt says that there is no such domain",
+        "Hypervisor._domain: except self._libvirt.libvirtError": "raises, unless libvirt says that there is no such domain",
+        "Hypervisor._follow_events: except self._libvirt.libvirtError": "events make it look sooner, and decide nothing",
+    },
+    f"{PLUGIN}/vm_attach/kubelet.py": {
+        "ask: except OSError": _UNKNOWN,
+        "ask: except (OSError, RpcError, ValueError)": _UNKNOWN,
+        "ask: except (OSError, ValueError)": _UNKNOWN,
     },
     f"{PLUGIN}/warming.py": {
         "warm_up: except (NodeError, RpcError, OSError, asyncio.TimeoutError)": "it only makes the first call quicker",

@@ -64,7 +64,7 @@ def resource_name(services: frozenset[str] | None) -> str:
 
 def for_vms(resource: str) -> str:
     """The resource for the same VFs where the virtual machine of a pod gets them, by an agent of the node, and no container does."""
-    return _FOR_VMS + resource[len(RESOURCE_PREFIX) :]
+    return _FOR_VMS + resource.removeprefix(RESOURCE_PREFIX)
 
 
 def is_for_vms(resource: str) -> bool:
@@ -74,4 +74,4 @@ def is_for_vms(resource: str) -> bool:
 
 def for_containers(resource: str) -> str:
     """The resource for the same VFs where containers get them: it names their services alone."""
-    return RESOURCE_PREFIX + resource[len(_FOR_VMS) :] if is_for_vms(resource) else resource
+    return RESOURCE_PREFIX + resource.removeprefix(_FOR_VMS) if is_for_vms(resource) else resource
