@@ -422,6 +422,7 @@ def test_kubelet_refuses(kubelet: KubeletThread) -> None:
     [
         ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
         ("{}", "it has another form than expected, at 'Data'"),
+        (" " * 65 + "{}", "it has more than 64 characters"),
         ("[]", "it has another form than expected, at list indices must be integers or slices, not str"),
         (
             '{"Data": {"PodDeviceEntries": [{}], "RegisteredDevices": {}}}',
@@ -430,7 +431,10 @@ def test_kubelet_refuses(kubelet: KubeletThread) -> None:
     ],
 )
 @pytest.mark.usefixtures("soon")
-def test_what_nobody_reports_counts_as_given(kubelet: KubeletThread, text: str, reason: str) -> None:
+def test_what_nobody_reports_counts_as_given(
+    kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+) -> None:
+    monkeypatch.setattr(podresources, "LARGEST_KEPT", 64)
     path = kubelet.checkpoint([])
     path.write_text(text)
     kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "not now")

@@ -21,7 +21,7 @@ from harness.node_files import NodeFiles
 from harness.pod_resources import KubeletThread
 from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.vm_attach import agent as agents
-from qat_device_plugin.vm_attach import command, kubelet, metrics
+from qat_device_plugin.vm_attach import command, hypervisor, kubelet, metrics
 from qat_device_plugin.vm_attach.agent import Agent, Counters, look
 from qat_device_plugin.vm_attach.decide import REASONS, Decision, Step, decide
 from qat_device_plugin.vm_attach.domain import (
@@ -34,7 +34,7 @@ from qat_device_plugin.vm_attach.domain import (
     host_device_xml,
     read_definition,
 )
-from qat_device_plugin.vm_attach.hypervisor import MOST_DOMAINS, Hypervisor
+from qat_device_plugin.vm_attach.hypervisor import MOST_DOMAINS, Hypervisor, LibvirtError
 from qat_device_plugin.vm_attach.kubelet import Said
 
 VM_CY = "qat.intel.com/vm-cy"
@@ -230,6 +230,13 @@ def test_problems(domains: list[Domain], given: Said, steps: list[Step], reasons
     assert set(reasons) <= set(REASONS)
 
 
+def test_a_pod_that_has_ended_lacks_nothing() -> None:
+    """Kubelet lists its VF no more, and its checkpoint has it until the next pod gets one: no machine of its waits for it."""
+    ended = domain(active=False, config=(OURS,))
+    assert decide([ended], said(VF, listed=False), DRIVERS) == Decision()
+    assert [one.reason for one in decide([ended], said(VF, OTHER, listed=False), DRIVERS).problems] == ["unconfirmed"]
+
+
 def test_a_domain_of_the_pod_that_was_there_before_gets_nothing_of_its_successor() -> None:
     """As with a StatefulSet, whose pods keep their names."""
     assert decide([domain("old", container=LATER), domain("vm")], said(VF), DRIVERS) == Decision((attach(),))
@@ -370,6 +377,22 @@ def test_libvirt_goes_and_comes_back(bench: Bench, caplog: pytest.LogCaptureFixt
     assert "no longer" in caplog.messages
 
 
+def test_each_change_begins_with_a_sign_of_life(bench: Bench) -> None:
+    """All memory of a guest is locked with its first VF: for many guests together that takes longer than the watchdog waits."""
+    bench.give(VF, OTHER)
+    bench.libvirt.define("vm").start()
+    seen: list[tuple[int, bool]] = []
+    Agent(
+        bench.hypervisor,
+        bench.ask,
+        bench.kernel,
+        30.0,
+        bench.woken,
+        lambda counters: seen.append((counters.done["attach"], counters.connected)),
+    ).turn()
+    assert seen == [(0, True), (1, True)]
+
+
 def test_an_event_wakes_it(bench: Bench) -> None:
     bench.give(VF)
     reports: list[float] = []
@@ -389,6 +412,22 @@ def test_an_event_wakes_it(bench: Bench) -> None:
         running.stop()
         thread.join()
     assert alias_of(VF) in str(vm.now)
+
+
+def test_a_storm_of_events_is_looked_at_now_and_then(bench: Bench) -> None:
+    """Each look is a call of kubelet's, which lets few through for all its clients together."""
+    starts: list[float] = []
+
+    def ask() -> Said:
+        starts.append(time.monotonic())
+        bench.libvirt.notify()
+        if len(starts) == 4:
+            running.stop()
+        return bench.ask()
+
+    running = Agent(bench.hypervisor, ask, bench.kernel, 3600.0, bench.woken, lambda _: None)
+    running.run()
+    assert min(later - sooner for sooner, later in zip(starts, starts[1:])) >= agents.QUIET_SECONDS
 
 
 def _wait_for(condition: t.Callable[[], bool]) -> None:
@@ -430,6 +469,24 @@ def test_what_stands_for_long_is_not_tried_all_the_time(bench: Bench, monkeypatc
     assert bench.agent.counters.failures == {"failed": 1}
     monkeypatch.setattr(agents, "PATIENCE_SECONDS", 0.0)
     assert bench.agent.pause() == 30.0
+
+
+def test_a_problem_that_names_other_numbers_each_time_is_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As QEMU's where memory cannot be locked."""
+    bench.give(VF)
+    bench.libvirt.define("vm").start()
+    for number in range(3):
+        bench.libvirt.refusal = f"vfio_dma_map(0x5583{number}a, 0x0, 0x80000000) = -12 (Cannot allocate memory)"
+        bench.agent.turn()
+        monkeypatch.setattr(agents, "AGAIN_SECONDS", 0.0)
+    assert caplog.messages == ["a domain lacks its VFs"]
+    assert bench.agent.counters.failures == {"failed": 1}
+    with caplog.at_level(logging.INFO):
+        bench.libvirt.refusal = ""
+        bench.agent.turn()
+    assert caplog.messages[-1] == "no longer"
 
 
 @pytest.mark.usefixtures("soon")
@@ -489,6 +546,24 @@ def test_a_kubelet_that_cannot_be_seen(bench: Bench) -> None:
     assert bench.libvirt.changes == []
 
 
+def test_a_directory_that_is_only_like_a_kubelet_s_stands_in_nobodys_way(bench: Bench, tmp_path: Path) -> None:
+    """Drivers of storage make the directory of pods where they think it is."""
+    bench.give(VF)
+    (tmp_path / "pods").mkdir()
+    both = [str(tmp_path), str(bench.kubelet.root)]
+    assert kubelet.ask(both) == bench.ask() == said(VF)
+    # One that starts has no socket yet, but what it has given is in its checkpoint.
+    bench.kubelet.stop()
+    bench.kubelet.fake.path.unlink(missing_ok=True)
+    other = KubeletThread(tmp_path)
+    other.start()
+    try:
+        assert kubelet.ask(both) == said(VF, listed=False)
+    finally:
+        other.close()
+    assert kubelet.ask([str(bench.kubelet.root)]).problem.startswith("kubelet does not answer at ")
+
+
 def test_a_kubelet_that_has_given_nothing_so_far(bench: Bench) -> None:
     assert bench.ask() == Said()
 
@@ -535,6 +610,44 @@ def test_status(bench: Bench) -> None:
 def test_status_of_a_pod_whose_machine_is_not_there(bench: Bench) -> None:
     bench.give(VF)
     assert command.status(bench.look())["lacking"] == [{"pod": "default/vm-0", "container": "guest", "vf": VF}]
+
+
+def test_the_status_says_that_kubelet_is_silent_whoever_is_concerned(bench: Bench) -> None:
+    """Else nothing were lacking where nobody knows."""
+    bench.kubelet.stop()
+    for define in (lambda: None, lambda: bench.libvirt.define("vm")):
+        define()
+        assert [one["reason"] for one in command.status(bench.look())["problems"]] == ["kubelet"]
+
+
+def test_a_libvirt_that_hangs_while_it_is_connected_to(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reported, the agent goes on, and asks no second time before the first answer has come."""
+    bench.give(VF)
+    bench.libvirt.define("vm")
+    bench.libvirt.stop()
+    answers = threading.Event()
+    asked = []
+
+    def hang(_uri: str) -> t.Any:
+        asked.append(1)
+        answers.wait()
+        bench.libvirt.start()
+        return open_really(_uri)
+
+    open_really = bench.libvirt.open
+    monkeypatch.setattr(bench.libvirt, "open", hang)
+    monkeypatch.setattr(hypervisor, "CONNECT_SECONDS", 0.0)
+    for _ in range(2):
+        bench.agent.turn()
+        assert not bench.agent.counters.connected
+    with pytest.raises(LibvirtError, match="libvirt does not answer within 0 seconds"):
+        bench.hypervisor.connect()
+    assert asked == [1]
+    monkeypatch.setattr(hypervisor, "CONNECT_SECONDS", 60.0)
+    answers.set()
+    bench.agent.turn()
+    assert bench.agent.counters.connected
+    assert (asked, devices_of(bench, now=False)) == ([1], [VF])
 
 
 def test_without_the_module_of_the_distribution() -> None:

@@ -199,3 +199,4 @@ class KubeletThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._loop.close()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 import jinja2
+import pytest
 import yaml
 from ansible.plugins.filter.core import FilterModule
 
@@ -39,6 +41,7 @@ def rendered(**variables: t.Any) -> str:
         **{f"__qat_device_plugin_{name}": VARIABLES[f"__qat_device_plugin_{name}"] for name in names},
         "__qat_device_plugin_current": "/opt/accel-qat/device-plugin/current",
         "__qat_device_plugin_chosen": "0.1.0-py3.11-e7e7937c13",
+        "__qat_device_plugin_kubelet_root": "",
         "qat_device_plugin_python": "/usr/bin/python3",
         **variables,
     }
@@ -72,6 +75,28 @@ def test_it_may_do_little_and_needs_no_libvirt_to_start() -> None:
     assert (found["Restart"], found["RestartPreventExitStatus"]) == ("always", "2")
 
 
+@pytest.mark.parametrize(
+    ("directory", "root"),
+    [
+        ("/var/lib/kubelet/device-plugins", ""),
+        ("/var/lib/kubelet/device-plugins/", ""),
+        ("/data/a kubelet/device-plugins", "/data/a kubelet"),
+        ("/data/kubelet/device-plugins/", "/data/kubelet"),
+    ],
+)
+def test_it_asks_the_kubelet_of_the_device_plugin(directory: str, root: str) -> None:
+    environment = jinja2.Environment(autoescape=False)
+    environment.filters.update({**FilterModule().filters(), "dirname": os.path.dirname})
+    found = environment.from_string(VARIABLES["__qat_device_plugin_kubelet_root"]).render(
+        qat_device_plugin_kubelet_dir=directory
+    )
+    assert found == root
+    command = settings(rendered(__qat_device_plugin_kubelet_root=found))["ExecStart"]
+    assert command.endswith(
+        f'"--kubelet-root={root}"' if " " in root else f" --kubelet-root={root}" if root else ".prom"
+    )
+
+
 def test_another_release_is_another_unit() -> None:
     stamps = [settings(rendered(__qat_device_plugin_chosen=one))["Environment"] for one in ("0.1.0", "0.1.0", "0.1.1")]
     assert stamps[0] == stamps[1] != stamps[2]
@@ -97,3 +122,14 @@ def test_a_node_without_the_module_for_libvirt_is_refused_before_anything_is_cha
     assert not any(task.changed for task in failed.tasks)
     without = Plugin(tmp_path).role(entry_point="prove", **{**given, "qat_device_plugin_vm_attach": False})
     assert without.tasks[-1].result["ansible_facts"]["__qat_device_plugin_lacks"] == []
+
+
+def test_the_verification_asks_the_same_kubelet(tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text("""#!/bin/sh\necho "{\\"arguments\\": \\"$*\\"}"\n""")
+    python.chmod(0o755)
+    for directory, root in (("/var/lib/kubelet/device-plugins", ""), ("/data/kubelet/device-plugins", "/data/kubelet")):
+        given = {"qat_device_plugin_python": str(python), "qat_device_plugin_kubelet_dir": directory}
+        run = Plugin(tmp_path).role(entry_point="verify", **given)
+        said = run.tasks[-1].result["ansible_facts"]["__qat_verify_vms"]["arguments"]
+        assert said.endswith("/bin/qat-vm-attach --status" + (f" --kubelet-root={root}" if root else ""))

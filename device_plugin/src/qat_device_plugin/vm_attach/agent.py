@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 import typing as t
@@ -28,8 +29,11 @@ AGAIN_SECONDS = 5.0
 """After this time what could not be done is tried again, and reported if it still cannot."""
 PATIENCE_SECONDS = 60.0
 """After this time it is tried no more often than at each period."""
+QUIET_SECONDS = 0.2
+"""Between two looks there is at least this time, however many events come."""
 MOST_LINES = 20
 """So many problems are logged at once."""
+_NUMBER = re.compile("0x[0-9a-f]+|[0-9]+")
 _LOOKS_AT_ONCE = 3
 """A VF that one domain gives back goes to another one at the next look."""
 
@@ -92,7 +96,10 @@ class Agent:
         woken: threading.Event,
         report: t.Callable[[Counters], None],
     ) -> None:
-        """`woken` is set by whoever wants a look at once, and `report` is called after each look, so about as often as every period."""
+        """`woken` is set by whoever wants a look at once; `report` is called after each look and before each change.
+
+        So it is called about as often as every period, and one that comes no more means that libvirt hangs.
+        """
         self._hypervisor = hypervisor
         self._ask = ask
         self._kernel = kernel
@@ -101,8 +108,8 @@ class Agent:
         self._woken = woken
         self._stopped = False
         self._problems: dict[Problem, float] = {}
-        """Those that stand, and since when."""
-        self._reported: set[Problem] = set()
+        """Those that stand, without numbers in their words, and since when."""
+        self._reported: dict[Problem, Problem] = {}
         self.counters = Counters()
 
     def stop(self) -> None:
@@ -116,19 +123,20 @@ class Agent:
             self._woken.clear()
             self.turn()
             self._report(self.counters)
+            time.sleep(QUIET_SECONDS)
             self._woken.wait(self.pause())
 
     def turn(self) -> None:
         """Look and do what is decided, again while that changes something."""
         try:
             self._hypervisor.connect()
+            self.counters.connected = True
             for _ in range(_LOOKS_AT_ONCE):
                 found = look(self._hypervisor, self._ask, self._kernel)
                 failed = self._do(found.decision.steps)
                 self._note((*found.decision.problems, *failed))
                 if failed or not found.decision.steps:
                     break
-            self.counters.connected = True
         except LibvirtError as error:
             self.counters.connected = False
             self._note((Problem("libvirt", "", "", error.sentence()),))
@@ -143,6 +151,7 @@ class Agent:
     def _do(self, steps: t.Sequence[Step]) -> list[Problem]:
         failed = []
         for step in steps:
+            self._report(self.counters)
             fields = {"domain": step.name, "vf": step.address, "now": step.live, "next_start": step.config}
             try:
                 done = self._hypervisor.do(step)
@@ -157,8 +166,9 @@ class Agent:
     def _note(self, problems: t.Sequence[Problem]) -> None:
         """Report what has stood for a while, once; and that it stands no longer."""
         now = time.monotonic()
-        ended = self._reported - set(problems)
-        self._problems = {one: self._problems.get(one, now) for one in problems}
+        found = {_without_numbers(one): one for one in problems}
+        ended = [said for one, said in self._reported.items() if one not in found]
+        self._problems = {one: self._problems.get(one, now) for one in found}
         self.counters.standing = Counter(one.reason for one in self._problems)
         new = [
             one
@@ -167,13 +177,19 @@ class Agent:
         ]
         self.counters.failures.update(one.reason for one in new)
         for one in new[:MOST_LINES]:
-            log.warning("a domain lacks its VFs", extra={"fields": _fields(one)})
+            log.warning("a domain lacks its VFs", extra={"fields": _fields(found[one])})
         for one in sorted(ended)[:MOST_LINES]:
             log.info("no longer", extra={"fields": _fields(one)})
         for count, words in ((len(new), "further domains lack VFs"), (len(ended), "further ones no longer")):
             if count > MOST_LINES:
                 log.warning(words, extra={"fields": {"count": count - MOST_LINES}})
-        self._reported = (self._reported & set(problems)) | set(new)
+        kept = {one: said for one, said in self._reported.items() if one in found}
+        self._reported = {**kept, **{one: found[one] for one in new}}
+
+
+def _without_numbers(problem: Problem) -> Problem:
+    """The problem by which it is known again: where memory cannot be locked, QEMU names other addresses each time."""
+    return problem._replace(text=_NUMBER.sub("", problem.text))
 
 
 def _fields(problem: Problem) -> dict[str, str]:

@@ -22,7 +22,7 @@ from ..settings import seconds
 from ..systemd import Systemd
 from . import kubelet, metrics
 from .agent import Agent, Counters, Look, look
-from .decide import ATTACH
+from .decide import ATTACH, Problem
 from .domain import Domain, HostDevice
 from .hypervisor import Hypervisor, load
 
@@ -92,6 +92,8 @@ def _words(counters: Counters) -> str:
 def status(found: Look) -> dict[str, t.Any]:
     """What a look found, for people and for the role qat_verify. `lacking` are the VFs that pods have and their domains do not."""
     pairs = ((one.container, device.address) for one in found.domains for device in _devices(one))
+    # Also where it concerns no domain: what is lacking is not known then.
+    silent = (Problem("kubelet", "", "", found.said.problem),) if found.said.problem else ()
     has = {(who.namespace, who.pod, who.container, address) for who, address in pairs if who}
     return {
         "domains": [
@@ -109,7 +111,7 @@ def status(found: Look) -> dict[str, t.Any]:
             for namespace, pod, container, address in sorted(found.said.listed)
             if (namespace, pod, container, address) not in has
         ],
-        "problems": [one._asdict() for one in found.decision.problems],
+        "problems": [one._asdict() for one in dict.fromkeys((*silent, *found.decision.problems))],
     }
 
 

@@ -84,7 +84,9 @@ def decide(domains: t.Sequence[Domain], said: Said, drivers: t.Mapping[str, str 
             continue
         wanted, unconfirmed = _vfs_of(domain.container, said)
         problems += (
-            Problem("unconfirmed", domain.name, address, text) for address, text in sorted(unconfirmed.items())
+            Problem("unconfirmed", domain.name, address, text)
+            for address, text in sorted(unconfirmed.items())
+            if not _rests_with(domain, address)
         )
         detaching += _stale(domain, wanted | set(unconfirmed))
         for address in sorted(wanted):
@@ -116,6 +118,11 @@ def _vfs_of(container: ContainerOfPod | None, said: Said) -> tuple[set[str], dic
         listed - kept - of_others, f"kubelet lists it for the pod {container}, and its checkpoint does not"
     )
     return listed & kept, {**not_listed, **not_kept}
+
+
+def _rests_with(domain: Domain, address: str) -> bool:
+    """Whether it is defined and does not run: so is the machine of a pod that has ended, which kubelet lists without its VFs."""
+    return not domain.active and any(one.address == address for one in domain.config)
 
 
 def _ours(domain: Domain) -> set[str]:

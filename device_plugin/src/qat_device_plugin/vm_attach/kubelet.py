@@ -45,12 +45,20 @@ def ask(roots: t.Sequence[str]) -> Said:
         return Said(problem=f"it is not known whether {error.filename} is kubelet's: {reason_of(error)}")
     if not found:
         return Said(problem=f"there is no kubelet with the root directory {' or '.join(roots)}")
+    silent = []
     for root in found:
         try:
             given = list_given(os.path.join(root, SOCKET), ASK_SECONDS).given
+        except (FileNotFoundError, NotADirectoryError) as error:
+            # It may be nobody's: others make directories like those of kubelet. If it is one's that starts, its checkpoint still counts.
+            given = ()
+            silent.append(f"kubelet does not answer at {os.path.join(root, SOCKET)}: {reason_of(error)}")
         except (OSError, RpcError, ValueError) as error:
             return Said(problem=f"kubelet does not answer at {os.path.join(root, SOCKET)}: {reason_of(error)}")
         listed.update((one.namespace, one.pod, one.container, address_of(one.device)) for one in _of_vms(given))
+    if len(silent) == len(found):
+        return Said(problem=silent[0])
+    for root in found:
         try:
             given = read_checkpoint(root, answers=True).given
         except FileNotFoundError:

@@ -33,6 +33,9 @@ CLAIMS = "dra_manager_state"
 
 PODS = "pods"
 
+LARGEST_KEPT = 16 << 20
+"""Characters of a file that kubelet keeps, which the device plugin reads at each scan. One with 300 000 devices has 11 million."""
+
 V1, V1ALPHA1 = "v1", "v1alpha1"
 """v1 is in kubelet since 1.20, v1alpha1 since 1.13 (behind a gate that is on since 1.15)."""
 
@@ -171,8 +174,7 @@ def read_checkpoint(root: str, answers: bool = False) -> Checkpoint:
     admits another one, but removes the pod's directory as soon as nothing of the pod runs. Without a directory of pods each pod counts,
     unless this kubelet `answers`: it makes that directory when it starts.
     """
-    with open(checkpoint_of(root), encoding="utf-8") as stream:
-        text = stream.read()
+    text = _text_of(checkpoint_of(root))
     try:
         data = json.loads(text)["Data"]
         given = [one for entry in data["PodDeviceEntries"] or () for one in _given_by(entry)]
@@ -185,6 +187,14 @@ def read_checkpoint(root: str, answers: bool = False) -> Checkpoint:
     if alive is None and answers:
         alive = frozenset()
     return Checkpoint(tuple(one for one in given if alive is None or one.pod in alive), registered)
+
+
+def _text_of(path: str) -> str:
+    with open(path, encoding="utf-8") as stream:
+        text = stream.read(LARGEST_KEPT + 1)
+    if len(text) > LARGEST_KEPT:
+        raise ValueError(f"it has more than {LARGEST_KEPT} characters")
+    return text
 
 
 def _given_by(entry: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
@@ -210,8 +220,7 @@ def read_claims(root: str) -> tuple[Given, ...]:
     Raises OSError, or ValueError where it is of another form. Which container has them it does not say. Before Kubernetes 1.32 it had
     another form, without names of devices, which is left out.
     """
-    with open(os.path.join(root, CLAIMS), encoding="utf-8") as stream:
-        text = stream.read()
+    text = _text_of(os.path.join(root, CLAIMS))
     try:
         data = json.loads(text)
         data = json.loads(data["Data"]) if "Data" in data else data
