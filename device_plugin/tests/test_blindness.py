@@ -271,6 +271,15 @@ def test_a_heartbeat_that_nobody_may_read_says_nothing(files: NodeFiles) -> None
         probed(prober, files, 4.0)
 
 
+def test_the_out_of_tree_driver_has_a_file_for_a_heartbeat(files: NodeFiles) -> None:
+    files.set_heartbeat(PF, None)
+    directory = files.sys / f"kernel/debug/qat_4xxx_{PF}/heartbeat"
+    directory.rmdir()
+    directory.write_text("0\n")
+    with contextlib.closing(LiveKernel(str(files.sys), str(files.proc), str(files.dev))) as kernel:
+        assert probed(Prober(kernel), files, 0.0) == (None, True)
+
+
 # Allocate.
 
 

@@ -179,6 +179,17 @@ def test_a_pod_whose_vf_has_another_driver(served: Node, driver: str | None, bou
     assert served.mismatches() == [("driver", f"pod default/web-0 (container app) has {VF0} of {CY}, which is {bound}")]
 
 
+LONE = "0000:06:00.0"
+
+
+def test_a_vf_without_its_pf_is_what_its_rule_says(served: Node) -> None:
+    served.files.add_vf(LONE)
+    served.give("web-0", LONE, resource=DC)
+    served.kubelet.fake.allocatable = {CY: [VF0, VF1], DC: [LONE]}
+    rules = [{"select": {"address": LONE}, "services": ["dc"]}, {}]
+    assert served.mismatches(devices=rules) == []
+
+
 def test_a_pod_whose_vf_has_other_services(served: Node) -> None:
     served.give("web-0", VF0)
     served.files.set_services(PF, "dc")

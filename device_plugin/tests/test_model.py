@@ -418,7 +418,26 @@ def test_a_pf_whose_driver_shows_no_services_is_offered_as_it_is_where_the_rule_
     course.look()
     assert course.offers == {GENERIC: dict.fromkeys(VFS[:3], "")}
     course.reload({"provision": False, "services": ["dc"]})
+    assert course.offers == {GENERIC: {}, DC: dict.fromkeys(VFS[:3], "given")}
+    course.look()
     assert course.offers == {GENERIC: {}, DC: dict.fromkeys(VFS[:3], "")}
+
+
+def test_what_a_pod_has_by_the_former_statement_is_given_to_no_other(tmp_path: Path) -> None:
+    """Nothing is written for another statement, so that nobody has had to end."""
+    course = Course(lone_vfs(tmp_path))
+    course.given = {**pods_have(GENERIC, LONE[0]), **pods_have("example.com/x", LONE[1])}
+    course.look()
+    assert course.offers == {GENERIC: dict.fromkeys(LONE, "")}
+    for rule, resource in (({"services": ["dc"]}, DC), ({"services": ["dc"], "attach": "vm"}, "qat.intel.com/vm-dc")):
+        course.reload(rule)
+        course.look()
+        assert course.offers[resource] == {LONE[0]: "given", LONE[1]: ""}
+        (reason,) = course.model.offers[resource][0].reasons
+        assert reason.detail == f"a pod has it as {GENERIC}, or may just have been given it so"
+    course.given = {}
+    course.look()
+    assert course.offers["qat.intel.com/vm-dc"] == dict.fromkeys(LONE, "")
 
 
 def test_what_is_not_provisioned_and_has_other_services_than_stated_is_unhealthy(files: NodeFiles) -> None:

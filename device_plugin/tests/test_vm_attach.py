@@ -21,7 +21,7 @@ from harness.node_files import NodeFiles
 from harness.pod_resources import KubeletThread
 from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.vm_attach import agent as agents
-from qat_device_plugin.vm_attach import command, kubelet, metrics
+from qat_device_plugin.vm_attach import command, hypervisor, kubelet, metrics
 from qat_device_plugin.vm_attach.agent import Agent, Counters, look
 from qat_device_plugin.vm_attach.decide import REASONS, Decision, Step, decide
 from qat_device_plugin.vm_attach.domain import (
@@ -658,33 +658,34 @@ def test_the_status_says_that_kubelet_is_silent_whoever_is_concerned(bench: Benc
         assert [one["reason"] for one in command.status(bench.look())["problems"]] == ["kubelet"]
 
 
-def look_once(bench: Bench) -> agents.Look:
-    settings = command._parser().parse_args(["--status"])
-    return command._look_once(bench.libvirt, settings, bench.kernel, [str(bench.kubelet.root)])
-
-
-def test_the_status_is_one_look(bench: Bench) -> None:
+def test_a_libvirt_that_hangs_while_it_is_connected_to(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reported, the agent goes on, and asks no second time before the first answer has come."""
     bench.give(VF)
     bench.libvirt.define("vm")
-    found = look_once(bench)
-    assert (found.said, [one.name for one in found.domains]) == (said(VF), ["vm"])
-    bench.libvirt.down = True
-    with pytest.raises(LibvirtError, match="Failed to connect socket"):
-        look_once(bench)
+    bench.libvirt.stop()
+    answers = threading.Event()
+    asked = []
 
+    def hang(_uri: str) -> t.Any:
+        asked.append(1)
+        answers.wait()
+        bench.libvirt.start()
+        return open_really(_uri)
 
-def test_the_status_waits_for_no_libvirt_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = threading.Event()
-
-    def hang(_uri: str) -> t.NoReturn:
-        ends.wait(60)
-        raise bench.libvirt.libvirtError("it ends")
-
+    open_really = bench.libvirt.open
     monkeypatch.setattr(bench.libvirt, "open", hang)
-    monkeypatch.setattr(command, "STATUS_SECONDS", 0.0)
+    monkeypatch.setattr(hypervisor, "CONNECT_SECONDS", 0.0)
+    for _ in range(2):
+        bench.agent.turn()
+        assert not bench.agent.counters.connected
     with pytest.raises(LibvirtError, match="libvirt does not answer within 0 seconds"):
-        look_once(bench)
-    ends.set()
+        bench.hypervisor.connect()
+    assert asked == [1]
+    monkeypatch.setattr(hypervisor, "CONNECT_SECONDS", 60.0)
+    answers.set()
+    bench.agent.turn()
+    assert bench.agent.counters.connected
+    assert (asked, devices_of(bench, now=False)) == ([1], [VF])
 
 
 def test_without_the_module_of_the_distribution() -> None:

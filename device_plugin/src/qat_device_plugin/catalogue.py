@@ -18,7 +18,7 @@ from ._node.devices.offer import (
 )
 from ._node.devices.rules import Rule
 from ._node.devices.snapshot import Node, PciFunction, QatDevice
-from ._node.facts.services import for_containers, for_vms, is_for_vms, written_services
+from ._node.facts.services import RESOURCE_PREFIX, for_containers, for_vms, is_for_vms, written_services
 from .reasons import REASONS, Reason
 
 __all__ = ["REASONS", "Reason"]
@@ -134,24 +134,31 @@ def offers_of(
             continue
         shared = _shared_reasons(device, rule) + tuple(pf_reasons.get(device.address, ()))
         resource = offered[device.address].resource
+        is_stated = device.is_vf or not rule.provision
         vfs = tuple(
-            _offered(vf, device, rule, snapshot, offered_of, shared + _of_pods(resource, vf.address, given))
+            _offered(vf, device, rule, snapshot, offered_of, shared + _of_pods(resource, vf, given, is_stated))
             for vf in chosen[device.address]
         )
         offers[resource] = offers.get(resource, ()) + vfs
     return offers
 
 
-def _of_pods(resource: str, address: str, given: Given | None) -> tuple[Reason, ...]:
+def _of_pods(resource: str, vf: PciFunction, given: Given | None, is_stated: bool) -> tuple[Reason, ...]:
     """Why a VF cannot be given as this resource: kubelet counts each resource by itself, and a pod keeps what it has by another rule.
 
+    Where a rule states what the VFs are, another statement takes them from nobody, so that a pod may have one by any other resource.
     What is not known keeps the VFs of containers from nobody: most nodes have no others.
     """
     for_vm = is_for_vms(resource)
     if given is None:
         return (why.given_unknown(),) if for_vm else ()
     other = for_containers(resource) if for_vm else for_vms(resource)
-    return (why.given_otherwise(other),) if other in given.get(address, ()) else ()
+    by = (
+        one
+        for one in given.get(vf.address, ())
+        if one == other or (is_stated and one.startswith(RESOURCE_PREFIX) and one != resource)
+    )
+    return tuple(why.given_otherwise(one) for one in sorted(by)[:1])
 
 
 def with_vanished(

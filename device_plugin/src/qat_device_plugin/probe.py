@@ -23,8 +23,11 @@ _MARGIN = 2
 """Between two readings lie at least this many intervals of the driver: a reading too early says that the device is dead."""
 
 
-_NO_READING = frozenset({errno.EINVAL, errno.ETIMEDOUT})
-"""What the kernel answers for a driver that has no device as yet, or no more, and where it is still at work on the device."""
+_NO_READING = frozenset({errno.EINVAL, errno.ETIMEDOUT, errno.ENOTDIR})
+"""What the kernel answers for a driver that has no device as yet, or no more, and where it is still at work on the device.
+
+Also where `heartbeat` is no directory: Intel's out-of-tree driver has a file of that name, which is not read (adf_heartbeat_debugfs.c).
+"""
 
 
 def read_groups(kernel: Kernel, node: Node) -> dict[str, dict[str, str | None]]:

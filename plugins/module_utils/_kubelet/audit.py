@@ -365,7 +365,9 @@ def _still_given(found: Survey, resource: str, vf: str) -> str:
 
 def _of_pods(found: Survey, node: Node) -> t.Iterator[Mismatch]:
     owners: dict[str, dict[tuple[str, str], str]] = {}
-    resources = {vf.address: resource_of(device) for device in node.qat for vf in device.vfs}
+    # What a VF from Gen4 on computes is not seen without its PF.
+    seen = (device for device in node.qat if device.shows_services or not device.family.has_services)
+    resources = {vf.address: resource_of(device) for device in seen for vf in device.vfs}
     for one, note in found.noted:
         if not one.resource.startswith(RESOURCE_PREFIX):
             continue

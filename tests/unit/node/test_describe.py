@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe, plan_text, table
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, Skip
@@ -91,6 +92,14 @@ def test_everything_that_is_known() -> None:
             }
         ],
     }
+
+
+def test_vfs_are_offered_where_the_kernel_does_not_say_where_they_will_be() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs="vfio-pci"))
+    for name in ("sriov_offset", "sriov_stride"):
+        kernel.deny(f"/sys/bus/pci/devices/{GEN4}/{name}", errno.ENOENT)
+    (device,) = describe(read_node(kernel), parse_configuration({"devices": [{}]}))["devices"]
+    assert (device["vfs_total"], device["advertised"]) == (2, [VF0, VF1])
 
 
 def test_what_is_not_known_is_none() -> None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import typing as t
 from pathlib import Path
 
@@ -17,14 +19,19 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline i
     read_record,
     write_record,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import desired_of, rule_for, warnings_of
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import (
+    DesiredPf,
+    desired_of,
+    rule_for,
+    warnings_of,
+)
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import module_options, plan_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.step import Action
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError, RefusedError
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, LoneVf, NodeSpec, lone_vf, pf
-from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, apply, described, plan_of
+from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, VF0, VF1, apply, described, plan_of
 
 FIRST, SECOND, OLD = "0000:00:05.0", "0000:00:06.0", "0000:00:07.0"
 MODE = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
@@ -59,6 +66,14 @@ def test_a_vf_that_comes_or_goes_without_its_link_is_none(counted: str, monkeypa
     for function in kernel.machine.bus.functions.values():
         function.physfn = None
     assert [device.address for device in read_node(kernel).qat] == [GEN4]
+
+
+def test_a_vf_that_goes_with_its_pf_while_they_are_read_is_none() -> None:
+    """Their ids have been read before."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs="vfio-pci"))
+    for address, name in itertools.product((GEN4, VF0, VF1), ("", "/[!vd]*", "/driver*", "/virtfn*")):
+        kernel.deny(f"/sys/bus/pci/devices/{address}{name}", errno.ENOENT)
+    assert [device.is_vf for device in read_node(kernel).qat] == [False]
 
 
 def test_bound_as_the_vfs_of_a_pf_are() -> None:
@@ -121,6 +136,11 @@ def test_keys_about_the_vfs_of_a_pf(key: str, value: object) -> None:
     )
 
 
+def test_it_cannot_be_removed() -> None:
+    """As the module sriov_vfs with a count of 0 would have it, to which any function without VFs is as it should be."""
+    assert plan_node([DesiredPf(FIRST, "devices[0]", vf_count=0)], read_node(guest())).steps == ()
+
+
 def test_services_before_gen4_cannot_be_stated() -> None:
     with pytest.raises(ConfigurationError, match="whose services cannot be set"):
         plan_of(guest(lone_vf("c6xx", OLD)), {"services": ["sym"]})
@@ -173,6 +193,12 @@ def test_without_an_iommu_only_where_the_rule_says_so() -> None:
             plan_of(guest(iommu=False, noiommu=mode, loaded=("vfio_pci",)), {})
 
 
+def test_what_one_rule_gives_up_no_other_does() -> None:
+    for first, second in ((FIRST, SECOND), (SECOND, FIRST)):
+        with pytest.raises(RefusedError, match=f"^{second}: the IOMMU is off"):
+            plan_of(guest(iommu=False, noiommu=False), {"select": {"address": first}, "noiommu": True}, {})
+
+
 def test_the_mode_is_switched_on_before_the_first_vf_and_off_by_teardown(tmp_path: Path) -> None:
     kernel = guest(iommu=False, noiommu=False)
     bench = Bench(kernel, tmp_path, {"select": {"address": FIRST}, "noiommu": True}, {"noiommu": True})
@@ -199,9 +225,10 @@ def test_where_an_iommu_is_at_work_the_mode_is_left_alone() -> None:
     assert warnings_of(parse_configuration({"devices": [{"noiommu": True}]}), read_node(kernel)) == ()
 
 
-def test_a_kernel_that_cannot_do_without() -> None:
+@pytest.mark.parametrize("driver", ["vfio-pci", "qat_vfio_pci"])
+def test_a_kernel_that_cannot_do_without(driver: str) -> None:
     with pytest.raises(RefusedError) as caught:
-        plan_of(guest(iommu=False, loaded=("vfio_pci",)), {"noiommu": True})
+        plan_of(guest(iommu=False, loaded=(driver.replace("-", "_"),)), {"noiommu": True, "driver": driver})
     assert str(caught.value) == (
         "devices[0].noiommu: this kernel's VFIO cannot do without an IOMMU (CONFIG_VFIO_NOIOMMU); "
         "give the virtual machine a virtual IOMMU, or boot a kernel that has it"
@@ -224,6 +251,14 @@ def test_it_is_said_what_that_gives_up() -> None:
             "all of it."
         ),
     )
+
+
+@pytest.mark.parametrize("rule", [{}, {"provision": False}])
+def test_it_is_said_of_vfs_too_that_have_the_driver_already(rule: dict[str, t.Any]) -> None:
+    kernel = guest(lone_vf("4xxx", FIRST, "vfio-pci"), iommu=False, noiommu=True)
+    assert plan_of(kernel, rule).steps == ()
+    (warning,) = warnings_of(parse_configuration({"devices": [rule]}), read_node(kernel))
+    assert warning.startswith("devices[0]: no IOMMU keeps the VFs from the node's memory")
 
 
 # What is not provisioned.

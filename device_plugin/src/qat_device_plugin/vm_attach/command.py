@@ -8,7 +8,6 @@ import argparse
 import json
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
@@ -25,12 +24,9 @@ from . import kubelet, metrics
 from .agent import Agent, Counters, Look, look
 from .decide import ATTACH, Problem
 from .domain import Domain, HostDevice
-from .hypervisor import Hypervisor, LibvirtError, load
+from .hypervisor import Hypervisor, load
 
 log = logging.getLogger(__name__)
-
-STATUS_SECONDS = 60.0
-"""How long the status may take. libvirt's calls have no limit of their own, and nobody watches over who asks for it once."""
 
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
@@ -45,38 +41,14 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     kernel = LiveKernel(settings.sysfs_root)
     try:
         if settings.status:
-            print(json.dumps(status(_look_once(libvirt, settings, kernel, roots)), indent=2))
+            hypervisor = Hypervisor(libvirt, settings.connect, lambda: None)
+            hypervisor.connect()
+            print(json.dumps(status(look(hypervisor, lambda: kubelet.ask(roots), kernel)), indent=2))
         else:
             _follow(libvirt, settings, kernel, roots)
     except NodeError as error:
         return _refuse(error.sentence(), 1)
     return 0
-
-
-def _look_once(libvirt: t.Any, settings: argparse.Namespace, kernel: LiveKernel, roots: t.Sequence[str]) -> Look:
-    """In a thread, which is left where libvirt does not answer. Raises NodeError."""
-    results: queue.SimpleQueue[Look | Exception] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            hypervisor = Hypervisor(libvirt, settings.connect, lambda: None)
-            hypervisor.connect()
-            results.put(look(hypervisor, lambda: kubelet.ask(roots), kernel))
-        except Exception as error:
-            results.put(error)
-
-    threading.Thread(target=work, name="look", daemon=True).start()
-    try:
-        result = results.get(timeout=STATUS_SECONDS)
-    except queue.Empty:
-        raise LibvirtError(
-            f"libvirt does not answer within {STATUS_SECONDS:.0f} seconds",
-            where=settings.connect,
-            remedy="see that libvirtd, or virtqemud, runs, and what it logs",
-        ) from None
-    if isinstance(result, Exception):
-        raise result
-    return result
 
 
 def _follow(libvirt: t.Any, settings: argparse.Namespace, kernel: LiveKernel, roots: t.Sequence[str]) -> None:

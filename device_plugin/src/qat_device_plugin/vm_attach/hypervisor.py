@@ -3,13 +3,13 @@
 """The only way to libvirt, by the distribution's Python module `libvirt`, which is imported here and nowhere else.
 
 libvirt's calls block. One that answers no more is noticed by its keepalive messages, and the call fails; before the connection stands
-there are none, and systemd's watchdog ends the process. All that is kept is in libvirt, kubelet and the kernel, so the next one
-goes on where this one was.
+there are none, so the connection is made in a thread of its own, for which nobody waits longer than some seconds.
 """
 
 from __future__ import annotations
 
 import importlib
+import queue
 import threading
 import time
 import typing as t
@@ -21,8 +21,11 @@ from .domain import Domain, DomainError, host_device_xml, read_definition
 
 MOST_DOMAINS = 1000
 """So many are looked at. A node runs far fewer; kubelet's own limit is 110 pods."""
+CONNECT_SECONDS = 15.0
+"""How long a libvirt that takes the connection may say nothing: as long as one that is connected."""
 _KEEPALIVE_SECONDS, _KEEPALIVES = 5, 3
 _LONGEST_NAME = 200
+_REMEDY = "see that libvirtd, or virtqemud, runs, and what it logs"
 
 
 class LibvirtError(NodeError):
@@ -49,6 +52,8 @@ class Hypervisor:
         self._uri = uri
         self._changed = changed
         self._connection: t.Any = None
+        self._opening: queue.SimpleQueue[tuple[t.Any, Exception | None]] | None = None
+        """Gets the connection, or why there is none, once libvirt has answered."""
         # It would print each error; those that matter are raised, too.
         libvirt.registerErrorHandler(lambda *_: None, None)
         libvirt.virEventRegisterDefaultImpl()
@@ -60,7 +65,7 @@ class Hypervisor:
             return
         self.close()
         try:
-            self._connection = self._libvirt.open(self._uri)
+            self._connection = self._opened()
             self._connection.setKeepAlive(_KEEPALIVE_SECONDS, _KEEPALIVES)
             self._connection.registerCloseCallback(lambda *_: self._changed(), None)
             lifecycle = self._libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
@@ -68,6 +73,29 @@ class Hypervisor:
         except self._libvirt.libvirtError as error:
             self.close()
             raise self._error(error) from None
+
+    def _opened(self) -> t.Any:
+        """A new connection. One that libvirt has not answered for so far is waited for again, and no other is begun meanwhile."""
+        if self._opening is None:
+            self._opening = queue.SimpleQueue()
+            threading.Thread(target=self._open, args=(self._opening,), name="open", daemon=True).start()
+        try:
+            connection, error = self._opening.get(timeout=CONNECT_SECONDS)
+        except queue.Empty:
+            raise LibvirtError(
+                f"libvirt does not answer within {CONNECT_SECONDS:.0f} seconds", where=self._uri, remedy=_REMEDY
+            ) from None
+        self._opening = None
+        if error:
+            raise error
+        return connection
+
+    def _open(self, answers: queue.SimpleQueue[tuple[t.Any, Exception | None]]) -> None:
+        """In a thread."""
+        try:
+            answers.put((self._libvirt.open(self._uri), None))
+        except Exception as error:
+            answers.put((None, error))
 
     @property
     def connected(self) -> bool:
@@ -138,7 +166,7 @@ class Hypervisor:
         return LibvirtError(
             f"libvirt says: {error.get_error_message() or error}",
             where=self._uri,
-            remedy="see that libvirtd, or virtqemud, runs, and what it logs",
+            remedy=_REMEDY,
         )
 
     def _follow_events(self) -> None:

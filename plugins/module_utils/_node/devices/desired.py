@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..errors import ConfigurationError
+from ..facts.pci import VFIO_DRIVERS
 from ..facts.services import services_problem
 from .offer import offer_of
 from .rules import Rule, Select
@@ -133,12 +134,17 @@ def desired_at(rules: t.Sequence[Rule], node: Node, address: str) -> tuple[Desir
 
 
 def warnings_of(rules: t.Sequence[Rule], node: Node) -> tuple[str, ...]:
-    """What a rule gives up on this node, each in a sentence."""
+    """What a rule gives up on this node, each in a sentence. VFs that have a driver of VFIO already need no rule that says noiommu."""
     if node.iommu:
         return ()
-    without = {rule.where for rule in (rule_for(rules, device) for device in node.qat) if rule and rule.noiommu}
+    chosen = ((rule_for(rules, device), device) for device in node.qat)
+    without = {
+        rule.where + (".noiommu" if rule.noiommu else "")
+        for rule, device in chosen
+        if rule and (rule.noiommu or any(vf.driver in VFIO_DRIVERS for vf in device.vfs))
+    }
     return tuple(
-        f"{where}.noiommu: no IOMMU keeps the VFs from the node's memory, so whoever has one, as a pod, can read and write all of it."
+        f"{where}: no IOMMU keeps the VFs from the node's memory, so whoever has one, as a pod, can read and write all of it."
         for where in sorted(without)
     )
 

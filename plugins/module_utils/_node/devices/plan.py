@@ -68,7 +68,9 @@ def plan_node(
     for desired in sorted(desired_pfs, key=lambda desired: desired.address):
         ours = _respect_foreign_vfs(desired, node, _plan_pf(desired, node), assigned.get(desired.address, ()))
         free = _consider_users(desired, node, ours.steps)
-        switches = switches or _without_iommu(desired, free.steps, node)
+        # Of each one: what one rule gives up is given up by no other.
+        needed = _without_iommu(desired, free.steps, node)
+        switches = switches or needed
         steps += free.steps
         skipped += ours.skipped + free.skipped
     _refuse_rival(steps, node)
@@ -211,7 +213,7 @@ class _Draft:
         self._vfs = vfs_of(function, device)
         self._count = 1 if self._is_vf else function.sriov.count if function.sriov else 0
         self._autoprobe = function.sriov.autoprobe if function.sriov else True
-        self._wanted_count = self._count if desired.vf_count is None else desired.vf_count
+        self._wanted_count = self._count if self._is_vf or desired.vf_count is None else desired.vf_count
 
     def _add(self, action: Action, before: str | None, after: str, why: str, disrupts: bool = False) -> None:
         taken = tuple(vf.address for vf in self._vfs) if disrupts else ()
@@ -421,7 +423,7 @@ def _without_iommu(desired: DesiredPf, steps: t.Sequence[Step], node: Node) -> t
             remedy="enable VT-d in the BIOS, or a virtual IOMMU on the host of a virtual machine, boot with intel_iommu=on (the role "
             "accel.qat.qat_node sets it), and try again",
         )
-    if node.noiommu is None and node.vfio_pci.module is not None:
+    if node.noiommu is None and (node.vfio_pci.module is not None or node.drivers & VFIO_DRIVERS):
         raise RefusedError(
             "this kernel's VFIO cannot do without an IOMMU (CONFIG_VFIO_NOIOMMU)",
             where=desired.where + ".noiommu",

@@ -25,6 +25,7 @@ from ..facts.paths import (
     MODULES,
     NOIOMMU_MODE,
     OSRELEASE,
+    device_directory,
     device_file,
     qat_file,
 )
@@ -117,13 +118,14 @@ def _qat_devices(reader: _Reader, functions: t.Mapping[str, PciFunction]) -> tup
         if family is not None:
             pfs.append(reader.qat_device(function, family, len(pfs)))
     # A VF that is being made, or removed, has no link to its PF for a moment, or for as long as somebody has it open
-    # (drivers/pci/iov.c, pci_iov_add_virtfn and pci_iov_remove_virtfn).
+    # (drivers/pci/iov.c, pci_iov_add_virtfn and pci_iov_remove_virtfn). A PF that was removed meanwhile says nothing of its VFs, which
+    # went before it.
     theirs = {address for pf in pfs for address in pf.vf_addresses()}
     vfs = [
         QatDevice(replace(function, index=0), family, -1)
         for function in functions.values()
         for family in [family_of_vf(function.vendor_id, function.device_id)]
-        if family and function.pf_address is None and function.address not in theirs
+        if family and function.pf_address is None and function.address not in theirs and reader.is_there(function)
     ]
     return tuple(sorted((*pfs, *vfs), key=lambda device: device.address))
 
@@ -278,6 +280,10 @@ class _Reader:
             ring_pairs=self._number(qat_file(address, "num_rps")),
             ras_errors={name: value for name, value in ras.items() if value is not None} or None,
         )
+
+    def is_there(self, function: PciFunction) -> bool:
+        """Whether a function that was read is on the node still."""
+        return self._kernel.exists(device_directory(function.address))
 
     def has_iommu(self) -> bool:
         """Whether there is a group that VFIO did not make itself, for a function that no IOMMU isolates (drivers/vfio/group.c)."""

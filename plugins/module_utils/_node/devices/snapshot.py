@@ -104,11 +104,16 @@ class QatDevice:
         return self.family.has_services and not self.is_vf
 
     def vf_addresses(self) -> tuple[str, ...]:
-        """Where its VFs are or will be, all that it can have."""
-        if self.is_vf:
-            return (self.address,)
+        """Where its VFs are or will be, all that it can have.
+
+        Where the kernel has no sriov_offset, only the addresses of those that are there are right.
+        """
         sriov = self.function.sriov
-        return sriov.addresses(self.address, sriov.total) if sriov else ()
+        if self.is_vf or sriov is None:
+            return (self.address,) if self.is_vf else ()
+        there = {vf.index: vf.address for vf in sriov.vfs}
+        places = enumerate(sriov.addresses(self.address, sriov.total))
+        return tuple(there.get(index, place) for index, place in places)
 
     @property
     def model(self) -> str:
