@@ -688,6 +688,21 @@ def test_a_libvirt_that_hangs_while_it_is_connected_to(bench: Bench, monkeypatch
     assert (asked, devices_of(bench, now=False)) == ([1], [VF])
 
 
+def test_the_status_waits_for_no_libvirt_that_hangs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where libvirt has taken the connection, and one of its threads does not come to an end."""
+    ends = threading.Event()
+    monkeypatch.setattr(bench.libvirt, "listAllDomains", lambda _: ends.wait())
+    monkeypatch.setattr(command, "load", lambda: bench.libvirt)
+    monkeypatch.setattr(command, "STATUS_SECONDS", 0.0)
+    assert command.main(["--status"]) == 1
+    said_of_it = capsys.readouterr()
+    assert (said_of_it.out, said_of_it.err.count("\n")) == ("", 1)
+    assert "qemu:///system: libvirt does not answer within 0 seconds; see that" in said_of_it.err
+    ends.set()
+
+
 def test_without_the_module_of_the_distribution() -> None:
     code = "import sys; sys.modules['libvirt'] = None; from qat_device_plugin.vm_attach.command import main; sys.exit(main([]))"
     path = os.pathsep.join(sys.path)

@@ -189,7 +189,7 @@ def test_the_role_without_it_removes_it_and_teardown_the_rest(host: Host, role: 
     assert host.node.run(f"systemctl show --property=LoadState --value {UNIT}").strip() == "not-found"
     again = role()
     assert again.code == 0, again.output
-    assert host.node.run(f"systemctl is-active {UNIT}").strip() == "active"
+    host.until(lambda: host.node.run(f"systemctl is-active {UNIT} || true").strip() == "active")
     assert role("teardown").code == 0
     assert host.node.run(f"systemctl show --property=LoadState --value {UNIT}").strip() == "not-found"
     assert host.node.state(*PLACES).strip() == host.node.run("cat /root/before/state").strip()

@@ -222,7 +222,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/vm_attach/command.py": {"_follow.report: except OSError": _REPORTED},
     f"{PLUGIN}/vm_attach/hypervisor.py": {
         "Hypervisor.connected: except self._libvirt.libvirtError": "it connects again, which fails where it cannot",
-        "Hypervisor._open: except Exception": "it is raised where the connection is waited for",
+        "Call._run: except Exception": "it is raised where the call is waited for",
         "Hypervisor.close: except self._libvirt.libvirtError": _TIDYING,
         "Hypervisor.do: except self._libvirt.libvirtError": "raises, unless libvirt says that there is no such domain",
         "Hypervisor._domain: except self._libvirt.libvirtError": "raises, unless libvirt says that there is no such domain",

@@ -24,9 +24,12 @@ from . import kubelet, metrics
 from .agent import Agent, Counters, Look, look
 from .decide import ATTACH, Problem
 from .domain import Domain, HostDevice
-from .hypervisor import Hypervisor, load
+from .hypervisor import Call, Hypervisor, load
 
 log = logging.getLogger(__name__)
+
+STATUS_SECONDS = 60.0
+"""How long the status may take: nobody watches over who asks for it once."""
 
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
@@ -41,14 +44,21 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     kernel = LiveKernel(settings.sysfs_root)
     try:
         if settings.status:
-            hypervisor = Hypervisor(libvirt, settings.connect, lambda: None)
-            hypervisor.connect()
-            print(json.dumps(status(look(hypervisor, lambda: kubelet.ask(roots), kernel)), indent=2))
+            found = Call(lambda: _look_once(libvirt, settings.connect, kernel, roots)).result(
+                STATUS_SECONDS, settings.connect
+            )
+            print(json.dumps(status(found), indent=2))
         else:
             _follow(libvirt, settings, kernel, roots)
     except NodeError as error:
         return _refuse(error.sentence(), 1)
     return 0
+
+
+def _look_once(libvirt: t.Any, uri: str, kernel: LiveKernel, roots: t.Sequence[str]) -> Look:
+    hypervisor = Hypervisor(libvirt, uri, lambda: None)
+    hypervisor.connect()
+    return look(hypervisor, lambda: kubelet.ask(roots), kernel)
 
 
 def _follow(libvirt: t.Any, settings: argparse.Namespace, kernel: LiveKernel, roots: t.Sequence[str]) -> None:

@@ -28,6 +28,9 @@ _LONGEST_NAME = 200
 _REMEDY = "see that libvirtd, or virtqemud, runs, and what it logs"
 
 
+Result = t.TypeVar("Result")
+
+
 class LibvirtError(NodeError):
     """libvirt does not answer, or refuses what it was asked."""
 
@@ -44,6 +47,34 @@ def load() -> t.Any:
         ) from None
 
 
+class Call(t.Generic[Result]):
+    """What asks libvirt, in a thread of its own, as nothing else limits how long libvirt takes. One that never ends is left behind."""
+
+    def __init__(self, work: t.Callable[[], Result]) -> None:
+        self._work = work
+        self._ends: queue.SimpleQueue[tuple[Result | None, Exception | None]] = queue.SimpleQueue()
+        self.has_ended = False
+        """Whether its result was had."""
+        threading.Thread(target=self._run, name="call", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._ends.put((self._work(), None))
+        except Exception as error:
+            self._ends.put((None, error))
+
+    def result(self, seconds: float, uri: str) -> Result:
+        """What it comes to, once. Raises what it raises, and LibvirtError where it has not ended within so many seconds."""
+        try:
+            result, error = self._ends.get(timeout=seconds)
+        except queue.Empty:
+            raise LibvirtError(f"libvirt does not answer within {seconds:.0f} seconds", uri, _REMEDY) from None
+        self.has_ended = True
+        if error:
+            raise error
+        return t.cast(Result, result)
+
+
 class Hypervisor:
     """libvirt at one address. `changed` is called, in a thread, when a domain comes, starts, ends or goes, or the connection is lost."""
 
@@ -52,8 +83,7 @@ class Hypervisor:
         self._uri = uri
         self._changed = changed
         self._connection: t.Any = None
-        self._opening: queue.SimpleQueue[tuple[t.Any, Exception | None]] | None = None
-        """Gets the connection, or why there is none, once libvirt has answered."""
+        self._opening: Call[t.Any] | None = None
         # It would print each error; those that matter are raised, too.
         libvirt.registerErrorHandler(lambda *_: None, None)
         libvirt.virEventRegisterDefaultImpl()
@@ -77,25 +107,13 @@ class Hypervisor:
     def _opened(self) -> t.Any:
         """A new connection. One that libvirt has not answered for so far is waited for again, and no other is begun meanwhile."""
         if self._opening is None:
-            self._opening = queue.SimpleQueue()
-            threading.Thread(target=self._open, args=(self._opening,), name="open", daemon=True).start()
+            self._opening = Call(lambda: self._libvirt.open(self._uri))
         try:
-            connection, error = self._opening.get(timeout=CONNECT_SECONDS)
-        except queue.Empty:
-            raise LibvirtError(
-                f"libvirt does not answer within {CONNECT_SECONDS:.0f} seconds", where=self._uri, remedy=_REMEDY
-            ) from None
-        self._opening = None
-        if error:
-            raise error
+            connection = self._opening.result(CONNECT_SECONDS, self._uri)
+        finally:
+            if self._opening.has_ended:
+                self._opening = None
         return connection
-
-    def _open(self, answers: queue.SimpleQueue[tuple[t.Any, Exception | None]]) -> None:
-        """In a thread."""
-        try:
-            answers.put((self._libvirt.open(self._uri), None))
-        except Exception as error:
-            answers.put((None, error))
 
     @property
     def connected(self) -> bool:
