@@ -21,6 +21,7 @@ from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
 CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
 RULES = ({"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12}, {"services": ["sym", "asym"]})
+RECORD = "/var/lib/accel-qat/found.json"
 PLACES = ("/etc", "/run/systemd/system", "/opt", "/var/lib/accel-qat", "/var/lib/kubelet")
 UNIT = "accel-qat-device-plugin.service"
 RELEASES = "/opt/accel-qat/device-plugin"
@@ -221,6 +222,7 @@ def test_health_follows_the_hardware(node: Node, kubelet: Kubelet, truth: Advert
 
 def test_vfs_that_can_be_migrated_are_bound_offered_and_given(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
     before = kubelet.has(truth)
+    node.run(f"cp -p {RECORD} /root/found.json")
     applied = node.apply(RULES[0], {**RULES[1], "driver": "qat_vfio_pci"})
     assert applied.code == 0, applied.sentence
     node.run("cp /root/node.json /etc/accel-qat")
@@ -236,7 +238,8 @@ def test_vfs_that_can_be_migrated_are_bound_offered_and_given(node: Node, kubele
     before = kubelet.has(truth)
     applied = node.apply(*RULES)
     assert applied.code == 0, applied.sentence
-    node.run("cp /root/node.json /etc/accel-qat")
+    # The record has the further driver for as long as there is one; the last test here compares it.
+    node.run(f"cp -p /root/found.json {RECORD}; cp /root/node.json /etc/accel-qat")
     kubelet.has(truth, beyond=before)
 
 
