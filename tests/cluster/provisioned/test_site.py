@@ -31,7 +31,9 @@ pytestmark = pytest.mark.usefixtures("no_pods")
 
 
 def test_from_untouched_to_verified(cluster: Cluster, provisioned: Run) -> None:
-    assert (cluster.offered(CY), cluster.offered(DC)) == ((16, 16), (12, 12))
+    # A test before this one may have restarted kubelet just now.
+    cluster.wait_for_offer(CY, 16)
+    cluster.wait_for_offer(DC, 12)
     (report,) = (
         task.result["ansible_facts"]
         for task in provisioned.tasks
