@@ -310,8 +310,8 @@ CASES: dict[str, Case] = {
         CHANGE,
         "",
         "{pf}: qatlib's service qat.service is active and manages the QAT devices of this node; stop and mask its units, qat.service "
-        "and the qat.timer that starts it although it is disabled (systemctl mask --now qat.service qat.timer), or take this node out "
-        "of the configuration",
+        "and the qat.timer that starts it although it is disabled (systemctl mask --now qat.service qat.timer), set provision to false in "
+        "the rule where the VFs that are there should be offered as they are, or take this node out of the configuration",
         setup="mkdir /sys/fs/cgroup/system.slice/qat.service",
         fix="rmdir /sys/fs/cgroup/system.slice/qat.service",
     ),
