@@ -200,7 +200,10 @@ class Machine:
         deadline = time.monotonic() + limit
         self.connection.close()
         while time.monotonic() < deadline:
-            _wait_for_ssh(self.connection, self.directory, said, deadline - time.monotonic())
+            try:
+                _wait_for_ssh(self.connection, self.directory, said, deadline - time.monotonic())
+            except LabError as error:
+                raise LabError(f"{error}\n{_tail(self.directory)}".rstrip()) from error
             now = self.run("cat /proc/sys/kernel/random/boot_id", check=False, timeout=limit)
             if now.rc == 0 and now.stdout != boot:
                 _wait_until_booted(self.connection, deadline - time.monotonic())
