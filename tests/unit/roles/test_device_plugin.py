@@ -19,15 +19,13 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
-from ansible.plugins.filter.core import FilterModule
-from ansible.plugins.test.core import match
 from qat_device_plugin import cdi
 from qat_device_plugin.handover import END_SECONDS, SECONDS
 from qat_device_plugin.settings import Settings, _parser, parse_settings
 
 from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
-from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
+from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_device_plugin"
@@ -61,15 +59,7 @@ def test_choices_are_those_of_the_program(name: str) -> None:
 
 def rendered(**variables: t.Any) -> str:
     """The text of the unit."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROLE / "templates"),
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
-    )
-    environment.filters.update({**FilterModule().filters(), **UNIT_FILTERS})
-    environment.tests["match"] = match
+    environment = unit_templates(ROLE)
     values = {
         **DEFAULTS,
         "__qat_device_plugin_current": "/opt/accel-qat/device-plugin/current",

@@ -11,7 +11,6 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-import jinja2
 import pytest
 import yaml
 
@@ -23,7 +22,7 @@ from ansible_collections.accel.qat.plugins.modules import kernel_args
 from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
 from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
-from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
+from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_node"
@@ -88,14 +87,7 @@ def test_teardown_reads_what_is_noted_of_the_kernel_arguments() -> None:
 
 def render(name: str, **variables: t.Any) -> str:
     """A template as Ansible renders it."""
-    renderer = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROLE / "templates"),
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
-    )
-    renderer.filters.update(UNIT_FILTERS)
+    renderer = unit_templates(ROLE)
     return renderer.get_template(name).render(**{**load("defaults/main.yml"), **variables})
 
 

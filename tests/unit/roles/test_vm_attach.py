@@ -17,7 +17,7 @@ import yaml
 from ansible.plugins.filter.core import FilterModule
 
 from ansible_collections.accel.qat.tests.unit.roles.test_device_plugin import Plugin
-from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
+from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_device_plugin"
@@ -28,14 +28,7 @@ STAMP = VARIABLES["__qat_device_plugin_stamp"]
 
 def rendered(**variables: t.Any) -> str:
     """The text of the unit."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROLE / "templates"),
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
-    )
-    environment.filters.update({**FilterModule().filters(), **UNIT_FILTERS})
+    environment = unit_templates(ROLE)
     names = ("stamp", "vm_attach_run")
     values = {
         **{f"__qat_device_plugin_{name}": VARIABLES[f"__qat_device_plugin_{name}"] for name in names},
