@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
 from ansible_collections.accel.qat.tests.machine.node import Node
-from ansible_collections.accel.qat.tests.machine.test_lone_vfs import FIRST, VFS
+from ansible_collections.accel.qat.tests.machine.test_vfs_without_pf import FIRST, VFS
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ from harness.kubevirt import addresses_of, host_device_of, variable_of
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab import image
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
-from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
-from ansible_collections.accel.qat.tests.machine.vms import (
+from ansible_collections.accel.qat.tests.machine.libvirt_host import (
     FIRMWARE,
     RELEASES,
     UNIT,
@@ -26,6 +25,7 @@ from ansible_collections.accel.qat.tests.machine.vms import (
     alias,
     pod,
 )
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
 
 PF = "0000:6b:00.0"
 CY = "qat.intel.com/cy"
