@@ -213,8 +213,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "InstanceLock._try: except OSError": _AGAIN,
     },
     f"{PLUGIN}/status_page.py": {
-        "StatusPage.run: except OSError": _AGAIN,
-        "StatusPage.answer: except Exception": "a client's request fails, which says nothing of the node",
+        "Page.run: except OSError": _AGAIN,
+        "Page.answer: except Exception": "a client's request fails, which says nothing of the node",
         "_Connection.begin: except BaseException": "the same",
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",
         "_Door._accept: except OSError": _AGAIN,
