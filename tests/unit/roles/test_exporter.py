@@ -14,6 +14,7 @@ import pytest
 import yaml
 from qat_device_plugin.exporter import command
 
+from ansible_collections.accel.qat.tests.unit.roles.test_device_plugin import PYTHON, Plugin, systemctl
 from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
@@ -149,3 +150,22 @@ def test_teardown_ends_it_first() -> None:
     includes = [task.get("ansible.builtin.include_tasks") for task in tasks]
     removes = [index for index, task in enumerate(tasks) if "accel.qat.files" in task]
     assert includes.index("no_exporter.yml") < min(removes)
+
+
+def test_in_check_mode_the_role_says_what_it_would_do(tmp_path: Path) -> None:
+    release = tmp_path / f"0.1.0-py{PYTHON}-e7e7937c13"
+    release.mkdir()
+    (release / ".complete").touch()
+    systemctl(tmp_path)
+    given = {"entry_point": "exporter", "qat_device_plugin_release": release.name}
+    checked = Plugin(tmp_path).role("--check", **given)
+    assert checked.code == 0, checked.output
+    changed = [task.name.rpartition(" : ")[2] for task in checked.tasks if task.changed]
+    assert changed == [
+        "Make current the release that has the exporter",
+        "Write the unit of the exporter",
+        "Start the exporter",
+    ]
+    refused = Plugin(tmp_path).role("--check", **given, qat_device_plugin_exporter_address="a\nb")
+    assert "a variable of the role qat_device_plugin" in refused.tasks[-1].message
+    assert not any(task.changed for task in refused.tasks)
