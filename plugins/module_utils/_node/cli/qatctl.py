@@ -64,15 +64,15 @@ _COMMANDS = {
 }
 
 
-def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") -> int:
-    """Runs one command; returns its exit code."""
+def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased", name: str = "qatctl") -> int:
+    """Runs one command; returns its exit code. `name` is what the program is called."""
     try:
         try:
-            return _run(_parser(version).parse_args(arguments))
+            return _run(_parser(version, name).parse_args(arguments))
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("qatctl: interrupted; what was written stays, and the same command goes on from there\n")
+        sys.stderr.write(f"{name}: interrupted; what was written stays, and the same command goes on from there\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The interpreter would write the rest of its buffer at its end, and report the failure (docs of Python's signal, on SIGPIPE).
@@ -93,11 +93,10 @@ def _run(options: argparse.Namespace) -> int:
         kernel.close()
 
 
-def _parser(version: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="qatctl", description="Shows and configures the Intel QAT devices of this node."
-    )
-    parser.add_argument("--version", action="version", version=f"qatctl {version}")
+def _parser(version: str, name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name, description="Shows and configures the Intel QAT devices of this node.")
+    parser.set_defaults(name=name)
+    parser.add_argument("--version", action="version", version=f"{name} {version}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     common.add_argument("--config", default=NODE_JSON, metavar="FILE", help="the configuration (default: %(default)s)")
@@ -125,9 +124,9 @@ def _parser(version: str) -> argparse.ArgumentParser:
         help="how long one write may take (default: %(default)g)",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in _COMMANDS.items():
-        command = commands.add_parser(name, parents=[common], help=text, description=text[0].upper() + text[1:] + ".")
-        if name == "apply":
+    for word, text in _COMMANDS.items():
+        command = commands.add_parser(word, parents=[common], help=text, description=text[0].upper() + text[1:] + ".")
+        if word == "apply":
             command.add_argument("--settle", action="store_true", help=_SETTLE)
     return parser
 
@@ -174,7 +173,7 @@ class _Command:
 
     def _warn(self, rules: t.Sequence[Rule], node: Node) -> None:
         for warning in warnings_of(rules, node):
-            sys.stderr.write(f"qatctl: warning: {warning}\n")
+            sys.stderr.write(f"{self._options.name}: warning: {warning}\n")
 
     def _apply(self) -> int:
         outcome, rules = self._apply_until_quiet() if self._options.settle else self._apply_once()
@@ -241,7 +240,7 @@ class _Command:
 
     def print_error(self, error: NodeError) -> None:
         """Print an error as this command prints them."""
-        sys.stderr.write((_as_json(error.as_dict()) if self._options.json else f"qatctl: {error}") + "\n")
+        sys.stderr.write((_as_json(error.as_dict()) if self._options.json else f"{self._options.name}: {error}") + "\n")
 
     def _locked(self) -> t.ContextManager[None]:
         return self._kernel.locked(2 * self._options.time_limit)
