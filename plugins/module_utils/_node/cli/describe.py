@@ -17,9 +17,12 @@ from ..printable import WIDTH, aligned, printable, wrapped
 if t.TYPE_CHECKING:
     from ..devices.plan import Plan
     from ..devices.rules import Rule
+    from ..users.holder import Holder
+
+NO_DEVICE = "This node has no QAT device."
+UNKNOWN = "-"
 
 _COLUMNS = ("PF", "FAMILY", "STATE", "SERVICES", "VFS", "DRIVER", "NUMA", "GROUPS", "HELD BY")
-_UNKNOWN = "-"
 _MIXED = "mixed"
 _BELOW = "below"
 _LONGEST_RANGES = 9
@@ -87,16 +90,18 @@ def _vf(vf: PciFunction, node: Node) -> dict[str, t.Any]:
         "iommu_group": vf.iommu_group,
         "vfio_node": vfio_node(group) if vf.iommu_group and group and vf.driver else None,
         "numa_node": vf.numa_node,
-        "held_by": [
-            {
-                "pid": holder.pid or None,
-                "command": holder.command,
-                "container": holder.container,
-                "pod": holder.pod,
-                "note": holder.note,
-            }
-            for holder in vf.holders
-        ],
+        "held_by": [described_holder(holder) for holder in vf.holders],
+    }
+
+
+def described_holder(holder: Holder) -> dict[str, t.Any]:
+    """Who has a VF, as plain values."""
+    return {
+        "pid": holder.pid or None,
+        "command": holder.command,
+        "container": holder.container,
+        "pod": holder.pod,
+        "note": holder.note,
     }
 
 
@@ -106,7 +111,7 @@ def table(node: Node, rules: t.Sequence[Rule] = ()) -> str:
     What takes more room than a column has is below, by PF. `rules` add the services that they state.
     """
     if not node.qat:
-        return "This node has no QAT device."
+        return NO_DEVICE
     rows = [_COLUMNS, *(tuple(map(printable, _row(device, rules))) for device in node.qat)]
     notes = [
         line
@@ -122,13 +127,13 @@ def _row(device: QatDevice, rules: t.Sequence[Rule]) -> tuple[str, ...]:
     return (
         device.address,
         device.family.name,
-        "blocked" if _blocked(device) else device.state or _UNKNOWN,
+        "blocked" if _blocked(device) else device.state or UNKNOWN,
         _services(device, stated_services(rule_for(rules, device), device)),
         _vf_count(device),
-        _MIXED if len(drivers) > 1 else next(iter(drivers), _UNKNOWN),
-        str(device.function.numa_node) if device.function.numa_node >= 0 else _UNKNOWN,
-        (groups if len(groups) <= _LONGEST_RANGES else _BELOW) or _UNKNOWN,
-        str(len(_holders(device)) or _UNKNOWN),
+        _MIXED if len(drivers) > 1 else next(iter(drivers), UNKNOWN),
+        str(device.function.numa_node) if device.function.numa_node >= 0 else UNKNOWN,
+        (groups if len(groups) <= _LONGEST_RANGES else _BELOW) or UNKNOWN,
+        str(len(_holders(device)) or UNKNOWN),
     )
 
 
@@ -154,7 +159,7 @@ def _groups(device: QatDevice) -> str:
 def _services(device: QatDevice, stated: frozenset[str] | None) -> str:
     if stated:
         return f"{';'.join(in_order(stated))} (stated)"
-    return ";".join(in_order(device.services)) if device.services else _UNKNOWN
+    return ";".join(in_order(device.services)) if device.services else UNKNOWN
 
 
 def _vf_count(device: QatDevice) -> str:
