@@ -155,6 +155,14 @@ def test_for_machines(shell: Shell) -> None:
     ]
 
 
+def test_no_firmware_is_asked_for_counters(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(shell.kernel, "expect", asked.extend)
+    shell.run("--once")
+    assert any(path.endswith("/telemetry/control") for path in asked)
+    assert not any(path.endswith(("fw_counters", "pm_status", "cnv_errors", "heartbeat/status")) for path in asked)
+
+
 def test_it_writes_nothing_unasked(shell: Shell) -> None:
     code, out, err = shell.run("--once")
     assert (code, err, shell.kernel.writes) == (0, "", [])

@@ -92,9 +92,9 @@ class Top:
         """Read the node once. Raises NodeError as `read_node` does."""
         self._ask_again()
         node = read_node(self._kernel)
-        pfs = activity_of(self._kernel, node)
+        pfs = activity_of(self._kernel, node, counters=False)
         if self._enable and self._switch_on(pfs):
-            pfs = activity_of(self._kernel, node)
+            pfs = activity_of(self._kernel, node, counters=False)
         return Look(
             time.time(),
             os.uname().nodename,
