@@ -364,9 +364,7 @@ def test_telemetry_is_off_again_however_the_exporter_ends(node: Node, kubelet: K
     assert node.run(f"cat {CONTROL}").strip() == "0"
 
 
-def test_the_exporter_follows_the_vf_of_a_pod(
-    node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
-) -> None:
+def test_the_exporter_follows_the_vf_of_a_pod(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
     assert kubelet.history()
     third = list(truth[CY])[2]
     pod = {"namespace": "team", "pod": "tls", "uid": "u1", "container": "proxy", "resource": CY, "devices": [third]}
