@@ -12,7 +12,9 @@ import typing as t
 from .clock import Clock, Moment
 from .generation import Generation, ring_pair_service
 from .hardware import ERRORS, Hardware, shape_of
+from .load import Load
 from .pci import Bus, Driver, Function
+from .telemetry import Telemetry
 from .text import line, number, switch
 from .tree import Attribute, Wait, Working, failure
 
@@ -55,10 +57,16 @@ class QatDevice:
         self.ring_pair: int | None = None
         self.errors = dict.fromkeys(ERRORS, 0)
         self.heartbeat = Heartbeat(self)
+        self.telemetry = Telemetry(self)
 
     @property
     def ring_pairs(self) -> int:
         return shape_of(self.family.name).ring_pairs
+
+    @property
+    def load(self) -> Load:
+        """What the device has to do."""
+        return self.telemetry.load
 
     @property
     def busy(self) -> bool:
@@ -93,6 +101,7 @@ class QatDevice:
     def stop(self) -> Working:
         """The device goes down, and its VFs disappear."""
         self.up = False
+        self.telemetry.forget()
         yield from self.remove_vfs()
         if not self.node.generation.keeps_power_setting:
             self.power_idle = True

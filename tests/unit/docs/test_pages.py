@@ -212,7 +212,7 @@ def test_files_that_pages_for_contributors_name() -> None:
     places += [
         CHECKOUT / name for name in ("plugins/plugin_utils/_kubelet", "device_plugin/src/qat_device_plugin", "tools")
     ]
-    places.append(CHECKOUT / "device_plugin/src/qat_device_plugin/vm_attach")
+    places += [CHECKOUT / "device_plugin/src/qat_device_plugin" / name for name in ("vm_attach", "exporter")]
     pages = ["docs/architecture.md", "docs/developing.md", *(f"docs/adr/{page.name}" for page in DECISIONS)]
     named = {name for page in pages for name in re.findall(r"`([\w./]+\.(?:py|yml)|_boot/\w*)`", text_of(page))}
     assert len(named) > 50
@@ -234,6 +234,11 @@ def test_commands_of_qatctl(capsys: pytest.CaptureFixture[str]) -> None:
 def test_options_of_qatctl(capsys: pytest.CaptureFixture[str]) -> None:
     options = set(re.findall(r"--[\w-]+", help_of(["show"], capsys))) - {"--help"}
     assert {name.split()[0] for name in table("docs/qatctl.md", "option")} == options
+
+
+def test_options_of_top(capsys: pytest.CaptureFixture[str]) -> None:
+    own, common = (set(re.findall(r"--[\w-]+", help_of([command], capsys))) for command in ("top", "show"))
+    assert {name.split()[0] for name in table("docs/qatctl.md", "option of `top`")} == own - common
 
 
 @pytest.mark.parametrize("role", [page.parent for page in ROLES], ids=lambda role: role.name)

@@ -63,6 +63,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "LiveMachine.command: os.access": "a command that cannot be run is not run",
         "LiveMachine.run: shutil.which": "a command that cannot be run is not run",
     },
+    f"{HOST}/namesake.py": {"_is_of_others: except NotADirectoryError": _NO_DIRECTORY},
     f"{SUPPORT}/archive.py": {"Bundle.take: except Exception": _REPORTED},
     f"{SUPPORT}/devices.py": {"_names: except OSError": _REPORTED},
     f"{SUPPORT}/files.py": {"seen: except OSError": _REPORTED},
@@ -75,6 +76,10 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_records: except BrokenPipeError": "records were overwritten, the rest is read",
         "_records: except BlockingIOError": "no record is left to read",
     },
+    f"{NODE}/devices/activity.py": {
+        "_read: except OSError": "the errno is kept: it is absent, or there is a reason why nothing is known"
+    },
+    f"{NODE}/cli/top.py": {"Top._switch: except OSError": _REPORTED},
     f"{NODE}/devices/apply.py": {
         "_write: except OSError": "a write: its errno is explained, after reading back what came of it",
         "_read_back: except OSError": "not as wanted; where nothing is wanted it raises",
@@ -210,12 +215,19 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "InstanceLock._try: except OSError": _AGAIN,
     },
     f"{PLUGIN}/status_page.py": {
-        "StatusPage.run: except OSError": _AGAIN,
-        "StatusPage.answer: except Exception": "a client's request fails, which says nothing of the node",
+        "Page.run: except OSError": _AGAIN,
+        "Page.answer: except Exception": "a client's request fails, which says nothing of the node",
         "_Connection.begin: except BaseException": "the same",
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",
         "_Door._accept: except OSError": _AGAIN,
     },
+    f"{PLUGIN}/exporter/command.py": {"main: except OSError": _REPORTED},
+    f"{PLUGIN}/exporter/sampling.py": {"Sampler._follow: except (OSError, NodeError)": _REPORTED},
+    f"{PLUGIN}/exporter/service.py": {
+        "Exporter._collect: except Exception": "nothing is known of the PFs then, and the metrics say so",
+        "Exporter._with_telemetry: except OSError": "nothing is switched on, and it is reported",
+    },
+    f"{PLUGIN}/exporter/switches.py": {"Switches._set: except (OSError, WriteTimeout)": _REPORTED},
     f"{PLUGIN}/vm_attach/agent.py": {
         "look: except (NodeError, OSError)": "nothing is decided then, and it is reported why"
     },
