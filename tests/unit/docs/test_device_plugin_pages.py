@@ -101,13 +101,6 @@ def test_kinds_of_errors() -> None:
     assert set(re.findall(r"`(\w+)`", meaning)) == set(STATISTICS.errors)
 
 
-def test_alerts_are_about_metrics_that_there_are() -> None:
-    names = set(metrics())
-    said = re.findall(PREFIX + r"(\w+)", text_of("docs/metrics.md").partition("## Alerts")[2])
-    assert said
-    assert set(said) <= names
-
-
 def test_what_modules_read_are_metrics_that_there_are() -> None:
     source = text_of("plugins/module_utils/_kubelet/audit.py")
     said = set(re.findall(PREFIX + r"(\w+)", source))
