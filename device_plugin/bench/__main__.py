@@ -37,7 +37,7 @@ WITH_EVENTS = (
     """\
 import sys
 from qat_device_plugin import cli
-with cli._without_tls():
+with cli.without_tls():
     from qat_device_plugin import service
 service.events_are_about = lambda root: True
 sys.exit(cli.main())

@@ -43,6 +43,6 @@ def _text(file: File) -> str:
     try:
         return file.read() + "\n"
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EINVAL):
+        if error.errno not in (errno.EACCES, errno.EINVAL, errno.EPERM):
             raise
         return ""

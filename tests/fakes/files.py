@@ -11,6 +11,7 @@ from .iommu import Group
 from .machine import Machine
 from .pci import Bus, Driver, Function, Sriov
 from .qat import HEARTBEAT_FILES, QAT_FILES, RAS_FILES, QatDevice, QatDriver
+from .telemetry import telemetry_directory
 from .tree import Attribute, Attributes, Directory, Entry, File, Fixed, Link, Listed, Only
 from .vfio import DEVICE_MAJOR, GROUP_MAJOR, Process
 
@@ -294,6 +295,8 @@ def _debug_directory(device: QatDevice) -> Directory:
     if device.up and device.node.generation.all_files:
         entries["fw_counters"] = File(_FIRMWARE_COUNTERS, device)
         entries["heartbeat"] = Attributes(device.heartbeat, HEARTBEAT_FILES)
+        if device.family.has_services:
+            entries["telemetry"] = telemetry_directory(device.telemetry)
     return Fixed(entries)
 
 
@@ -304,7 +307,7 @@ def _show_configuration(device: QatDevice) -> str:
 
 def _show_counters(device: QatDevice) -> str:
     heartbeat = device.heartbeat
-    return f"AE    Admin req    Admin resp\n0     {heartbeat.sent:<12} {heartbeat.sent - heartbeat.failed}"
+    return f"AE          Requests        Responses\n 0: {heartbeat.sent:>16} {heartbeat.sent - heartbeat.failed:>16}"
 
 
 _DEVICE_CONFIGURATION: Attribute[QatDevice] = Attribute(_show_configuration, secret=True)

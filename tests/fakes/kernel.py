@@ -22,7 +22,8 @@ from .boot import bring_up, machine_of
 from .files import root_of
 from .modules import ModprobeError
 from .node import NodeSpec, Pf
-from .qat import QatVfDriver
+from .qat import QatDevice, QatVfDriver
+from .telemetry import Load
 from .tree import Directory, Entry, File, Link, Working, failure, find
 from .vfio import DEVICE_MAJOR, GROUP_MAJOR, Process
 
@@ -222,6 +223,12 @@ class FakeKernel:
         """A PF is reset from beginning to end, its VFs made again."""
         self.switch(address, "reset", "1")
         self.machine.clock.pass_time(1.0)
+
+    def load(self, address: str) -> Load:
+        """What a PF that is up has to do, for a test to change."""
+        driver = self.machine.hardware[address].driver
+        assert isinstance(driver, QatDevice)
+        return driver.telemetry.load
 
     def open_vf(self, address: str, command: str = "qemu-system-x86", container: str = "", cdev: bool = False) -> int:
         """A process opens a VF for its own use, directly or from a container with this id; returns its pid."""

@@ -13,6 +13,7 @@ from .clock import Clock, Moment
 from .generation import Generation, ring_pair_service
 from .hardware import ERRORS, Hardware, shape_of
 from .pci import Bus, Driver, Function
+from .telemetry import Telemetry
 from .text import line, number, switch
 from .tree import Attribute, Wait, Working, failure
 
@@ -55,6 +56,7 @@ class QatDevice:
         self.ring_pair: int | None = None
         self.errors = dict.fromkeys(ERRORS, 0)
         self.heartbeat = Heartbeat(self)
+        self.telemetry = Telemetry(self)
 
     @property
     def ring_pairs(self) -> int:
@@ -93,6 +95,7 @@ class QatDevice:
     def stop(self) -> Working:
         """The device goes down, and its VFs disappear."""
         self.up = False
+        self.telemetry.forget()
         yield from self.remove_vfs()
         if not self.node.generation.keeps_power_setting:
             self.power_idle = True

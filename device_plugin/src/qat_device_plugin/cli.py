@@ -35,7 +35,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     if settings.validate:
         print(f"{settings.config}: the configuration is valid")
         return 0
-    with _without_tls():
+    with without_tls():
         from .handover import Reporter, split  # noqa: PLC0415
     if settings.take_over is None:
         return _serve(settings, rules, Reporter())
@@ -45,7 +45,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, rules: t.Any, reporter: Reporter) -> int:
-    with _without_tls():
+    with without_tls():
         import asyncio  # noqa: PLC0415
     from .limits import raise_descriptors  # noqa: PLC0415
     from .logs import set_up  # noqa: PLC0415
@@ -73,7 +73,7 @@ def _take_over(settings: Settings, rules: t.Any, reporter: Reporter) -> int:
 
 
 @contextlib.contextmanager
-def _without_tls() -> t.Iterator[None]:
+def without_tls() -> t.Iterator[None]:
     """Import without the module ssl. asyncio does without it; loading OpenSSL for nothing costs 4 MB and 10 ms."""
     if "ssl" in sys.modules:
         yield

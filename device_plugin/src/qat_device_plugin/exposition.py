@@ -25,7 +25,6 @@ if t.TYPE_CHECKING:
     from .model import Model
     from .status import Status
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "qat_device_plugin_"
 
 

@@ -12,7 +12,7 @@ import typing as t
 
 from ._node.absence import if_there, is_absent
 from ._node.devices.snapshot import Node, QatDevice
-from ._node.facts.paths import IOMMU_GROUPS, device_file, qat_file
+from ._node.facts.paths import IOMMU_GROUPS, debug_file, device_file, qat_file
 from ._node.kernel.live import Kernel
 from .health import Reading
 
@@ -112,4 +112,4 @@ class Prober:
 
 
 def _heartbeat(device: QatDevice) -> str:
-    return f"/sys/kernel/debug/qat_{device.family.name}_{device.address}/heartbeat"
+    return debug_file(device.family.name, device.address, "heartbeat")

@@ -96,17 +96,18 @@ def _switch(text: str) -> bool:
 
 def _path(text: str) -> Path:
     """Not the empty one, which would be the working directory."""
-    return Path(_root(text))
+    return Path(root(text))
 
 
-def _root(text: str) -> str:
+def root(text: str) -> str:
+    """For argparse: a path that is not empty."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return text
 
 
-def _address(text: str) -> tuple[str, int] | None:
-    """`HOST:PORT`, `:PORT` for every address of the machine, nothing for none; IPv6 addresses stand in brackets."""
+def address(text: str) -> tuple[str, int] | None:
+    """For argparse: `HOST:PORT`, `:PORT` for every address of the machine, nothing for none; IPv6 addresses stand in brackets."""
     if not text:
         return None
     host, colon, port = text.rpartition(":")
@@ -135,9 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--config", type=_path, default=Path(NODE_JSON), metavar="FILE", help="what to offer")
-    add("--sysfs-root", type=_root, default="/sys", metavar="DIR", help="where sysfs is mounted")
-    add("--dev-root", type=_root, default="/dev", metavar="DIR", help="where the device nodes are")
-    add("--proc-root", type=_root, default="/proc", metavar="DIR", help="where proc is mounted")
+    add("--sysfs-root", type=root, default="/sys", metavar="DIR", help="where sysfs is mounted")
+    add("--dev-root", type=root, default="/dev", metavar="DIR", help="where the device nodes are")
+    add("--proc-root", type=root, default="/proc", metavar="DIR", help="where proc is mounted")
     add(
         "--kubelet-dir",
         type=_path,
@@ -153,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--metrics-address",
-        type=_address,
+        type=address,
         default=None,
         metavar="HOST:PORT",
         help="serve /metrics, /healthz and /readyz",

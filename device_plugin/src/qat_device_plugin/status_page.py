@@ -20,6 +20,18 @@ if t.TYPE_CHECKING:
     from .statistics import Statistics
     from .status import Status
 
+    class Shown(t.Protocol):
+        """A service at one moment: what is wrong with it, and why it is not ready."""
+
+        @property
+        def unhealthy(self) -> tuple[str, ...]:
+            """What is wrong."""
+
+        @property
+        def unready(self) -> tuple[str, ...]:
+            """That, and what is not ready."""
+
+
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 40
@@ -34,22 +46,36 @@ AT_A_TIME, PACE_SECONDS = 16, 0.05
 SCRAPE_SECONDS = 0.1
 """The metrics are made once in this time, for all who ask meanwhile."""
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Of metrics, in Prometheus' form."""
+
 _TEXT = "text/plain; charset=utf-8"
 _RETRY_SECONDS = 5.0
 _REST_SECONDS = 1.0
 _QUIET_SECONDS = 60.0
 """How often the log reports connections that were not taken."""
 
-Page = t.Tuple[str, str, bytes]  # noqa: UP006
+Answer = t.Tuple[str, str, bytes]  # noqa: UP006
 """Status, content type and body."""
 
 
-class StatusPage:
-    """Listens until it is cancelled. An address in use is tried again: the old instance may be on its way out."""
+class Page:
+    """Listens until it is cancelled. An address in use is tried again: the old instance may be on its way out.
 
-    def __init__(self, status: t.Callable[[], Status], statistics: Statistics, host: str, port: int) -> None:
+    `errors` counts what could not be served, as `http`; `metrics` makes the page of that name.
+    """
+
+    def __init__(
+        self,
+        status: t.Callable[[], Shown],
+        errors: Counter[str],
+        metrics: t.Callable[[], t.Awaitable[bytes]],
+        host: str,
+        port: int,
+    ) -> None:
         self._status = status
-        self._statistics = statistics
+        self._errors = errors
+        self._exposition = metrics
         self._host = host
         self._port = port
         self._open: set[_Connection] = set()
@@ -65,7 +91,7 @@ class StatusPage:
             try:
                 doors = [_Door(one, self) for one in await self._listen()]
             except OSError as error:
-                self._statistics.errors["http"] += 1
+                self._errors["http"] += 1
                 fields = {"address": f"{self._host}:{self._port}", "problem": error.strerror or str(error)}
                 log.error("cannot listen for HTTP", extra={"fields": fields})
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -113,7 +139,7 @@ class StatusPage:
 
     def not_taken(self, why: str) -> None:
         """Count a connection that could not be served; the log reports them now and then."""
-        self._statistics.errors["http"] += 1
+        self._errors["http"] += 1
         self._unreported += 1
         now = time.monotonic()
         if now >= self._quiet_until:
@@ -132,13 +158,10 @@ class StatusPage:
         lines = (f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close")
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if method == b"HEAD" else body)
 
-    async def _page(self, method: bytes, path: str) -> Page:
+    async def _page(self, method: bytes, path: str) -> Answer:
         if method not in (b"GET", b"HEAD"):
             return "405 Method Not Allowed", _TEXT, b"only GET\n"
         if path == "/metrics":
-            # Imported here: most of its time and memory is spent on things that only a scrape needs.
-            from .exposition import CONTENT_TYPE  # noqa: PLC0415
-
             return "200 OK", CONTENT_TYPE, await self._scrape()
         if path in ("/healthz", "/readyz"):
             now = self._status()
@@ -154,20 +177,31 @@ class StatusPage:
         return await asyncio.shield(self._metrics)
 
     async def _make_metrics(self) -> bytes:
-        from .exposition import exposition  # noqa: PLC0415
-
         await asyncio.sleep(self._made_at + SCRAPE_SECONDS - time.monotonic())
         self._metrics = None  # whoever asks from now on gets others
         try:
-            return exposition(self._status(), self._statistics)
+            return await self._exposition()
         finally:
             self._made_at = time.monotonic()
+
+
+class StatusPage(Page):
+    """The page of the device plugin."""
+
+    def __init__(self, status: t.Callable[[], Status], statistics: Statistics, host: str, port: int) -> None:
+        async def metrics() -> bytes:
+            # Imported here: most of its time and memory is spent on things that only a scrape needs.
+            from .exposition import exposition  # noqa: PLC0415
+
+            return exposition(status(), statistics)
+
+        super().__init__(status, statistics.errors, metrics, host, port)
 
 
 class _Door:
     """A listening socket, through which a few come at a time."""
 
-    def __init__(self, listener: socket.socket, page: StatusPage) -> None:
+    def __init__(self, listener: socket.socket, page: Page) -> None:
         self._listener = listener
         self._page = page
         self._pause: asyncio.TimerHandle | None = None
@@ -214,7 +248,7 @@ class _Door:
 class _Connection(asyncio.BufferedProtocol):
     """One client, with as much memory as a request may have."""
 
-    def __init__(self, page: StatusPage, address: str) -> None:
+    def __init__(self, page: Page, address: str) -> None:
         self.address = address
         self.beginning: asyncio.Future[None] | None = None
         self._answering: asyncio.Future[None] | None = None

@@ -75,6 +75,9 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_records: except BrokenPipeError": "records were overwritten, the rest is read",
         "_records: except BlockingIOError": "no record is left to read",
     },
+    f"{NODE}/devices/activity.py": {
+        "_read: except OSError": "the errno is kept: it is absent, or there is a reason why nothing is known"
+    },
     f"{NODE}/devices/apply.py": {
         "_write: except OSError": "a write: its errno is explained, after reading back what came of it",
         "_read_back: except OSError": "not as wanted; where nothing is wanted it raises",
@@ -210,8 +213,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "InstanceLock._try: except OSError": _AGAIN,
     },
     f"{PLUGIN}/status_page.py": {
-        "StatusPage.run: except OSError": _AGAIN,
-        "StatusPage.answer: except Exception": "a client's request fails, which says nothing of the node",
+        "Page.run: except OSError": _AGAIN,
+        "Page.answer: except Exception": "a client's request fails, which says nothing of the node",
         "_Connection.begin: except BaseException": "the same",
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",
         "_Door._accept: except OSError": _AGAIN,

@@ -16,6 +16,8 @@ IOMMU_GROUPS = "/sys/kernel/iommu_groups"
 OSRELEASE = "/proc/sys/kernel/osrelease"
 CHAR_DEVICES = "/proc/devices"
 SELF_STATUS = "/proc/self/status"
+DEBUG = "/sys/kernel/debug"
+"""debugfs, which only root may look into."""
 VFIO_GROUPS = "/sys/class/vfio"
 VFIO = "/dev/vfio"
 
@@ -50,6 +52,16 @@ def device_file(address: str, name: str) -> str:
 def qat_file(address: str, name: str) -> str:
     """A file of a QAT PF's own group, such as `cfg_services`."""
     return device_file(address, "qat/" + name)
+
+
+def debug_directory(family: str, address: str) -> str:
+    """The directory of a PF in debugfs, which is there as long as its driver has it (adf_dbgfs.c)."""
+    return f"{DEBUG}/qat_{family}_{address}"
+
+
+def debug_file(family: str, address: str, name: str) -> str:
+    """A file of a PF in debugfs, such as `heartbeat/status`. All but `dev_cfg` are gone while the PF is down."""
+    return f"{debug_directory(family, address)}/{name}"
 
 
 def driver_file(driver: str, name: str) -> str:

@@ -17,7 +17,7 @@ import typing as t
 
 from ..absence import if_there, is_absent
 from ..errors import NodeError, WriteTimeout, cannot_be_read
-from ..facts.paths import DEVICES
+from ..facts.paths import DEBUG, DEVICES, device_directory
 from .child import (
     Child,
     NotAnswered,
@@ -42,6 +42,9 @@ _LOCKED_FILES = frozenset({"driver_override", "sriov_numvfs"})
 
 The files of a QAT driver's own group are treated alike, since what a driver locks is its own affair.
 """
+
+_ASKING_FILES = frozenset({"fw_counters", "cnv_errors", "pm_status"})
+"""Files of debugfs for which a QAT driver asks the firmware, which may not answer (adf_admin.c). Those of telemetry take locks."""
 
 
 class Write(t.NamedTuple):
@@ -330,9 +333,11 @@ def _result(answer: tuple[int, str], path: str) -> str:
 def may_block(path: str) -> bool:
     """Whether the kernel can make whoever reads the file wait, for as long as a removal takes."""
     directory, _slash, name = path.rpartition("/")
-    return name in _LOCKED_FILES or directory.endswith("/qat")
+    return name in _LOCKED_FILES or directory.endswith(("/qat", "/telemetry")) or name in _ASKING_FILES
 
 
 def device_of(path: str) -> str:
-    """The directory of the PCI function whose file this is."""
+    """The directory of the PCI function whose file this is, in sysfs or debugfs."""
+    if path.startswith(f"{DEBUG}/"):
+        return device_directory(path.split("/", 5)[4].rpartition("_")[2])
     return "/".join(path.split("/", 6)[:6])

@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `qat-exporter`. Exit codes: 0 stopped as asked, 1 it cannot run or telemetry stays on, 2 wrong settings."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import typing as t
+from pathlib import Path
+
+from .. import __version__
+from .._node.errors import NodeError
+from .._node.facts.paths import KUBELET_ROOTS
+from .._node.kernel.live import LiveKernel
+from ..logs import set_up
+from ..settings import address, root
+from ..sockets import make_private
+from .switches import Switches
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    given = _parser().parse_args(arguments)
+    set_up(given.log_level, given.log_format, journal="JOURNAL_STREAM" in os.environ)
+    kernel = LiveKernel(given.sysfs_root, given.proc_root)
+    try:
+        make_private(given.run_dir)
+        with _lock(given.run_dir):
+            switches = Switches(kernel, given.run_dir)
+            return _switch_off(kernel, switches) if given.switch_off else _serve(given, kernel, switches)
+    except NodeError as error:
+        problem = error.sentence()
+    except OSError as error:
+        problem = f"{error.filename or given.run_dir}: {error.strerror or error}"
+    print(f"qat-exporter: {problem}", file=sys.stderr)
+    return 1
+
+
+def _serve(given: argparse.Namespace, kernel: LiveKernel, switches: Switches) -> int:
+    from ..cli import without_tls  # noqa: PLC0415
+
+    with without_tls():
+        import asyncio  # noqa: PLC0415
+    from ..limits import raise_descriptors  # noqa: PLC0415
+    from .service import Exporter, Settings  # noqa: PLC0415
+
+    raise_descriptors()
+    settings = Settings(
+        metrics_address=given.metrics_address,
+        switches=given.telemetry == "switch",
+        per_vf=given.per_vf,
+        kubelet_roots=tuple(given.kubelet_root or KUBELET_ROOTS),
+    )
+
+    async def serve() -> None:
+        await Exporter(settings, kernel, switches, os.environ).run()
+
+    asyncio.run(serve())
+    return 0
+
+
+def _switch_off(kernel: LiveKernel, switches: Switches) -> int:
+    from .service import switch_off  # noqa: PLC0415
+
+    try:
+        if switch_off(kernel, switches):
+            return 0
+    finally:
+        kernel.close()
+    raise NodeError(
+        f"telemetry stays on: {', '.join(sorted(switches.ours))}",
+        remedy="see the log above, and switch it off in debugfs",
+    )
+
+
+def _lock(directory: Path) -> t.TextIO:
+    """One exporter at a time keeps the record. Raises NodeError where there is another one."""
+    lock = (directory / "lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise NodeError(
+            "another qat-exporter is running",
+            where=str(directory),
+            remedy="end it, or name another directory with --run-dir",
+        ) from None
+    return lock
+
+
+def _address(text: str) -> tuple[str, int]:
+    found = address(text)
+    if found is None:
+        raise argparse.ArgumentTypeError("without an address nothing is served")
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qat-exporter",
+        description="Serves metrics of this machine's QAT devices to Prometheus.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--metrics-address",
+        type=_address,
+        default=("127.0.0.1", 9483),
+        metavar="HOST:PORT",
+        help="serve /metrics, /healthz and /readyz there; 127.0.0.1:9483 unless given",
+    )
+    add(
+        "--telemetry",
+        choices=("switch", "read"),
+        default="switch",
+        help="switch telemetry on where it is off, and off again at the end; or only read what somebody else has switched on",
+    )
+    add("--per-vf", action="store_true", help="follow the VFs that pods have, one VF of a PF after the other")
+    add(
+        "--kubelet-root",
+        action="append",
+        type=root,
+        metavar="DIR",
+        help="with --per-vf: root directory of a kubelet, if it is not one of the usual ones; can be given more than once",
+    )
+    add("--sysfs-root", type=root, default="/sys", metavar="DIR", help="where sysfs is mounted, with debugfs in it")
+    add("--proc-root", type=root, default="/proc", metavar="DIR", help="where proc is mounted")
+    add(
+        "--run-dir",
+        type=lambda text: Path(root(text)),
+        default=Path("/run/accel-qat/exporter"),
+        metavar="DIR",
+        help="where the record of what was switched on is; nobody else may write there",
+    )
+    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
+    add("--log-format", choices=("text", "json"), default="text", help="how it is written")
+    add("--switch-off", action="store_true", help="switch off what the record says was switched on, and exit")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

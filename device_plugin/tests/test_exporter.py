@@ -1,0 +1,714 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The exporter: what it shows of PFs and VFs, what it switches on and off, and that nothing holds up its page."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import typing as t
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from harness.node_files import NodeFiles
+from harness.pod_resources import KubeletThread
+from harness.process import SOURCE, fetch, free_port
+from qat_device_plugin._node.devices.activity import TelemetryState, activity_of, switch_telemetry
+from qat_device_plugin._node.devices.read import read_devices
+from qat_device_plugin._node.users.holder import Holder
+from qat_device_plugin._node.users.pods import Assignments
+from qat_device_plugin.exporter import command, sampling, service
+from qat_device_plugin.exporter.collection import Collection, Container, Pods, containers, errors
+from qat_device_plugin.exporter.exposition import exposition
+from qat_device_plugin.exporter.sampling import OLDEST_SECONDS, TURN_SECONDS, Sampler
+from qat_device_plugin.exporter.service import Exporter, Settings
+from qat_device_plugin.exporter.switches import Switches
+
+from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel, pf
+
+if t.TYPE_CHECKING:
+    from qat_device_plugin._node.devices.activity import PfActivity
+    from qat_device_plugin._node.devices.snapshot import QatDevice
+
+GEN4, SECOND, GEN2 = "0000:6b:00.0", "0000:70:00.0", "0000:75:00.0"
+VFS = [f"0000:6b:00.{number}" for number in range(1, 4)]
+DEBUG = f"/sys/kernel/debug/qat_4xxx_{GEN4}"
+CONTROL = f"{DEBUG}/telemetry/control"
+POD = Container("team", "tls", "proxy")
+
+Fake = t.Any
+"""A fake kernel. The plugin's copy of the engine has classes of its own, which the fake's do not inherit from."""
+
+
+def kernel(*others: t.Any, total_vfs: int = 3) -> Fake:
+    return FakeKernel.with_pfs(
+        pf("4xxx", GEN4, services="sym;asym", numa_node=1, vfs="vfio-pci", total_vfs=total_vfs), *others
+    )
+
+
+def devices(fake: Fake) -> list[QatDevice]:
+    return list(read_devices(fake).qat)
+
+
+def activities(fake: Fake) -> tuple[PfActivity, ...]:
+    return activity_of(fake, read_devices(fake))
+
+
+def shown(fake: Fake, **others: t.Any) -> dict[str, float]:
+    """The metrics of a kernel as it is, by name and labels."""
+    return series(exposition(Collection(activities(fake), **others), errors(), now=100.0).decode())
+
+
+def series(text: str) -> dict[str, float]:
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _space, value in lines}
+
+
+def named(metrics: t.Mapping[str, float], name: str) -> dict[str, float]:
+    """The series of one metric, by their labels."""
+    found = ((one.partition("{"), value) for one, value in metrics.items())
+    return {labels.rstrip("}"): value for (this, _brace, labels), value in found if this == name}
+
+
+def at(path: str, fake: Fake) -> str:
+    return str(fake.read(path))
+
+
+# What is shown of PFs.
+
+
+def test_of_a_pf_without_telemetry() -> None:
+    fake = kernel(pf("c6xx", GEN2))
+    fake.switch(GEN4, "error", "correctable 3")
+    fake.read(f"{DEBUG}/heartbeat/status")
+    metrics = shown(fake)
+    about = f'driver="4xxx",family="4xxx",model="4xxx",numa_node="1",pf="{GEN4}",services="sym;asym"'
+    assert about in named(metrics, "qat_pf_info")
+    assert metrics[f'qat_pf_up{{pf="{GEN4}"}}'] == 1
+    assert metrics[f'qat_pf_vfs{{pf="{GEN4}"}}'] == 3
+    assert metrics[f'qat_pf_answers{{pf="{GEN4}"}}'] == 1
+    assert metrics[f'qat_pf_errors_total{{pf="{GEN4}",severity="correctable"}}'] == 3
+    assert metrics[f'qat_pf_firmware_requests_total{{acceleration_engine="0",pf="{GEN4}"}}'] == 1
+    assert metrics[f'qat_pf_heartbeat_queries_total{{pf="{GEN4}",result="ok"}}'] == 1
+    assert metrics[f'qat_pf_heartbeat_queries_total{{pf="{GEN4}",result="failed"}}'] == 0
+    assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 0
+    states = named(metrics, "qat_pf_telemetry_state")
+    assert [labels for labels, value in states.items() if value] == [
+        f'pf="{GEN4}",state="off"',
+        f'pf="{GEN2}",state="unsupported"',
+    ]
+    assert len(states) == 2 * len(TelemetryState)
+    # Before Gen4 no driver shows a state, nor errors.
+    assert f'qat_pf_up{{pf="{GEN2}"}}' not in metrics
+    assert not any("slice" in name or "pcie" in name or "latency" in name for name in metrics)
+
+
+def test_of_a_pf_at_work() -> None:
+    fake = kernel()
+    load = fake.load(GEN4)
+    load.engines.update(pke=37)
+    load.device.update(bw_in=8, bw_out=16, gp_lat_acc_avg=3000, pci_trans_cnt=5, at_max_tlb_used=2)
+    switch_telemetry(fake, devices(fake)[0], 1)
+    fake.sleep(2.0)
+    metrics = shown(fake)
+    assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 1
+    assert metrics[f'qat_pf_telemetry_samples_total{{pf="{GEN4}"}}'] == 2
+    assert metrics[f'qat_pf_slice_utilization_ratio{{engine="pke",pf="{GEN4}",slice="5"}}'] == 0.37
+    assert metrics[f'qat_pf_slice_executions{{engine="pke",pf="{GEN4}",slice="5"}}'] == 370
+    assert metrics[f'qat_pf_pcie_written_bytes_per_second{{pf="{GEN4}"}}'] == 1e6
+    assert metrics[f'qat_pf_pcie_read_bytes_per_second{{pf="{GEN4}"}}'] == 2e6
+    assert metrics[f'qat_pf_latency_seconds{{kind="get_to_put_avg",pf="{GEN4}"}}'] == pytest.approx(3e-6)
+    assert metrics[f'qat_pf_pcie_partial_transactions{{pf="{GEN4}"}}'] == 5
+    assert metrics[f'qat_pf_translation_entries_used{{pf="{GEN4}"}}'] == 2
+
+
+def test_before_the_first_sample_nothing_is_measured() -> None:
+    fake = kernel()
+    switch_telemetry(fake, devices(fake)[0], 1)
+    metrics = shown(fake)
+    assert metrics[f'qat_pf_telemetry_samples_total{{pf="{GEN4}"}}'] == 0
+    assert named(metrics, "qat_pf_slice_utilization_ratio") == {}
+    assert named(metrics, "qat_pf_latency_seconds") == {}
+
+
+def test_a_pf_that_is_down_has_no_counters() -> None:
+    fake: Fake = FakeKernel.with_pfs(pf("4xxx", GEN4))
+    switch_telemetry(fake, devices(fake)[0], 1)
+    fake.write(f"/sys/bus/pci/devices/{GEN4}/qat/state", "down", 1.0)
+    metrics = shown(fake)
+    assert metrics[f'qat_pf_up{{pf="{GEN4}"}}'] == 0
+    assert metrics[f'qat_pf_telemetry_state{{pf="{GEN4}",state="down"}}'] == 1
+    # But for those that come without its firmware.
+    left = {name.partition("{")[0] for name in metrics if name.startswith("qat_pf_")}
+    states = {"qat_pf_info", "qat_pf_up", "qat_pf_vfs", "qat_pf_answers"}
+    assert left == {*states, "qat_pf_telemetry_enabled", "qat_pf_telemetry_state"}
+
+
+def test_a_pf_that_is_gone_has_no_series() -> None:
+    fake = kernel(pf("4xxx", SECOND))
+    assert SECOND in str(shown(fake))
+    fake.switch(SECOND, "present", "0")
+    assert SECOND not in str(shown(fake))
+    assert GEN4 in str(shown(fake))
+
+
+def test_lockdown_is_a_state() -> None:
+    fake = kernel()
+    fake.deny(f"{DEBUG}/telemetry/*", errno.EPERM)
+    metrics = shown(fake)
+    assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 0
+    assert metrics[f'qat_pf_telemetry_state{{pf="{GEN4}",state="locked_down"}}'] == 1
+
+
+def test_what_cannot_be_read_is_named() -> None:
+    fake = kernel()
+    fake.deny(f"{DEBUG}/fw_counters", errno.EIO)
+    metrics = shown(fake)
+    assert named(metrics, "qat_pf_unreadable_files") == {f'file="fw_counters",pf="{GEN4}"': 1}
+    assert named(metrics, "qat_pf_firmware_requests_total") == {}
+
+
+def test_counters_are_counters_and_names_have_units() -> None:
+    fake = kernel()
+    switch_telemetry(fake, devices(fake)[0], 1)
+    fake.sleep(1.0)
+    text = exposition(Collection(activities(fake), pods=Pods({VFS[0]: POD}, "")), errors(), now=0.0).decode()
+    kinds = dict(line.split()[2:4] for line in text.splitlines() if line.startswith("# TYPE qat_"))
+    assert {kind for name, kind in kinds.items() if name.endswith("_total")} == {"counter"}
+    assert {kind for name, kind in kinds.items() if not name.endswith("_total")} == {"gauge"}
+    assert all(re.fullmatch("qat_(pf|vf|exporter)_[a-z_]+", name) for name in kinds)
+    # Each metric has words of its own.
+    texts = [line.split(" ", 3)[3] for line in text.splitlines() if line.startswith("# HELP qat_")]
+    assert all(one.endswith(".") for one in texts)
+
+
+def test_nothing_of_the_pfs_where_nothing_is_known() -> None:
+    metrics = series(exposition(Collection(problem="no answer", seconds=3.0), errors(), now=0.0).decode())
+    assert metrics["qat_exporter_collection_success"] == 0
+    assert metrics["qat_exporter_collection_duration_seconds"] == 3
+    assert metrics['qat_exporter_errors_total{kind="collection"}'] == 0
+    assert not any(name.startswith(("qat_pf_", "qat_vf_")) for name in metrics)
+    assert not any(name.startswith("qat_exporter_pod_resources_up") for name in metrics)
+
+
+def test_a_label_has_what_the_kernel_or_kubelet_says_in_printable_form() -> None:
+    names = containers([(VFS[0], None)], Assignments({VFS[0]: (Holder(0, "", "c\nd" + "x" * 400, "n/p\x1b"),)}))
+    container = names[VFS[0]]
+    assert (container.namespace, container.pod) == ("n", "p\\x1b")
+    assert container.container.startswith("c\\x0ad")
+    assert len(container.container) == 253
+
+
+def test_who_has_a_vf() -> None:
+    both = (Holder(0, "", "b", "n/p"), Holder(0, "", "a", "n/p"))
+    by_node = {"/dev/vfio/7": (Holder(0, "", "c", "m/q"),)}
+    found = containers(
+        [(VFS[0], None), (VFS[1], "7"), (VFS[2], None)], Assignments({VFS[0]: both, **by_node}, "silent")
+    )
+    assert found == {VFS[0]: Container("n", "p", "a"), VFS[1]: Container("m", "q", "c")}
+    by_uid = containers([(VFS[0], None)], Assignments({VFS[0]: (Holder(0, "", "c", "with uid u1"),)}))
+    assert by_uid == {VFS[0]: Container("", "with uid u1", "c")}
+
+
+# Switching.
+
+
+def test_switches_on_where_it_is_off_and_off_again(tmp_path: Path) -> None:
+    fake = kernel(pf("420xx", SECOND))
+    fake.write(f"/sys/kernel/debug/qat_420xx_{SECOND}/telemetry/control", "1", 1.0)
+    switches = Switches(fake, tmp_path)
+    assert [one.address for one in switches.switch_on(activities(fake))] == [GEN4]
+    assert (at(CONTROL, fake), switches.ours) == ("1", frozenset({GEN4}))
+    assert json.loads((tmp_path / "telemetry.json").read_text()) == {"switched_on": [GEN4]}
+    assert switches.switch_on(activities(fake)) == []
+    assert switches.switch_off(devices(fake))
+    assert (at(CONTROL, fake), switches.ours) == ("0", frozenset())
+    assert at(f"/sys/kernel/debug/qat_420xx_{SECOND}/telemetry/control", fake) == "1"
+
+
+def test_the_next_one_knows_what_one_that_was_killed_has_switched_on(tmp_path: Path) -> None:
+    fake = kernel()
+    Switches(fake, tmp_path).switch_on(activities(fake))
+    after = Switches(fake, tmp_path)
+    assert after.ours == {GEN4}
+    assert after.switch_off(devices(fake))
+    assert at(CONTROL, fake) == "0"
+    assert Switches(fake, tmp_path).ours == frozenset()
+
+
+def test_the_record_is_written_first(tmp_path: Path) -> None:
+    fake = kernel()
+    fake.crash_after(0)
+    with pytest.raises(Crash):
+        Switches(fake, tmp_path).switch_on(activities(fake))
+    assert at(CONTROL, fake) == "0"
+    assert Switches(fake, tmp_path).ours == {GEN4}
+
+
+def test_a_record_that_cannot_be_written_switches_nothing_on(tmp_path: Path) -> None:
+    fake = kernel()
+    switches = Switches(fake, tmp_path)
+    (tmp_path / "telemetry.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        switches.switch_on(activities(fake))
+    assert at(CONTROL, fake) == "0"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"switched_on": 1}', '{"switched_on": ["../x"]}', "[" * 100_000, "\xff", '{"a": 1}']
+)
+def test_a_record_that_is_damaged_says_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "telemetry.json").write_text(text, encoding="latin-1")
+    assert Switches(kernel(), tmp_path).ours == frozenset()
+
+
+def test_what_somebody_else_has_set_since_is_his(tmp_path: Path) -> None:
+    fake = kernel()
+    switches = Switches(fake, tmp_path)
+    switches.switch_on(activities(fake))
+    fake.write(CONTROL, "4", 1.0)
+    assert switches.switch_off(devices(fake))
+    assert at(CONTROL, fake) == "4"
+    again = Switches(fake, tmp_path)
+    fake.write(CONTROL, "0", 1.0)
+    again.switch_on(activities(fake))
+    fake.write(CONTROL, "3", 1.0)
+    again.switch_on(activities(fake))
+    assert again.ours == frozenset()
+
+
+def test_a_pf_that_was_reset_is_switched_on_again(tmp_path: Path) -> None:
+    fake = kernel()
+    switches = Switches(fake, tmp_path)
+    switches.switch_on(activities(fake))
+    fake.reset(GEN4)
+    assert at(CONTROL, fake) == "0"
+    assert [one.address for one in switches.switch_on(activities(fake))] == [GEN4]
+    assert at(CONTROL, fake) == "1"
+
+
+def test_what_the_kernel_refuses_stays_in_the_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fake = kernel()
+    switches = Switches(fake, tmp_path)
+    fake.fail_writes(CONTROL, errno.EIO, times=2)
+    assert switches.switch_on(activities(fake)) == []
+    assert switches.switch_on(activities(fake)) == []
+    assert caplog.text.count("telemetry cannot be switched") == 1
+    assert len(switches.switch_on(activities(fake))) == 1
+    fake.fail_writes(CONTROL, errno.EIO)
+    assert not switches.switch_off(devices(fake))
+    assert Switches(fake, tmp_path).ours == {GEN4}
+    assert switches.switch_off([])
+    assert Switches(fake, tmp_path).ours == frozenset()
+
+
+# Samples of VFs.
+
+
+def followed(tmp_path: Path) -> tuple[Fake, Sampler]:
+    fake = kernel()
+    Switches(fake, tmp_path).switch_on(activities(fake))
+    return fake, Sampler(fake)
+
+
+def turn(fake: Fake, sampler: Sampler, given: t.Collection[str]) -> None:
+    sampler.step(devices(fake), given, fake.machine.clock.now)
+    fake.sleep(TURN_SECONDS)
+
+
+def test_goes_round_the_vfs_of_pods(tmp_path: Path) -> None:
+    fake, sampler = followed(tmp_path)
+    # Asym is ring pairs 0 and 2 of each VF, sym 1 and 3.
+    pairs = fake.load(GEN4).ring_pairs
+    pairs.update({0: {"bw_in": 8, "gp_lat_acc_avg": 1000}, 2: {"bw_in": 8}, 9: {"bw_out": 16, "gp_lat_acc_avg": 5000}})
+    for _ in range(3):
+        turn(fake, sampler, {VFS[0], VFS[2]})
+    assert set(sampler.samples) == {VFS[0], VFS[2]}
+    first, third = sampler.samples[VFS[0]], sampler.samples[VFS[2]]
+    assert [(one.service, one.written_bytes_per_second, one.read_bytes_per_second) for one in first.uses] == [
+        ("asym", 2_000_000, 0),
+        ("sym", 0, 0),
+    ]
+    assert [one.latency for one in first.uses] == [pytest.approx(1e-6), None]
+    assert [(one.service, one.read_bytes_per_second) for one in third.uses] == [("asym", 0), ("sym", 2_000_000)]
+    assert third.taken - first.taken == TURN_SECONDS
+
+
+def test_one_vf_is_followed_without_a_restart(tmp_path: Path) -> None:
+    fake, sampler = followed(tmp_path)
+    turn(fake, sampler, {VFS[1]})
+    writes = len(fake.writes)
+    for _ in range(3):
+        turn(fake, sampler, {VFS[1]})
+    assert len(fake.writes) == writes
+    assert fake.machine.clock.now - sampler.samples[VFS[1]].taken == TURN_SECONDS
+
+
+def test_a_vf_that_its_pod_has_given_back_has_no_sample(tmp_path: Path) -> None:
+    fake, sampler = followed(tmp_path)
+    for _ in range(3):
+        turn(fake, sampler, {VFS[0]})
+    assert VFS[0] in sampler.samples
+    turn(fake, sampler, set())
+    assert sampler.samples == {}
+
+
+def test_an_old_sample_is_not_kept(tmp_path: Path) -> None:
+    fake, sampler = followed(tmp_path)
+    for _ in range(2):
+        turn(fake, sampler, {VFS[0]})
+    fake.write(CONTROL, "0", 1.0)
+    fake.sleep(OLDEST_SECONDS)
+    turn(fake, sampler, {VFS[0]})
+    assert sampler.samples == {}
+
+
+def test_slots_of_telemetry_that_was_set_otherwise_are_left_alone(tmp_path: Path) -> None:
+    fake, sampler = followed(tmp_path)
+    turn(fake, sampler, {VFS[0]})
+    for control in ("4", "0"):
+        fake.write(CONTROL, control, 1.0)
+        writes = len(fake.writes)
+        turn(fake, sampler, {VFS[0], VFS[1]})
+        assert len(fake.writes) == writes
+
+
+def test_a_pf_that_was_reset_is_followed_again(tmp_path: Path) -> None:
+    fake, sampler = followed(tmp_path)
+    for _ in range(2):
+        turn(fake, sampler, {VFS[0]})
+    fake.reset(GEN4)
+    fake.write(CONTROL, "1", 1.0)
+    taken = sampler.samples[VFS[0]].taken
+    for _ in range(2):
+        turn(fake, sampler, {VFS[0]})
+    assert sampler.samples[VFS[0]].taken > taken
+
+
+def test_a_pf_that_refuses_does_not_hold_up_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fake = kernel(pf("4xxx", SECOND, vfs="vfio-pci", total_vfs=1))
+    Switches(fake, tmp_path).switch_on(activities(fake))
+    sampler = Sampler(fake)
+    fake.fail_writes(f"{DEBUG}/telemetry/rp_A_data", errno.EIO, times=-1)
+    for _ in range(3):
+        # What the kernel refused has left it off.
+        fake.write(CONTROL, "1", 1.0)
+        turn(fake, sampler, {VFS[0], "0000:70:00.1"})
+    assert set(sampler.samples) == {"0000:70:00.1"}
+    assert caplog.text.count("a VF cannot be followed") == 1
+
+
+def test_samples_have_the_names_of_pods(tmp_path: Path) -> None:
+    fake, sampler = followed(tmp_path)
+    fake.load(GEN4).ring_pairs.update({0: {"bw_in": 8, "gp_lat_acc_avg": 1000}})
+    for _ in range(2):
+        turn(fake, sampler, {VFS[0], VFS[1]})
+    pods = Pods({VFS[0]: POD, "0000:ff:00.1": POD}, "")
+    (sample,) = sampler.samples.values()
+    metrics = shown(fake, samples=(sample,), pods=pods)
+    labels, vf = f'container="proxy",namespace="team",pf="{GEN4}",pod="tls"', f'vf="{VFS[0]}"'
+    assert named(metrics, "qat_vf_pod_info") == {f"{labels},{vf}": 1}
+    assert named(metrics, "qat_vf_pcie_written_bytes_per_second") == {
+        f'{labels},service="asym",{vf}': 1e6,
+        f'{labels},service="sym",{vf}': 0,
+    }
+    assert named(metrics, "qat_vf_get_to_put_latency_seconds") == {f'{labels},service="asym",{vf}': pytest.approx(1e-6)}
+    assert named(metrics, "qat_vf_sample_age_seconds") == {f"{labels},{vf}": 100.0 - sample.taken}
+    assert metrics["qat_exporter_pod_resources_up"] == 1
+    # Another pod has it by now, or none: the sample is nobody's.
+    assert named(shown(fake, samples=(sample,), pods=Pods({}, "no answer")), "qat_vf_sample_age_seconds") == {}
+
+
+# The service.
+
+
+class Running:
+    """An exporter in this process."""
+
+    def __init__(self, fake: Fake, run_dir: Path, **settings: t.Any) -> None:
+        self.port = free_port()
+        self.exporter = Exporter(
+            Settings(("127.0.0.1", self.port), **settings), fake, Switches(fake, run_dir), environment={}
+        )
+        self.task = asyncio.ensure_future(self.exporter.run())
+
+    async def get(self, path: str = "/metrics") -> tuple[int, str]:
+        return await asyncio.get_running_loop().run_in_executor(None, fetch, self.port, path)
+
+    async def metrics(self) -> dict[str, float]:
+        code, text = await self.get()
+        assert code == 200
+        return series(text)
+
+    async def end(self) -> None:
+        self.exporter.stop()
+        await self.task
+
+
+def test_serves_switches_on_and_off(tmp_path: Path) -> None:
+    fake = kernel()
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path)
+        metrics = await running.metrics()
+        assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 1
+        assert metrics["qat_exporter_collection_success"] == 1
+        assert "process_resident_memory_bytes" in metrics
+        assert await running.get("/healthz") == (200, "ok\n")
+        assert await running.get("/readyz") == (200, "ok\n")
+        assert at(CONTROL, fake) == "1"
+        await running.end()
+
+    asyncio.run(scenario())
+    assert at(CONTROL, fake) == "0"
+    assert not any("heartbeat" in one.path for one in fake.writes)
+    assert {one.path for one in fake.writes} == {CONTROL}
+
+
+def test_reads_what_somebody_else_has_switched_on(tmp_path: Path) -> None:
+    fake = kernel(pf("4xxx", SECOND))
+    fake.write(CONTROL, "2", 1.0)
+    # One before it switched this on, and was killed.
+    fake.write(f"/sys/kernel/debug/qat_4xxx_{SECOND}/telemetry/control", "1", 1.0)
+    (tmp_path / "telemetry.json").write_text(json.dumps({"switched_on": [SECOND]}))
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path, switches=False)
+        metrics = await running.metrics()
+        assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 1
+        assert metrics[f'qat_pf_telemetry_state{{pf="{SECOND}",state="off"}}'] == 1
+        await running.end()
+
+    asyncio.run(scenario())
+    assert at(CONTROL, fake) == "2"
+
+
+class Hanging(FakeKernel):
+    """A kernel whose reads hang while the test wants them to."""
+
+    hangs: threading.Event | None = None
+
+    def list(self, path: str) -> t.Sequence[str]:
+        if self.hangs is not None:
+            self.hangs.wait()
+        return super().list(path)
+
+
+def test_a_kernel_that_hangs_does_not_hold_up_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(service, "END_SECONDS", 0.3)
+    monkeypatch.setattr(service, "STUCK_SECONDS", 0.1)
+    fake: Fake = Hanging.with_pfs(pf("4xxx", GEN4))
+    released = threading.Event()
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path)
+        assert GEN4 in str(await running.metrics())
+        fake.hangs = released
+        found = await running.metrics()
+        assert found["qat_exporter_collection_success"] == 0
+        assert found['qat_exporter_errors_total{kind="collection"}'] == 1
+        assert GEN4 not in str(found)
+        code, text = await running.get("/healthz")
+        assert (code, text.startswith("the kernel has not answered for ")) == (503, True)
+        fake.hangs = None
+        released.set()
+        while (await running.metrics())["qat_exporter_collection_success"] == 0:
+            pass
+        assert await running.get("/healthz") == (200, "ok\n")
+        released.clear()
+        fake.hangs = released
+        await running.metrics()
+        await running.end()
+        released.set()
+
+    asyncio.run(scenario())
+    # It hung at the end, so it is on still, and the next one knows.
+    assert Switches(fake, tmp_path).ours == {GEN4}
+
+
+def test_a_node_that_cannot_be_seen_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fake = kernel()
+    fake.deny("/sys/bus/pci/devices", errno.EMFILE)
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path)
+        for _ in range(3):
+            found = await running.metrics()
+        assert found["qat_exporter_collection_success"] == 0
+        code, text = await running.get("/readyz")
+        assert (code, "Too many open files" in text) == (503, True)
+        await running.end()
+
+    asyncio.run(scenario())
+    assert caplog.text.count("nothing is known of the PFs") == 1
+
+
+def test_without_a_record_nothing_is_switched_on(tmp_path: Path) -> None:
+    fake = kernel()
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path)
+        (tmp_path / "telemetry.json").mkdir()
+        metrics = await running.metrics()
+        assert metrics[f'qat_pf_telemetry_state{{pf="{GEN4}",state="off"}}'] == 1
+        assert metrics['qat_exporter_errors_total{kind="record"}'] > 0
+        await running.end()
+
+    asyncio.run(scenario())
+    assert at(CONTROL, fake) == "0"
+
+
+def test_follows_the_vfs_that_kubelet_has_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "TURN_SECONDS", 0.02)
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(sampling, "TURN_SECONDS", 0.02)
+    fake = kernel()
+    with tempfile.TemporaryDirectory(prefix="qdp") as directory:
+        root = KubeletThread(Path(directory))
+        root.fake.pods[("team", "tls")] = {"proxy": {"qat.intel.com/cy": [VFS[1]]}}
+        root.start()
+
+        async def scenario() -> None:
+            running = Running(fake, tmp_path, per_vf=True, kubelet_roots=(directory,))
+            while not named(await running.metrics(), "qat_vf_sample_age_seconds"):
+                fake.sleep(1.0)
+            metrics = await running.metrics()
+            labels = f'container="proxy",namespace="team",pf="{GEN4}",pod="tls",vf="{VFS[1]}"'
+            assert named(metrics, "qat_vf_pod_info") == {labels: 1}
+            assert metrics["qat_exporter_pod_resources_up"] == 1
+            await running.end()
+
+        try:
+            asyncio.run(scenario())
+        finally:
+            root.close()
+    assert at(CONTROL, fake) == "0"
+
+
+def test_an_error_of_the_program_ends_it_with_telemetry_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = kernel()
+
+    def fails(*_arguments: t.Any) -> None:
+        raise RuntimeError("a fault")
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path, per_vf=True, kubelet_roots=(str(tmp_path),))
+        await running.metrics()
+        monkeypatch.setattr(Sampler, "step", fails)
+        await running.task
+
+    monkeypatch.setattr(service, "TURN_SECONDS", 0.02)
+    with pytest.raises(RuntimeError, match="a fault"):
+        asyncio.run(scenario())
+    assert at(CONTROL, fake) == "0"
+
+
+# The command.
+
+
+def started(files: NodeFiles, *flags: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "qat_device_plugin.exporter.command", *arguments(files), *flags],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def arguments(files: NodeFiles) -> list[str]:
+    return [f"--sysfs-root={files.sys}", f"--proc-root={files.proc}", f"--run-dir={files.root / 'run'}"]
+
+
+def telemetry_files(files: NodeFiles) -> Path:
+    """A PF whose telemetry this process switched on, as far as plain files can be like that."""
+    files.add_pf(GEN4)
+    directory = files.sys / f"kernel/debug/qat_4xxx_{GEN4}/telemetry"
+    directory.mkdir(parents=True)
+    (directory / "control").write_text("1\n")
+    (directory / "device_data").write_text("sample_cnt 3\nutil_pke0 50\n")
+    (files.root / "run").mkdir(mode=0o700)
+    (files.root / "run/telemetry.json").write_text(json.dumps({"switched_on": [GEN4]}))
+    return directory
+
+
+def test_a_process_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
+    files = NodeFiles(tmp_path)
+    directory = telemetry_files(files)
+    port = free_port()
+    process = started(files, f"--metrics-address=127.0.0.1:{port}")
+    found = series(fetch(port, "/metrics")[1])
+    assert found[f'qat_pf_slice_utilization_ratio{{engine="pke",pf="{GEN4}",slice="0"}}'] == 0.5
+    again = started(files, f"--metrics-address=127.0.0.1:{free_port()}")
+    said = again.communicate(timeout=120)[1]
+    assert (again.returncode, said) == (
+        1,
+        f"qat-exporter: {files.root / 'run'}: another qat-exporter is running; end it, or name another directory with --run-dir\n",
+    )
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, said
+    assert (directory / "control").read_text() == "0\n"
+
+
+def test_after_a_kill_the_record_is_enough_to_switch_off(tmp_path: Path) -> None:
+    files = NodeFiles(tmp_path)
+    directory = telemetry_files(files)
+    port = free_port()
+    process = started(files, f"--metrics-address=127.0.0.1:{port}")
+    fetch(port, "/metrics")
+    process.kill()
+    process.communicate(timeout=120)
+    assert (directory / "control").read_text() == "1\n"
+    assert command.main([*arguments(files), "--switch-off"]) == 0
+    assert (directory / "control").read_text() == "0\n"
+    assert command.main([*arguments(files), "--switch-off"]) == 0
+
+
+def test_what_cannot_be_switched_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = NodeFiles(tmp_path)
+    telemetry_files(files)
+
+    def refuses(*_arguments: t.Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qat_device_plugin.exporter.switches.switch_telemetry", refuses)
+        assert command.main([*arguments(files), "--switch-off"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"qat-exporter: telemetry stays on: {GEN4}; see the log above, and switch it off in debugfs"
+
+
+@pytest.mark.parametrize(
+    ("flag", "problem"),
+    [
+        ("--metrics-address=", "without an address nothing is served"),
+        ("--metrics-address=9483", "'9483' is not HOST:PORT, such as 127.0.0.1:9482"),
+        ("--telemetry=often", "invalid choice: 'often'"),
+        ("--sysfs-root=", "the path is empty"),
+    ],
+)
+def test_wrong_settings(flag: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main([flag])
+    assert caught.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_directory_of_others_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path.chmod(0o777)
+    assert command.main([f"--run-dir={tmp_path}"]) == 1
+    assert "others can write to the directory of the lock" in capsys.readouterr().err
+
+
+def test_counts_each_kind_of_error_before_its_first() -> None:
+    assert errors() == Counter(collection=0, record=0, pods=0, http=0)
