@@ -39,5 +39,5 @@ def asked() -> dict[str, str]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """The names of metrics of the device plugin in an expression."""
-    return set(re.findall(r"\b(?:qat_device_plugin_\w+|up)\b", expression))
+    """The names of metrics in an expression."""
+    return set(re.findall(r"\b(?:qat_\w+|up)\b", expression))

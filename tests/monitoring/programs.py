@@ -69,11 +69,18 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, t.Any]]:
         """The series that answer it now: `metric` has the labels, `value` time and value. Fails where Prometheus takes it for none."""
-        text = self._text("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
+        return self._result("query", query=expression)
+
+    def query_range(self, expression: str, begin: float, end: float, step: float) -> list[dict[str, t.Any]]:
+        """The series in this time: `values` are pairs of time and value."""
+        return self._result("query_range", query=expression, start=begin, end=end, step=step)
+
+    def _result(self, how: str, **parameters: object) -> list[dict[str, t.Any]]:
+        text = self._text(f"/api/v1/{how}?" + urllib.parse.urlencode(parameters))
         answer = json.loads(text or "{}")
-        assert answer.get("status") == "success", f"{expression}: {answer}"
+        assert answer.get("status") == "success", f"{parameters}: {answer}"
         data = answer["data"]
-        found: list[dict[str, t.Any]] = data["result"] if data["resultType"] == "vector" else []
+        found: list[dict[str, t.Any]] = data["result"] if data["resultType"] in ("vector", "matrix") else []
         return found
 
     def _text(self, path: str) -> str | None:

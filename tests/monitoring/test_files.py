@@ -12,6 +12,8 @@ import pytest
 import yaml
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from qat_device_plugin.attribution import Attribution
+from qat_device_plugin.exporter import exposition as exporter
+from qat_device_plugin.exporter.collection import Collection, errors
 from qat_device_plugin.exposition import exposition
 from qat_device_plugin.model import Model
 from qat_device_plugin.statistics import Statistics
@@ -28,14 +30,14 @@ CASES = sorted(HERE.glob("alerts_*.yml"))
 SUFFIXES = {"histogram": ("_bucket", "_count", "_sum")}
 
 
-def exposed(text: bytes) -> set[str]:
+PLUGIN = exposition(Status(Model(), 0.0, {}, {}, attribution=Attribution()), Statistics())
+EXPORTER = exporter.exposition(Collection(), errors(), 0.0)
+
+
+def names_in(text: bytes) -> set[str]:
     """The names of the series of an exposition, whether there are any as yet or not."""
     types = [line.split()[2:4] for line in text.decode().splitlines() if line.startswith("# TYPE ")]
     return {name + suffix for name, kind in types for suffix in SUFFIXES.get(kind, ("",))}
-
-
-def of_the_plugin() -> set[str]:
-    return exposed(exposition(Status(Model(), 0.0, {}, {}, attribution=Attribution()), Statistics()))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -112,12 +114,13 @@ def test_prometheus_takes_every_query(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", asked())
 def test_every_metric_that_is_asked_for_exists(name: str) -> None:
-    assert metrics_in(asked()[name]) <= {*of_the_plugin(), "up"}
+    assert metrics_in(asked()[name])
+    assert metrics_in(asked()[name]) <= {*names_in(PLUGIN), *names_in(EXPORTER), "up"}
 
 
-def test_what_is_exposed_is_of_good_form() -> None:
+@pytest.mark.parametrize("text", [PLUGIN, EXPORTER], ids=["plugin", "exporter"])
+def test_what_is_exposed_is_of_good_form(text: bytes) -> None:
     """Names, types and units, as promtool lints them."""
-    text = exposition(Status(Model(), 0.0, {}, {}, attribution=Attribution()), Statistics())
     assert promtool("check", "metrics", said=text) == ""
 
 
@@ -184,9 +187,9 @@ def test_services_for_an_older_operator_fit_each_other() -> None:
 
 def test_ports_are_those_of_the_services() -> None:
     usual = yaml.safe_load((CHECKOUT / "roles/qat_device_plugin/defaults/main.yml").read_text())
-    port = usual["qat_device_plugin_metrics_address"].rpartition(":")[2]
-    for name in ("scrape.yml", "scrape_config.yml", "service_monitor.yml"):
-        assert port in (PLACE / name).read_text()
+    addresses = {name: value for name, value in usual.items() if name.endswith("_metrics_address")}
+    for name, address in addresses.items():
+        assert address.rpartition(":")[2] in (PLACE / "scrape.yml").read_text(), name
 
 
 def test_prometheus_takes_the_questions_of_the_page(tmp_path: Path) -> None:

@@ -1,81 +1,53 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Prometheus scrapes the device plugin as the example says, and answers what board and alerts ask."""
+"""A real Prometheus scrapes the device plugin and the exporter as the example says, and answers what board and alerts ask."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
-import yaml
-from harness.bench import Bench
-from harness.pod_resources import FakePodResources
-from harness.process import free_port
 
-from ansible_collections.accel.qat.tests.monitoring.board import PLACE, asked, metrics_in
-from ansible_collections.accel.qat.tests.monitoring.programs import Prometheus
-
-CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
-PF, OTHER = "0000:6b:00.0", "0000:70:00.0"
-WEB, BROKEN, FREE = "0000:6b:00.1", "0000:6b:00.2", "0000:6b:00.3"
+from ansible_collections.accel.qat.tests.monitoring.board import asked
+from ansible_collections.accel.qat.tests.monitoring.scenario import BACKUP, CY, DC, OTHER, PF, TILL, WEB, Monitored
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 Answers = t.Mapping[str, list[dict[str, t.Any]]]
 
-
-def configuration(ports: t.Mapping[str, int]) -> str:
-    """The example, with this machine as the node that Kubernetes lists, and each service at its port in place of the usual one."""
-    example = yaml.safe_load((PLACE / "scrape.yml").read_text())
-    node = {
-        "__meta_kubernetes_node_name": "node1",
-        "__meta_kubernetes_node_address_InternalIP": "127.0.0.1",
-        "__meta_kubernetes_node_label_feature_node_kubernetes_io_pci_0b40_8086_present": "true",
-    }
-    for job in example["scrape_configs"]:
-        assert job.pop("kubernetes_sd_configs") == [{"role": "node"}]
-        job["static_configs"] = [{"targets": ["127.0.0.1:10250"], "labels": node}]
-    example["rule_files"] = [str(PLACE / "rules.yml")]
-    example["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    text = yaml.safe_dump(example)
-    for usual, port in ports.items():
-        assert f":{usual}" in text
-        text = text.replace(f":{usual}", f":{port}")
-    return text
+PAGE = (CHECKOUT / "docs/monitoring.md").read_text()
+QUESTION = re.search(r"of PF 0000:6b:00\.0 busy\?\n\n```\n(.*?)```", PAGE, re.DOTALL)
 
 
 async def ask(root: Path) -> Answers:
-    """What Prometheus answers to each question once it has scraped a node with pods twice."""
-    bench = Bench(root)
-    loop = asyncio.get_running_loop()
-    with contextlib.ExitStack() as ends:
-        bench.files.add_pf(PF, vfs=4)
-        bench.files.add_pf(OTHER, services="dc", vfs=2)
-        bench.files.bind(BROKEN, None)
-        await bench.kubelet.start()
-        pods = FakePodResources(root)
-        pods.pods["default", "web-0"] = {"app": {CY: [WEB]}}
-        pods.pods["shop", "till-0"] = {"app": {CY: [BROKEN]}}
-        await pods.start()
-        port = free_port()
-        ends.callback(bench.start(f"--metrics-address=127.0.0.1:{port}").close)
-        await bench.ready(CY, 4)
-        await bench.kubelet.allocate(CY, [WEB])
-        server = Prometheus(root, configuration({"9482": port}), free_port())
-        ends.callback(server.close)
+    """What Prometheus answers to each question once it has seen a node at work."""
+    monitored = Monitored(root)
+    async with contextlib.AsyncExitStack() as ends:
+        await monitored.start(ends)
+        monitored.pods.pods["default", "web-0"] = {"app": {CY: [WEB]}}
+        monitored.pods.pods["shop", "till-0"] = {"app": {CY: [TILL]}}
+        monitored.pods.pods["ops", "backup-0"] = {"app": {DC: [BACKUP]}}
+        await monitored.bench.kubelet.allocate(CY, [WEB])
+        monitored.bench.files.bind(TILL, None)
+        # Of each VF ring pairs 0 and 2 are for asym, 1 and 3 for sym: so web-0 is behind pke, and till-0 behind ucs.
+        monitored.work(PF, "pke", 83, {0: 800, 2: 400})
+        monitored.work(PF, "ucs", 70, {5: 1600})
+        monitored.work(OTHER, "cpr", 12, {0: 80})
+        server = monitored.server
 
         def answers() -> Answers:
-            server.wait_until_ready()
             server.until(lambda: server.query('count_over_time(qat_device_plugin_vf_info{pod!=""}[1h]) > 2'))
             server.until(lambda: server.query('ALERTS{alertname="QatPodHasUnusableVf"}'))
-            return {name: server.query(one) for name, one in {**asked(), "alerts": "ALERTS"}.items()}
+            server.until(lambda: len(server.query("count by (vf) (qat_vf_sample_age_seconds)")) == 3)
+            assert QUESTION
+            questions = {**asked(), "alerts": "ALERTS", "question": QUESTION[1]}
+            return {name: server.query(one) for name, one in questions.items()}
 
-        found = await loop.run_in_executor(None, answers)
-        await pods.stop()
-        await bench.kubelet.close()
-    return found
+        return await monitored.elsewhere(answers)
 
 
 @pytest.fixture(scope="module")
@@ -88,20 +60,61 @@ def labels_of(found: t.Iterable[t.Mapping[str, t.Any]], *names: str) -> list[tup
     return sorted(tuple(one["metric"].get(name, "") for name in names) for one in found)
 
 
+def values_of(found: t.Iterable[t.Mapping[str, t.Any]], *names: str) -> dict[tuple[str, ...], float]:
+    return {tuple(one["metric"].get(name, "") for name in names): float(one["value"][1]) for one in found}
+
+
 def value(answers: Answers, name: str) -> float:
-    (one,) = answers[f"{name} 0"]
-    return float(one["value"][1])
+    (one,) = values_of(answers[f"{name} 0"]).values()
+    return one
+
+
+def test_which_pod_makes_an_engine_of_a_pf_busy(answers: Answers) -> None:
+    found = values_of(answers["question"], "instance", "namespace", "pod")
+    # The other pod that has a VF of the PF does nothing with that engine.
+    assert found == {
+        ("node1", "default", "web-0"): 2 * 1200 * 125000.0,
+        ("node1", "shop", "till-0"): 0.0,
+    }
+    assert max(found, key=lambda pod: found[pod])[2] == "web-0"
+
+
+def test_which_pods_are_behind_busy_engines(answers: Answers) -> None:
+    found = values_of(answers["Pods behind busy engines 0"], "pf", "service", "namespace", "pod")
+    assert found == {
+        (PF, "asym", "default", "web-0"): 2 * 1200 * 125000.0,
+        (PF, "sym", "shop", "till-0"): 2 * 1600 * 125000.0,
+    }
+
+
+def test_utilisation_by_engine(answers: Answers) -> None:
+    found = values_of(answers["Utilisation by engine 0"], "instance", "pf", "engine")
+    busy = {key: share for key, share in found.items() if share}
+    assert busy == {
+        ("node1", PF, "pke"): pytest.approx(0.83),
+        ("node1", PF, "ucs"): pytest.approx(0.7),
+        ("node1", OTHER, "cpr"): pytest.approx(0.12),
+    }
 
 
 def test_numbers_of_the_fleet(answers: Answers) -> None:
-    names = ("Nodes", "VFs", "VFs that pods have", "Free VFs", "Unhealthy VFs", "Pods with an unhealthy VF")
+    names = (
+        "Nodes",
+        "PFs that are up",
+        "VFs",
+        "VFs that pods have",
+        "Free VFs",
+        "Unhealthy VFs",
+        "Pods affected by them",
+    )
     assert {name: value(answers, name) for name in names} == {
         "Nodes": 1,
+        "PFs that are up": 2,
         "VFs": 6,
-        "VFs that pods have": 2,
-        "Free VFs": 4,
+        "VFs that pods have": 3,
+        "Free VFs": 3,
         "Unhealthy VFs": 1,
-        "Pods with an unhealthy VF": 1,
+        "Pods affected by them": 1,
     }
 
 
@@ -110,13 +123,14 @@ def test_which_pod_has_which_vf(answers: Answers) -> None:
     names = ("instance", "namespace", "pod", "container", "resource", "vf", "pf", "numa_node")
     assert labels_of(found, *names) == [
         ("node1", "default", "web-0", "app", CY, WEB, PF, "0"),
-        ("node1", "shop", "till-0", "app", CY, BROKEN, PF, "0"),
+        ("node1", "ops", "backup-0", "app", DC, BACKUP, OTHER, "0"),
+        ("node1", "shop", "till-0", "app", CY, TILL, PF, "0"),
     ]
 
 
 def test_pods_with_a_vf_that_cannot_be_used(answers: Answers) -> None:
     found = answers["Pods with a VF that cannot be used 0"]
-    assert labels_of(found, "namespace", "pod", "vf", "reason") == [("shop", "till-0", BROKEN, "driver")]
+    assert labels_of(found, "namespace", "pod", "vf", "reason") == [("shop", "till-0", TILL, "driver")]
     pending = [one for one in answers["alerts"] if one["metric"]["alertname"] == "QatPodHasUnusableVf"]
     assert labels_of(pending, "alertstate", "severity", "namespace", "pod") == [
         ("pending", "critical", "shop", "till-0")
@@ -125,15 +139,14 @@ def test_pods_with_a_vf_that_cannot_be_used(answers: Answers) -> None:
 
 def test_vfs_by_resource(answers: Answers) -> None:
     states = ("free", "of pods", "unhealthy")
-    found = [answers[f"VFs by resource {number}"] for number in range(len(states))]
-    counts = [{one["metric"]["resource"]: float(one["value"][1]) for one in series} for series in found]
-    assert dict(zip(states, counts, strict=True)) == {
-        "free": {CY: 2.0, DC: 2.0},
-        "of pods": {CY: 2.0},
-        "unhealthy": {CY: 1.0, DC: 0.0},
+    found = [values_of(answers[f"VFs by resource {number}"], "resource") for number in range(len(states))]
+    assert dict(zip(states, found, strict=True)) == {
+        "free": {(CY,): 2.0, (DC,): 1.0},
+        "of pods": {(CY,): 2.0, (DC,): 1.0},
+        "unhealthy": {(CY,): 1.0, (DC,): 0.0},
     }
 
 
 def test_every_panel_has_something_to_show(answers: Answers) -> None:
-    questions = {name: one for name, one in asked().items() if name[-1].isdigit() and metrics_in(one)}
-    assert {name for name in questions if not answers[name]} == set()
+    panels = [name for name in asked() if name[-1].isdigit()]
+    assert [name for name in panels if not answers[name]] == []

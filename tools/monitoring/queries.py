@@ -78,7 +78,7 @@ def _busy(service: str, engines: str) -> str:
 
 
 _BEHIND = (
-    f"topk(10, sum by (instance, pf, service, namespace, pod, container) ({moved(_PF)})"
+    f"topk(10, sum by (instance, pf, service, namespace, pod, container) ({moved(_PF)}) > 0"
     f" and on (instance, pf, service) ({' or '.join(_busy(*one) for one in _SERVICES.items())}))"
 )
 
@@ -97,13 +97,13 @@ _FLEET = Row(
         Panel("Free VFs", Kind.NUMBER, (Query(f"count({_FREE}) or vector(0)"),), width=3),
         Panel("Unhealthy VFs", Kind.NUMBER, (Query('sum(qat_device_plugin_vfs{health="unhealthy"})'),), width=3),
         Panel(
-            "Pods with an unhealthy VF",
+            "Pods affected by them",
             Kind.NUMBER,
             (Query(f"count(count by (namespace, pod) ({_BROKEN})) or vector(0)"),),
             width=3,
         ),
         Panel(
-            "Resources that kubelets lack",
+            "Not registered",
             Kind.NUMBER,
             (Query("count(qat_device_plugin_registered == 0) or vector(0)"),),
             width=3,
