@@ -13,13 +13,14 @@ setup:  ## make .venv and install what development needs
 test: setup  ## every check and every test
 	@$(checks) all
 
-lint types sanity unit core build galaxy docs test-lab test-machine test-cluster test-machines test-molecule: setup
+lint types sanity unit oldest core build galaxy docs test-lab test-machine test-cluster test-machines test-molecule: setup
 	@$(checks) $(@:test-%=%)
 
 lint:  ## style, documentation, changelog, licences
 types:  ## mypy --strict
 sanity:  ## ansible-test sanity, on the oldest and the newest ansible-core, or with ACCEL_QAT_CONTROLLERS=all on each supported one
-unit:  ## fast tests, also on the oldest Python of a managed node
+unit:  ## fast tests
+oldest:  ## those of managed nodes on the oldest Python of one
 core:  ## the core tests on the same ansible-cores, which `make test` leaves to `make test-nightly`
 build:  ## the collection's archive, in dist/, that Galaxy takes it, and that it can be installed and used
 galaxy:  ## the same archive twice, and all of galaxy-importer, which `make test` leaves to `make test-nightly`
@@ -93,4 +94,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin board format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit oldest core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin board format lock clean

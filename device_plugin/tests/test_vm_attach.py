@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -716,3 +717,15 @@ def test_without_the_module_of_the_distribution() -> None:
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert "install python3-libvirt" in result.stderr
+
+
+@pytest.mark.parametrize("given", ["60.1", "3600", "0", "nan", "soon"])
+def test_a_period_on_which_systemd_would_end_it_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.main(["--period", given])
+    assert end.value.code == 2
+    assert f"argument --period: '{given}' is " in capsys.readouterr().err
+    unit = (Path(__file__).parents[2] / "roles/qat_device_plugin/templates/accel-qat-vm-attach.service.j2").read_text()
+    watched = re.search(r"^WatchdogSec=(\d+)$", unit, re.MULTILINE)
+    assert watched is not None
+    assert int(watched[1]) >= 2 * command.LONGEST_PERIOD

@@ -55,8 +55,8 @@ def _three_tests(tmp_path: Path) -> Path:
     return path
 
 
-def run_pytest(shell: Shell, path: Path) -> None:
-    shell.run(sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", path.parent, path)
+def run_pytest(shell: Shell, path: Path, *words: str) -> None:
+    shell.run(sys.executable, "-m", "pytest", "-q", *words, "-c", "/dev/null", "--rootdir", path.parent, path)
 
 
 def test_counts_the_tests_of_every_pytest_that_is_started(three_tests: Path) -> None:
@@ -66,6 +66,20 @@ def test_counts_the_tests_of_every_pytest_that_is_started(three_tests: Path) -> 
             with pytest.raises(CommandFailed):
                 run_pytest(shell, three_tests)
         assert count() == tally.Tally(passed=2, failed=4, skipped=2)
+
+
+@pytest.mark.parametrize("side_by_side", [(), ("--numprocesses=2",)], ids=["one", "two"])
+def test_says_what_fails_before_the_tests_are_over(
+    three_tests: Path, capfd: pytest.CaptureFixture[str], side_by_side: tuple[str, ...]
+) -> None:
+    shell = Shell()
+    with tally.counting(shell), pytest.raises(CommandFailed):
+        run_pytest(shell, three_tests, *side_by_side)
+    begun = capfd.readouterr().out.partition("= FAILURES =")[0].partition("= ERRORS =")[0]
+    assert sorted(re.findall(r"^(\w+ of .*)", begun, re.MULTILINE)) == [
+        "call of test_three.py::test_wrong failed: assert 1 == 2",
+        "setup of test_three.py::test_error failed: RuntimeError",
+    ]
 
 
 def test_a_command_that_fails_is_named() -> None:
@@ -152,17 +166,17 @@ def _three_stages(monkeypatch: pytest.MonkeyPatch, three_tests: Path) -> list[st
     return ran
 
 
-def test_stops_at_the_first_stage_that_fails(
+def test_goes_on_after_a_stage_that_fails_so_that_one_run_shows_all(
     three_stages: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["checks", "all"])
     assert runner.main() == 1
-    assert three_stages == ["first", "second"]
+    assert three_stages == ["first", "second", "third"]
     table = capsys.readouterr().out.split("\nstage ")[1]
-    assert re.findall(r"^(\w+) +(passed|FAILED|not run) ", table, re.MULTILINE) == [
+    assert re.findall(r"^(\w+) +(passed|FAILED) ", table, re.MULTILINE) == [
         ("first", "passed"),
         ("second", "FAILED"),
-        ("third", "not run"),
+        ("third", "passed"),
     ]
     assert table.splitlines()[-1] == "1 passed, 2 failed, 1 skipped"
 

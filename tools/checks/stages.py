@@ -66,14 +66,18 @@ def types(shell: Shell) -> None:
 
 
 def unit(shell: Shell) -> None:
-    """Tests that need neither root nor a virtual machine, also on the oldest Python of a managed node."""
+    """Tests that need neither root nor a virtual machine."""
     shell.say(f"on {shell.read('python', '--version').strip()} (.venv)")
     shell.run("pytest", *MORE_THAN_CORES)
+
+
+def oldest(shell: Shell) -> None:
+    """Those of unit that are for managed nodes, on the oldest Python of one, with only what a node has."""
     python = interpreters.find(OLDEST_NODE_PYTHON)
     if python is None:
         shell.say(f"no Python {OLDEST_NODE_PYTHON} found: not run on the oldest Python of a managed node")
         return
-    shell.say(f"on Python {OLDEST_NODE_PYTHON} ({python}), with only what a managed node has")
+    shell.say(f"on Python {OLDEST_NODE_PYTHON} ({python})")
     node = environments.environment(shell, python, "node")
     library = environments.node_library(shell)
     shell.run(
@@ -137,6 +141,7 @@ STAGES: dict[str, Callable[[Shell], None]] = {
     "types": types,
     "sanity": sanity,
     "unit": unit,
+    "oldest": oldest,
     "core": core,
     "build": build,
     "galaxy": galaxy,
@@ -149,7 +154,7 @@ STAGES: dict[str, Callable[[Shell], None]] = {
 }
 # Not core: .venv has one of the releases, and all others are run each night. Nor galaxy, of which lint and build have the most, nor docs:
 # tests of unit have the links of all pages.
-ALL = ("lint", "types", "sanity", "unit", "build", "machines")
+ALL = ("lint", "types", "sanity", "unit", "oldest", "build", "machines")
 
 
 def describe(name: str) -> str:

@@ -60,6 +60,13 @@ WRONG: tuple[tuple[t.Any, str], ...] = (
         ),
     ),
     (
+        rule(attach="vm", noiommu=True),
+        (
+            "devices[0].noiommu: without an IOMMU a VF cannot be attached to a virtual machine; "
+            "remove noiommu, or remove attach"
+        ),
+    ),
+    (
         select(addresses="0000:6b:00.0"),
         "devices[0].select.addresses: unknown key; known here are address, family, device_id, numa_node, index",
     ),

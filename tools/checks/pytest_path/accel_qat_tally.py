@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A pytest plugin: at the end of a session, add a line with the number of tests to the file $ACCEL_QAT_TALLY.
+"""A pytest plugin: print at once in a line what fails, and at the end add the number of tests to the file $ACCEL_QAT_TALLY.
 
 Runs on the oldest Python of a managed node too.
 """
@@ -13,6 +13,28 @@ import typing as t
 
 if t.TYPE_CHECKING:
     import pytest
+
+
+class Failures:
+    """Prints each failure when it is known: pytest keeps their texts for the end, which of long tests is an hour later."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print the test and the first line of what went wrong."""
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            reason = (crash.message if crash else report.longreprtext.rstrip().rpartition("\n")[2]).partition("\n")[0]
+            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+            if terminal is not None:
+                terminal.write_line(f"\n{report.when} of {report.nodeid} failed: {reason[:500]}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have failures printed, but by the one process that prints."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Failures(config))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -28,6 +28,8 @@ from .hypervisor import Call, Hypervisor, load
 
 log = logging.getLogger(__name__)
 
+LONGEST_PERIOD = 60.0
+
 STATUS_SECONDS = 60.0
 """How long the status may take: nobody watches over who asks for it once."""
 
@@ -130,6 +132,14 @@ def _devices(domain: Domain) -> tuple[HostDevice, ...]:
     return domain.live if domain.active else domain.config
 
 
+def _period(text: str) -> float:
+    """For argparse. Half of the unit's WatchdogSec at most, since the watchdog is fed at each look."""
+    number = seconds(text)
+    if number > LONGEST_PERIOD:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {LONGEST_PERIOD:.0f} seconds")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="qat-vm-attach",
@@ -148,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--metrics-file", default="", metavar="FILE", help="write metrics there, for node_exporter's textfile collector"
     )
-    add("--period", type=seconds, default=30.0, metavar="SECONDS", help="how often to look where there is no event")
+    add("--period", type=_period, default=30.0, metavar="SECONDS", help="how often to look where there is no event")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
     add("--log-format", choices=("text", "json"), default="text", help="how it is written")
     add(

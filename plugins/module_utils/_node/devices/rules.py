@@ -338,6 +338,12 @@ def _refuse_contradictions(rule: Rule) -> None:
             where=rule.where + ".driver",
             remedy="leave it out for vfio-pci, or remove attach",
         )
+    if rule.attach == VM and rule.noiommu:
+        raise ConfigurationError(
+            "without an IOMMU a VF cannot be attached to a virtual machine",
+            where=rule.where + ".noiommu",
+            remedy="remove noiommu, or remove attach",
+        )
     if not rule.provision:
         _refuse_writes(rule)
     if rule.state == "absent" and rule.vfs:
