@@ -73,7 +73,7 @@ bench-fleet: setup  ## what a run costs the controller, and how many bytes go to
 	@PYTHONPATH="$(CURDIR)/build/tree:device_plugin/src:device_plugin/tests" \
 		.venv/bin/python -m ansible_collections.accel.qat.tests.bench.fleet $(BENCH_FLEET)
 
-bench-plugin: setup  ## how fast and how small the device plugin is, beside the goals
+bench-plugin: setup  ## how fast and how small the device plugin and the exporter are, beside the goals
 	@PYTHONPATH=device_plugin/src:device_plugin/tests:device_plugin .venv/bin/python -m bench
 
 soak-plugin: setup  ## random trouble for the device plugin, for SOAK_SECONDS (300)

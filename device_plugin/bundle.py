@@ -65,7 +65,11 @@ from qat_device_plugin.@MODULE@ import main
 
 sys.exit(main())
 """
-_COMMANDS = {"qat-device-plugin": "cli", "qat-vm-attach": "vm_attach.command"}
+_COMMANDS = {
+    "qat-device-plugin": "cli",
+    "qat-vm-attach": "vm_attach.command",
+    "qat-exporter": "exporter.command",
+}
 """The commands of a release, with the module of the package that has each."""
 
 
@@ -191,7 +195,7 @@ def requirements(lock: str, python: str) -> str:
 
 def _sources() -> list[Path]:
     """The package with the engine, which is behind a symbolic link."""
-    parts = (PACKAGE / "vm_attach", PACKAGE / "_node")
+    parts = (PACKAGE / "vm_attach", PACKAGE / "exporter", PACKAGE / "_node")
     return sorted([*PACKAGE.glob("*.py"), *(path for part in parts for path in part.rglob("*.py"))])
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast and how small the device plugin is: `make bench-plugin`. Each figure stands beside its goal.
+"""How fast and how small the device plugin is, and the exporter: `make bench-plugin`. Each figure stands beside its goal.
 
 The node is a directory, the kubelet the one of the tests, in a process of its own event loop. Where other work loads the machine
 the times are longer; the least of several runs is what the plugin needs, the median what it took here.
@@ -18,10 +18,12 @@ import time
 import typing as t
 from pathlib import Path
 
+from harness.exporter import ExporterProcess, add_telemetry
 from harness.kubelet import FakeKubelet
 from harness.node_files import NodeFiles
-from harness.process import Plugin, status_value
+from harness.process import Plugin, fetch, free_port, status_value
 from qat_device_plugin.messages import KUBELET_SOCKET
+from qat_device_plugin.status_page import SCRAPE_SECONDS
 
 CY = "qat.intel.com/cy"
 VFS = 16
@@ -29,6 +31,7 @@ STARTS = 7
 ALLOCATIONS = 2000
 IDLE_SECONDS = 30.0
 KNOCKS = 20
+SCRAPES = 30
 AWAY_SECONDS = 0.5
 """How long kubelet is away. Longer than the plugin pauses after a call that broke off."""
 STARTED = ("-m", "qat_device_plugin")
@@ -65,6 +68,7 @@ async def measure(pfs: int) -> list[Figure]:
         Figure("processor time until then", "s", [one[2] for one in starts]),
         *await work(pfs),
         Figure("kubelet.sock to the call of Register", "ms", await asyncio.to_thread(knock, pfs), 1.0),
+        *await exporter(pfs),
     ]
 
 
@@ -94,9 +98,14 @@ async def running(root: Path, pfs: int, program: tuple[str, str] = STARTED) -> t
 def node_files(root: Path, pfs: int) -> NodeFiles:
     """A node with so many PFs, all with their VFs."""
     files = NodeFiles(root)
-    for number in range(pfs):
-        files.add_pf(f"0000:{0x10 + 4 * number:02x}:00.0", vfs=VFS, numa_node=number % 2)
+    for number, pf in enumerate(addresses(pfs)):
+        files.add_pf(pf, vfs=VFS, numa_node=number % 2)
     return files
+
+
+def addresses(pfs: int) -> list[str]:
+    """Where the PFs are."""
+    return [f"0000:{0x10 + 4 * number:02x}:00.0" for number in range(pfs)]
 
 
 async def work(pfs: int) -> list[Figure]:
@@ -109,9 +118,7 @@ async def work(pfs: int) -> list[Figure]:
             again = [await restart(kubelet) for _ in range(10)]
             memory = status_value(plugin.process, "VmRSS") * 1024 / 1e6
             whole = memory_bytes(plugin) / 1e6
-            before = processor_seconds(plugin)
-            await asyncio.sleep(IDLE_SECONDS)
-            idle = (processor_seconds(plugin) - before) / IDLE_SECONDS * 100
+            idle = await idle_share(plugin)
         finally:
             plugin.close()
             await kubelet.close()
@@ -171,6 +178,39 @@ def knock(pfs: int) -> list[float]:
             plugin.close()
 
 
+async def exporter(pfs: int) -> list[Figure]:
+    """What the exporter takes for a scrape of PFs with telemetry, and while nobody asks."""
+    with tempfile.TemporaryDirectory(prefix="qdp") as root:
+        files = node_files(Path(root), pfs)
+        for pf in addresses(pfs):
+            add_telemetry(files, pf)
+        port = free_port()
+        started = ExporterProcess(files, f"--metrics-address=127.0.0.1:{port}", "--log-level=error")
+        try:
+            scrapes = await asyncio.to_thread(lambda: [scrape(port) for _ in range(1 + SCRAPES)][1:])
+            memory = status_value(started.process, "VmRSS") * 1024 / 1e6
+            whole = memory_bytes(started) / 1e6
+            idle = await idle_share(started)
+        finally:
+            started.close()
+    return [
+        Figure("exporter: scrape", "ms", scrapes, 50.0),
+        Figure("exporter: resident memory", "MB", [memory], 45.0),
+        Figure("exporter: memory with its child", "MB", [whole]),
+        Figure("exporter: idle processor share", "%", [idle], 0.5),
+    ]
+
+
+def scrape(port: int) -> float:
+    """Milliseconds until all metrics are there."""
+    time.sleep(SCRAPE_SECONDS)  # one comes no sooner after another
+    begin = time.monotonic()
+    code, text = fetch(port, "/metrics")
+    assert code == 200, text
+    assert "qat_exporter_collection_success 1.0" in text, text
+    return (time.monotonic() - begin) * 1e3
+
+
 def birth(path: Path) -> float:
     """Listen at this path for the first time, and return after how many milliseconds a resource was named."""
     with socket.socket(socket.AF_UNIX) as listener:
@@ -190,20 +230,27 @@ def birth(path: Path) -> float:
     return milliseconds
 
 
-def processor_seconds(plugin: Plugin) -> float:
+async def idle_share(program: Plugin | ExporterProcess) -> float:
+    """Percent of a processor, while nothing happens."""
+    before = processor_seconds(program)
+    await asyncio.sleep(IDLE_SECONDS)
+    return (processor_seconds(program) - before) / IDLE_SECONDS * 100
+
+
+def processor_seconds(plugin: Plugin | ExporterProcess) -> float:
     """What the process and its child have used so far (Linux Documentation/scheduler/sched-stats.rst)."""
     tasks = (path for pid in family(plugin) for path in Path(f"/proc/{pid}/task").iterdir())
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def memory_bytes(plugin: Plugin) -> int:
+def memory_bytes(plugin: Plugin | ExporterProcess) -> int:
     """What the process holds, and its child alone (proc(5), smaps_rollup)."""
     texts = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in family(plugin)[1:])
     alone = [int(line.split()[1]) * 1024 for text in texts for line in text.splitlines() if line.startswith("Private_")]
     return status_value(plugin.process, "VmRSS") * 1024 + sum(alone)
 
 
-def family(plugin: Plugin) -> list[str]:
+def family(plugin: Plugin | ExporterProcess) -> list[str]:
     """The process, and the one that reads for it what can hang in the kernel."""
     pid = str(plugin.process.pid)
     threads = Path(f"/proc/{pid}/task").iterdir()

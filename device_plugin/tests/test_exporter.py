@@ -9,9 +9,6 @@ import errno
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import typing as t
@@ -19,9 +16,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from harness.exporter import ExporterProcess, add_telemetry, arguments
 from harness.node_files import NodeFiles
 from harness.pod_resources import KubeletThread
-from harness.process import SOURCE, fetch, free_port
+from harness.process import fetch, free_port
 from qat_device_plugin._node.devices.activity import TelemetryState, activity_of, switch_telemetry
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.users.holder import Holder
@@ -616,58 +614,40 @@ def test_an_error_of_the_program_ends_it_with_telemetry_off(tmp_path: Path, monk
 # The command.
 
 
-def started(files: NodeFiles, *flags: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "qat_device_plugin.exporter.command", *arguments(files), *flags],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def arguments(files: NodeFiles) -> list[str]:
-    return [f"--sysfs-root={files.sys}", f"--proc-root={files.proc}", f"--run-dir={files.root / 'run'}"]
-
-
-def telemetry_files(files: NodeFiles) -> Path:
-    """A PF whose telemetry this process switched on, as far as plain files can be like that."""
+def one_that_was_switched_on(files: NodeFiles) -> Path:
+    """A PF whose telemetry is in the record; returns its directory."""
     files.add_pf(GEN4)
-    directory = files.sys / f"kernel/debug/qat_4xxx_{GEN4}/telemetry"
-    directory.mkdir(parents=True)
-    (directory / "control").write_text("1\n")
-    (directory / "device_data").write_text("sample_cnt 3\nutil_pke0 50\n")
     (files.root / "run").mkdir(mode=0o700)
     (files.root / "run/telemetry.json").write_text(json.dumps({"switched_on": [GEN4]}))
-    return directory
+    return add_telemetry(files, GEN4)
 
 
 def test_a_process_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
     files = NodeFiles(tmp_path)
-    directory = telemetry_files(files)
+    directory = one_that_was_switched_on(files)
     port = free_port()
-    process = started(files, f"--metrics-address=127.0.0.1:{port}")
+    exporter = ExporterProcess(files, f"--metrics-address=127.0.0.1:{port}")
     found = series(fetch(port, "/metrics")[1])
     assert found[f'qat_pf_slice_utilization_ratio{{engine="pke",pf="{GEN4}",slice="0"}}'] == 0.5
-    again = started(files, f"--metrics-address=127.0.0.1:{free_port()}")
-    said = again.communicate(timeout=120)[1]
-    assert (again.returncode, said) == (
+    again = ExporterProcess(files, f"--metrics-address=127.0.0.1:{free_port()}")
+    said = again.words()
+    assert (again.process.returncode, said) == (
         1,
         f"qat-exporter: {files.root / 'run'}: another qat-exporter is running; end it, or name another directory with --run-dir\n",
     )
-    process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=120)[1]
-    assert process.returncode == 0, said
+    exporter.process.terminate()
+    said = exporter.words()
+    assert exporter.process.returncode == 0, said
     assert (directory / "control").read_text() == "0\n"
 
 
 def test_after_a_kill_the_record_is_enough_to_switch_off(tmp_path: Path) -> None:
     files = NodeFiles(tmp_path)
-    directory = telemetry_files(files)
+    directory = one_that_was_switched_on(files)
     port = free_port()
-    process = started(files, f"--metrics-address=127.0.0.1:{port}")
+    exporter = ExporterProcess(files, f"--metrics-address=127.0.0.1:{port}")
     fetch(port, "/metrics")
-    process.kill()
-    process.communicate(timeout=120)
+    exporter.close()
     assert (directory / "control").read_text() == "1\n"
     assert command.main([*arguments(files), "--switch-off"]) == 0
     assert (directory / "control").read_text() == "0\n"
@@ -676,7 +656,7 @@ def test_after_a_kill_the_record_is_enough_to_switch_off(tmp_path: Path) -> None
 
 def test_what_cannot_be_switched_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = NodeFiles(tmp_path)
-    telemetry_files(files)
+    one_that_was_switched_on(files)
 
     def refuses(*_arguments: t.Any) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -74,7 +74,7 @@ class Page:
         port: int,
     ) -> None:
         self._status = status
-        self._errors = errors
+        self.errors = errors
         self._exposition = metrics
         self._host = host
         self._port = port
@@ -91,7 +91,7 @@ class Page:
             try:
                 doors = [_Door(one, self) for one in await self._listen()]
             except OSError as error:
-                self._errors["http"] += 1
+                self.errors["http"] += 1
                 fields = {"address": f"{self._host}:{self._port}", "problem": error.strerror or str(error)}
                 log.error("cannot listen for HTTP", extra={"fields": fields})
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -139,7 +139,7 @@ class Page:
 
     def not_taken(self, why: str) -> None:
         """Count a connection that could not be served; the log reports them now and then."""
-        self._errors["http"] += 1
+        self.errors["http"] += 1
         self._unreported += 1
         now = time.monotonic()
         if now >= self._quiet_until:

@@ -212,7 +212,7 @@ def test_files_that_pages_for_contributors_name() -> None:
     places += [
         CHECKOUT / name for name in ("plugins/plugin_utils/_kubelet", "device_plugin/src/qat_device_plugin", "tools")
     ]
-    places.append(CHECKOUT / "device_plugin/src/qat_device_plugin/vm_attach")
+    places += [CHECKOUT / "device_plugin/src/qat_device_plugin" / name for name in ("vm_attach", "exporter")]
     pages = ["docs/architecture.md", "docs/developing.md", *(f"docs/adr/{page.name}" for page in DECISIONS)]
     named = {name for page in pages for name in re.findall(r"`([\w./]+\.(?:py|yml)|_boot/\w*)`", text_of(page))}
     assert len(named) > 50

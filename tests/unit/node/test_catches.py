@@ -219,6 +219,13 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",
         "_Door._accept: except OSError": _AGAIN,
     },
+    f"{PLUGIN}/exporter/command.py": {"main: except OSError": _REPORTED},
+    f"{PLUGIN}/exporter/sampling.py": {"Sampler._follow: except (OSError, NodeError)": _REPORTED},
+    f"{PLUGIN}/exporter/service.py": {
+        "Exporter._collect: except Exception": "nothing is known of the PFs then, and the metrics say so",
+        "Exporter._with_telemetry: except OSError": "nothing is switched on, and it is reported",
+    },
+    f"{PLUGIN}/exporter/switches.py": {"Switches._set: except (OSError, WriteTimeout)": _REPORTED},
     f"{PLUGIN}/vm_attach/agent.py": {
         "look: except (NodeError, OSError)": "nothing is decided then, and it is reported why"
     },

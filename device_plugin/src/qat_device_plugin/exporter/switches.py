@@ -99,7 +99,7 @@ class Switches:
         return True
 
     def _write(self, ours: t.Collection[str]) -> None:
-        replace_file(str(self._path), json_bytes({"switched_on": sorted(ours)}), mode=0o600, keep=False)
+        replace_file(str(self._path), json_bytes({"switched_on": sorted(ours)}), mode=0o600)
         self._ours = set(ours)
 
     def _read(self) -> set[str]:
