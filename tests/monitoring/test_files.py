@@ -187,7 +187,8 @@ def test_services_for_an_older_operator_fit_each_other() -> None:
 
 def test_ports_are_those_of_the_services() -> None:
     usual = yaml.safe_load((CHECKOUT / "roles/qat_device_plugin/defaults/main.yml").read_text())
-    addresses = {name: value for name, value in usual.items() if name.endswith("_metrics_address")}
+    addresses = {name: value for name, value in usual.items() if name.endswith("_address")}
+    assert len(addresses) == 2
     for name, address in addresses.items():
         assert address.rpartition(":")[2] in (PLACE / "scrape.yml").read_text(), name
 

@@ -137,7 +137,7 @@ _FLEET = Row(
             (Query(f"topk(10, sum by (namespace, pod) ({moved()}))", "{{namespace}}/{{pod}}"),),
             unit="Bps",
             width=8,
-            text="What the VFs of a pod read and write by PCIe. Needs the exporter with --per-vf.",
+            text="What the VFs of a pod read and write by PCIe. Needs the exporter with qat_device_plugin_exporter_per_vf.",
         ),
     ),
 )
