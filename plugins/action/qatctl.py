@@ -15,17 +15,17 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
-from ansible_collections.accel.qat.plugins.module_utils._host.installed import QATCTL
+from ansible_collections.accel.qat.plugins.module_utils._host.installed import QATCTL, QATCTL_PACKAGE
 from ansible_collections.accel.qat.plugins.module_utils._host.packed import Packed
 
 _COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-_PACKAGE = "accel_qat_node"
 _MAIN = """\
+import os
 import sys
 
 from {package}.cli.qatctl import main
 
-sys.exit(main(version={version!r}))
+sys.exit(main(version={version!r}, name=os.path.basename(sys.argv[0])))
 """
 # The kernel takes the first word of a script's first line for the program.
 _PYTHON = re.compile(r"/[^\x00-\x20\x7f]+")
@@ -89,10 +89,10 @@ def build(python: str) -> bytes:
 def pack(python: str) -> Packed:
     """The parts of that file."""
     engine = os.path.join(_COLLECTION, "plugins", "module_utils", "_node")
-    sources = {"__main__.py": _MAIN.format(package=_PACKAGE, version=version()).encode()}
+    sources = {"__main__.py": _MAIN.format(package=QATCTL_PACKAGE, version=version()).encode()}
     for path in _sources(engine):
         with open(os.path.join(engine, path), "rb") as stream:
-            sources[f"{_PACKAGE}/{path}"] = stream.read()
+            sources[f"{QATCTL_PACKAGE}/{path}"] = stream.read()
     # Root runs it: nothing of the caller's PYTHON... variables or ~/.local comes into it.
     return Packed(b"#!" + python.encode() + b" -I\n", sources)
 

@@ -61,6 +61,11 @@ options:
       target:
         description: Where the link leads, which need not exist. Only with V(link), and needed there.
         type: str
+      holds:
+        description:
+          - What stands in a file of ours. Anything else that is there stays, since it is somebody else's. Only with V(absent).
+        type: str
+        version_added: 0.1.0
   units:
     description:
       - Names of units that O(files) is about. When all files are as wanted, systemd reads its units again if any file was changed, or if
@@ -139,6 +144,7 @@ def main() -> None:
         "state": {"type": "str", "choices": list(file_set.STATES), "default": "present"},
         "content": {"type": "str"},
         "target": {"type": "str"},
+        "holds": {"type": "str"},
     }
     module = AnsibleModule(
         argument_spec={

@@ -27,6 +27,10 @@ options:
     type: list
     elements: str
     default: [vfio-pci]
+  qatctl:
+    description: Where the command C(qatctl) is to be.
+    type: path
+    default: /usr/local/sbin/qatctl
   root:
     description: Directory where the node's root file system is mounted, when Ansible runs in a container on the node.
     type: path
@@ -70,6 +74,11 @@ firmware:
     "0000:6b:00.0":
       - {name: qat_4xxx.bin, there: true, reason: /lib/firmware/qat_4xxx.bin}
       - {name: qat_4xxx_mmp.bin, there: false, reason: it is in none of the directories in which the kernel looks}
+qatctl:
+  description: Why the command cannot be at O(qatctl), such as another program of that name; empty where it can.
+  returned: success
+  type: str
+  sample: ""
 failure:
   description: The same as RV(ignore:msg) for machines.
   returned: failure
@@ -84,9 +93,11 @@ failure:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.accel.qat.plugins.module_utils._host.installed import QATCTL
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
+from ansible_collections.accel.qat.plugins.module_utils._host.namesake import refuse_namesake
 from ansible_collections.accel.qat.plugins.module_utils._host.prerequisites import CUSTOM_FIRMWARE, driver, firmware
-from ansible_collections.accel.qat.plugins.module_utils._host.runner import runner
+from ansible_collections.accel.qat.plugins.module_utils._host.runner import output_of, runner
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import cgroup_version
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
 from ansible_collections.accel.qat.plugins.module_utils._node.absence import if_there
@@ -99,6 +110,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "drivers": {"type": "list", "elements": "str", "default": ["vfio-pci"]},
+            "qatctl": {"type": "path", "default": QATCTL},
             "root": {"type": "path", "default": "/"},
             **ROOTS,
         },
@@ -121,6 +133,7 @@ def main() -> None:
                 ]
                 for pf in node.qat
             },
+            "qatctl": _namesake(machine, module.params["qatctl"]),
         }
 
     NodeModule(module).run(work)
@@ -131,6 +144,14 @@ def _custom_place(run: NodeModule) -> str:
         return if_there(lambda: run.kernel.read(CUSTOM_FIRMWARE), "")
     except OSError as error:
         raise cannot_be_read(error) from None
+
+
+def _namesake(machine: LiveMachine, path: str) -> str:
+    try:
+        refuse_namesake(path, output_of(machine.run), machine.root)
+    except NodeError as error:
+        return error.sentence()
+    return ""
 
 
 def _cgroup(machine: LiveMachine) -> str:

@@ -17,6 +17,8 @@ description:
     the byte code of the Python that runs it, without which the command takes twice as long to start.
   - The command shows, checks and applies the node's configuration where there is no Ansible, as at boot. It needs Python 3.9 or
     newer, and nothing else.
+  - Another program at O(path), or one among the node's commands that has the same name, is refused. Ubuntu's package qat-tools has such
+    a program.
 extends_documentation_fragment:
   - accel.qat.attributes
   - accel.qat.attributes.platform_linux

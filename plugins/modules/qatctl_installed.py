@@ -17,6 +17,8 @@ description:
     Compiling takes half of the time of the command's start otherwise.
   - Where that Python cannot be run, or cannot compile, the file has the sources alone. It is the same command then, and starts slower. So
     it does after an upgrade of the node's Python, until this module runs again.
+  - Another program at O(path), or one among the node's commands that has the same name, is refused. Ubuntu's package qat-tools has such
+    a program.
   - M(accel.qat.qatctl) runs it. It is of no use alone.
 extends_documentation_fragment:
   - accel.qat.attributes
@@ -108,9 +110,9 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._host import file_set
+from ansible_collections.accel.qat.plugins.module_utils._host.namesake import refuse_namesake
 from ansible_collections.accel.qat.plugins.module_utils._host.packed import Run, kind_of, unpack, with_code
-from ansible_collections.accel.qat.plugins.module_utils._host.runner import runner
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._host.runner import output_of, runner
 from ansible_collections.accel.qat.plugins.module_utils._run import run_module
 
 
@@ -136,18 +138,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    run_on_node = runner(module)
+    run = output_of(runner(module))
     done: list[file_set.Change] = []
 
-    def run(command: t.Sequence[str]) -> str:
-        try:
-            result = run_on_node(command)
-        except NodeError:
-            return ""
-        return "" if result.code else result.out
-
     def work() -> dict[str, t.Any]:
-        path, kind = module.params["path"], kind_of(module.params["python"], run)
+        path = module.params["path"]
+        refuse_namesake(path, run)
+        kind = kind_of(module.params["python"], run)
         found = file_set.look(file_set.Entry(path, "present")).content
         installed = unpack(found)
         same = installed is not None and installed.is_as(module.params["digest"], kind)

@@ -71,6 +71,7 @@ def _of_node(seen: Result) -> t.Iterator[Finding]:
     else:
         yield from _of_hardware(node, _rules_by_pf(seen))
         yield _of_iommu(node, seen)
+        yield _of_qatctl(node["qatctl"])
     yield _of_arguments(seen)
     yield _of_devices(seen)
 
@@ -153,6 +154,11 @@ def _of_firmware(pf: Result, files: t.Sequence[Result], left_alone: bool) -> Fin
     if left_alone:
         return _finding(what, "not there", NOTE, f"{what}: {said}; no rule is for this device")
     return _finding(what, "not there", STOPS, f"{what}: {said}; install the device's firmware ({_PACKAGES})")
+
+
+def _of_qatctl(problem: str) -> Finding:
+    what = "the command qatctl"
+    return _finding(what, "cannot be there", STOPS, problem) if problem else _finding(what, "can be there")
 
 
 def _needs_reboot(seen: Result) -> bool:

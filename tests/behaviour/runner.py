@@ -109,6 +109,13 @@ class Runner:
     def _read(self, step: Step) -> str:
         return self._kernel.read(self._path(step.path))
 
+    def _line(self, step: Step) -> str:
+        lines = self._kernel.read(self._path(step.path)).splitlines()
+        return next((line for line in lines if line.split()[:1] == [step.value]), MISSING)
+
+    def _words(self, step: Step) -> str:
+        return " ".join(line.split()[0] for line in self._kernel.read(self._path(step.path)).splitlines())
+
     def _link(self, step: Step) -> str:
         try:
             return self._kernel.link(self._path(step.path))
@@ -151,6 +158,8 @@ class Runner:
         "write": _write,
         "write bare": _write_bare,
         "read": _read,
+        "line": _line,
+        "words": _words,
         "link": _link,
         "exists": _exists,
         "count": _count,

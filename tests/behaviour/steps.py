@@ -152,6 +152,16 @@ def read(path: str, expected: Expected) -> Step:
     return Step("read", path, "", expected)
 
 
+def line(path: str, name: str, expected: Expected) -> Step:
+    """The first line of a file that begins with a word, or MISSING."""
+    return Step("line", path, name, expected)
+
+
+def words(path: str, expected: Expected) -> Step:
+    """The first word of each line of a file, with blanks between them."""
+    return Step("words", path, "", expected)
+
+
 def link(path: str, expected: Expected) -> Step:
     """Where a link leads to: the last part of it, or MISSING."""
     return Step("link", path, "", expected)

@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .clock import Clock, Moment
+from .load import Load
 from .text import line, number, switch
 from .tree import Attribute, Working, failure
 
@@ -62,6 +63,9 @@ class Owner(t.Protocol):
     def on_error(self, kind: str, count: int) -> None: ...
 
     def on_reset(self) -> None: ...
+
+    @property
+    def load(self) -> Load: ...
 
 
 @dataclass
@@ -170,6 +174,16 @@ def _store_reset(hardware: Hardware, _text: str) -> None:
     hardware.driver.on_reset()
 
 
+def _show_load(hardware: Hardware) -> str:
+    return hardware.driver.load.text() if hardware.driver else ""
+
+
+def _store_load(hardware: Hardware, text: str) -> None:
+    if hardware.driver is None:
+        raise failure(errno.ENODEV)
+    hardware.driver.load.set(text)
+
+
 def _store_present(hardware: Hardware, text: str) -> Working:
     return hardware.plug(number(text, base=0) != 0)
 
@@ -186,6 +200,7 @@ SWITCHES: t.Mapping[str, Attribute[Hardware]] = {
     "heartbeat": Attribute(lambda hardware: hardware.pulse, _store_pulse, secret=True),
     "error": Attribute(None, _store_error, secret=True),
     "reset": Attribute(None, _store_reset, secret=True),
+    "load": Attribute(_show_load, _store_load, secret=True),
     "present": Attribute(lambda hardware: str(int(hardware.present)), _store_present, secret=True),
 }
-"""The files that switch faults on and off."""
+"""The files that switch faults on and off, and say what the device has to do."""

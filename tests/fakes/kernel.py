@@ -20,10 +20,10 @@ from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import 
 
 from .boot import bring_up, machine_of
 from .files import root_of
+from .load import Load
 from .modules import ModprobeError
 from .node import NodeSpec, Pf
 from .qat import QatDevice, QatVfDriver
-from .telemetry import Load
 from .tree import Directory, Entry, File, Link, Working, failure, find
 from .vfio import DEVICE_MAJOR, GROUP_MAJOR, Process
 

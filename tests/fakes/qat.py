@@ -12,6 +12,7 @@ import typing as t
 from .clock import Clock, Moment
 from .generation import Generation, ring_pair_service
 from .hardware import ERRORS, Hardware, shape_of
+from .load import Load
 from .pci import Bus, Driver, Function
 from .telemetry import Telemetry
 from .text import line, number, switch
@@ -61,6 +62,11 @@ class QatDevice:
     @property
     def ring_pairs(self) -> int:
         return shape_of(self.family.name).ring_pairs
+
+    @property
+    def load(self) -> Load:
+        """What the device has to do."""
+        return self.telemetry.load
 
     @property
     def busy(self) -> bool:

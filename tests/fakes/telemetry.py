@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import errno
 import typing as t
-from dataclasses import dataclass, field
 
 from .generation import ring_pair_service
 from .hardware import shape_of
+from .load import OF_DEVICE, OF_RING_PAIR, Load
 from .text import number
 from .tree import Attribute, Attributes, Directory, failure
 
@@ -24,24 +24,6 @@ _SLICES: t.Mapping[str, t.Mapping[str, int]] = {
     "6xxx": {"cnv": 2, "dcprz": 2, "pke": 6, "wat": 3, "wcp": 3, "ucs": 4, "ath": 4},
 }
 """How many slices of each engine there are. Of a real device its firmware says it, so these numbers are examples."""
-
-_OF_DEVICE = (
-    *("pci_trans_cnt", "max_rd_lat", "rd_lat_acc_avg", "max_gp_lat", "gp_lat_acc_avg"),
-    *("bw_in", "bw_out", "at_page_req_lat_avg", "at_trans_lat_avg", "at_max_tlb_used"),
-)
-_OF_RING_PAIR = (
-    *("pci_trans_cnt", "gp_lat_acc_avg", "bw_in", "bw_out", "at_glob_devtlb_hit", "at_glob_devtlb_miss"),
-    *("tl_at_payld_devtlb_hit", "tl_at_payld_devtlb_miss"),
-)
-
-
-@dataclass
-class Load:
-    """What a PF has to do: percent by engine, values of the device's counters, and of those of ring pairs by their number."""
-
-    engines: dict[str, int] = field(default_factory=dict)
-    device: dict[str, int] = field(default_factory=dict)
-    ring_pairs: dict[int, dict[str, int]] = field(default_factory=dict)
 
 
 class Telemetry:
@@ -67,14 +49,17 @@ class Telemetry:
         if not self.averaged or not count:
             return
         self._count = count
-        slices = _SLICES[self._device.family.name]
-        self._sample = {name: self.load.device.get(name, 0) for name in _OF_DEVICE}
-        for engine, how_many in slices.items():
-            for one in range(how_many):
-                self._sample[f"util_{engine}{one}"] = self.load.engines.get(engine, 0)
-                self._sample[f"exec_{engine}{one}"] = 10 * self.load.engines.get(engine, 0)
+        self._sample = self._sample_of(self.load)
         of = self.load.ring_pairs
         self._of_slots = [{} if pair is None else dict(of.get(pair, {})) for pair in self.slots]
+
+    def _sample_of(self, load: Load) -> dict[str, int]:
+        sample = {name: load.device.get(name, 0) for name in OF_DEVICE}
+        for engine, how_many in _SLICES[self._device.family.name].items():
+            for one in range(how_many):
+                sample[f"util_{engine}{one}"] = load.engines.get(engine, 0)
+                sample[f"exec_{engine}{one}"] = 10 * load.engines.get(engine, 0)
+        return sample
 
     def control(self, text: str) -> None:
         """A write to telemetry/control: starts, starts over, or stops."""
@@ -103,7 +88,7 @@ class Telemetry:
     def device_data(self) -> str:
         """A read of telemetry/device_data."""
         self._require(self.averaged > 0)
-        names = self._sample or dict.fromkeys(_OF_DEVICE, 0)
+        names = self._sample or self._sample_of(Load())
         return "\n".join([_row("sample_cnt", self._count), *(self._counter(name, one) for name, one in names.items())])
 
     def slot_data(self, slot: int) -> str:
@@ -115,7 +100,7 @@ class Telemetry:
         service = ring_pair_service(self._device.services, ring_pair % shape.ring_pairs_per_vf)
         head = (_row("sample_cnt", self._count), _row("rp_num", ring_pair), _row("service_type", service))
         values = self._of_slots[slot]
-        return "\n".join([*head, *(self._counter(name, values.get(name, 0)) for name in _OF_RING_PAIR)])
+        return "\n".join([*head, *(self._counter(name, values.get(name, 0)) for name in OF_RING_PAIR)])
 
     def _require(self, what: bool) -> None:
         if not what:

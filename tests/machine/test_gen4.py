@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.accel.qat.tests.machine.node import Node
+from ansible_collections.accel.qat.tests.machine.node import FAULTS, Node
+from ansible_collections.accel.qat.tests.unit.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
 GENERATION = "/sys/module/intel_qat/parameters/generation"
@@ -99,3 +103,44 @@ def test_an_unknown_combination_is_the_kernels_word(node: Node) -> None:
     assert "this kernel does not know this combination of services" in answer.sentence
     assert "was put back as it was found" in answer.sentence
     assert node.devices() == before
+
+
+def test_top(node: Node, tmp_path: Path) -> None:
+    """What each sample has, seen in a terminal; telemetry is off again when it has ended, however that came."""
+    control = f"cat /sys/kernel/debug/qat_4xxx_{FIRST}/telemetry/control"
+    load = f"{FAULTS}/{FIRST}/load"
+    assert node.apply({}).code == 0
+    node.run(f"echo 'pke 37, bw_in 400' > {load}")
+    once = node.ask("top --once --enable-telemetry")
+    assert once.code == 0, once.sentence
+    first, second = once.document["devices"]
+    assert (first["address"], first["utilization"]["pke"], first["written_bytes_per_second"]) == (
+        FIRST,
+        0.37,
+        50_000_000,
+    )
+    assert (second["telemetry"]["state"], second["utilization"]["pke"]) == ("on", 0.0)
+    assert node.run(control).strip() == "0"
+    assert [one["telemetry"]["state"] for one in node.ask("top --once").document["devices"]] == ["off", "off"]
+
+    terminal = Terminal(tmp_path)
+    with node.holding("0000:6b:00.1") as pid:
+        try:
+            command = "qatctl top --enable-telemetry --interval 1"
+            terminal.start(["ssh", "-tt", *node.machine.ssh_options, "root@127.0.0.1", command])
+            shown = terminal.wait_for(" 37% ")
+            assert f"1    {FIRST}  python3 (pid {pid})" in shown
+            assert max(map(len, shown)) <= 80
+            node.run(f"echo 'pke 8' > {load}")
+            assert f"1    {FIRST}  python3 (pid {pid})" in terminal.wait_for(" 8% ")
+            assert node.run(control).strip() == "1"
+            terminal.press("q")
+            terminal.wait_for("ended with 0")
+        finally:
+            terminal.close()
+    assert node.run(control).strip() == "0"
+
+    # A process that is gone with its terminal leaves nothing on either.
+    node.run("qatctl top --enable-telemetry > /root/top 2>&1 & echo $! > /root/top.pid")
+    node.run(f"until [ $({control}) = 1 ]; do sleep 0.1; done; kill -HUP $(cat /root/top.pid)")
+    node.run(f"until [ $({control}) = 0 ]; do sleep 0.1; done")

@@ -47,13 +47,14 @@ _MODE_OF_PROGRAMS = 0o755
 class Entry:
     """What is wanted at a path. `text` is the content of a file, or where a link leads; others have none.
 
-    A file that can be run has `program` as its content.
+    A file that can be run has `program` as its content. What is to go is only a file in which `holds` stands, unless that is empty.
     """
 
     path: str
     state: State
     text: str = ""
     program: bytes | None = None
+    holds: str = ""
 
     @property
     def content(self) -> bytes:
@@ -116,9 +117,15 @@ def read_entries(items: t.Sequence[t.Mapping[str, t.Any]]) -> list[Entry]:
             if wants and not has:
                 raise ConfigurationError("is missing", f"{where}.{option}", f"state {state} needs it")
             if has and not wants:
-                raise ConfigurationError(f"means nothing with state {state}", f"{where}.{option}", "leave it out")
-        entries.append(Entry(path, state, item[_TEXT[state]] if state in _TEXT else ""))
+                raise _means_nothing(f"{where}.{option}", state)
+        if item["holds"] and state != "absent":
+            raise _means_nothing(f"{where}.holds", state)
+        entries.append(Entry(path, state, item[_TEXT[state]] if state in _TEXT else "", holds=item["holds"] or ""))
     return entries
+
+
+def _means_nothing(where: str, state: State) -> ConfigurationError:
+    return ConfigurationError(f"means nothing with state {state}", where, "leave it out")
 
 
 def plan(entries: t.Iterable[Entry]) -> list[Change]:
@@ -127,7 +134,7 @@ def plan(entries: t.Iterable[Entry]) -> list[Change]:
     gone: set[str] = set()
     for entry in entries:
         change = Change(entry, look(entry))
-        if change.found.is_wanted(entry) or _stays(change, gone):
+        if change.found.is_wanted(entry) or _stays(change, gone) or _is_of_others(change):
             continue
         _refuse_what_is_in_the_way(change)
         _refuse_what_nobody_removes(change)
@@ -144,6 +151,12 @@ def _stays(change: Change, gone: t.Collection[str]) -> bool:
         return False
     full = any(os.path.join(path, name) not in gone for name in found.names)
     return full or found.kind != "directory" or path in _mount_points()
+
+
+def _is_of_others(change: Change) -> bool:
+    """Whether what is to go only if it is ours is something else."""
+    holds, found = change.entry.holds.encode(), change.found
+    return bool(holds) and not (found.kind == "file" and holds in found.content)
 
 
 def look(entry: Entry) -> OnDisk:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 QATCTL = "/usr/local/sbin/qatctl"
+QATCTL_PACKAGE = "accel_qat_node"
+"""The package of Python in its file, by which the file is known for ours."""
 PLUGIN_DIRECTORY = "/opt/accel-qat/device-plugin"
 PLUGIN_ADDRESS = "127.0.0.1:9482"
 """Where the device plugin serves its pages."""

@@ -34,6 +34,19 @@ def runner(module: AnsibleModule) -> Runner:
     return run_command
 
 
+def output_of(run: Runner) -> t.Callable[[t.Sequence[str]], str]:
+    """What a command prints, nothing where it fails or cannot be run."""
+
+    def output(command: t.Sequence[str]) -> str:
+        try:
+            result = run(command)
+        except NodeError:
+            return ""
+        return "" if result.code else result.out
+
+    return output
+
+
 def live_machine(module: AnsibleModule, root: str = "/", more_directories: t.Sequence[str] = ()) -> LiveMachine:
     """The node, mounted at `root`. Commands are looked for in PATH first; what is relative there depends on where this runs."""
     path = [directory for directory in os.environ.get("PATH", "").split(":") if directory.startswith("/")]

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import textwrap
 import typing as t
+
+WIDTH = 80
+"""Columns of a terminal that nobody has made wider."""
 
 
 def printable(text: str) -> str:
@@ -23,10 +27,19 @@ def shortened(text: str, longest: int = 1500) -> str:
     return f"{text[: longest * 3 // 4]} [...] {text[-longest // 8 :]}"
 
 
-def aligned(rows: t.Sequence[t.Sequence[str]]) -> list[str]:
-    """A line for each row, its cells below each other. All rows have as many cells; these are printable."""
+def aligned(rows: t.Sequence[t.Sequence[str]], width: int = 0) -> list[str]:
+    """A line for each row, its cells below each other. All rows have as many cells; these are printable.
+
+    Two blanks are between them, one where they need it to fit into `width` columns.
+    """
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    gap = " " if 0 < width < sum(widths) + 2 * (len(widths) - 1) else "  "
+    return [gap.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def wrapped(text: str) -> list[str]:
+    """The lines of a text in the columns of a terminal, all but the first indented. A longer word stays whole, to be copied."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def _escaped(code: int) -> str:

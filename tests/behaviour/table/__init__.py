@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from ..steps import Case
-from . import drivers, hanging, health, hotplug, services, sriov, state, vf_count, vfio
+from . import drivers, hanging, health, hotplug, services, sriov, state, telemetry, vf_count, vfio
 
 CASES: tuple[Case, ...] = tuple(
-    one for part in (state, services, health, vf_count, sriov, drivers, vfio, hanging, hotplug) for one in part.CASES
+    one
+    for part in (state, services, health, telemetry, vf_count, sriov, drivers, vfio, hanging, hotplug)
+    for one in part.CASES
 )
 """All of them."""

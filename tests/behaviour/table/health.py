@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Error counters, the heartbeat and telemetry (drivers/crypto/intel/qat/qat_common/adf_sysfs_ras_counters.c, adf_heartbeat.c,
-adf_heartbeat_dbgfs.c, adf_tl_debugfs.c, adf_dbgfs.c)."""
+"""Error counters, the heartbeat and the firmware's counters (drivers/crypto/intel/qat/qat_common/adf_sysfs_ras_counters.c,
+adf_heartbeat.c, adf_heartbeat_dbgfs.c, adf_fw_counters.c, adf_dbgfs.c)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..steps import (
     case,
     count,
     device,
+    line,
     missing,
     read,
     since,
@@ -22,6 +23,7 @@ from ..steps import (
     soon,
     switch,
     there,
+    words,
     write,
     write_bare,
 )
@@ -35,7 +37,6 @@ DEBUG = f"/sys/kernel/debug/qat_4xxx_{GEN4}"
 GEN2_DEBUG = f"/sys/kernel/debug/qat_c6xx_{GEN2}"
 STATUS = f"{DEBUG}/heartbeat/status"
 PERIOD = f"{DEBUG}/heartbeat/config"
-TELEMETRY = f"{DEBUG}/telemetry"
 
 CASES = (
     case(
@@ -134,6 +135,14 @@ CASES = (
         generations=FROM_6_12,
     ),
     case(
+        "the firmware counts requests and responses",
+        read(STATUS, "0"),
+        words(f"{DEBUG}/fw_counters", "AE 0:"),
+        line(f"{DEBUG}/fw_counters", "AE", f"AE  {'Requests':>16} {'Responses':>16}"),
+        line(f"{DEBUG}/fw_counters", "0:", f" 0: {1:>16} {1:>16}"),
+        generations=FROM_6_12,
+    ),
+    case(
         "health files of a PF that is down",
         there(f"{DEBUG}/dev_cfg"),
         there(f"{DEBUG}/fw_counters", since("6.12", "there", before="missing")),
@@ -151,35 +160,5 @@ CASES = (
             for name, one in (("420xx", ODD_GEN4), ("c6xx", GEN2), ("dh895xcc", GEN1))
         ],
         there(f"{GEN2_DEBUG}/heartbeat/status", since("6.12", "there", before="missing")),
-    ),
-    case(
-        "telemetry is off at first, and from Gen4 on only",
-        read(f"{TELEMETRY}/control", since("6.12", "0", before="ENOENT")),
-        read(f"{TELEMETRY}/device_data", since("6.12", "EPERM", before="ENOENT")),
-        missing(f"{GEN2_DEBUG}/telemetry"),
-    ),
-    case(
-        "telemetry is switched on by a number of samples, up to 4",
-        write(f"{TELEMETRY}/control", "5", "EINVAL"),
-        write(f"{TELEMETRY}/control", "4"),
-        read(f"{TELEMETRY}/control", "4"),
-        read(f"{TELEMETRY}/rp_A_data", "EPERM"),
-        write(f"{TELEMETRY}/control", "0"),
-        read(f"{TELEMETRY}/device_data", "EPERM"),
-        generations=FROM_6_12,
-    ),
-    case(
-        "a ring pair is watched in one place at a time: a second one says yes and does nothing",
-        write(f"{TELEMETRY}/control", "1"),
-        write(f"{TELEMETRY}/rp_A_data", "64", "EINVAL"),
-        write(f"{TELEMETRY}/rp_A_data", "7"),
-        write(f"{TELEMETRY}/rp_B_data", "7"),
-        read(f"{TELEMETRY}/rp_B_data", "EPERM"),
-        write(f"{TELEMETRY}/rp_B_data", "8"),
-        write(STATE, "down"),
-        read(f"{TELEMETRY}/control", "ENOENT"),
-        write(STATE, "up"),
-        read(f"{TELEMETRY}/control", "0"),
-        generations=FROM_6_12,
     ),
 )

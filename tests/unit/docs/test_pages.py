@@ -236,6 +236,11 @@ def test_options_of_qatctl(capsys: pytest.CaptureFixture[str]) -> None:
     assert {name.split()[0] for name in table("docs/qatctl.md", "option")} == options
 
 
+def test_options_of_top(capsys: pytest.CaptureFixture[str]) -> None:
+    own, common = (set(re.findall(r"--[\w-]+", help_of([command], capsys))) for command in ("top", "show"))
+    assert {name.split()[0] for name in table("docs/qatctl.md", "option of `top`")} == own - common
+
+
 @pytest.mark.parametrize("role", [page.parent for page in ROLES], ids=lambda role: role.name)
 def test_variables_of_a_role(role: Path) -> None:
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]

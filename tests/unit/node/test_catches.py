@@ -63,6 +63,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "LiveMachine.command: os.access": "a command that cannot be run is not run",
         "LiveMachine.run: shutil.which": "a command that cannot be run is not run",
     },
+    f"{HOST}/namesake.py": {"_is_of_others: except NotADirectoryError": _NO_DIRECTORY},
     f"{SUPPORT}/archive.py": {"Bundle.take: except Exception": _REPORTED},
     f"{SUPPORT}/devices.py": {"_names: except OSError": _REPORTED},
     f"{SUPPORT}/files.py": {"seen: except OSError": _REPORTED},
@@ -78,6 +79,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{NODE}/devices/activity.py": {
         "_read: except OSError": "the errno is kept: it is absent, or there is a reason why nothing is known"
     },
+    f"{NODE}/cli/top.py": {"Top._switch: except OSError": _REPORTED},
     f"{NODE}/devices/apply.py": {
         "_write: except OSError": "a write: its errno is explained, after reading back what came of it",
         "_read_back: except OSError": "not as wanted; where nothing is wanted it raises",

@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import errno
 
+import pytest
+
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe, plan_text, table
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, Skip
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import QatDevice
+from ansible_collections.accel.qat.plugins.module_utils._node.printable import WIDTH
+from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
+from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import Assignments
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
 from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0, VF1, plan_of
 
@@ -125,11 +130,63 @@ def test_table() -> None:
         pf("c6xx", GEN2, total_vfs=2, vfs=vf()),
     )
     assert table(read_node(kernel)).splitlines() == [
-        "PF            FAMILY  STATE  SERVICES  VFS   DRIVER                  NUMA  IOMMU GROUPS  HELD BY",
-        "0000:6b:00.0  4xxx    up     sym;asym  3/3   vfio-pci (2), none (1)  0     3-5           qemu-kvm (pid 4001)",
-        "0000:70:00.0  4xxx    down   dc        0/16  -                       1     -             -",
-        "0000:75:00.0  c6xx    -      -         2/2   c6xxvf                  -     6-7           -",
+        "PF            FAMILY  STATE  SERVICES  VFS   DRIVER  NUMA  GROUPS  HELD BY",
+        "0000:6b:00.0  4xxx    up     sym;asym  3/3   mixed   0     3-5     1",
+        "0000:70:00.0  4xxx    down   dc        0/16  -       1     -       -",
+        "0000:75:00.0  c6xx    -      -         2/2   c6xxvf  -     6-7     -",
+        "",
+        "0000:6b:00.0: drivers vfio-pci (2), none (1)",
+        "0000:6b:00.0: held by qemu-kvm (pid 4001)",
     ]
+
+
+def with_pods(count: int, name: str) -> FakeKernel:
+    """A node with so many VFs of one PF, each of a pod of its own."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=count, vfs="vfio-pci"), pf("dh895xcc", OTHER, vfs=vf()))
+    vfs = read_node(kernel).qat[0].vfs
+    kernel.assignments = Assignments(
+        {one.address: (Holder(0, "", "app", f"{name}-{index}"),) for index, one in enumerate(vfs)}
+    )
+    return kernel
+
+
+@pytest.mark.parametrize("name", ["default/web", f"kube-system/{'x' * 20}-7d9c5b5d4c-abcde"])
+def test_each_pod_is_named_in_80_columns(name: str) -> None:
+    lines = table(read_node(with_pods(16, name))).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert lines[1].split()[-1] == "16"
+    notes = "\n".join(lines[3:]).replace("\n    ", " ").splitlines()[1:]
+    assert notes == sorted(f"{GEN4}: held by pod {name}-{index} (container app)" for index in range(16))
+
+
+def test_a_name_stays_whole_however_long() -> None:
+    name = f"default/{'x' * 253}"
+    assert f"{name}-0" in table(read_node(with_pods(1, name))).split()
+
+
+def test_the_widest_columns_fit_into_80() -> None:
+    vfs = [vf("qat_vfio_pci") for _ in range(16)]
+    kernel = FakeKernel.with_pfs(
+        pf("4xxx", GEN4, vfs=vfs, numa_node=1),
+        pf("dh895xcc", OTHER, vfs=vf()),
+        pf("4xxx", "0000:80:00.0", vfs=vf("vfio-pci")),
+    )
+    kernel.machine.bus.functions[OTHER].locked = True
+    lines = table(read_node(kernel)).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert [word in " ".join(lines) for word in ("qat_vfio_pci", "dh895xcc", "blocked", "sym;asym")] == [True] * 4
+
+
+def test_many_ranges_are_below() -> None:
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=16, vfs=vf("vfio-pci")))
+    for index, function in enumerate(read_node(kernel).qat[0].vfs):
+        group = kernel.machine.bus.functions[function.address].group
+        assert group is not None
+        group.number = 100 + 2 * index
+    lines = table(read_node(kernel)).splitlines()
+    assert lines[1].split()[-2] == "below"
+    assert " ".join(lines[3:]).startswith(f"{GEN4}: IOMMU groups 100, 102, 104, ")
+    assert max(map(len, lines)) <= WIDTH
 
 
 def test_ranges_have_gaps() -> None:

@@ -11,6 +11,7 @@ from ansible_collections.accel.qat.plugins.module_utils._host.installed import (
     PLUGIN_ADDRESS,
     PLUGIN_DIRECTORY,
     QATCTL,
+    QATCTL_PACKAGE,
 )
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
@@ -28,3 +29,9 @@ PLACES = {
 def test_the_roles_install_there(role: str) -> None:
     defaults = yaml.safe_load((CHECKOUT / "roles" / role / "defaults/main.yml").read_text())
     assert {name: defaults[name] for name in PLACES[role]} == PLACES[role]
+
+
+def test_teardown_knows_qatctl_by_what_the_action_packs() -> None:
+    tasks = yaml.safe_load((CHECKOUT / "roles/qat_node/tasks/teardown.yml").read_text())
+    entries = [one for task in tasks for one in task.get("accel.qat.files", {}).get("files", ())]
+    assert [one["holds"] for one in entries if one["path"] == "{{ qat_node_qatctl_path }}"] == [f"{QATCTL_PACKAGE}/"]

@@ -12,14 +12,20 @@ from ..devices.offer import offer_of, resource_of, stated_services
 from ..devices.snapshot import Node, PciFunction, QatDevice
 from ..facts.paths import vfio_node
 from ..facts.services import in_order
-from ..printable import aligned, printable
+from ..printable import WIDTH, aligned, printable, wrapped
 
 if t.TYPE_CHECKING:
     from ..devices.plan import Plan
     from ..devices.rules import Rule
+    from ..users.holder import Holder
 
-_COLUMNS = ("PF", "FAMILY", "STATE", "SERVICES", "VFS", "DRIVER", "NUMA", "IOMMU GROUPS", "HELD BY")
-_UNKNOWN = "-"
+NO_DEVICE = "This node has no QAT device."
+UNKNOWN = "-"
+
+_COLUMNS = ("PF", "FAMILY", "STATE", "SERVICES", "VFS", "DRIVER", "NUMA", "GROUPS", "HELD BY")
+_MIXED = "mixed"
+_BELOW = "below"
+_LONGEST_RANGES = 9
 
 
 def describe(node: Node, rules: t.Sequence[Rule] = ()) -> dict[str, t.Any]:
@@ -84,49 +90,76 @@ def _vf(vf: PciFunction, node: Node) -> dict[str, t.Any]:
         "iommu_group": vf.iommu_group,
         "vfio_node": vfio_node(group) if vf.iommu_group and group and vf.driver else None,
         "numa_node": vf.numa_node,
-        "held_by": [
-            {
-                "pid": holder.pid or None,
-                "command": holder.command,
-                "container": holder.container,
-                "pod": holder.pod,
-                "note": holder.note,
-            }
-            for holder in vf.holders
-        ],
+        "held_by": [described_holder(holder) for holder in vf.holders],
+    }
+
+
+def described_holder(holder: Holder) -> dict[str, t.Any]:
+    """Who has a VF, as plain values."""
+    return {
+        "pid": holder.pid or None,
+        "command": holder.command,
+        "container": holder.container,
+        "pod": holder.pod,
+        "note": holder.note,
     }
 
 
 def table(node: Node, rules: t.Sequence[Rule] = ()) -> str:
     """One line for each PF, and VF without its PF, under a heading; a sentence where there is none.
 
-    `rules` add the services that they state.
+    What takes more room than a column has is below, by PF. `rules` add the services that they state.
     """
     if not node.qat:
-        return "This node has no QAT device."
+        return NO_DEVICE
     rows = [_COLUMNS, *(tuple(map(printable, _row(device, rules))) for device in node.qat)]
-    return "\n".join(aligned(rows))
+    notes = [
+        line
+        for device in node.qat
+        for note in _notes(device)
+        for line in wrapped(f"{device.address}: {printable(note)}")
+    ]
+    return "\n".join([*aligned(rows, WIDTH), *(["", *notes] if notes else [])])
 
 
 def _row(device: QatDevice, rules: t.Sequence[Rule]) -> tuple[str, ...]:
-    holders = sorted({str(holder) for vf in device.vfs for holder in vf.holders})
+    drivers, groups = _drivers(device), _groups(device)
     return (
         device.address,
         device.family.name,
-        "blocked" if _blocked(device) else device.state or _UNKNOWN,
+        "blocked" if _blocked(device) else device.state or UNKNOWN,
         _services(device, stated_services(rule_for(rules, device), device)),
         _vf_count(device),
-        _counted([vf.driver or "none" for vf in device.vfs]),
-        str(device.function.numa_node) if device.function.numa_node >= 0 else _UNKNOWN,
-        _ranges([int(vf.iommu_group) for vf in device.vfs if vf.iommu_group and vf.iommu_group.isdigit()]),
-        ", ".join(holders) or _UNKNOWN,
+        _MIXED if len(drivers) > 1 else next(iter(drivers), UNKNOWN),
+        str(device.function.numa_node) if device.function.numa_node >= 0 else UNKNOWN,
+        (groups if len(groups) <= _LONGEST_RANGES else _BELOW) or UNKNOWN,
+        str(len(_holders(device)) or UNKNOWN),
     )
+
+
+def _notes(device: QatDevice) -> t.Iterator[str]:
+    """What the row of a device has no room for."""
+    drivers, groups = _drivers(device), _groups(device)
+    if len(drivers) > 1:
+        yield "drivers " + ", ".join(f"{name} ({count})" for name, count in drivers.items())
+    if len(groups) > _LONGEST_RANGES:
+        yield f"IOMMU groups {groups.replace(',', ', ')}"
+    for holder in _holders(device):
+        yield f"held by {holder}"
+
+
+def _holders(device: QatDevice) -> list[str]:
+    return sorted({str(holder) for vf in device.vfs for holder in vf.holders})
+
+
+def _groups(device: QatDevice) -> str:
+    return _ranges([int(vf.iommu_group) for vf in device.vfs if vf.iommu_group and vf.iommu_group.isdigit()])
 
 
 def _services(device: QatDevice, stated: frozenset[str] | None) -> str:
     if stated:
         return f"{';'.join(in_order(stated))} (stated)"
-    return ";".join(in_order(device.services)) if device.services else _UNKNOWN
+    return ";".join(in_order(device.services)) if device.services else UNKNOWN
 
 
 def _vf_count(device: QatDevice) -> str:
@@ -140,23 +173,21 @@ def _blocked(device: QatDevice) -> bool:
     return device.function.blocked or any(vf.blocked for vf in device.vfs)
 
 
-def _counted(names: t.Sequence[str]) -> str:
-    """`vfio-pci` when all are alike, otherwise `vfio-pci (15), none (1)`."""
-    distinct = sorted(set(names), key=lambda name: (-names.count(name), name))
-    if len(distinct) <= 1:
-        return distinct[0] if distinct else _UNKNOWN
-    return ", ".join(f"{name} ({names.count(name)})" for name in distinct)
+def _drivers(device: QatDevice) -> dict[str, int]:
+    """How many of its VFs have which driver, the most frequent first."""
+    names = [vf.driver or "none" for vf in device.vfs]
+    return {name: names.count(name) for name in sorted(set(names), key=lambda name: (-names.count(name), name))}
 
 
 def _ranges(numbers: t.Iterable[int]) -> str:
-    """`4-19,23`."""
+    """`4-19,23`; nothing for none."""
     spans: list[list[int]] = []
     for number in sorted(set(numbers)):
         if spans and number == spans[-1][1] + 1:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans) or _UNKNOWN
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
 def plan_text(plan: Plan) -> str:

@@ -47,6 +47,8 @@ _SETTLE = (
 )
 _TIMES = 4
 _EVENT_SECONDS = 10.0
+_INTERVAL = 2.0
+_SHORTEST_INTERVAL, _LONGEST_INTERVAL = 1.0, 3600.0
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -55,6 +57,7 @@ EXIT_INTERRUPTED = 130
 
 _COMMANDS = {
     "show": "print the node's QAT devices",
+    "top": "show how busy the QAT devices are and who has their VFs, over and over; q ends it",
     "plan": "print what apply would write, and write nothing",
     "apply": "bring the node to its configuration",
     "status": "report whether the node is as configured; exit code 3 when it is not",
@@ -64,15 +67,15 @@ _COMMANDS = {
 }
 
 
-def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") -> int:
-    """Runs one command; returns its exit code."""
+def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased", name: str = "qatctl") -> int:
+    """Runs one command; returns its exit code. `name` is what the program is called."""
     try:
         try:
-            return _run(_parser(version).parse_args(arguments))
+            return _run(_parser(version, name).parse_args(arguments))
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("qatctl: interrupted; what was written stays, and the same command goes on from there\n")
+        sys.stderr.write(f"{name}: interrupted; what was written stays, and the same command goes on from there\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The interpreter would write the rest of its buffer at its end, and report the failure (docs of Python's signal, on SIGPIPE).
@@ -83,7 +86,7 @@ def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased") 
 def _run(options: argparse.Namespace) -> int:
     pods = Pods(options.kubelet_root or KUBELET_ROOTS)
     kernel = LiveKernelWithPods(options.sysfs_root, options.proc_root, options.dev_root, pods)
-    command = _Command(options, kernel)
+    command = _Command(options, kernel, pods)
     try:
         return command.run()
     except NodeError as error:
@@ -93,11 +96,10 @@ def _run(options: argparse.Namespace) -> int:
         kernel.close()
 
 
-def _parser(version: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="qatctl", description="Shows and configures the Intel QAT devices of this node."
-    )
-    parser.add_argument("--version", action="version", version=f"qatctl {version}")
+def _parser(version: str, name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name, description="Shows and configures the Intel QAT devices of this node.")
+    parser.set_defaults(name=name)
+    parser.add_argument("--version", action="version", version=f"{name} {version}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print JSON")
     common.add_argument("--config", default=NODE_JSON, metavar="FILE", help="the configuration (default: %(default)s)")
@@ -125,17 +127,45 @@ def _parser(version: str) -> argparse.ArgumentParser:
         help="how long one write may take (default: %(default)g)",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in _COMMANDS.items():
-        command = commands.add_parser(name, parents=[common], help=text, description=text[0].upper() + text[1:] + ".")
-        if name == "apply":
+    for word, text in _COMMANDS.items():
+        command = commands.add_parser(word, parents=[common], help=text, description=text[0].upper() + text[1:] + ".")
+        if word == "apply":
             command.add_argument("--settle", action="store_true", help=_SETTLE)
+        if word == "top":
+            _add_options_of_top(command)
     return parser
 
 
+def _add_options_of_top(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--once", action="store_true", help="show it once, and end")
+    command.add_argument(
+        "--interval",
+        type=_interval,
+        default=_INTERVAL,
+        metavar="SECONDS",
+        help="how long to wait until the next time (default: %(default)g)",
+    )
+    command.add_argument(
+        "--enable-telemetry",
+        action="store_true",
+        help="switch telemetry on where it is off, and off again at the end; otherwise nothing is written",
+    )
+
+
+def _interval(text: str) -> float:
+    seconds = float(text)
+    if not _SHORTEST_INTERVAL <= seconds <= _LONGEST_INTERVAL:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not from {_SHORTEST_INTERVAL:g} to {_LONGEST_INTERVAL:g}; the kernel takes a sample each second"
+        )
+    return seconds
+
+
 class _Command:
-    def __init__(self, options: argparse.Namespace, kernel: LiveKernelWithPods) -> None:
+    def __init__(self, options: argparse.Namespace, kernel: LiveKernelWithPods, pods: Pods) -> None:
         self._options = options
         self._kernel = kernel
+        self._pods = pods
 
     def run(self) -> int:
         handler: t.Callable[[], int] = getattr(self, "_" + self._options.command)
@@ -161,6 +191,17 @@ class _Command:
         self._print(describe(node, rules), table(node, rules))
         return 0
 
+    def _top(self) -> int:
+        # What nobody else needs is not to slow their start.
+        from . import top  # noqa: PLC0415
+
+        options = self._options
+        shown = top.Top(self._kernel, options.enable_telemetry, self._pods.ask_again)
+        left = top.run(shown, options.once, options.interval, options.json)
+        for sentence in left:
+            sys.stderr.write(f"{options.name}: {sentence}\n")
+        return EXIT_FAILED if left else 0
+
     def _plan(self) -> int:
         rules, node = self._rules(), self._read()
         plan = self._plan_for(rules, node)
@@ -174,7 +215,7 @@ class _Command:
 
     def _warn(self, rules: t.Sequence[Rule], node: Node) -> None:
         for warning in warnings_of(rules, node):
-            sys.stderr.write(f"qatctl: warning: {warning}\n")
+            sys.stderr.write(f"{self._options.name}: warning: {warning}\n")
 
     def _apply(self) -> int:
         outcome, rules = self._apply_until_quiet() if self._options.settle else self._apply_once()
@@ -241,7 +282,7 @@ class _Command:
 
     def print_error(self, error: NodeError) -> None:
         """Print an error as this command prints them."""
-        sys.stderr.write((_as_json(error.as_dict()) if self._options.json else f"qatctl: {error}") + "\n")
+        sys.stderr.write((_as_json(error.as_dict()) if self._options.json else f"{self._options.name}: {error}") + "\n")
 
     def _locked(self) -> t.ContextManager[None]:
         return self._kernel.locked(2 * self._options.time_limit)

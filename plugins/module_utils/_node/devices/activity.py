@@ -161,12 +161,18 @@ def read_activity(kernel: KernelWithPods) -> tuple[PfActivity, ...]:
     return activity_of(kernel, read_node(kernel))
 
 
-def activity_of(kernel: Kernel, node: Node) -> tuple[PfActivity, ...]:
-    """What the PFs of a node that was read do. A PF that cannot be asked has the reason in its telemetry; nothing is raised for it."""
+def activity_of(kernel: Kernel, node: Node, counters: bool = True) -> tuple[PfActivity, ...]:
+    """What the PFs of a node that was read do. A PF that cannot be asked has the reason in its telemetry; nothing is raised for it.
+
+    Without `counters` these are empty, and no firmware is asked for them.
+    """
     pfs = [device for device in node.qat if not device.is_vf]
-    names = (CONTROL, DEVICE_DATA, *COUNTER_FILES)
+    names = (CONTROL, DEVICE_DATA, *(COUNTER_FILES if counters else ()))
     kernel.expect([_file(device, name) for device in pfs for name in names])
-    return tuple(PfActivity(device, read_telemetry(kernel, device), read_counters(kernel, device)) for device in pfs)
+    return tuple(
+        PfActivity(device, read_telemetry(kernel, device), read_counters(kernel, device) if counters else Counters())
+        for device in pfs
+    )
 
 
 def read_telemetry(kernel: Kernel, device: QatDevice) -> Telemetry:

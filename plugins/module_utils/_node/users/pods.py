@@ -81,6 +81,10 @@ class Pods:
             {device: tuple(sorted(holders, key=str)) for device, holders in found.items()}, "; ".join(unknown)
         )
 
+    def ask_again(self) -> None:
+        """Forget which kubelets did not answer, for whoever looks at a node for longer."""
+        self._silent.clear()
+
     def kept(self) -> Checkpoint:
         """What the device managers have given to pods that live, by their checkpoints, or why that is not known. Nobody is asked."""
         problems: list[str] = []

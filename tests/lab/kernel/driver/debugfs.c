@@ -173,8 +173,8 @@ static int fw_counters_show(struct seq_file *seq, void *unused)
 {
 	struct qat_device *qat = seq->private;
 
-	seq_puts(seq, "AE    Admin req    Admin resp\n");
-	seq_printf(seq, "0     %-12u %u\n", qat->heartbeat.sent, qat->heartbeat.sent - qat->heartbeat.failed);
+	seq_printf(seq, "AE  %16s %16s\n", "Requests", "Responses");
+	seq_printf(seq, "%2d: %16u %16u\n", 0, qat->heartbeat.sent, qat->heartbeat.sent - qat->heartbeat.failed);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(fw_counters);

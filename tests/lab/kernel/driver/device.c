@@ -46,7 +46,6 @@ int qat_up(struct qat_device *qat)
 		return err;
 	}
 	qat_heartbeat_start(qat);
-	qat_telemetry_reset(qat);
 	qat->up = true;
 	show_running(qat);
 	return 0;
@@ -56,6 +55,8 @@ int qat_up(struct qat_device *qat)
 void qat_stop(struct qat_device *qat)
 {
 	hide_running(qat);
+	qat_telemetry_reset(qat);
+	qat_sim_end_load(qat->hardware);
 	qat->up = false;
 	qat_sriov_disable(qat);
 	if (!qat_generation()->keeps_power_setting)

@@ -5,10 +5,16 @@
 #include <linux/pci.h>
 #include "qat_common.h"
 
+static const struct qat_slices slices[] = {
+	{ "cpr", 1 }, { "xlt", 1 }, { "dcpr", 3 }, { "pke", 6 }, { "wat", 5 }, { "wcp", 5 }, { "ucs", 4 },
+	{ "cph", 4 }, { "ath", 4 }, { }
+};
+
 static const struct qat_family family = {
 	.name = "420xx",
 	.ring_pairs = 64,
 	.ring_pairs_per_vf = 4,
+	.slices = slices,
 	.configurable = true,
 	.migrates = true,
 	.fixed_heartbeat = true,

@@ -14,6 +14,7 @@
  * error            "correctable|nonfatal|fatal [COUNT]": report RAS errors now
  * reset            any write: the device reports a fatal error and gets reset
  * present          0: the PF vanishes from its bus; 1: it returns
+ * load             what it has to do: see load.c
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -314,9 +315,11 @@ void qat_sim_faults_init(struct qat_sim_pf *pf, struct dentry *parent)
 	debugfs_create_file("error", 0200, dir, pf, &error_fops);
 	debugfs_create_file("reset", 0200, dir, pf, &reset_fops);
 	debugfs_create_file("present", 0600, dir, pf, &present_fops);
+	qat_sim_load_init(pf);
 }
 
 void qat_sim_faults_exit(struct qat_sim_pf *pf)
 {
 	debugfs_remove(pf->debugfs);
+	qat_sim_end_load(pf);
 }

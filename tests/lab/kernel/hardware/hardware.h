@@ -80,6 +80,8 @@ struct qat_sim_pf {
 	void *driver;
 
 	struct qat_sim_faults faults;
+	struct mutex load_lock;		/* guards @load */
+	struct list_head load;
 	struct dentry *debugfs;
 };
 
@@ -92,6 +94,9 @@ struct qat_sim_pf *qat_sim_pf_of_bus(struct pci_bus *bus);
 
 void qat_sim_faults_init(struct qat_sim_pf *pf, struct dentry *parent);
 void qat_sim_faults_exit(struct qat_sim_pf *pf);
+
+/* The file for what the PF has to do, in the directory of its faults. */
+void qat_sim_load_init(struct qat_sim_pf *pf);
 
 /* Make a VF refuse vfio-pci, or not, as the faults of its PF say. */
 void qat_sim_apply_vfio_refusal(struct qat_sim_pf *pf, struct pci_dev *vf);

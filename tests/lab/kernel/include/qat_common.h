@@ -9,7 +9,6 @@
 
 #include <linux/bits.h>
 #include <linux/debugfs.h>
-#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -19,10 +18,17 @@
 
 #define QAT_SERVICES_SIZE	64
 
+/* The slices of one engine, such as the three of "dcpr", in the order of the kernel's own list. */
+struct qat_slices {
+	const char *engine;
+	unsigned int count;
+};
+
 /*
  * What differs between families.
  * @name: class name, in /sys/bus/pci/drivers/ and in the debugfs directory
  * @ring_pairs: ring pairs of the PF; @ring_pairs_per_vf of them go to each VF
+ * @slices: of its engines, up to one without a name; of a real device the firmware says how many there are
  * @configurable: has the sysfs groups qat/ and qat_ras/ and the service setting
  * @fixed_heartbeat: the heartbeat timer always runs at its shortest period
  * @migrates: the state of a VF can be saved, and so the driver qat_vfio_pci takes it
@@ -31,6 +37,7 @@ struct qat_family {
 	const char *name;
 	unsigned int ring_pairs;
 	unsigned int ring_pairs_per_vf;
+	const struct qat_slices *slices;
 	bool configurable;
 	bool fixed_heartbeat;
 	bool migrates;
@@ -50,16 +57,37 @@ struct qat_heartbeat {
 	u32 failed;
 };
 
-#define QAT_TELEMETRY_SLOTS	4
+#define QAT_TELEMETRY_SLOTS		4
+#define QAT_TELEMETRY_HISTORY		4	/* samples that are kept */
+#define QAT_TELEMETRY_COUNTERS		10	/* of the device */
+#define QAT_TELEMETRY_ENGINES		9
+#define QAT_TELEMETRY_RING_PAIR_COUNTERS	8
+
+/* What one sample has; of an engine the percentage that all its slices have. */
+struct qat_sample {
+	u32 device[QAT_TELEMETRY_COUNTERS];
+	u32 engine[QAT_TELEMETRY_ENGINES];
+	u32 slot[QAT_TELEMETRY_SLOTS][QAT_TELEMETRY_RING_PAIR_COUNTERS];
+};
 
 /*
+ * @write_lock: held while telemetry is started or stopped
+ * @lock: guards the rest
+ * @sampling: takes a sample each second while telemetry is on
  * @samples: how many samples to average; 0 while telemetry is off
+ * @taken: samples since the last start; @shown is the same, but keeps what it was over a restart until there is a sample
+ * @newest: of @history
  * @ring_pair: the ring pairs that are watched, or negative
  */
 struct qat_telemetry {
+	struct mutex write_lock;
 	struct mutex lock;
+	struct delayed_work sampling;
 	unsigned int samples;
-	ktime_t begin;
+	unsigned int taken;
+	unsigned int shown;
+	unsigned int newest;
+	struct qat_sample history[QAT_TELEMETRY_HISTORY];
 	int ring_pair[QAT_TELEMETRY_SLOTS];
 };
 
@@ -156,7 +184,7 @@ void qat_heartbeat_init(struct qat_device *qat);
 void qat_heartbeat_start(struct qat_device *qat);
 
 void qat_telemetry_init(struct qat_device *qat);
-/* Off, with no ring pair watched, as after each start of the device. */
+/* The device goes down: off, with no ring pair watched and nothing known. */
 void qat_telemetry_reset(struct qat_device *qat);
 void qat_telemetry_add(struct qat_device *qat);
 

@@ -66,6 +66,12 @@ unsigned int qat_sim_kernel_users(struct qat_sim_pf *pf);
 /* Whether the firmware still answers heartbeat queries. */
 bool qat_sim_heartbeat(struct qat_sim_pf *pf);
 
+/* What @name is to show, of the device with @ring_pair negative, else of that ring pair: 0 where no load was set. */
+unsigned int qat_sim_load(struct qat_sim_pf *pf, int ring_pair, const char *name);
+
+/* The device goes down, and has nothing to do any more. */
+void qat_sim_end_load(struct qat_sim_pf *pf);
+
 /* The driver has reset the device: ends every fault that a reset repairs. */
 void qat_sim_was_reset(struct qat_sim_pf *pf);
 

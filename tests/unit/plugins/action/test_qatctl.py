@@ -172,6 +172,14 @@ def test_runs(installed: Path) -> None:
     assert json.loads(call(installed, "schema").stdout) == SCHEMA
 
 
+def test_is_called_by_the_name_of_its_file(installed: Path, tmp_path: Path) -> None:
+    other = tmp_path / "accel-qatctl"
+    other.symlink_to(installed)
+    assert call(other, "--version").stdout == f"accel-qatctl {qatctl.version()}\n"
+    assert call(other, "--help").stdout.startswith("usage: accel-qatctl [-h] ")
+    assert call(other, "apply", "--config", f"{tmp_path}/none").stderr.startswith(f"accel-qatctl: {tmp_path}/none: ")
+
+
 def test_takes_nothing_of_its_callers_python(installed: Path, tmp_path: Path) -> None:
     """Root calls it, also with the environment of the user that became root."""
     (tmp_path / "argparse.py").write_text("print('taken')\n")

@@ -169,6 +169,10 @@ def test_the_mode_is_put_right(entry: Entry, mode: int, tmp_path: Path, run: Run
         ),
         ({"path": "/a//first", "content": ""}, "files[1].path: /a/first is given twice; give each path once"),
         ({"path": "/a/b"}, "files[1].content: is missing; state present needs it"),
+        (
+            {"path": "/a/b", "content": "text", "holds": "text"},
+            "files[1].holds: means nothing with state present; leave it out",
+        ),
         ({"path": "/a/b", "state": "link"}, "files[1].target: is missing; state link needs it"),
         (
             {"path": "/a/b", "state": "absent", "content": "text"},
@@ -207,6 +211,19 @@ def test_what_is_in_the_way_is_refused_before_the_first_change(
         assert (failed["changed"], failed["failure"]["kind"]) == (False, "refused")
     assert before is None or below(tmp_path) == before
     assert not (tmp_path / "first").exists()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_is_to_go_only_if_it_is_ours(tmp_path: Path, run: Run, check: bool) -> None:
+    (tmp_path / "ours").write_text("PK our_package/main")
+    (tmp_path / "theirs").write_text("exec their_package")
+    (tmp_path / "directory/our_package").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("our_package/main")
+    names = ("ours", "theirs", "directory", "link", "never")
+    before = below(tmp_path)
+    entries = [{"path": tmp_path / name, "state": "absent", "holds": "our_package/"} for name in names]
+    assert run(*entries, check=check)["paths"] == [str(tmp_path / "ours")]
+    assert below(tmp_path) == {name: before[name] for name in before if check or name != "ours"}
 
 
 def test_a_file_above_is_refused_before_the_first_change(tmp_path: Path, run: Run) -> None:

@@ -24,9 +24,9 @@ from ansible_collections.accel.qat.plugins.modules import qatctl_installed
 from ansible_collections.accel.qat.tools.checks import interpreters
 
 SOURCES = {
-    "__main__.py": b"from package.inside import say\nsay()\n",
-    "package/__init__.py": b"",
-    "package/inside.py": b'def say():\n    print("it runs" if __debug__ else "")\n',
+    "__main__.py": b"from accel_qat_node.inside import say\nsay()\n",
+    "accel_qat_node/__init__.py": b"",
+    "accel_qat_node/inside.py": b'def say():\n    print("it runs" if __debug__ else "")\n',
 }
 KIND = importlib.util.MAGIC_NUMBER.hex()
 # `make setup` brings both.
@@ -40,7 +40,7 @@ def output_of(command: t.Sequence[str]) -> str:
 
 def packed(python: str = sys.executable, **more: bytes) -> Packed:
     return Packed(
-        f"#!{python} -I\n".encode(), {**SOURCES, **{f"package/{name}.py": text for name, text in more.items()}}
+        f"#!{python} -I\n".encode(), {**SOURCES, **{f"accel_qat_node/{name}.py": text for name, text in more.items()}}
     )
 
 
@@ -124,8 +124,8 @@ def test_mode_and_owner_take_no_sending(installer: Installer) -> None:
     [
         Packed(b"#!/b\n", SOURCES),
         Packed(b"#!/a\n", {**SOURCES, "__main__.py": b""}),
-        Packed(b"#!/a\n", {"main.py": b"", "package/__init__.py": b""}),
-        Packed(b"#!/a\n", {**SOURCES, "package/more.py": b""}),
+        Packed(b"#!/a\n", {"main.py": b"", "accel_qat_node/__init__.py": b""}),
+        Packed(b"#!/a\n", {**SOURCES, "accel_qat_node/more.py": b""}),
     ],
     ids=["first line", "text", "names", "one more"],
 )
@@ -138,7 +138,10 @@ def test_the_byte_code_is_used(installer: Installer) -> None:
     """It says something else than the source here."""
     installer.run()
     found = installer.installed()
-    code = {**found.code, "package/inside.pyc": installer_code(installer, b'def say():\n    print("byte code")\n')}
+    code = {
+        **found.code,
+        "accel_qat_node/inside.pyc": installer_code(installer, b'def say():\n    print("byte code")\n'),
+    }
     installer.path.write_bytes(Packed(found.head, found.sources, code, KIND).content())
     assert output_of([str(installer.path)]) == "byte code\n"
 
@@ -209,12 +212,25 @@ def test_a_file_that_does_not_compile_is_installed_as_it_is(installer: Installer
     assert installer.installed() == replace(wanted, kind=KIND)
 
 
-@pytest.mark.parametrize("there", [b"", b"#!/bin/sh\n", b"#!/usr/bin/python3 -I\nPK\x05\x06"])
-def test_something_else_is_replaced(installer: Installer, there: bytes) -> None:
+def test_an_empty_file_is_replaced(installer: Installer) -> None:
     installer.path.parent.mkdir()
-    installer.path.write_bytes(there)
+    installer.path.touch()
     assert installer.changes()
     assert output_of([str(installer.path)]) == "it runs\n"
+
+
+@pytest.mark.parametrize("there", [b"#!/bin/sh\n", b"#!/usr/bin/python3 -I\nPK\x05\x06"])
+def test_a_program_of_others_is_refused(installer: Installer, there: bytes) -> None:
+    installer.path.parent.mkdir()
+    installer.path.write_bytes(there)
+    for sends in (False, True):
+        failed = installer.run(fails=True, sends=sends)
+    assert failed["msg"] == (
+        f"{installer.path}: {installer.path} is another program of this name; name ours otherwise by qat_node_qatctl_path, such as "
+        "/usr/local/sbin/accel-qatctl, or remove the other one"
+    )
+    assert (failed["failure"]["kind"], failed["changed"]) == ("refused", False)
+    assert installer.path.read_bytes() == there
 
 
 def test_what_others_have_put_into_the_file_goes(installer: Installer) -> None:
@@ -251,7 +267,7 @@ def test_a_directory_in_the_way_is_refused(installer: Installer) -> None:
 def test_a_traceback_names_the_file(installer: Installer) -> None:
     installer.run(packed(inside=b"def say():\n    raise ValueError\n"))
     done = subprocess.run([str(installer.path)], check=False, capture_output=True, text=True)
-    assert f'File "{installer.path}/package/inside.py", line 2, in say' in done.stderr
+    assert f'File "{installer.path}/accel_qat_node/inside.py", line 2, in say' in done.stderr
 
 
 def test_the_same_parts_are_the_same_file() -> None:

@@ -46,7 +46,14 @@ def seen(device: t.Mapping[str, t.Any] = {}, **more: t.Any) -> dict[str, t.Any]:
     """A node on which all is well, but for this."""
     pf = {**DEVICE, **device}
     kernel = {"kernel": "6.12.0", "iommu": more.pop("iommu", True), "devices": [pf]}
-    node = {"accel_qat": kernel, "cgroup": "v2", "drivers": [], "firmware": {PF: FILES}, **more.pop("node", {})}
+    node = {
+        "accel_qat": kernel,
+        "cgroup": "v2",
+        "drivers": [],
+        "firmware": {PF: FILES},
+        "qatctl": "",
+        **more.pop("node", {}),
+    }
     planned = {"steps": [], "accel_qat": {"devices": [pf]}}
     return {
         "kubernetes": False,
@@ -69,6 +76,11 @@ def test_a_node_on_which_all_is_well() -> None:
     assert {one["state"] for one in found} == {"ok"}
     assert reasons(found) == []
     assert len(lines(found)) == len(found) + 1
+
+
+def test_another_program_by_the_name_of_qatctl_stops() -> None:
+    problem = "/usr/local/sbin/qatctl: /usr/bin/qatctl is another program of this name"
+    assert reasons(findings(seen(node={"qatctl": problem}))) == [problem]
 
 
 @pytest.mark.parametrize(
