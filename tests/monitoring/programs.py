@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ansible_collections.accel.qat.tools.checks.shell import cache_directory
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 
 
 def program(name: str) -> str:

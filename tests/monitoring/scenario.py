@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 import typing as t
 from pathlib import Path
@@ -20,11 +21,16 @@ from qat_device_plugin.exporter.switches import Switches
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
 from ansible_collections.accel.qat.tests.monitoring.board import PLACE
 from ansible_collections.accel.qat.tests.monitoring.programs import Prometheus
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
 PF, OTHER = "0000:6b:00.0", "0000:70:00.0"
 WEB, TILL, FREE = "0000:6b:00.1", "0000:6b:00.2", "0000:6b:00.3"
 BACKUP = "0000:70:00.1"
+
+_PAGE = (CHECKOUT / "docs/monitoring.md").read_text()
+(BUSY_PKE,) = re.findall(r"of PF 0000:6b:00\.0 busy\?\n\n```\n(.*?)```", _PAGE, re.DOTALL)
+"""The question of the page, which pod made engine pke of this PF busy."""
 
 T = t.TypeVar("T")
 
@@ -98,8 +104,11 @@ class Monitored:
         return await asyncio.get_running_loop().run_in_executor(None, work)
 
 
-def configuration(ports: t.Mapping[str, int]) -> str:
-    """The example, with this machine as the node that Kubernetes lists, and each service at its port in place of the usual one."""
+def configuration(ports: t.Mapping[str, int], seconds: int = 1) -> str:
+    """The example, with this machine as the node that Kubernetes lists, and each service at its port in place of the usual one.
+
+    It is scraped so often, and a scrape may take as long.
+    """
     example = yaml.safe_load((PLACE / "scrape.yml").read_text())
     node = {
         "__meta_kubernetes_node_name": "node1",
@@ -110,7 +119,7 @@ def configuration(ports: t.Mapping[str, int]) -> str:
         assert job.pop("kubernetes_sd_configs") == [{"role": "node"}]
         job["static_configs"] = [{"targets": ["127.0.0.1:10250"], "labels": node}]
     example["rule_files"] = [str(PLACE / "rules.yml")]
-    example["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    example["global"] = {"scrape_interval": f"{seconds}s", "evaluation_interval": f"{seconds}s"}
     text = yaml.safe_dump(example)
     for usual, port in ports.items():
         assert f":{usual}" in text

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import tempfile
 import typing as t
 from pathlib import Path
@@ -14,13 +13,19 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.tests.monitoring.board import asked
-from ansible_collections.accel.qat.tests.monitoring.scenario import BACKUP, CY, DC, OTHER, PF, TILL, WEB, Monitored
-from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+from ansible_collections.accel.qat.tests.monitoring.scenario import (
+    BACKUP,
+    BUSY_PKE,
+    CY,
+    DC,
+    OTHER,
+    PF,
+    TILL,
+    WEB,
+    Monitored,
+)
 
 Answers = t.Mapping[str, list[dict[str, t.Any]]]
-
-PAGE = (CHECKOUT / "docs/monitoring.md").read_text()
-QUESTION = re.search(r"of PF 0000:6b:00\.0 busy\?\n\n```\n(.*?)```", PAGE, re.DOTALL)
 
 
 async def ask(root: Path) -> Answers:
@@ -43,8 +48,7 @@ async def ask(root: Path) -> Answers:
             server.until(lambda: server.query('count_over_time(qat_device_plugin_vf_info{pod!=""}[1h]) > 2'))
             server.until(lambda: server.query('ALERTS{alertname="QatPodHasUnusableVf"}'))
             server.until(lambda: len(server.query("count by (vf) (qat_vf_sample_age_seconds)")) == 3)
-            assert QUESTION
-            questions = {**asked(), "alerts": "ALERTS", "question": QUESTION[1]}
+            questions = {**asked(), "alerts": "ALERTS", "question": BUSY_PKE}
             return {name: server.query(one) for name, one in questions.items()}
 
         return await monitored.elsewhere(answers)
