@@ -79,6 +79,10 @@ bench-plugin: setup  ## how fast and how small the device plugin and the exporte
 soak-plugin: setup  ## random trouble for the device plugin, for SOAK_SECONDS (300)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-300} .venv/bin/pytest -s device_plugin/tests/test_soak.py
 
+board: setup  ## draw the board for docs/monitoring.md again, of two minutes of a node at work
+	@PYTHONPATH="$(CURDIR)/build/tree:device_plugin/src:device_plugin/tests" \
+		.venv/bin/python -m ansible_collections.accel.qat.tests.monitoring.draw
+
 format: setup  ## bring the Python code into the project's form
 	@.venv/bin/ruff check --fix --select I
 	@.venv/bin/ruff format
@@ -90,4 +94,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit oldest core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit oldest core build galaxy docs release test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin board format lock clean

@@ -79,12 +79,13 @@ def test_lost_vfs_can_be_seen_in_the_metrics(run: Run) -> None:
 
         def expected(of_all: float, healthy: float) -> dict[str, float]:
             labels = f'numa_node="0",pf="{PF}",resource="{CY}"'
-            lost = {f'unhealthy_vfs{{pf="{PF}",reason="vanished",resource="{CY}"}}': of_all - healthy}
+            vfs = sorted(bench.files.vf_addresses(PF, int(of_all)))[int(healthy) :]
+            lost = {f'unhealthy_vfs{{pf="{PF}",reason="vanished",resource="{CY}",vf="{vf}"}}': 1.0 for vf in vfs}
             return {
                 f'expected_vfs{{pf="{PF}",resource="{CY}"}}': of_all,
                 f'vfs{{health="healthy",{labels}}}': healthy,
                 f'vfs{{health="unhealthy",{labels}}}': of_all - healthy,
-                **(lost if healthy < of_all else {}),
+                **lost,
             }
 
         bench.files.add_pf(PF)
@@ -128,8 +129,9 @@ def test_metrics_and_readiness(run: Run) -> None:
         assert (await get("/"))[0] == 404
         metrics = (await get("/metrics"))[1]
         counters = [line for line in metrics.splitlines() if re.match("qat_device_plugin_.*(_total|_count)[{ ]", line)]
-        assert len(counters) == 14
-        assert all(line.endswith(" 0.0") for line in counters)
+        assert len(counters) == 15
+        without_kubelet = 'qat_device_plugin_errors_total{kind="pods"}'
+        assert all(line.endswith(" 0.0") or line.startswith(without_kubelet) for line in counters)
         await bench.kubelet.start()
         await bench.ready(CY, 16)
         # READY is bounded, so it may have come without kubelet.
@@ -144,7 +146,7 @@ def test_metrics_and_readiness(run: Run) -> None:
         for wanted in (
             f'vfs{{health="healthy",numa_node="0",pf="{PF}",resource="{CY}"}} 15.0',
             f'vfs{{health="unhealthy",numa_node="0",pf="{PF}",resource="{CY}"}} 1.0',
-            f'unhealthy_vfs{{pf="{PF}",reason="driver",resource="{CY}"}} 1.0',
+            f'unhealthy_vfs{{pf="{PF}",reason="driver",resource="{CY}",vf="{vfs[0]}"}} 1.0',
             f'registered{{resource="{CY}"}} 1.0',
             f'streams{{resource="{CY}"}} 1.0',
             f'registrations_total{{resource="{CY}",result="succeeded"}} 1.0',

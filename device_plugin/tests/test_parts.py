@@ -201,6 +201,7 @@ def test_defaults() -> None:
         ("--kubelet-dir", "/k", "kubelet_dir", Path("/k")),
         ("--registration", "watcher", "registration", "watcher"),
         ("--metrics-address", "[::1]:80", "metrics_address", ("::1", 80)),
+        ("--pod-labels", "false", "pod_labels", False),
         ("--allocation-policy", "packed", "allocation_policy", "packed"),
         ("--cdi-dir", "/c", "cdi_dir", Path("/c")),
         ("--period", "2.5", "period", 2.5),

@@ -463,6 +463,56 @@ def test_what_is_kept_is_read_without_a_question(kubelet: KubeletThread) -> None
     assert kubelet.fake.calls == []
 
 
+# By name, for metrics.
+
+
+def named(kubelet: KubeletThread, *roots: Path) -> pods.Named:
+    return Pods([str(root) for root in roots or (kubelet.root,)]).named()
+
+
+def test_what_kubelet_lists_and_what_it_does_not(
+    kubelet: KubeletThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pods, "LOGS_OF_PODS", str(tmp_path))
+    (tmp_path / "default_web-0_11-22").mkdir()
+    init = {**entry("11-22", {"0": [VF1]}), "ContainerName": "init"}
+    kubelet.checkpoint([init, entry("11-22", {"0": [VF0]}), entry("gone", ["0000:6b:00.3"])], alive=["11-22"])
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
+    kubelet.start()
+    given = (Given("default", "web-0", "app", CY, VF0), Given("default", "web-0", "init", CY, VF1))
+    assert named(kubelet) == (given, "")
+
+
+def test_a_pod_that_nobody_names_has_its_uid(kubelet: KubeletThread) -> None:
+    kubelet.checkpoint([entry("11-22", [VF0])], alive=["11-22"])
+    kubelet.start()
+    assert named(kubelet) == ((Given("", "11-22", "app", CY, VF0),), "")
+
+
+def test_nothing_is_named_while_kubelet_does_not_answer(kubelet: KubeletThread) -> None:
+    """What the checkpoint has is not all that kubelet would list by name, and what it listed before is better."""
+    kubelet.checkpoint([entry("11-22", [VF0])], alive=["11-22"])
+    socket_path = os.path.join(os.path.realpath(kubelet.root), "pod-resources/kubelet.sock")
+    assert named(kubelet) == ((), f"no kubelet listens at {socket_path}")
+    kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "not now")
+    kubelet.start()
+    assert named(kubelet) == ((), "kubelet does not answer: not now")
+    kubelet.fake.refusal = None
+    kubelet.checkpoint([]).write_text("{")
+    assert named(kubelet).given == ()
+    assert "kubelet_internal_checkpoint cannot be read: " in named(kubelet).problem
+
+
+def test_a_directory_that_is_left_of_another_kubelet_keeps_nobody_from_being_named(
+    kubelet: KubeletThread, tmp_path: Path
+) -> None:
+    (tmp_path / "pods").mkdir()
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
+    kubelet.start()
+    assert named(kubelet, tmp_path, kubelet.root) == ((Given("default", "web-0", "app", CY, VF0),), "")
+    assert kubelet.fake.calls == ["v1.List"]
+
+
 def test_two_roots_that_are_one(kubelet: KubeletThread) -> None:
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
     kubelet.start()

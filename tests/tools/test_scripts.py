@@ -109,3 +109,29 @@ class TestSetup:
             "update -qq",
             "install -qq --yes --no-install-recommends python3.11 python3.11-venv",
         ]
+
+    def test_unpacks_the_programs_of_packages_that_would_start_a_service(
+        self, checkout: Path, commands: Path, tmp_path: Path
+    ) -> None:
+        write(checkout, "requirements/debian_programs.txt")
+        (checkout / "requirements/debian_programs.txt").write_text("a-monitor\nsh  # in PATH\n")
+        scripts = {
+            # Its lists are not there at first.
+            "apt-get": f"""echo "$@" >> {tmp_path}/apt-get
+                case $1 in update) touch {tmp_path}/lists ;; download) [ -e {tmp_path}/lists ] && touch it.deb ;; esac""",
+            "dpkg-deb": 'mkdir -p "$3/usr/bin"; touch "$3/usr/bin/a-monitor"',
+        }
+        for name, text in scripts.items():
+            (commands / name).write_text(f"#!/bin/sh\n{text}\n")
+            (commands / name).chmod(0o755)
+
+        environment = {"PATH": f"{commands}:{os.environ['PATH']}", "PYTHON": "false", "ACCEL_QAT_CACHE": str(tmp_path)}
+        for _again in range(2):
+            run(checkout / "tools/setup", **environment)
+
+        found = [path for path in (tmp_path / "programs").rglob("*") if path.is_file()]
+        assert found == [tmp_path / "programs/a-monitor/usr/bin/a-monitor"]
+        download = "download -qq -o APT::Sandbox::User=root a-monitor"
+        asked = [line for line in (tmp_path / "apt-get").read_text().splitlines() if "install" not in line]
+        assert asked[:3] == [download, "update -qq", download]
+        assert download not in asked[3:]

@@ -58,6 +58,7 @@ def test_every_page_is_in_the_navigation_once() -> None:
         ("docs/drain.md", "../roles/qat_drain/README.md", "../roles/qat_drain/README.md"),
         ("docs/drain.md", "../examples/ansible.cfg", f"{GITHUB}/examples/ansible.cfg"),
         ("docs/drain.md", "../device_plugin/README.md#a", f"{GITHUB}/device_plugin/README.md#a"),
+        ("docs/monitoring.md", "monitoring.svg", "monitoring.svg"),
         ("docs/drain.md", "https://kubernetes.io/docs/x.md", "https://kubernetes.io/docs/x.md"),
         ("roles/qat_drain/README.md", "../../docs/drain.md", "../../docs/drain.md"),
     ],

@@ -61,6 +61,14 @@ def write_pages(source: Path) -> None:
         path = source / place(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(name), encoding="utf-8")
+    for name in images():
+        shutil.copyfile(CHECKOUT / name, source / name)
+
+
+@functools.cache
+def images() -> tuple[str, ...]:
+    """The images that pages show, which stand beside them."""
+    return tuple(sorted(path.relative_to(CHECKOUT).as_posix() for path in CHECKOUT.glob("docs/*.svg")))
 
 
 @functools.cache
@@ -154,7 +162,7 @@ def _link(name: str, link: str) -> str:
     if link.startswith("#") or (":" in link and not link.startswith(_repository())):
         return link
     path, anchor = _target(name, link)
-    if path in pages():
+    if path in (*pages(), *images()):
         return posixpath.relpath(place(path), posixpath.dirname(place(name)) or ".") + anchor
     return link if path.startswith(f"{REFERENCE}/") else f"{_repository()}{path}{anchor}"
 

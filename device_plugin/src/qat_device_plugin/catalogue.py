@@ -203,9 +203,13 @@ def _offered(
     offered_of: t.Mapping[str, str],
     shared: tuple[Reason, ...],
 ) -> OfferedVf:
-    numa_node = vf.numa_node if vf.numa_node >= 0 else device.function.numa_node
     reasons = _own_reasons(vf, rule, snapshot, offered_of) + shared
-    return OfferedVf(vf.address, device.address, numa_node, rule.driver, reasons)
+    return OfferedVf(vf.address, device.address, numa_node_of(vf, device), rule.driver, reasons)
+
+
+def numa_node_of(vf: PciFunction, device: QatDevice) -> int:
+    """The NUMA node of a VF, which is that of its PF where it reports none; -1 for none."""
+    return vf.numa_node if vf.numa_node >= 0 else device.function.numa_node
 
 
 def _own_reasons(

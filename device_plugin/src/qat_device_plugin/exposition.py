@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 
 from . import __version__
+from .attribution import Holding, holdings
 from .statistics import LATENCY_BOUNDS, Statistics
 
 if t.TYPE_CHECKING:
@@ -43,6 +44,7 @@ class _Collector:
     def collect(self) -> t.Iterator[Metric]:
         """Every metric of the service."""
         yield from _vfs(self._status.model)
+        yield from _pods(self._status)
         yield from _registrars(self._status)
         yield from _counters(self._statistics)
         yield _latencies(self._statistics)
@@ -55,7 +57,7 @@ class _Collector:
 
 def _vfs(model: Model) -> t.Iterator[Metric]:
     vfs: Counter[tuple[str, ...]] = Counter()
-    unhealthy: Counter[tuple[str, ...]] = Counter()
+    unhealthy: list[tuple[str, ...]] = []
     expected: dict[tuple[str, ...], float] = {}
     for pf, share in model.shares.items():
         expected[share.resource, pf] = share.vfs
@@ -65,7 +67,7 @@ def _vfs(model: Model) -> t.Iterator[Metric]:
     for resource, offer in model.offers.items():
         for vf in offer:
             vfs[resource, vf.pf_address, str(vf.numa_node), "healthy" if vf.healthy else "unhealthy"] += 1
-            unhealthy.update((resource, vf.pf_address, reason.code) for reason in vf.reasons)
+            unhealthy += ((resource, vf.pf_address, vf.address, reason.code) for reason in vf.reasons)
     labels = ["resource", "pf", "numa_node", "health"]
     yield _family(GaugeMetricFamily, "vfs", "VFs offered to Kubernetes.", labels, vfs)
     text = "VFs that the configuration has a PF offer, whether they are there or not."
@@ -74,7 +76,22 @@ def _vfs(model: Model) -> t.Iterator[Metric]:
     left_out = {(pf,): 1.0 for pf in model.left_out}
     yield _family(GaugeMetricFamily, "left_out_pfs", text, ["pf"], left_out)
     text = "VFs that cannot be used, by reason; one VF can have several."
-    yield _family(GaugeMetricFamily, "unhealthy_vfs", text, ["resource", "pf", "reason"], unhealthy)
+    ones = dict.fromkeys(unhealthy, 1.0)
+    yield _family(GaugeMetricFamily, "unhealthy_vfs", text, ["resource", "pf", "vf", "reason"], ones)
+
+
+def _pods(status: Status) -> t.Iterator[Metric]:
+    """Who has which VF. Nothing where that is not asked, and no VF while kubelet has never said it: none would look free."""
+    attribution = status.attribution
+    if attribution is None:
+        return
+    found = () if attribution.seen is None else holdings(status.model, attribution)
+    text = "VFs with the containers that have them."
+    yield _family(GaugeMetricFamily, "vf_info", text, Holding._fields, dict.fromkeys(found, 1.0))
+    text = "Whether kubelet has said which pods have VFs when it was asked last."
+    yield GaugeMetricFamily(_PREFIX + "pod_resources_up", text, float(not attribution.problem))
+    text = "Time since kubelet has said which pods have VFs."
+    yield GaugeMetricFamily(_PREFIX + "pod_resources_age_seconds", text, status.attribution_age)
 
 
 def _registrars(status: Status) -> t.Iterator[Metric]:

@@ -22,6 +22,7 @@ from ._node.facts.services import is_for_vms
 from ._node.kernel.live import LiveKernel
 from ._node.printable import printable
 from ._node.users.pods import Pods, address_of
+from .attribution import Attribution, attributed
 from .catalogue import Given, Groups, Snapshot
 from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch, remedy_for
@@ -85,6 +86,7 @@ class Service:
         self._pods = Pods(settings.kubelet_roots)
         self._pods_problem = ""
         self._thread = KernelThread()
+        self._attribution = Attribution() if settings.pod_labels else None
         self._reporter = reporter or Reporter()
         self._predecessor = None if settings.take_over is None else Predecessor(settings.run_dir, settings.take_over)
         # Not the main process yet, which is the only one that systemd listens to.
@@ -115,7 +117,13 @@ class Service:
             {name: registrar.streams for name, registrar in self.registrars.items()},
             unhealthy,
             (*self._unready(), *unhealthy),
+            self._attribution,
+            self._attribution_age(),
         )
+
+    def _attribution_age(self) -> float | None:
+        seen = self._attribution.seen if self._attribution else None
+        return None if seen is None else time.monotonic() - seen
 
     def _unready(self) -> list[str]:
         problems = []
@@ -175,6 +183,8 @@ class Service:
             self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
         if self._settings.metrics_address:
             self._start(StatusPage(self.status, self.statistics, *self._settings.metrics_address).run())
+            if self._settings.pod_labels:
+                self._start(self._attribution_loop())
 
     async def _inherit(self) -> Inheritance:
         """Get from the predecessor what it has: the lock above all. From then on it looks at no device."""
@@ -365,6 +375,26 @@ class Service:
                 log.error("cannot scan the node", extra={"fields": {"problem": problem}})
             if whole:
                 next_whole = time.monotonic() + whole_every
+
+    async def _attribution_loop(self) -> None:
+        """Ask kubelet each period who has which VF, however often that is scraped.
+
+        In a thread of its own: a kubelet that does not answer holds up no scan. It is asked again each time, by a `Pods` that has not
+        given up on it.
+        """
+        thread = KernelThread("pods")
+        attribution = Attribution()
+        while True:
+            named = await thread.run(lambda: Pods(self._settings.kubelet_roots).named())
+            before, attribution = attribution, attributed(attribution, named, time.monotonic())
+            self._attribution = attribution
+            if attribution.problem:
+                self.statistics.errors["pods"] += 1
+            if attribution.problem and attribution.problem != before.problem:
+                # Before the first answer kubelet is only about to start.
+                level = logging.INFO if attribution.seen is None else logging.WARNING
+                log.log(level, "which pods have VFs is not known", extra={"fields": {"problem": attribution.problem}})
+            await asyncio.sleep(self._settings.period)
 
     def _pause(self) -> float:
         """Seconds to the next scan: a period, or less where a heartbeat, or what was given by the former rules, needs to be confirmed."""

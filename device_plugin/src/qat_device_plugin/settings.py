@@ -29,6 +29,7 @@ class Settings:
     kubelet_dir: Path
     registration: str
     metrics_address: tuple[str, int] | None
+    pod_labels: bool
     allocation_policy: str
     cdi: bool
     cdi_dir: Path
@@ -74,9 +75,10 @@ def parse_settings(arguments: t.Sequence[str], environment: t.Mapping[str, str])
 
 def _from_environment(action: argparse.Action, name: str, text: str) -> t.Any:
     if action.nargs == 0:
-        if text.lower() not in _YES + _NO:
-            raise SettingsError(f"{name}: {text!r} is neither true nor false")
-        return text.lower() in _YES
+        try:
+            return _switch(text)
+        except argparse.ArgumentTypeError as error:
+            raise SettingsError(f"{name}: {error}") from None
     if action.choices is not None and text not in action.choices:
         raise SettingsError(f"{name}: {text!r} is not one of {', '.join(action.choices)}")
     convert = t.cast("t.Callable[[str], t.Any]", action.type or str)
@@ -84,6 +86,12 @@ def _from_environment(action: argparse.Action, name: str, text: str) -> t.Any:
         return convert(text)
     except argparse.ArgumentTypeError as error:
         raise SettingsError(f"{name}: {error}") from None
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in _YES + _NO:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() in _YES
 
 
 def _path(text: str) -> Path:
@@ -150,6 +158,13 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         metavar="HOST:PORT",
         help="serve /metrics, /healthz and /readyz",
+    )
+    add(
+        "--pod-labels",
+        type=_switch,
+        default=True,
+        metavar="true|false",
+        help="ask kubelet which pods have the VFs, for the metrics",
     )
     add("--allocation-policy", choices=POLICIES, default=POLICIES[0], help="how the VFs of a pod spread over the PFs")
     add("--cdi", action="store_true", help="name the VFs by CDI too, and write the specification for the runtime")

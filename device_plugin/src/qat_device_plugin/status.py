@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from .attribution import Attribution
 from .model import Model
 
 
@@ -16,7 +17,8 @@ class Status:
 
     `scan_age` is in seconds. `registered` and `streams` are by resource: whether kubelet has taken the registration, and how many streams
     it has open. `unhealthy` says what is wrong with the service itself, `unready` that and why kubelet has not got everything; both are
-    empty where nothing is.
+    empty where nothing is. `attribution` is who has which VF, None where that is not asked, and `attribution_age` how old it is in
+    seconds, None while kubelet has not said it so far.
     """
 
     model: Model
@@ -25,3 +27,5 @@ class Status:
     streams: t.Mapping[str, int]
     unhealthy: tuple[str, ...] = ()
     unready: tuple[str, ...] = ()
+    attribution: Attribution | None = None
+    attribution_age: float | None = None

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 import yaml
+from qat_device_plugin.attribution import Attribution
 from qat_device_plugin.exposition import _Collector, exposition
 from qat_device_plugin.model import Model
 from qat_device_plugin.reasons import REASONS
@@ -24,7 +25,7 @@ from ansible_collections.accel.qat.tests.unit.docs.test_pages import table, text
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 PREFIX = "qat_device_plugin_"
-STATUS, STATISTICS = Status(Model(), 0.0, {}, {}), Statistics()
+STATUS, STATISTICS = Status(Model(), 0.0, {}, {}, attribution=Attribution()), Statistics()
 FLAGS = [action for action in _parser()._actions if action.dest not in ("help", "version")]
 OF_NO_UNIT = {"sysfs_root", "dev_root", "proc_root", "cdi_dir", "log_format", "validate", "run_dir", "take_over"}
 """What a service of the host, whose log is the journal's, needs not, or gets by its command line."""
@@ -98,13 +99,6 @@ def test_everything_that_is_counted_is_a_metric(field: str) -> None:
 def test_kinds_of_errors() -> None:
     meaning = table("docs/metrics.md", "name")["errors_total"][2]
     assert set(re.findall(r"`(\w+)`", meaning)) == set(STATISTICS.errors)
-
-
-def test_alerts_are_about_metrics_that_there_are() -> None:
-    names = set(metrics())
-    said = re.findall(PREFIX + r"(\w+)", text_of("docs/metrics.md").partition("## Alerts")[2])
-    assert said
-    assert set(said) <= names
 
 
 def test_what_modules_read_are_metrics_that_there_are() -> None:

@@ -114,6 +114,7 @@ def test_the_unit_gives_the_program_what_the_variables_say() -> None:
             qat_device_plugin_kubelet_dir="/k/d",
             qat_device_plugin_registration="watcher",
             qat_device_plugin_metrics_address="",
+            qat_device_plugin_pod_labels=False,
             qat_device_plugin_allocation_policy="packed",
             qat_device_plugin_cdi=True,
             qat_device_plugin_period=1.5,
@@ -121,7 +122,8 @@ def test_the_unit_gives_the_program_what_the_variables_say() -> None:
         )
     )
     assert (found.config, found.socket_dir) == (Path("/c.json"), Path("/k/plugins_registry"))
-    assert (found.metrics_address, found.allocation_policy, found.cdi) == (None, "packed", True)
+    assert (found.metrics_address, found.pod_labels) == (None, False)
+    assert (found.allocation_policy, found.cdi) == ("packed", True)
     assert (found.period, found.log_level) == (1.5, "debug")
 
 

@@ -92,6 +92,24 @@ class Pods:
         problems += [part.problem for part in parts if part.problem]
         return Checkpoint(tuple(one for part in parts for one in part.given), "; ".join(problems))
 
+    def named(self) -> Named:
+        """Which containers have which devices, as kubelet itself reports it, and besides what it does not: devices of init containers."""
+        problems: list[str] = []
+        silent: list[str] = []
+        given: list[Given] = []
+        roots = self._in_use(problems)
+        for root in roots:
+            listed, problem = self._ask(root, [])
+            if listed is None:
+                silent.append(problem or f"no kubelet listens at {os.path.join(root, SOCKET)}")
+            checkpoint = read_given(root, listed is not None)
+            problems += filter(None, [checkpoint.problem])
+            given += listed or ()
+            given += _with_names(without_named(checkpoint.given, listed or ()))
+        # Another directory that looks like a kubelet's may be left of one that was there before.
+        problems += silent if len(silent) == len(roots) else ()
+        return Named(() if problems else tuple(given), "; ".join(problems))
+
     def _in_use(self, unknown: list[str]) -> t.Sequence[str]:
         """The roots of the kubelets that are here; all where no kubelet has left a sign."""
         roots = list(dict.fromkeys(map(os.path.realpath, self._roots)))
@@ -113,12 +131,9 @@ class Pods:
         checkpoint = read_given(root, listed is not None)
         if checkpoint.problem:
             unknown.append(f"{problem}, and {checkpoint.problem}" if problem and not unknown else checkpoint.problem)
-        more = without_named(checkpoint.given, listed or ())
-        names = _names_of_pods() if more else {}
-        for one in more:
+        for one in _with_names(without_named(checkpoint.given, listed or ())):
             _note_unidentified(one, unknown)
-            namespace, pod = names.get(one.pod, ("", one.pod))
-            yield one._replace(namespace=namespace, pod=pod), BY_CHECKPOINT
+            yield one, BY_CHECKPOINT
 
     def _ask(self, root: str, unknown: list[str]) -> tuple[t.Sequence[Given] | None, str]:
         """What kubelet lists; or None, and why, where it is there."""
@@ -142,6 +157,14 @@ def _note_unidentified(one: Given, unknown: list[str]) -> None:
         unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing says which VF that is")
 
 
+def _with_names(kept: t.Sequence[Given]) -> t.Iterator[Given]:
+    """What a checkpoint gives, by the names of the pods in place of their uids, where these are known."""
+    names = _names_of_pods() if kept else {}
+    for one in kept:
+        namespace, pod = names.get(one.pod, ("", one.pod))
+        yield one._replace(namespace=namespace, pod=pod)
+
+
 def _names_of_pods() -> dict[str, tuple[str, str]]:
     """Namespace and name of pods by their uid, which is all that the checkpoint knows; without it the uid is shown."""
     try:
@@ -150,6 +173,16 @@ def _names_of_pods() -> dict[str, tuple[str, str]]:
         names = ()
     parts = (name.split("_") for name in names if name.count("_") == 2)
     return {uid: (namespace, pod) for namespace, pod, uid in parts}
+
+
+class Named(t.NamedTuple):
+    """Which containers have which devices; or the problem, where that is not known, and then nothing is in `given`.
+
+    Where nobody can name a pod, it has its uid in place of the name, and no namespace.
+    """
+
+    given: tuple[Given, ...] = ()
+    problem: str = ""
 
 
 class Checkpoint(t.NamedTuple):
