@@ -273,7 +273,7 @@ def test_lists_are_filtered(kubelet: Kubelet, allocated: t.Callable[..., Answer]
 def test_what_kubelet_asks_besides(kubelet: Kubelet) -> None:
     assert kubelet("ImageStatus", image=api.ImageSpec(image="localhost/pod:1")).image.id == "localhost/pod:1"
     assert kubelet("ImageFsInfo").image_filesystems[0].fs_id.mountpoint
-    for name in ("ListImages", "UpdateRuntimeConfig", "ListContainerStats"):
+    for name in ("ListImages", "UpdateRuntimeConfig", "ListContainerStats", "ReopenContainerLog"):
         kubelet(name)
     with pytest.raises(grpc.RpcError, match="not found in Virtlet metadata store"):
         kubelet("PodSandboxStatus", pod_sandbox_id="nobody")

@@ -41,7 +41,7 @@ ListPodSandboxResponse: items PodSandbox* = 1
 ImageSpec: image string = 1
 KeyValue: key string = 1, value string = 2
 Device: container_path string = 1, host_path string = 2, permissions string = 3
-LinuxContainerResources: cpu_period int64 = 1, cpu_quota int64 = 2, cpu_shares int64 = 3, memory_limit_in_bytes int64 = 6
+LinuxContainerResources: cpu_period int64 = 1, cpu_quota int64 = 2, cpu_shares int64 = 3, memory_limit_in_bytes int64 = 4
 LinuxContainerConfig: resources LinuxContainerResources = 1
 ContainerMetadata: name string = 1, attempt int32 = 2
 ContainerConfig: metadata ContainerMetadata = 1, image ImageSpec = 2, envs KeyValue* = 6, devices Device* = 8, labels map = 9, \
@@ -54,6 +54,8 @@ StopContainerRequest: container_id string = 1, timeout int64 = 2
 StopContainerResponse
 RemoveContainerRequest: container_id string = 1
 RemoveContainerResponse
+ReopenContainerLogRequest: container_id string = 1
+ReopenContainerLogResponse
 ContainerStateValue: state int32 = 1
 ContainerFilter: id string = 1, state ContainerStateValue = 2, pod_sandbox_id string = 3, label_selector map = 4
 ListContainersRequest: filter ContainerFilter = 1

@@ -209,6 +209,9 @@ class Runtime:
         status = api.ContainerStatus(**_container(request.container_id, one), started_at=one.started, log_path=log_path)
         return api.ContainerStatusResponse(status=status)
 
+    def reopen_container_log(self, _: t.Any) -> t.Any:
+        return api.ReopenContainerLogResponse()
+
     def list_container_stats(self, _: t.Any) -> t.Any:
         return api.ListContainerStatsResponse()
 
@@ -265,6 +268,7 @@ RUNTIME_CALLS = (
     "RemoveContainer",
     "ListContainers",
     "ContainerStatus",
+    "ReopenContainerLog",
     "ListContainerStats",
 )
 CALLS = {cri.RUNTIME_SERVICE: RUNTIME_CALLS, cri.IMAGE_SERVICE: IMAGE_CALLS}
