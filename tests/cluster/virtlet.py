@@ -64,6 +64,7 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         )
         assert run.code == 0, run.output
         machine.put(WRAPPER, "/vmwrapper", 0o755)
+        # Kubelet ends where there is none, and systemd starts it again two seconds later.
         serve(node, "virtlet", "harness.virtlet_runtime", SOCKET, *firmware_arguments("{name}"))
 
     runtime = OtherRuntime(image.HOST, f"unix://{SOCKET}", prepare)
