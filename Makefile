@@ -36,7 +36,7 @@ release: setup  ## all of a release but its upload, in dist/; before that PREPAR
 
 test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, VMs, every ansible-core, what Galaxy says, and the site
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
-	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/virtual_machines.py
+	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/virtual_machines.py tests/cluster/virtlet.py
 	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy docs
 
 test-mutants: setup  ## change the pure files, or MUTANTS="desired.py gates.py", in one place at a time: a test fails each time
@@ -51,8 +51,8 @@ test-pods: setup  ## that no pod is refused over 20 reloads and 6 upgrades of th
 	@ACCEL_QAT_ADMISSION_ROUNDS="20 6" ACCEL_QAT_BOOT_ROUNDS="20 5" .venv/bin/pytest --verbose -rP \
 		tests/cluster/provisioned/test_admission.py tests/cluster/provisioned/boots.py
 
-test-vms: setup  ## the agent for virtual machines with Debian's libvirt and QEMU, on a virtual QAT machine
-	@.venv/bin/pytest --verbose tests/machine/virtual_machines.py
+test-vms: setup  ## the agent for virtual machines with Debian's libvirt and QEMU, on a virtual QAT machine, and on a node of Kubernetes 1.20
+	@.venv/bin/pytest --verbose tests/machine/virtual_machines.py tests/cluster/virtlet.py
 
 demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a VF, on a virtual QAT machine
 	@tools/setup tests/lab/lab image --node

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine as a host of virtual machines, with Debian's libvirt and QEMU, and a kubelet that pretends to have pods.
+"""A machine as a host of virtual machines, with Debian's libvirt and QEMU, and what runs there in place of kubelet or Virtlet.
 
 What a guest sees is what its firmware says: its log goes to a file, by QEMU's isa-debugcon, and has each PCI function with its ids.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +25,15 @@ VF_IN_FIRMWARE = re.compile(r"PCI: init bdf=\S+ id=8086:4941")
 PATIENCE = 300.0
 
 
+def firmware_arguments(name: str) -> tuple[str, ...]:
+    """Arguments of QEMU that have the firmware of a domain say in a file what it finds."""
+    log = FIRMWARE.format(name=name)
+    return ("-chardev", f"file,id=firmware,path={log}", "-device", "isa-debugcon,iobase=0x402,chardev=firmware")
+
+
 def domain_xml(name: str, container: tuple[str, str, str, str] | None, devices: str = "") -> str:
     """A domain as Virtlet makes it (pkg/libvirttools/virtualization.go), with a log of its firmware besides."""
-    log = FIRMWARE.format(name=name)
-    arguments = ("-chardev", f"file,id=firmware,path={log}", "-device", "isa-debugcon,iobase=0x402,chardev=firmware")
-    more = "".join(f"<qemu:arg value='{one}'/>" for one in arguments)
+    more = "".join(f"<qemu:arg value='{one}'/>" for one in firmware_arguments(name))
     if container:
         namespace, pod, uid, within = container
         path = f"/var/log/pods/{namespace}_{pod}_{uid}/{within}/0.log"
@@ -49,6 +54,15 @@ def pod(number: int) -> tuple[str, str, str, str]:
     return "default", f"vm-{number}", f"0c5e2a4b-6c1d-4a5e-9b57-2f6f0c7a1d{number:02d}", "guest"
 
 
+def serve(node: Node, unit: str, *words: str) -> None:
+    """Run a module of the device plugin's harness on the node, as a unit. Its libraries are those of the shipped release."""
+    node.run(f"mkdir -p /root/served/harness; cp -r {RELEASES}/current/lib/. /root/served")
+    for path in HARNESS.glob("*.py"):
+        node.machine.put(path.read_bytes(), f"/root/served/harness/{path.name}")
+    environment = "--setenv=PYTHONPATH=/root/served"
+    node.run(f"systemd-run --quiet --unit={unit} {environment} python3 -m {shlex.join(words)}")
+
+
 class Host:
     """The node as a host of virtual machines, and a kubelet that pretends to have pods."""
 
@@ -56,14 +70,9 @@ class Host:
         self.node = node
 
     def serve_kubelet(self) -> None:
-        """Begin to answer as kubelet does. Its libraries are those of the shipped release."""
+        """Begin to answer as kubelet does."""
         self.give()
-        self.node.run(f"mkdir -p /root/kubelet/harness; cp -r {RELEASES}/current/lib/. /root/kubelet")
-        for name in ("__init__.py", "pod_resources.py", "give.py"):
-            self.node.machine.put((HARNESS / name).read_bytes(), f"/root/kubelet/harness/{name}")
-        self.node.run(
-            "systemd-run --quiet --unit=kubelet-socket --setenv=PYTHONPATH=/root/kubelet python3 -m harness.give /var/lib/kubelet"
-        )
+        serve(self.node, "kubelet-socket", "harness.give", "/var/lib/kubelet")
 
     def give(self, vfs: dict[tuple[str, str, str, str], list[str]] | None = None) -> None:
         """Let these pods have these VFs, and no others."""

@@ -50,9 +50,10 @@ class LibvirtError(Exception):
 class FakeDomain:
     """A domain: `now` is its definition while it runs, None otherwise; `then` that of its next start, None where it has none."""
 
-    def __init__(self, libvirt: FakeLibvirt, name: str, xml: str) -> None:
+    def __init__(self, libvirt: FakeLibvirt, name: str, uuid: str, xml: str) -> None:
         self._libvirt = libvirt
         self._name = name
+        self._uuid = uuid
         self.then: str | None = xml
         self.now: str | None = None
 
@@ -64,12 +65,31 @@ class FakeDomain:
         self.now = None
         self._libvirt.notify()
 
+    def create(self) -> int:
+        if self._libvirt.start_refusal:
+            raise LibvirtError(self._libvirt.start_refusal)
+        self.start()
+        return 0
+
+    def shutdown(self) -> int:
+        """The guest has no system that would take notice."""
+        return 0
+
+    def undefine(self) -> int:
+        self._libvirt.undefine(self)
+        return 0
+
+    def state(self) -> list[int]:
+        """VIR_DOMAIN_RUNNING or VIR_DOMAIN_SHUTOFF, and why."""
+        self._libvirt.check()
+        return [1 if self.now else 5, 0]
+
     def name(self) -> str:
         self._libvirt.check()
         return self._name
 
     def UUIDString(self) -> str:  # noqa: N802
-        return f"uuid-of-{self._name}"
+        return self._uuid
 
     def isActive(self) -> int:  # noqa: N802
         return int(self.now is not None)
@@ -134,7 +154,7 @@ def _address(device: ET.Element) -> tuple[int, ...]:
 
 
 class FakeLibvirt:
-    """The module. `down` has libvirtd gone; `refusal` is what each attachment is refused with."""
+    """The module. `down` has libvirtd gone; `refusal` is what each attachment is refused with, `start_refusal` each start."""
 
     libvirtError = LibvirtError  # noqa: N815
     VIR_DOMAIN_EVENT_ID_LIFECYCLE = 0
@@ -147,6 +167,7 @@ class FakeLibvirt:
         self.domains: list[FakeDomain] = []
         self.changes: list[tuple[str, str, str, int]] = []
         self.refusal = ""
+        self.start_refusal = ""
         self.down = False
         self.opened = 0
         self._lost = False
@@ -157,7 +178,11 @@ class FakeLibvirt:
 
     def define(self, name: str, container: tuple[str, str, str, str] | None = POD, devices: str = "") -> FakeDomain:
         variables = {"VIRTLET_CONTAINER_LOG_PATH": log_path(*container)} if container else None
-        made = FakeDomain(self, name, domain_xml(name, f"uuid-of-{name}", variables, devices))
+        uuid = f"uuid-of-{name}"
+        return self._add(name, uuid, domain_xml(name, uuid, variables, devices))
+
+    def _add(self, name: str, uuid: str, xml: str) -> FakeDomain:
+        made = FakeDomain(self, name, uuid, xml)
         self.domains.append(made)
         self.notify()
         return made
@@ -219,6 +244,11 @@ class FakeLibvirt:
 
     def close(self) -> None:
         self.check()
+
+    def defineXML(self, xml: str) -> FakeDomain:  # noqa: N802
+        self.check()
+        root = ET.fromstring(xml)
+        return self._add(root.findtext("name", ""), root.findtext("uuid", ""), xml)
 
     def listAllDomains(self, _flags: int) -> list[FakeDomain]:  # noqa: N802
         self.check()

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import host, image, machine, pod_image
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from ..image import Flavour
     from .releases import Release
 
 RECORD = "cluster.json"
@@ -35,6 +37,18 @@ CONTAINERS = ("main", "second", "third")
 PODS = "/api/v1/namespaces/default/pods"
 FINAL = ("Succeeded", "Failed")
 _ADDRESS_FILE = "/etc/systemd/network/05-node-address.network"
+
+
+@dataclass(frozen=True)
+class OtherRuntime:
+    """Nodes that run something else than containers by containerd."""
+
+    flavour: Flavour
+    """What their machines have; kubelet and kubeadm are put there."""
+    socket: str
+    """Where kubelet finds the runtime."""
+    prepare: Callable[[Machine], None]
+    """Has the runtime answer, before the machine joins."""
 
 
 class Cluster:
@@ -54,11 +68,17 @@ class Cluster:
 
     @classmethod
     def up(
-        cls, name: str, hardware: Hardware | None = None, nodes: int = 1, release: Release = releases.DEFAULT
+        cls,
+        name: str,
+        hardware: Hardware | None = None,
+        nodes: int = 1,
+        release: Release = releases.DEFAULT,
+        runtime: OtherRuntime | None = None,
     ) -> Cluster:
         """Start a cluster of machines with this hardware, and wait until all nodes are ready.
 
-        The machines are NAME-1, NAME-2 and so on. LabError if it cannot be started; nothing of it is left then.
+        They run containers by containerd unless another runtime is given. The machines are NAME-1, NAME-2 and so on.
+        LabError if it cannot be started; nothing of it is left then.
         """
         if nodes < 1:
             raise LabError(f"a cluster of {nodes} nodes cannot be: ask for one or more.")
@@ -71,7 +91,7 @@ class Cluster:
             if taken := [node for node in names if node in machine.names()]:
                 raise LabError(f"the nodes would be {', '.join(names)}, but there is a machine {taken[0]!r} already.")
             try:
-                _up(directory, release, names, hardware)
+                _up(directory, release, names, hardware, runtime)
                 cluster = cls(name)
                 cluster.wait_until_ready()
             except BaseException:
@@ -335,7 +355,7 @@ def _lock(directory: Path) -> Any:
     return host.lock(directory.with_suffix(".lock"), f"it works on cluster {directory.name}")
 
 
-def _up(directory: Path, release: Release, nodes: list[str], hardware: Hardware) -> None:
+def _up(directory: Path, release: Release, nodes: list[str], hardware: Hardware, runtime: OtherRuntime | None) -> None:
     # Before anything else: both may compile for minutes, and etcd comes with the image.
     image.ensure(image.node(release))
     programs.ensure(release, [*programs.CONTROL_PLANE, programs.KUBEADM])
@@ -346,7 +366,7 @@ def _up(directory: Path, release: Release, nodes: list[str], hardware: Hardware)
     with ThreadPoolExecutor() as pool:
         prepared = pool.submit(_prepare, directory, release)
         jobs = [
-            pool.submit(_start_node, directory, release, number, node, hardware, forward, prepared)
+            pool.submit(_start_node, directory, release, number, node, _Start(hardware, forward, runtime), prepared)
             for number, node in enumerate(nodes, 1)
         ]
         for job in (prepared, *jobs):
@@ -365,23 +385,36 @@ def _prepare(directory: Path, release: Release) -> None:
     kubeadm.prepare(directory, release)
 
 
+@dataclass(frozen=True)
+class _Start:
+    """How the machines of a cluster are started: all alike."""
+
+    hardware: Hardware
+    forward: str
+    runtime: OtherRuntime | None
+
+    def machine(self, node: str, release: Release) -> Machine:
+        """One of them, with all that it needs to join."""
+        flavour = self.runtime.flavour if self.runtime else image.node(release)
+        started = Machine.start(node, self.hardware, [self.forward], flavour=flavour)
+        if self.runtime:
+            kubeadm.install(started, release)
+            self.runtime.prepare(started)
+        return started
+
+
 def _start_node(
-    directory: Path,
-    release: Release,
-    number: int,
-    node: str,
-    hardware: Hardware,
-    forward: str,
-    prepared: Future[None],
+    directory: Path, release: Release, number: int, node: str, start: _Start, prepared: Future[None]
 ) -> None:
     """Start a machine and have it join once the control plane is prepared."""
     address = control_plane.node_address(number)
-    started = Machine.start(node, hardware, [forward], flavour=image.node(release))
+    started = start.machine(node, release)
     started.put(f"[Match]\nName=lo\n\n[Network]\nAddress={address}/32\n".encode(), _ADDRESS_FILE)
     started.run("networkctl reload")
     prepared.result()
     host.say(f"kubeadm has {node} join")
-    kubeadm.join(started, directory, release, node, address)
+    socket = start.runtime.socket if start.runtime else kubeadm.CONTAINERD
+    kubeadm.join(started, directory, release, node, address, socket)
 
 
 def _down(directory: Path, nodes: list[str]) -> None:

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .. import host
+from ..paths import KUBERNETES_SOURCES
 from . import control_plane, programs
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 _DISCOVERY = "/root/discovery.conf"
 _JOIN = "/root/join.yaml"
 _HOST = "control-plane"
-_RUNTIME = "unix:///run/containerd/containerd.sock"
+CONTAINERD = "unix:///run/containerd/containerd.sock"
+"""Where kubelet finds the runtime of the nodes that have it."""
+_UNIT_FILES = (
+    "etc/systemd/system/kubelet.service",
+    "etc/systemd/system/kubelet.service.d/10-kubeadm.conf",
+    "etc/default/kubelet",
+)
 _KUBELET = {
     "cgroupDriver": "systemd",
     # No service of the cluster has rules to set up.
@@ -49,10 +56,26 @@ def prepare(directory: Path, release: Release) -> None:
     api.delete(f"/api/v1/nodes/{_HOST}")
 
 
-def join(machine: Machine, directory: Path, release: Release, node: str, address: str) -> None:
-    """Have a machine become a node with this name and address; CommandFailed with the words of kubeadm if it cannot."""
+def install(machine: Machine, release: Release) -> None:
+    """Have a machine whose image has no kubelet get it and kubeadm, as the images of nodes have them."""
+    programs.ensure(release, programs.NODE)
+    for name in programs.NODE:
+        machine.put(programs.program(release, name).read_bytes(), f"/usr/bin/{name}", 0o755)
+    machine.run("mkdir -p /etc/kubernetes/manifests /etc/systemd/system/kubelet.service.d")
+    for file in _UNIT_FILES:
+        machine.put((KUBERNETES_SOURCES / "files" / file).read_bytes(), f"/{file}")
+    machine.run("systemctl daemon-reload")
+
+
+def join(
+    machine: Machine, directory: Path, release: Release, node: str, address: str, runtime: str = CONTAINERD
+) -> None:
+    """Have a machine become a node with this name and address; CommandFailed with the words of kubeadm if it cannot.
+
+    `runtime` is the socket at which its kubelet finds the container runtime.
+    """
     machine.put(control_plane.kubeconfig_of_nobody(directory), _DISCOVERY)
-    machine.put(json.dumps(_joining(directory, release, node, address)).encode(), _JOIN, 0o600)
+    machine.put(json.dumps(_joining(directory, release, node, address, runtime)).encode(), _JOIN, 0o600)
     # What it finds amiss, such as that it cannot pull images, stands in no way of a node of ours.
     join_it = f"kubeadm join --config={_JOIN} --ignore-preflight-errors=all"
     machine.run(f"systemctl enable --quiet kubelet && {join_it} && rm {_JOIN} {_DISCOVERY}", timeout=_SECONDS)
@@ -73,7 +96,7 @@ def _document(release: Release, kind: str, **values: Any) -> Mapping[str, Any]:
 
 def _initial(directory: Path, release: Release) -> Mapping[str, Any]:
     tokens = [{"token": control_plane.join_token(directory), "usages": ["signing", "authentication"]}]
-    registration = {"name": _HOST, "criSocket": _RUNTIME}
+    registration = {"name": _HOST, "criSocket": CONTAINERD}
     return _document(release, "InitConfiguration", bootstrapTokens=tokens, nodeRegistration=registration)
 
 
@@ -87,10 +110,10 @@ def _kubelet() -> Mapping[str, Any]:
     return {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", **_KUBELET}
 
 
-def _joining(directory: Path, release: Release, node: str, address: str) -> Mapping[str, Any]:
+def _joining(directory: Path, release: Release, node: str, address: str, runtime: str) -> Mapping[str, Any]:
     arguments = {"node-ip": address}
     listed = [{"name": name, "value": value} for name, value in arguments.items()]
     extra = arguments if release.arguments_by_name else listed
-    registration = {"name": node, "criSocket": _RUNTIME, "kubeletExtraArgs": extra}
+    registration = {"name": node, "criSocket": runtime, "kubeletExtraArgs": extra}
     discovery = {"file": {"kubeConfigPath": _DISCOVERY}, "tlsBootstrapToken": control_plane.join_token(directory)}
     return _document(release, "JoinConfiguration", discovery=discovery, nodeRegistration=registration)
