@@ -24,6 +24,8 @@ RULES = ({"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12},
 RECORD = "/var/lib/accel-qat/found.json"
 PLACES = ("/etc", "/run/systemd/system", "/opt", "/var/lib/accel-qat", "/var/lib/kubelet")
 UNIT = "accel-qat-device-plugin.service"
+EXPORTER = "accel-qat-exporter.service"
+CONTROL = f"/sys/kernel/debug/qat_4xxx_{FIRST}/telemetry/control"
 RELEASES = "/opt/accel-qat/device-plugin"
 PREVIOUS = "0.0.9-0123456789"
 SPECIFICATION = "/run/cdi/qat.intel.com-vf.json"
@@ -149,9 +151,9 @@ def unit_file(node: Node) -> str:
     return node.run(f"systemctl show --property=FragmentPath --value {UNIT}").strip()
 
 
-def answer(node: Node, path: str) -> str:
-    """What the service says over HTTP."""
-    get = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:9482{path}').read().decode())"
+def answer(node: Node, path: str, port: int = 9482) -> str:
+    """What a service says over HTTP."""
+    get = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}{path}').read().decode())"
     return node.run(f'python3 -c "{get}"').strip()
 
 
@@ -301,6 +303,101 @@ def test_a_process_of_another_release_makes_way_though_its_unit_is_the_same(
     assert [task.result["action"] for task in run.tasks if task.changed] == ["reload"]
     assert changed(role()) == []
     kubelet.has(truth)
+
+
+# The exporter, beside the device plugin.
+
+
+def exported(node: Node) -> dict[str, float]:
+    """The metrics of the exporter; none while it does not listen."""
+    if node.machine.run("ss --listening --tcp --numeric | grep --quiet 127.0.0.1:9483", check=False).rc != 0:
+        return {}
+    lines = (line.rpartition(" ") for line in answer(node, "/metrics", port=9483).splitlines() if line[:1] != "#")
+    return {name: float(value) for name, _space, value in lines}
+
+
+def soon(node: Node, wanted: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+    """The metrics once they are as wanted."""
+    end = time.monotonic() + PATIENCE
+    while not wanted(found := exported(node)):
+        assert time.monotonic() < end, f"{found}\n{node.run(f'journalctl -u {EXPORTER} -u followed -n 30')}"
+        time.sleep(0.5)
+    return found
+
+
+@pytest.fixture(scope="module")
+def exporting(node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised) -> list[str]:
+    """What the run changes that brings the exporter."""
+    kubelet.has(truth)
+    assert node.run(f"cat {CONTROL}").strip() == "0"
+    return changed(role(qat_device_plugin_exporter=True))
+
+
+def test_the_exporter_says_how_busy_the_devices_are(node: Node, role: Callable[..., Run], exporting: list[str]) -> None:
+    assert exporting[-2:] == ["Write the unit of the exporter", "Start the exporter"]
+    assert changed(role(qat_device_plugin_exporter=True)) == []
+    node.fault(FIRST, "load", "'pke 37, bw_in 8'")
+    pke = f'qat_pf_slice_utilization_ratio{{engine="pke",pf="{FIRST}",slice="0"}}'
+    found = soon(node, lambda metrics: metrics.get(pke) == 0.37)
+    assert found[f'qat_pf_pcie_written_bytes_per_second{{pf="{FIRST}"}}'] == 1e6
+    assert found[f'qat_pf_up{{pf="{SECOND}"}}'] == 1
+    assert not any(name.startswith("qat_pf_unreadable_files") for name in found)
+    # The device plugin alone asks for the heartbeat, and takes no device for dead.
+    assert f'qat_device_plugin_unhealthy_vfs{{pf="{FIRST}"' not in answer(node, "/metrics")
+
+
+def test_the_exporter_may_write_to_debugfs_and_nothing_else(node: Node, exporting: list[str]) -> None:
+    assert exporting
+    exposure = re.search(r"exposure level for \S+: ([\d.]+)", node.run(f"systemd-analyze security {EXPORTER}"))
+    assert exposure
+    assert float(exposure[1]) <= 2.5
+    inside = f"nsenter --mount --target $(systemctl show --property=MainPID --value {EXPORTER})"
+    for path in ("/sys/bus/pci/rescan", "/proc/sys/kernel/printk", "/etc/new"):
+        refused = node.machine.run(f"{inside} sh -c 'echo 1 > {path}'", check=False)
+        assert "Read-only file system" in refused.stderr, (path, refused.stderr)
+
+
+def test_telemetry_is_off_again_however_the_exporter_ends(node: Node, exporting: list[str]) -> None:
+    assert exporting
+    assert node.run(f"cat {CONTROL}").strip() == "1"
+    node.run(f"systemctl kill --signal=KILL {EXPORTER}; systemctl stop {EXPORTER}")
+    assert node.run(f"cat {CONTROL}").strip() == "0"
+    node.run(f"systemctl start {EXPORTER}")
+    soon(node, lambda metrics: metrics.get(f'qat_pf_telemetry_enabled{{pf="{FIRST}"}}') == 1)
+    node.run(f"systemctl stop {EXPORTER}")
+    assert node.run(f"cat {CONTROL}").strip() == "0"
+
+
+def test_the_exporter_follows_the_vf_of_a_pod(node: Node, exporting: list[str], truth: Advertised) -> None:
+    assert exporting
+    third = list(truth[CY])[2]
+    pod = {"namespace": "team", "pod": "tls", "uid": "u1", "container": "proxy", "resource": CY, "devices": [third]}
+    for name in ("pod_resources.py", "give.py"):
+        node.machine.put((HARNESS / name).read_bytes(), f"/root/kubelet/harness/{name}")
+    node.run("mkdir -p /root/given")
+    node.machine.put(json.dumps([pod]).encode(), "/root/given/given.json")
+    node.run("systemd-run --quiet --unit=given --setenv=PYTHONPATH=/root/kubelet python3 -m harness.give /root/given")
+    node.run(f"systemctl stop {EXPORTER}")
+    # The root directory of the kubelet that has given it is not the one of the device plugin's socket.
+    node.run(
+        f"systemd-run --quiet --unit=followed python3 -I {RELEASES}/current/bin/qat-exporter --per-vf"
+        " --kubelet-root=/root/given --run-dir=/run/followed"
+    )
+    node.fault(FIRST, "load", "'rp 8 bw_in 80, rp 9 bw_out 400'")
+    labels = f'container="proxy",namespace="team",pf="{FIRST}",pod="tls"'
+    written = f'qat_vf_pcie_written_bytes_per_second{{{labels},service="asym",vf="{third}"}}'
+    found = soon(node, lambda metrics: metrics.get(written) == 1e7)
+    assert found[f'qat_vf_pcie_read_bytes_per_second{{{labels},service="sym",vf="{third}"}}'] == 5e7
+    assert found["qat_exporter_pod_resources_up"] == 1
+    node.run("systemctl stop followed given")
+    assert node.run(f"cat {CONTROL}").strip() == "0"
+
+
+def test_a_run_without_it_removes_the_exporter(node: Node, role: Callable[..., Run], exporting: list[str]) -> None:
+    assert exporting
+    assert "Remove the unit of the exporter, and its record" in changed(role())
+    assert node.run(f"systemctl show --property=LoadState --value {EXPORTER}").strip() == "not-found"
+    assert node.run("ls /run/accel-qat").split() == ["device-plugin"]
 
 
 def test_removal_leaves_no_trace(node: Node, untouched: str, role: Callable[..., Run], kubelet: Kubelet) -> None:

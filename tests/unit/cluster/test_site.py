@@ -253,6 +253,24 @@ def test_what_would_stop_a_node_of_the_last_batch_stops_all_before_the_first(sit
     assert BEGIN not in {task.name for task in run.tasks}
 
 
+def test_a_host_without_kubernetes_has_the_exporter_where_it_is_wanted(site: Site) -> None:
+    releases = site.root / "releases"
+    (releases / "0.1.0-0123456789").mkdir(parents=True)
+    (releases / "0.1.0-0123456789/.complete").touch()
+    given: dict[str, t.Any] = {
+        "qat_node_devices": [{}],
+        "qat_device_plugin_python": sys.executable,
+        "qat_device_plugin_directory": str(releases),
+        "qat_device_plugin_release": "0.1.0-0123456789",
+    }
+    for wanted in (False, True):
+        run = site.site("--check", "--tags", "device_plugin", **given, qat_device_plugin_exporter=wanted)
+        assert run.code == 0, run.output
+        changed = {task.name.rpartition(" : ")[2] for task in run.tasks if task.changed}
+        assert ("Start the exporter" in changed) is wanted
+        assert "Start the device plugin, and wait until kubelet has taken every resource" not in changed
+
+
 def test_a_run_that_begins_no_node_writes_its_report(site: Site) -> None:
     """As the last thing that it does. Where it cannot be written the refusal is not lost."""
     path = site.root / "report.json"
