@@ -309,7 +309,9 @@ def test_a_process_of_another_release_makes_way_though_its_unit_is_the_same(
 
 
 def exported(node: Node) -> dict[str, float]:
-    """The metrics of the exporter."""
+    """The metrics of the exporter; none while it does not listen."""
+    if node.machine.run("ss --listening --tcp --numeric | grep --quiet 127.0.0.1:9483", check=False).rc != 0:
+        return {}
     lines = (line.rpartition(" ") for line in answer(node, "/metrics", port=9483).splitlines() if line[:1] != "#")
     return {name: float(value) for name, _space, value in lines}
 
@@ -318,16 +320,21 @@ def soon(node: Node, wanted: Callable[[dict[str, float]], bool]) -> dict[str, fl
     """The metrics once they are as wanted."""
     end = time.monotonic() + PATIENCE
     while not wanted(found := exported(node)):
-        assert time.monotonic() < end, f"{found}\n{node.run(f'journalctl -u {EXPORTER} -n 30')}"
+        assert time.monotonic() < end, f"{found}\n{node.run(f'journalctl -u {EXPORTER} -u followed -n 30')}"
         time.sleep(0.5)
     return found
 
 
-def test_the_exporter_says_how_busy_the_devices_are(node: Node, role: Callable[..., Run], kubelet: Kubelet) -> None:
-    assert kubelet.history()
+@pytest.fixture(scope="module")
+def exporting(node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised) -> list[str]:
+    """What the run changes that brings the exporter."""
+    kubelet.has(truth)
     assert node.run(f"cat {CONTROL}").strip() == "0"
-    made = changed(role(qat_device_plugin_exporter=True))
-    assert made == ["Write the unit of the exporter", "Start the exporter"]
+    return changed(role(qat_device_plugin_exporter=True))
+
+
+def test_the_exporter_says_how_busy_the_devices_are(node: Node, role: Callable[..., Run], exporting: list[str]) -> None:
+    assert exporting[-2:] == ["Write the unit of the exporter", "Start the exporter"]
     assert changed(role(qat_device_plugin_exporter=True)) == []
     node.fault(FIRST, "load", "'pke 37, bw_in 8'")
     pke = f'qat_pf_slice_utilization_ratio{{engine="pke",pf="{FIRST}",slice="0"}}'
@@ -339,8 +346,8 @@ def test_the_exporter_says_how_busy_the_devices_are(node: Node, role: Callable[.
     assert f'qat_device_plugin_unhealthy_vfs{{pf="{FIRST}"' not in answer(node, "/metrics")
 
 
-def test_the_exporter_may_write_to_debugfs_and_nothing_else(node: Node, kubelet: Kubelet) -> None:
-    assert kubelet.history()
+def test_the_exporter_may_write_to_debugfs_and_nothing_else(node: Node, exporting: list[str]) -> None:
+    assert exporting
     exposure = re.search(r"exposure level for \S+: ([\d.]+)", node.run(f"systemd-analyze security {EXPORTER}"))
     assert exposure
     assert float(exposure[1]) <= 2.5
@@ -350,22 +357,19 @@ def test_the_exporter_may_write_to_debugfs_and_nothing_else(node: Node, kubelet:
         assert "Read-only file system" in refused.stderr, (path, refused.stderr)
 
 
-def test_telemetry_is_off_again_however_the_exporter_ends(node: Node, kubelet: Kubelet) -> None:
-    assert kubelet.history()
+def test_telemetry_is_off_again_however_the_exporter_ends(node: Node, exporting: list[str]) -> None:
+    assert exporting
     assert node.run(f"cat {CONTROL}").strip() == "1"
     node.run(f"systemctl kill --signal=KILL {EXPORTER}; systemctl stop {EXPORTER}")
     assert node.run(f"cat {CONTROL}").strip() == "0"
     node.run(f"systemctl start {EXPORTER}")
     soon(node, lambda metrics: metrics.get(f'qat_pf_telemetry_enabled{{pf="{FIRST}"}}') == 1)
-    # A reset forgets it, and the exporter switches it on again.
-    node.run(f"echo 1 > /sys/kernel/debug/qat_sim/{SECOND}/reset")
-    soon(node, lambda metrics: metrics.get(f'qat_pf_telemetry_enabled{{pf="{SECOND}"}}') == 1)
     node.run(f"systemctl stop {EXPORTER}")
     assert node.run(f"cat {CONTROL}").strip() == "0"
 
 
-def test_the_exporter_follows_the_vf_of_a_pod(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
-    assert kubelet.history()
+def test_the_exporter_follows_the_vf_of_a_pod(node: Node, exporting: list[str], truth: Advertised) -> None:
+    assert exporting
     third = list(truth[CY])[2]
     pod = {"namespace": "team", "pod": "tls", "uid": "u1", "container": "proxy", "resource": CY, "devices": [third]}
     for name in ("pod_resources.py", "give.py"):
@@ -389,8 +393,8 @@ def test_the_exporter_follows_the_vf_of_a_pod(node: Node, kubelet: Kubelet, trut
     assert node.run(f"cat {CONTROL}").strip() == "0"
 
 
-def test_a_run_without_it_removes_the_exporter(node: Node, role: Callable[..., Run], kubelet: Kubelet) -> None:
-    assert kubelet.history()
+def test_a_run_without_it_removes_the_exporter(node: Node, role: Callable[..., Run], exporting: list[str]) -> None:
+    assert exporting
     assert "Remove the unit of the exporter, and its record" in changed(role())
     assert node.run(f"systemctl show --property=LoadState --value {EXPORTER}").strip() == "not-found"
     assert node.run("ls /run/accel-qat").split() == ["device-plugin"]

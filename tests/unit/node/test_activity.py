@@ -223,6 +223,13 @@ def test_files_of_debugfs_on_the_disk(tree: Tree) -> None:
     assert function.family is family_named("4xxx")
 
 
+def test_a_file_in_the_place_of_the_heartbeat_is_no_heartbeat(tree: Tree) -> None:
+    """As Intel's out-of-tree driver has it."""
+    tree.file(f"{DEBUG}/heartbeat", b"0\n")
+    counters = read_counters(tree.kernel, device(kernel()))
+    assert (counters.queries_sent, counters.unreadable) == (None, {})
+
+
 def test_a_file_that_does_not_answer_silences_its_pf_alone(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible_collections.accel.qat.plugins.module_utils._node.kernel.live.READ_SECONDS", 0.5)
     other = "/sys/kernel/debug/qat_4xxx_0000:70:00.0"

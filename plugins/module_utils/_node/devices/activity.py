@@ -273,7 +273,8 @@ def _read(kernel: Kernel, path: str, parse: t.Callable[[str], _Parsed]) -> _Pars
         return _Unread(0, f"{path} is of another form than Linux's: {error}", absent=False)
     except OSError as error:
         code = error.errno or errno.EIO
-        return _Unread(code, f"{path}: {os.strerror(code)}", is_absent(error))
+        # Intel's out-of-tree driver has a file of the name `heartbeat`, below which there is nothing (adf_heartbeat_debugfs.c).
+        return _Unread(code, f"{path}: {os.strerror(code)}", is_absent(error) or code == errno.ENOTDIR)
 
 
 def _without(kernel: Kernel, device: QatDevice) -> Telemetry:
