@@ -151,10 +151,16 @@ def unit_file(node: Node) -> str:
     return node.run(f"systemctl show --property=FragmentPath --value {UNIT}").strip()
 
 
-def answer(node: Node, path: str, port: int = 9482) -> str:
-    """What a service says over HTTP."""
-    get = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}{path}').read().decode())"
-    return node.run(f'python3 -c "{get}"').strip()
+def answer(node: Node, path: str) -> str:
+    """What the service says over HTTP."""
+    return node.run(get(path)).strip()
+
+
+def get(path: str, port: int = 9482) -> str:
+    """The command that prints a page."""
+    return (
+        f"python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}{path}').read().decode())\""
+    )
 
 
 def test_the_service_waits_for_kubelet(node: Node, shipped: Run) -> None:
@@ -309,11 +315,10 @@ def test_a_process_of_another_release_makes_way_though_its_unit_is_the_same(
 
 
 def exported(node: Node) -> dict[str, float]:
-    """The metrics of the exporter; none while it does not listen."""
-    if node.machine.run("ss --listening --tcp --numeric | grep --quiet 127.0.0.1:9483", check=False).rc != 0:
-        return {}
-    lines = (line.rpartition(" ") for line in answer(node, "/metrics", port=9483).splitlines() if line[:1] != "#")
-    return {name: float(value) for name, _space, value in lines}
+    """The metrics of the exporter; none while it does not answer."""
+    text = node.run(f"{get('/metrics', 9483)} 2> /dev/null || true")
+    lines = (line.rpartition(" ") for line in text.splitlines() if line[:1] != "#")
+    return {name: float(value) for name, _space, value in lines if name}
 
 
 def soon(node: Node, wanted: Callable[[dict[str, float]], bool]) -> dict[str, float]:

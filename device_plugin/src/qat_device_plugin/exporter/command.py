@@ -18,7 +18,7 @@ from .._node.kernel.live import LiveKernel
 from ..logs import set_up
 from ..settings import address, root
 from ..sockets import make_private
-from .switches import Switches
+from .switches import Switches, switch_off
 
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
@@ -63,8 +63,6 @@ def _serve(given: argparse.Namespace, kernel: LiveKernel, switches: Switches) ->
 
 
 def _switch_off(kernel: LiveKernel, switches: Switches) -> int:
-    from .service import switch_off  # noqa: PLC0415
-
     try:
         if switch_off(kernel, switches):
             return 0

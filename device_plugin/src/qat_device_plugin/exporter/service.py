@@ -26,7 +26,9 @@ from ..systemd import Systemd
 from ..waiting import end
 from . import collection
 from .collection import Collection, Container, containers
+from .exposition import exposition
 from .sampling import TURN_SECONDS, Sampler
+from .switches import switch_off
 
 if t.TYPE_CHECKING:
     from .._node.devices.activity import PfActivity
@@ -125,9 +127,6 @@ class Exporter:
         return Health(stuck, ((problem,) if problem else ()) + stuck)
 
     async def _metrics(self) -> bytes:
-        # Imported here: most of its time and memory is spent on things that only a scrape needs.
-        from .exposition import exposition  # noqa: PLC0415
-
         found = await self._collected()
         return exposition(found, self.errors, time.monotonic())
 
@@ -250,13 +249,6 @@ class Exporter:
         while True:
             self._systemd.alive()
             await asyncio.sleep(pause)
-
-
-def switch_off(kernel: Kernel, switches: Switches) -> bool:
-    """Switch telemetry off where the record says that it was switched on; whether all of it is off. Raises NodeError or OSError."""
-    if not switches.ours:
-        return True
-    return switches.switch_off([one for one in read_devices(kernel).qat if not one.is_vf])
 
 
 def _words(error: BaseException | None) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .._node.absence import if_there
 from .._node.devices.activity import TelemetryState, read_telemetry, switch_telemetry
+from .._node.devices.read import read_devices
 from .._node.errors import WriteTimeout
 from .._node.facts.pci import normal_address
 from .._node.files import json_bytes, replace_file
@@ -116,3 +117,10 @@ class Switches:
     def _text(self) -> str:
         with self._path.open(encoding="utf-8", errors="replace") as stream:
             return stream.read(_LARGEST_RECORD)
+
+
+def switch_off(kernel: Kernel, switches: Switches) -> bool:
+    """Switch telemetry off where the record says that it was switched on; whether all of it is off. Raises NodeError or OSError."""
+    if not switches.ours:
+        return True
+    return switches.switch_off([one for one in read_devices(kernel).qat if not one.is_vf])
