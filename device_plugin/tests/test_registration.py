@@ -518,7 +518,7 @@ def test_is_found_by_the_plugin_watcher(run: Run) -> None:
 IMPATIENT = """\
 import sys
 from qat_device_plugin import cli
-with cli._without_tls():
+with cli.without_tls():
     from qat_device_plugin import registration
 registration.UNFOUND_SECONDS = 0.3
 sys.exit(cli.main())
