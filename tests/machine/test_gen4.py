@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from ansible_collections.accel.qat.tests.machine.node import FAULTS, Node
 from ansible_collections.accel.qat.tests.unit.terminal import Terminal
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
 GENERATION = "/sys/module/intel_qat/parameters/generation"
@@ -105,7 +102,7 @@ def test_an_unknown_combination_is_the_kernels_word(node: Node) -> None:
     assert node.devices() == before
 
 
-def test_top(node: Node, tmp_path: Path) -> None:
+def test_top(node: Node) -> None:
     """What each sample has, seen in a terminal; telemetry is off again when it has ended, however that came."""
     control = f"cat /sys/kernel/debug/qat_4xxx_{FIRST}/telemetry/control"
     load = f"{FAULTS}/{FIRST}/load"
@@ -123,7 +120,7 @@ def test_top(node: Node, tmp_path: Path) -> None:
     assert node.run(control).strip() == "0"
     assert [one["telemetry"]["state"] for one in node.ask("top --once").document["devices"]] == ["off", "off"]
 
-    terminal = Terminal(tmp_path)
+    terminal = Terminal()
     with node.holding("0000:6b:00.1") as pid:
         try:
             command = "qatctl top --enable-telemetry --interval 1"

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
+import tempfile
 import time
 import typing as t
-from pathlib import Path
 
 # Of what the machine has to do nothing is known: only what never happens takes so long.
 PATIENCE = 300.0
@@ -17,8 +18,10 @@ PATIENCE = 300.0
 class Terminal:
     """A terminal of 80 columns and 24 rows, in which a shell runs one command and says how that ended."""
 
-    def __init__(self, directory: Path) -> None:
-        self._tmux = ["tmux", "-S", str(directory / "tmux"), "-f", "/dev/null"]
+    def __init__(self) -> None:
+        # The path of a socket has at most 107 characters, and directories of tests may have more.
+        self._directory = tempfile.mkdtemp(prefix="tmux-", dir="/tmp")
+        self._tmux = ["tmux", "-S", f"{self._directory}/socket", "-f", "/dev/null"]
 
     def start(self, command: t.Sequence[str]) -> None:
         """Run it; afterwards there stands `ended with CODE` and what of the keyboard's settings is on."""
@@ -53,3 +56,4 @@ class Terminal:
     def close(self) -> None:
         """End all that runs in it."""
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
+        shutil.rmtree(self._directory)

@@ -24,8 +24,8 @@ PROGRAM = (
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> t.Iterator[Terminal]:
-    made = Terminal(tmp_path)
+def terminal() -> t.Iterator[Terminal]:
+    made = Terminal()
     yield made
     made.close()
 

@@ -82,6 +82,16 @@ def test_teardown_reads_what_is_noted_of_the_kernel_arguments() -> None:
     assert [entry["path"] for entry in removed if entry["state"] == "absent"] == noted
 
 
+# The command.
+
+
+def test_a_program_of_others_is_refused_before_the_first_change() -> None:
+    fits, seen, installed, *_others = load("tasks/main.yml")
+    assert "ansible.builtin.assert" in fits
+    assert seen["check_mode"] is True
+    assert installed["accel.qat.qatctl"]["path"] == "{{ qat_node_qatctl_path }}"
+
+
 # Templates.
 
 
