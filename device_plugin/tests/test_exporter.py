@@ -33,6 +33,7 @@ from qat_device_plugin.exporter.service import Exporter, Settings
 from qat_device_plugin.exporter.switches import Switches
 
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel, pf
+from ansible_collections.accel.qat.tests.fakes.faults import READ_ERRNOS, FailingReads
 
 if t.TYPE_CHECKING:
     from qat_device_plugin._node.devices.activity import PfActivity
@@ -293,6 +294,35 @@ def test_a_pf_that_was_reset_is_switched_on_again(tmp_path: Path) -> None:
     assert at(CONTROL, fake) == "0"
     assert [one.address for one in switches.switch_on(activities(fake))] == [GEN4]
     assert at(CONTROL, fake) == "1"
+
+
+@pytest.mark.parametrize("code", [*READ_ERRNOS, errno.EPERM])
+def test_what_cannot_be_seen_stays_in_the_record(tmp_path: Path, code: int) -> None:
+    fake: Fake = FailingReads.with_pfs(pf("4xxx", GEN4))
+    switches = Switches(fake, tmp_path)
+    there = devices(fake)
+    results = set()
+    for reads in range(6):
+        switches.switch_on(activities(fake))
+        fake.fail(reads, code)
+        is_done = switches.switch_off(there)
+        fake.fail(-1, code)
+        assert at(CONTROL, fake) == ("0" if is_done else "1")
+        assert Switches(fake, tmp_path).ours == (set() if is_done else {GEN4})
+        results.add(is_done)
+    assert results == {True, False}
+
+
+def test_debugfs_that_is_not_to_be_seen_proves_nothing_while_the_pf_has_its_driver(tmp_path: Path) -> None:
+    fake = kernel()
+    switches = Switches(fake, tmp_path)
+    switches.switch_on(activities(fake))
+    hidden: Fake = FakeKernel.with_pfs(pf("4xxx", GEN4))
+    hidden.read = lambda path: fake.read(path if not path.startswith("/sys/kernel/debug") else "/none")
+    hidden.exists = lambda path: not path.startswith("/sys/kernel/debug") and fake.exists(path)
+    assert not Switches(hidden, tmp_path).switch_off(devices(fake))
+    assert Switches(fake, tmp_path).switch_off(devices(fake))
+    assert at(CONTROL, fake) == "0"
 
 
 def test_what_the_kernel_refuses_stays_in_the_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 SAMPLES = 1
 """What the exporter writes: the last sample, without an average. Prometheus makes those."""
 
+_HAS_NONE = frozenset({TelemetryState.DOWN, TelemetryState.UNSUPPORTED})
+"""States in which a driver has forgotten that it was switched on."""
+
 _RECORD = "telemetry.json"
 _LARGEST_RECORD = 65536
 
@@ -61,9 +64,8 @@ class Switches:
         """Switch off what was switched on, and forget it; whether all of it is off. Raises OSError for the record."""
         left = set(self._ours)
         for device in devices:
-            if device.address in left and self._is_as_written(device) and not self._set(device, 0):
-                continue
-            left.discard(device.address)
+            if device.address not in left or self._is_done_with(device):
+                left.discard(device.address)
         # A PF that is gone, or down, has forgotten it.
         left.intersection_update(device.address for device in devices)
         self._write(left)
@@ -78,8 +80,12 @@ class Switches:
             self._write(self._ours - theirs)
             log.info("somebody else has set telemetry", extra={"fields": {"pfs": " ".join(sorted(theirs))}})
 
-    def _is_as_written(self, device: QatDevice) -> bool:
-        return read_telemetry(self._kernel, device).control == SAMPLES
+    def _is_done_with(self, device: QatDevice) -> bool:
+        """Switch off a PF that is as it was switched on; whether nothing is left to do. What cannot be seen may still be on."""
+        found = read_telemetry(self._kernel, device)
+        if found.control is None:
+            return found.state in _HAS_NONE or device.function.driver is None
+        return found.control != SAMPLES or self._set(device, 0)
 
     def _set(self, device: QatDevice, samples: int) -> bool:
         """Whether the kernel has taken it. What it refuses is logged once."""
