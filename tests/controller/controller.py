@@ -16,6 +16,12 @@ from ansible_collections.accel.qat.tools.checks.shell import common_environment
 if TYPE_CHECKING:
     from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 
+REPORT = "Report on the run"
+"""The last task of accel.qat.site, which is one of the run and not of a node."""
+
+MOST_TASKS = 14
+"""What accel.qat.site may take for a node without Kubernetes that is as configured. One only finds that no exporter is wanted."""
+
 
 @dataclass(frozen=True)
 class Task:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
+from ansible_collections.accel.qat.tests.controller.controller import MOST_TASKS, REPORT, Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
@@ -32,9 +32,6 @@ NOTHING_TO_DO = "Nothing to do: the node is as configured."
 SEEN = f"until {JOURNAL} | grep -q '{NOTHING_TO_DO}'; do sleep 0.5; done"
 EVENTS_ARE_OVER = f"udevadm settle; sleep 1; {SEEN}; while {UNIT_IS_BUSY}; do sleep 0.1; done"
 PLACES = ("/etc", "/var/lib/accel-qat", "/usr/local")
-# One of them only finds that no exporter is wanted.
-MOST_TASKS = 14
-REPORT = "Report on the run"
 
 # These tests are one story, in this order.
 

@@ -11,14 +11,13 @@ import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.tests.controller.controller import Run
+from ansible_collections.accel.qat.tests.controller.controller import MOST_TASKS, REPORT, Run
 from ansible_collections.accel.qat.tests.unit.cluster.drain_site import (
     BOTH,
     COMPRESSION,
     EVICT,
     GIVE_BACK,
     LAST,
-    REPORT,
     STATIC,
     Site,
     evictions,
@@ -135,7 +134,7 @@ def test_a_node_without_kubernetes_has_few_tasks(site: Site) -> None:
     run = site.site("--check", qat_node_devices=[{}], qat_drain=True, qat_node_kernel_arguments=["quiet"])
     assert run.code == 0, run.output
     # The report is one of the run.
-    assert len([task for task in run.tasks if task.name != REPORT]) <= 13
+    assert len([task for task in run.tasks if task.name != REPORT]) <= MOST_TASKS
     assert roles(run) == ["node"]
 
 
