@@ -71,13 +71,8 @@ class Screen:
     def show(self, lines: t.Sequence[str]) -> None:
         """Show them in the place of those before, as much as there is room for."""
         shown = fitted(lines, *_size())
-        self._write(
-            _HOME
-            + "".join(f"{line}{_REST_OF_LINE}\r\n" for line in shown[:-1])
-            + shown[-1]
-            + _REST_OF_LINE
-            + _REST_OF_SCREEN
-        )
+        earlier = "".join(f"{line}{_REST_OF_LINE}\r\n" for line in shown[:-1])
+        self._write(f"{_HOME}{earlier}{shown[-1]}{_REST_OF_LINE}{_REST_OF_SCREEN}")
 
     def wait(self, seconds: float) -> bool:
         """Wait for the time, or for somebody to press q. Returns whether that was pressed, or the terminal has gone."""
