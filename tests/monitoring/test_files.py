@@ -127,13 +127,20 @@ def test_what_is_exposed_is_of_good_form(text: bytes) -> None:
 # How Prometheus reaches a node.
 
 
-def documents(name: str) -> list[t.Any]:
-    return list(yaml.safe_load_all((PLACE / name).read_text()))
+def document(name: str) -> t.Any:
+    return yaml.safe_load((PLACE / name).read_text())
+
+
+def objects(name: str) -> list[t.Any]:
+    """Those of a list of Kubernetes: ansible-test takes one document a file."""
+    (kind, items) = (document(name)[key] for key in ("kind", "items"))
+    assert kind == "List"
+    return list(items)
 
 
 def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
     """But for the list of nodes, for which Debian's has no code."""
-    (example,) = documents("scrape.yml")
+    example = document("scrape.yml")
     for job in example["scrape_configs"]:
         assert job.pop("kubernetes_sd_configs") == [{"role": "node"}]
     path = tmp_path / "prometheus.yml"
@@ -152,7 +159,7 @@ def test_prometheus_takes_what_the_page_shows(tmp_path: Path) -> None:
 
 
 def test_the_operator_scrapes_the_same() -> None:
-    (example,) = documents("scrape.yml")
+    example = document("scrape.yml")
     names = {"source_labels": "sourceLabels", "target_label": "targetLabel"}
     jobs = [
         {
@@ -165,16 +172,16 @@ def test_the_operator_scrapes_the_same() -> None:
         }
         for job in example["scrape_configs"]
     ]
-    found = documents("scrape_config.yml")
+    found = objects("scrape_config.yml")
     assert [one["spec"] for one in found] == jobs
     assert [one["metadata"]["name"] for one in found] == [job["jobName"] for job in jobs]
 
 
 def test_services_for_an_older_operator_fit_each_other() -> None:
     found: dict[str, dict[str, t.Any]] = {}
-    for one in documents("service_monitor.yml"):
+    for one in objects("service_monitor.yml"):
         found.setdefault(one["metadata"]["name"], {})[one["kind"]] = one
-    (example,) = documents("scrape.yml")
+    example = document("scrape.yml")
     assert list(found) == [job["job_name"] for job in example["scrape_configs"]]
     for name, parts in found.items():
         labels = {"app.kubernetes.io/name": name}
