@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
 import typing as t
 from dataclasses import dataclass
@@ -146,7 +145,7 @@ def run(top: Top, once: bool, interval: float, as_json: bool) -> t.Sequence[str]
                     out.show(show(top.look()))
         except KeyboardInterrupt:
             if once:
-                sys.exit(128 + signal.SIGINT)
+                raise SystemExit(128 + signal.SIGINT) from None
         finally:
             left = top.close()
     return left
@@ -157,7 +156,7 @@ def _ended_by_signals() -> t.Iterator[None]:
     """Within it SIGTERM and SIGHUP end the program as an exception does, so that what was changed is put back."""
 
     def end(number: int, _frame: object) -> t.NoReturn:
-        sys.exit(128 + number)
+        raise SystemExit(128 + number)
 
     before = {one: signal.signal(one, end) for one in (signal.SIGTERM, signal.SIGHUP)}
     try:
