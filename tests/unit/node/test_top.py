@@ -269,6 +269,16 @@ def test_telemetry_that_stays_on_is_reported(shell: Shell) -> None:
     )
 
 
+def test_telemetry_that_may_have_stayed_on_is_reported(shell: Shell) -> None:
+    shell.use(pf("4xxx", GEN4))
+    shell.wait(lambda: shell.kernel.deny(CONTROL, errno.EIO))
+    code, _out, err = shell.run("--enable-telemetry")
+    assert (code, err) == (
+        1,
+        "qatctl: 0000:6b:00.0: it cannot be seen whether telemetry is off; see the kernel's log\n",
+    )
+
+
 def test_zeros_of_a_kernel_that_has_not_sampled_yet_are_not_shown(shell: Shell) -> None:
     shell.use(pf("4xxx", GEN4))
     shell.kernel.write(CONTROL, "1", 1.0)

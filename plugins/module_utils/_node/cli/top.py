@@ -53,6 +53,8 @@ _REMEDIES: t.Mapping[TelemetryState, str] = {
     TelemetryState.SILENT: "the kernel does not answer, since it is at work on the PF; wait until whoever has its VFs lets go",
 }
 
+_HAVE_NONE = (TelemetryState.DOWN, TelemetryState.UNSUPPORTED, TelemetryState.NO_DEBUGFS)
+
 
 class User(t.NamedTuple):
     """Who has VFs of a PF: a pod's container, or a process."""
@@ -127,9 +129,12 @@ class Top:
         """Switch off what was switched on, unless somebody has changed it since. Returns what could not be, a sentence each."""
         self._problems.clear()
         while self._enabled:
-            _address, device = self._enabled.popitem()
-            if read_telemetry(self._kernel, device).control == _SAMPLES:
+            address, device = self._enabled.popitem()
+            found = read_telemetry(self._kernel, device)
+            if found.control == _SAMPLES:
                 self._switch(device, 0)
+            elif found.control is None and found.state not in _HAVE_NONE:
+                self._problems[address] = "it cannot be seen whether telemetry is off; see the kernel's log"
         return [f"{address}: {problem}" for address, problem in self._problems.items()]
 
 
