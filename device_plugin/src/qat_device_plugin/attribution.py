@@ -74,7 +74,7 @@ def holdings(model: Model, attribution: Attribution) -> list[Holding]:
             given = holder(function.address)
             if given and function.address not in found:
                 node = str(numa_node_of(function, device))
-                place = Holding(_shown(given.resource), device.address, function.address, node)
+                place = Holding(shown_name(given.resource), device.address, function.address, node)
                 found[function.address] = _held(place, given)
     return list(found.values())
 
@@ -87,9 +87,10 @@ def _groups(model: Model) -> dict[str, str]:
 def _held(place: Holding, given: Given | None) -> Holding:
     if given is None:
         return place
-    names = (_shown(name) for name in (given.namespace, given.pod, given.container))
+    names = (shown_name(name) for name in (given.namespace, given.pod, given.container))
     return Holding(*place[:4], *names)
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
+    """A name that others have given, as a label has it."""
     return printable(name[:LONGEST_NAME])[:LONGEST_NAME]

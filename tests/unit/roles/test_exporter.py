@@ -15,7 +15,7 @@ import yaml
 from qat_device_plugin.exporter import command
 
 from ansible_collections.accel.qat.tests.unit.roles.test_device_plugin import PYTHON, Plugin, systemctl
-from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
+from ansible_collections.accel.qat.tests.unit.roles.unit_templates import complaints_of_systemd, unit_templates
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_device_plugin"
@@ -88,10 +88,7 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     program.symlink_to("/bin/true")
     file = tmp_path / UNIT
     file.write_text(rendered(qat_device_plugin_python=str(program)))
-    found = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False, timeout=300
-    )
-    assert [line for line in found.stderr.splitlines() if str(file) in line or UNIT in line] == []
+    assert complaints_of_systemd(file) == []
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9483", ":9483"])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import typing as t
 
 import jinja2
@@ -28,3 +29,11 @@ def unit_templates(role: Path) -> jinja2.Environment:
     environment.filters.update({**FilterModule().filters(), **UNIT_FILTERS})
     environment.tests["match"] = match
     return environment
+
+
+def complaints_of_systemd(file: Path) -> list[str]:
+    """What systemd says is wrong with this unit, a line each. What it says of units of the machine does not count."""
+    found = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False, timeout=300
+    )
+    return [line for line in found.stderr.splitlines() if file.name in line]

@@ -8,15 +8,12 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from .._node.printable import printable
+from ..attribution import shown_name
 
 if t.TYPE_CHECKING:
     from .._node.devices.activity import PfActivity
     from .._node.users.pods import Assignments
     from .sampling import VfSample
-
-LONGEST_NAME = 253
-"""Characters of a name that are shown: Kubernetes has no longer one (RFC 1123 subdomain)."""
 
 
 class Container(t.NamedTuple):
@@ -63,5 +60,5 @@ def containers(vfs: t.Iterable[tuple[str, str | None]], assignments: Assignments
         if holders:
             namespace, slash, pod = holders[0].pod.partition("/")
             names = (namespace, pod, holders[0].container) if slash else ("", namespace, holders[0].container)
-            found[address] = Container(*(printable(name[:LONGEST_NAME])[:LONGEST_NAME] for name in names))
+            found[address] = Container(*map(shown_name, names))
     return found

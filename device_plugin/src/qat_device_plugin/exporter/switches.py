@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from .._node.absence import if_there
-from .._node.devices.activity import TelemetryState, read_telemetry, switch_telemetry
+from .._node.devices.activity import TelemetryState, may_stay_on, read_telemetry, switch_telemetry
 from .._node.devices.read import read_devices
 from .._node.errors import WriteTimeout
 from .._node.facts.pci import normal_address
@@ -29,9 +29,6 @@ log = logging.getLogger(__name__)
 
 SAMPLES = 1
 """What the exporter writes: the last sample, without an average. Prometheus makes those."""
-
-_HAS_NONE = frozenset({TelemetryState.DOWN, TelemetryState.UNSUPPORTED})
-"""States in which a driver has forgotten that it was switched on."""
 
 _RECORD = "telemetry.json"
 _LARGEST_RECORD = 65536
@@ -83,9 +80,9 @@ class Switches:
     def _is_done_with(self, device: QatDevice) -> bool:
         """Switch off a PF that is as it was switched on; whether nothing is left to do. What cannot be seen may still be on."""
         found = read_telemetry(self._kernel, device)
-        if found.control is None:
-            return found.state in _HAS_NONE or device.function.driver is None
-        return found.control != SAMPLES or self._set(device, 0)
+        if found.control == SAMPLES:
+            return self._set(device, 0)
+        return not may_stay_on(found, device)
 
     def _set(self, device: QatDevice, samples: int) -> bool:
         """Whether the kernel has taken it. What it refuses is logged once."""

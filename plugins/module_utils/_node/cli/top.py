@@ -18,6 +18,7 @@ from ..devices.activity import (
     PfActivity,
     TelemetryState,
     activity_of,
+    may_stay_on,
     read_telemetry,
     switch_telemetry,
 )
@@ -52,8 +53,6 @@ _REMEDIES: t.Mapping[TelemetryState, str] = {
     TelemetryState.DENIED: "telemetry is not seen; run as root",
     TelemetryState.SILENT: "the kernel does not answer, since it is at work on the PF; wait until whoever has its VFs lets go",
 }
-
-_HAVE_NONE = (TelemetryState.DOWN, TelemetryState.UNSUPPORTED, TelemetryState.NO_DEBUGFS)
 
 
 class User(t.NamedTuple):
@@ -133,7 +132,7 @@ class Top:
             found = read_telemetry(self._kernel, device)
             if found.control == _SAMPLES:
                 self._switch(device, 0)
-            elif found.control is None and found.state not in _HAVE_NONE:
+            elif may_stay_on(found, device):
                 self._problems[address] = "it cannot be seen whether telemetry is off; see the kernel's log"
         return [f"{address}: {problem}" for address, problem in self._problems.items()]
 

@@ -190,6 +190,12 @@ def read_telemetry(kernel: Kernel, device: QatDevice) -> Telemetry:
     return Telemetry(state, samples, problem=data.text if state is TelemetryState.FAILED else "")
 
 
+def may_stay_on(found: Telemetry, device: QatDevice) -> bool:
+    """Whether a PF's telemetry may be on without that being seen. A PF that is down, has none, or has no driver has forgotten it."""
+    has_forgotten = found.state in (TelemetryState.DOWN, TelemetryState.UNSUPPORTED) or device.function.driver is None
+    return found.control is None and not has_forgotten
+
+
 def read_counters(kernel: Kernel, device: QatDevice) -> Counters:
     """What a PF's driver counts. A file that is there and cannot be read is in `unreadable`."""
     unreadable: dict[str, str] = {}
