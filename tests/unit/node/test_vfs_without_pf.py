@@ -287,9 +287,12 @@ def test_vfs_of_the_out_of_tree_driver_are_offered_as_they_are(
     assert (device["services_stated"], device["is_provisioned"]) == (bool(rule), False)
 
 
-def test_the_out_of_tree_driver_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rule", [{"services": ["dc"]}, {"vfs": 0}, {"state": "absent"}])
+def test_the_out_of_tree_driver_is_refused_with_the_way_out(
+    rule: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(RefusedError, match=r"out-of-tree QAT package .* set provision to false in the rule"):
-        plan_of(out_of_tree(monkeypatch), {"state": "absent"})
+        plan_of(out_of_tree(monkeypatch), rule)
 
 
 def test_only_vfs_with_the_driver_are_offered() -> None:

@@ -119,13 +119,17 @@ def _refuse_rival(steps: t.Sequence[Step], node: Node) -> None:
     """Two that set up the same devices undo each other's work."""
     for step in steps:
         if node.rival and device_of(step, node) is not None:
-            raise RefusedError(
-                f"{node.rival} is active and manages the QAT devices of this node",
-                where=step.configured,
-                remedy="stop and mask its units, qat.service and the qat.timer that starts it although it is disabled "
-                "(systemctl mask --now qat.service qat.timer), set provision to false in the rule where the VFs that are there should be "
-                "offered as they are, or take this node out of the configuration",
-            )
+            raise _rivalry(node.rival, step.configured)
+
+
+def _rivalry(rival: str, address: str) -> RefusedError:
+    return RefusedError(
+        f"{rival} is active and manages the QAT devices of this node",
+        where=address,
+        remedy="stop and mask its units, qat.service and the qat.timer that starts it although it is disabled "
+        "(systemctl mask --now qat.service qat.timer), set provision to false in the rule where the VFs that are there should be "
+        "offered as they are, or take this node out of the configuration",
+    )
 
 
 def device_of(step: Step, node: Node) -> QatDevice | None:
@@ -249,6 +253,8 @@ class _Draft:
         if wanted is None or device is None or device.services == wanted:
             return
         if device.services is None and device.function.driver is not None:
+            if self._node.rival:  # whose driver it is: no other kernel would help
+                raise _rivalry(self._node.rival, self._address)
             raise RefusedError(
                 f"the driver of {self._address} offers no cfg_services",
                 where=self._desired.where + ".services",

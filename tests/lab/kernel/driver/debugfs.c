@@ -181,16 +181,25 @@ DEFINE_SHOW_ATTRIBUTE(fw_counters);
 
 static const char * const running[] = { "fw_counters", "heartbeat", "telemetry" };
 
-void qat_debugfs_add_running(struct qat_device *qat)
+static void add_heartbeat(struct qat_device *qat)
 {
 	struct dentry *dir;
 
-	debugfs_create_file("fw_counters", 0400, qat->debugfs, qat, &fw_counters_fops);
+	if (qat->family->heartbeat_file) {
+		debugfs_create_file("heartbeat", 0400, qat->debugfs, qat, &status_fops);
+		return;
+	}
 	dir = debugfs_create_dir("heartbeat", qat->debugfs);
 	debugfs_create_file("status", 0400, dir, qat, &status_fops);
 	debugfs_create_file("queries_sent", 0400, dir, &qat->heartbeat.sent, &counter_fops);
 	debugfs_create_file("queries_failed", 0400, dir, &qat->heartbeat.failed, &counter_fops);
 	debugfs_create_file("config", 0600, dir, qat, &config_fops);
+}
+
+void qat_debugfs_add_running(struct qat_device *qat)
+{
+	debugfs_create_file("fw_counters", 0400, qat->debugfs, qat, &fw_counters_fops);
+	add_heartbeat(qat);
 	qat_telemetry_add(qat);
 	qat->debugfs_running = true;
 }

@@ -19,6 +19,20 @@ static const struct qat_family family = {
 	.fixed_heartbeat = true,
 };
 
+/* As Intel's package has it: services are in files below /etc, and no migration. */
+static const struct qat_family packaged_family = {
+	.name = "4xxx",
+	.ring_pairs = 64,
+	.ring_pairs_per_vf = 4,
+	.slices = slices,
+	.fixed_heartbeat = true,
+	.heartbeat_file = true,
+};
+
+static bool out_of_tree;
+module_param(out_of_tree, bool, 0444);
+MODULE_PARM_DESC(out_of_tree, "behave like the driver of Intel's package");
+
 static const struct pci_device_id ids[] = {
 	{ PCI_VDEVICE(INTEL, 0x4940) },
 	{ PCI_VDEVICE(INTEL, 0x4942) },
@@ -29,7 +43,7 @@ MODULE_DEVICE_TABLE(pci, ids);
 
 static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
-	return qat_probe(pdev, &family);
+	return qat_probe(pdev, out_of_tree ? &packaged_family : &family);
 }
 
 static struct pci_driver qat_driver = {

@@ -31,6 +31,7 @@ struct qat_slices {
  * @slices: of its engines, up to one without a name; of a real device the firmware says how many there are
  * @configurable: has the sysfs groups qat/ and qat_ras/ and the service setting
  * @fixed_heartbeat: the heartbeat timer always runs at its shortest period
+ * @heartbeat_file: debugfs has a file heartbeat, and no directory of that name
  * @migrates: the state of a VF can be saved, and so the driver qat_vfio_pci takes it
  */
 struct qat_family {
@@ -40,6 +41,7 @@ struct qat_family {
 	const struct qat_slices *slices;
 	bool configurable;
 	bool fixed_heartbeat;
+	bool heartbeat_file;
 	bool migrates;
 };
 
