@@ -109,15 +109,15 @@ def context(target: Path) -> Path:
     return target
 
 
-def made_there(checkout: Path, *words: str | Path) -> None:
-    """Run the command of another checkout, as the Containerfile does."""
+def made_there(checkout: Path, cache: Path, *words: str | Path) -> None:
+    """Run the command of another checkout, as the Containerfile does, which has packed nothing before."""
     script = '"$PYTHON" -m ansible_collections.accel.qat.tools.artifacts.image "$@"'
     command = ["sh", "-c", f'PYTHONPATH="$(tools/collection_tree)" {script}', "sh", "--architecture", NATIVE, *words]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(
         command,
         cwd=checkout,
-        env={**environment, "PYTHON": sys.executable},
+        env={**environment, "PYTHON": sys.executable, "ACCEL_QAT_CACHE": str(cache)},
         capture_output=True,
         text=True,
         check=False,
@@ -127,13 +127,16 @@ def made_there(checkout: Path, *words: str | Path) -> None:
 
 def test_another_directory_gives_the_same_bytes(native: oci.Image, tmp_path: Path) -> None:
     """One that has what the Containerfile copies, so that is enough too."""
-    checkout = context(tmp_path / "checkout")
-    made_there(checkout, "--output", tmp_path / "dist")
+    checkout, cache = context(tmp_path / "checkout"), tmp_path / "cache"
+    cache.mkdir()
+    # Debian's packages, which are compared with their hashes, are not downloaded again.
+    (cache / "debian-packages").symlink_to(debian_packages.store())
+    made_there(checkout, cache, "--output", tmp_path / "dist")
     (path,) = (tmp_path / "dist").iterdir()
     version = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"]
     assert path.name == f"accel-qat-device-plugin-{version}-{NATIVE}.oci.tar"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == hashlib.sha256(archive_for(NATIVE)).hexdigest()
-    made_there(checkout, "--root", tmp_path / "files")
+    made_there(checkout, cache, "--root", tmp_path / "files")
     files = {f"/{path.relative_to(tmp_path / 'files')}" for path in (tmp_path / "files").rglob("*")}
     assert files == set(files_of(native))
 
@@ -184,11 +187,6 @@ def test_layers_are_of_root_and_of_one_time(blobs: dict[str, bytes]) -> None:
             assert {(member.uid, member.gid, member.mtime) for member in tar} == {(0, 0, image.moment())}
         assert layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar+gzip"
     assert manifest["annotations"]["org.opencontainers.image.created"] == oci.timestamp(image.moment())
-
-
-def test_the_time_is_what_the_builder_of_a_distribution_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
-    assert oci.timestamp(image.moment()) == "1970-01-02T00:00:00Z"
 
 
 def test_nothing_else_can_be_run(tree: dict[str, oci.Entry]) -> None:
@@ -283,10 +281,9 @@ def test_every_library_that_is_loaded_is_in_the_image(built: image.Built, tree: 
 
 def run(root: Path, *words: str | Path) -> str:
     libraries = root / "usr/lib" / LIBRARIES[NATIVE]
-    loader = [libraries / LOADERS[NATIVE], "--inhibit-cache", "--library-path", libraries]
-    result = subprocess.run(
-        [*loader, root / "usr/bin/python3.13", "-IB", *words], capture_output=True, text=True, check=False, env={}
-    )
+    loader: list[str | Path] = [libraries / LOADERS[NATIVE], "--inhibit-cache", "--library-path", libraries]
+    command = [*loader, root / "usr/bin/python3.13", "-IB", *words]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env={})
     assert result.returncode == 0, result.stderr
     return result.stdout
 

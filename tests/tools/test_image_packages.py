@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.tests.lab.qat_lab import debian
+from ansible_collections.accel.qat.tests.lab.qat_lab import debian, host
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import CommandFailed
 from ansible_collections.accel.qat.tools.artifacts import debian_packages, image, oci
 from ansible_collections.accel.qat.tools.artifacts.debian_packages import Locked, PackagesError
@@ -130,6 +130,14 @@ def test_the_lock_has_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
         image.moment()
 
 
+def test_the_time_is_what_the_builder_of_a_distribution_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert oci.timestamp(image.moment()) == "1970-01-02T00:00:00Z"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(PackagesError, match=r"SOURCE_DATE_EPOCH: 'yesterday' is no number of seconds since 1970\."):
+        image.moment()
+
+
 def test_a_line_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("# comment\namd64 one 1\n")
     with pytest.raises(
@@ -161,7 +169,7 @@ def test_packages_are_fetched_without_root_for_any_architecture(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     commands: list[Sequence[str]] = []
-    monkeypatch.setattr(debian.host, "run", lambda command: commands.append(command) or "")
+    monkeypatch.setattr(host, "run", commands.append)
     monkeypatch.setattr(debian, "_mirrors", lambda _system: ["deb mirror"])
     debian.download(debian.TRIXIE, "arm64", ["one", "two=1:2~3"], tmp_path / "a b")
     ((*options, suite, target, mirror),) = commands

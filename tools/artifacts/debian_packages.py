@@ -118,6 +118,11 @@ def newest(system: debian.Debian, architecture: str, names: Sequence[str]) -> li
     return _download(system, architecture, names)
 
 
+def store() -> Path:
+    """Where the packages are kept."""
+    return cache_directory() / "debian-packages"
+
+
 def tree(packages: Iterable[Package], left_out: Sequence[str]) -> dict[str, oci.Entry]:
     """All files of the packages but those that a pattern fits. Raises PackagesError where two have the same file.
 
@@ -134,9 +139,8 @@ def tree(packages: Iterable[Package], left_out: Sequence[str]) -> dict[str, oci.
 
 
 def _download(system: debian.Debian, architecture: str, words: Sequence[str]) -> list[Locked]:
-    store = _store()
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store) as draft:
+    store().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store()) as draft:
         debian.download(system, architecture, words, Path(draft))
         found = [_package(path).locked(architecture) for path in sorted(Path(draft).iterdir())]
         for path, entry in zip(sorted(Path(draft).iterdir()), found, strict=True):
@@ -158,9 +162,5 @@ def _package(path: Path) -> Package:
     return Package(path, host.run(["dpkg-deb", "--field", path]))
 
 
-def _store() -> Path:
-    return cache_directory() / "debian-packages"
-
-
 def _place(entry: Locked) -> Path:
-    return _store() / f"{entry.name}-{entry.sha256}.deb"
+    return store() / f"{entry.name}-{entry.sha256}.deb"

@@ -114,6 +114,8 @@ def refuse_larger(image: oci.Image) -> None:
 def moment() -> int:
     """SOURCE_DATE_EPOCH, or the day of the lock."""
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        if not re.fullmatch(r"[0-9]{1,10}", given):
+            raise PackagesError(f"SOURCE_DATE_EPOCH: {given!r} is no number of seconds since 1970.")
         return int(given)
     found = re.search(r"^# Made on (\d{4}-\d{2}-\d{2})", LOCK.read_text(), re.M)
     if found is None:
@@ -281,6 +283,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _make(architecture, options.output, options.locked)
     except (LabError, bundle.BundleError) as error:
         print(f"image: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"image: {error.filename}: {error.strerror}; see who may write there", file=sys.stderr)
         return 1
     return 0
 
