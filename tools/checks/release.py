@@ -26,6 +26,7 @@ VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 NAMED_IN = ("README.md", "docs/execution_environments.md")
 # The device plugin has the version of the collection that it comes with.
 PLUGIN = "device_plugin/src/qat_device_plugin/__init__.py"
+CONTAINERFILE = "deploy/image/Containerfile"
 
 
 class Refused(Exception):
@@ -95,6 +96,8 @@ def set_version(version: str, checkout: Path) -> None:
         page.write_text(page.read_text().replace(f"accel-qat-{before}.tar.gz", f"accel-qat-{version}.tar.gz"))
     plugin = checkout / PLUGIN
     plugin.write_text(plugin.read_text().replace(f'__version__ = "{before}"', f'__version__ = "{version}"'))
+    image = checkout / CONTAINERFILE
+    image.write_text(image.read_text().replace(f'.version="{before}"', f'.version="{version}"'))
 
 
 def prepare(shell: Shell, version: str) -> None:

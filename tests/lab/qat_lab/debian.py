@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,30 @@ def mmdebstrap(
         *hooks,
         debian.suite,
         str(target),
+        *_mirrors(debian),
+    ]
+    host.run(command)
+
+
+def download(debian: Debian, architecture: str, packages: Sequence[str], target: Path) -> None:
+    """Put the archives of these packages, NAME or NAME=VERSION, into a directory; CommandFailed where the mirror has one of them not.
+
+    apt has checked them by Debian's keys. Needs neither root nor a machine of that architecture, since nothing is unpacked or run.
+    """
+    fetch = (
+        f"cd {shlex.quote(str(target))} && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download {shlex.join(packages)}"
+    )
+    command = [
+        "mmdebstrap",
+        "--quiet",
+        "--mode=chrootless",
+        # Of what chrootless is unsafe for there is nothing here: no package is installed.
+        "--skip=check/chrootless",
+        "--variant=custom",
+        f"--architectures={architecture}",
+        f"--customize-hook={fetch}",
+        debian.suite,
+        "/dev/null",
         *_mirrors(debian),
     ]
     host.run(command)
