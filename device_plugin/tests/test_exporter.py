@@ -28,9 +28,10 @@ from harness.pfs_at_work import (
     series,
 )
 from qat_device_plugin._node.devices.activity import TelemetryState, switch_telemetry
-from qat_device_plugin._node.users.holder import Holder
-from qat_device_plugin._node.users.pods import Assignments
-from qat_device_plugin.exporter.collection import Collection, Container, Pods, containers, errors
+from qat_device_plugin._node.users.podresources import Given
+from qat_device_plugin._node.users.pods import Named
+from qat_device_plugin.attribution import Attribution, Container, attributed
+from qat_device_plugin.exporter.collection import Collection, Pods, errors
 from qat_device_plugin.exporter.exposition import exposition
 from qat_device_plugin.exporter.sampling import OLDEST_SECONDS, TURN_SECONDS, Sampler
 from qat_device_plugin.exporter.switches import Switches
@@ -163,23 +164,42 @@ def test_nothing_of_the_pfs_where_nothing_is_known() -> None:
     assert not any(name.startswith("qat_exporter_pod_resources_up") for name in metrics)
 
 
+def said(*given: tuple[str, str, str, str]) -> Attribution:
+    """What kubelet has said: namespace, pod, container and device."""
+    found = tuple(Given(*names, "qat.intel.com/cy", device) for *names, device in given)
+    return attributed(Attribution(), Named(found), 90.0)
+
+
 def test_a_label_has_what_the_kernel_or_kubelet_says_in_printable_form() -> None:
-    names = containers([(VFS[0], None)], Assignments({VFS[0]: (Holder(0, "", "c\nd" + "x" * 400, "n/p\x1b"),)}))
+    names = said(("n/m", "p\x1b/q", "c\nd" + "x" * 400, VFS[0])).containers([(VFS[0], None)])
     container = names[VFS[0]]
-    assert (container.namespace, container.pod) == ("n", "p\\x1b")
+    # A name with a slash, which kubelet takes from nobody, stays where it is.
+    assert (container.namespace, container.pod) == ("n/m", "p\\x1b/q")
     assert container.container.startswith("c\\x0ad")
     assert len(container.container) == 253
 
 
 def test_who_has_a_vf() -> None:
-    both = (Holder(0, "", "b", "n/p"), Holder(0, "", "a", "n/p"))
-    by_node = {"/dev/vfio/7": (Holder(0, "", "c", "m/q"),)}
-    found = containers(
-        [(VFS[0], None), (VFS[1], "7"), (VFS[2], None)], Assignments({VFS[0]: both, **by_node}, "silent")
+    known = said(
+        ("n", "p", "b", VFS[0]), ("n", "p", "a", VFS[0]), ("m", "q", "c", "/dev/vfio/7"), ("", "u1", "d", VFS[2])
     )
-    assert found == {VFS[0]: Container("n", "p", "a"), VFS[1]: Container("m", "q", "c")}
-    by_uid = containers([(VFS[0], None)], Assignments({VFS[0]: (Holder(0, "", "c", "with uid u1"),)}))
-    assert by_uid == {VFS[0]: Container("", "with uid u1", "c")}
+    assert known.containers([(VFS[0], None), (VFS[1], "7"), (VFS[2], "8"), ("0000:6b:00.4", None)]) == {
+        VFS[0]: Container("n", "p", "a"),
+        VFS[1]: Container("m", "q", "c"),
+        VFS[2]: Container("", "u1", "d"),
+    }
+
+
+def test_what_kubelet_has_said_stays_with_its_age() -> None:
+    """As in the metrics of the device plugin."""
+    known = attributed(said(("team", "tls", "proxy", VFS[0])), Named(problem="no answer"), 95.0)
+    pods = Pods(known.containers([(VFS[0], None)]), known.problem, known.seen)
+    metrics = shown(kernel(), pods=pods)
+    assert len(named(metrics, "qat_vf_pod_info")) == 1
+    assert metrics["qat_exporter_pod_resources_up"] == 0
+    assert metrics["qat_exporter_pod_resources_age_seconds"] == 10
+    never = shown(kernel(), pods=Pods(problem="kubelet has not been asked so far"))
+    assert (never["qat_exporter_pod_resources_up"], named(never, "qat_exporter_pod_resources_age_seconds")) == (0, {})
 
 
 def test_counts_each_kind_of_error_before_its_first() -> None:
@@ -316,8 +336,8 @@ def followed(tmp_path: Path) -> tuple[Fake, Sampler]:
     return fake, Sampler(fake)
 
 
-def turn(fake: Fake, sampler: Sampler, given: t.Collection[str]) -> None:
-    sampler.step(devices(fake), given, fake.machine.clock.now)
+def turn(fake: Fake, sampler: Sampler, given: t.Collection[str], container: Container = POD) -> None:
+    sampler.step(devices(fake), dict.fromkeys(given, container), fake.machine.clock.now)
     fake.sleep(TURN_SECONDS)
 
 
@@ -356,6 +376,22 @@ def test_a_vf_that_its_pod_has_given_back_has_no_sample(tmp_path: Path) -> None:
     assert VFS[0] in sampler.samples
     turn(fake, sampler, set())
     assert sampler.samples == {}
+
+
+def test_a_sample_is_of_the_pod_that_had_the_vf_then(tmp_path: Path) -> None:
+    """A StatefulSet's next pod may have the VF before kubelet is asked again."""
+    fake, sampler = followed(tmp_path)
+    fake.load(GEN4).ring_pairs.update({0: {"bw_in": 8}})
+    for _ in range(2):
+        turn(fake, sampler, {VFS[0]})
+    (of_the_first,) = sampler.samples.values()
+    other = Container("team", "other", "proxy")
+    metrics = shown(fake, samples=(of_the_first,), pods=Pods({VFS[0]: other}, ""))
+    assert named(metrics, "qat_vf_pcie_written_bytes_per_second") == {}
+    turn(fake, sampler, {VFS[0]}, other)
+    assert sampler.samples == {}
+    turn(fake, sampler, {VFS[0]}, other)
+    assert [one.container for one in sampler.samples.values()] == [other]
 
 
 def test_an_old_sample_is_not_kept(tmp_path: Path) -> None:

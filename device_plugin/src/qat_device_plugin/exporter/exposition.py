@@ -62,9 +62,12 @@ class _Collector:
         yield _gauge("qat_exporter_collection_success", text, [], [((), float(not collection.problem))])
         text = "How long the kernel took to say it."
         yield _gauge("qat_exporter_collection_duration_seconds", text, [], [((), collection.seconds)])
-        text = "Whether kubelet, or what it keeps, has said which pods have VFs."
+        text = "Whether kubelet has said which pods have VFs when it was asked last."
         asked = [] if collection.pods.problem is None else [((), float(not collection.pods.problem))]
         yield _gauge("qat_exporter_pod_resources_up", text, [], asked)
+        text = "Time since kubelet has said which pods have VFs."
+        ages = [] if collection.pods.seen is None else [((), self._now - collection.pods.seen)]
+        yield _gauge("qat_exporter_pod_resources_age_seconds", text, [], ages)
         kinds = [((kind,), float(count)) for kind, count in self._errors.items()]
         yield _counter("qat_exporter_errors", "Errors by kind.", ["kind"], kinds)
         build = InfoMetricFamily("qat_exporter_build", "What runs.")
@@ -187,8 +190,8 @@ def _vfs(collection: Collection, now: float) -> t.Iterator[Metric]:
     pfs = {vf.address: one.address for one in collection.pfs for vf in one.vfs}
     text = "VFs that containers have."
     yield _gauge("qat_vf_pod_info", text, _OF_VF, [((vf, pfs[vf], *pods[vf]), 1.0) for vf in pods if vf in pfs])
-    shown = [one for one in collection.samples if one.vf in pods and pfs.get(one.vf) == one.pf]
-    uses = [((one.vf, one.pf, *pods[one.vf], use.service), use) for one in shown for use in one.uses]
+    shown = [one for one in collection.samples if pods.get(one.vf) == one.container and pfs.get(one.vf) == one.pf]
+    uses = [((one.vf, one.pf, *one.container, use.service), use) for one in shown for use in one.uses]
     of_service = [*_OF_VF, "service"]
     for name, text in _BANDWIDTHS:
         bandwidths = [(key, float(getattr(use, f"{name}_bytes_per_second"))) for key, use in uses]
@@ -196,7 +199,7 @@ def _vfs(collection: Collection, now: float) -> t.Iterator[Metric]:
     text = "From a request to its answer, on average over the ring pairs of the VF that had any."
     yield _gauge("qat_vf_get_to_put_latency_seconds", text, of_service, [(key, use.latency) for key, use in uses])
     text = "Time since the VF was looked at."
-    ages = [((one.vf, one.pf, *pods[one.vf]), now - one.taken) for one in shown]
+    ages = [((one.vf, one.pf, *one.container), now - one.taken) for one in shown]
     yield _gauge("qat_vf_sample_age_seconds", text, _OF_VF, ages)
 
 

@@ -19,13 +19,14 @@ from .._node.devices.activity import activity_of, read_telemetry
 from .._node.devices.read import read_devices
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
-from .._node.users.pods import NO_PODS, Assignments, Pods
+from .._node.users.pods import Pods
+from ..attribution import Attribution, attributed
 from ..kernel_thread import KernelThread
 from ..status_page import Page
 from ..systemd import Systemd
 from ..waiting import end
 from . import collection
-from .collection import Collection, Container, containers
+from .collection import Collection
 from .exposition import exposition
 from .sampling import TURN_SECONDS, Sampler
 from .switches import switch_off
@@ -82,10 +83,9 @@ class Exporter:
         self._thread = KernelThread()
         self._stop = asyncio.Event()
         self._sampler = Sampler(kernel)
-        self._assignments = NO_PODS
+        self._attribution = Attribution()
         self._looked = float("-inf")
         self._devices: tuple[QatDevice, ...] = ()
-        self._given: t.Mapping[str, Container] = {}
         self._collecting: asyncio.Future[Collection] | None = None
         self._last = Collection(problem="nobody has looked so far")
         self._began = time.monotonic()
@@ -173,15 +173,14 @@ class Exporter:
         begun = time.monotonic()
         node = read_devices(self._kernel)
         pfs = self._with_telemetry(activity_of(self._kernel, node))
-        vfs = [(vf.address, vf.iommu_group) for one in pfs for vf in one.vfs]
-        unknown = self._assignments.unknown if self._settings.per_vf else None
-        return Collection(
-            pfs,
-            tuple(self._sampler.samples.values()),
-            collection.Pods(containers(vfs, self._assignments), unknown),
-            begun,
-            time.monotonic() - begun,
-        )
+        samples = tuple(self._sampler.samples.values())
+        return Collection(pfs, samples, self._pods(one.device for one in pfs), begun, time.monotonic() - begun)
+
+    def _pods(self, devices: t.Iterable[QatDevice]) -> collection.Pods:
+        if not self._settings.per_vf:
+            return collection.Pods()
+        known = self._attribution
+        return collection.Pods(known.containers(_vfs(devices)), known.problem, known.seen)
 
     def _with_telemetry(self, pfs: tuple[PfActivity, ...]) -> tuple[PfActivity, ...]:
         try:
@@ -206,17 +205,17 @@ class Exporter:
         """Ask now and then which pods have VFs, in a thread of its own: a kubelet that hangs holds up nothing."""
         thread = KernelThread("pods")
         while True:
-            before = self._assignments.unknown
-            self._assignments = await thread.run(self._pods)
-            if self._assignments.unknown:
+            before, self._attribution = self._attribution, await thread.run(self._attributed)
+            problem = self._attribution.problem
+            if problem:
                 self.errors["pods"] += 1
-                if self._assignments.unknown != before:
-                    fields = {"problem": self._assignments.unknown}
-                    log.warning("not all pods that have VFs are known", extra={"fields": fields})
+                if problem != before.problem:
+                    log.warning("which pods have VFs is not known", extra={"fields": {"problem": problem}})
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _pods(self) -> Assignments:
-        return Pods(self._settings.kubelet_roots).assignments()
+    def _attributed(self) -> Attribution:
+        named = Pods(self._settings.kubelet_roots).named()
+        return attributed(self._attribution, named, time.monotonic())
 
     async def _go_round(self) -> None:
         while True:
@@ -229,11 +228,10 @@ class Exporter:
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._devices = tuple(one for one in read_devices(self._kernel).qat if not one.is_vf)
-            vfs = [(vf.address, vf.iommu_group) for one in self._devices for vf in one.vfs]
-            self._given = containers(vfs, self._assignments)
             self._looked = now
         ours = self._switches.ours
-        self._sampler.step([one for one in self._devices if one.address in ours], self._given.keys(), now)
+        given = self._attribution.containers(_vfs(self._devices))
+        self._sampler.step([one for one in self._devices if one.address in ours], given, now)
 
     async def _switch_off(self) -> None:
         task = asyncio.ensure_future(self._thread.run(lambda: switch_off(self._kernel, self._switches)))
@@ -249,6 +247,11 @@ class Exporter:
         while True:
             self._systemd.alive()
             await asyncio.sleep(pause)
+
+
+def _vfs(devices: t.Iterable[QatDevice]) -> t.Iterator[tuple[str, str | None]]:
+    """Each VF by its address and its IOMMU group."""
+    return ((vf.address, vf.iommu_group) for one in devices for vf in one.vfs)
 
 
 def _words(error: BaseException | None) -> str:
