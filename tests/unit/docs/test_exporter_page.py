@@ -92,7 +92,6 @@ def test_states() -> None:
     ("metric", "words"),
     [
         ("qat_pf_latency_seconds", list(_LATENCIES.values())),
-        ("qat_pf_heartbeat_queries_total", ["ok", "failed"]),
         ("qat_exporter_errors_total", list(errors())),
         ("qat_pf_power_events_total", ["idle_irq", "fw_irq", "throttle_irq", "host_ack", "host_nack"]),
     ],

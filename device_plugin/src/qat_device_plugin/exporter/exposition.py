@@ -114,8 +114,13 @@ def _counters(pfs: t.Sequence[PfActivity]) -> t.Iterator[Metric]:
     yield _counter("qat_pf_firmware_requests", text, labels, [(key, float(one.requests)) for key, one in engines])
     text = "Responses of the firmware of an acceleration engine."
     yield _counter("qat_pf_firmware_responses", text, labels, [(key, float(one.responses)) for key, one in engines])
-    text = "Checks of the device by its driver, by result."
-    yield _counter("qat_pf_heartbeat_queries", text, ["pf", "result"], [one for pf in pfs for one in _queries(pf)])
+    # Not by result: they are read one after the other, and what is left of the one without the other would go back now and then.
+    text = "Checks of the device by its driver."
+    sent = [((one.address,), _float(one.counters.queries_sent)) for one in pfs]
+    yield _counter("qat_pf_heartbeat_queries", text, _OF_PF, sent)
+    text = "Checks of the device by its driver that have failed."
+    unanswered = [((one.address,), _float(one.counters.queries_failed)) for one in pfs]
+    yield _counter("qat_pf_heartbeat_failures", text, _OF_PF, unanswered)
     text = "Compressions that did not decompress to what was compressed."
     failed = [((one.address,), _float(one.counters.compression_errors)) for one in pfs]
     yield _counter("qat_pf_compression_errors", text, _OF_PF, failed)
@@ -129,14 +134,6 @@ def _counters(pfs: t.Sequence[PfActivity]) -> t.Iterator[Metric]:
     text = "Files of the PF that are there and could not be read."
     unread: Values = [((one.address, name), 1.0) for one in pfs for name in one.counters.unreadable]
     yield _gauge("qat_pf_unreadable_files", text, ["pf", "file"], unread)
-
-
-def _queries(pf: PfActivity) -> Values:
-    sent, failed = pf.counters.queries_sent, pf.counters.queries_failed
-    # They are read one after the other: one more may fail between.
-    if sent is not None and failed is not None:
-        yield (pf.address, "ok"), float(max(sent - failed, 0))
-        yield (pf.address, "failed"), float(failed)
 
 
 def _telemetry(pfs: t.Sequence[PfActivity]) -> t.Iterator[Metric]:
