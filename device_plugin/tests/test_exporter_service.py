@@ -99,12 +99,14 @@ def test_reads_what_somebody_else_has_switched_on(tmp_path: Path) -> None:
 
 
 class Hanging(FakeKernel):
-    """A kernel whose reads hang until `hangs` is set, once it has that."""
+    """A kernel whose reads hang until `hangs` is set, once it has that. `waits` says that one does."""
 
     hangs: threading.Event
+    waits = False
 
     def list(self, path: str) -> t.Sequence[str]:
         if "hangs" in vars(self):
+            self.waits = not self.hangs.is_set()
             self.hangs.wait()
         return super().list(path)
 
@@ -142,6 +144,35 @@ def test_a_kernel_that_hangs_does_not_hold_up_the_page(tmp_path: Path, monkeypat
         asyncio.run(scenario())
     finally:
         fake.hangs.set()
+
+
+def test_a_scrape_that_outlives_the_service_switches_nothing_on_again(tmp_path: Path) -> None:
+    fake: Fake = Hanging.with_pfs(pf("4xxx", GEN4))
+    fake.hangs = threading.Event()
+    fake.hangs.set()
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path)
+        await running.metrics()
+        fake.hangs.clear()
+        late = [asyncio.ensure_future(running.exporter._collected())]
+        while not fake.waits:
+            await asyncio.sleep(0)
+        # This one asks after the look for the first one has begun, so there is one more look for it.
+        late.append(asyncio.ensure_future(running.exporter._collected()))
+        running.exporter.stop()
+        while not running.exporter._ending:
+            await asyncio.sleep(0)
+        fake.hangs.set()
+        await running.task
+        await asyncio.gather(*late)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        fake.hangs.set()
+    assert at(CONTROL, fake) == "0"
+    assert Switches(fake, tmp_path).ours == frozenset()
 
 
 def test_a_node_that_cannot_be_seen_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -89,6 +89,7 @@ class Exporter:
         self._collecting: asyncio.Future[Collection] | None = None
         self._last = Collection(problem="nobody has looked so far")
         self._began = time.monotonic()
+        self._ending = False
         self.errors = collection.errors()
 
     async def run(self) -> None:
@@ -111,6 +112,7 @@ class Exporter:
         self._systemd.stopping()
         failed = [task for task in tasks if task.done()]
         await asyncio.gather(*(end(task) for task in (*tasks, first, stopped)))
+        self._ending = True
         await self._switch_off()
         for task in failed:
             task.result()  # an error of the program, which ends with it and is started again
@@ -183,6 +185,9 @@ class Exporter:
         return collection.Pods(known.containers(_vfs(devices)), known.problem, known.seen)
 
     def _with_telemetry(self, pfs: tuple[PfActivity, ...]) -> tuple[PfActivity, ...]:
+        # A look for a page that nobody waits for any more may come after all was switched off.
+        if self._ending:
+            return pfs
         try:
             if self._settings.switches:
                 changed = {one.address for one in self._switches.switch_on(pfs)}
