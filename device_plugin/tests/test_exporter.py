@@ -35,7 +35,7 @@ from qat_device_plugin.attribution import Attribution, Container, attributed
 from qat_device_plugin.exporter.collection import Collection, Pods, errors
 from qat_device_plugin.exporter.exposition import exposition
 from qat_device_plugin.exporter.sampling import OLDEST_SECONDS, TURN_SECONDS, Sampler
-from qat_device_plugin.exporter.switches import Switches
+from qat_device_plugin.exporter.switches import AGAIN_SECONDS, Switches
 
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel, pf
 from ansible_collections.accel.qat.tests.fakes.faults import READ_ERRNOS, FailingReads
@@ -330,11 +330,14 @@ def test_debugfs_that_is_not_to_be_seen_proves_nothing_while_the_pf_has_its_driv
 
 def test_what_the_kernel_refuses_stays_in_the_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     fake = kernel()
-    switches = Switches(fake, tmp_path)
+    switches = Switches(fake, tmp_path, lambda: float(fake.machine.clock.now))
     fake.fail_writes(CONTROL, errno.EIO, times=2)
-    assert switches.switch_on(activities(fake)) == []
-    assert switches.switch_on(activities(fake)) == []
+    for seconds, tries in ((0.0, 1), (AGAIN_SECONDS - 1.0, 1), (1.0, 2)):
+        fake.sleep(seconds)
+        assert switches.switch_on(activities(fake)) == []
+        assert sum(one.path == CONTROL for one in fake.writes) == tries
     assert caplog.text.count("telemetry cannot be switched") == 1
+    fake.sleep(AGAIN_SECONDS)
     assert len(switches.switch_on(activities(fake))) == 1
     fake.fail_writes(CONTROL, errno.EIO)
     assert not switches.switch_off(devices(fake))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -20,12 +21,17 @@ from harness.pfs_at_work import CONTROL, GEN4, SECOND, VFS, Fake, at, kernel, na
 from harness.pod_resources import KubeletThread
 from harness.process import fetch, free_port
 from qat_device_plugin import status_page
+from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.exporter import command, sampling, service
 from qat_device_plugin.exporter.sampling import Sampler
 from qat_device_plugin.exporter.service import Exporter, Settings
 from qat_device_plugin.exporter.switches import Switches
 
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
+
+# As they are where no test has changed them.
+PAGE_SECONDS, CLIENT_SECONDS = service.ANSWER_SECONDS, status_page.ANSWER_SECONDS
+
 
 # The service.
 
@@ -55,6 +61,12 @@ class Running:
         assert code == 200
         return series(text)
 
+    async def metrics_with(self, name: str) -> dict[str, float]:
+        """The metrics as soon as this one is 1: telemetry is switched after a page."""
+        while (found := await self.metrics()).get(name) != 1:
+            pass
+        return found
+
     async def end(self) -> None:
         self.exporter.stop()
         await self.task
@@ -65,8 +77,7 @@ def test_serves_switches_on_and_off(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         running = Running(fake, tmp_path)
-        metrics = await running.metrics()
-        assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 1
+        metrics = await running.metrics_with(f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}')
         assert metrics["qat_exporter_collection_success"] == 1
         assert "process_resident_memory_bytes" in metrics
         assert await running.get("/healthz") == (200, "ok\n")
@@ -89,9 +100,8 @@ def test_reads_what_somebody_else_has_switched_on(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         running = Running(fake, tmp_path, switches=False)
-        metrics = await running.metrics()
+        metrics = await running.metrics_with(f'qat_pf_telemetry_state{{pf="{SECOND}",state="off"}}')
         assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 1
-        assert metrics[f'qat_pf_telemetry_state{{pf="{SECOND}",state="off"}}'] == 1
         await running.end()
 
     asyncio.run(scenario())
@@ -120,7 +130,7 @@ def test_a_kernel_that_hangs_does_not_hold_up_the_page(tmp_path: Path, monkeypat
 
     async def scenario() -> None:
         running = Running(fake, tmp_path)
-        assert GEN4 in str(await running.metrics())
+        await running.metrics_with(f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}')
         fake.hangs.clear()
         monkeypatch.setattr(service, "ANSWER_SECONDS", 0.1)
         found = await running.metrics()
@@ -153,7 +163,7 @@ def test_a_scrape_that_outlives_the_service_switches_nothing_on_again(tmp_path: 
 
     async def scenario() -> None:
         running = Running(fake, tmp_path)
-        await running.metrics()
+        await running.metrics_with(f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}')
         fake.hangs.clear()
         late = [asyncio.ensure_future(running.exporter._collected())]
         while not fake.waits:
@@ -198,9 +208,9 @@ def test_without_a_record_nothing_is_switched_on(tmp_path: Path) -> None:
     async def scenario() -> None:
         running = Running(fake, tmp_path)
         (tmp_path / "telemetry.json").mkdir()
-        metrics = await running.metrics()
+        while (metrics := await running.metrics())['qat_exporter_errors_total{kind="record"}'] == 0:
+            pass
         assert metrics[f'qat_pf_telemetry_state{{pf="{GEN4}",state="off"}}'] == 1
-        assert metrics['qat_exporter_errors_total{kind="record"}'] > 0
         await running.end()
 
     asyncio.run(scenario())
@@ -250,6 +260,66 @@ def test_an_error_of_the_program_ends_it_with_telemetry_off(tmp_path: Path, monk
     with pytest.raises(RuntimeError, match="a fault"):
         asyncio.run(scenario())
     assert at(CONTROL, fake) == "0"
+
+
+def test_a_page_waits_for_no_pf_that_does_not_answer(tmp_path: Path) -> None:
+    """As where the firmware of one is dead: the driver waits five seconds for it, and the others are to be seen."""
+    files = NodeFiles(tmp_path)
+    for one in (GEN4, SECOND):
+        files.add_pf(one)
+        add_telemetry(files, one)
+    fifo = files.sys / f"kernel/debug/qat_4xxx_{GEN4}/fw_counters"
+    fifo.unlink()
+    os.mkfifo(fifo)
+    live = LiveKernel(str(files.sys), str(files.proc), read_seconds=0.5)
+
+    async def scenario() -> None:
+        running = Running(live, tmp_path / "run")
+        metrics = await running.metrics()
+        assert metrics["qat_exporter_collection_success"] == 1
+        assert metrics[f'qat_pf_telemetry_state{{pf="{GEN4}",state="silent"}}'] == 1
+        assert metrics[f'qat_pf_firmware_requests_total{{acceleration_engine="0",pf="{SECOND}"}}'] == 5
+        await running.end()
+
+    (tmp_path / "run").mkdir()
+    try:
+        with contextlib.closing(live):
+            asyncio.run(scenario())
+    finally:
+        os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+
+
+def test_there_is_time_for_a_page_where_a_device_does_not_answer() -> None:
+    assert 2 * command.READ_SECONDS < PAGE_SECONDS < CLIENT_SECONDS
+
+
+class Refusing(FakeKernel):
+    """A kernel that holds up writes to telemetry until `lets_go` is set."""
+
+    lets_go: threading.Event
+
+    def write(self, path: str, value: str, seconds: float) -> None:
+        if path == CONTROL:
+            self.lets_go.wait()
+        super().write(path, value, seconds)
+
+
+def test_the_first_page_waits_for_no_switch(tmp_path: Path) -> None:
+    fake: Fake = Refusing.with_pfs(pf("4xxx", GEN4))
+    fake.lets_go = threading.Event()
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path)
+        first = await running.exporter._collected()
+        assert [one.telemetry.state.value for one in first.pfs] == ["off"]
+        fake.lets_go.set()
+        await running.metrics_with(f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}')
+        await running.end()
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        fake.lets_go.set()
 
 
 # The command.

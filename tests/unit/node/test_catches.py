@@ -225,7 +225,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/exporter/sampling.py": {"Sampler._follow: except (OSError, NodeError)": _REPORTED},
     f"{PLUGIN}/exporter/service.py": {
         "Exporter._collect: except Exception": "nothing is known of the PFs then, and the metrics say so",
-        "Exporter._with_telemetry: except OSError": "nothing is switched on, and it is reported",
+        "Exporter._switch: except OSError": "nothing is switched on, and it is reported",
+        "Exporter._switched: except Exception": "a fault of the program, which is logged; the next look tries again",
     },
     f"{PLUGIN}/exporter/switches.py": {"Switches._set: except (OSError, WriteTimeout)": _REPORTED},
     f"{PLUGIN}/vm_attach/agent.py": {

@@ -20,12 +20,15 @@ from ..settings import address, root
 from ..sockets import make_private
 from .switches import Switches, switch_off
 
+READ_SECONDS = 1.5
+"""So long the kernel may take for a file of a device. Two devices whose firmware is dead leave a page the time to show the others."""
+
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     given = _parser().parse_args(arguments)
     set_up(given.log_level, given.log_format, journal="JOURNAL_STREAM" in os.environ)
-    kernel = LiveKernel(given.sysfs_root, given.proc_root)
+    kernel = LiveKernel(given.sysfs_root, given.proc_root, read_seconds=READ_SECONDS)
     try:
         make_private(given.run_dir)
         with _lock(given.run_dir):

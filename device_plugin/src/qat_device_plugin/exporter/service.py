@@ -13,9 +13,9 @@ import logging
 import signal
 import time
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from .._node.devices.activity import activity_of, read_telemetry
+from .._node.devices.activity import activity_of
 from .._node.devices.read import read_devices
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
@@ -39,7 +39,7 @@ if t.TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 4.0
 """So long a page waits for the kernel. Below what a client is given for its answer (status_page.ANSWER_SECONDS)."""
 
 LOOK_SECONDS = 10.0
@@ -87,6 +87,7 @@ class Exporter:
         self._looked = float("-inf")
         self._devices: tuple[QatDevice, ...] = ()
         self._collecting: asyncio.Future[Collection] | None = None
+        self._switching: asyncio.Future[None] | None = None
         self._last = Collection(problem="nobody has looked so far")
         self._began = time.monotonic()
         self._ending = False
@@ -161,6 +162,9 @@ class Exporter:
         finally:
             self._collecting = None
         before, self._last = self._last, found
+        if not found.problem:
+            # After the page, which it may hold up for seconds, and before the next look: work of the thread is done in turn.
+            self._switching = asyncio.ensure_future(self._switched(found.pfs))
         if found.problem:
             self.errors["collection"] += 1
             if found.problem != before.problem:
@@ -171,10 +175,9 @@ class Exporter:
         return found
 
     def _look(self) -> Collection:
-        """In the thread: all PFs, with telemetry switched on where it was off. Raises NodeError or OSError where nothing can be seen."""
+        """In the thread: all PFs. Raises NodeError or OSError where nothing can be seen."""
         begun = time.monotonic()
-        node = read_devices(self._kernel)
-        pfs = self._with_telemetry(activity_of(self._kernel, node))
+        pfs = activity_of(self._kernel, read_devices(self._kernel))
         samples = tuple(self._sampler.samples.values())
         return Collection(pfs, samples, self._pods(one.device for one in pfs), begun, time.monotonic() - begun)
 
@@ -184,27 +187,27 @@ class Exporter:
         known = self._attribution
         return collection.Pods(known.containers(_vfs(devices)), known.problem, known.seen)
 
-    def _with_telemetry(self, pfs: tuple[PfActivity, ...]) -> tuple[PfActivity, ...]:
+    async def _switched(self, pfs: t.Sequence[PfActivity]) -> None:
+        try:
+            await self._thread.run(lambda: self._switch(pfs))
+        except Exception:
+            log.exception("telemetry cannot be switched")
+
+    def _switch(self, pfs: t.Sequence[PfActivity]) -> None:
+        """In the thread: switch telemetry on where it is off."""
         # A look for a page that nobody waits for any more may come after all was switched off.
         if self._ending:
-            return pfs
+            return
         try:
             if self._settings.switches:
-                changed = {one.address for one in self._switches.switch_on(pfs)}
-            else:
+                self._switches.switch_on(pfs)
+            elif self._switches.ours:
                 # An exporter before this one may have been killed.
-                changed = set(self._switches.ours)
-                if changed:
-                    self._switches.switch_off([one.device for one in pfs])
+                self._switches.switch_off([one.device for one in pfs])
         except OSError as error:
             # Nothing is switched on that would not be in the record.
             self.errors["record"] += 1
             log.error("the record cannot be written", extra={"fields": {"problem": _words(error)}})
-            return pfs
-        return tuple(
-            replace(one, telemetry=read_telemetry(self._kernel, one.device)) if one.address in changed else one
-            for one in pfs
-        )
 
     async def _ask_kubelet(self) -> None:
         """Ask now and then which pods have VFs, in a thread of its own: a kubelet that hangs holds up nothing."""
