@@ -39,7 +39,7 @@ problem:
   description: A sentence on why it cannot be said that the exporter sees the devices; empty where it does.
   returned: success
   type: str
-  sample: "the exporter does not answer at 127.0.0.1:9483: Connection refused; journalctl -u accel-qat-exporter says why"
+  sample: "the exporter could not be asked at 127.0.0.1:9483: Connection refused; journalctl -u accel-qat-exporter says why"
 """
 
 import typing as t
@@ -68,7 +68,7 @@ def problem_of(address: str) -> str:
     except BadAnswer as error:
         return f"what answers for the exporter at {address} is not it: {error}"
     except OSError as error:
-        return f"the exporter does not answer at {address}: {error.strerror or error}; {_REMEDY}"
+        return f"the exporter could not be asked at {address}: {error.strerror or error}; {_REMEDY}"
     if _ITS_OWN not in metrics:
         return f"what answers for the exporter at {address} is not it: its metrics are those of something else"
     if status != 200:

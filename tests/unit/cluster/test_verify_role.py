@@ -155,7 +155,7 @@ def test_the_exporter_is_asked_where_it_is_wanted(site: Site) -> None:
     result = site.verify(qat_verify_kubernetes=False, **wanted)
     assert result.code != 0
     assert failed(site) == [
-        f"the exporter does not answer at {address}: Connection refused; journalctl -u accel-qat-exporter says why"
+        f"the exporter could not be asked at {address}: Connection refused; journalctl -u accel-qat-exporter says why"
     ]
 
 

@@ -59,7 +59,7 @@ def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with server(pages()) as port:
         pass
     assert problem(capsys, f"127.0.0.1:{port}") == (
-        f"the exporter does not answer at 127.0.0.1:{port}: Connection refused; journalctl -u accel-qat-exporter says why"
+        f"the exporter could not be asked at 127.0.0.1:{port}: Connection refused; journalctl -u accel-qat-exporter says why"
     )
 
 
