@@ -1,86 +1,51 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The exporter: what it shows of PFs and VFs, what it switches on and off, and that nothing holds up its page."""
+"""The exporter: what it shows of PFs and VFs, what it switches on and off, and which VFs it follows."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json
-import os
 import re
-import tempfile
-import threading
 import typing as t
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness.exporter import ExporterProcess, add_telemetry, arguments
-from harness.node_files import NodeFiles
-from harness.pod_resources import KubeletThread
-from harness.process import fetch, free_port
-from qat_device_plugin import status_page
-from qat_device_plugin._node.devices.activity import TelemetryState, activity_of, switch_telemetry
-from qat_device_plugin._node.devices.read import read_devices
-from qat_device_plugin._node.users.holder import Holder
-from qat_device_plugin._node.users.pods import Assignments
-from qat_device_plugin.exporter import command, sampling, service
-from qat_device_plugin.exporter.collection import Collection, Container, Pods, containers, errors
+from harness.pfs_at_work import (
+    CONTROL,
+    DEBUG,
+    GEN2,
+    GEN4,
+    SECOND,
+    VFS,
+    Fake,
+    activities,
+    at,
+    devices,
+    kernel,
+    named,
+    series,
+)
+from qat_device_plugin._node.devices.activity import TelemetryState, switch_telemetry
+from qat_device_plugin._node.users.podresources import Given
+from qat_device_plugin._node.users.pods import Named
+from qat_device_plugin.attribution import Attribution, Container, attributed
+from qat_device_plugin.exporter.collection import Collection, Pods, errors
 from qat_device_plugin.exporter.exposition import exposition
 from qat_device_plugin.exporter.sampling import OLDEST_SECONDS, TURN_SECONDS, Sampler
-from qat_device_plugin.exporter.service import Exporter, Settings
-from qat_device_plugin.exporter.switches import Switches
+from qat_device_plugin.exporter.switches import AGAIN_SECONDS, Switches
 
 from ansible_collections.accel.qat.tests.fakes import Crash, FakeKernel, pf
 from ansible_collections.accel.qat.tests.fakes.faults import READ_ERRNOS, FailingReads
 
-if t.TYPE_CHECKING:
-    from qat_device_plugin._node.devices.activity import PfActivity
-    from qat_device_plugin._node.devices.snapshot import QatDevice
-
-GEN4, SECOND, GEN2 = "0000:6b:00.0", "0000:70:00.0", "0000:75:00.0"
-VFS = [f"0000:6b:00.{number}" for number in range(1, 4)]
-DEBUG = f"/sys/kernel/debug/qat_4xxx_{GEN4}"
-CONTROL = f"{DEBUG}/telemetry/control"
 POD = Container("team", "tls", "proxy")
-
-Fake = t.Any
-"""A fake kernel. The plugin's copy of the engine has classes of its own, which the fake's do not inherit from."""
-
-
-def kernel(*others: t.Any, total_vfs: int = 3) -> Fake:
-    return FakeKernel.with_pfs(
-        pf("4xxx", GEN4, services="sym;asym", numa_node=1, vfs="vfio-pci", total_vfs=total_vfs), *others
-    )
-
-
-def devices(fake: Fake) -> list[QatDevice]:
-    return list(read_devices(fake).qat)
-
-
-def activities(fake: Fake) -> tuple[PfActivity, ...]:
-    return activity_of(fake, read_devices(fake))
 
 
 def shown(fake: Fake, **others: t.Any) -> dict[str, float]:
     """The metrics of a kernel as it is, by name and labels."""
     return series(exposition(Collection(activities(fake), **others), errors(), now=100.0).decode())
-
-
-def series(text: str) -> dict[str, float]:
-    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
-    return {name: float(value) for name, _space, value in lines}
-
-
-def named(metrics: t.Mapping[str, float], name: str) -> dict[str, float]:
-    """The series of one metric, by their labels."""
-    found = ((one.partition("{"), value) for one, value in metrics.items())
-    return {labels.rstrip("}"): value for (this, _brace, labels), value in found if this == name}
-
-
-def at(path: str, fake: Fake) -> str:
-    return str(fake.read(path))
 
 
 # What is shown of PFs.
@@ -98,8 +63,8 @@ def test_of_a_pf_without_telemetry() -> None:
     assert metrics[f'qat_pf_answers{{pf="{GEN4}"}}'] == 1
     assert metrics[f'qat_pf_errors_total{{pf="{GEN4}",severity="correctable"}}'] == 3
     assert metrics[f'qat_pf_firmware_requests_total{{acceleration_engine="0",pf="{GEN4}"}}'] == 1
-    assert metrics[f'qat_pf_heartbeat_queries_total{{pf="{GEN4}",result="ok"}}'] == 1
-    assert metrics[f'qat_pf_heartbeat_queries_total{{pf="{GEN4}",result="failed"}}'] == 0
+    assert metrics[f'qat_pf_heartbeat_queries_total{{pf="{GEN4}"}}'] == 1
+    assert metrics[f'qat_pf_heartbeat_failures_total{{pf="{GEN4}"}}'] == 0
     assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 0
     states = named(metrics, "qat_pf_telemetry_state")
     assert [labels for labels, value in states.items() if value] == [
@@ -191,6 +156,21 @@ def test_counters_are_counters_and_names_have_units() -> None:
     assert all(one.endswith(".") for one in texts)
 
 
+@pytest.mark.parametrize(("sent", "failed"), [(100, 1), (101, 0), (101, 1)])
+def test_no_counter_goes_back_where_the_device_counts_between_two_reads(sent: int, failed: int) -> None:
+    """Prometheus takes a counter that has gone back by one for one that began again, and adds all of it."""
+    (before,) = activities(kernel())
+
+    def counters(sent: int, failed: int) -> dict[str, float]:
+        there = replace(before.counters, queries_sent=sent, queries_failed=failed)
+        text = exposition(Collection((replace(before, counters=there),)), errors(), now=0.0).decode()
+        return {name: value for name, value in series(text).items() if "heartbeat" in name}
+
+    former, later = counters(100, 0), counters(sent, failed)
+    assert former.keys() == later.keys()
+    assert all(later[name] >= value for name, value in former.items())
+
+
 def test_nothing_of_the_pfs_where_nothing_is_known() -> None:
     metrics = series(exposition(Collection(problem="no answer", seconds=3.0), errors(), now=0.0).decode())
     assert metrics["qat_exporter_collection_success"] == 0
@@ -200,23 +180,46 @@ def test_nothing_of_the_pfs_where_nothing_is_known() -> None:
     assert not any(name.startswith("qat_exporter_pod_resources_up") for name in metrics)
 
 
+def said(*given: tuple[str, str, str, str]) -> Attribution:
+    """What kubelet has said: namespace, pod, container and device."""
+    found = tuple(Given(one[0], one[1], one[2], "qat.intel.com/cy", one[3]) for one in given)
+    return attributed(Attribution(), Named(found), 90.0)
+
+
 def test_a_label_has_what_the_kernel_or_kubelet_says_in_printable_form() -> None:
-    names = containers([(VFS[0], None)], Assignments({VFS[0]: (Holder(0, "", "c\nd" + "x" * 400, "n/p\x1b"),)}))
+    names = said(("n/m", "p\x1b/q", "c\nd" + "x" * 400, VFS[0])).containers([(VFS[0], None)])
     container = names[VFS[0]]
-    assert (container.namespace, container.pod) == ("n", "p\\x1b")
+    # A name with a slash, which kubelet takes from nobody, stays where it is.
+    assert (container.namespace, container.pod) == ("n/m", "p\\x1b/q")
     assert container.container.startswith("c\\x0ad")
     assert len(container.container) == 253
 
 
 def test_who_has_a_vf() -> None:
-    both = (Holder(0, "", "b", "n/p"), Holder(0, "", "a", "n/p"))
-    by_node = {"/dev/vfio/7": (Holder(0, "", "c", "m/q"),)}
-    found = containers(
-        [(VFS[0], None), (VFS[1], "7"), (VFS[2], None)], Assignments({VFS[0]: both, **by_node}, "silent")
+    known = said(
+        ("n", "p", "b", VFS[0]), ("n", "p", "a", VFS[0]), ("m", "q", "c", "/dev/vfio/7"), ("", "u1", "d", VFS[2])
     )
-    assert found == {VFS[0]: Container("n", "p", "a"), VFS[1]: Container("m", "q", "c")}
-    by_uid = containers([(VFS[0], None)], Assignments({VFS[0]: (Holder(0, "", "c", "with uid u1"),)}))
-    assert by_uid == {VFS[0]: Container("", "with uid u1", "c")}
+    assert known.containers([(VFS[0], None), (VFS[1], "7"), (VFS[2], "8"), ("0000:6b:00.4", None)]) == {
+        VFS[0]: Container("n", "p", "a"),
+        VFS[1]: Container("m", "q", "c"),
+        VFS[2]: Container("", "u1", "d"),
+    }
+
+
+def test_what_kubelet_has_said_stays_with_its_age() -> None:
+    """As in the metrics of the device plugin."""
+    known = attributed(said(("team", "tls", "proxy", VFS[0])), Named(problem="no answer"), 95.0)
+    pods = Pods(known.containers([(VFS[0], None)]), known.problem, known.seen)
+    metrics = shown(kernel(), pods=pods)
+    assert len(named(metrics, "qat_vf_pod_info")) == 1
+    assert metrics["qat_exporter_pod_resources_up"] == 0
+    assert metrics["qat_exporter_pod_resources_age_seconds"] == 10
+    never = shown(kernel(), pods=Pods(problem="kubelet has not been asked so far"))
+    assert (never["qat_exporter_pod_resources_up"], named(never, "qat_exporter_pod_resources_age_seconds")) == (0, {})
+
+
+def test_counts_each_kind_of_error_before_its_first() -> None:
+    assert errors() == Counter(collection=0, record=0, pods=0, http=0)
 
 
 # Switching.
@@ -327,11 +330,14 @@ def test_debugfs_that_is_not_to_be_seen_proves_nothing_while_the_pf_has_its_driv
 
 def test_what_the_kernel_refuses_stays_in_the_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     fake = kernel()
-    switches = Switches(fake, tmp_path)
+    switches = Switches(fake, tmp_path, lambda: float(fake.machine.clock.now))
     fake.fail_writes(CONTROL, errno.EIO, times=2)
-    assert switches.switch_on(activities(fake)) == []
-    assert switches.switch_on(activities(fake)) == []
+    for seconds, tries in ((0.0, 1), (AGAIN_SECONDS - 1.0, 1), (1.0, 2)):
+        fake.sleep(seconds)
+        assert switches.switch_on(activities(fake)) == []
+        assert sum(one.path == CONTROL for one in fake.writes) == tries
     assert caplog.text.count("telemetry cannot be switched") == 1
+    fake.sleep(AGAIN_SECONDS)
     assert len(switches.switch_on(activities(fake))) == 1
     fake.fail_writes(CONTROL, errno.EIO)
     assert not switches.switch_off(devices(fake))
@@ -349,8 +355,8 @@ def followed(tmp_path: Path) -> tuple[Fake, Sampler]:
     return fake, Sampler(fake)
 
 
-def turn(fake: Fake, sampler: Sampler, given: t.Collection[str]) -> None:
-    sampler.step(devices(fake), given, fake.machine.clock.now)
+def turn(fake: Fake, sampler: Sampler, given: t.Collection[str], container: Container = POD) -> None:
+    sampler.step(devices(fake), dict.fromkeys(given, container), fake.machine.clock.now)
     fake.sleep(TURN_SECONDS)
 
 
@@ -389,6 +395,22 @@ def test_a_vf_that_its_pod_has_given_back_has_no_sample(tmp_path: Path) -> None:
     assert VFS[0] in sampler.samples
     turn(fake, sampler, set())
     assert sampler.samples == {}
+
+
+def test_a_sample_is_of_the_pod_that_had_the_vf_then(tmp_path: Path) -> None:
+    """A StatefulSet's next pod may have the VF before kubelet is asked again."""
+    fake, sampler = followed(tmp_path)
+    fake.load(GEN4).ring_pairs.update({0: {"bw_in": 8}})
+    for _ in range(2):
+        turn(fake, sampler, {VFS[0]})
+    (of_the_first,) = sampler.samples.values()
+    other = Container("team", "other", "proxy")
+    metrics = shown(fake, samples=(of_the_first,), pods=Pods({VFS[0]: other}, ""))
+    assert named(metrics, "qat_vf_pcie_written_bytes_per_second") == {}
+    turn(fake, sampler, {VFS[0]}, other)
+    assert sampler.samples == {}
+    turn(fake, sampler, {VFS[0]}, other)
+    assert [one.container for one in sampler.samples.values()] == [other]
 
 
 def test_an_old_sample_is_not_kept(tmp_path: Path) -> None:
@@ -455,287 +477,3 @@ def test_samples_have_the_names_of_pods(tmp_path: Path) -> None:
     assert metrics["qat_exporter_pod_resources_up"] == 1
     # Another pod has it by now, or none: the sample is nobody's.
     assert named(shown(fake, samples=(sample,), pods=Pods({}, "no answer")), "qat_vf_sample_age_seconds") == {}
-
-
-# The service.
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine is, the fake kernel answers in time."""
-    monkeypatch.setattr(service, "ANSWER_SECONDS", 600.0)
-    monkeypatch.setattr(status_page, "ANSWER_SECONDS", 600.0)
-
-
-class Running:
-    """An exporter in this process."""
-
-    def __init__(self, fake: Fake, run_dir: Path, **settings: t.Any) -> None:
-        self.port = free_port()
-        self.exporter = Exporter(
-            Settings(("127.0.0.1", self.port), **settings), fake, Switches(fake, run_dir), environment={}
-        )
-        self.task = asyncio.ensure_future(self.exporter.run())
-
-    async def get(self, path: str = "/metrics") -> tuple[int, str]:
-        return await asyncio.get_running_loop().run_in_executor(None, fetch, self.port, path)
-
-    async def metrics(self) -> dict[str, float]:
-        code, text = await self.get()
-        assert code == 200
-        return series(text)
-
-    async def end(self) -> None:
-        self.exporter.stop()
-        await self.task
-
-
-def test_serves_switches_on_and_off(tmp_path: Path) -> None:
-    fake = kernel()
-
-    async def scenario() -> None:
-        running = Running(fake, tmp_path)
-        metrics = await running.metrics()
-        assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 1
-        assert metrics["qat_exporter_collection_success"] == 1
-        assert "process_resident_memory_bytes" in metrics
-        assert await running.get("/healthz") == (200, "ok\n")
-        assert await running.get("/readyz") == (200, "ok\n")
-        assert at(CONTROL, fake) == "1"
-        await running.end()
-
-    asyncio.run(scenario())
-    assert at(CONTROL, fake) == "0"
-    assert not any("heartbeat" in one.path for one in fake.writes)
-    assert {one.path for one in fake.writes} == {CONTROL}
-
-
-def test_reads_what_somebody_else_has_switched_on(tmp_path: Path) -> None:
-    fake = kernel(pf("4xxx", SECOND))
-    fake.write(CONTROL, "2", 1.0)
-    # One before it switched this on, and was killed.
-    fake.write(f"/sys/kernel/debug/qat_4xxx_{SECOND}/telemetry/control", "1", 1.0)
-    (tmp_path / "telemetry.json").write_text(json.dumps({"switched_on": [SECOND]}))
-
-    async def scenario() -> None:
-        running = Running(fake, tmp_path, switches=False)
-        metrics = await running.metrics()
-        assert metrics[f'qat_pf_telemetry_enabled{{pf="{GEN4}"}}'] == 1
-        assert metrics[f'qat_pf_telemetry_state{{pf="{SECOND}",state="off"}}'] == 1
-        await running.end()
-
-    asyncio.run(scenario())
-    assert at(CONTROL, fake) == "2"
-
-
-class Hanging(FakeKernel):
-    """A kernel whose reads hang until `hangs` is set, once it has that."""
-
-    hangs: threading.Event
-
-    def list(self, path: str) -> t.Sequence[str]:
-        if "hangs" in vars(self):
-            self.hangs.wait()
-        return super().list(path)
-
-
-def test_a_kernel_that_hangs_does_not_hold_up_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "END_SECONDS", 0.1)
-    monkeypatch.setattr(service, "STUCK_SECONDS", 0.05)
-    fake: Fake = Hanging.with_pfs(pf("4xxx", GEN4))
-    fake.hangs = threading.Event()
-    fake.hangs.set()
-
-    async def scenario() -> None:
-        running = Running(fake, tmp_path)
-        assert GEN4 in str(await running.metrics())
-        fake.hangs.clear()
-        monkeypatch.setattr(service, "ANSWER_SECONDS", 0.1)
-        found = await running.metrics()
-        assert found["qat_exporter_collection_success"] == 0
-        assert found['qat_exporter_errors_total{kind="collection"}'] == 1
-        assert GEN4 not in str(found)
-        code, text = await running.get("/healthz")
-        assert (code, text.startswith("the kernel has not answered for ")) == (503, True)
-        fake.hangs.set()
-        monkeypatch.setattr(service, "ANSWER_SECONDS", 600.0)
-        assert GEN4 in str(await running.metrics())
-        assert await running.get("/healthz") == (200, "ok\n")
-        fake.hangs.clear()
-        monkeypatch.setattr(service, "ANSWER_SECONDS", 0.1)
-        await running.metrics()
-        await running.end()
-        # It hung at the end, so it is on still, and the next one knows.
-        assert Switches(fake, tmp_path).ours == {GEN4}
-
-    try:
-        asyncio.run(scenario())
-    finally:
-        fake.hangs.set()
-
-
-def test_a_node_that_cannot_be_seen_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    fake = kernel()
-    fake.deny("/sys/bus/pci/devices", errno.EMFILE)
-
-    async def scenario() -> None:
-        running = Running(fake, tmp_path)
-        for _ in range(3):
-            found = await running.metrics()
-        assert found["qat_exporter_collection_success"] == 0
-        code, text = await running.get("/readyz")
-        assert (code, "Too many open files" in text) == (503, True)
-        await running.end()
-
-    asyncio.run(scenario())
-    assert caplog.text.count("nothing is known of the PFs") == 1
-
-
-def test_without_a_record_nothing_is_switched_on(tmp_path: Path) -> None:
-    fake = kernel()
-
-    async def scenario() -> None:
-        running = Running(fake, tmp_path)
-        (tmp_path / "telemetry.json").mkdir()
-        metrics = await running.metrics()
-        assert metrics[f'qat_pf_telemetry_state{{pf="{GEN4}",state="off"}}'] == 1
-        assert metrics['qat_exporter_errors_total{kind="record"}'] > 0
-        await running.end()
-
-    asyncio.run(scenario())
-    assert at(CONTROL, fake) == "0"
-
-
-def test_follows_the_vfs_that_kubelet_has_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "TURN_SECONDS", 0.02)
-    monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(sampling, "TURN_SECONDS", 0.02)
-    fake = kernel()
-    with tempfile.TemporaryDirectory(prefix="qdp") as directory:
-        root = KubeletThread(Path(directory))
-        root.fake.pods[("team", "tls")] = {"proxy": {"qat.intel.com/cy": [VFS[1]]}}
-        root.start()
-
-        async def scenario() -> None:
-            running = Running(fake, tmp_path, per_vf=True, kubelet_roots=(directory,))
-            while not named(await running.metrics(), "qat_vf_sample_age_seconds"):
-                fake.sleep(1.0)
-            metrics = await running.metrics()
-            labels = f'container="proxy",namespace="team",pf="{GEN4}",pod="tls",vf="{VFS[1]}"'
-            assert named(metrics, "qat_vf_pod_info") == {labels: 1}
-            assert metrics["qat_exporter_pod_resources_up"] == 1
-            await running.end()
-
-        try:
-            asyncio.run(scenario())
-        finally:
-            root.close()
-    assert at(CONTROL, fake) == "0"
-
-
-def test_an_error_of_the_program_ends_it_with_telemetry_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = kernel()
-
-    def fails(*_arguments: t.Any) -> None:
-        raise RuntimeError("a fault")
-
-    async def scenario() -> None:
-        running = Running(fake, tmp_path, per_vf=True, kubelet_roots=(str(tmp_path),))
-        await running.metrics()
-        monkeypatch.setattr(Sampler, "step", fails)
-        await running.task
-
-    monkeypatch.setattr(service, "TURN_SECONDS", 0.02)
-    with pytest.raises(RuntimeError, match="a fault"):
-        asyncio.run(scenario())
-    assert at(CONTROL, fake) == "0"
-
-
-# The command.
-
-
-def one_that_was_switched_on(files: NodeFiles) -> Path:
-    """A PF whose telemetry is in the record; returns its directory."""
-    files.add_pf(GEN4)
-    (files.root / "run").mkdir(mode=0o700)
-    (files.root / "run/telemetry.json").write_text(json.dumps({"switched_on": [GEN4]}))
-    return add_telemetry(files, GEN4)
-
-
-def metrics_of(port: int) -> dict[str, float]:
-    """Of a process, once the machine is quick enough."""
-    while (found := series(fetch(port, "/metrics")[1]))["qat_exporter_collection_success"] == 0:
-        pass
-    return found
-
-
-def test_a_process_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
-    files = NodeFiles(tmp_path)
-    directory = one_that_was_switched_on(files)
-    port = free_port()
-    exporter = ExporterProcess(files, f"--metrics-address=127.0.0.1:{port}")
-    found = metrics_of(port)
-    assert found[f'qat_pf_slice_utilization_ratio{{engine="pke",pf="{GEN4}",slice="0"}}'] == 0.5
-    again = ExporterProcess(files, f"--metrics-address=127.0.0.1:{free_port()}")
-    said = again.words()
-    assert (again.process.returncode, said) == (
-        1,
-        f"qat-exporter: {files.root / 'run'}: another qat-exporter is running; end it, or name another directory with --run-dir\n",
-    )
-    exporter.process.terminate()
-    said = exporter.words()
-    assert exporter.process.returncode == 0, said
-    assert (directory / "control").read_text() == "0\n"
-
-
-def test_after_a_kill_the_record_is_enough_to_switch_off(tmp_path: Path) -> None:
-    files = NodeFiles(tmp_path)
-    directory = one_that_was_switched_on(files)
-    port = free_port()
-    exporter = ExporterProcess(files, f"--metrics-address=127.0.0.1:{port}")
-    metrics_of(port)
-    exporter.close()
-    assert (directory / "control").read_text() == "1\n"
-    assert command.main([*arguments(files), "--switch-off"]) == 0
-    assert (directory / "control").read_text() == "0\n"
-    assert command.main([*arguments(files), "--switch-off"]) == 0
-
-
-def test_what_cannot_be_switched_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = NodeFiles(tmp_path)
-    one_that_was_switched_on(files)
-
-    def refuses(*_arguments: t.Any) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qat_device_plugin.exporter.switches.switch_telemetry", refuses)
-        assert command.main([*arguments(files), "--switch-off"]) == 1
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said == f"qat-exporter: telemetry stays on: {GEN4}; see the log above, and switch it off in debugfs"
-
-
-@pytest.mark.parametrize(
-    ("flag", "problem"),
-    [
-        ("--metrics-address=", "without an address nothing is served"),
-        ("--metrics-address=9483", "'9483' is not HOST:PORT, such as 127.0.0.1:9482"),
-        ("--telemetry=often", "invalid choice: 'often'"),
-        ("--sysfs-root=", "the path is empty"),
-    ],
-)
-def test_wrong_settings(flag: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        command.main([flag])
-    assert caught.value.code == 2
-    assert problem in capsys.readouterr().err
-
-
-def test_a_directory_of_others_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tmp_path.chmod(0o777)
-    assert command.main([f"--run-dir={tmp_path}"]) == 1
-    assert "others can write to the directory of the lock" in capsys.readouterr().err
-
-
-def test_counts_each_kind_of_error_before_its_first() -> None:
-    assert errors() == Counter(collection=0, record=0, pods=0, http=0)

@@ -13,7 +13,7 @@ version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
-  - Looks at the QAT devices, the kernel, kubelet, the device plugin and their logs, and writes what it sees to one archive.
+  - Looks at the QAT devices, the kernel, kubelet, the device plugin, the exporter and their logs, and writes what it sees to one archive.
   - Secrets, and what looks like one, are taken out. What could not be had is in the archive's list, with the reason, and fails nothing.
   - The playbook C(accel.qat.gather) runs it, fetches the archive and removes it.
 extends_documentation_fragment:
@@ -77,6 +77,10 @@ options:
     description: Where the device plugin serves its metrics, as C(HOST:PORT); empty for nowhere.
     type: str
     default: 127.0.0.1:9482
+  exporter_address:
+    description: Where the exporter serves its metrics, as C(HOST:PORT); empty for nowhere.
+    type: str
+    default: 127.0.0.1:9483
   plugin_directory:
     description: Where the releases of the device plugin are.
     type: path
@@ -176,7 +180,12 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._host.installed import PLUGIN_ADDRESS, PLUGIN_DIRECTORY, QATCTL
+from ansible_collections.accel.qat.plugins.module_utils._host.installed import (
+    EXPORTER_ADDRESS,
+    PLUGIN_ADDRESS,
+    PLUGIN_DIRECTORY,
+    QATCTL,
+)
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
@@ -201,6 +210,7 @@ OPTIONS = {
     "units": {"type": "list", "elements": "str", "default": []},
     "qatctl": {"type": "path", "default": QATCTL},
     "plugin_address": {"type": "str", "default": PLUGIN_ADDRESS},
+    "exporter_address": {"type": "str", "default": EXPORTER_ADDRESS},
     "plugin_directory": {"type": "path", "default": PLUGIN_DIRECTORY},
     "kubelet": {
         "type": "dict",
@@ -262,6 +272,7 @@ def _asked(module: AnsibleModule) -> Asked:
         record=root + params["record"],
         qatctl=params["qatctl"],
         plugin_address=params["plugin_address"],
+        exporter_address=params["exporter_address"],
         plugin_directory=params["plugin_directory"],
         kubelet_roots=[params["kubelet_root"]] if params["kubelet_root"] else list(KUBELET_ROOTS),
         proc_root=params["proc_root"],

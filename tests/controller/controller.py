@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 REPORT = "Report on the run"
 """The last task of accel.qat.site, which is one of the run and not of a node."""
 
-MOST_TASKS = 14
-"""What accel.qat.site may take for a node without Kubernetes that is as configured. One only finds that no exporter is wanted."""
+MOST_TASKS = 18
+"""What accel.qat.site may take for a node without Kubernetes that is as configured. The last ones look for an exporter, and find none."""
 
 
 @dataclass(frozen=True)

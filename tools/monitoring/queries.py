@@ -248,7 +248,7 @@ _WRONG = Row(
             (
                 Query(f"increase(qat_pf_errors_total{{{_PF}}}[$__rate_interval])", "{{instance}} {{pf}} {{severity}}"),
                 Query(
-                    f'increase(qat_pf_heartbeat_queries_total{{result="failed", {_PF}}}[$__rate_interval])',
+                    f"increase(qat_pf_heartbeat_failures_total{{{_PF}}}[$__rate_interval])",
                     "{{instance}} {{pf}} heartbeat",
                 ),
             ),

@@ -33,6 +33,16 @@ class Attribution:
     seen: float | None = None
     problem: str = "kubelet has not been asked so far"
 
+    def holder(self, address: str, iommu_group: str | None) -> Given | None:
+        """Who has the VF with this address: by the address, or by a claim, which knows the node of the VF's group."""
+        by_claim = "" if iommu_group is None else vfio_node(iommu_group)
+        return self.by_device.get(address) or self.by_device.get(by_claim)
+
+    def containers(self, vfs: t.Iterable[tuple[str, str | None]]) -> dict[str, Container]:
+        """By address who has which of these VFs, each given by its address and its IOMMU group."""
+        holders = ((address, self.holder(address, group)) for address, group in vfs)
+        return {address: container_of(given) for address, given in holders if given}
+
 
 def attributed(before: Attribution, named: Named, now: float) -> Attribution:
     """What is known after one more question at the time `now`. Of the containers of a pod that share a VF the first by name has it."""
@@ -42,6 +52,19 @@ def attributed(before: Attribution, named: Named, now: float) -> Attribution:
     for one in sorted(named.given):
         by_device.setdefault(address_of(one.device), one)
     return Attribution(by_device, now, "")
+
+
+class Container(t.NamedTuple):
+    """A container that has a VF, by names as labels have them. Where nobody can name a pod, it has its uid, and no namespace."""
+
+    namespace: str
+    pod: str
+    container: str
+
+
+def container_of(given: Given) -> Container:
+    """The container that a device was given to."""
+    return Container(*map(shown_name, (given.namespace, given.pod, given.container)))
 
 
 class Holding(t.NamedTuple):
@@ -61,17 +84,13 @@ def holdings(model: Model, attribution: Attribution) -> list[Holding]:
     found: dict[str, Holding] = {}
     groups = _groups(model)
 
-    def holder(vf: str) -> Given | None:
-        by_claim = vfio_node(groups[vf]) if vf in groups else ""
-        return attribution.by_device.get(vf) or attribution.by_device.get(by_claim)
-
     for resource, offer in model.offers.items():
         for vf in offer:
             place = Holding(resource, vf.pf_address, vf.address, str(vf.numa_node))
-            found.setdefault(vf.address, _held(place, holder(vf.address)))
+            found.setdefault(vf.address, _held(place, attribution.holder(vf.address, groups.get(vf.address))))
     for device in model.snapshot.node.qat if model.snapshot else ():
         for function in device.vfs:
-            given = holder(function.address)
+            given = attribution.holder(function.address, function.iommu_group)
             if given and function.address not in found:
                 node = str(numa_node_of(function, device))
                 place = Holding(shown_name(given.resource), device.address, function.address, node)
@@ -85,10 +104,7 @@ def _groups(model: Model) -> dict[str, str]:
 
 
 def _held(place: Holding, given: Given | None) -> Holding:
-    if given is None:
-        return place
-    names = (shown_name(name) for name in (given.namespace, given.pod, given.container))
-    return Holding(*place[:4], *names)
+    return Holding(*place[:4], *container_of(given)) if given else place
 
 
 def shown_name(name: str) -> str:

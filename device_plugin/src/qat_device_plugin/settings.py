@@ -9,8 +9,8 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import __version__
 from ._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, NODE_JSON
+from .flags import add_log, add_proc_root, add_sysfs_root, add_version, address, root, seconds
 from .preference import POLICIES
 
 ENVIRONMENT_PREFIX = "QAT_DEVICE_PLUGIN_"
@@ -95,36 +95,7 @@ def _switch(text: str) -> bool:
 
 
 def _path(text: str) -> Path:
-    """Not the empty one, which would be the working directory."""
     return Path(root(text))
-
-
-def root(text: str) -> str:
-    """For argparse: a path that is not empty."""
-    if not text:
-        raise argparse.ArgumentTypeError("the path is empty")
-    return text
-
-
-def address(text: str) -> tuple[str, int] | None:
-    """For argparse: `HOST:PORT`, `:PORT` for every address of the machine, nothing for none; IPv6 addresses stand in brackets."""
-    if not text:
-        return None
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9482")
-    return host.strip("[]"), int(port)
-
-
-def seconds(text: str) -> float:
-    """For argparse: a period."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0.05 <= number <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0.05 and 3600")
-    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,9 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--config", type=_path, default=Path(NODE_JSON), metavar="FILE", help="what to offer")
-    add("--sysfs-root", type=root, default="/sys", metavar="DIR", help="where sysfs is mounted")
+    add_sysfs_root(parser)
     add("--dev-root", type=root, default="/dev", metavar="DIR", help="where the device nodes are")
-    add("--proc-root", type=root, default="/proc", metavar="DIR", help="where proc is mounted")
+    add_proc_root(parser)
     add(
         "--kubelet-dir",
         type=_path,
@@ -177,11 +148,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where instances find each other; nobody else may write there",
     )
     add("--period", type=seconds, default=5.0, metavar="SECONDS", help="how often to look at what gives no event")
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
-    add("--log-format", choices=("text", "json"), default="text", help="how it is written")
+    add_log(parser)
     add("--validate", action="store_true", help="check the configuration and exit")
     add(
         "--take-over", type=int, metavar="PID", help="serve beside the instance with this process id, then in its place"
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    add_version(parser)
     return parser

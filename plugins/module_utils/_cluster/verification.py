@@ -37,12 +37,14 @@ def checks_of(devices: Result, **found: Result) -> list[Check]:
 
     `devices` has `problem`, why the node is not as configured, or an empty one. `kubelet` is of the module kubelet_config in check mode,
     `node` of cluster_node_info; `before`, `during` and `after` of device_plugin_info; `pod` of probe_pod, with the `resources` it asked
-    for; `qat` is the fact of qat_info; `vms` what qat-vm-attach says, or the `reason` why it does not. That kubelet_config,
-    cluster_node_info or probe_pod failed is seen by what their results lack.
+    for; `qat` is the fact of qat_info; `vms` what qat-vm-attach says, or the `reason` why it does not; `exporter` is of exporter_info.
+    That kubelet_config, cluster_node_info or probe_pod failed is seen by what their results lack.
     """
-    names = ("kubelet", "node", "before", "pod", "during", "after", "qat", "vms")
-    kubelet, node, before, pod, during, after, qat, vms = map(found.get, names)
+    names = ("kubelet", "node", "before", "pod", "during", "after", "qat", "vms", "exporter")
+    kubelet, node, before, pod, during, after, qat, vms, exporter = map(found.get, names)
     checks = [_of_devices(devices)]
+    if exporter is not None:
+        checks.append(_of_exporter(exporter))
     if kubelet is not None:
         checks += _of_kubelet(kubelet, node or {})
     if before is not None:
@@ -123,6 +125,11 @@ def _of_node(node: Result) -> list[Check]:
         )
         for one in node["checks"]
     ]
+
+
+def _of_exporter(exporter: Result) -> Check:
+    name, expected, problem = "the exporter", "sees the devices", str(exporter["problem"])
+    return _check(name, expected, "does not" if problem else expected, not problem, problem)
 
 
 def _of_vms(vms: Result) -> Check:

@@ -70,6 +70,7 @@ class Asked:
     record: str = ""
     qatctl: str = ""
     plugin_address: str = ""
+    exporter_address: str = ""
     plugin_directory: str = ""
     kubelet_roots: t.Sequence[str] = ()
     proc_root: str = "/proc"
@@ -99,6 +100,7 @@ class Gatherer:
             self._of_cluster,
             self._of_kubelet,
             self._of_plugin,
+            self._of_exporter,
             self._of_boot,
             self._of_logs,
         ):
@@ -297,20 +299,19 @@ class Gatherer:
         return read_text("/", checkpoint_of(root), 4 * MOST_OF_A_SOURCE)
 
     def _of_plugin(self) -> t.Iterator[Source]:
-        address = self._asked.plugin_address
-        for page in ("/readyz", "/healthz", "/metrics") if address else ():
-            yield Source(
-                f"device_plugin/{page[1:]}",
-                "what the device plugin says",
-                f"{address}{page}",
-                Form.PLAIN,
-                self._page(page),
-            )
+        yield from self._pages("device_plugin", "what the device plugin says", self._asked.plugin_address)
 
-    def _page(self, page: str) -> t.Callable[[], str]:
+    def _of_exporter(self) -> t.Iterator[Source]:
+        yield from self._pages("exporter", "what the exporter says", self._asked.exporter_address)
+
+    def _pages(self, directory: str, what: str, address: str) -> t.Iterator[Source]:
+        for page in ("/readyz", "/healthz", "/metrics") if address else ():
+            yield Source(f"{directory}/{page[1:]}", what, f"{address}{page}", Form.PLAIN, self._page(address, page))
+
+    def _page(self, address: str, page: str) -> t.Callable[[], str]:
         def look() -> str:
             try:
-                ((status, said),) = fetch(self._asked.plugin_address, [page], PAGE_SECONDS)
+                ((status, said),) = fetch(address, [page], PAGE_SECONDS)
             except (NotBelieved, BadAnswer) as error:
                 raise LeftOut(str(error)) from None
             return said if page == "/metrics" else f"HTTP status {status}\n{said}"

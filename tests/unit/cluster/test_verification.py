@@ -54,6 +54,13 @@ def test_all_is_well() -> None:
     ]
 
 
+def test_the_exporter_is_a_row_where_it_is_wanted() -> None:
+    assert reasons(**good(), exporter={"problem": ""}) == []
+    assert checks_of(**good(), exporter={"problem": ""})[1]["check"] == "the exporter"
+    silent = "the exporter could not be asked at 127.0.0.1:9483: Connection refused"
+    assert reasons(**good(), exporter={"problem": silent}) == [silent]
+
+
 ASKED = {
     "field": "topologyManagerPolicy",
     "wanted": "restricted",

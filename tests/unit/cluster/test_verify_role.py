@@ -149,6 +149,16 @@ def test_all_is_well(site: Site) -> None:
     assert site.cluster.pods == {}
 
 
+def test_the_exporter_is_asked_where_it_is_wanted(site: Site) -> None:
+    address = "127.0.0.1:9"  # where nobody has to listen
+    wanted: dict[str, t.Any] = {"qat_device_plugin_exporter": True, "qat_device_plugin_exporter_address": address}
+    result = site.verify(qat_verify_kubernetes=False, **wanted)
+    assert result.code != 0
+    assert failed(site) == [
+        f"the exporter could not be asked at {address}: Connection refused; journalctl -u accel-qat-exporter says why"
+    ]
+
+
 def test_nodes_whose_long_names_begin_alike_have_a_pod_each(site: Site) -> None:
     names = ["node1", *(f"my-cluster-7xk2p-worker-germanywestcentral-1{letter}.example.com" for letter in "ab")]
     play = {

@@ -24,7 +24,8 @@ from qat_device_plugin._node.devices.telemetry import (
     Slice,
 )
 from qat_device_plugin._node.facts.families import family_named
-from qat_device_plugin.exporter.collection import Collection, Container, Pods, errors
+from qat_device_plugin.attribution import Container
+from qat_device_plugin.exporter.collection import Collection, Pods, errors
 from qat_device_plugin.exporter.command import _parser
 from qat_device_plugin.exporter.exposition import exposition
 from qat_device_plugin.exporter.sampling import Use, VfSample
@@ -61,8 +62,9 @@ def whole() -> Collection:
             return (vf,)
 
     activity = WithVf(device, Telemetry(TelemetryState.ON, 1, sample), counters)
-    pods = Pods({VF: Container("n", "p", "c")}, "")
-    return Collection((activity,), (VfSample(VF, PF, 0.0, (Use("asym", 1, 1, 0.1),)),), pods)
+    container = Container("n", "p", "c")
+    samples = (VfSample(VF, PF, container, 0.0, (Use("asym", 1, 1, 0.1),)),)
+    return Collection((activity,), samples, Pods({VF: container}, "", 0.0))
 
 
 def shown() -> list[str]:
@@ -90,7 +92,6 @@ def test_states() -> None:
     ("metric", "words"),
     [
         ("qat_pf_latency_seconds", list(_LATENCIES.values())),
-        ("qat_pf_heartbeat_queries_total", ["ok", "failed"]),
         ("qat_exporter_errors_total", list(errors())),
         ("qat_pf_power_events_total", ["idle_irq", "fw_irq", "throttle_irq", "host_ack", "host_nack"]),
     ],

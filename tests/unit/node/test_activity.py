@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import errno
 import typing as t
+from dataclasses import replace
 
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.activity import (
     PfActivity,
+    Telemetry,
     TelemetryState,
     activity_of,
     follow,
+    may_stay_on,
     read_activity,
     read_counters,
     read_slots,
@@ -134,6 +137,25 @@ def test_why_there_is_no_telemetry(pattern: str, code: int, state: TelemetryStat
     assert telemetry.reason
 
 
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        (errno.EMFILE, TelemetryState.FAILED),
+        (errno.EIO, TelemetryState.FAILED),
+        (errno.EACCES, TelemetryState.DENIED),
+        (errno.ETIMEDOUT, TelemetryState.SILENT),
+        (errno.EPERM, TelemetryState.LOCKED_DOWN),
+    ],
+)
+def test_a_control_file_that_cannot_be_read_makes_no_lockdown(code: int, state: TelemetryState) -> None:
+    """The data of telemetry that is off is refused as everything is in a kernel that is locked down, so the control file decides."""
+    fake = kernel()
+    fake.deny(CONTROL, code)
+    telemetry = first(fake).telemetry
+    assert telemetry.state is state
+    assert (CONTROL in telemetry.reason) == (state is TelemetryState.FAILED)
+
+
 def test_locked_down_control_does_not_hide_what_can_be_read() -> None:
     fake = kernel()
     switch_telemetry(fake, device(fake), 1)
@@ -204,6 +226,13 @@ def test_no_slots_while_it_is_off() -> None:
     assert read_slots(fake, device(fake)) == {}
     with pytest.raises(OSError, match="Invalid argument"):
         switch_telemetry(fake, device(fake), 5)
+
+
+@pytest.mark.parametrize(("driver", "may"), [("4xxx", True), ("vfio-pci", False), (None, False)])
+def test_a_pf_that_its_driver_has_left_has_forgotten_its_telemetry(driver: str | None, may: bool) -> None:
+    there = device(kernel())
+    found = replace(there, function=replace(there.function, driver=driver))
+    assert may_stay_on(Telemetry(TelemetryState.NO_DEBUGFS), found) is may
 
 
 # The live kernel.

@@ -102,6 +102,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_resource: except (OSError, RpcError, ValueError)": "a name for people, given by whoever listens; decides nothing",
         "_ask_plugin: except (ConnectionError, TimeoutError, socket.gaierror, socket.timeout)": _REPORTED,
     },
+    "plugins/modules/exporter_info.py": {"problem_of: except OSError": _REPORTED},
     f"{HOST}/file_set.py": {
         "look: path.isdir": _FOUND_TWICE,
         "look: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
@@ -225,7 +226,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/exporter/sampling.py": {"Sampler._follow: except (OSError, NodeError)": _REPORTED},
     f"{PLUGIN}/exporter/service.py": {
         "Exporter._collect: except Exception": "nothing is known of the PFs then, and the metrics say so",
-        "Exporter._with_telemetry: except OSError": "nothing is switched on, and it is reported",
+        "Exporter._switch: except OSError": "nothing is switched on, and it is reported",
+        "Exporter._switched: except Exception": "a fault of the program, which is logged; the next look tries again",
     },
     f"{PLUGIN}/exporter/switches.py": {"Switches._set: except (OSError, WriteTimeout)": _REPORTED},
     f"{PLUGIN}/vm_attach/agent.py": {

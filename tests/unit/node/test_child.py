@@ -106,6 +106,21 @@ def test_a_write_that_blocks_does_not_take_the_caller_along(tree: Tree) -> None:
         assert other.read_text() == "vfio-pci\n"
 
 
+def test_a_write_that_blocks_costs_one_child_however_often_it_is_tried(tree: Tree, children: list[int]) -> None:
+    path = f"{DEVICE}/sriov_numvfs"
+    fifo = tree.fifo(path)
+    with released(fifo):
+        said = set()
+        for _attempt in range(4):
+            with pytest.raises(WriteTimeout) as caught:
+                tree.kernel.write(path, "0", 0.1)
+            said.add(str(caught.value))
+        assert len(children) == len(said) == 1
+    # Released, it is a file again: the next one waits until the child has ended.
+    tree.kernel.write(path, "16", 120)
+    assert tree.at(path).read_text() == "16\n"
+
+
 def test_a_machine_that_stands_still_takes_no_time_from_the_kernel(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a virtual one does whose host has other things to do: by the clock the time is over before anything has run again."""
     fifo = tree.fifo(f"{DEVICE}/reset")

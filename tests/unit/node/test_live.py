@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import commands, lock
+from ansible_collections.accel.qat.plugins.module_utils._node.kernel.child import LARGEST_FILE
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel.live import LiveKernel
 from ansible_collections.accel.qat.tests.unit.node.tree import DEVICE, Tree
 
@@ -55,6 +56,17 @@ def test_passes_on_why_a_file_cannot_be_read(tree: Tree, name: str) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         tree.kernel.read(f"{DEVICE}/{name}")
     assert caught.value.errno == errno.ENOENT
+
+
+@pytest.mark.parametrize("name", ["numa_node", "driver_override"])
+def test_a_file_without_an_end_is_given_up(tree: Tree, name: str) -> None:
+    """Whoever is root can mount anything over a file."""
+    tree.at(f"{DEVICE}/{name}").symlink_to("/dev/zero")
+    with pytest.raises(OSError, match="File too large"):
+        tree.kernel.read(f"{DEVICE}/{name}")
+    tree.at(f"{DEVICE}/{name}").unlink()
+    tree.file(f"{DEVICE}/{name}", b"x" * LARGEST_FILE)
+    assert tree.kernel.read(f"{DEVICE}/{name}") == "x" * LARGEST_FILE
 
 
 def test_links(tree: Tree) -> None:

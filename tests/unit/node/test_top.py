@@ -340,6 +340,40 @@ def test_a_signal_switches_off_what_was_switched_on(shell: Shell, number: signal
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_between_two_pfs_leaves_none_of_them_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = shell.kernel.write
+
+    def interrupted(path: str, value: str, seconds: float) -> None:
+        write(path, value, seconds)
+        if path == DEBUG.format("4xxx", OTHER, "control") and value == "1":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(shell.kernel, "write", interrupted)
+    with pytest.raises(SystemExit):
+        shell.run("--once", "--enable-telemetry")
+    assert [shell.kernel.read(DEBUG.format("4xxx", one, "control")) for one in (GEN4, OTHER)] == ["0", "0"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_keep_telemetry_on(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """As of a person who presses Ctrl-C twice."""
+    before = signal.getsignal(number)
+    write = shell.kernel.write
+
+    def impatient(path: str, value: str, seconds: float) -> None:
+        if value == "0":
+            signal.raise_signal(number)
+        write(path, value, seconds)
+
+    monkeypatch.setattr(shell.kernel, "write", impatient)
+    shell.wait()
+    assert shell.run("--enable-telemetry")[0] == 0
+    assert [shell.kernel.read(DEBUG.format("4xxx", one, "control")) for one in (GEN4, OTHER)] == ["0", "0"]
+    assert signal.getsignal(number) is before
+
+
 def test_ctrl_c_before_it_is_shown_once(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_seconds: float) -> t.NoReturn:
         raise KeyboardInterrupt

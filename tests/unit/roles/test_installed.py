@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._host.installed import (
+    EXPORTER_ADDRESS,
     PLUGIN_ADDRESS,
     PLUGIN_DIRECTORY,
     QATCTL,
@@ -20,6 +21,7 @@ PLACES = {
     "qat_device_plugin": {
         "qat_device_plugin_directory": PLUGIN_DIRECTORY,
         "qat_device_plugin_metrics_address": PLUGIN_ADDRESS,
+        "qat_device_plugin_exporter_address": EXPORTER_ADDRESS,
     },
     "qat_verify": {"qat_verify_plugin_address": PLUGIN_ADDRESS},
 }

@@ -32,6 +32,7 @@ class NodeWithSecrets:
         self.files = NodeFiles(directory / "n")
         self.files.add_pf(PF, vfs=2)
         self.secrets: list[str] = []
+        self.addresses: dict[str, str] = {}
         for place in ("usr/bin", "etc/accel-qat", "var/lib/kubelet/pods", "var/lib/accel-qat"):
             (self.root / place).mkdir(parents=True)
         self.root.chmod(0o755)
@@ -73,6 +74,7 @@ class NodeWithSecrets:
             record=str(self.root / "var/lib/accel-qat/found.json"),
             qatctl="/usr/bin/qatctl",
             plugin_directory="/opt/accel-qat/device-plugin",
+            **self.addresses,
             kubelet_roots=[str(self.root) + KUBELET],
             proc_root=str(self.files.proc),
             sysfs_root=str(self.files.sys),

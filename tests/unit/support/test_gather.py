@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._support import gather as gather_module
+from ansible_collections.accel.qat.tests.unit.kubelet.test_listener import OK, server
 from ansible_collections.accel.qat.tests.unit.support.node_with_secrets import KUBELET, NodeWithSecrets
 from ansible_collections.accel.qat.tests.unit.support.test_redaction import there
 
@@ -92,6 +93,18 @@ def test_no_secret_is_in_the_archive_and_all_else_is(node: NodeWithSecrets, tmp_
     assert {"0000:6b:00.0", "0000:6b:00.1"} <= set(devices)
     assert devices["0000:6b:00.0"]["sriov_totalvfs"] == "2"
     assert not any("shadow" in name for name in found)
+
+
+def test_what_the_services_say_is_there_each_by_itself(node: NodeWithSecrets, tmp_path: Path) -> None:
+    with server(lambda one: one.sendall(OK)) as plugin, server(lambda one: one.sendall(b"SSH-2.0\r\n")) as exporter:
+        node.addresses = {"plugin_address": f"127.0.0.1:{plugin}", "exporter_address": f"127.0.0.1:{exporter}"}
+        bundle = node.gather()
+    bundle.write(str(tmp_path / "a.tar.gz"))
+    found = texts(tmp_path / "a.tar.gz")
+    assert (found["device_plugin/readyz"], found["device_plugin/metrics"]) == ("HTTP status 200\nok\n", "ok\n")
+    reasons = {one.name: one.reason for one in bundle.missing}
+    pages = ("exporter/readyz", "exporter/healthz", "exporter/metrics")
+    assert {reasons[page] for page in pages} == {"it does not speak HTTP"}
 
 
 def test_a_bare_node_has_an_archive_that_says_what_is_missing(node: NodeWithSecrets, tmp_path: Path) -> None:

@@ -8,28 +8,22 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ..attribution import shown_name
-
 if t.TYPE_CHECKING:
     from .._node.devices.activity import PfActivity
-    from .._node.users.pods import Assignments
+    from ..attribution import Container
     from .sampling import VfSample
-
-
-class Container(t.NamedTuple):
-    """A container that has a VF, by names as labels have them."""
-
-    namespace: str
-    pod: str
-    container: str
 
 
 @dataclass(frozen=True)
 class Pods:
-    """Which container has which VF, by its address. `problem` says why kubelet has not said it; None where nobody asks."""
+    """Which container has which VF, by its address, as kubelet has said at the time `seen`; None while it never has.
+
+    `problem` says why its last answer is missing, and is empty where it is not; None where nobody asks.
+    """
 
     by_vf: t.Mapping[str, Container] = field(default_factory=dict)
     problem: str | None = None
+    seen: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,15 +44,3 @@ class Collection:
 def errors() -> Counter[str]:
     """Counters of errors by kind. Each is there before its first: Prometheus takes one that appears with 1 for one that stays."""
     return Counter(dict.fromkeys(("collection", "record", "pods", "http"), 0))
-
-
-def containers(vfs: t.Iterable[tuple[str, str | None]], assignments: Assignments) -> dict[str, Container]:
-    """Who has which of these VFs, each with its IOMMU group. Of several containers of a pod that share a VF the first by name."""
-    found = {}
-    for address, group in vfs:
-        holders = sorted((one for one in assignments.of(address, group, else_unknown=False) if one.pod), key=str)
-        if holders:
-            namespace, slash, pod = holders[0].pod.partition("/")
-            names = (namespace, pod, holders[0].container) if slash else ("", namespace, holders[0].container)
-            found[address] = Container(*map(shown_name, names))
-    return found

@@ -11,21 +11,23 @@ import sys
 import typing as t
 from pathlib import Path
 
-from .. import __version__
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
 from .._node.kernel.live import LiveKernel
+from ..flags import add_kubelet_root, add_log, add_proc_root, add_sysfs_root, add_version, address, root
 from ..logs import set_up
-from ..settings import address, root
 from ..sockets import make_private
 from .switches import Switches, switch_off
+
+READ_SECONDS = 1.5
+"""So long the kernel may take for a file of a device. Two devices whose firmware is dead leave a page the time to show the others."""
 
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     given = _parser().parse_args(arguments)
     set_up(given.log_level, given.log_format, journal="JOURNAL_STREAM" in os.environ)
-    kernel = LiveKernel(given.sysfs_root, given.proc_root)
+    kernel = LiveKernel(given.sysfs_root, given.proc_root, read_seconds=READ_SECONDS)
     try:
         make_private(given.run_dir)
         with _lock(given.run_dir):
@@ -117,15 +119,9 @@ def _parser() -> argparse.ArgumentParser:
         help="switch telemetry on where it is off, and off again at the end; or only read what somebody else has switched on",
     )
     add("--per-vf", action="store_true", help="follow the VFs that pods have, one VF of a PF after the other")
-    add(
-        "--kubelet-root",
-        action="append",
-        type=root,
-        metavar="DIR",
-        help="with --per-vf: root directory of a kubelet, if it is not one of the usual ones; can be given more than once",
-    )
-    add("--sysfs-root", type=root, default="/sys", metavar="DIR", help="where sysfs is mounted, with debugfs in it")
-    add("--proc-root", type=root, default="/proc", metavar="DIR", help="where proc is mounted")
+    add_kubelet_root(parser, "with --per-vf: ")
+    add_sysfs_root(parser, ", with debugfs in it")
+    add_proc_root(parser)
     add(
         "--run-dir",
         type=lambda text: Path(root(text)),
@@ -133,10 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the record of what was switched on is; nobody else may write there",
     )
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
-    add("--log-format", choices=("text", "json"), default="text", help="how it is written")
+    add_log(parser)
     add("--switch-off", action="store_true", help="switch off what the record says was switched on, and exit")
-    parser.add_argument("--version", action="version", version=__version__)
+    add_version(parser)
     return parser
 
 

@@ -62,9 +62,12 @@ class _Collector:
         yield _gauge("qat_exporter_collection_success", text, [], [((), float(not collection.problem))])
         text = "How long the kernel took to say it."
         yield _gauge("qat_exporter_collection_duration_seconds", text, [], [((), collection.seconds)])
-        text = "Whether kubelet, or what it keeps, has said which pods have VFs."
+        text = "Whether kubelet has said which pods have VFs when it was asked last."
         asked = [] if collection.pods.problem is None else [((), float(not collection.pods.problem))]
         yield _gauge("qat_exporter_pod_resources_up", text, [], asked)
+        text = "Time since kubelet has said which pods have VFs."
+        ages = [] if collection.pods.seen is None else [((), self._now - collection.pods.seen)]
+        yield _gauge("qat_exporter_pod_resources_age_seconds", text, [], ages)
         kinds = [((kind,), float(count)) for kind, count in self._errors.items()]
         yield _counter("qat_exporter_errors", "Errors by kind.", ["kind"], kinds)
         build = InfoMetricFamily("qat_exporter_build", "What runs.")
@@ -111,8 +114,13 @@ def _counters(pfs: t.Sequence[PfActivity]) -> t.Iterator[Metric]:
     yield _counter("qat_pf_firmware_requests", text, labels, [(key, float(one.requests)) for key, one in engines])
     text = "Responses of the firmware of an acceleration engine."
     yield _counter("qat_pf_firmware_responses", text, labels, [(key, float(one.responses)) for key, one in engines])
-    text = "Checks of the device by its driver, by result."
-    yield _counter("qat_pf_heartbeat_queries", text, ["pf", "result"], [one for pf in pfs for one in _queries(pf)])
+    # Not by result: they are read one after the other, and what is left of the one without the other would go back now and then.
+    text = "Checks of the device by its driver."
+    sent = [((one.address,), _float(one.counters.queries_sent)) for one in pfs]
+    yield _counter("qat_pf_heartbeat_queries", text, _OF_PF, sent)
+    text = "Checks of the device by its driver that have failed."
+    unanswered = [((one.address,), _float(one.counters.queries_failed)) for one in pfs]
+    yield _counter("qat_pf_heartbeat_failures", text, _OF_PF, unanswered)
     text = "Compressions that did not decompress to what was compressed."
     failed = [((one.address,), _float(one.counters.compression_errors)) for one in pfs]
     yield _counter("qat_pf_compression_errors", text, _OF_PF, failed)
@@ -126,14 +134,6 @@ def _counters(pfs: t.Sequence[PfActivity]) -> t.Iterator[Metric]:
     text = "Files of the PF that are there and could not be read."
     unread: Values = [((one.address, name), 1.0) for one in pfs for name in one.counters.unreadable]
     yield _gauge("qat_pf_unreadable_files", text, ["pf", "file"], unread)
-
-
-def _queries(pf: PfActivity) -> Values:
-    sent, failed = pf.counters.queries_sent, pf.counters.queries_failed
-    # They are read one after the other: one more may fail between.
-    if sent is not None and failed is not None:
-        yield (pf.address, "ok"), float(max(sent - failed, 0))
-        yield (pf.address, "failed"), float(failed)
 
 
 def _telemetry(pfs: t.Sequence[PfActivity]) -> t.Iterator[Metric]:
@@ -187,8 +187,8 @@ def _vfs(collection: Collection, now: float) -> t.Iterator[Metric]:
     pfs = {vf.address: one.address for one in collection.pfs for vf in one.vfs}
     text = "VFs that containers have."
     yield _gauge("qat_vf_pod_info", text, _OF_VF, [((vf, pfs[vf], *pods[vf]), 1.0) for vf in pods if vf in pfs])
-    shown = [one for one in collection.samples if one.vf in pods and pfs.get(one.vf) == one.pf]
-    uses = [((one.vf, one.pf, *pods[one.vf], use.service), use) for one in shown for use in one.uses]
+    shown = [one for one in collection.samples if pods.get(one.vf) == one.container and pfs.get(one.vf) == one.pf]
+    uses = [((one.vf, one.pf, *one.container, use.service), use) for one in shown for use in one.uses]
     of_service = [*_OF_VF, "service"]
     for name, text in _BANDWIDTHS:
         bandwidths = [(key, float(getattr(use, f"{name}_bytes_per_second"))) for key, use in uses]
@@ -196,7 +196,7 @@ def _vfs(collection: Collection, now: float) -> t.Iterator[Metric]:
     text = "From a request to its answer, on average over the ring pairs of the VF that had any."
     yield _gauge("qat_vf_get_to_put_latency_seconds", text, of_service, [(key, use.latency) for key, use in uses])
     text = "Time since the VF was looked at."
-    ages = [((one.vf, one.pf, *pods[one.vf]), now - one.taken) for one in shown]
+    ages = [((one.vf, one.pf, *one.container), now - one.taken) for one in shown]
     yield _gauge("qat_vf_sample_age_seconds", text, _OF_VF, ages)
 
 

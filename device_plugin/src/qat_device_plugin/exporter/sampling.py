@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
     from .._node.devices.snapshot import PciFunction, QatDevice
     from .._node.devices.telemetry import RingPairSample
     from .._node.kernel.live import Kernel
+    from ..attribution import Container
 
 log = logging.getLogger(__name__)
 
@@ -44,19 +45,21 @@ class Use:
 
 @dataclass(frozen=True)
 class VfSample:
-    """A VF's sample, at a time of the monotonic clock."""
+    """A VF's sample, at a time of the monotonic clock, while this container had the VF."""
 
     vf: str
     pf: str
+    container: Container
     taken: float
     uses: tuple[Use, ...]
 
 
 @dataclass
 class _Turn:
-    """Which VF a PF follows, by its address; empty for none."""
+    """Which VF a PF follows, by its address, and for which container; empty for none."""
 
     vf: str = ""
+    container: Container | None = None
     since: float = 0.0
 
 
@@ -69,24 +72,28 @@ class Sampler:
         self._refused: set[str] = set()
         self.samples: dict[str, VfSample] = {}
 
-    def step(self, devices: t.Sequence[QatDevice], given: t.Collection[str], now: float) -> None:
+    def step(self, devices: t.Sequence[QatDevice], given: t.Mapping[str, Container], now: float) -> None:
         """Read who was followed long enough, and follow the next one.
 
-        `devices` are the PFs whose slots may be changed, `given` the VFs that pods have.
+        `devices` are the PFs whose slots may be changed, `given` by its address the VFs that pods have, with who has them.
         """
         known = {vf.address for device in devices for vf in device.vfs if vf.address in given}
         self.samples = {
             address: one
             for address, one in self.samples.items()
-            if address in known and now - one.taken <= OLDEST_SECONDS
+            # What the VF did for the pod before is nothing that the one after has done.
+            if address in known and one.container == given[address] and now - one.taken <= OLDEST_SECONDS
         }
         self._turns = {one.address: self._turns.get(one.address, _Turn()) for one in devices}
         for device in devices:
             vfs = [vf for vf in device.vfs if vf.address in given]
             if vfs and device.family.generation >= _FIRST_GENERATION:
-                self._step(device, vfs, self._turns[device.address], now)
+                self._step(device, vfs, given, now)
 
-    def _step(self, device: QatDevice, vfs: t.Sequence[PciFunction], turn: _Turn, now: float) -> None:
+    def _step(
+        self, device: QatDevice, vfs: t.Sequence[PciFunction], given: t.Mapping[str, Container], now: float
+    ) -> None:
+        turn = self._turns[device.address]
         if turn.vf and now - turn.since < TURN_SECONDS:
             return
         # The PF may have been reset, and somebody else may have set it otherwise.
@@ -94,21 +101,25 @@ class Sampler:
             turn.vf = ""
             return
         followed = next((vf for vf in vfs if vf.address == turn.vf), None)
-        if followed is not None and not self._read(device, followed, now):
+        # A VF that another pod has since is followed for that one, from its beginning.
+        if followed is not None and not self._read(device, followed, given[followed.address], now):
             followed = None
         following = _next(vfs, followed)
         if following is not followed:
-            turn.vf, turn.since = (following.address, now) if self._follow(device, following) else ("", now)
+            is_followed = self._follow(device, following)
+            self._turns[device.address] = _Turn(following.address if is_followed else "", given[following.address], now)
 
-    def _read(self, device: QatDevice, vf: PciFunction, now: float) -> bool:
-        """Whether the slots still stand for this VF."""
+    def _read(self, device: QatDevice, vf: PciFunction, container: Container, now: float) -> bool:
+        """Whether the slots still stand for this VF, and for this container."""
+        if self._turns[device.address].container != container:
+            return False
         wanted = ring_pairs_of_vf(vf.index)
         found = {one.ring_pair: one for one in read_slots(self._kernel, device).values()}
         if not set(wanted) <= set(found):
             return False
         pairs = [found[one] for one in wanted]
         if all(one.samples for one in pairs):
-            self.samples[vf.address] = VfSample(vf.address, device.address, now, tuple(_uses(pairs)))
+            self.samples[vf.address] = VfSample(vf.address, device.address, container, now, tuple(_uses(pairs)))
         return True
 
     def _follow(self, device: QatDevice, vf: PciFunction) -> bool:

@@ -13,19 +13,20 @@ import logging
 import signal
 import time
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from .._node.devices.activity import activity_of, read_telemetry
+from .._node.devices.activity import activity_of
 from .._node.devices.read import read_devices
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
-from .._node.users.pods import NO_PODS, Assignments, Pods
+from .._node.users.pods import Pods
+from ..attribution import Attribution, attributed
 from ..kernel_thread import KernelThread
 from ..status_page import Page
 from ..systemd import Systemd
 from ..waiting import end
 from . import collection
-from .collection import Collection, Container, containers
+from .collection import Collection
 from .exposition import exposition
 from .sampling import TURN_SECONDS, Sampler
 from .switches import switch_off
@@ -38,7 +39,7 @@ if t.TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 4.0
 """So long a page waits for the kernel. Below what a client is given for its answer (status_page.ANSWER_SECONDS)."""
 
 LOOK_SECONDS = 10.0
@@ -82,13 +83,14 @@ class Exporter:
         self._thread = KernelThread()
         self._stop = asyncio.Event()
         self._sampler = Sampler(kernel)
-        self._assignments = NO_PODS
+        self._attribution = Attribution()
         self._looked = float("-inf")
         self._devices: tuple[QatDevice, ...] = ()
-        self._given: t.Mapping[str, Container] = {}
         self._collecting: asyncio.Future[Collection] | None = None
+        self._switching: asyncio.Future[None] | None = None
         self._last = Collection(problem="nobody has looked so far")
         self._began = time.monotonic()
+        self._ending = False
         self.errors = collection.errors()
 
     async def run(self) -> None:
@@ -111,6 +113,7 @@ class Exporter:
         self._systemd.stopping()
         failed = [task for task in tasks if task.done()]
         await asyncio.gather(*(end(task) for task in (*tasks, first, stopped)))
+        self._ending = True
         await self._switch_off()
         for task in failed:
             task.result()  # an error of the program, which ends with it and is started again
@@ -159,6 +162,9 @@ class Exporter:
         finally:
             self._collecting = None
         before, self._last = self._last, found
+        if not found.problem:
+            # After the page, which it may hold up for seconds, and before the next look: work of the thread is done in turn.
+            self._switching = asyncio.ensure_future(self._switched(found.pfs))
         if found.problem:
             self.errors["collection"] += 1
             if found.problem != before.problem:
@@ -169,54 +175,55 @@ class Exporter:
         return found
 
     def _look(self) -> Collection:
-        """In the thread: all PFs, with telemetry switched on where it was off. Raises NodeError or OSError where nothing can be seen."""
+        """In the thread: all PFs. Raises NodeError or OSError where nothing can be seen."""
         begun = time.monotonic()
-        node = read_devices(self._kernel)
-        pfs = self._with_telemetry(activity_of(self._kernel, node))
-        vfs = [(vf.address, vf.iommu_group) for one in pfs for vf in one.vfs]
-        unknown = self._assignments.unknown if self._settings.per_vf else None
-        return Collection(
-            pfs,
-            tuple(self._sampler.samples.values()),
-            collection.Pods(containers(vfs, self._assignments), unknown),
-            begun,
-            time.monotonic() - begun,
-        )
+        pfs = activity_of(self._kernel, read_devices(self._kernel))
+        samples = tuple(self._sampler.samples.values())
+        return Collection(pfs, samples, self._pods(one.device for one in pfs), begun, time.monotonic() - begun)
 
-    def _with_telemetry(self, pfs: tuple[PfActivity, ...]) -> tuple[PfActivity, ...]:
+    def _pods(self, devices: t.Iterable[QatDevice]) -> collection.Pods:
+        if not self._settings.per_vf:
+            return collection.Pods()
+        known = self._attribution
+        return collection.Pods(known.containers(_vfs(devices)), known.problem, known.seen)
+
+    async def _switched(self, pfs: t.Sequence[PfActivity]) -> None:
+        try:
+            await self._thread.run(lambda: self._switch(pfs))
+        except Exception:
+            log.exception("telemetry cannot be switched")
+
+    def _switch(self, pfs: t.Sequence[PfActivity]) -> None:
+        """In the thread: switch telemetry on where it is off."""
+        # A look for a page that nobody waits for any more may come after all was switched off.
+        if self._ending:
+            return
         try:
             if self._settings.switches:
-                changed = {one.address for one in self._switches.switch_on(pfs)}
-            else:
+                self._switches.switch_on(pfs)
+            elif self._switches.ours:
                 # An exporter before this one may have been killed.
-                changed = set(self._switches.ours)
-                if changed:
-                    self._switches.switch_off([one.device for one in pfs])
+                self._switches.switch_off([one.device for one in pfs])
         except OSError as error:
             # Nothing is switched on that would not be in the record.
             self.errors["record"] += 1
             log.error("the record cannot be written", extra={"fields": {"problem": _words(error)}})
-            return pfs
-        return tuple(
-            replace(one, telemetry=read_telemetry(self._kernel, one.device)) if one.address in changed else one
-            for one in pfs
-        )
 
     async def _ask_kubelet(self) -> None:
         """Ask now and then which pods have VFs, in a thread of its own: a kubelet that hangs holds up nothing."""
         thread = KernelThread("pods")
         while True:
-            before = self._assignments.unknown
-            self._assignments = await thread.run(self._pods)
-            if self._assignments.unknown:
+            before, self._attribution = self._attribution, await thread.run(self._attributed)
+            problem = self._attribution.problem
+            if problem:
                 self.errors["pods"] += 1
-                if self._assignments.unknown != before:
-                    fields = {"problem": self._assignments.unknown}
-                    log.warning("not all pods that have VFs are known", extra={"fields": fields})
+                if problem != before.problem:
+                    log.warning("which pods have VFs is not known", extra={"fields": {"problem": problem}})
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _pods(self) -> Assignments:
-        return Pods(self._settings.kubelet_roots).assignments()
+    def _attributed(self) -> Attribution:
+        named = Pods(self._settings.kubelet_roots).named()
+        return attributed(self._attribution, named, time.monotonic())
 
     async def _go_round(self) -> None:
         while True:
@@ -229,11 +236,10 @@ class Exporter:
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._devices = tuple(one for one in read_devices(self._kernel).qat if not one.is_vf)
-            vfs = [(vf.address, vf.iommu_group) for one in self._devices for vf in one.vfs]
-            self._given = containers(vfs, self._assignments)
             self._looked = now
         ours = self._switches.ours
-        self._sampler.step([one for one in self._devices if one.address in ours], self._given.keys(), now)
+        given = self._attribution.containers(_vfs(self._devices))
+        self._sampler.step([one for one in self._devices if one.address in ours], given, now)
 
     async def _switch_off(self) -> None:
         task = asyncio.ensure_future(self._thread.run(lambda: switch_off(self._kernel, self._switches)))
@@ -249,6 +255,11 @@ class Exporter:
         while True:
             self._systemd.alive()
             await asyncio.sleep(pause)
+
+
+def _vfs(devices: t.Iterable[QatDevice]) -> t.Iterator[tuple[str, str | None]]:
+    """Each VF by its address and its IOMMU group."""
+    return ((vf.address, vf.iommu_group) for one in devices for vf in one.vfs)
 
 
 def _words(error: BaseException | None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import typing as t
 from pathlib import Path
 
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 SAMPLES = 1
 """What the exporter writes: the last sample, without an average. Prometheus makes those."""
 
+AGAIN_SECONDS = 60.0
+"""How long after a refusal telemetry is switched on again."""
+
 _RECORD = "telemetry.json"
 _LARGEST_RECORD = 65536
 
@@ -37,11 +41,13 @@ _LARGEST_RECORD = 65536
 class Switches:
     """The PFs whose telemetry this exporter, or the one before it, has switched on."""
 
-    def __init__(self, kernel: Kernel, run_dir: Path) -> None:
+    def __init__(self, kernel: Kernel, run_dir: Path, clock: t.Callable[[], float] = time.monotonic) -> None:
         self._kernel = kernel
+        self._clock = clock
         self._path = run_dir / _RECORD
         self._ours = self._read()
-        self._refused: set[str] = set()
+        self._refused: dict[str, float] = {}
+        """When the kernel has refused it, or has not answered."""
 
     @property
     def ours(self) -> frozenset[str]:
@@ -49,9 +55,12 @@ class Switches:
         return frozenset(self._ours)
 
     def switch_on(self, pfs: t.Sequence[PfActivity]) -> list[PfActivity]:
-        """Switch telemetry on where it is off; returns those that were, for a reading after it. Raises OSError for the record."""
+        """Switch telemetry on where it is off; returns those that were. Raises OSError for the record.
+
+        A PF that has refused it is left alone for a while: its firmware may not answer, for which the driver waits for seconds.
+        """
         self._give_back(pfs)
-        off = [one for one in pfs if one.telemetry.state is TelemetryState.OFF]
+        off = [one for one in pfs if one.telemetry.state is TelemetryState.OFF and self._is_due(one.address)]
         new = {one.address for one in off} - self._ours
         if new:
             self._write(self._ours | new)
@@ -84,6 +93,9 @@ class Switches:
             return self._set(device, 0)
         return not may_stay_on(found, device)
 
+    def _is_due(self, address: str) -> bool:
+        return self._clock() - self._refused.get(address, float("-inf")) >= AGAIN_SECONDS
+
     def _set(self, device: QatDevice, samples: int) -> bool:
         """Whether the kernel has taken it. What it refuses is logged once."""
         try:
@@ -96,9 +108,9 @@ class Switches:
                     "problem": getattr(error, "strerror", None) or str(error),
                 }
                 log.warning("telemetry cannot be switched", extra={"fields": fields})
-            self._refused.add(device.address)
+            self._refused[device.address] = self._clock()
             return False
-        self._refused.discard(device.address)
+        self._refused.pop(device.address, None)
         log.info("telemetry is switched %s", "on" if samples else "off", extra={"fields": {"pf": device.address}})
         return True
 

@@ -13,12 +13,11 @@ import sys
 import threading
 import typing as t
 
-from .. import __version__
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
 from .._node.kernel.live import LiveKernel
+from ..flags import add_kubelet_root, add_log, add_sysfs_root, add_version, seconds
 from ..logs import set_up
-from ..settings import seconds
 from ..systemd import Systemd
 from . import kubelet, metrics
 from .agent import Agent, Counters, Look, look
@@ -148,25 +147,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--connect", default="qemu:///system", metavar="URI", help="where libvirt is")
-    add(
-        "--kubelet-root",
-        action="append",
-        metavar="DIR",
-        help="root directory of a kubelet, if it is not one of the usual ones; can be given more than once",
-    )
-    add("--sysfs-root", default="/sys", metavar="DIR", help="where sysfs is mounted")
+    add_kubelet_root(parser)
+    add_sysfs_root(parser)
     add(
         "--metrics-file", default="", metavar="FILE", help="write metrics there, for node_exporter's textfile collector"
     )
     add("--period", type=_period, default=30.0, metavar="SECONDS", help="how often to look where there is no event")
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
-    add("--log-format", choices=("text", "json"), default="text", help="how it is written")
+    add_log(parser)
     add(
         "--status",
         action="store_true",
         help="print as JSON which domains have which VFs, and which lack some; change nothing",
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    add_version(parser)
     return parser
 
 

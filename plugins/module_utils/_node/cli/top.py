@@ -106,12 +106,14 @@ class Top:
     def _switch_on(self, pfs: t.Iterable[PfActivity]) -> bool:
         """Switch on what is off, and wait for its first sample; again where a PF was down meanwhile. Returns whether anything was."""
         self._problems.clear()
-        off = [pf.device for pf in pfs if pf.telemetry.state is TelemetryState.OFF]
-        done = [device for device in off if self._switch(device, _SAMPLES)]
-        self._enabled.update({device.address: device for device in done})
+        done = False
+        for device in [pf.device for pf in pfs if pf.telemetry.state is TelemetryState.OFF]:
+            # Noted before it is so: a signal may come at any time, and a write that does not return may take later.
+            self._enabled[device.address] = device
+            done = self._switch(device, _SAMPLES) or done
         if done:
             self._kernel.sleep(SETTLE_SECONDS)
-        return bool(done)
+        return done
 
     def _switch(self, device: QatDevice, samples: int) -> bool:
         try:
@@ -119,6 +121,7 @@ class Top:
         except NodeError as error:
             self._problems[device.address] = f"telemetry cannot be switched: {error}"
         except OSError as error:
+            self._enabled.pop(device.address, None)
             self._problems[device.address] = (
                 f"telemetry cannot be switched: {error.strerror}; run as root, on a kernel that is not locked down"
             )
@@ -151,7 +154,8 @@ def run(top: Top, once: bool, interval: float, as_json: bool) -> t.Sequence[str]
             if once:
                 raise SystemExit(128 + signal.SIGINT) from None
         finally:
-            left = top.close()
+            with _without_signals():
+                left = top.close()
     return left
 
 
@@ -163,6 +167,17 @@ def _ended_by_signals() -> t.Iterator[None]:
         raise SystemExit(128 + number)
 
     before = {one: signal.signal(one, end) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextlib.contextmanager
+def _without_signals() -> t.Iterator[None]:
+    """Within it nobody who is impatient ends the program by a key or a signal, as it would be ended with telemetry on."""
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

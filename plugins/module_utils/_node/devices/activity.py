@@ -184,15 +184,18 @@ def read_telemetry(kernel: Kernel, device: QatDevice) -> Telemetry:
         return Telemetry(TelemetryState.ON, samples, data)
     if data.code == errno.EPERM and samples is not None:
         return Telemetry(TelemetryState.OFF, samples)
-    if data.absent:
+    # Data of telemetry that is off is refused as all is in a kernel that is locked down: the control file says which of the two it is.
+    unread = control if data.code == errno.EPERM and isinstance(control, _Unread) else data
+    if unread.absent:
         return _without(kernel, device)
-    state = _STATES.get(data.code, TelemetryState.FAILED)
-    return Telemetry(state, samples, problem=data.text if state is TelemetryState.FAILED else "")
+    state = _STATES.get(unread.code, TelemetryState.FAILED)
+    return Telemetry(state, samples, problem=unread.text if state is TelemetryState.FAILED else "")
 
 
 def may_stay_on(found: Telemetry, device: QatDevice) -> bool:
-    """Whether a PF's telemetry may be on without that being seen. A PF that is down, has none, or has no driver has forgotten it."""
-    has_forgotten = found.state in (TelemetryState.DOWN, TelemetryState.UNSUPPORTED) or device.function.driver is None
+    """Whether a PF's telemetry may be on without that being seen. A PF that is down, has none, or has not its driver has forgotten it."""
+    is_left = device.function.driver != device.family.pf_driver
+    has_forgotten = is_left or found.state in (TelemetryState.DOWN, TelemetryState.UNSUPPORTED)
     return found.control is None and not has_forgotten
 
 

@@ -27,6 +27,9 @@ _PROGRESS_SECONDS = 0.5
 
 _PIECE = 65536
 
+LARGEST_FILE = 1 << 20
+"""Bytes of a file: what is read here has a few thousand at most, and what somebody has mounted in its place may have no end."""
+
 
 class NotAnswered(OSError):
     """Child `pid` was killed, or has not answered in time; `reached` is the place in the request of what it was doing."""
@@ -213,8 +216,15 @@ def clean(text: str) -> str:
 def read_once(path: str) -> str:
     # Hundreds of small files are read at a time, for which open() takes several times as long.
     descriptor = os.open(path, os.O_RDONLY)
+    found = bytearray()
     try:
-        return b"".join(iter(lambda: os.read(descriptor, _PIECE), b"")).decode("utf-8", "replace")
+        while True:
+            piece = os.read(descriptor, _PIECE)
+            found += piece
+            if len(found) > LARGEST_FILE:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+            if not piece:
+                return found.decode("utf-8", "replace")
     finally:
         os.close(descriptor)
 

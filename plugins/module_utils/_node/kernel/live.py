@@ -114,11 +114,21 @@ class Kernel(t.Protocol):
 class LiveKernel:
     """The kernel of the machine this process runs on, or of the host whose files are mounted at other places."""
 
-    def __init__(self, sysfs_root: str = "/sys", proc_root: str = "/proc", dev_root: str = "/dev") -> None:
+    def __init__(
+        self,
+        sysfs_root: str = "/sys",
+        proc_root: str = "/proc",
+        dev_root: str = "/dev",
+        read_seconds: float | None = None,
+    ) -> None:
+        """`read_seconds` is how long to wait for a file that is read under the device's lock; READ_SECONDS unless given."""
         self._roots = {"sys": sysfs_root.rstrip("/"), "proc": proc_root.rstrip("/"), "dev": dev_root.rstrip("/")}
+        self._given_seconds = read_seconds
         self._child: Child | None = None
         self._left_behind: dict[int, str] = {}
         """Children that were given up, by process id, and the device that the kernel holds them up at, where it is known."""
+        self._writing: dict[int, str] = {}
+        """Those of them that make a write, and its file."""
         self._fetched: dict[str, tuple[int, str]] = {}
         self._log: Log | None = None
 
@@ -132,12 +142,16 @@ class LiveKernel:
         if not may_block(path):
             return clean(read_once(self._at(path)))
         if path not in self._fetched:
-            self._fetch([path], READ_SECONDS)
+            self._fetch([path], self._read_seconds)
         return clean(_result(self._fetched.pop(path), path))
 
     def expect(self, paths: t.Sequence[str]) -> None:
         self._fetched.clear()
         self._fetch([path for path in paths if may_block(path)], 0.0)
+
+    @property
+    def _read_seconds(self) -> float:
+        return READ_SECONDS if self._given_seconds is None else self._given_seconds
 
     def _fetch(self, paths: t.Sequence[str], patience: float) -> None:
         """Read the files. A device that a child hangs on is not asked again before that child has ended.
@@ -149,7 +163,7 @@ class LiveKernel:
         left = self._without(held_up, paths)
         while left:
             try:
-                answers = self._ask("read", [self._at(path) for path in left], READ_SECONDS)
+                answers = self._ask("read", [self._at(path) for path in left], self._read_seconds)
             except StillBlocked as blocked:
                 silent = device_of(left[blocked.reached])
                 self._left_behind[blocked.pid] = silent
@@ -170,14 +184,32 @@ class LiveKernel:
 
     def write(self, path: str, value: str, seconds: float) -> None:
         self._begin_to_write()
+        self._await_last_write(path, value, seconds)
         shows = path if may_block(path) else ""
         try:
             _took, code, found = self._ask("write", [self._order(Write(path, value, shows, value))], seconds)
         except NotAnswered as error:
+            if isinstance(error, StillBlocked):
+                self._writing[error.pid] = path
             raise _as_write(error, path, value, seconds) from None
         if shows:
             self._fetched[path] = (found[0], found[1])
         _result((code, ""), path)
+
+    def _await_last_write(self, path: str, value: str, seconds: float) -> None:
+        """Wait for an earlier write to the file that has not returned: whoever tries again and again is not to leave a child each time.
+
+        Raises WriteTimeout where it has not after so many seconds.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            self._reap()
+            pid = next((pid for pid, written in self._writing.items() if written == path), None)
+            if pid is None:
+                return
+            if time.monotonic() >= deadline:
+                raise _timeout(pid, path, value, seconds)
+            time.sleep(_LOOK_SECONDS)
 
     def write_each(self, writes: t.Sequence[Write], seconds: float) -> tuple[int, OSError | WriteTimeout | None]:
         self._begin_to_write()
@@ -232,6 +264,7 @@ class LiveKernel:
         for pid in list(self._left_behind):
             if _has_ended(pid):
                 del self._left_behind[pid]
+                self._writing.pop(pid, None)
 
     def list(self, path: str) -> t.Sequence[str]:
         return sorted(os.listdir(self._at(path)))
@@ -307,12 +340,14 @@ def no_devices(error: OSError) -> NodeError:
 
 
 def _as_write(error: NotAnswered, path: str, value: str, seconds: float) -> OSError | WriteTimeout:
-    if not isinstance(error, StillBlocked):
-        return error
+    return _timeout(error.pid, path, value, seconds) if isinstance(error, StillBlocked) else error
+
+
+def _timeout(pid: int, path: str, value: str, seconds: float) -> WriteTimeout:
     return WriteTimeout(
         f"writing {value!r} has not returned after {seconds:g} seconds",
         where=path,
-        remedy=f"process {error.pid} stays in the kernel until the device lets go",
+        remedy=f"process {pid} stays in the kernel until the device lets go",
     )
 
 

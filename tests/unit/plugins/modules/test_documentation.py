@@ -60,7 +60,7 @@ def player(play: t.Any) -> Player:
 CALLS: tuple[tuple[t.Any, dict[str, t.Any]], ...] = (
     (qat_info, {}),
     (node_prerequisites, {"root": "/nowhere"}),
-    (support_bundle, {"root": "/nowhere", "plugin_address": ""}),
+    (support_bundle, {"root": "/nowhere", "plugin_address": "", "exporter_address": ""}),
     (qat_devices, {"devices": [{"services": ["dc"], "when_in_use": "force"}]}),
     (qat_restore, {}),
     (sriov_vfs, {"devices": [{"address": GEN4, "count": 0}], "when_in_use": "skip"}),
