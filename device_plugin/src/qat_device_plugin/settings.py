@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
-from ._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, NODE_JSON
+from ._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, NFD_FEATURES, NODE_JSON
 from .preference import POLICIES
 
 ENVIRONMENT_PREFIX = "QAT_DEVICE_PLUGIN_"
@@ -33,6 +33,8 @@ class Settings:
     allocation_policy: str
     cdi: bool
     cdi_dir: Path
+    nfd: bool
+    nfd_dir: Path
     run_dir: Path
     period: float
     log_level: str
@@ -169,6 +171,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--allocation-policy", choices=POLICIES, default=POLICIES[0], help="how the VFs of a pod spread over the PFs")
     add("--cdi", action="store_true", help="name the VFs by CDI too, and write the specification for the runtime")
     add("--cdi-dir", type=_path, default=Path("/var/run/cdi"), metavar="DIR", help="where the specification goes")
+    add("--nfd", action="store_true", help="write a file by which Node Feature Discovery labels this node")
+    add(
+        "--nfd-dir", type=_path, default=Path(NFD_FEATURES), metavar="DIR", help="where Node Feature Discovery reads it"
+    )
     add(
         "--run-dir",
         type=_path,
