@@ -30,6 +30,9 @@ RELEASES = "/opt/accel-qat/device-plugin"
 PREVIOUS = "0.0.9-0123456789"
 SPECIFICATION = "/run/cdi/qat.intel.com-vf.json"
 WRITE = "Make that release the current one, and write the unit of the device plugin"
+REMOVE = "Remove the CDI specification of all VFs, or the file for NFD, which nothing keeps up to date any more"
+MAKE = "Have the directory from which Node Feature Discovery takes labels"
+LABELS = "/etc/kubernetes/node-feature-discovery/features.d/accel-qat-device-plugin"
 START = "Start the device plugin, and wait until kubelet has taken every resource"
 PATIENCE = 300.0
 HARNESS = Path(__file__).parents[2] / "device_plugin/tests/harness"
@@ -287,13 +290,37 @@ def test_back_to_a_previous_release_on_a_node_whose_etc_is_to_stay_as_it_is(
 def test_an_upgrade_is_another_link(node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised) -> None:
     node.run("cp /root/node.json /etc/accel-qat")
     made = changed(role())
-    assert made == [WRITE, START, "Remove the CDI specification of all VFs, which nothing keeps up to date any more"]
+    assert made == [WRITE, START, REMOVE]
     kubelet.has(truth)
     # Those that virtual machines need stay.
     wanted = ["/run/cdi/qat.intel.com-cy.json", "/run/cdi/qat.intel.com-dc.json"]
     assert sorted(node.run("find /run/cdi -name 'qat*'").split()) == wanted
     assert unit_file(node) == f"/etc/systemd/system/{UNIT}"
     assert node.run(f"readlink {RELEASES}/current").strip() != PREVIOUS
+
+
+def test_nfd_gets_labels_as_long_as_that_is_wanted(
+    node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
+) -> None:
+    """The directory is there before the hand-over: the next process may write into what it finds."""
+    node.run("cp /root/node.json /etc/accel-qat")
+    role()
+    assert changed(role(qat_device_plugin_nfd=True)) == [WRITE, MAKE, START]
+    kubelet.has(truth)
+    node.run(f"timeout {PATIENCE} sh -c 'until test -e {LABELS}; do sleep 0.2; done'")
+    # NFD's worker is another user than root.
+    text = node.run(f"su -s /bin/sh -c 'cat {LABELS}' nobody")
+    labels = [line.partition("/")[2] for line in text.splitlines() if not line.startswith("#")]
+    also = ["service.asym", "service.dc", "service.sym", "vfs.cy=16", "vfs.dc=12"]
+    flags = ["driver.vfio-pci", "family.4xxx", "generation.4", "present", *also[:3]]
+    assert labels == [*(f"{name}=true" for name in flags), *also[3:]]
+    node.run(f"systemctl stop {UNIT}")
+    assert node.run(f"cat {LABELS}") != text  # a shorter time
+    node.run(f"systemctl start {UNIT}")
+    assert changed(role()) == [WRITE, START, REMOVE]
+    assert node.run(f"ls {Path(LABELS).parent}") == ""
+    node.run("cd /etc && rmdir --parents --ignore-fail-on-non-empty kubernetes/node-feature-discovery/features.d")
+    kubelet.has(truth)
 
 
 def test_a_process_of_another_release_makes_way_though_its_unit_is_the_same(

@@ -11,20 +11,18 @@ letters, digits, `-`, `_` and `.`); Kata src/runtime/pkg/device_cold_plug.go for
 
 from __future__ import annotations
 
-import itertools
 import json
 import typing as t
 from pathlib import Path
 
 from ._node.absence import is_absent
 from ._node.facts.paths import VFIO
-from ._node.facts.services import RESOURCE_PREFIX, SERVICES, resource_name
+from ._node.facts.services import RESOURCE_NAMES, RESOURCE_PREFIX
 from ._node.files import replace_file
 from ._node.kernel.live import Kernel
 from .allocation import CDI_KIND, names_of_nodes, vfio_node_of
 
-_SETS = (services for size in range(len(SERVICES) + 1) for services in itertools.combinations(SERVICES, size))
-KINDS = frozenset(RESOURCE_PREFIX + resource_name(frozenset(services)) for services in _SETS)
+KINDS = frozenset(RESOURCE_PREFIX + name for name in RESOURCE_NAMES)
 """The kinds of the specifications for resources: their names. One of a service that nobody knows gets none: teardown would leave it."""
 
 

@@ -29,6 +29,7 @@ from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import END_SECONDS, SECONDS, Gone, Inheritance, Line, Predecessor, Reception, Reporter
 from .kernel_thread import KernelThread
 from .model import CHECKPOINT_SECONDS, Model, Scan, advance, changes, nothing_to_offer, with_rules
+from .nfd import Labeler
 from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
@@ -100,6 +101,7 @@ class Service:
         self._has_events = False
         self._specifications = cdi.Specifications(settings.cdi_dir)
         self._cdi_problem = ""
+        self._labeler = self._make_labeler() if settings.nfd else None
         self._failure: BaseException | None = None
 
     @property
@@ -165,6 +167,8 @@ class Service:
             if not self._has_successor:
                 self._systemd.stopping()
             await asyncio.gather(*(end(task) for task in self._tasks))
+            if self._labeler:
+                await self._labeler.end()
             self._lock.release()
         if self._failure:
             raise self._failure
@@ -183,8 +187,17 @@ class Service:
             self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
         if self._settings.metrics_address:
             self._start(StatusPage(self.status, self.statistics, *self._settings.metrics_address).run())
-            if self._settings.pod_labels:
-                self._start(self._attribution_loop())
+        if self._settings.pod_labels and (self._settings.metrics_address or self._labeler):
+            self._start(self._attribution_loop())
+        if self._labeler:
+            self._start(self._labeler.run())
+
+    def _make_labeler(self) -> Labeler:
+        def serves() -> bool:
+            """Two that write by turns would change the node's labels each time."""
+            return not self._has_successor and self._lock.held()
+
+        return Labeler(self._settings.nfd_dir, self._settings.period, self.statistics, self.status, serves)
 
     async def _inherit(self) -> Inheritance:
         """Get from the predecessor what it has: the lock above all. From then on it looks at no device."""

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, NODE_JSON
+from ._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, NFD_FEATURES, NODE_JSON
 from .flags import add_log, add_proc_root, add_sysfs_root, add_version, address, root, seconds
 from .preference import POLICIES
 
@@ -33,6 +33,8 @@ class Settings:
     allocation_policy: str
     cdi: bool
     cdi_dir: Path
+    nfd: bool
+    nfd_dir: Path
     run_dir: Path
     period: float
     log_level: str
@@ -140,6 +142,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--allocation-policy", choices=POLICIES, default=POLICIES[0], help="how the VFs of a pod spread over the PFs")
     add("--cdi", action="store_true", help="name the VFs by CDI too, and write the specification for the runtime")
     add("--cdi-dir", type=_path, default=Path("/var/run/cdi"), metavar="DIR", help="where the specification goes")
+    add("--nfd", action="store_true", help="write a file by which Node Feature Discovery labels this node")
+    add(
+        "--nfd-dir", type=_path, default=Path(NFD_FEATURES), metavar="DIR", help="where Node Feature Discovery reads it"
+    )
     add(
         "--run-dir",
         type=_path,

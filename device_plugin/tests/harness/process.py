@@ -86,6 +86,7 @@ class Plugin:
             "--kubelet-dir": kubelet_dir,
             "--run-dir": files.root / "run",
             "--cdi-dir": files.root / "cdi",
+            "--nfd-dir": files.root / "nfd",
             "--period": 0.2,
         }
         return [f"{name}={value}" for name, value in values.items()]

@@ -19,6 +19,8 @@ from ansible_collections.accel.qat.tests.unit.plugins.local import CONNECTION
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, VENV, common_environment
 
 NFD = "feature.node.kubernetes.io/pci-0b40_8086.present"
+QAT = "qat.feature.node.kubernetes.io/present"
+DC = "qat.feature.node.kubernetes.io/service.dc"
 INTEL = "intel.feature.node.kubernetes.io/qat"
 ZONE = "topology.kubernetes.io/zone"
 
@@ -37,6 +39,8 @@ def of_addresses(name: str, *addresses: tuple[str, str]) -> dict[str, t.Any]:
 
 NODES = [
     node("by-nfd", {NFD: "true", ZONE: "a"}),
+    node("by-rule", {QAT: "true"}),
+    node("by-plugin", {QAT: "true", DC: "true"}),
     node("by-intel", {INTEL: "true", ZONE: "b-1"}, unschedulable=True),
     node("without", {"kubernetes.io/os": "linux", ZONE: "a"}),
     node("network-only", {"feature.node.kubernetes.io/pci-0200_8086.present": "true"}),
@@ -107,7 +111,8 @@ def test_nodes_with_a_label_of_nfd_are_qat_nodes(controller: Controller) -> None
     names = sorted(node["metadata"]["name"] for node in NODES)
     assert members(groups) == {
         "kubernetes_nodes": names,
-        "qat_nodes": ["by-intel", "by-nfd"],
+        "qat_nodes": ["by-intel", "by-nfd", "by-plugin", "by-rule"],
+        "qat_compression_nodes": ["by-plugin"],
         "cordoned_nodes": ["by-intel"],
         "zone_a": ["by-nfd", "without"],
         "zone_b_1": ["by-intel"],

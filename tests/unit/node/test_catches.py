@@ -179,6 +179,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/limits.py": {
         "raise_descriptors: contextlib.suppress(OSError, ValueError)": "a limit that stays as it is"
     },
+    f"{PLUGIN}/nfd.py": {"Labeler._try: except OSError": _REPORTED},
     f"{PLUGIN}/probe.py": {
         "Prober._status: except PermissionError": "lockdown: the health is unknown, as without debugfs",
         "Prober._read: except OSError": "raises, unless a QAT driver says that it has nothing to show",

@@ -13,6 +13,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.facts.families imp
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import qat_file
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import (
+    RESOURCE_NAMES,
     RESOURCE_PREFIX,
     SERVICES,
     for_containers,
@@ -20,6 +21,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.facts.services imp
     is_for_vms,
     parse_services,
     resource_name,
+    services_named,
     services_problem,
     written_services,
 )
@@ -83,6 +85,20 @@ def test_resources_for_vms(size: int) -> None:
         assert is_for_vms(for_vms(resource))
         assert not is_for_vms(resource)
         assert for_containers(for_vms(resource)) == for_containers(resource) == resource
+
+
+@pytest.mark.parametrize("size", range(len(SERVICES) + 1))
+def test_the_name_of_a_resource_says_its_services(size: int) -> None:
+    for services in map(frozenset, itertools.combinations(SERVICES, size)):
+        name = resource_name(services)
+        assert name in RESOURCE_NAMES
+        assert services_named(RESOURCE_PREFIX + name) == services_named(for_vms(RESOURCE_PREFIX + name)) == services
+
+
+def test_names_of_others_say_no_services() -> None:
+    for name in (resource_name(frozenset({"sym", "quantum"})), "", "vm-", "sym;asym"):
+        assert name not in RESOURCE_NAMES
+        assert services_named(RESOURCE_PREFIX + name) == frozenset()
 
 
 def test_a_resource_of_somebody_else_is_for_no_vm_of_ours() -> None:

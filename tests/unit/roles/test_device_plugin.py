@@ -19,7 +19,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
-from qat_device_plugin import cdi
+from qat_device_plugin import cdi, nfd
 from qat_device_plugin.handover import END_SECONDS, SECONDS
 from qat_device_plugin.settings import Settings, _parser, parse_settings
 
@@ -64,6 +64,7 @@ def rendered(**variables: t.Any) -> str:
         **DEFAULTS,
         "__qat_device_plugin_current": "/opt/accel-qat/device-plugin/current",
         "__qat_device_plugin_cdi_specification": VARIABLES["__qat_device_plugin_cdi_specification"],
+        "__qat_device_plugin_nfd_file": VARIABLES["__qat_device_plugin_nfd_file"],
         "__qat_device_plugin_chosen": "0.1.0-py3.11-e7e7937c13",
         "__qat_device_plugin_stamp": STAMP,
         "__qat_device_plugin_configuration_checksum": "5f3d",
@@ -117,13 +118,14 @@ def test_the_unit_gives_the_program_what_the_variables_say() -> None:
             qat_device_plugin_pod_labels=False,
             qat_device_plugin_allocation_policy="packed",
             qat_device_plugin_cdi=True,
+            qat_device_plugin_nfd=True,
             qat_device_plugin_period=1.5,
             qat_device_plugin_log_level="debug",
         )
     )
     assert (found.config, found.socket_dir) == (Path("/c.json"), Path("/k/plugins_registry"))
     assert (found.metrics_address, found.pod_labels) == (None, False)
-    assert (found.allocation_policy, found.cdi) == ("packed", True)
+    assert (found.allocation_policy, found.cdi, found.nfd) == ("packed", True, True)
     assert (found.period, found.log_level) == (1.5, "debug")
 
 
@@ -275,6 +277,23 @@ def test_there_is_a_directory_for_cdi_that_the_service_may_write(names: bool) ->
     )
 
 
+@pytest.mark.parametrize("labels", [True, False])
+def test_the_service_may_write_where_nfd_reads_if_it_should(labels: bool) -> None:
+    path = parse_settings([], {}).nfd_dir / nfd.FILE
+    assert VARIABLES["__qat_device_plugin_nfd_file"] == str(path)
+    assert unit(qat_device_plugin_nfd=labels)["Service"]["ReadWritePaths"].endswith(f" -{path.parent}") is labels
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_there_is_a_directory_for_nfd_if_there_should_be_labels(tmp_path: Path, labels: bool) -> None:
+    """A hand-over makes none, and what is not there when a process starts it cannot write to."""
+    (task,) = (one for one in load("tasks/main.yml") if "Node Feature Discovery" in one["name"])
+    file = tmp_path / "kubernetes/features.d/labels"
+    variables = {"__qat_device_plugin_nfd_file": str(file), "qat_device_plugin_nfd": labels}
+    done = Plugin(tmp_path).play([{"name": "Directory", "block": [task], "vars": variables}])
+    assert (done.code, file.parent.is_dir()) == (0, labels), done.output
+
+
 def test_the_service_may_open_more_than_systemd_lets_a_service_open() -> None:
     """It cannot raise the limit itself: the filter of system calls would end it."""
     found = unit()["Service"]
@@ -339,15 +358,17 @@ def shows(pid: int, status: str = GOOD) -> str:
 class Service:
     """The role's look at the service, on a node with this systemctl, and a process of the unit that the role writes."""
 
-    def __init__(self, directory: Path, cdi: bool = False) -> None:
+    def __init__(self, directory: Path, writes: bool = False) -> None:
         self.program = systemctl(directory)
-        self.specification = directory / "vf.json"
+        self.specification, self.labels = directory / "vf.json", directory / "labels"
         self._controller = Plugin(directory)
         self._values: dict[str, t.Any] = {
             "__qat_device_plugin_chosen": f"0.1.0-py{PYTHON}-e7e7937c13",
             "__qat_device_plugin_configuration": {"stat": {"checksum": "5f3d"}},
             "__qat_device_plugin_cdi_specification": str(self.specification),
-            "qat_device_plugin_cdi": cdi,
+            "__qat_device_plugin_nfd_file": str(self.labels),
+            "qat_device_plugin_cdi": writes,
+            "qat_device_plugin_nfd": writes,
         }
         current = str(directory / "current")
         text = rendered(qat_device_plugin_python=sys.executable, __qat_device_plugin_current=current, **self._values)
@@ -416,15 +437,17 @@ def test_a_service_that_does_not_get_ready_fails_the_role(service: Service, proc
 
 
 @pytest.mark.parametrize(("names", "status", "left"), [(False, GOOD, False), (False, BAD, True), (True, GOOD, True)])
-def test_the_cdi_specification_goes_when_nothing_names_it_any_more(
+def test_files_of_a_former_process_go_when_nothing_names_them_any_more(
     tmp_path: Path, names: bool, status: str, left: bool
 ) -> None:
-    """A hand-over leaves it, and a process that goes on needs it."""
-    service = Service(tmp_path, cdi=names)
-    service.specification.touch()
+    """A hand-over leaves them, and a process that goes on needs them."""
+    service = Service(tmp_path, writes=names)
+    files = (service.specification, service.labels)
+    for file in files:
+        file.touch()
     with service.process() as pid:
         done, _commands = service.run(shows(pid, status))
-    assert (done.code == 0, service.specification.exists()) == (status == GOOD, left), done.output
+    assert (done.code == 0, *(file.exists() for file in files)) == (status == GOOD, left, left), done.output
 
 
 @pytest.mark.core
@@ -566,7 +589,7 @@ def removal(directory: Path, *options: str) -> Run:
     """The task of teardown that removes files, with all it removes below a directory of the test."""
     tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
     systemctl(directory)
-    names = ("unit_link", "cdi_specification")
+    names = ("unit_link", "cdi_specification", "nfd_file")
     places = {f"__qat_device_plugin_{name}": str(directory / f"system/{name}") for name in names}
     units = {mode: str(directory / f"system/{mode}") for mode in VARIABLES["__qat_device_plugin_units"]}
     values = {
@@ -583,7 +606,10 @@ def removal(directory: Path, *options: str) -> Run:
 @pytest.mark.parametrize("others", [[], ["opt/theirs/file", "kubelet/other.sock"]], ids=["alone", "beside-others"])
 def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: list[str]) -> None:
     ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]
-    ours += [f"system/{name}" for name in ("transient", "unit_link", "cdi_specification", "qat.intel.com-sym-dc.json")]
+    ours += [
+        f"system/{name}"
+        for name in ("transient", "unit_link", "cdi_specification", "nfd_file", "qat.intel.com-sym-dc.json")
+    ]
     for name in [*ours, *others]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -614,7 +640,8 @@ def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: 
     ],
 )
 def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[str, str]) -> None:
-    (task,) = (one["accel.qat.files"] for one in load("tasks/main.yml") if "accel.qat.files" in one)
+    tasks = (one["accel.qat.files"] for one in load("tasks/main.yml") if "accel.qat.files" in one)
+    (task,) = (one for one in tasks if len(one["files"]) > 1)
     environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
     omitted = object()
     environment.globals["lookup"] = lambda _plugin, name: f"from {name}"

@@ -24,6 +24,10 @@ VFIO = "/dev/vfio"
 NODE_JSON = "/etc/accel-qat/node.json"
 """The rules of this node."""
 
+NFD_FEATURES = "/etc/kubernetes/node-feature-discovery/features.d"
+"""Where Node Feature Discovery reads what others say of a node; NFD's worker mounts it from the host (NFD v0.19.0, source/local/local.go,
+deployment/components/common/worker-mounts.yaml)."""
+
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where the node has its commands, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories."""
 

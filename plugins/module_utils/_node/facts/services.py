@@ -8,6 +8,7 @@ Source: Linux drivers/crypto/intel/qat/qat_common/adf_cfg_services.c and Documen
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 from .families import Family
@@ -60,6 +61,21 @@ def resource_name(services: frozenset[str] | None) -> str:
     if services == {"sym", "asym"}:
         return "cy"
     return "-".join(in_order(services))
+
+
+_BY_NAME = {
+    resource_name(services): services
+    for size in range(len(SERVICES) + 1)
+    for services in map(frozenset, itertools.combinations(SERVICES, size))
+}
+
+RESOURCE_NAMES: frozenset[str] = frozenset(_BY_NAME)
+"""What `resource_name` says of services that are known; a kernel may have others, whose names are its own text."""
+
+
+def services_named(resource: str) -> frozenset[str]:
+    """The services that a resource has by its full name; none where that is `generic`, or one that nobody knows."""
+    return _BY_NAME.get(for_containers(resource).removeprefix(RESOURCE_PREFIX), frozenset())
 
 
 def for_vms(resource: str) -> str:
