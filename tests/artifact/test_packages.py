@@ -106,7 +106,7 @@ def files_in(tree: Path) -> dict[str, Path]:
     return {f"/{path.relative_to(tree)}": path for path in tree.rglob("*") if path.is_file() or path.is_symlink()}
 
 
-def told(path: Path, field: str) -> str:
+def field_of(path: Path, field: str) -> str:
     """A field of what a deb says of itself."""
     return run("dpkg-deb", "--field", path, field).strip()
 
@@ -147,12 +147,12 @@ def test_no_two_packages_have_the_same_file(trees: dict[tuple[str, str], Path]) 
 def test_what_each_package_needs(built: Built) -> None:
     debs = {name: built.of(name, "deb") for name in NAMES}
     version = packages.version()
-    assert told(debs[QATCTL], "Depends") == "python3 (>= 3.9)"
-    assert told(debs[QATCTL], "Conflicts") == "qat-tools"
-    assert told(debs[NODE], "Depends") == f"accel-qatctl (>= {version}-1), kmod, systemd, udev"
-    assert told(debs[PLUGIN], "Depends") == f"libc6 (>= 2.28), python{PYTHON}, systemd"
-    assert told(debs[PLUGIN], "Recommends") == NODE
-    assert [told(debs[name], "Architecture") for name in NAMES] == ["all", "all", ARCHITECTURE]
+    assert field_of(debs[QATCTL], "Depends") == "python3 (>= 3.9)"
+    assert field_of(debs[QATCTL], "Conflicts") == "qat-tools"
+    assert field_of(debs[NODE], "Depends") == f"accel-qatctl (>= {version}-1), kmod, systemd, udev"
+    assert field_of(debs[PLUGIN], "Depends") == f"libc6 (>= 2.28), python{PYTHON}, systemd"
+    assert field_of(debs[PLUGIN], "Recommends") == NODE
+    assert [field_of(debs[name], "Architecture") for name in NAMES] == ["all", "all", ARCHITECTURE]
     rpms = {name: run("rpm", "-qp", "--requires", built.of(name, "rpm")).splitlines() for name in NAMES}
     assert rpms == {
         QATCTL: ["python3 >= 3.9"],

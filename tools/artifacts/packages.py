@@ -264,7 +264,7 @@ def _stamped(unit: str, variable: str) -> str:
 
 
 def _preset(name: str, unit: str) -> Files:
-    """Debian starts services at boot that are not told otherwise, Fedora does not; without rules neither does anything."""
+    """Debian starts services at boot unless somebody disables them, Fedora the other way round; without rules neither does anything."""
     path = f"/usr/lib/systemd/system-preset/80-{name}.preset"
     return {path: File(f"enable {unit}\n".encode(), only="rpm")}
 
