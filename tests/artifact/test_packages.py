@@ -67,10 +67,9 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="module", name="later")
-def _later(tmp_path_factory: pytest.TempPathFactory, built: Built) -> Built:
+def _later(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The debs of a later release, of the same sources, whose device plugin has a module more."""
     directory = tmp_path_factory.mktemp("later")
-    assert built
     plugin = packages.of_device_plugin(PYTHON, ARCHITECTURE, cache_directory() / "bundles")
     added = {f"{packages.PLUGIN}/lib/later/__init__.py": packages.File(b"")}
     for package in (packages.of_qatctl(), packages.of_node(), dataclasses.replace(plugin, files=plugin.files | added)):
