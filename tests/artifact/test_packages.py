@@ -325,18 +325,17 @@ class Tree:
 
     def dpkg(self, *words: str | Path) -> str:
         """What the scripts say while dpkg works."""
-        options = [
-            "--force-script-chrootless",
-            "--force-depends",
-            "--force-not-root",
-            "--force-confold",
-            "--log=/dev/null",
-        ]
-        said = self.run("dpkg", f"--root={self.root}", *options, *words)
+        said = self.run(*self.dpkg_command, *words)
         return "\n".join(line for line in said.splitlines() if line.startswith("accel-"))
 
-    def run(self, *words: str | Path) -> str:
-        """All that a command says, as root of this tree."""
+    @property
+    def dpkg_command(self) -> Sequence[str]:
+        """dpkg for this tree, which knows no packages of others there."""
+        forced = ("script-chrootless", "depends", "not-root", "confold")
+        return ("dpkg", f"--root={self.root}", "--log=/dev/null", *(f"--force-{what}" for what in forced))
+
+    def run(self, *words: str | Path, code: int = 0) -> str:
+        """All that a command says, as root of this tree, and ends with this code."""
         as_root = [] if os.geteuid() == 0 else ["unshare", "--map-root-user"]
         environment = {**os.environ, "PATH": f"{self._commands}:{os.environ['PATH']}:/usr/sbin:/sbin"}
         result = subprocess.run(
@@ -347,7 +346,7 @@ class Tree:
             check=False,
             env=environment,
         )
-        assert result.returncode == 0, result.stdout
+        assert result.returncode == code, result.stdout
         return result.stdout
 
     def calls(self) -> list[str]:
@@ -417,6 +416,22 @@ def test_debs_come_and_go(tree: Tree, built: Built, later: Built) -> None:
     # Debian's own directories, which dpkg removes with the last file that it knows there.
     assert tree.files() - added <= before
     assert not [path for path in (tree.root / "var/lib/systemd").rglob("*") if path.is_file()]
+
+
+def test_another_qatctl_is_not_replaced(tree: Tree, built: Built, tmp_path: Path) -> None:
+    """That of Ubuntu's qat-tools."""
+    for name, text in {
+        "DEBIAN/control": "Package: qat-tools\nVersion: 24.02\nArchitecture: all\nMaintainer: n <n@example.com>\nDescription: other\n",
+        "usr/bin/qatctl": "another program\n",
+    }.items():
+        (tmp_path / "other" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "other" / name).write_text(text)
+    run("dpkg-deb", "--build", "--root-owner-group", tmp_path / "other", tmp_path / "qat-tools.deb")
+    tree.dpkg("--install", tmp_path / "qat-tools.deb")
+    said = tree.run(*tree.dpkg_command, "--install", built.of(QATCTL, "deb"), code=1)
+    assert "conflicting packages - not installing accel-qatctl" in said
+    assert (tree.root / "usr/bin/qatctl").read_text() == "another program\n"
+    assert not (tree.root / packages.QATCTL[1:]).exists()
 
 
 def test_a_service_that_somebody_has_disabled_stays_so(tree: Tree, built: Built, later: Built) -> None:
