@@ -40,6 +40,9 @@ image: setup  ## the container image of the device plugin, for amd64 and arm64, 
 image-lock: setup  ## have the image made of what Debian's mirror has today
 	@$(MAKE) --no-print-directory image IMAGE=--lock
 
+packages: setup  ## deb and rpm of qatctl, qat-node and the device plugin, in dist/; PACKAGES="--python 3.11 --architecture amd64" for some
+	@PYTHONPATH="$(CURDIR)/build/tree" .venv/bin/python -m ansible_collections.accel.qat.tools.artifacts.packages $(PACKAGES)
+
 test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, VMs, every ansible-core, what Galaxy says, and the site
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/virtual_machines.py tests/cluster/virtlet.py
@@ -100,4 +103,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit oldest core build galaxy docs release image image-lock test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin board format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit oldest core build galaxy docs release image image-lock packages test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin board format lock clean

@@ -63,11 +63,11 @@ Advertised = dict[str, dict[str, str]]
 
 
 class Kubelet:
-    """A kubelet's registration socket in the machine; its libraries are those of the shipped release."""
+    """A kubelet's registration socket in the machine; its libraries are those of the shipped release, or of another directory."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, libraries: str = f"{RELEASES}/current/lib") -> None:
         self._node = node
-        node.run(f"mkdir -p /root/kubelet/harness; cp -r {RELEASES}/current/lib/. /root/kubelet")
+        node.run(f"mkdir -p /root/kubelet/harness; cp -r {libraries}/. /root/kubelet")
         for name in ("__init__.py", "kubelet.py", "serve.py"):
             node.machine.put((HARNESS / name).read_bytes(), f"/root/kubelet/harness/{name}")
         self.start()

@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import subprocess
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.accel.qat.tools.checks import release
+from ansible_collections.accel.qat.tools.checks.bill import bill_of
 from ansible_collections.accel.qat.tools.checks.release import Refused
-from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, CommandFailed, Shell
 
 
 @pytest.fixture(name="checkout")
@@ -109,3 +114,102 @@ def test_no_other_page_names_the_archive_of_this_version() -> None:
     pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "roles").glob("*/README.md")]
     names = {str(page.relative_to(CHECKOUT)) for page in pages if named in page.read_text()}
     assert names - {"docs/releasing.md"} == {*release.NAMED_IN}
+
+
+# What is built.
+
+
+def builder(*contents: dict[str, str]) -> Callable[[Shell, Path], None]:
+    """Makes these files at each time that it is called."""
+    turns = iter(contents)
+
+    def build(_shell: Shell, output: Path) -> None:
+        for name, text in next(turns).items():
+            (output / name).write_text(text)
+
+    return build
+
+
+def test_every_artifact_is_built_for_a_release() -> None:
+    """Each module of tools/artifacts that has a command."""
+    modules = (CHECKOUT / "tools/artifacts").glob("*.py")
+    commands = {path.stem for path in modules if '__name__ == "__main__"' in path.read_text()}
+    assert {*release.BUILDERS} == {release.COLLECTION, *commands}
+
+
+def test_what_is_the_same_twice_is_put_where_it_belongs(tmp_path: Path) -> None:
+    made = release.made_twice(Shell(), "all", builder({"b": "1", "a": "2"}, {"a": "2", "b": "1"}), tmp_path / "dist")
+    assert made == [tmp_path / "dist/a", tmp_path / "dist/b"]
+    assert [path.read_text() for path in made] == ["2", "1"]
+
+
+@pytest.mark.parametrize(
+    ("second", "named"), [({"a": "3", "b": "1"}, "a"), ({"a": "2"}, "b"), ({"a": "2", "b": "2", "c": ""}, "b, c")]
+)
+def test_what_differs_is_not_released(tmp_path: Path, second: dict[str, str], named: str) -> None:
+    with pytest.raises(CommandFailed, match=f"^all: {named} differ from what was made of the same files before$"):
+        release.made_twice(Shell(), "all", builder({"a": "2", "b": "1"}, second), tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_a_builder_that_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match=r"^all: nothing was made$"):
+        release.made_twice(Shell(), "all", builder({}, {}), tmp_path / "dist")
+
+
+def test_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
+    """Of what was made, and of nothing that was there before."""
+    for name in ("b", "a", "older"):
+        (tmp_path / name).write_text(name)
+    release.write_sums([tmp_path / "b", tmp_path / "a"], tmp_path / release.SUMS)
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", release.SUMS], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert checked.stdout == "a: OK\nb: OK\n"
+
+
+GRPC = {
+    "name": "grpcio",
+    "version": "1.2.3",
+    "purl": "pkg:pypi/grpcio@1.2.3",
+    "licenses": [{"expression": "Apache-2.0"}],
+}
+
+
+def bundle_of(path: Path, *components: object) -> Path:
+    content = json.dumps({"components": components}).encode()
+    with tarfile.open(path, "w:gz") as tar:
+        entry = tarfile.TarInfo("bom.cdx.json")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_the_list_names_each_file_and_what_the_bundles_contain(tmp_path: Path) -> None:
+    other = {**GRPC, "version": "1.1.0", "purl": "pkg:pypi/grpcio@1.1.0", "licenses": [{"license": {"name": "words"}}]}
+    files = [
+        bundle_of(tmp_path / "qat-device-plugin-1.0.0-py3.9-0123456789.tar.gz", other),
+        bundle_of(tmp_path / "qat-device-plugin-1.0.0-py3.11-0123456789.tar.gz", GRPC),
+        tmp_path / "accel-qat-device-plugin_1.0.0-1.py3.11_amd64.deb",
+        tmp_path / "accel-qat-1.0.0.tar.gz",
+    ]
+    for path in files[2:]:
+        path.write_text(path.name)
+    document = json.loads(bill_of(files, "1.0.0", 1_700_000_000))
+    assert bill_of(reversed(files), "1.0.0", 1_700_000_000) == bill_of(files, "1.0.0", 1_700_000_000)
+    assert document["creationInfo"]["created"] == "2023-11-14T22:13:20Z"
+    parts = {part["SPDXID"]: part for part in document["packages"]}
+    assert {part["packageFileName"] for part in parts.values() if "checksums" in part} == {path.name for path in files}
+    contains = [
+        (parts[one["spdxElementId"]]["name"], parts[one["relatedSpdxElement"]]["versionInfo"])
+        for one in document["relationships"]
+        if one["relationshipType"] == "CONTAINS"
+    ]
+    assert sorted(contains) == [
+        ("accel-qat-device-plugin_1.0.0-1.py3.11_amd64.deb", "1.2.3"),
+        ("qat-device-plugin-1.0.0-py3.11-0123456789.tar.gz", "1.2.3"),
+        ("qat-device-plugin-1.0.0-py3.9-0123456789.tar.gz", "1.1.0"),
+    ]
+    licences = {part["versionInfo"]: part["licenseDeclared"] for part in parts.values() if part["name"] == "grpcio"}
+    assert licences == {"1.2.3": "Apache-2.0", "1.1.0": "NOASSERTION"}
+    assert [one["relatedSpdxElement"] in parts for one in document["relationships"]] == [True] * 7

@@ -39,6 +39,7 @@ class Origin(NamedTuple):
 PROGRAMS = {
     "kubectl-nfd": Origin("nfd", _NFD, "cmd/kubectl-nfd"),
     "nfd-worker": Origin("nfd", _NFD, "cmd/nfd-worker"),
+    "nfpm": Origin("nfpm", "github.com/goreleaser/nfpm/v2", "cmd/nfpm"),
 }
 
 

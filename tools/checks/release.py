@@ -11,22 +11,50 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import shutil
 import sys
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
 
-from .archive import build_twice
+from .archive import build_archive
+from .bill import bill_of
 from .galaxy import import_archive
-from .shell import CHECKOUT, CommandFailed, Shell
+from .shell import CHECKOUT, TREE, CommandFailed, Shell
 
 DIST = CHECKOUT / "dist"
+SUMS = "SHA256SUMS"
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 # Where the version is written besides galaxy.yml, in commands.
 NAMED_IN = ("README.md", "docs/execution_environments.md")
 # The device plugin has the version of the collection that it comes with.
 PLUGIN = "device_plugin/src/qat_device_plugin/__init__.py"
 CONTAINERFILE = "deploy/image/Containerfile"
+
+
+Builder = Callable[[Shell, Path], object]
+"""Puts files into a directory. Raises CommandFailed."""
+
+
+def module(name: str, *options: str) -> Builder:
+    """The builder that is a module of tools/artifacts with a command, which takes `--output DIRECTORY`."""
+
+    def build_by_module(shell: Shell, output: Path) -> None:
+        words = ("python", "-m", f"ansible_collections.accel.qat.tools.artifacts.{name}", *options)
+        shell.run(*words, "--output", output, PYTHONPATH=TREE)
+
+    return build_by_module
+
+
+COLLECTION = "collection"
+BUILDERS: dict[str, Builder] = {
+    COLLECTION: build_archive,
+    "device_plugin": module("device_plugin"),
+    "packages": module("packages"),
+}
+"""What makes the files of a release. Each runs twice, and has to make the same both times."""
 
 
 class Refused(Exception):
@@ -112,15 +140,45 @@ def prepare(shell: Shell, version: str) -> None:
 
 
 def build(shell: Shell) -> None:
-    """Build the archive twice, have Galaxy's importer look at it, and write its checksum."""
+    """Build all files of the release twice, have Galaxy's importer look at the collection, and write their list and their hashes."""
     refuse_changes(CHECKOUT)
     refuse_unprepared(CHECKOUT)
     shell.run("antsibull-changelog", "lint")
-    archive = build_twice(shell, DIST)
+    made = [path for name, builder in BUILDERS.items() for path in made_twice(shell, name, builder, DIST)]
+    (archive,) = (path for path in made if re.fullmatch(r"accel-qat-[0-9.]+\.tar\.gz", path.name))
     import_archive(shell, archive, thorough=True, released=True)
-    checksum = hashlib.sha256(archive.read_bytes()).hexdigest()
-    (DIST / "SHA256SUMS").write_text(f"{checksum}  {archive.name}\n")
-    shell.say(f"dist/{archive.name} {checksum}; sign and upload it as docs/releasing.md says")
+    version = version_here(CHECKOUT)
+    bill = DIST / f"accel-qat-{version}.spdx.json"
+    bill.write_bytes(bill_of(made, version, int(shell.read("git", "log", "-1", "--format=%ct"))))
+    write_sums([*made, bill], DIST / SUMS)
+    shell.say(f"dist/{SUMS} names {len(made) + 1} files; sign and upload them as docs/releasing.md says")
+
+
+def made_twice(shell: Shell, name: str, builder: Builder, output: Path) -> list[Path]:
+    """Run a builder twice, and put into a directory what it has made. Raises CommandFailed where the two differ."""
+    with tempfile.TemporaryDirectory(prefix="accel-qat-release-") as directory:
+        first, second = Path(directory, "first"), Path(directory, "second")
+        for place in (first, second):
+            place.mkdir()
+            builder(shell, place)
+        hashes, again = hashes_of(first), hashes_of(second)
+        if not hashes:
+            raise CommandFailed(f"{name}: nothing was made")
+        if differing := sorted({one for one, _hash in hashes.items() ^ again.items()}):
+            raise CommandFailed(f"{name}: {', '.join(differing)} differ from what was made of the same files before")
+        output.mkdir(parents=True, exist_ok=True)
+        return [Path(shutil.copy(first / one, output)) for one in sorted(hashes)]
+
+
+def hashes_of(directory: Path) -> dict[str, str]:
+    """The SHA-256 of each file by its name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.iterdir()}
+
+
+def write_sums(files: Iterable[Path], target: Path) -> None:
+    """Write the hashes as sha256sum checks them."""
+    lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+    target.write_text("".join(sorted(lines, key=lambda line: line.split()[1])))
 
 
 def main() -> int:

@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The debs on a machine without network: installed by apt, at work from boot on, upgraded and put back, beside the collection, purged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.tests.controller.controller import Controller
+from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
+from ansible_collections.accel.qat.tests.machine.node import Node
+from ansible_collections.accel.qat.tests.machine.test_device_plugin import CY, FIRST, SECOND, Kubelet, get
+from ansible_collections.accel.qat.tools.artifacts import packages
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, cache_directory
+
+NAMES = ("accel-qatctl", "accel-qat-node", "accel-qat-device-plugin")
+NODE_UNIT, PLUGIN = "qat-node.service", "accel-qat-device-plugin.service"
+UNITS = f"{NODE_UNIT} {PLUGIN}"
+RULES = {"devices": [{"services": ["sym", "asym"]}]}
+APT = "DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --no-install-recommends --allow-downgrades"
+# Names of all files, and the contents of those of /etc. What apt and dpkg note themselves does not count.
+FILES = (
+    "find /etc /opt /usr /var/lib -xdev -not -path '/var/lib/dpkg/*' -not -path '/var/lib/apt/*' -not -path '*/__pycache__*'"
+    " -not -path '/var/lib/systemd/*' -not -path '/usr/lib/python*' | sort; find /etc -type f -exec md5sum {} + | sort"
+)
+
+# These tests are one story, in this order.
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with Machine.start(f"packages-{os.getpid()}") as machine:
+        node = Node(machine)
+        # That of the package is to run.
+        node.run("rm /usr/local/sbin/qatctl")
+        yield node
+
+
+@pytest.fixture(scope="module")
+def untouched(node: Node) -> str:
+    return node.run(FILES)
+
+
+@pytest.fixture(scope="module")
+def debs(node: Node, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where the machine has the debs of two releases, by their number: words for apt."""
+    python = node.run("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'").strip()
+    plugin = packages.of_device_plugin(python, "amd64", cache_directory() / "bundles")
+    words = {}
+    for number in ("1", "2"):
+        directory = tmp_path_factory.mktemp(f"release-{number}")
+        for package in (packages.of_qatctl(), packages.of_node(), plugin):
+            release = f"{number}{package.release[1:]}"
+            path = packages.build(dataclasses.replace(package, release=release), "deb", directory)
+            node.machine.put(path.read_bytes(), f"/root/{path.name}")
+        words[number] = " ".join(f"/root/{path.name}" for path in sorted(directory.iterdir()))
+    return words
+
+
+@pytest.fixture(scope="module")
+def installed(node: Node, untouched: str, debs: dict[str, str]) -> str:
+    """What apt and the packages say."""
+    assert untouched
+    return install(node, debs["1"])
+
+
+@pytest.fixture(scope="module")
+def booted(node: Node, installed: str) -> None:
+    """With rules, after a reboot."""
+    assert installed
+    node.machine.put(json.dumps(RULES).encode(), "/etc/accel-qat/node.json")
+    node.machine.reboot()
+
+
+@pytest.fixture(scope="module")
+def kubelet(node: Node, booted: None) -> Kubelet:
+    assert booted is None
+    return Kubelet(node, f"{packages.PLUGIN}/lib")
+
+
+@pytest.fixture(scope="module")
+def truth(node: Node, booted: None) -> dict[str, dict[str, str]]:
+    """What is advertised once all is well."""
+    assert booted is None
+    devices = node.devices()
+    return {CY: {vf["address"]: "Healthy" for pf in (FIRST, SECOND) for vf in devices[pf]["vfs"]}}
+
+
+def install(node: Node, debs: str) -> str:
+    """What the packages say of themselves."""
+    said = node.run(f"{APT} install {debs} 2>&1")
+    return "\n".join(line for line in said.splitlines() if line.startswith("accel-"))
+
+
+def states(node: Node) -> list[str]:
+    return node.run(f"systemctl is-enabled {UNITS}; systemctl is-active {UNITS} || true").split()
+
+
+def process(node: Node) -> tuple[str, str]:
+    """The main process of the device plugin, and the program that it runs."""
+    pid = node.run(f"systemctl show --property=MainPID --value {PLUGIN}").strip()
+    words = node.run(f"tr '\\0' ' ' < /proc/{pid}/cmdline").split()
+    return pid, next(word for word in words if word.endswith("/qat-device-plugin"))
+
+
+def test_nothing_starts_without_rules(node: Node, installed: str) -> None:
+    assert installed.splitlines() == [
+        f"accel-qat-node: write /etc/accel-qat/node.json, then run systemctl start {NODE_UNIT}",
+        f"accel-qat-device-plugin: write /etc/accel-qat/node.json, then run systemctl start {PLUGIN}",
+    ]
+    node.run(f"systemctl start {UNITS}")
+    assert states(node) == ["enabled", "enabled", "inactive", "inactive"]
+    assert node.run("dpkg --verify accel-qatctl accel-qat-node accel-qat-device-plugin") == ""
+
+
+def test_the_vfs_are_made_at_boot_and_offered(node: Node, kubelet: Kubelet, truth: dict[str, dict[str, str]]) -> None:
+    assert {vf["driver"] for device in node.devices().values() for vf in device["vfs"]} == {"vfio-pci"}
+    assert len(truth[CY]) == 32
+    assert node.run("command -v qatctl").strip() == packages.QATCTL
+    assert node.ask("status").code == 0
+    kubelet.has(truth)
+    assert states(node) == ["enabled", "enabled", "inactive", "active"]
+
+
+@pytest.mark.parametrize("release", ["2", "1"])
+def test_an_upgrade_and_the_way_back_hand_over(
+    node: Node, debs: dict[str, str], kubelet: Kubelet, truth: dict[str, dict[str, str]], release: str
+) -> None:
+    before, changes = process(node), kubelet.has(truth)
+    assert install(node, debs[release]) == ""
+    assert node.run("dpkg-query -W -f '${Version}' accel-qat-device-plugin").split("-")[1][0] == release
+    after = process(node)
+    assert after[0] != before[0]
+    assert after[1] == f"{packages.PLUGIN}/bin/qat-device-plugin"
+    # At no time kubelet had fewer of them.
+    assert [one for one in kubelet.history()[changes:] if one != truth] == []
+    assert states(node)[3] == "active"
+
+
+def test_a_reload_takes_other_settings(node: Node, kubelet: Kubelet, truth: dict[str, dict[str, str]]) -> None:
+    changes = kubelet.has(truth)
+    node.run("echo QAT_DEVICE_PLUGIN_METRICS_ADDRESS=127.0.0.1:9999 >> /etc/accel-qat/device-plugin.conf")
+    node.run(f"systemctl reload {PLUGIN}")
+    assert node.run(get("/readyz", 9999)).strip() == "ok"
+    assert [one for one in kubelet.history()[changes:] if one != truth] == []
+
+
+def test_the_collection_takes_over_and_the_packages_leave_it_alone(
+    node: Node, debs: dict[str, str], kubelet: Kubelet, truth: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    changes = kubelet.has(truth)
+    role = {"name": "accel.qat.qat_device_plugin"}
+    run = Controller(node.machine, tmp_path).play([{"name": "Role", "ansible.builtin.include_role": role}])
+    assert run.code == 0, run.output
+    started = run.task("Start the device plugin, and wait until kubelet has taken every resource")
+    assert started.result["action"] == "reload"
+    before = process(node)
+    assert before[1].startswith("/opt/accel-qat/device-plugin/")
+    said = install(node, debs["2"])
+    assert said == (
+        f"accel-qat-device-plugin: the collection accel.qat has set up {PLUGIN}, which goes on with its files; what hands it to this "
+        "package is in https://github.com/accel-qat/accel.qat/blob/main/docs/packages.md"
+    )
+    assert process(node) == before
+    assert [one for one in kubelet.history()[changes:] if one != truth] == []
+
+
+def test_the_steps_of_the_page_hand_the_node_to_the_packages(
+    node: Node, kubelet: Kubelet, truth: dict[str, dict[str, str]]
+) -> None:
+    changes, before = kubelet.has(truth), process(node)
+    page = (CHECKOUT / "docs/packages.md").read_text()
+    steps = re.findall(
+        r"^# (.+)$", page.partition("**From the collection to the packages**")[2].partition("```\n\n")[0], re.M
+    )
+    assert len(steps) == 6
+    # Here the collection has set up the device plugin alone.
+    node.run("\n".join(step.replace("rm ", "rm -f ") for step in steps))
+    after = process(node)
+    assert (after[0] != before[0], after[1]) == (True, f"{packages.PLUGIN}/bin/qat-device-plugin")
+    assert node.run("ls -d /opt/accel-qat", check=False) == ""
+    assert [one for one in kubelet.history()[changes:] if one != truth] == []
+    assert states(node) == ["enabled", "enabled", "inactive", "active"]
+
+
+def test_a_removal_leaves_the_vfs_and_a_purge_no_trace(
+    node: Node, untouched: str, kubelet: Kubelet, truth: dict[str, dict[str, str]]
+) -> None:
+    kubelet.has(truth)
+    node.run(f"{APT} remove {' '.join(NAMES)}")
+    assert node.run(f"systemctl is-active {UNITS} || true").split() == ["inactive", "inactive"]
+    assert len(node.run("ls -d /sys/bus/pci/drivers/vfio-pci/0000:*").split()) == 32
+    assert node.run("cat /etc/accel-qat/node.json") == json.dumps(RULES)
+    node.run(f"systemctl stop kubelet-socket; rm -rf /var/lib/kubelet; {APT} purge {' '.join(NAMES)}")
+    assert set(node.run(FILES).splitlines()) ^ set(untouched.splitlines()) == set()
+    assert node.run("find /var/lib/systemd /run/systemd /run/cdi -name '*qat*' 2> /dev/null || true") == ""
