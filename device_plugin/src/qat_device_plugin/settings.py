@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import __version__
 from ._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, NODE_JSON
+from .deployment import DEPLOYMENTS, SERVICE
 from .preference import POLICIES
 
 ENVIRONMENT_PREFIX = "QAT_DEVICE_PLUGIN_"
@@ -34,6 +35,8 @@ class Settings:
     cdi: bool
     cdi_dir: Path
     run_dir: Path
+    deployment: str
+    instance: str
     period: float
     log_level: str
     log_format: str
@@ -176,6 +179,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where instances find each other; nobody else may write there",
     )
+    add(
+        "--deployment",
+        choices=DEPLOYMENTS,
+        default=SERVICE,
+        help="how it is deployed on this node; one that finds another way there ends",
+    )
+    add("--instance", default="", metavar="NAME", help="what it is over all restarts of a pod, the pod's uid")
     add("--period", type=seconds, default=5.0, metavar="SECONDS", help="how often to look at what gives no event")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="the least that is logged")
     add("--log-format", choices=("text", "json"), default="text", help="how it is written")

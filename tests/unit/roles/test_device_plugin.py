@@ -157,6 +157,7 @@ def test_a_reload_has_another_process_take_over() -> None:
     # Longer than a hand-over may take, so that its words are heard.
     assert int(service["TimeoutStartSec"]) > SECONDS + END_SECONDS + 5
     assert service["RuntimeDirectoryMode"] == "0700"
+    assert service["RuntimeDirectoryPreserve"] == "yes"  # a pod may have the lock in it when the service ends
     assert (
         VARIABLES["__qat_device_plugin_run"]
         == str(parse_settings([], {}).run_dir)
@@ -566,7 +567,7 @@ def removal(directory: Path, *options: str) -> Run:
     """The task of teardown that removes files, with all it removes below a directory of the test."""
     tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
     systemctl(directory)
-    names = ("unit_link", "cdi_specification")
+    names = ("unit_link", "cdi_specification", "run")
     places = {f"__qat_device_plugin_{name}": str(directory / f"system/{name}") for name in names}
     units = {mode: str(directory / f"system/{mode}") for mode in VARIABLES["__qat_device_plugin_units"]}
     values = {
@@ -583,7 +584,10 @@ def removal(directory: Path, *options: str) -> Run:
 @pytest.mark.parametrize("others", [[], ["opt/theirs/file", "kubelet/other.sock"]], ids=["alone", "beside-others"])
 def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: list[str]) -> None:
     ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]
-    ours += [f"system/{name}" for name in ("transient", "unit_link", "cdi_specification", "qat.intel.com-sym-dc.json")]
+    ours += [
+        f"system/{name}"
+        for name in ("transient", "unit_link", "cdi_specification", "qat.intel.com-sym-dc.json", "run/1.lock")
+    ]
     for name in [*ours, *others]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
