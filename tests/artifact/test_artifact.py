@@ -21,7 +21,7 @@ from .conftest import Installed
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
 ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir() if path.is_dir())
 PLAYBOOKS = sorted(path.stem for path in (CHECKOUT / "playbooks").glob("*.yml"))
-SHIPPED = {"LICENSES", "README.md", "changelogs", "docs", "examples", "meta", "playbooks", "plugins", "roles"}
+SHIPPED = {"LICENSES", "README.md", "changelogs", "deploy", "docs", "examples", "meta", "playbooks", "plugins", "roles"}
 # What stands at the root of a project, and what README.md and docs lead to.
 SHIPPED |= {"CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"}
 # What the role qat_device_plugin packs for a node.

@@ -26,6 +26,12 @@ VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 NAMED_IN = ("README.md", "docs/execution_environments.md")
 # The device plugin has the version of the collection that it comes with.
 PLUGIN = "device_plugin/src/qat_device_plugin/__init__.py"
+# So have the chart and what is made of it. The words before it, and after it.
+MANIFESTS = {
+    "deploy/kubernetes/chart/Chart.yaml": (("\nversion: ", "\n"), ("\nappVersion: ", "\n")),
+    "deploy/kubernetes/base/configmap.yaml": (('/version: "', '"'),),
+    "deploy/kubernetes/base/daemonset.yaml": (('/version: "', '"'), ("image: accel-qat-device-plugin:", "\n")),
+}
 
 
 class Refused(Exception):
@@ -95,6 +101,10 @@ def set_version(version: str, checkout: Path) -> None:
         page.write_text(page.read_text().replace(f"accel-qat-{before}.tar.gz", f"accel-qat-{version}.tar.gz"))
     plugin = checkout / PLUGIN
     plugin.write_text(plugin.read_text().replace(f'__version__ = "{before}"', f'__version__ = "{version}"'))
+    for name, places in MANIFESTS.items():
+        manifest = checkout / name
+        for begin, end in places:
+            manifest.write_text(manifest.read_text().replace(f"{begin}{before}{end}", f"{begin}{version}{end}"))
 
 
 def prepare(shell: Shell, version: str) -> None:
