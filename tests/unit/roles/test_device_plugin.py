@@ -563,7 +563,7 @@ def test_only_releases_are_removed(tmp_path: Path) -> None:
     assert (tmp_path / "1.2.3-beta").is_dir()
 
 
-def removal(directory: Path, *options: str) -> Run:
+def removal(directory: Path, *options: str, pod_of_others: bool = False) -> Run:
     """The task of teardown that removes files, with all it removes below a directory of the test."""
     tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
     systemctl(directory)
@@ -573,10 +573,12 @@ def removal(directory: Path, *options: str) -> Run:
     values = {
         "qat_device_plugin_directory": str(directory / "opt"),
         "qat_device_plugin_kubelet_dir": str(directory / "kubelet"),
+        "__qat_device_plugin_is_pod": pod_of_others,
+        "__qat_device_plugin_pod_is_ours": False,
     }
     kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
     variables = {**values, **places, **{f"__qat_device_plugin_{name}": value for name, value in kept.items()}}
-    block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__qat_device_plugin_units": units}}
+    block = {"name": "Teardown", "block": tasks[2:], "vars": {**variables, "__qat_device_plugin_units": units}}
     return Plugin(directory).play([block], *options)
 
 
@@ -610,6 +612,16 @@ def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: 
     assert not any(task.changed for task in removal(tmp_path).tasks)
 
 
+def test_teardown_leaves_the_lock_of_a_pod_that_others_have_made(tmp_path: Path) -> None:
+    """Beside a new one there would be two."""
+    lock = tmp_path / "system/run/1.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    done = removal(tmp_path, pod_of_others=True)
+    assert done.code == 0, done.output
+    assert lock.exists()
+
+
 @pytest.mark.parametrize(
     ("mode", "states"),
     [
@@ -618,7 +630,7 @@ def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: 
     ],
 )
 def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[str, str]) -> None:
-    (task,) = (one["accel.qat.files"] for one in load("tasks/main.yml") if "accel.qat.files" in one)
+    (task,) = (one["accel.qat.files"] for one in load("tasks/systemd.yml") if "accel.qat.files" in one)
     environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
     omitted = object()
     environment.globals["lookup"] = lambda _plugin, name: f"from {name}"
