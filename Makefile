@@ -43,6 +43,9 @@ image-lock: setup  ## have the image made of what Debian's mirror has today
 packages: setup  ## deb and rpm of qatctl, qat-node and the device plugin, in dist/; PACKAGES="--python 3.11 --architecture amd64" for some
 	@PYTHONPATH="$(CURDIR)/build/tree" .venv/bin/python -m ansible_collections.accel.qat.tools.artifacts.packages $(PACKAGES)
 
+chart: setup  ## the Helm chart of the DaemonSet, in dist/, and the kustomize base that is made of it
+	@PYTHONPATH="$(CURDIR)/build/tree" .venv/bin/python -m ansible_collections.accel.qat.tools.artifacts.chart
+
 test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, VMs, every ansible-core, what Galaxy says, and the site
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/virtual_machines.py tests/cluster/virtlet.py
@@ -103,4 +106,4 @@ clean:  ## remove what the other targets made here, but not .venv
 	@rm -rf build dist .ansible
 	@find . -name .venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
-.PHONY: test-plugin help setup test lint types sanity unit oldest core build galaxy docs release image image-lock packages test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin board format lock clean
+.PHONY: test-plugin help setup test lint types sanity unit oldest core build galaxy docs release image image-lock packages chart test-lab test-machine test-cluster test-machines test-molecule test-nightly test-mutants test-releases test-pods test-vms demo demo-vm bench bench-fleet bench-plugin soak-plugin board format lock clean

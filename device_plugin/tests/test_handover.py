@@ -393,13 +393,23 @@ def test_a_process_that_does_not_answer_is_not_waited_for_without_end(run: Run) 
 
 def test_what_killed_processes_have_left_to_find_them_is_removed(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
-        left = bench.files.root / "run" / f"{2**22 + 1}.sock"  # more than there can be
+        """By whether somebody listens: a process of another PID namespace has an id that says nothing here."""
+        left = bench.files.root / "run" / "1.sock"
         left.parent.mkdir(mode=0o700)
-        others = [left.with_name("1.sock"), left.with_name("other.sock")]
-        for path in (left, *others):
-            path.touch()
-        await serving(bench, 37)
-        assert not left.exists()
-        assert all(path.exists() for path in others)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
+            dead.bind(str(left))
+        other = left.with_name("other.sock")
+        other.touch()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as living:
+            door = left.with_name(f"{2**22 + 1}.sock")  # more than there can be
+            living.bind(str(door))
+            living.listen(1)
+            living.setblocking(False)
+            await serving(bench, 37)
+            assert not left.exists()
+            assert other.exists()
+            assert door.exists()
+            with pytest.raises(BlockingIOError):
+                living.accept()
 
     run(scenario)

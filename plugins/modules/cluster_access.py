@@ -52,7 +52,7 @@ options:
         choices: [kubernetes, jmespath]
         default: [kubernetes]
       rights:
-        description: What these credentials should be allowed to do in the core API.
+        description: What these credentials should be allowed to do.
         type: list
         elements: dict
         default: []
@@ -62,7 +62,7 @@ options:
             type: str
             required: true
           resource:
-            description: The resource, such as V(nodes) or V(pods/eviction).
+            description: The resource, such as V(nodes), V(pods/eviction) or V(daemonsets.apps).
             type: str
             required: true
           namespace:

@@ -254,6 +254,7 @@ def _of_cgroup(cgroup: str, kubelet: Result) -> Finding:
 _ACCESS = {
     "drain": "the API server, to drain",
     "kubelet_access": "the API server, to see kubelet ready",
+    "daemonset_access": "the API server, to have the DaemonSet",
     "verify": "the API server, to verify",
 }
 

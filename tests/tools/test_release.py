@@ -91,7 +91,7 @@ def test_a_checkout_that_differs_from_its_commit(checkout: Path) -> None:
 
 def test_the_version_is_written_wherever_it_stands(checkout: Path) -> None:
     before = release.version_here(CHECKOUT)
-    for name in ("galaxy.yml", *release.NAMED_IN, release.PLUGIN, release.CONTAINERFILE):
+    for name in ("galaxy.yml", *release.NAMED_IN, release.PLUGIN, release.CONTAINERFILE, *release.MANIFESTS):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, checkout / name)
     release.set_version("12.3.4", checkout)
@@ -102,6 +102,10 @@ def test_the_version_is_written_wherever_it_stands(checkout: Path) -> None:
         assert f"accel-qat-{before}.tar.gz" not in text
     assert '\n__version__ = "12.3.4"\n' in (checkout / release.PLUGIN).read_text()
     assert 'org.opencontainers.image.version="12.3.4"' in (checkout / release.CONTAINERFILE).read_text()
+    for name in release.MANIFESTS:
+        text = (checkout / name).read_text()
+        assert before not in text
+        assert text.count("12.3.4") == len(release.MANIFESTS[name])
 
 
 def test_the_device_plugin_has_the_version_of_the_collection() -> None:

@@ -40,6 +40,8 @@ PROGRAMS = {
     "kubectl-nfd": Origin("nfd", _NFD, "cmd/kubectl-nfd"),
     "nfd-worker": Origin("nfd", _NFD, "cmd/nfd-worker"),
     "nfpm": Origin("nfpm", "github.com/goreleaser/nfpm/v2", "cmd/nfpm"),
+    "helm": Origin("helm", "helm.sh/helm/v3", "cmd/helm"),
+    "kustomize": Origin("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", ""),
 }
 
 

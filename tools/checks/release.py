@@ -32,6 +32,12 @@ NAMED_IN = ("README.md", "docs/execution_environments.md")
 # The device plugin has the version of the collection that it comes with.
 PLUGIN = "device_plugin/src/qat_device_plugin/__init__.py"
 CONTAINERFILE = "deploy/image/Containerfile"
+# So have the chart and what is made of it. The words before it, and after it.
+MANIFESTS = {
+    "deploy/kubernetes/chart/Chart.yaml": (("\nversion: ", "\n"), ("\nappVersion: ", "\n")),
+    "deploy/kubernetes/base/configmap.yaml": (('/version: "', '"'),),
+    "deploy/kubernetes/base/daemonset.yaml": (('/version: "', '"'), ("image: accel-qat-device-plugin:", "\n")),
+}
 
 
 Builder = Callable[[Shell, Path], object]
@@ -126,6 +132,10 @@ def set_version(version: str, checkout: Path) -> None:
     plugin.write_text(plugin.read_text().replace(f'__version__ = "{before}"', f'__version__ = "{version}"'))
     image = checkout / CONTAINERFILE
     image.write_text(image.read_text().replace(f'.version="{before}"', f'.version="{version}"'))
+    for name, places in MANIFESTS.items():
+        manifest = checkout / name
+        for begin, end in places:
+            manifest.write_text(manifest.read_text().replace(f"{begin}{before}{end}", f"{begin}{version}{end}"))
 
 
 def prepare(shell: Shell, version: str) -> None:

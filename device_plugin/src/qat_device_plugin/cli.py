@@ -11,6 +11,7 @@ import sys
 import typing as t
 
 from ._node.errors import NodeError
+from .deployment import OtherDeployment
 from .settings import Settings, SettingsError, parse_settings
 
 if t.TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _serve(settings: Settings, rules: t.Any, reporter: Reporter) -> int:
     except NodeError as error:
         if not reporter.failed(error.sentence()):
             print(f"qat-device-plugin: {error.sentence()}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, OtherDeployment) else 1
     return 0
 
 

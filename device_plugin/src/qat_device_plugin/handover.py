@@ -5,6 +5,9 @@
 The successor asks its predecessor for the lock, registers beside it, and says that it serves once kubelet has its lists. Then the
 predecessor names it to systemd as the main process, and ends. Until then the predecessor stays in charge, whatever befalls the
 successor; and should the predecessor die, the successor has the lock already.
+
+A predecessor whose end would only have it started again, as the container of a pod is, stays instead, and does nothing, until it is ended
+or the successor has gone (docs/adr/0006_hand_over_of_pods.md).
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import typing as t
 from pathlib import Path
 
 from ._node.errors import NodeError
+from .sockets import PREFIX, is_dead
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +113,10 @@ class Inheritance(t.NamedTuple):
 
 
 class Reception:
-    """Where a successor finds the process that serves: a socket with its process id, below a directory that only root may enter."""
+    """Where a successor finds the process that serves: a socket below a directory that only root may enter."""
 
-    def __init__(self, run_dir: Path, serve: t.Callable[[Line], t.Awaitable[None]]) -> None:
-        self._path = address_of(run_dir, os.getpid())
+    def __init__(self, path: Path, serve: t.Callable[[Line], t.Awaitable[None]]) -> None:
+        self._path = path
         self._serve = serve
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._tasks: set[asyncio.Future[None]] = set()
@@ -129,11 +133,17 @@ class Reception:
         asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
     def close(self) -> None:
-        """Listen no longer."""
-        asyncio.get_running_loop().remove_reader(self._socket)
-        self._socket.close()
+        """Listen no longer, and end what is talked."""
+        self.shut()
         for task in self._tasks:
             task.cancel()
+
+    def shut(self) -> None:
+        """Listen no longer."""
+        if self._socket.fileno() == -1:
+            return
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
         with contextlib.suppress(OSError):
             self._path.unlink()
 
@@ -152,30 +162,44 @@ class Reception:
             line.close()
 
 
-class Predecessor:
-    """The process that serves until this one does."""
+class Nobody(NodeError):
+    """Nobody listens where the predecessor should."""
 
-    def __init__(self, run_dir: Path, pid: int) -> None:
+
+class Predecessor:
+    """The process that serves until this one does, by the path of its socket.
+
+    Its id is given where it has been named by that; that of a process of another PID namespace nobody knows here.
+    """
+
+    def __init__(self, path: Path, pid: int | None = None) -> None:
         self.pid = pid
-        self._path = address_of(run_dir, pid)
+        self._path = path
         self._line: Line | None = None
 
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return str(self.pid or self._path.stem)
+
     async def ask(self) -> Inheritance:
-        """Ask for what it has; raises NodeError."""
+        """Ask for what it has; raises Nobody, or NodeError."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with _short(self._path) as path:
                 connection.connect(path)
         except OSError as error:
             connection.close()
-            raise NodeError(
+            raise Nobody(
                 f"no instance is there to take over from: {error.strerror}",
                 where=str(self._path),
                 remedy="restart the service instead",
             ) from None
         self._line = Line(connection)
-        if self._line.peer() != (self.pid, os.geteuid()):
-            raise NodeError(f"the socket is not of process {self.pid}", where=str(self._path))
+        pid, user = self._line.peer()
+        if user != os.geteuid() or self.pid not in (None, pid):
+            self.close()
+            raise NodeError(f"the socket is not of process {self.pid or 'root'}", where=str(self._path))
         message, descriptors = await self._receive(SECONDS)
         if not descriptors:
             raise NodeError("the instance that serves gives no lock", where=str(self._path))
@@ -188,10 +212,13 @@ class Predecessor:
             watchdog if isinstance(watchdog, float) else None,
         )
 
-    async def release(self) -> None:
-        """Report to it that this process serves, and wait until it has made way; raises NodeError where it stays."""
+    async def release(self, stays: bool) -> None:
+        """Report to it that this process serves, and wait until it has made way; raises NodeError where it does not.
+
+        With `stays` it waits for its own end then.
+        """
         assert self._line
-        self._line.send({"serves": True})
+        self._line.send({"serves": True, "stays": stays})
         with contextlib.suppress(Gone):  # it has died, which comes to the same
             await self._receive(SECONDS)
 
@@ -207,7 +234,12 @@ class Predecessor:
         waiting = asyncio.ensure_future(self.died())
         await asyncio.wait([waiting], timeout=END_SECONDS)
         waiting.cancel()
-        self._line.close()
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._line:
+            self._line.close()
 
     async def _receive(self, seconds: float | None = None) -> tuple[Message, list[int]]:
         assert self._line
@@ -220,18 +252,16 @@ class Predecessor:
         return message, descriptors
 
 
-def address_of(run_dir: Path, pid: int) -> Path:
+def socket_of(run_dir: Path, pid: int) -> Path:
     """Where the process with this id listens for its successor."""
     return run_dir / f"{pid}.sock"
 
 
 def _remove_left(run_dir: Path) -> None:
-    """Remove the sockets of processes that were killed."""
+    """Remove the sockets of processes that were killed. Of which process one was says nothing: another PID namespace has its own ids."""
     for path in run_dir.glob("*.sock"):
-        with contextlib.suppress(OSError):  # one of another user lives
-            try:
-                os.kill(int(path.stem) if path.stem.isdigit() else os.getpid(), 0)
-            except ProcessLookupError:
+        if not path.name.startswith(PREFIX) and is_dead(path):
+            with contextlib.suppress(OSError):
                 path.unlink()
 
 

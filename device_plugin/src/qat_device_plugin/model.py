@@ -170,6 +170,12 @@ def _offers(rule: Rule) -> bool:
     return is_offering(rule) and rule.vfs != 0 and rule.advertise != 0
 
 
+def without_vfs(model: Model) -> dict[str, int]:
+    """The PFs of which VFs should be offered and none is there, with the number that should be."""
+    there = {vf.pf_address for vfs in model.offers.values() for vf in vfs if not vf.vanished}
+    return {pf: share.vfs for pf, share in model.shares.items() if share.vfs and pf not in there}
+
+
 def changes(before: Model, after: Model) -> list[dict[str, str]]:
     """What happened to single VFs, for the log: `event` is appeared, vanished, withdrawn, healthy or unhealthy.
 

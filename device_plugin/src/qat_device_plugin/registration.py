@@ -150,7 +150,7 @@ class Registrar:
                 self._failed("kubelet did not take the registration", str(refused))
                 await self._pause()
             except OSError as error:
-                _refuse_read_only(self._directory)
+                _refuse_lost(self._directory)
                 self._failed("cannot serve", str(error))
                 await self._pause()
 
@@ -255,11 +255,11 @@ class Registrar:
         log.log(level, message, extra={"fields": {"resource": self.resource, **fields}})
 
 
-def _refuse_read_only(directory: Path) -> None:
-    """Raises NodeError where the directory is on a mount that is read-only.
+def _refuse_lost(directory: Path) -> None:
+    """Raises NodeError where the directory is on a mount that is read-only, or is the rest of one that was removed.
 
     Under systemd the directory is a mount of its own below a root that is read-only. It goes when the directory is removed, and one
-    that is made again has none until the service starts again.
+    that is made again has none until the service starts again. In a container the mount stays, of what is no longer there.
     """
     with contextlib.suppress(OSError):
         if os.statvfs(directory).f_flag & os.ST_RDONLY:
@@ -267,6 +267,12 @@ def _refuse_read_only(directory: Path) -> None:
                 "the directory is read-only for this process, as it is when it was made again since the start",
                 where=str(directory),
                 remedy="start the device plugin again, as systemd does by itself",
+            )
+        if directory.stat().st_nlink == 0:
+            raise NodeError(
+                "the directory was removed since it was mounted for this container",
+                where=str(directory),
+                remedy="have the container start again, as kubelet does by itself",
             )
 
 

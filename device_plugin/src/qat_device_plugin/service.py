@@ -14,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 from . import cdi
+from ._node.absence import is_absent
 from ._node.devices.read import read_devices
 from ._node.devices.rules import Rule
 from ._node.errors import NodeError
@@ -25,16 +26,28 @@ from ._node.users.pods import Pods, address_of
 from .attribution import Attribution, attributed
 from .catalogue import Given, Groups, Snapshot
 from .configuration import read_rules
+from .deployment import NEXT, SERVICE, Holder, holder_of, takes_over
 from .events import DeviceWatch, DirectoryWatch, remedy_for
-from .handover import END_SECONDS, SECONDS, Gone, Inheritance, Line, Predecessor, Reception, Reporter
+from .handover import (
+    END_SECONDS,
+    SECONDS,
+    Gone,
+    Inheritance,
+    Line,
+    Nobody,
+    Predecessor,
+    Reception,
+    Reporter,
+    socket_of,
+)
 from .kernel_thread import KernelThread
-from .model import CHECKPOINT_SECONDS, Model, Scan, advance, changes, nothing_to_offer, with_rules
+from .model import CHECKPOINT_SECONDS, Model, Scan, advance, changes, nothing_to_offer, with_rules, without_vfs
 from .nfd import Labeler
 from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
 from .settings import Settings
-from .sockets import Identity, InstanceLock, identity, make_private, remove_dead
+from .sockets import Identity, InstanceLock, fresh_token, identity, make_private, remove_dead
 from .statistics import Statistics
 from .status import Status
 from .status_page import StatusPage
@@ -54,9 +67,17 @@ _WHOLE_SCAN = 12
 _CHILD_SECONDS = 2.0
 """How long a child of a process that was killed can take to end."""
 
+_MEET_SECONDS = 0.1
+"""How often to look again at another instance that is about to end, or to say who it is."""
+
+_UNSIGNED_SECONDS = 2.0
+"""How long one may take to say who it is; it does so at once when it has got the lock."""
+
 _STALE = 30.0
 """Seconds after which the last scan is too old for readiness, besides three periods."""
 
+_NO_VFS = "create them on the host, as qat-node.service does at each boot; qatctl status says why it has not"
+_HAS_TAKEN_OVER = "another process has taken over"
 _NO_CDI_NAMES = "cannot write the CDI specification; until it is written containers get no CDI names"
 _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold plug does not find the VFs"
 
@@ -64,7 +85,7 @@ _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold p
 class Service:
     """Runs until SIGTERM or SIGINT, or until a successor has taken over. `rules` are the configuration as it was at the start.
 
-    With `settings.take_over` it is such a successor itself, and reports what becomes of it.
+    With `settings.take_over` it is such a successor itself, and reports what becomes of it; or it finds at its start that it is one.
     """
 
     def __init__(
@@ -89,15 +110,23 @@ class Service:
         self._thread = KernelThread()
         self._attribution = Attribution() if settings.pod_labels else None
         self._reporter = reporter or Reporter()
-        self._predecessor = None if settings.take_over is None else Predecessor(settings.run_dir, settings.take_over)
+        self._is_reload = settings.take_over is not None
+        self._predecessor: Predecessor | None = None
+        self._is_taking_over = False  # from another that goes on until then
         # Not the main process yet, which is the only one that systemd listens to.
-        self._systemd = Systemd({} if self._predecessor else environment)
-        self._lock = InstanceLock(settings.run_dir, settings.socket_dir, self._remove_dead)
+        self._systemd = Systemd({} if self._is_reload else environment)
+        self._lock = InstanceLock(settings.run_dir, settings.socket_dir, self._lock_taken)
+        is_pod = settings.deployment != SERVICE  # the processes of several pods can have one id
+        self._door = Path(f"{fresh_token()}.sock") if is_pod else socket_of(Path(), os.getpid())
+        self._holder = Holder(settings.deployment, self._door.name, settings.instance)
+        self._reception: Reception | None = None
         self._progress = Wakeup()
         self._has_successor = False
+        self._is_retired = False
         self._wakeup = Wakeup()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._lasting: list[asyncio.Task[None]] = []  # that go on when another process has taken over
         self._has_events = False
         self._specifications = cdi.Specifications(settings.cdi_dir)
         self._cdi_problem = ""
@@ -128,6 +157,8 @@ class Service:
         return None if seen is None else time.monotonic() - seen
 
     def _unready(self) -> list[str]:
+        if self._is_retired:
+            return [_HAS_TAKEN_OVER]
         problems = []
         if not self.registrars and not self._nothing_to_offer():
             problems = ["there is no VF to offer", *self._left_out()]
@@ -143,13 +174,15 @@ class Service:
         return self.model.snapshot is not None and nothing_to_offer(self._rules, self.model.snapshot.node)
 
     def _unhealthy(self) -> tuple[str, ...]:
+        if self._is_retired:
+            return ()
         age = time.monotonic() - self.last_scan
         return (f"the last scan of the node was {age:.0f} seconds ago",) if age > self.stale_after else ()
 
     async def run(self) -> None:
         """Serve until asked to stop; raises NodeError where the node cannot be read at all."""
         self._handle_signals()
-        inheritance = await self._inherit() if self._predecessor else None
+        inheritance = await self._inherit()
         with contextlib.ExitStack() as watches:
             self._watch_node(watches)
             self._watch_directory(watches, self._settings.socket_dir, self._socket_dir_changed)
@@ -166,7 +199,7 @@ class Service:
             log.info("stopping")
             if not self._has_successor:
                 self._systemd.stopping()
-            await asyncio.gather(*(end(task) for task in self._tasks))
+            await asyncio.gather(*(end(task) for task in (*self._tasks, *self._lasting)))
             if self._labeler:
                 await self._labeler.end()
             self._lock.release()
@@ -177,16 +210,17 @@ class Service:
         """Do what only one instance can do at a time."""
         try:
             make_private(self._settings.run_dir)
-            reception = Reception(self._settings.run_dir, self._serve_successor)
-            reception.open()
-            watches.callback(reception.close)
+            self._reception = Reception(self._settings.run_dir / self._door, self._serve_successor)
+            self._reception.open()
+            watches.callback(self._reception.close)
         except OSError as error:
             fields = {"directory": self._settings.run_dir, "problem": error.strerror or str(error)}
             log.warning("no other instance can take over from this one", extra={"fields": fields})
         if self._systemd.watchdog_seconds:
-            self._start(self._watchdog(self._systemd.watchdog_seconds / 3))
+            self._start(self._watchdog(self._systemd.watchdog_seconds / 3), lasting=True)
         if self._settings.metrics_address:
-            self._start(StatusPage(self.status, self.statistics, *self._settings.metrics_address).run())
+            page = StatusPage(self.status, self.statistics, *self._settings.metrics_address)
+            self._start(page.run(), lasting=True)
         if self._settings.pod_labels and (self._settings.metrics_address or self._labeler):
             self._start(self._attribution_loop())
         if self._labeler:
@@ -199,13 +233,63 @@ class Service:
 
         return Labeler(self._settings.nfd_dir, self._settings.period, self.statistics, self.status, serves)
 
-    async def _inherit(self) -> Inheritance:
-        """Get from the predecessor what it has: the lock above all. From then on it looks at no device."""
-        assert self._predecessor
-        inheritance = await self._predecessor.ask()
-        if inheritance.directory == self._settings.socket_dir:
+    async def _inherit(self) -> Inheritance | None:
+        """Get from a predecessor what it has: the lock above all. From then on it looks at no device."""
+        if self._settings.take_over is None:
+            inheritance = await self._meet()
+        else:
+            path = socket_of(self._settings.run_dir, self._settings.take_over)
+            self._predecessor = Predecessor(path, self._settings.take_over)
+            inheritance = await self._predecessor.ask()
+        if inheritance and inheritance.directory == self._settings.socket_dir:
             self._lock.inherit(inheritance.lock)
         return inheritance
+
+    async def _meet(self) -> Inheritance | None:
+        """See who serves here. None where nobody does, or another one does whose end is waited for; raises NodeError."""
+        signed_by = time.monotonic() + _UNSIGNED_SECONDS
+        while not self._stop.is_set() and self._settings.socket_dir.is_dir() and not self._lock.held():
+            holder = holder_of(self._lock.signature())
+            if holder is None and time.monotonic() >= signed_by:
+                return None  # it is of a release that does not say who it is
+            if holder is not None:
+                run_dir, settings = self._settings.run_dir, self._settings
+                if not takes_over(holder, settings.deployment, settings.instance, self._expected(), str(run_dir)):
+                    return None
+                predecessor = Predecessor(run_dir / holder.door)
+                with contextlib.suppress(Nobody):  # it has ended since
+                    inheritance = await predecessor.ask()
+                    self._predecessor = predecessor
+                    self._is_taking_over = True
+                    self._holder = holder.followed_by(settings.deployment, self._door.name, settings.instance)
+                    return inheritance
+            await asyncio.sleep(_MEET_SECONDS)
+        return None
+
+    def _expected(self) -> str:
+        """The deployment that may take over from another one, empty where none may; raises NodeError."""
+        path = self._settings.run_dir / NEXT
+        try:
+            with path.open("rb") as file:
+                return file.read(64).decode("utf-8", "replace").strip()
+        except OSError as error:
+            if is_absent(error):
+                return ""
+            raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+    def _lock_taken(self) -> None:
+        self._sign()
+        self._remove_dead()
+
+    def _sign(self) -> None:
+        """Have others know who serves here. What has let this deployment take over has served its purpose."""
+        try:
+            self._lock.sign(self._holder.text())
+            if self._expected() == self._settings.deployment:
+                (self._settings.run_dir / NEXT).unlink()
+        except (NodeError, OSError) as error:
+            fields = {"directory": self._settings.run_dir, "problem": str(error)}
+            log.warning("another instance cannot see who serves here", extra={"fields": fields})
 
     async def _take_over(
         self, predecessor: Predecessor, inheritance: Inheritance, watches: contextlib.ExitStack
@@ -219,15 +303,20 @@ class Service:
             await self._serves_beside(inheritance.registered, died, abandoned)
         finally:
             await asyncio.gather(end(died), end(abandoned), return_exceptions=True)
-        await predecessor.release()
-        self._systemd.take_over(inheritance.notify, inheritance.watchdog)
-        await predecessor.ended()
+        await predecessor.release(stays=not self._is_reload)
+        if self._is_reload:
+            self._systemd.take_over(inheritance.notify, inheritance.watchdog)
+            await predecessor.ended()
+            self._predecessor = None
+        # Otherwise the connection stays: its end has a predecessor that is still there begin again.
         # One that was killed may have left a child that still has its sockets for a moment.
         asyncio.get_running_loop().call_later(_CHILD_SECONDS, self._remove_dead)
-        self._predecessor = None
+        self._sign()
         self._take_charge(watches)
+        self._is_taking_over = False
+        self._notify_systemd()
         self._wakeup.wake()  # to see what the predecessor has given to pods last
-        log.info("has taken over", extra={"fields": {"from": predecessor.pid}})
+        log.info("has taken over", extra={"fields": {"from": predecessor.name}})
         self._reporter.serves()
 
     async def _serves_beside(
@@ -270,6 +359,11 @@ class Service:
             message, _descriptors = await line.receive()
             if message.get("serves") is not True:
                 raise Gone
+            timer.cancel()
+            late.cancel()
+            if message.get("stays") is True:
+                await self._retire(line)
+                return
             if not await asyncio.get_running_loop().run_in_executor(None, self._systemd.hand_over, pid):
                 line.send({"refused": "systemd does not listen"})
                 raise Gone
@@ -286,6 +380,29 @@ class Service:
         finally:
             timer.cancel()
             late.cancel()
+
+    async def _retire(self, line: Line) -> None:
+        """Make way for the process at the other end, and do nothing from then on; end when that has gone.
+
+        Whoever has started this process would start it again at its end, beside the other one.
+        """
+        self._is_retired = True
+        leaving, self._tasks = self._tasks, []
+        await asyncio.gather(*(end(task) for task in leaving))
+        if self._reception:
+            self._reception.shut()
+        self._lock.release()
+        self.registrars.clear()
+        self.model = Model()
+        self._attribution = None
+        self._systemd.status(f"not ready; {_HAS_TAKEN_OVER}")
+        line.send({"yours": True})
+        log.info("another process has taken over; this one does nothing until it is ended")
+        with contextlib.suppress(Gone):
+            while True:
+                await line.receive()
+        log.warning("the process that has taken over has gone; this one ends, to be started again")
+        self._stop.set()
 
     def _estate(self) -> dict[str, t.Any]:
         """What a successor is given, see handover.Inheritance."""
@@ -328,10 +445,10 @@ class Service:
             raise NodeError(f"cannot scan the node: {error}", remedy="systemd starts the service again") from None
         return True
 
-    def _start(self, work: t.Coroutine[t.Any, t.Any, None]) -> None:
+    def _start(self, work: t.Coroutine[t.Any, t.Any, None], lasting: bool = False) -> None:
         task = asyncio.ensure_future(work)
         task.add_done_callback(self._ended)
-        self._tasks.append(task)
+        (self._lasting if lasting else self._tasks).append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """No task ends by itself but by an error of the program, which should end the service and be seen."""
@@ -464,6 +581,11 @@ class Service:
         for address, why in model.left_out.items():
             if why != self.model.left_out.get(address):
                 log.warning("PF is left out", extra={"fields": {"pf": address, "why": why}})
+        missing, before = without_vfs(model), without_vfs(self.model)
+        for address, count in missing.items():
+            if address not in before:
+                fields = {"pf": address, "expected": count, "remedy": _NO_VFS}
+                log.warning("PF has no VFs", extra={"fields": fields})
         self.model = model
         for resource, offer in model.offers.items():
             if resource in self.registrars:
@@ -567,9 +689,9 @@ class Service:
         return self.model.snapshot is not None and all(registrar.prepared for registrar in self.registrars.values())
 
     def _is_taken(self) -> bool:
-        """Whether kubelet has taken everything that is offered, if anything should be."""
+        """Whether kubelet has taken everything that is offered, if anything should be, from nobody but this process."""
         registered = [registrar.registered for registrar in self.registrars.values()]
-        return all(registered) and (bool(registered) or self._nothing_to_offer())
+        return not self._is_taking_over and all(registered) and (bool(registered) or self._nothing_to_offer())
 
     def summary(self) -> str:
         """One line on what is offered."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, NFD_FEATURES, NODE_JSON
+from .deployment import DEPLOYMENTS, SERVICE
 from .flags import add_log, add_proc_root, add_sysfs_root, add_version, address, root, seconds
 from .preference import POLICIES
 
@@ -36,6 +37,8 @@ class Settings:
     nfd: bool
     nfd_dir: Path
     run_dir: Path
+    deployment: str
+    instance: str
     period: float
     log_level: str
     log_format: str
@@ -153,6 +156,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where instances find each other; nobody else may write there",
     )
+    add(
+        "--deployment",
+        choices=DEPLOYMENTS,
+        default=SERVICE,
+        help="how it is deployed on this node; one that finds another way there ends",
+    )
+    add("--instance", default="", metavar="NAME", help="what it is over all restarts of a pod, the pod's uid")
     add("--period", type=seconds, default=5.0, metavar="SECONDS", help="how often to look at what gives no event")
     add_log(parser)
     add("--validate", action="store_true", help="check the configuration and exit")

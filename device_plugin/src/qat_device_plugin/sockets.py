@@ -27,6 +27,7 @@ LONGEST_PATH = 107
 """Bytes of the path in a socket's address (unix(7), with the NUL byte at its end), for kubelet's side too."""
 
 _TOKEN_LETTERS = 6
+_LONGEST_SIGNATURE = 4096
 
 
 class Identity(t.NamedTuple):
@@ -53,9 +54,14 @@ def identity(path: Path, unseen: Identity | None = None) -> Identity | None:
     return Identity(status.st_dev, status.st_ino, status.st_ctime_ns)
 
 
+def fresh_token() -> str:
+    """Letters that no other start has used."""
+    return base64.b32encode(os.urandom(5)).decode().lower()[:_TOKEN_LETTERS]
+
+
 def fresh_name(resource: str, room: int = 255) -> str:
     """A file name for a resource's socket that no other start has used. It shows the resource if `room` has the bytes for that."""
-    token = base64.b32encode(os.urandom(5)).decode().lower()[:_TOKEN_LETTERS]
+    token = fresh_token()
     name = f"{PREFIX}{resource.rpartition('/')[2]}-{token}.sock"
     return name if len(name) <= room else f"{PREFIX}{token}.sock"
 
@@ -118,7 +124,7 @@ def remove_dead(directory: Path) -> list[str]:
     ours = [path for path in _entries(directory) if path.name.startswith(PREFIX) and path.suffix == ".sock"]
     if not (directory / SECOND_NAMES).is_symlink():
         ours += _entries(directory / SECOND_NAMES)
-    return [path.name for path in ours if _is_dead(path) and _remove(path)]
+    return [path.name for path in ours if is_dead(path) and _remove(path)]
 
 
 def _entries(directory: Path) -> list[Path]:
@@ -140,8 +146,11 @@ def _remove(path: Path) -> bool:
     return True
 
 
-def _is_dead(path: Path) -> bool:
-    """Whether surely nobody listens on it."""
+def is_dead(path: Path) -> bool:
+    """Whether it is a socket, and surely nobody listens on it.
+
+    Who listens does not notice: a connection of another type than its own is refused in another way (af_unix.c, unix_find_bsd).
+    """
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             return False
@@ -184,6 +193,23 @@ class InstanceLock:
         """Have the lock together with the process that gave this descriptor of its own."""
         self._descriptor = descriptor
 
+    def sign(self, text: str) -> None:
+        """Have others read this of who has the lock; raises OSError."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode()[:_LONGEST_SIGNATURE], 0)
+
+    def signature(self) -> str:
+        """What the last one that had the lock has signed with, empty where there is nothing; raises NodeError."""
+        path = self._run_dir / _lock_name(self.directory)
+        try:
+            with path.open("rb") as file:
+                return file.read(_LONGEST_SIGNATURE).decode("utf-8", "replace")
+        except OSError as error:
+            if is_absent(error):
+                return ""
+            raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
     def release(self) -> None:
         """Have it no longer; another process can, unless one shares it."""
         if self._descriptor is not None:
@@ -220,6 +246,9 @@ def make_private(directory: Path) -> None:
     except OSError as error:
         remedy = "name another directory with --run-dir"
         raise NodeError(f"cannot be made: {error.strerror}", where=str(directory), remedy=remedy) from None
+    if status.st_uid == os.geteuid() and status.st_mode & 0o077 and not status.st_mode & 0o022:
+        # As kubelet makes a directory of the host for a pod.
+        directory.chmod(0o700)
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise NodeError(
             "others can write to the directory of the lock",

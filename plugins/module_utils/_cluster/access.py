@@ -11,12 +11,12 @@ import typing as t
 from .._node.errors import ConfigurationError, NodeError
 from .extended import Object
 
-_RESOURCE = re.compile(r"[a-z]+(/[a-z]+)?")
+_RESOURCE = re.compile(r"[a-z]+([.][a-z0-9.-]+)?(/[a-z]+)?")
 _VERB = re.compile(r"[a-z]+")
 
 
 class Right(t.NamedTuple):
-    """A verb on a resource of the core API, such as `pods/eviction`; in every namespace where none is named."""
+    """A verb on a resource, such as `pods/eviction` or `daemonsets.apps`; in every namespace where none is named."""
 
     verb: str
     resource: str
@@ -43,8 +43,15 @@ def parse_rights(entries: t.Sequence[Object]) -> tuple[Right, ...]:
 
 def review(right: Right) -> Object:
     """The SelfSubjectAccessReview that asks for it."""
-    resource, _slash, subresource = right.resource.partition("/")
-    attributes = {"verb": right.verb, "resource": resource, "subresource": subresource, "namespace": right.namespace}
+    named, _slash, subresource = right.resource.partition("/")
+    resource, _dot, group = named.partition(".")
+    attributes = {
+        "verb": right.verb,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": right.namespace,
+    }
     return {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
@@ -67,7 +74,7 @@ def lacking(rights: t.Sequence[Right], host: str) -> NodeError:
     return NodeError(
         f"these credentials may not {', '.join(map(str, rights))}",
         where=f"the API server {host}",
-        remedy="give them these rights, see docs/drain.md and docs/verify.md",
+        remedy="give them these rights, see docs/drain.md, docs/verify.md and docs/daemonset.md",
     )
 
 

@@ -8,6 +8,7 @@ Objects come as their JSON says them, not as the client's classes: those drop wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import ssl
@@ -105,6 +106,7 @@ class Cluster:
         if not HAS_KUBERNETES:
             module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
         self._core = kubernetes.client.CoreV1Api(_client(module.params))
+        self._apps = kubernetes.client.AppsV1Api(self._core.api_client)
         self._patient_until = time.monotonic()
 
     def be_patient(self, seconds: float) -> None:
@@ -149,12 +151,7 @@ class Cluster:
 
     def pod(self, namespace: str, name: str) -> Object | None:
         """A pod, or None where there is none of this name."""
-        try:
-            return self._call(f"pod {namespace}/{name}", self._core.read_namespaced_pod, name, namespace)
-        except ClusterError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._if_there(f"pod {namespace}/{name}", self._core.read_namespaced_pod, name, namespace)
 
     def pods_on(self, node: str) -> list[Object]:
         """The pods of all namespaces that are on a node."""
@@ -162,6 +159,70 @@ class Cluster:
             f"pods of node {node}", self._core.list_pod_for_all_namespaces, field_selector=f"spec.nodeName={node}"
         )
         return list(found.get("items") or ())
+
+    def nodes_with(self, selector: str) -> list[str]:
+        """The names of the nodes that a selector of labels finds."""
+        found = self._call(f"nodes with {selector}", self._core.list_node, label_selector=selector)
+        return [str(node["metadata"]["name"]) for node in found.get("items") or ()]
+
+    def pods_in(self, namespace: str) -> list[Object]:
+        """The pods of a namespace."""
+        found = self._call(f"pods of namespace {namespace}", self._core.list_namespaced_pod, namespace)
+        return list(found.get("items") or ())
+
+    def namespace(self, name: str) -> Object | None:
+        """A namespace, or None where there is none of this name."""
+        return self._if_there(f"namespace {name}", self._core.read_namespace, name)
+
+    def create_namespace(self, namespace: Object) -> None:
+        """Create a namespace. Another run may have done so since."""
+        with _but_for(409):
+            self._call(f"namespace {namespace['metadata']['name']}", self._core.create_namespace, namespace)
+
+    def delete_namespace(self, name: str) -> None:
+        """Delete a namespace with all that is in it; it may be gone already."""
+        with _but_for(404):
+            self._call(f"namespace {name}", self._core.delete_namespace, name)
+
+    def daemonset(self, namespace: str, name: str) -> Object | None:
+        """A DaemonSet, or None where there is none of this name."""
+        where = f"daemonset {namespace}/{name}"
+        return self._if_there(where, self._apps.read_namespaced_daemon_set, name, namespace)
+
+    def create_daemonset(self, daemonset: Object) -> None:
+        """Create a DaemonSet. Another run may have done so since."""
+        metadata = daemonset["metadata"]
+        create = self._apps.create_namespaced_daemon_set
+        with _but_for(409):
+            where = f"daemonset {metadata['namespace']}/{metadata['name']}"
+            self._call(where, create, metadata["namespace"], daemonset, field_manager=FIELD_MANAGER)
+
+    def replace_daemonset(self, daemonset: Object, trial: bool = False) -> Object:
+        """Write all of a DaemonSet, or with `trial` have the API server say what it would be."""
+        metadata = daemonset["metadata"]
+        options = {"dry_run": "All"} if trial else {}
+        return self._call(
+            f"daemonset {metadata['namespace']}/{metadata['name']}",
+            self._apps.replace_namespaced_daemon_set,
+            metadata["name"],
+            metadata["namespace"],
+            daemonset,
+            field_manager=FIELD_MANAGER,
+            **options,
+        )
+
+    def delete_daemonset(self, namespace: str, name: str) -> None:
+        """Delete a DaemonSet with its pods; it may be gone already."""
+        with _but_for(404):
+            self._call(f"daemonset {namespace}/{name}", self._apps.delete_namespaced_daemon_set, name, namespace)
+
+    def _if_there(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any) -> Object | None:
+        try:
+            return self._call(where, method, *arguments)
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def evict_pod(self, namespace: str, name: str, uid: str) -> str:
         """Ask that a pod be evicted; it may be gone already, or be another by now. Why it cannot be now, otherwise empty.
@@ -243,6 +304,16 @@ class Cluster:
         return answer(self._core, where, method, *arguments, **options)
 
 
+@contextlib.contextmanager
+def _but_for(status: int) -> t.Iterator[None]:
+    """Take this answer for success."""
+    try:
+        yield
+    except ClusterError as error:
+        if error.status != status:
+            raise
+
+
 def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
     """What the API server answers one call of the client `core`. Raises ClusterError."""
     try:
@@ -272,7 +343,7 @@ def _broke_off(error: BaseException) -> bool:
 
 _REMEDIES = {
     401: "see that the credentials of the kubeconfig or api_key are valid",
-    403: "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md and docs/drain.md",
+    403: "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md, docs/drain.md and docs/daemonset.md",
     404: "see that the name is right",
 }
 

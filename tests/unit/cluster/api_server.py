@@ -456,6 +456,6 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _do  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _do  # noqa: N815
 
     return Handler

@@ -74,7 +74,7 @@ def test_rights_that_are_lacking_are_one_sentence(controller: Controller, cluste
     (said,) = found["missing"]
     assert said == (
         f"the API server {cluster.url}: these credentials may not patch nodes, create pods/eviction, get pods/log in namespace qat; "
-        "give them these rights, see docs/drain.md and docs/verify.md"
+        "give them these rights, see docs/drain.md, docs/verify.md and docs/daemonset.md"
     )
 
 

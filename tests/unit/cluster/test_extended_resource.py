@@ -277,7 +277,8 @@ def test_no_right_to_patch(cluster: FakeCluster, controller: Controller) -> None
     assert not failed["changed"]
     assert failed["msg"] == (
         f"node node1: the API server answers 403: {forbidden}; "
-        "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md and docs/drain.md"
+        "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md, "
+        "docs/drain.md and docs/daemonset.md"
     )
 
 

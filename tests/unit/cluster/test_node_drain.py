@@ -183,7 +183,8 @@ def test_no_right_to_evict(cluster: FakeCluster, controller: Controller) -> None
     failed = controller.run(node_drain, **NODE)
     assert failed["msg"] == (
         "pod default/web: the API server answers 403: pods/eviction is forbidden, and node node1 stays cordoned; "
-        "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md and docs/drain.md"
+        "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md, "
+        "docs/drain.md and docs/daemonset.md"
     )
     assert failed["changed"]
 

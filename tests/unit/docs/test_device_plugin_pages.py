@@ -28,15 +28,8 @@ PREFIX = "qat_device_plugin_"
 STATUS, STATISTICS = Status(Model(), 0.0, {}, {}, attribution=Attribution()), Statistics()
 FLAGS = [action for action in _parser()._actions if action.dest not in ("help", "version")]
 OF_NO_UNIT = {
-    "sysfs_root",
-    "dev_root",
-    "proc_root",
-    "cdi_dir",
-    "nfd_dir",
-    "log_format",
-    "validate",
-    "run_dir",
-    "take_over",
+    *("sysfs_root", "dev_root", "proc_root", "cdi_dir", "nfd_dir", "log_format", "validate", "run_dir", "take_over"),
+    *("deployment", "instance"),
 }
 """What a service of the host, whose log is the journal's, needs not, or gets by its command line."""
 

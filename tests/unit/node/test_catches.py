@@ -166,7 +166,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/handover.py": {
         "Line.send: contextlib.suppress(OSError)": "the other side has gone, which it sees when it listens next",
         "Line.shut: contextlib.suppress(OSError)": _TIDYING,
-        "Reception.close: contextlib.suppress(OSError)": _TIDYING,
+        "Reception.shut: contextlib.suppress(OSError)": _TIDYING,
         "Reception._accept: contextlib.suppress(OSError)": "nobody is there to be let in",
         "_remove_left: run_dir.glob": _TIDYING,
         "_remove_left: contextlib.suppress(OSError)": _TIDYING,
@@ -190,7 +190,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Registrar._alone: _directory.is_dir 2": _AGAIN,
         "SocketRegistrar._register: except (ConnectionRefusedError, FileNotFoundError)": _AGAIN,
         "SocketRegistrar._register: except (RpcError, OSError)": _AGAIN,
-        "_refuse_read_only: contextlib.suppress(OSError)": "whether it can be written shows when it is",
+        "_refuse_lost: contextlib.suppress(OSError)": "whether it can be written shows when it is",
     },
     f"{PLUGIN}/server.py": {
         "ResourceServer.stop: contextlib.suppress(OSError) 1": _TIDYING,
@@ -198,6 +198,9 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
     },
     f"{PLUGIN}/service.py": {
+        "Service._meet: socket_dir.is_dir": "it is looked for again before each registration, with the lock",
+        "Service._expected: except OSError": "raises, unless there is no such file",
+        "Service._sign: except (NodeError, OSError)": _REPORTED,
         "Service._take_charge: except OSError": _REPORTED,
         "Service._watch_directory: except OSError": _REPORTED,
         "Service._watch_node: except OSError": _REPORTED,
@@ -212,8 +215,9 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "remove_dead: ?.is_symlink": "what others have put there is left",
         "_entries: except OSError": _TIDYING,
         "_remove: except OSError": _TIDYING,
-        "_is_dead: except ConnectionRefusedError": "nobody listens (ECONNREFUSED)",
-        "_is_dead: except OSError": "not surely dead, so it stays",
+        "is_dead: except ConnectionRefusedError": "nobody listens (ECONNREFUSED)",
+        "is_dead: except OSError": "not surely dead, so it stays",
+        "InstanceLock.signature: except OSError": "raises, unless nobody has had the lock so far",
         "InstanceLock._try: except OSError": _AGAIN,
     },
     f"{PLUGIN}/status_page.py": {

@@ -159,6 +159,7 @@ def test_a_reload_has_another_process_take_over() -> None:
     # Longer than a hand-over may take, so that its words are heard.
     assert int(service["TimeoutStartSec"]) > SECONDS + END_SECONDS + 5
     assert service["RuntimeDirectoryMode"] == "0700"
+    assert service["RuntimeDirectoryPreserve"] == "yes"  # a pod may have the lock in it when the service ends
     assert (
         VARIABLES["__qat_device_plugin_run"]
         == str(parse_settings([], {}).run_dir)
@@ -585,20 +586,22 @@ def test_only_releases_are_removed(tmp_path: Path) -> None:
     assert (tmp_path / "1.2.3-beta").is_dir()
 
 
-def removal(directory: Path, *options: str) -> Run:
+def removal(directory: Path, *options: str, pod_of_others: bool = False) -> Run:
     """The task of teardown that removes files, with all it removes below a directory of the test."""
     tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
     systemctl(directory)
-    names = ("unit_link", "cdi_specification", "nfd_file")
+    names = ("unit_link", "cdi_specification", "nfd_file", "run")
     places = {f"__qat_device_plugin_{name}": str(directory / f"system/{name}") for name in names}
     units = {mode: str(directory / f"system/{mode}") for mode in VARIABLES["__qat_device_plugin_units"]}
     values = {
         "qat_device_plugin_directory": str(directory / "opt"),
         "qat_device_plugin_kubelet_dir": str(directory / "kubelet"),
+        "__qat_device_plugin_is_pod": pod_of_others,
+        "__qat_device_plugin_pod_is_ours": False,
     }
     kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
     variables = {**values, **places, **{f"__qat_device_plugin_{name}": value for name, value in kept.items()}}
-    block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__qat_device_plugin_units": units}}
+    block = {"name": "Teardown", "block": tasks[2:], "vars": {**variables, "__qat_device_plugin_units": units}}
     return Plugin(directory).play([block], *options)
 
 
@@ -608,7 +611,7 @@ def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: 
     ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]
     ours += [
         f"system/{name}"
-        for name in ("transient", "unit_link", "cdi_specification", "nfd_file", "qat.intel.com-sym-dc.json")
+        for name in ("transient", "unit_link", "cdi_specification", "nfd_file", "qat.intel.com-sym-dc.json", "run/1.lock")
     ]
     for name in [*ours, *others]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -632,6 +635,16 @@ def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: 
     assert not any(task.changed for task in removal(tmp_path).tasks)
 
 
+def test_teardown_leaves_the_lock_of_a_pod_that_others_have_made(tmp_path: Path) -> None:
+    """Beside a new one there would be two."""
+    lock = tmp_path / "system/run/1.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    done = removal(tmp_path, pod_of_others=True)
+    assert done.code == 0, done.output
+    assert lock.exists()
+
+
 @pytest.mark.parametrize(
     ("mode", "states"),
     [
@@ -640,7 +653,7 @@ def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: 
     ],
 )
 def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[str, str]) -> None:
-    tasks = (one["accel.qat.files"] for one in load("tasks/main.yml") if "accel.qat.files" in one)
+    tasks = (one["accel.qat.files"] for one in load("tasks/systemd.yml") if "accel.qat.files" in one)
     (task,) = (one for one in tasks if len(one["files"]) > 1)
     environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
     omitted = object()

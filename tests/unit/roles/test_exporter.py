@@ -145,8 +145,11 @@ def names(tasks: t.Any) -> list[str]:
 def test_a_host_without_kubernetes_has_the_exporter_alone() -> None:
     alone = names(load("tasks/exporter.yml"))
     assert alone == ["release.yml", "exporter_service.yml", "tidy.yml"]
-    with_plugin = names(load("tasks/main.yml"))
-    assert with_plugin.index("release.yml") < with_plugin.index("exporter_service.yml") < with_plugin.index("tidy.yml")
+    beside = names(load("tasks/beside.yml"))
+    assert beside.index("exporter_service.yml") < beside.index("tidy.yml")
+    for way in ("systemd", "daemonset", "none"):
+        with_plugin = names(load(f"tasks/{way}.yml"))
+        assert with_plugin.index("release.yml") < with_plugin.index("beside.yml")
 
 
 def test_teardown_ends_it_first() -> None:
