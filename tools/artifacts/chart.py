@@ -163,14 +163,15 @@ def pack(target: Path) -> Path:
 def main() -> int:
     """Write what is made of the chart, look through it, and pack it."""
     parser = argparse.ArgumentParser(prog="chart", description=__doc__)
-    parser.parse_args()
+    parser.add_argument("--output", type=Path, default=DIST, metavar="DIRECTORY", help="where the archive goes")
+    output = parser.parse_args().output
     try:
         write()
         print(helm("lint", "--strict", CHART).strip())
     except ChartError as error:
         print(f"chart: {error}", file=sys.stderr)
         return 1
-    print(pack(DIST).relative_to(CHECKOUT))
+    print(pack(output))
     return 0
 
 

@@ -58,6 +58,8 @@ COLLECTION = "collection"
 BUILDERS: dict[str, Builder] = {
     COLLECTION: build_archive,
     "device_plugin": module("device_plugin"),
+    "image": module("image", "--locked"),
+    "chart": module("chart"),
     "packages": module("packages"),
 }
 """What makes the files of a release. Each runs twice, and has to make the same both times."""

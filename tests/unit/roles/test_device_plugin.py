@@ -288,7 +288,7 @@ def test_the_service_may_write_where_nfd_reads_if_it_should(labels: bool) -> Non
 @pytest.mark.parametrize("labels", [True, False])
 def test_there_is_a_directory_for_nfd_if_there_should_be_labels(tmp_path: Path, labels: bool) -> None:
     """A hand-over makes none, and what is not there when a process starts it cannot write to."""
-    (task,) = (one for one in load("tasks/main.yml") if "Node Feature Discovery" in one["name"])
+    (task,) = (one for one in load("tasks/systemd.yml") if "Node Feature Discovery" in one["name"])
     file = tmp_path / "kubernetes/features.d/labels"
     variables = {"__qat_device_plugin_nfd_file": str(file), "qat_device_plugin_nfd": labels}
     done = Plugin(tmp_path).play([{"name": "Directory", "block": [task], "vars": variables}])
@@ -611,7 +611,14 @@ def test_teardown_removes_what_is_ours_and_nothing_else(tmp_path: Path, others: 
     ours = ["opt/0.1.0-py3.11-e7e7937c13/.complete", "opt/0.0.9-0123456789/lib/x", "opt/current", "system/unit"]
     ours += [
         f"system/{name}"
-        for name in ("transient", "unit_link", "cdi_specification", "nfd_file", "qat.intel.com-sym-dc.json", "run/1.lock")
+        for name in (
+            "transient",
+            "unit_link",
+            "cdi_specification",
+            "nfd_file",
+            "qat.intel.com-sym-dc.json",
+            "run/1.lock",
+        )
     ]
     for name in [*ours, *others]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
