@@ -360,6 +360,10 @@ def test_the_exporter_may_write_to_debugfs_and_nothing_else(node: Node, exportin
     for path in ("/sys/bus/pci/rescan", "/proc/sys/kernel/printk", "/etc/new"):
         refused = node.machine.run(f"{inside} sh -c 'echo 1 > {path}'", check=False)
         assert "Read-only file system" in refused.stderr, (path, refused.stderr)
+    hidden = node.run(f"systemctl show --property=InaccessiblePaths --value {EXPORTER}").replace("-/", "/")
+    listed = f"sh -c 'ls -A {hidden.strip()} 2> /dev/null | grep -v :$ | grep .; true'"
+    assert node.run(listed)
+    assert node.run(f"{inside} {listed}") == ""
 
 
 def test_telemetry_is_off_again_however_the_exporter_ends(node: Node, exporting: list[str]) -> None:

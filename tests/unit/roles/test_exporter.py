@@ -37,6 +37,7 @@ def rendered(**variables: t.Any) -> str:
         **DEFAULTS,
         "__qat_device_plugin_stamp": STAMP,
         "__qat_device_plugin_exporter_run": VARIABLES["__qat_device_plugin_exporter_run"],
+        "__qat_device_plugin_exporter_hidden": VARIABLES["__qat_device_plugin_exporter_hidden"],
         "__qat_device_plugin_current": "/opt/accel-qat/device-plugin/current",
         "__qat_device_plugin_chosen": "0.1.0-py3.11-e7e7937c13",
         "__qat_device_plugin_kubelet_root": "",
@@ -112,6 +113,13 @@ def test_nothing_is_written_but_debugfs_and_the_record() -> None:
     assert (found["ProtectSystem"], found["CapabilityBoundingSet"]) == ("strict", "")
     assert found["ReadWritePaths"] == "-/sys/kernel/debug"
     assert found["ReadOnlyPaths"].split()[0] == "/sys"
+
+
+def test_of_debugfs_what_changes_the_kernel_as_a_whole_is_not_there() -> None:
+    hidden = re.findall("^InaccessiblePaths=(.*)$", rendered(), re.MULTILINE)
+    assert {"-/sys/kernel/debug/tracing", "-/sys/kernel/debug/kprobes", "-/sys/kernel/debug/apei"} <= set(hidden)
+    # Kernels differ in what they have.
+    assert all(one.startswith("-/sys/kernel/debug/") for one in hidden)
 
 
 @pytest.mark.parametrize(
