@@ -182,7 +182,7 @@ def test_nothing_of_the_pfs_where_nothing_is_known() -> None:
 
 def said(*given: tuple[str, str, str, str]) -> Attribution:
     """What kubelet has said: namespace, pod, container and device."""
-    found = tuple(Given(*names, "qat.intel.com/cy", device) for *names, device in given)
+    found = tuple(Given(one[0], one[1], one[2], "qat.intel.com/cy", one[3]) for one in given)
     return attributed(Attribution(), Named(found), 90.0)
 
 

@@ -11,6 +11,7 @@ import typing as t
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.listener import NotBelieved
 from ansible_collections.accel.qat.plugins.modules import exporter_info
 from ansible_collections.accel.qat.tests.unit.kubelet.test_listener import server
 
@@ -77,7 +78,7 @@ def test_somebody_else_answers(capsys: pytest.CaptureFixture[str], answer: tuple
 
 def test_a_container_is_not_believed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(*_arguments: t.Any) -> t.NoReturn:
-        raise exporter_info.NotBelieved("the user with id 7 listens on port 1, not root")
+        raise NotBelieved("the user with id 7 listens on port 1, not root")
 
     monkeypatch.setattr(exporter_info, "fetch", refuses)
     assert problem(capsys, "127.0.0.1:1") == (
