@@ -13,7 +13,7 @@ import yaml
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from qat_device_plugin.attribution import Attribution
 from qat_device_plugin.exporter import exposition as exporter
-from qat_device_plugin.exporter.collection import Collection, errors
+from qat_device_plugin.exporter.collection import errors
 from qat_device_plugin.exposition import exposition
 from qat_device_plugin.model import Model
 from qat_device_plugin.statistics import Statistics
@@ -21,6 +21,7 @@ from qat_device_plugin.status import Status
 
 from ansible_collections.accel.qat.tests.monitoring.board import ALERTS, BOARD, PLACE, RULES, asked, metrics_in
 from ansible_collections.accel.qat.tests.monitoring.programs import promtool
+from ansible_collections.accel.qat.tests.unit.docs.test_exporter_page import whole
 from ansible_collections.accel.qat.tests.unit.docs.test_pages import examples, table
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 from ansible_collections.accel.qat.tools.monitoring.files import FILES
@@ -31,7 +32,7 @@ SUFFIXES = {"histogram": ("_bucket", "_count", "_sum")}
 
 
 PLUGIN = exposition(Status(Model(), 0.0, {}, {}, attribution=Attribution()), Statistics())
-EXPORTER = exporter.exposition(Collection(), errors(), 0.0)
+EXPORTER = exporter.exposition(whole(), errors(), 1.0)
 
 
 def names_in(text: bytes) -> set[str]:
