@@ -22,6 +22,7 @@ from harness.exporter import ExporterProcess, add_telemetry
 from harness.kubelet import FakeKubelet
 from harness.node_files import NodeFiles
 from harness.process import Plugin, fetch, free_port, status_value
+from qat_device_plugin.exporter.service import FRESH_SECONDS
 from qat_device_plugin.messages import KUBELET_SOCKET
 from qat_device_plugin.status_page import SCRAPE_SECONDS
 
@@ -203,7 +204,7 @@ async def exporter(pfs: int) -> list[Figure]:
 
 def scrape(port: int) -> float:
     """Milliseconds until all metrics are there."""
-    time.sleep(SCRAPE_SECONDS)  # one comes no sooner after another
+    time.sleep(max(SCRAPE_SECONDS, FRESH_SECONDS))  # sooner after another one it would be the same page
     begin = time.monotonic()
     code, text = fetch(port, "/metrics")
     assert code == 200, text

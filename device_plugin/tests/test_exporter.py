@@ -458,6 +458,21 @@ def test_a_pf_that_refuses_does_not_hold_up_the_others(tmp_path: Path, caplog: p
     assert caplog.text.count("a VF cannot be followed") == 1
 
 
+def test_a_pf_that_refuses_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    """Where its firmware is dead each attempt takes the driver seconds, for which the page would wait as well."""
+    fake, sampler = followed(tmp_path)
+    fake.fail_writes(f"{DEBUG}/telemetry/rp_A_data", errno.EIO, times=1)
+    turn(fake, sampler, {VFS[0]})
+    fake.write(CONTROL, "1", 1.0)
+    writes = len(fake.writes)
+    turn(fake, sampler, {VFS[0]})
+    assert len(fake.writes) == writes
+    fake.sleep(AGAIN_SECONDS)
+    for _ in range(2):
+        turn(fake, sampler, {VFS[0]})
+    assert set(sampler.samples) == {VFS[0]}
+
+
 def test_samples_have_the_names_of_pods(tmp_path: Path) -> None:
     fake, sampler = followed(tmp_path)
     fake.load(GEN4).ring_pairs.update({0: {"bw_in": 8, "gp_lat_acc_avg": 1000}})

@@ -38,8 +38,9 @@ PAGE_SECONDS, CLIENT_SECONDS = service.ANSWER_SECONDS, status_page.ANSWER_SECOND
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine is, the fake kernel answers in time."""
+    """However slow the machine is, the fake kernel answers in time. What it says is seen at once."""
     monkeypatch.setattr(service, "ANSWER_SECONDS", 600.0)
+    monkeypatch.setattr(service, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(status_page, "ANSWER_SECONDS", 600.0)
 
 
@@ -202,14 +203,15 @@ def test_a_node_that_cannot_be_seen_is_reported(tmp_path: Path, caplog: pytest.L
     assert caplog.text.count("nothing is known of the PFs") == 1
 
 
-def test_without_a_record_nothing_is_switched_on(tmp_path: Path) -> None:
+def test_without_a_record_nothing_is_switched_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     fake = kernel()
 
     async def scenario() -> None:
         running = Running(fake, tmp_path)
         (tmp_path / "telemetry.json").mkdir()
-        while (metrics := await running.metrics())['qat_exporter_errors_total{kind="record"}'] == 0:
+        while (metrics := await running.metrics())['qat_exporter_errors_total{kind="record"}'] < 3:
             pass
+        assert caplog.text.count("the record cannot be written") == 1
         assert metrics[f'qat_pf_telemetry_state{{pf="{GEN4}",state="off"}}'] == 1
         await running.end()
 
@@ -287,6 +289,24 @@ def test_a_page_waits_for_no_pf_that_does_not_answer(tmp_path: Path) -> None:
             asyncio.run(scenario())
     finally:
         os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+
+
+def test_the_firmware_is_asked_once_in_a_second_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "FRESH_SECONDS", 3600.0)
+    fake = kernel()
+
+    looks: list[str] = []
+    listed = fake.list
+    fake.list = lambda path: (looks.append(path), listed(path))[1]
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path)
+        for _ in range(5):
+            assert GEN4 in str(await running.metrics())
+        assert looks.count("/sys/bus/pci/devices") == 1
+        await running.end()
+
+    asyncio.run(scenario())
 
 
 def test_there_is_time_for_a_page_where_a_device_does_not_answer() -> None:

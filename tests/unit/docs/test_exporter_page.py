@@ -112,4 +112,4 @@ def test_flags() -> None:
 
 
 def test_the_bound_of_the_unit_is_the_tests() -> None:
-    assert "says at most 2.5\nof 10" in text_of(PAGE)
+    assert "says at most 2.5 of 10" in text_of(PAGE)

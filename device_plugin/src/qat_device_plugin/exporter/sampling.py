@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from .._node.devices.activity import follow, read_slots, read_telemetry
 from .._node.devices.telemetry import SETTLE_SECONDS, ring_pairs_of_vf
 from .._node.errors import NodeError
-from .switches import SAMPLES
+from .switches import AGAIN_SECONDS, SAMPLES
 
 if t.TYPE_CHECKING:
     from .._node.devices.snapshot import PciFunction, QatDevice
@@ -69,7 +69,8 @@ class Sampler:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._turns: dict[str, _Turn] = {}
-        self._refused: set[str] = set()
+        self._refused: dict[str, float] = {}
+        """When the kernel has refused to follow a VF, by the address of the PF."""
         self.samples: dict[str, VfSample] = {}
 
     def step(self, devices: t.Sequence[QatDevice], given: t.Mapping[str, Container], now: float) -> None:
@@ -94,6 +95,8 @@ class Sampler:
         self, device: QatDevice, vfs: t.Sequence[PciFunction], given: t.Mapping[str, Container], now: float
     ) -> None:
         turn = self._turns[device.address]
+        if now - self._refused.get(device.address, float("-inf")) < AGAIN_SECONDS:
+            return
         if turn.vf and now - turn.since < TURN_SECONDS:
             return
         # The PF may have been reset, and somebody else may have set it otherwise.
@@ -106,7 +109,7 @@ class Sampler:
             followed = None
         following = _next(vfs, followed)
         if following is not followed:
-            is_followed = self._follow(device, following)
+            is_followed = self._follow(device, following, now)
             self._turns[device.address] = _Turn(following.address if is_followed else "", given[following.address], now)
 
     def _read(self, device: QatDevice, vf: PciFunction, container: Container, now: float) -> bool:
@@ -122,16 +125,16 @@ class Sampler:
             self.samples[vf.address] = VfSample(vf.address, device.address, container, now, tuple(_uses(pairs)))
         return True
 
-    def _follow(self, device: QatDevice, vf: PciFunction) -> bool:
+    def _follow(self, device: QatDevice, vf: PciFunction, now: float) -> bool:
         try:
             follow(self._kernel, device, ring_pairs_of_vf(vf.index))
         except (OSError, NodeError) as error:
             if device.address not in self._refused:
                 fields = {"pf": device.address, "vf": vf.address, "problem": str(error)}
                 log.warning("a VF cannot be followed", extra={"fields": fields})
-            self._refused.add(device.address)
+            self._refused[device.address] = now
             return False
-        self._refused.discard(device.address)
+        self._refused.pop(device.address, None)
         return True
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from .._node.devices.activity import activity_of
 from .._node.devices.read import read_devices
+from .._node.devices.telemetry import SAMPLE_SECONDS
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
 from .._node.users.pods import Pods
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 4.0
 """So long a page waits for the kernel. Below what a client is given for its answer (status_page.ANSWER_SECONDS)."""
+
+FRESH_SECONDS = SAMPLE_SECONDS
+"""How old a look may be that a page is made of: telemetry has no more samples, and whoever reaches the page has the firmware asked."""
 
 LOOK_SECONDS = 10.0
 """How often to look which PFs and VFs there are, and which of these pods have, for samples of VFs."""
@@ -91,6 +95,7 @@ class Exporter:
         self._last = Collection(problem="nobody has looked so far")
         self._began = time.monotonic()
         self._ending = False
+        self._unwritten = ""
         self.errors = collection.errors()
 
     async def run(self) -> None:
@@ -134,9 +139,9 @@ class Exporter:
         return exposition(found, self.errors, time.monotonic())
 
     async def _collected(self) -> Collection:
-        """The PFs as they are after this was asked; without any where the kernel does not say it in time, so that no series is old."""
+        """The PFs as they were a moment ago; without any where the kernel does not say it in time, so that no series is old."""
         asked = time.monotonic()
-        while True:
+        while self._last.problem or self._last.begun < asked - FRESH_SECONDS:
             if self._collecting is None:
                 self._begin()
             assert self._collecting is not None
@@ -145,9 +150,10 @@ class Exporter:
             if not done:
                 self.errors["collection"] += 1
                 return Collection(seconds=time.monotonic() - self._began, problem="the kernel has not answered in time")
-            if self._last.begun >= asked:
-                return self._last
-            # It was begun for somebody else, before this one asked.
+            # It may have been begun for somebody else, long before this one asked.
+            if self._last.begun >= asked - FRESH_SECONDS:
+                break
+        return self._last
 
     def _begin(self) -> None:
         self._began = time.monotonic()
@@ -207,7 +213,12 @@ class Exporter:
         except OSError as error:
             # Nothing is switched on that would not be in the record.
             self.errors["record"] += 1
-            log.error("the record cannot be written", extra={"fields": {"problem": _words(error)}})
+            problem = error.strerror or str(error)
+            if problem != self._unwritten:
+                log.error("the record cannot be written", extra={"fields": {"problem": problem}})
+            self._unwritten = problem
+        else:
+            self._unwritten = ""
 
     async def _ask_kubelet(self) -> None:
         """Ask now and then which pods have VFs, in a thread of its own: a kubelet that hangs holds up nothing."""

@@ -32,7 +32,7 @@ SAMPLES = 1
 """What the exporter writes: the last sample, without an average. Prometheus makes those."""
 
 AGAIN_SECONDS = 60.0
-"""How long after a refusal telemetry is switched on again."""
+"""How long a PF is left alone that has refused what was written to its telemetry."""
 
 _RECORD = "telemetry.json"
 _LARGEST_RECORD = 65536
