@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gzip
 import itertools
 import json
 import os
@@ -39,7 +40,7 @@ GEN4 = "0000:6b:00.0"
 # Where a package may have files (Filesystem Hierarchy Standard 3.0, and file-hierarchy(7)), besides those of a checker.
 PLACES = re.compile(
     r"/usr/sbin/qatctl|/usr/lib/accel-qat/.+|/usr/lib/(systemd/system(-preset)?|udev/rules\.d|modules-load\.d)/[^/]+"
-    r"|/usr/share/(doc|licenses)/accel-qat.+|/usr/share/lintian/overrides/accel-qat.+|/etc/accel-qat/device-plugin\.conf"
+    r"|/usr/share/man/man8/qatctl\.8\.gz|/usr/share/(doc|licenses)/accel-qat.+|/usr/share/lintian/overrides/accel-qat.+|/etc/accel-qat/device-plugin\.conf"
 )
 HIDDEN = (
     "the collection accel.qat has set up {unit}, which goes on with its files; what hands it to this package is in "
@@ -252,6 +253,19 @@ def test_qatctl_runs_from_where_it_was_unpacked(trees: dict[tuple[str, str], Pat
     assert [device["address"] for device in json.loads(shown)["devices"]] == [GEN4]
     assert run(sys.executable, "-I", program, "--version") == f"qatctl {packages.version()}\n"
     refuse_namesake("/usr/sbin/qatctl", lambda _words: "", str(trees[QATCTL, "deb"]))
+
+
+def test_the_manual_page_has_each_command_and_option(trees: dict[tuple[str, str], Path]) -> None:
+    page = gzip.decompress((trees[QATCTL, "deb"] / "usr/share/man/man8/qatctl.8.gz").read_bytes()).decode()
+    shown = {words.split()[0].replace("\\-", "-") for words in re.findall(r"^\.B (.+)$", page, re.M)}
+    helped = [
+        run(sys.executable, "-I", trees[QATCTL, "deb"] / "usr/sbin/qatctl", *words, "--help")
+        for words in ([], ["top"], ["apply"])
+    ]
+    commands = set(re.findall(r"^    (\w+) ", helped[0], re.M))
+    options = {option for text in helped[1:] for option in re.findall(r"(?<![\w-])--[\w-]+", text)}
+    assert len(commands) == 8
+    assert commands | options <= shown
 
 
 def test_the_example_is_valid(trees: dict[tuple[str, str], Path], tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from ansible_collections.accel.qat.tests.lab.qat_lab import host
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
 
-from . import go_programs
+from . import go_programs, manual
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = CHECKOUT / "deploy/packages"
@@ -117,7 +117,11 @@ def of_qatctl() -> Package:
     files = {f"{ENGINE}/{name}": File(text) for name, text in packed.sources.items() if name != "__main__.py"}
     return Package(
         "accel-qatctl",
-        {QATCTL: File(_QATCTL.encode() + main, 0o755), **files},
+        {
+            QATCTL: File(_QATCTL.encode() + main, 0o755),
+            "/usr/share/man/man8/qatctl.8.gz": File(manual.page(version(), PLACE), kind="doc"),
+            **files,
+        },
         python="/usr/bin/python3",
         library=ENGINE,
     )
