@@ -235,8 +235,8 @@ class NodeDaemonset(ClusterModule):
             return
         trial = self._cluster.replace_daemonset(body, trial=True)
         after = trial if differs(found, trial) else found
-        parts = [{"labels": labels_of(one), "spec": one["spec"]} for one in (found, after)]
-        self._note("daemonset", *parts, lambda: self._cluster.replace_daemonset(body))
+        old, new = ({"labels": labels_of(one), "spec": one["spec"]} for one in (found, after))
+        self._note("daemonset", old, new, lambda: self._cluster.replace_daemonset(body))
 
     def _set_label(self, value: str | None) -> None:
         key = self._label[0]
