@@ -9,6 +9,8 @@ import copy
 import os.path
 import typing as t
 
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import NFD_FEATURES
+
 Object = t.Dict[str, t.Any]  # noqa: UP006
 
 _ENVIRONMENT = "QAT_DEVICE_PLUGIN_"
@@ -37,6 +39,8 @@ def daemonset(manifest: Object, image: Object, configuration: str, kubelet_dir: 
     _mount(pod, "device-plugins", kubelet_dir, {"hostPath": {"path": kubelet_dir, "type": "Directory"}})
     resources = f"{os.path.dirname(kubelet_dir)}/pod-resources"
     _mount(pod, "pod-resources", resources, {"hostPath": {"path": resources, "type": "DirectoryOrCreate"}})
+    if _text(settings.get("NFD", False)) == "true":
+        _mount(pod, "features", NFD_FEATURES, {"hostPath": {"path": NFD_FEATURES, "type": "DirectoryOrCreate"}})
     return made
 
 
@@ -46,9 +50,11 @@ def _text(value: t.Any) -> str:
 
 
 def _mount(pod: Object, name: str, path: str, source: Object) -> None:
-    """Have the volume of this name come from there, and be at this path."""
+    """Have the volume of this name come from there, and be at this path; one that is not in the manifest is written to."""
     (container,) = pod["containers"]
-    for mount in container["volumeMounts"]:
-        if mount["name"] == name:
-            mount["mountPath"] = path
-    pod["volumes"] = [{"name": name, **source} if volume["name"] == name else volume for volume in pod["volumes"]]
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    mounts.setdefault(name, {"name": name})["mountPath"] = path
+    container["volumeMounts"] = list(mounts.values())
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    volumes[name] = {"name": name, **source}
+    pod["volumes"] = list(volumes.values())

@@ -146,10 +146,10 @@ def test_only_what_is_written_can_be_written(default: Objects) -> None:
     assert places == {}
 
 
-def test_each_mount_is_explained(default: Objects) -> None:
+def test_each_mount_is_explained(tmp_path: Path) -> None:
     page = (CHECKOUT / "docs/daemonset.md").read_text()
     rows = set(re.findall(r"^\| `(/[^`]*)` \|", page, re.MULTILINE))
-    mounts = pod_of(default[DAEMONSET])["containers"][0]["volumeMounts"]
+    mounts = pod_of(rendered(tmp_path, nfd=True)[DAEMONSET])["containers"][0]["volumeMounts"]
     assert rows == {mount["mountPath"] for mount in mounts}
 
 
@@ -174,6 +174,7 @@ def test_the_program_understands_other_values(tmp_path: Path) -> None:
         logLevel="debug",
         logFormat="json",
         metrics={"port": 9000, "podLabels": False},
+        nfd=True,
         debugfs=False,
         seLinuxType="",
         priorityClassName="",
@@ -184,7 +185,8 @@ def test_the_program_understands_other_values(tmp_path: Path) -> None:
     assert (settings.log_level, settings.log_format, settings.metrics_address) == ("debug", "json", ("", 9000))
     pod = pod_of(found[DAEMONSET])
     paths = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
-    assert {"/k/device-plugins", "/k/pod-resources", "/cdi"} <= paths
+    assert settings.nfd
+    assert {"/k/device-plugins", "/k/pod-resources", "/cdi", str(settings.nfd_dir)} <= paths
     assert "/sys/kernel/debug" not in paths
     assert "seLinuxOptions" not in pod["securityContext"]
     assert "priorityClassName" not in pod

@@ -112,6 +112,7 @@ def schema() -> dict[str, Any]:
         podLabels=words,
         kubelet=_exactly(devicePlugins=path, root=path),
         cdi=_exactly(names=switch, directory=path),
+        nfd=switch,
         debugfs=switch,
         seLinuxType=text,
         allocationPolicy={"enum": ["balanced", "packed"]},

@@ -65,6 +65,17 @@ def test_without_other_settings_only_the_image_and_where_the_rules_are_differ() 
     assert "imagePullSecrets" not in pod
 
 
+@pytest.mark.parametrize("value", ["true", True, "false", False])
+def test_labels_for_nfd_need_its_directory(value: str | bool) -> None:
+    made = daemonset(MANIFEST, IMAGE, "/etc/accel-qat/node.json", "/k/device-plugins", {"NFD": value})
+    settings, pod = parse_settings([], environment(made)), made["spec"]["template"]["spec"]
+    assert settings.nfd is (value in ("true", True))
+    paths = [volume["hostPath"]["path"] for volume in pod["volumes"] if volume["name"] == "features"]
+    mounts = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "features"]
+    assert paths == ([str(settings.nfd_dir)] if settings.nfd else [])
+    assert mounts == ([{"name": "features", "mountPath": paths[0]}] if settings.nfd else [])
+
+
 def test_the_pod_of_the_role_is_that_of_the_manifest() -> None:
     assert (MANIFEST["metadata"]["namespace"], MANIFEST["metadata"]["name"]) == KEY
     assert OPTIONS["qat_device_plugin_namespace"]["default"] == KEY[0]
