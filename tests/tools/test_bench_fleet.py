@@ -24,6 +24,7 @@ def qatctl_of(nodes: Fleet) -> list[int]:
 
 def test_a_run_is_measured_on_nodes_of_their_own(nodes: Fleet) -> None:
     cost = nodes.cost(WAYS["first"])
+    # The last ones look for an exporter.
     assert (cost.nodes, cost.tasks) == (2, 14)
     # Each has its own qatctl, of which the first run sends the parts; seconds are of this machine.
     assert cost.sent > max(qatctl_of(nodes)) > 100_000
