@@ -96,6 +96,25 @@ def test_of_a_pf_at_work() -> None:
     assert metrics[f'qat_pf_translation_entries_used{{pf="{GEN4}"}}'] == 2
 
 
+def test_of_a_pf_of_gen6() -> None:
+    """Its engines have other names, and its VFs are followed as those of Gen4."""
+    fake: Fake = FakeKernel.with_pfs(
+        pf("6xxx", GEN4, services="sym;asym;dc", vfs="vfio-pci", total_vfs=3), generation="6.16"
+    )
+    fake.load(GEN4).engines.update(cnv=25)
+    fake.load(GEN4).ring_pairs.update({2: {"bw_in": 8}})
+    switch_telemetry(fake, devices(fake)[0], 1)
+    sampler = Sampler(fake)
+    for _ in range(2):
+        turn(fake, sampler, {VFS[0]})
+    metrics = shown(fake, samples=tuple(sampler.samples.values()), pods=Pods({VFS[0]: POD}, ""))
+    assert metrics[f'qat_pf_slice_utilization_ratio{{engine="cnv",pf="{GEN4}",slice="1"}}'] == 0.25
+    assert metrics[f'qat_pf_up{{pf="{GEN4}"}}'] == 1
+    written = named(metrics, "qat_vf_pcie_written_bytes_per_second")
+    assert sorted(value for labels, value in written.items() if value) == [1_000_000]
+    assert {labels.partition('service="')[2].partition('"')[0] for labels in written} == {"asym", "sym", "dc"}
+
+
 def test_before_the_first_sample_nothing_is_measured() -> None:
     fake = kernel()
     switch_telemetry(fake, devices(fake)[0], 1)
