@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: node_daemonset
 short_description: Have a DaemonSet run on a Kubernetes node, or not
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

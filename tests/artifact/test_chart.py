@@ -15,7 +15,7 @@ import yaml
 from qat_device_plugin.settings import ENVIRONMENT_PREFIX, parse_settings
 
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_json
-from ansible_collections.accel.qat.tools.artifacts import chart
+from ansible_collections.accel.qat.tools.artifacts import chart, image
 from ansible_collections.accel.qat.tools.artifacts.go_programs import program
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
@@ -193,6 +193,14 @@ def test_the_program_understands_other_values(tmp_path: Path) -> None:
     assert pod["containers"][0]["ports"][0]["containerPort"] == 9000
 
 
+def test_an_image_that_was_imported_on_the_node_has_the_name_of_the_default(default: Objects) -> None:
+    """A name without a host would be one of a public registry."""
+    (container,) = pod_of(default[DAEMONSET])["containers"]
+    repository, _colon, version = container["image"].rpartition(":")
+    assert f"localhost/{image.NAME}" == repository
+    assert version == yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"]
+
+
 def test_the_rules_of_the_default_offer_whatever_the_host_has_made(default: Objects) -> None:
     (rule,) = parse_json(default[CONFIGMAP]["data"]["node.json"], "node.json")
     assert (rule.services, rule.vfs, rule.advertise) == (None, None, None)
@@ -218,16 +226,16 @@ def test_each_pool_has_a_daemonset_and_rules_of_its_own_or_those_of_its_hosts(tm
 
 
 @pytest.mark.parametrize(
-    ("image", "reference"),
+    ("wanted", "reference"),
     [
         ({"repository": "registry.example/plugin"}, "registry.example/plugin:@"),
-        ({"tag": "mine"}, f"{NAME}:mine"),
-        ({"tag": "mine", "digest": f"sha256:{'0' * 64}"}, f"{NAME}@sha256:{'0' * 64}"),
+        ({"tag": "mine"}, f"localhost/{NAME}:mine"),
+        ({"tag": "mine", "digest": f"sha256:{'0' * 64}"}, f"localhost/{NAME}@sha256:{'0' * 64}"),
     ],
 )
-def test_the_image(tmp_path: Path, image: dict[str, str], reference: str) -> None:
+def test_the_image(tmp_path: Path, wanted: dict[str, str], reference: str) -> None:
     version = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]
-    found = rendered(tmp_path, image=image, imagePullSecrets=["key"])
+    found = rendered(tmp_path, image=wanted, imagePullSecrets=["key"])
     pod = pod_of(found[DAEMONSET])
     assert pod["containers"][0]["image"] == reference.replace(":@", f":{version}")
     assert pod["imagePullSecrets"] == [{"name": "key"}]

@@ -36,7 +36,10 @@ CONTAINERFILE = "deploy/image/Containerfile"
 MANIFESTS = {
     "deploy/kubernetes/chart/Chart.yaml": (("\nversion: ", "\n"), ("\nappVersion: ", "\n")),
     "deploy/kubernetes/base/configmap.yaml": (('/version: "', '"'),),
-    "deploy/kubernetes/base/daemonset.yaml": (('/version: "', '"'), ("image: accel-qat-device-plugin:", "\n")),
+    "deploy/kubernetes/base/daemonset.yaml": (
+        ('/version: "', '"'),
+        ("image: localhost/accel-qat-device-plugin:", "\n"),
+    ),
 }
 
 

@@ -97,6 +97,21 @@ def test_all_that_would_stop_the_run_is_in_one_message(site: Site) -> None:
     assert {f"- {reason}" for reason in reasons} <= set(shown)
 
 
+@pytest.mark.usefixtures("kubelet")
+def test_a_daemonset_needs_rights_of_its_own_an_image_and_no_release(site: Site) -> None:
+    site.cluster.forbidden = {"update daemonsets"}
+    # Such a Python would be refused where a release is packed for it.
+    wanted = {**CLUSTER, "qat_device_plugin_deploy": "daemonset", "qat_device_plugin_python": "/none"}
+    reasons = lacking(site.preflight(**wanted))
+    assert reasons[0].startswith("qat_device_plugin_image: it is not set")
+    assert "these credentials may not update daemonsets.apps in namespace accel-qat" in reasons[1]
+    assert len(reasons) == 2, reasons
+    site.cluster.forbidden = set()
+    found = findings(site.preflight(**wanted, qat_device_plugin_image="registry.example/plugin:1"))
+    assert found["the API server, to have the DaemonSet"] == ("ok", "can be used")
+    assert found["the device plugin's release"] == ("ok", "can be had")
+
+
 def test_a_node_without_kubernetes_is_asked_for_nothing_of_it(site: Site) -> None:
     run = site.preflight(**NODE)
     assert run.code == 0, run.output
