@@ -294,10 +294,14 @@ def test_a_page_waits_for_no_pf_that_does_not_answer(tmp_path: Path) -> None:
 def test_the_firmware_is_asked_once_in_a_second_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "FRESH_SECONDS", 3600.0)
     fake = kernel()
-
     looks: list[str] = []
     listed = fake.list
-    fake.list = lambda path: (looks.append(path), listed(path))[1]
+
+    def listing(path: str) -> list[str]:
+        looks.append(path)
+        return listed(path)
+
+    monkeypatch.setattr(fake, "list", listing)
 
     async def scenario() -> None:
         running = Running(fake, tmp_path)

@@ -69,15 +69,12 @@ def differs(before: Object, after: Object) -> bool:
 
 def pods_of(pods: t.Iterable[Object], name: str, namespace: str) -> list[Object]:
     """Those of a DaemonSet."""
-    return [
-        pod
-        for pod in pods
-        if pod["metadata"].get("namespace") == namespace
-        and any(
-            owner.get("kind") == "DaemonSet" and owner.get("name") == name
-            for owner in pod["metadata"].get("ownerReferences") or ()
-        )
-    ]
+
+    def is_of_it(pod: Object) -> bool:
+        owners = pod["metadata"].get("ownerReferences") or ()
+        return any(owner.get("kind") == "DaemonSet" and owner.get("name") == name for owner in owners)
+
+    return [pod for pod in pods if pod["metadata"].get("namespace") == namespace and is_of_it(pod)]
 
 
 def why_not_ready(daemonset: Object, pods: t.Sequence[Object]) -> str:
