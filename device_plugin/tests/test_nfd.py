@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import re
+import subprocess
 import typing as t
 from dataclasses import replace
 from pathlib import Path
@@ -272,6 +273,18 @@ def test_the_file_is_for_everybody_to_read_and_stands_as_a_whole(tmp_path: Path)
         os.umask(mask)
     assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [(FILE, 0o644)]
     assert expires(tmp_path / FILE) == "2027-01-15T09:00:00Z"
+
+
+def test_the_file_is_written_by_calls_that_the_service_may_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its unit has systemd end it for a chown(2): SystemCallFilter=~@privileged. An old file of another owner changes nothing."""
+    for name in ("chown", "fchown", "lchown", "setxattr"):
+        monkeypatch.delattr(os, name)
+    (tmp_path / FILE).write_text("old")
+    subprocess.run(["chown", "1:1", tmp_path / FILE], check=False, capture_output=True)  # who is not root cannot
+    assert FeatureFile(tmp_path).keep(ONE, 0.0, CLOCK)
+    assert (tmp_path / FILE).stat().st_uid == os.geteuid()
 
 
 def test_labels_end_a_while_after_the_plugin(tmp_path: Path) -> None:

@@ -307,7 +307,8 @@ def test_nfd_gets_labels_as_long_as_that_is_wanted(
     role()
     assert changed(role(qat_device_plugin_nfd=True)) == [WRITE, MAKE, START]
     kubelet.has(truth)
-    node.run(f"timeout {PATIENCE} sh -c 'until test -e {LABELS}; do sleep 0.2; done'")
+    written = f"timeout {PATIENCE} sh -c 'until test -e {LABELS}; do sleep 0.2; done'"
+    node.run(f"{written} || {{ journalctl -u {UNIT} -n 30; false; }}")
     # NFD's worker is another user than root.
     text = node.run(f"su -s /bin/sh -c 'cat {LABELS}' nobody")
     labels = [line.partition("/")[2] for line in text.splitlines() if not line.startswith("#")]

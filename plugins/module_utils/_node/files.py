@@ -56,7 +56,7 @@ def replace_file(path: str, content: bytes, mode: int = 0o644, keep: bool = True
             stream.flush()
             if not keep:
                 # In a directory with the bit setgid it has that one's group. Before the mode, as in `_look_like`.
-                os.fchown(stream.fileno(), *(owner or (os.geteuid(), os.getegid())))
+                _give(stream.fileno(), owner or (os.geteuid(), os.getegid()))
             os.fchmod(stream.fileno(), mode)
             if keep:
                 _look_like(path, stream.fileno())
@@ -160,10 +160,8 @@ def _look_like(path: str, descriptor: int) -> None:
         old = os.stat(path)
     except FileNotFoundError:
         return
-    new = os.fstat(descriptor)
-    # FAT (an EFI system partition) has no owners and refuses the call. Before the mode, since it takes the bit setuid away.
-    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        os.fchown(descriptor, old.st_uid, old.st_gid)
+    # Before the mode, since it takes the bit setuid away.
+    _give(descriptor, (old.st_uid, old.st_gid))
     for attribute in (_SELINUX_LABEL, _ACCESS_LIST):
         value = _attribute(path, attribute)
         if value is not None:
@@ -172,6 +170,16 @@ def _look_like(path: str, descriptor: int) -> None:
             os.removexattr(descriptor, attribute)  # what the directory gives to new files
     # Last: where there is an access list the group's bits are its mask (acl(5)).
     os.fchmod(descriptor, old.st_mode & 0o7777)
+
+
+def _give(descriptor: int, owner: Owner) -> None:
+    """Have the file belong to somebody, if it does not so far.
+
+    FAT (an EFI system partition) has no owners and refuses the call, and a service may be ended for it by its filter of system calls.
+    """
+    status = os.fstat(descriptor)
+    if (status.st_uid, status.st_gid) != owner:
+        os.fchown(descriptor, *owner)
 
 
 def _attribute(file: str | int, name: str) -> bytes | None:
