@@ -49,6 +49,7 @@ chart: setup  ## the Helm chart of the DaemonSet, in dist/, and the kustomize ba
 test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, VMs, every ansible-core, what Galaxy says, and the site
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/virtual_machines.py tests/cluster/virtlet.py
+	@.venv/bin/pytest tests/cluster/provisioned/daemonset_boot.py
 	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy docs
 
 test-mutants: setup  ## change the pure files, or MUTANTS="desired.py gates.py", in one place at a time: a test fails each time

@@ -14,21 +14,26 @@ from typing import Any
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster.admissions import Admissions
+from ansible_collections.accel.qat.tests.cluster.provisioned.daemonset import (
+    DAEMONSET,
+    SECONDS,
+    changed,
+    gives_a_vf,
+    imported,
+    log_of,
+    pods_of_it,
+    settings_of_it,
+    the_pod,
+)
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST
 from ansible_collections.accel.qat.tests.cluster.steps import UNIT, given, include, wait_until_taken
-from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
+from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.api import ApiError
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
-from ansible_collections.accel.qat.tools.artifacts import image
 
-NAME, NAMESPACE = "accel-qat-device-plugin", "accel-qat"
-PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-DAEMONSET = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{NAME}"
 RULES = "/etc/accel-qat/node.json"
-SECONDS = 600.0
-"""How long an emulated node may take to start a pod."""
 
 # These tests are one story, in this order. Before 1.37 kubelet has a gap of its own whenever a process of a plugin follows another.
 pytestmark = [pytest.mark.usefixtures("no_pods"), pytest.mark.releases(releases.NEWEST)]
@@ -37,67 +42,15 @@ pytestmark = [pytest.mark.usefixtures("no_pods"), pytest.mark.releases(releases.
 @pytest.fixture(scope="module")
 def images(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Two names of the image on the node."""
-    archive = image.write(image.build("amd64").image, tmp_path_factory.mktemp("image"))
-    node.machine.put(archive.read_bytes(), "/root/image.tar")
-    node.run("ctr --namespace k8s.io images import /root/image.tar && rm /root/image.tar")
-    names = node.run("ctr --namespace k8s.io images list --quiet").split()
-    (first,) = (name for name in names if name.startswith(f"localhost/{NAME}:"))
-    second = f"localhost/{NAME}:next"
-    node.run(f"ctr --namespace k8s.io images tag {first} {second}")
-    yield first, second
-    node.run(f"ctr --namespace k8s.io images remove {first} {second}")
+    with imported(node, tmp_path_factory.mktemp("image")) as names:
+        yield names
 
 
 @pytest.fixture(scope="module")
 def deployed(cluster: Cluster, controller: Controller, images: tuple[str, str]) -> Iterator[dict[str, Any]]:
-    """What the inventory says besides while the DaemonSet runs. At the end the node has the service, whatever has failed."""
-    access = {
-        "qat_device_plugin_kubeconfig": str(cluster.kubeconfig),
-        "qat_device_plugin_node_name": cluster.nodes[0],
-        "qat_device_plugin_wait_timeout": int(SECONDS),
-    }
-    how = {
-        "qat_device_plugin_deploy": "daemonset",
-        "qat_device_plugin_image": images[0],
-        "qat_device_plugin_image_pull_policy": "Never",
-    }
-    yield {**access, **how}
-    include(controller, "qat_device_plugin", **access)
-
-
-def pods_of_it(cluster: Cluster) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = cluster.api.get(PODS)["items"]
-    return found
-
-
-def the_pod(cluster: Cluster) -> dict[str, Any]:
-    """The one pod of the DaemonSet, once it is ready and alone."""
-
-    def is_it(pods: list[dict[str, Any]]) -> bool:
-        conditions = pods[0]["status"].get("conditions", ()) if len(pods) == 1 else ()
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-
-    pods = cluster.wait_for("the pod of the DaemonSet", lambda: pods_of_it(cluster), is_it, SECONDS)
-    pod: dict[str, Any] = pods[0]
-    return pod
-
-
-def log_of(cluster: Cluster, pod: dict[str, Any]) -> str:
-    return cluster.api.text(f"{PODS}/{pod['metadata']['name']}/log")
-
-
-def changed(run: Run) -> list[str]:
-    assert run.code == 0, run.output
-    return [task.name for task in run.tasks if task.changed]
-
-
-def gives_a_vf(cluster: Cluster, node: Node, name: str) -> None:
-    """A pod gets a VF, and can open it."""
-    cluster.create_pod(name, {CY: 1})
-    cluster.wait_for_phase(name)
-    (vf,) = given(cluster, name)
-    group = node.run(f"basename $(readlink {DEVICES}/{vf}/iommu_group)").strip()
-    assert cluster.execute(name, f"exec 3<> /dev/vfio/{group} && echo opened").strip() == "opened"
+    """What the inventory says besides while the DaemonSet runs."""
+    with settings_of_it(cluster, controller, images[0]) as settings:
+        yield settings
 
 
 def test_the_pod_takes_over_from_the_service(
