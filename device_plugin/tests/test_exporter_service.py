@@ -297,7 +297,7 @@ def test_the_firmware_is_asked_once_in_a_second_whoever_asks(tmp_path: Path, mon
     looks: list[str] = []
     listed = fake.list
 
-    def listing(path: str) -> list[str]:
+    def listing(path: str) -> t.Any:
         looks.append(path)
         return listed(path)
 
