@@ -386,9 +386,9 @@ def test_debs_come_and_go(tree: Tree, built: Built, later: Built) -> None:
     tree.write("etc/hosts", "")  # dpkg removes an empty directory
     first, second = ([one.of(name, "deb") for name in NAMES] for one in (built, later))
     said = tree.dpkg("--install", *first)
-    assert said.splitlines() == [
-        f"accel-qat-node: write {RULES}, then run systemctl start {QAT_NODE}",
+    assert sorted(said.splitlines()) == [
         f"accel-qat-device-plugin: write {RULES}, then run systemctl start {SERVICE}",
+        f"accel-qat-node: write {RULES}, then run systemctl start {QAT_NODE}",
     ]
     wants = "/etc/systemd/system/multi-user.target.wants"
     installed = tree.files()
@@ -466,9 +466,9 @@ def test_what_the_collection_has_set_up_goes_on(tree: Tree, built: Built, later:
     for name, text in files.items():
         tree.write(name, text)
     said = tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
-    assert said.splitlines() == [
-        f"accel-qat-node: {HIDDEN.format(unit=QAT_NODE)}",
+    assert sorted(said.splitlines()) == [
         f"accel-qat-device-plugin: {HIDDEN.format(unit=SERVICE)}",
+        f"accel-qat-node: {HIDDEN.format(unit=QAT_NODE)}",
     ]
     tree.dpkg("--install", *(later.of(name, "deb") for name in NAMES))
     tree.dpkg("--purge", *NAMES)
