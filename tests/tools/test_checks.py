@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.tools.checks import __main__ as runner
-from ansible_collections.accel.qat.tools.checks import stages, tally
+from ansible_collections.accel.qat.tools.checks import plugin_docs, stages, tally
 from ansible_collections.accel.qat.tools.checks.shell import (
     CommandFailed,
     Shell,
@@ -217,3 +217,22 @@ def test_switches_of_the_callers_python_reach_no_check(monkeypatch: pytest.Monke
         "PYTHONUNBUFFERED": None,
         "PYTHONDONTWRITEBYTECODE": None,
     }
+
+
+@pytest.mark.parametrize(("statuses", "returned"), [((0,), 0), ((3, 0), 0), ((3, 3), 3)])
+def test_docs_of_plugins_are_looked_through_again_where_something_was_found(
+    statuses: tuple[int, ...], returned: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "antsibull-docs"
+    lines = [
+        "#!/bin/sh",
+        f"echo run >> {tmp_path}/runs",
+        f"set -- {' '.join(map(str, statuses))}",
+        f"shift $(($(wc -l < {tmp_path}/runs) - 1))",
+        "exit $1",
+    ]
+    program.write_text("\n".join(lines) + "\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert plugin_docs.main("a collection") == returned
+    assert len((tmp_path / "runs").read_text().split()) == len(statuses)

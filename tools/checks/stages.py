@@ -40,14 +40,7 @@ def lint(shell: Shell) -> None:
     shell.run_together(
         command("yamllint", "--strict", "."),
         command("ansible-lint"),
-        command(
-            "antsibull-docs",
-            "lint-collection-docs",
-            "--plugin-docs",
-            "--validate-collection-refs=all",
-            "--check-extra-docs-refs",
-            COLLECTION,
-        ),
+        command("python", "-m", "tools.checks.plugin_docs", COLLECTION),
         command("antsibull-changelog", "lint"),
         command("reuse", "lint", "--lines"),
         command("python", "tools/reference_pages", "--check"),
