@@ -414,6 +414,8 @@ def test_debs_come_and_go(tree: Tree, built: Built, later: Built) -> None:
     tree.write("var/lib/accel-qat/found.json", "{}")
     tree.write("run/cdi/qat.intel.com-sym-asym.json", "{}")
     tree.write("run/cdi/qat.intel.com-of-others.json", "{}")
+    tree.write("run/accel-qat/device-plugin/lock", "")
+    tree.write("run/accel-qat/exporter/record", "")
     tree.dpkg("--remove", *NAMES)
     stopped = [call for call in tree.calls() if call.startswith("stop")]
     assert stopped == [f"stop {unit}" for unit in (QAT_NODE, SERVICE, *OPTIONAL)]
@@ -430,6 +432,15 @@ def test_debs_come_and_go(tree: Tree, built: Built, later: Built) -> None:
     # Debian's own directories, which dpkg removes with the last file that it knows there.
     assert tree.files() - added <= before
     assert not [path for path in (tree.root / "var/lib/systemd").rglob("*") if path.is_file()]
+
+
+def test_the_lock_of_a_pod_stays(tree: Tree, built: Built) -> None:
+    """Beside a new one there would be two device plugins."""
+    tree.dpkg("--install", built.of(PLUGIN, "deb"))
+    lock = "run/accel-qat/device-plugin/1.lock"
+    tree.write(lock, '{"deployment": "daemonset", "door": "1.sock", "instance": "", "former": []}')
+    tree.dpkg("--purge", PLUGIN)
+    assert (tree.root / lock).exists()
 
 
 def test_another_qatctl_is_not_replaced(tree: Tree, built: Built, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 from ansible_collections.accel.qat.tests.machine.node import Node
-from ansible_collections.accel.qat.tests.machine.test_device_plugin import CY, FIRST, SECOND, Kubelet, get
+from ansible_collections.accel.qat.tests.machine.test_device_plugin import CY, FIRST, SECOND, START, Kubelet, get
 from ansible_collections.accel.qat.tools.artifacts import packages
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, cache_directory
 
@@ -49,23 +49,23 @@ def untouched(node: Node) -> str:
 
 
 @pytest.fixture(scope="module")
-def debs(node: Node, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Where the machine has the debs of two releases, by their number: words for apt."""
+def debs(node: Node, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """The debs of two releases for the machine, which it has below /root, by the number of the release."""
     python = node.run("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'").strip()
     plugin = packages.of_device_plugin(python, "amd64", cache_directory() / "bundles")
-    words = {}
+    made: dict[str, list[Path]] = {}
     for number in ("1", "2"):
         directory = tmp_path_factory.mktemp(f"release-{number}")
         for package in (packages.of_qatctl(), packages.of_node(), plugin):
             release = f"{number}{package.release[1:]}"
             path = packages.build(dataclasses.replace(package, release=release), "deb", directory)
             node.machine.put(path.read_bytes(), f"/root/{path.name}")
-        words[number] = " ".join(f"/root/{path.name}" for path in sorted(directory.iterdir()))
-    return words
+            made.setdefault(number, []).append(path)
+    return made
 
 
 @pytest.fixture(scope="module")
-def installed(node: Node, untouched: str, debs: dict[str, str]) -> str:
+def installed(node: Node, untouched: str, debs: dict[str, list[Path]]) -> str:
     """What apt and the packages say."""
     assert untouched
     return install(node, debs["1"])
@@ -93,9 +93,9 @@ def truth(node: Node, booted: None) -> dict[str, dict[str, str]]:
     return {CY: {vf["address"]: "Healthy" for pf in (FIRST, SECOND) for vf in devices[pf]["vfs"]}}
 
 
-def install(node: Node, debs: str) -> str:
+def install(node: Node, debs: Sequence[Path]) -> str:
     """What the packages say of themselves."""
-    said = node.run(f"{APT} install {debs} 2>&1")
+    said = node.run(f"{APT} install {' '.join(f'/root/{path.name}' for path in debs)} 2>&1")
     return "\n".join(line for line in said.splitlines() if line.startswith("accel-"))
 
 
@@ -144,7 +144,7 @@ def test_the_vfs_are_made_at_boot_and_offered(node: Node, kubelet: Kubelet, trut
 
 @pytest.mark.parametrize("release", ["2", "1"])
 def test_an_upgrade_and_the_way_back_hand_over(
-    node: Node, debs: dict[str, str], kubelet: Kubelet, truth: dict[str, dict[str, str]], release: str
+    node: Node, debs: dict[str, list[Path]], kubelet: Kubelet, truth: dict[str, dict[str, str]], release: str
 ) -> None:
     kubelet.has(truth)
     before = process(node)
@@ -166,15 +166,15 @@ def test_a_reload_takes_other_settings(node: Node, kubelet: Kubelet, truth: dict
 
 
 def test_the_collection_takes_over_and_the_packages_leave_it_alone(
-    node: Node, debs: dict[str, str], kubelet: Kubelet, truth: dict[str, dict[str, str]], tmp_path: Path
+    node: Node, debs: dict[str, list[Path]], kubelet: Kubelet, truth: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     kubelet.has(truth)
     of_package = process(node)
     role = {"name": "accel.qat.qat_device_plugin"}
     run = Controller(node.machine, tmp_path).play([{"name": "Role", "ansible.builtin.include_role": role}])
     assert run.code == 0, run.output
-    started = run.task("Start the device plugin, and wait until kubelet has taken every resource")
-    assert started.result["action"] == "reload"
+    (action,) = (task.result["action"] for task in run.tasks if task.name.endswith(START))
+    assert action == "reload"
     assert handed_over(node, of_package).startswith("/opt/accel-qat/device-plugin/")
     before = process(node)
     said = install(node, debs["2"])
@@ -214,4 +214,5 @@ def test_a_removal_leaves_the_vfs_and_a_purge_no_trace(
     assert node.run("cat /etc/accel-qat/node.json") == json.dumps(RULES)
     node.run(f"systemctl stop kubelet-socket; rm -rf /var/lib/kubelet; {APT} purge {' '.join(NAMES)}")
     assert set(node.run(FILES).splitlines()) ^ set(untouched.splitlines()) == set()
-    assert node.run("find /var/lib/systemd /run/systemd /run/cdi -name '*qat*' 2> /dev/null || true") == ""
+    left = "-name '*accel-qat*' -o -name '*qat-node*' -o -name 'qat.intel*'"
+    assert node.run(f"find /var/lib/systemd /run/systemd /run/accel-qat /run/cdi {left} 2> /dev/null || true") == ""

@@ -66,14 +66,17 @@ stop_services() {
     done
 }
 
-# What the service made outside of the package's files. Of directories those that are empty: others use them too.
+# What the services made outside of the package's files. Of directories those that are empty: others use them too.
 forget_what_was_made() {
     case "$enabled" in
         *device-plugin*) of_collection "$enabled" && return 0 ;;
         *) return 0 ;;
     esac
     [ ! -d "$root/run/cdi" ] || find "$root/run/cdi" -maxdepth 1 -regextype posix-extended -regex '.*/@SPECIFICATIONS@' -delete
-    for directory in /var/lib/kubelet/device-plugins/.accel-qat /var/lib/kubelet/device-plugins /var/lib/kubelet; do
+    # A pod that is the node's device plugin has its lock there.
+    grep -qs '"deployment": "daemonset"' "$root"/run/accel-qat/device-plugin/*.lock || rm -rf "$root/run/accel-qat/device-plugin"
+    of_collection accel-qat-exporter.service || rm -rf "$root/run/accel-qat/exporter"
+    for directory in /run/accel-qat /var/lib/kubelet/device-plugins/.accel-qat /var/lib/kubelet/device-plugins /var/lib/kubelet; do
         [ ! -d "$root$directory" ] || rmdir --ignore-fail-on-non-empty "$root$directory"
     done
 }
