@@ -22,6 +22,22 @@ def call(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("name", ["service", "exporter.command"])
+def test_nothing_loads_openssl(name: str) -> None:
+    """3.5 MB of memory, or 8 with TLS. The first page of metrics loads it, as prometheus_client does."""
+    program = (
+        "import importlib, sys\n"
+        "from qat_device_plugin.cli import without_tls\n"
+        f"with without_tls(): importlib.import_module('qat_device_plugin.{name}')\n"
+        "sys.exit(', '.join({'_hashlib', '_ssl'} & set(sys.modules)) or 0)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    found = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+
+
 def test_a_valid_configuration(tmp_path: Path) -> None:
     config = tmp_path / "node.json"
     config.write_text('{"devices": [{"advertise": 2}]}')

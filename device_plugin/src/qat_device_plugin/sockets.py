@@ -7,12 +7,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import socket
 import stat
 import typing as t
+import zlib
 from pathlib import Path
 
 from ._node.absence import is_absent
@@ -234,8 +234,8 @@ class InstanceLock:
 
 
 def _lock_name(directory: Path) -> str:
-    """A name for each directory of kubelet, however it is spelled."""
-    return hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16] + ".lock"
+    """A name for each directory of kubelet, however it is spelled. Not by hashlib, which loads OpenSSL: 3.5 MB for a name."""
+    return f"{zlib.crc32(os.fsencode(directory.resolve())):08x}.lock"
 
 
 def make_private(directory: Path) -> None:
