@@ -46,7 +46,7 @@ def imported(node: Node, directory: Path) -> Iterator[tuple[str, str]]:
 @contextlib.contextmanager
 def settings_of_it(cluster: Cluster, controller: Controller, name: str) -> Iterator[dict[str, Any]]:
     """What the inventory says besides where nodes have the DaemonSet. At the end the node has the service, whatever has failed."""
-    access = {
+    access: dict[str, Any] = {
         "qat_device_plugin_kubeconfig": str(cluster.kubeconfig),
         "qat_device_plugin_node_name": cluster.nodes[0],
         "qat_device_plugin_wait_timeout": int(SECONDS),

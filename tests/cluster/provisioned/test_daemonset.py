@@ -148,7 +148,7 @@ def test_a_service_beside_the_pod_ends_with_one_sentence(node: Node) -> None:
 
 def test_a_drain_leaves_it(cluster: Cluster, controller: Controller) -> None:
     pod = the_pod(cluster)
-    drain = {
+    drain: dict[str, Any] = {
         "accel.qat.node_drain": {"node": cluster.nodes[0], "force": True, "kubeconfig": str(cluster.kubeconfig)},
         "delegate_to": "localhost",
         "become": False,
