@@ -30,7 +30,7 @@ def daemonset(manifest: Object, image: Object, configuration: str, kubelet_dir: 
         pod["imagePullSecrets"] = [{"name": name} for name in image["pull_secrets"]]
     values = {"CONFIG": configuration, "KUBELET_DIR": kubelet_dir, **settings}
     for variable in container["env"]:
-        name = variable["name"].replace(_ENVIRONMENT, "", 1)
+        name = variable["name"].removeprefix(_ENVIRONMENT)
         if name in values:
             variable["value"] = _text(values.pop(name))
     container["env"] += [{"name": f"{_ENVIRONMENT}{name}", "value": _text(value)} for name, value in values.items()]

@@ -30,6 +30,7 @@ SHIPPED |= {"device_plugin", "requirements", "tests"}
 LEFT_OUT = (
     "examples/awx/site.yml",
     "examples/awx/verify.yml",
+    "deploy/image/",
     "device_plugin/bench/",
     "device_plugin/tests/",
     "device_plugin/pyproject.toml",

@@ -70,11 +70,11 @@ def differs(before: Object, after: Object) -> bool:
 def pods_of(pods: t.Iterable[Object], name: str, namespace: str) -> list[Object]:
     """Those of a DaemonSet."""
 
-    def is_of_it(pod: Object) -> bool:
-        owners = pod["metadata"].get("ownerReferences") or ()
-        return any(owner.get("kind") == "DaemonSet" and owner.get("name") == name for owner in owners)
+    def is_owner(owner: Object) -> bool:
+        return owner.get("kind") == "DaemonSet" and owner.get("name") == name
 
-    return [pod for pod in pods if pod["metadata"].get("namespace") == namespace and is_of_it(pod)]
+    there = (pod for pod in pods if pod["metadata"].get("namespace") == namespace)
+    return [pod for pod in there if any(map(is_owner, pod["metadata"].get("ownerReferences") or ()))]
 
 
 def why_not_ready(daemonset: Object, pods: t.Sequence[Object]) -> str:

@@ -77,9 +77,8 @@ def test_the_pod_takes_over_from_the_service(
 def test_a_second_run_changes_nothing_and_the_node_is_verified(
     controller: Controller, settings: dict[str, Any], deployed: dict[str, Any]
 ) -> None:
-    assert (
-        changed(controller.run("accel.qat.site", **settings, **deployed, qat_verify=True, qat_verify_pod=False)) == []
-    )
+    verifying = {**settings, **deployed, "qat_verify": True, "qat_verify_pod": False}
+    assert changed(controller.run("accel.qat.site", "--tags", "device_plugin,verify", **verifying)) == []
 
 
 def test_an_event_of_the_node_reaches_the_pod(cluster: Cluster, node: Node) -> None:
@@ -178,4 +177,5 @@ def test_the_service_takes_over_from_the_pod(
     assert "accel.qat/device-plugin" not in cluster.node()["metadata"]["labels"]
     cluster.wait_for_offer(CY, 16)
     gives_a_vf(cluster, node, "one")
-    assert changed(controller.run("accel.qat.site", "--tags", "device_plugin", **back)) == []
+    again = {**deployed, "qat_device_plugin_deploy": "systemd"}
+    assert changed(include(controller, "qat_device_plugin", **again)) == []
