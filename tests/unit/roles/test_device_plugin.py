@@ -655,8 +655,14 @@ def test_teardown_leaves_the_lock_of_a_pod_that_others_have_made(tmp_path: Path)
 @pytest.mark.parametrize(
     ("mode", "states"),
     [
-        ("unit", {"current": "link", "/etc": "present", "/etc wants": "link", "/run": "absent"}),
-        ("transient", {"current": "link", "/run": "present", "/etc wants": "absent", "/etc": "absent"}),
+        (
+            "unit",
+            {"current": "link", "/etc": "present", "/etc wants": "link", "/run": "absent", "of a package": "absent"},
+        ),
+        (
+            "transient",
+            {"current": "link", "/run": "present", "/etc wants": "absent", "/etc": "absent", "of a package": "absent"},
+        ),
     ],
 )
 def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[str, str]) -> None:
@@ -684,10 +690,12 @@ def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[st
         "__qat_device_plugin_unit_link",
         "__qat_device_plugin_units",
         "__qat_device_plugin_current",
+        "__qat_device_plugin_drop_in",
     ):
         values[name] = render(VARIABLES[name])
     places = {
         "current": values["__qat_device_plugin_current"],
+        "of a package": values["__qat_device_plugin_drop_in"],
         "/etc": f"/etc/systemd/system/{UNIT}",
         "/etc wants": f"/etc/systemd/system/multi-user.target.wants/{UNIT}",
         "/run": f"/run/systemd/system/{UNIT}",
