@@ -186,6 +186,36 @@ def test_the_collection_takes_over_and_the_packages_leave_it_alone(
     kubelet.has(truth)
 
 
+def test_the_role_installs_the_package_and_takes_it_away_again(
+    node: Node, debs: dict[str, list[Path]], kubelet: Kubelet, truth: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    kubelet.has(truth)
+    of_release = process(node)
+    controller = Controller(node.machine, tmp_path)
+    (deb,) = (path for path in debs["1"] if "device-plugin" in path.name)
+    include = {"name": "Role", "ansible.builtin.include_role": {"name": "accel.qat.qat_device_plugin"}}
+    of_package = {"qat_device_plugin_deploy": "package", "qat_device_plugin_packages": [str(deb)]}
+    run = controller.play([{**include, "vars": of_package}])
+    assert run.code == 0, run.output
+    assert handed_over(node, of_release) == f"{packages.PLUGIN}/bin/qat-device-plugin"
+    kubelet.has(truth)
+    assert node.run("dpkg-query -W -f '${Version}' accel-qat-device-plugin").split("-")[1][0] == "1"
+    again = controller.play([{**include, "vars": of_package}])
+    assert again.code == 0, again.output
+    assert [task.name for task in again.tasks if task.changed] == []
+    before = process(node)
+    back = controller.play([include])
+    assert back.code == 0, back.output
+    assert handed_over(node, before).startswith("/opt/accel-qat/device-plugin/")
+    kubelet.has(truth)
+    assert node.run("dpkg-query -W -f '${db:Status-Status}' accel-qat-device-plugin") in (
+        "config-files",
+        "not-installed",
+    )
+    assert node.run(f"ls -d /etc/systemd/system/{PLUGIN}.d/*", check=False) == ""
+    install(node, debs["2"])
+
+
 def test_the_steps_of_the_page_hand_the_node_to_the_packages(
     node: Node, kubelet: Kubelet, truth: dict[str, dict[str, str]]
 ) -> None:
