@@ -31,6 +31,7 @@ LEFT_OUT = (
     "examples/awx/site.yml",
     "examples/awx/verify.yml",
     "deploy/image/",
+    "deploy/packages/",
     "device_plugin/bench/",
     "device_plugin/tests/",
     "device_plugin/pyproject.toml",
