@@ -147,6 +147,56 @@ def test_the_death_of_the_pod_that_has_taken_over_has_the_other_begin_again(run:
     run(scenario)
 
 
+def test_whichever_of_two_pods_begins_again_first_the_later_one_serves(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        kubelet, first = await serving(bench, *pod("first"))
+        second = bench.start(*pod("second"))
+        await kubelet.until(says(first, "this one does nothing until it is ended"))
+        await kubelet.until(second.is_ready)
+        second.process.kill()
+        await kubelet.until(lambda: first.process.poll() is not None)
+        later = bench.start(*pod("second"))
+        await kubelet.until(later.is_ready)
+        assert signature(bench).former == ("first",)
+        again = bench.start(*pod("first"))
+        await kubelet.until(says(again, "another instance serves here; waiting for its end"))
+        await later.goes_on()
+        assert signature(bench).instance == "second"
+
+    run(scenario)
+
+
+def test_a_pod_that_is_ended_while_another_takes_over_leaves_that_one_in_charge(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        kubelet, first = await serving(bench, *pod("first"))
+        kubelet.refusals = 1000
+        second = bench.start(*pod("second"))
+        await kubelet.until(says(first, "another process is about to take over"))
+        first.stop()
+        kubelet.refusals = 0
+        await kubelet.until(second.is_ready)
+        await kubelet.until(lambda: signature(bench).instance == "second")
+        await kubelet.admit(CY)
+
+    run(scenario)
+
+
+def test_a_pod_that_sees_no_vf_does_not_take_over_from_one_that_has_offered_some(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        kubelet, first = await serving(bench, *pod("first"))
+        bench.files.remove_vfs(PF)
+        second = bench.start(*pod("second"))
+        await kubelet.until(says(first, "another process is about to take over"))
+        await kubelet.until(says(second, "PF has no VFs"))
+        await second.goes_on()
+        assert signature(bench).instance == "first"
+        bench.files.create_vfs(PF, 16)
+        await kubelet.until(says(second, "has taken over"))
+        await kubelet.until(functools.partial(has_healthy, kubelet))
+
+    run(scenario)
+
+
 def test_a_pod_that_does_not_come_up_leaves_the_other_in_charge(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         kubelet, first = await serving(bench, *pod("first"))

@@ -50,6 +50,10 @@ class Holder(t.NamedTuple):
         """Who has the lock after this one has handed over."""
         return Holder(deployment, door, instance, (*self.former, self.instance)[-_KEPT:])
 
+    def after(self, before: Holder) -> Holder:
+        """The same where this one has found the lock free: who has handed over before is still known, whoever begins again first."""
+        return self._replace(former=tuple(one for one in before.former if one not in ("", self.instance)))
+
 
 def holder_of(text: str) -> Holder | None:
     """Who has the lock by the text of its file, None where that does not say."""

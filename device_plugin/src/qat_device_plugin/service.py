@@ -278,6 +278,9 @@ class Service:
             raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
     def _lock_taken(self) -> None:
+        with contextlib.suppress(NodeError):
+            before = holder_of(self._lock.signature())
+            self._holder = self._holder.after(before) if before else self._holder
         self._sign()
         self._remove_dead()
 
@@ -337,6 +340,8 @@ class Service:
 
     def _serves(self, wanted: frozenset[str]) -> bool:
         """Whether kubelet has from here each list of these that is offered, and nothing that it could have is still to come."""
+        if wanted and not self._is_reload and not self.registrars and not self._nothing_to_offer():
+            return False  # an update stops at a pod that sees nothing where the one before it serves
         return self._is_prepared() and all(
             registrar.registered for resource, registrar in self.registrars.items() if resource in wanted
         )
@@ -375,7 +380,8 @@ class Service:
             log.warning("the other process has not taken over; this one goes on", extra={"fields": {"process": pid}})
             self._set_successor(False)
         except asyncio.CancelledError:
-            line.send({"refused": "it is stopping"})
+            if self._settings.deployment == SERVICE:  # with which systemd ends the other process, too
+                line.send({"refused": "it is stopping"})
             raise
         finally:
             timer.cancel()
