@@ -176,6 +176,7 @@ def test_a_pod_that_is_ended_while_another_takes_over_leaves_that_one_in_charge(
         kubelet.refusals = 0
         await kubelet.until(second.is_ready)
         await kubelet.until(lambda: signature(bench).instance == "second")
+        await kubelet.until(functools.partial(has_healthy, kubelet))
         await kubelet.admit(CY)
 
     run(scenario)
