@@ -16,6 +16,7 @@ from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN
 from ansible_collections.accel.qat.tests.unit.cluster.daemonset_cluster import DaemonsetCluster
 from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
+from ansible_collections.accel.qat.tests.unit.roles.test_device_plugin import systemctl
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_device_plugin"
@@ -204,6 +205,30 @@ def test_a_pod_that_does_not_get_ready_fails_the_role(node: Node, cluster: Daemo
     assert failed.code != 0
     assert "ImagePullBackOff" in failed.tasks[-1].message
     assert changed(node.role("daemonset", qat_device_plugin_image="i:1", qat_device_plugin_wait=False)) == []
+
+
+STOP = "Stop the service of the device plugin"
+
+
+def names(run: Run) -> list[str]:
+    """Of the tasks that were not skipped."""
+    return [task.name.rpartition(" : ")[2] for task in run.tasks if task.outcome != "skipped"]
+
+
+@pytest.mark.parametrize(("waits", "is_pod"), [(False, False), (False, True), (True, False)])
+def test_the_service_stays_until_the_pod_is_known_to_serve(node: Node, waits: bool, is_pod: bool) -> None:
+    systemctl(node.run_dir.parent)
+    places = {name: str(node.run_dir.parent / name) for name in ("unit", "transient")}
+    run = node.role(
+        "daemonset",
+        qat_device_plugin_image="i:1",
+        qat_device_plugin_wait=waits,
+        __qat_device_plugin_has_service=True,
+        __qat_device_plugin_is_pod=is_pod,
+        __qat_device_plugin_units=places,
+        __qat_device_plugin_unit_link=str(node.run_dir.parent / "link"),
+    )
+    assert (STOP in names(run)) is (waits or is_pod), run.output
 
 
 def test_who_holds_the_lock_is_known_by_what_the_program_writes(node: Node) -> None:

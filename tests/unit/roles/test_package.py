@@ -125,6 +125,7 @@ def test_every_way_that_leaves_the_package_removes_it() -> None:
         (task,) = (
             one for one in load(f"tasks/{way}.yml") if one.get("ansible.builtin.include_tasks") == "no_package.yml"
         )
-        assert task["when"] == "__qat_device_plugin_packaged.stat.exists"
+        assert [task["when"]] == ["__qat_device_plugin_packaged.stat.exists"] or way == "daemonset"
+        assert "__qat_device_plugin_packaged.stat.exists" in task["when"]
     names = [one["name"] for one in load("tasks/systemd.yml")]
     assert names.index("Have the device plugin run") < names.index("Have no package of the device plugin")
