@@ -112,6 +112,12 @@ labelled:
   returned: success
   type: bool
   sample: true
+pods:
+  description: The names of the pods that the DaemonSet had on the node. Those of a DaemonSet that others have made are not among them.
+  returned: success
+  type: list
+  elements: str
+  sample: [accel-qat-device-plugin-x7k2p]
 failure:
   description: The parts of the message.
   returned: failure
@@ -183,6 +189,7 @@ class NodeDaemonset(ClusterModule):
         self._label: tuple[str, str] = module.params["label"], module.params["value"]
         self._before: Difference = {}
         self._after: Difference = {}
+        self._found: list[str] = []
 
     def result(self) -> dict[str, object]:
         """Have it, or have it no longer."""
@@ -194,7 +201,7 @@ class NodeDaemonset(ClusterModule):
             self._take_away()
         diff = {"before": self._before, "after": self._after}
         changed = self._before != self._after
-        return {"changed": changed, "diff": diff, "node": self._node, "labelled": is_wanted}
+        return {"changed": changed, "diff": diff, "node": self._node, "labelled": is_wanted, "pods": self._found}
 
     @property
     def _where(self) -> str:
@@ -213,6 +220,7 @@ class NodeDaemonset(ClusterModule):
         found = self._cluster.daemonset(self._namespace, self._name)
         if found:
             refuse_others(found, self._where)
+            self._found = self._names()
         self._have_namespace()
         self._have_daemonset(found)
         self._set_label(self._label[1])
@@ -251,10 +259,15 @@ class NodeDaemonset(ClusterModule):
     def _pods(self) -> list[Object]:
         return pods_of(self._cluster.pods_on(self._node), self._name, self._namespace)
 
+    def _names(self) -> list[str]:
+        return [str(pod["metadata"].get("name")) for pod in self._pods()]
+
     # Having it no longer.
 
     def _take_away(self) -> None:
         found = self._cluster.daemonset(self._namespace, self._name)
+        if not found or is_ours(found):
+            self._found = self._names()
         self._set_label(None)
         if found and not is_ours(found):
             if self._pods():
@@ -279,7 +292,7 @@ class NodeDaemonset(ClusterModule):
             self._note("namespace", True, False, lambda: self._cluster.delete_namespace(self._namespace))
 
     def _why_still_there(self) -> str:
-        return ", ".join(str(pod["metadata"].get("name")) for pod in self._pods())
+        return ", ".join(self._names())
 
     def _wait(self, problem: t.Callable[[], str], sentence: str) -> None:
         seconds: float = self._params["wait_timeout"]

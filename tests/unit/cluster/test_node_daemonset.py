@@ -63,6 +63,7 @@ def test_there_and_back(site: DaemonsetCluster, run: Controller) -> None:
 
     back = run.change(node_daemonset, **ABSENT)
     assert not back["labelled"]
+    assert back["pods"] == [f"{NAME}-1"]
     assert back["diff"]["before"] == {"label": "daemonset", "daemonset": True, "namespace": True}
     assert (site.labels(), site.daemonsets, NAMESPACE in site.namespaces) == ({}, {}, False)
     assert site.pod_names() == []
@@ -146,7 +147,8 @@ def test_a_daemonset_of_others_is_refused_and_stays(
     )
     assert failed["failure"]["kind"] == "refused"
     assert not failed["changed"]
-    assert not run.run(node_daemonset, **ABSENT)["changed"]
+    left = run.run(node_daemonset, **ABSENT)
+    assert (left["changed"], left["pods"]) == (False, [])
     assert (NAMESPACE, NAME) in site.daemonsets
 
 

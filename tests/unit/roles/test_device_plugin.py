@@ -601,7 +601,7 @@ def removal(directory: Path, *options: str, pod_of_others: bool = False) -> Run:
     }
     kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
     variables = {**values, **places, **{f"__qat_device_plugin_{name}": value for name, value in kept.items()}}
-    block = {"name": "Teardown", "block": tasks[2:], "vars": {**variables, "__qat_device_plugin_units": units}}
+    block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__qat_device_plugin_units": units}}
     return Plugin(directory).play([block], *options)
 
 
