@@ -301,3 +301,18 @@ def test_the_service_takes_nothing_over_where_the_cluster_does_not_answer(node: 
     assert refused.tasks[-1].name.endswith("Have no pod of the device plugin on the node")
     assert not any(task.changed for task in refused.tasks)
     assert not (node.run_dir / "next").exists()
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["no-unit", "unit"])
+def test_check_mode_stops_no_unit_that_it_has_not_written(node: Node, is_there: bool) -> None:
+    units = node.run_dir.parent / "units"
+    units.mkdir()
+    if is_there:
+        (units / VARIABLES["__qat_device_plugin_unit"]).touch()
+    values = {"__qat_device_plugin_next": SERVICE, "__qat_device_plugin_unit_places": [str(units)]}
+    systemctl(node.run_dir.parent)
+    stop = "Stop a service of the device plugin that has handed over"
+    checked = node.role("systemd", "--check", entry_point="expect", **values)
+    assert (stop in names(checked)) is is_there, checked.output
+    assert is_there or checked.code == 0, checked.output
+    assert not (node.run_dir / "next").exists()
