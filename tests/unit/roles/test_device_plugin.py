@@ -666,11 +666,25 @@ def test_teardown_leaves_the_lock_of_a_pod_that_others_have_made(tmp_path: Path)
     [
         (
             "unit",
-            {"current": "link", "/etc": "present", "/etc wants": "link", "/run": "absent", "of a package": "absent"},
+            {
+                "current": "link",
+                "/etc": "present",
+                "/etc wants": "link",
+                "/run": "absent",
+                "of a package": "absent",
+                "of a move": "absent",
+            },
         ),
         (
             "transient",
-            {"current": "link", "/run": "present", "/etc wants": "absent", "/etc": "absent", "of a package": "absent"},
+            {
+                "current": "link",
+                "/run": "present",
+                "/etc wants": "absent",
+                "/etc": "absent",
+                "of a package": "absent",
+                "of a move": "absent",
+            },
         ),
     ],
 )
@@ -700,11 +714,13 @@ def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[st
         "__qat_device_plugin_units",
         "__qat_device_plugin_current",
         "__qat_device_plugin_drop_in",
+        "__qat_device_plugin_run",
     ):
         values[name] = render(VARIABLES[name])
     places = {
         "current": values["__qat_device_plugin_current"],
         "of a package": values["__qat_device_plugin_drop_in"],
+        "of a move": f"{values['__qat_device_plugin_run']}/next",
         "/etc": f"/etc/systemd/system/{UNIT}",
         "/etc wants": f"/etc/systemd/system/multi-user.target.wants/{UNIT}",
         "/run": f"/run/systemd/system/{UNIT}",
