@@ -14,7 +14,7 @@ author:
   - accel.qat contributors (@accel-qat)
 description:
   - Makes a namespace and a DaemonSet, gives a node the label by which the DaemonSet runs there, and waits until its pod is ready.
-  - Takes that label away again. With the last label of a cluster the DaemonSet goes, and the namespace where it has no other pod.
+  - Takes that label away again. With the last label of a cluster the DaemonSet goes. The namespace stays, as others may have something in it.
   - Is for one node, and is run for each; what is as it should be is left alone. The role P(accel.qat.qat_device_plugin#role) uses it.
 extends_documentation_fragment:
   - accel.qat.attributes
@@ -69,8 +69,8 @@ options:
     type: float
     default: 300
 notes:
-  - Needs the rights C(get) and C(patch) on C(nodes), C(list) on C(nodes) and C(pods), and C(get), C(create), C(update) and C(delete) on
-    C(namespaces) and C(daemonsets).
+  - Needs the rights C(get) and C(patch) on C(nodes), C(list) on C(nodes) and C(pods), and C(get) and C(create) on
+    C(namespaces), and C(get), C(create), C(update) and C(delete) on C(daemonsets).
   - A DaemonSet of this name that others have made, as Helm, is refused and left alone.
 seealso:
   - module: accel.qat.unit_started
@@ -280,16 +280,6 @@ class NodeDaemonset(ClusterModule):
         if found:
             delete = self._cluster.delete_daemonset
             self._note("daemonset", True, False, lambda: delete(self._namespace, self._name))
-        self._remove_namespace()
-
-    def _remove_namespace(self) -> None:
-        """But where somebody else has pods in it, or has made it."""
-        found = self._cluster.namespace(self._namespace)
-        if not found or not is_ours(found) or found["metadata"].get("deletionTimestamp"):
-            return
-        pods = self._cluster.pods_in(self._namespace)
-        if len(pods_of(pods, self._name, self._namespace)) == len(pods):
-            self._note("namespace", True, False, lambda: self._cluster.delete_namespace(self._namespace))
 
     def _why_still_there(self) -> str:
         return ", ".join(self._names())

@@ -53,8 +53,6 @@ class DaemonsetCluster(FakeCluster):
             return {"kind": "NodeList", "items": [{"metadata": {"name": name}} for name in names + self.others]}
         if parts[:3] == ["api", "v1", "namespaces"] and len(parts) < 5:
             return self._namespace(method, parts[3:], body)
-        if parts[:3] == ["api", "v1", "namespaces"] and parts[4:] == ["pods"] and method == "GET":
-            return {"kind": "PodList", "items": [pod for key, pod in self.pods.items() if key[0] == parts[3]]}
         if parts[:4] == ["apis", "apps", "v1", "namespaces"] and parts[5] == "daemonsets":
             return self._daemonset(method, parts[4], parts[6:], query, body)
         return super()._route(method, parts, headers, query, body)
@@ -68,7 +66,7 @@ class DaemonsetCluster(FakeCluster):
             return self.namespaces[name]
         if rest[0] not in self.namespaces:
             raise Refusal(404, "NotFound", f'namespaces "{rest[0]}" not found')
-        return self.namespaces.pop(rest[0]) if method == "DELETE" else self.namespaces[rest[0]]
+        return self.namespaces[rest[0]]
 
     def _daemonset(
         self, method: str, namespace: str, rest: list[str], query: dict[str, str], body: t.Any

@@ -178,7 +178,7 @@ def test_it_is_taken_away_where_the_api_server_is_named(node: Node, cluster: Dae
     assert changed(node.role("none", qat_device_plugin_kubeconfig=str(kubeconfig))) == [
         "Have no pod of the device plugin on the node"
     ]
-    assert (cluster.labels(), cluster.daemonsets, "accel-qat" in cluster.namespaces) == ({}, {}, False)
+    assert (cluster.labels(), cluster.daemonsets) == ({}, {})
 
 
 def test_what_no_node_could_run_is_refused_before_anything_is_done(node: Node, cluster: DaemonsetCluster) -> None:
