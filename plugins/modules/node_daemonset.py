@@ -65,7 +65,9 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: How many seconds that may take.
+    description:
+      - How many seconds that may take. They begin again whenever the DaemonSet has come further on any node, as it is updated on one node
+        after the other.
     type: float
     default: 300
 notes:
@@ -142,6 +144,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset impor
     labels_of,
     namespace,
     pods_of,
+    progress,
     refuse_others,
     wanted,
     why_not_ready,
@@ -190,6 +193,7 @@ class NodeDaemonset(ClusterModule):
         self._before: Difference = {}
         self._after: Difference = {}
         self._found: list[str] = []
+        self._progress: set[tuple[int, int, int, int]] = set()
 
     def result(self) -> dict[str, object]:
         """Have it, or have it no longer."""
@@ -254,7 +258,12 @@ class NodeDaemonset(ClusterModule):
 
     def _why_not_ready(self) -> str:
         daemonset = self._cluster.daemonset(self._namespace, self._name)
-        return why_not_ready(daemonset, self._pods()) if daemonset else "somebody has deleted it"
+        if not daemonset:
+            return "somebody has deleted it"
+        come = progress(daemonset)
+        self._progress.add(come)
+        words = why_not_ready(daemonset, self._pods())
+        return words and f"{words} ({come[1]} of {come[3]} nodes have the present one)"
 
     def _pods(self) -> list[Object]:
         return pods_of(self._cluster.pods_on(self._node), self._name, self._namespace)
@@ -285,10 +294,13 @@ class NodeDaemonset(ClusterModule):
         return ", ".join(self._names())
 
     def _wait(self, problem: t.Callable[[], str], sentence: str) -> None:
+        """Until there is no problem. The nodes get it one after the other, so the time begins again with each that has it."""
         seconds: float = self._params["wait_timeout"]
-        deadline = time.monotonic() + seconds
+        deadline, steps = time.monotonic() + seconds, 0
         while words := problem():
-            if time.monotonic() >= deadline:
+            if len(self._progress) > steps:
+                deadline, steps = time.monotonic() + seconds, len(self._progress)
+            elif time.monotonic() >= deadline:
                 raise NodeError(
                     sentence.format(seconds, words),
                     where=f"{self._where} on node {self._node}",

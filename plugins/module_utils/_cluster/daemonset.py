@@ -91,6 +91,16 @@ def why_not_ready(daemonset: Object, pods: t.Sequence[Object]) -> str:
     return "" if _is_ready(current[0]) else _why(current[0])
 
 
+def progress(daemonset: Object) -> tuple[int, int, int, int]:
+    """How far the controller has come: the generation that it has seen, and on how many nodes there is the present template, on how many
+    any that is available, and on how many one is wanted.
+    """
+    status = daemonset.get("status") or {}
+    keys = ("observedGeneration", "updatedNumberScheduled", "numberAvailable", "desiredNumberScheduled")
+    seen, updated, available, wanted_on = (int(status.get(key) or 0) for key in keys)
+    return seen, updated, available, wanted_on
+
+
 def _is_current(pod: Object, daemonset: Object) -> bool:
     """By what says which program runs, with which settings; both as the API server has completed them."""
     (wanted_one, *_rest) = daemonset["spec"]["template"]["spec"]["containers"]

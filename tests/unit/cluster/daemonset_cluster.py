@@ -21,7 +21,8 @@ Key = t.Tuple[str, str]  # noqa: UP006
 class DaemonsetCluster(FakeCluster):
     """`comes_up` says whether new pods get ready, and `container` what the status of their container is where they do not.
 
-    `others` are more nodes with the label of a DaemonSet, by their names.
+    `others` are more nodes with the label of a DaemonSet, by their names. While `later` is above zero, each look at a DaemonSet shows one
+    more node that has its present template, and with the last of these pods get ready.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,8 @@ class DaemonsetCluster(FakeCluster):
         self.daemonsets: dict[Key, JsonObject] = {}
         self.others: list[str] = []
         self.comes_up = True
+        self.later = 0
+        self._updated = 0
         self.container: JsonObject = {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
         self._made = 0
         super().__init__()
@@ -92,13 +95,22 @@ class DaemonsetCluster(FakeCluster):
             return made
         if method == "DELETE":
             del self.daemonsets[key]
+        if method == "GET" and self.later:
+            self.later -= 1
+            self._updated += 1
+            self.comes_up = not self.later
+            self._see_to_pods()
         return found
 
     def _see_to_pods(self) -> None:
         """As the controller: the pod of the present template, beside the one before until it is ready."""
         super()._see_to_pods()
         for (namespace, name), daemonset in self.daemonsets.items():
-            daemonset["status"] = {"observedGeneration": daemonset["metadata"].get("generation", 0)}
+            daemonset["status"] = {
+                "observedGeneration": daemonset["metadata"].get("generation", 0),
+                "desiredNumberScheduled": 1 + len(self.others),
+                "updatedNumberScheduled": self._updated,
+            }
             self._see_to_daemonset(namespace, name, daemonset)
         for (namespace, name), pod in list(self.pods.items()):
             (owner,) = pod["metadata"]["ownerReferences"] or [{}]

@@ -96,9 +96,19 @@ def test_a_pod_that_does_not_come_up_is_reported_with_its_last_words(site: Daemo
     assert failed["changed"]
     assert failed["msg"] == (
         f"daemonset {NAMESPACE}/{NAME} on node node1: it is not ready within 0.5 seconds: pod {NAME}-1 is not ready: "
-        "qat-device-plugin: deployed already; see kubectl describe daemonset, or raise wait_timeout"
+        "qat-device-plugin: deployed already (0 of 1 nodes have the present one); see kubectl describe daemonset, or raise wait_timeout"
     )
     assert not run.run(node_daemonset, **PRESENT, wait=False)["changed"]
+
+
+def test_the_nodes_before_this_one_have_their_time(site: DaemonsetCluster, run: Controller) -> None:
+    """No second passes without another node that has it."""
+    site.others = [f"node{number}" for number in range(2, 6)]
+    site.comes_up = False
+    assert "(0 of 5 nodes have the present one)" in run.run(node_daemonset, **PRESENT, wait_timeout=0)["msg"]
+    site.later = 5
+    assert run.run(node_daemonset, **PRESENT, wait_timeout=0)["labelled"]
+    assert site.later == 0
 
 
 def test_the_daemonset_stays_for_other_nodes(site: DaemonsetCluster, run: Controller) -> None:
