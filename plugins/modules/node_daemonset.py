@@ -136,7 +136,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster, ClusterError
 from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset import (
     POD_SECURITY,
     differs,
@@ -207,6 +207,12 @@ class NodeDaemonset(ClusterModule):
         changed = self._before != self._after
         return {"changed": changed, "diff": diff, "node": self._node, "labelled": is_wanted, "pods": self._found}
 
+    def _look(self) -> Object | None:
+        """The DaemonSet, by an API server that is not waited for: from now on it has answered once, and may be away for a while."""
+        found = self._cluster.daemonset(self._namespace, self._name)
+        self._cluster.be_patient(self._params["wait_timeout"])
+        return found
+
     @property
     def _where(self) -> str:
         return f"daemonset {self._namespace}/{self._name}"
@@ -221,7 +227,7 @@ class NodeDaemonset(ClusterModule):
     # Having it.
 
     def _have(self) -> None:
-        found = self._cluster.daemonset(self._namespace, self._name)
+        found = self._look()
         if found:
             refuse_others(found, self._where)
             self._found = self._names()
@@ -274,10 +280,10 @@ class NodeDaemonset(ClusterModule):
     # Having it no longer.
 
     def _take_away(self) -> None:
-        found = self._cluster.daemonset(self._namespace, self._name)
+        found = self._look()
         if not found or is_ours(found):
             self._found = self._names()
-        self._set_label(None)
+        self._remove_label()
         if found and not is_ours(found):
             if self._pods():
                 refuse_others(found, self._where)
@@ -290,15 +296,25 @@ class NodeDaemonset(ClusterModule):
             delete = self._cluster.delete_daemonset
             self._note("daemonset", True, False, lambda: delete(self._namespace, self._name))
 
+    def _remove_label(self) -> None:
+        """A node that is not in the cluster has none."""
+        try:
+            self._set_label(None)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+
     def _why_still_there(self) -> str:
         return ", ".join(self._names())
 
     def _wait(self, problem: t.Callable[[], str], sentence: str) -> None:
         """Until there is no problem. The nodes get it one after the other, so the time begins again with each that has it."""
         seconds: float = self._params["wait_timeout"]
+        self._cluster.be_patient(seconds)
         deadline, steps = time.monotonic() + seconds, 0
         while words := problem():
             if len(self._progress) > steps:
+                self._cluster.be_patient(seconds)
                 deadline, steps = time.monotonic() + seconds, len(self._progress)
             elif time.monotonic() >= deadline:
                 raise NodeError(

@@ -8,6 +8,7 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset import pods_of, why_not_ready
 from ansible_collections.accel.qat.plugins.modules import node_daemonset
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN
@@ -160,6 +161,26 @@ def test_a_daemonset_of_others_is_refused_and_stays(
     left = run.run(node_daemonset, **ABSENT)
     assert (left["changed"], left["pods"]) == (False, [])
     assert (NAMESPACE, NAME) in site.daemonsets
+
+
+def test_an_api_server_that_is_away_for_a_moment_is_waited_for(
+    site: DaemonsetCluster, run: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.01)
+    for way, methods in ((PRESENT, ("GET .*/pods.*", "POST .*", "PATCH .*")), (ABSENT, ("PATCH .*", "DELETE .*"))):
+        site.absences = dict.fromkeys(methods, 1)
+        assert run.run(node_daemonset, **way)["changed"]
+        assert set(site.absences.values()) == {0}
+    site.absences = {"GET .*": float("inf")}
+    assert "cannot be reached" in run.run(node_daemonset, **PRESENT)["msg"]
+
+
+def test_a_node_that_the_cluster_does_not_have_has_no_label_to_remove(site: DaemonsetCluster, run: Controller) -> None:
+    run.change(node_daemonset, **PRESENT)
+    gone = {**ABSENT, "node": "gone"}
+    assert not run.run(node_daemonset, **gone)["changed"]
+    assert site.labels()
+    assert "not found" in run.run(node_daemonset, **{**PRESENT, "node": "gone"})["msg"]
 
 
 def test_a_definition_is_needed(run: Controller) -> None:
