@@ -229,6 +229,18 @@ def test_when_a_pod_is_ready(pods: list[dict[str, t.Any]], why: str) -> None:
     assert why_not_ready(unseen, pods) == "the controller has not seen it yet"
 
 
+@pytest.mark.parametrize(
+    ("label", "image", "is_current"),
+    [("3", "of-a-webhook:2", True), ("2", "i:1", False), ("1", "i:2", True), (None, "i:2", True), (None, "i:1", False)],
+)
+def test_a_pod_is_of_the_template_that_it_was_made_of(label: str | None, image: str, is_current: bool) -> None:
+    """Whatever a webhook has made of it. One that was made before the template changed and came back is of it, too."""
+    metadata = {**DAEMONSET["metadata"], "annotations": {"deprecated.daemonset.template.generation": "3"}}
+    labels = {"pod-template-generation": label} if label else {}
+    why = why_not_ready({**DAEMONSET, "metadata": metadata}, [pod(image=image, labels=labels)])
+    assert why == ("" if is_current else "its pod there is of the former template")
+
+
 def test_whose_pods_they_are() -> None:
     other = pod(ownerReferences=[{"kind": "ReplicaSet", "name": "d"}])
     assert pods_of([pod(), other, pod(namespace="m"), pod(ownerReferences=None)], "d", "n") == [pod()]
