@@ -97,13 +97,14 @@ def why_not_ready(daemonset: Object, pods: t.Sequence[Object]) -> str:
 
 
 def progress(daemonset: Object) -> tuple[int, int, int, int]:
-    """How far the controller has come: the generation that it has seen, and on how many nodes there is the present template, on how many
-    any that is available, and on how many one is wanted.
+    """How far the controller has come.
+
+    The generation that it has seen, then how many nodes have a pod of the present template, one that is available, and are to have one.
     """
     status = daemonset.get("status") or {}
     keys = ("observedGeneration", "updatedNumberScheduled", "numberAvailable", "desiredNumberScheduled")
-    seen, updated, available, wanted_on = (int(status.get(key) or 0) for key in keys)
-    return seen, updated, available, wanted_on
+    seen, updated, available, desired = (int(status.get(key) or 0) for key in keys)
+    return seen, updated, available, desired
 
 
 def _is_current(pod: Object, daemonset: Object) -> bool:

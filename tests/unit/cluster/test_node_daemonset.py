@@ -130,7 +130,9 @@ def test_the_namespace_stays_as_others_may_have_something_in_it(site: DaemonsetC
     run.change(node_daemonset, **PRESENT)
     run.change(node_daemonset, **ABSENT)
     assert (site.daemonsets, NAMESPACE in site.namespaces) == ({}, True)
-    assert "DELETE" not in {method for method, path, _body in site.requests if "/namespaces/" in path and "daemonsets" not in path}
+    assert "DELETE" not in {
+        method for method, path, _body in site.requests if "/namespaces/" in path and "daemonsets" not in path
+    }
     in_default = {**PRESENT, "namespace": "default"}
     done = run.run(node_daemonset, **in_default)
     assert done["diff"]["before"]["pod_security"] is None is done["diff"]["after"]["pod_security"]

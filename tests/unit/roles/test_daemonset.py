@@ -248,7 +248,11 @@ def lock_of(node: Node, deployment: str) -> t.Iterator[None]:
 def test_who_holds_the_lock_is_known_by_what_the_program_writes(node: Node) -> None:
     """The role looks for these words. They outlive the one who has written them."""
     include = {"name": "accel.qat.qat_device_plugin", "tasks_from": "look", "public": True}
-    look = {"name": "Look", "ansible.builtin.include_role": include, "vars": {"__qat_device_plugin_run": str(node.run_dir)}}
+    look = {
+        "name": "Look",
+        "ansible.builtin.include_role": include,
+        "vars": {"__qat_device_plugin_run": str(node.run_dir)},
+    }
     show = {"name": "Show", "ansible.builtin.debug": {"var": "__qat_device_plugin_is_pod"}}
 
     def is_pod(*options: str) -> bool:
@@ -293,7 +297,9 @@ def test_the_service_takes_over_from_a_pod_of_the_role_alone(node: Node, cluster
     assert cluster.labels() == {LABEL: "daemonset"}
 
 
-def test_the_service_takes_nothing_over_where_the_cluster_does_not_answer(node: Node, cluster: DaemonsetCluster) -> None:
+def test_the_service_takes_nothing_over_where_the_cluster_does_not_answer(
+    node: Node, cluster: DaemonsetCluster
+) -> None:
     cluster.refusals["GET .*"] = Refusal(403, "Forbidden", "no")
     with lock_of(node, DAEMONSET):
         refused = node.role("systemd")
