@@ -14,7 +14,8 @@ author:
   - accel.qat contributors (@accel-qat)
 description:
   - Makes a namespace and a DaemonSet, gives a node the label by which the DaemonSet runs there, and waits until its pod is ready.
-  - Takes that label away again. With the last label of a cluster the DaemonSet goes, and the namespace where it has no other pod.
+  - Takes that label away again. With the last label of a cluster the DaemonSet goes. The namespace stays: others may have
+    something in it.
   - Is for one node, and is run for each; what is as it should be is left alone. The role P(accel.qat.qat_device_plugin#role) uses it.
 extends_documentation_fragment:
   - accel.qat.attributes
@@ -65,12 +66,14 @@ options:
     type: bool
     default: true
   wait_timeout:
-    description: How many seconds that may take.
+    description:
+      - How many seconds that may take. They begin again whenever the DaemonSet has come further on any node, as it is updated on one node
+        after the other.
     type: float
     default: 300
 notes:
-  - Needs the rights C(get) and C(patch) on C(nodes), C(list) on C(nodes) and C(pods), and C(get), C(create), C(update) and C(delete) on
-    C(namespaces) and C(daemonsets).
+  - Needs the rights C(get) and C(patch) on C(nodes), C(list) on C(nodes) and C(pods), and C(get) and C(create) on
+    C(namespaces), and C(get), C(create), C(update) and C(delete) on C(daemonsets).
   - A DaemonSet of this name that others have made, as Helm, is refused and left alone.
 seealso:
   - module: accel.qat.unit_started
@@ -112,6 +115,12 @@ labelled:
   returned: success
   type: bool
   sample: true
+pods:
+  description: The names of the pods that the DaemonSet had on the node. Those of a DaemonSet that others have made are not among them.
+  returned: success
+  type: list
+  elements: str
+  sample: [accel-qat-device-plugin-x7k2p]
 failure:
   description: The parts of the message.
   returned: failure
@@ -128,7 +137,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster, ClusterError
 from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset import (
     POD_SECURITY,
     differs,
@@ -136,6 +145,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset impor
     labels_of,
     namespace,
     pods_of,
+    progress,
     refuse_others,
     wanted,
     why_not_ready,
@@ -183,6 +193,8 @@ class NodeDaemonset(ClusterModule):
         self._label: tuple[str, str] = module.params["label"], module.params["value"]
         self._before: Difference = {}
         self._after: Difference = {}
+        self._found: list[str] = []
+        self._progress: set[tuple[int, int, int, int]] = set()
 
     def result(self) -> dict[str, object]:
         """Have it, or have it no longer."""
@@ -194,7 +206,13 @@ class NodeDaemonset(ClusterModule):
             self._take_away()
         diff = {"before": self._before, "after": self._after}
         changed = self._before != self._after
-        return {"changed": changed, "diff": diff, "node": self._node, "labelled": is_wanted}
+        return {"changed": changed, "diff": diff, "node": self._node, "labelled": is_wanted, "pods": self._found}
+
+    def _look(self) -> Object | None:
+        """The DaemonSet, by an API server that is not waited for: from now on it has answered once, and may be away for a while."""
+        found = self._cluster.daemonset(self._namespace, self._name)
+        self._cluster.be_patient(self._params["wait_timeout"])
+        return found
 
     @property
     def _where(self) -> str:
@@ -210,9 +228,10 @@ class NodeDaemonset(ClusterModule):
     # Having it.
 
     def _have(self) -> None:
-        found = self._cluster.daemonset(self._namespace, self._name)
+        found = self._look()
         if found:
             refuse_others(found, self._where)
+            self._found = self._names()
         self._have_namespace()
         self._have_daemonset(found)
         self._set_label(self._label[1])
@@ -246,16 +265,26 @@ class NodeDaemonset(ClusterModule):
 
     def _why_not_ready(self) -> str:
         daemonset = self._cluster.daemonset(self._namespace, self._name)
-        return why_not_ready(daemonset, self._pods()) if daemonset else "somebody has deleted it"
+        if not daemonset:
+            return "somebody has deleted it"
+        come = progress(daemonset)
+        self._progress.add(come)
+        words = why_not_ready(daemonset, self._pods())
+        return words and f"{words} ({come[1]} of {come[3]} nodes have the present one)"
 
     def _pods(self) -> list[Object]:
         return pods_of(self._cluster.pods_on(self._node), self._name, self._namespace)
 
+    def _names(self) -> list[str]:
+        return [str(pod["metadata"].get("name")) for pod in self._pods()]
+
     # Having it no longer.
 
     def _take_away(self) -> None:
-        found = self._cluster.daemonset(self._namespace, self._name)
-        self._set_label(None)
+        found = self._look()
+        if not found or is_ours(found):
+            self._found = self._names()
+        self._remove_label()
         if found and not is_ours(found):
             if self._pods():
                 refuse_others(found, self._where)
@@ -267,25 +296,28 @@ class NodeDaemonset(ClusterModule):
         if found:
             delete = self._cluster.delete_daemonset
             self._note("daemonset", True, False, lambda: delete(self._namespace, self._name))
-        self._remove_namespace()
 
-    def _remove_namespace(self) -> None:
-        """But where somebody else has pods in it, or has made it."""
-        found = self._cluster.namespace(self._namespace)
-        if not found or not is_ours(found) or found["metadata"].get("deletionTimestamp"):
-            return
-        pods = self._cluster.pods_in(self._namespace)
-        if len(pods_of(pods, self._name, self._namespace)) == len(pods):
-            self._note("namespace", True, False, lambda: self._cluster.delete_namespace(self._namespace))
+    def _remove_label(self) -> None:
+        """A node that is not in the cluster has none."""
+        try:
+            self._set_label(None)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
 
     def _why_still_there(self) -> str:
-        return ", ".join(str(pod["metadata"].get("name")) for pod in self._pods())
+        return ", ".join(self._names())
 
     def _wait(self, problem: t.Callable[[], str], sentence: str) -> None:
+        """Until there is no problem. The nodes get it one after the other, so the time begins again with each that has it."""
         seconds: float = self._params["wait_timeout"]
-        deadline = time.monotonic() + seconds
+        self._cluster.be_patient(seconds)
+        deadline, steps = time.monotonic() + seconds, 0
         while words := problem():
-            if time.monotonic() >= deadline:
+            if len(self._progress) > steps:
+                self._cluster.be_patient(seconds)
+                deadline, steps = time.monotonic() + seconds, len(self._progress)
+            elif time.monotonic() >= deadline:
                 raise NodeError(
                     sentence.format(seconds, words),
                     where=f"{self._where} on node {self._node}",

@@ -165,11 +165,6 @@ class Cluster:
         found = self._call(f"nodes with {selector}", self._core.list_node, label_selector=selector)
         return [str(node["metadata"]["name"]) for node in found.get("items") or ()]
 
-    def pods_in(self, namespace: str) -> list[Object]:
-        """The pods of a namespace."""
-        found = self._call(f"pods of namespace {namespace}", self._core.list_namespaced_pod, namespace)
-        return list(found.get("items") or ())
-
     def namespace(self, name: str) -> Object | None:
         """A namespace, or None where there is none of this name."""
         return self._if_there(f"namespace {name}", self._core.read_namespace, name)
@@ -178,11 +173,6 @@ class Cluster:
         """Create a namespace. Another run may have done so since."""
         with _but_for(409):
             self._call(f"namespace {namespace['metadata']['name']}", self._core.create_namespace, namespace)
-
-    def delete_namespace(self, name: str) -> None:
-        """Delete a namespace with all that is in it; it may be gone already."""
-        with _but_for(404):
-            self._call(f"namespace {name}", self._core.delete_namespace, name)
 
     def daemonset(self, namespace: str, name: str) -> Object | None:
         """A DaemonSet, or None where there is none of this name."""

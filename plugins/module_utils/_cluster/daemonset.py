@@ -16,6 +16,11 @@ OWNER_LABEL, OWNER = "app.kubernetes.io/managed-by", "accel.qat"
 POD_SECURITY = "pod-security.kubernetes.io/enforce"
 """A namespace without it may have a level by default that lets no pod mount directories of the host."""
 
+GENERATION_LABEL, GENERATION_ANNOTATION = "pod-template-generation", "deprecated.daemonset.template.generation"
+"""Of a pod, and of its DaemonSet: which template it is. A webhook may give the pod another image or environment.
+Source: k8s.io/kubernetes pkg/controller/daemon/util/daemonset_util.go, IsPodUpdated.
+"""
+
 
 def namespace(name: str) -> Object:
     """The namespace as it is made."""
@@ -91,12 +96,32 @@ def why_not_ready(daemonset: Object, pods: t.Sequence[Object]) -> str:
     return "" if _is_ready(current[0]) else _why(current[0])
 
 
+def progress(daemonset: Object) -> tuple[int, int, int, int]:
+    """How far the controller has come.
+
+    The generation that it has seen, then how many nodes have a pod of the present template, one that is available, and are to have one.
+    """
+    status = daemonset.get("status") or {}
+    keys = ("observedGeneration", "updatedNumberScheduled", "numberAvailable", "desiredNumberScheduled")
+    seen, updated, available, desired = (int(status.get(key) or 0) for key in keys)
+    return seen, updated, available, desired
+
+
 def _is_current(pod: Object, daemonset: Object) -> bool:
+    """Whether a pod that is not about to go is of the present template."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return False
+    of_pod = labels_of(pod).get(GENERATION_LABEL)
+    wanted_one = (daemonset["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION)
+    # A template that comes back has another generation, and its pods stay.
+    return bool(of_pod and of_pod == wanted_one) or _has_program_of(pod, daemonset)
+
+
+def _has_program_of(pod: Object, daemonset: Object) -> bool:
     """By what says which program runs, with which settings; both as the API server has completed them."""
     (wanted_one, *_rest) = daemonset["spec"]["template"]["spec"]["containers"]
     (found, *_rest) = pod["spec"]["containers"]
-    keys = ("image", "env")
-    return not pod["metadata"].get("deletionTimestamp") and all(found.get(key) == wanted_one.get(key) for key in keys)
+    return all(found.get(key) == wanted_one.get(key) for key in ("image", "env"))
 
 
 def _is_ready(pod: Object) -> bool:

@@ -21,7 +21,8 @@ Key = t.Tuple[str, str]  # noqa: UP006
 class DaemonsetCluster(FakeCluster):
     """`comes_up` says whether new pods get ready, and `container` what the status of their container is where they do not.
 
-    `others` are more nodes with the label of a DaemonSet, by their names.
+    `others` are more nodes with the label of a DaemonSet, by their names. While `later` is above zero, each look at a DaemonSet shows one
+    more node that has its present template, and with the last of these pods get ready.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,8 @@ class DaemonsetCluster(FakeCluster):
         self.daemonsets: dict[Key, JsonObject] = {}
         self.others: list[str] = []
         self.comes_up = True
+        self.later = 0
+        self._updated = 0
         self.container: JsonObject = {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
         self._made = 0
         super().__init__()
@@ -53,8 +56,6 @@ class DaemonsetCluster(FakeCluster):
             return {"kind": "NodeList", "items": [{"metadata": {"name": name}} for name in names + self.others]}
         if parts[:3] == ["api", "v1", "namespaces"] and len(parts) < 5:
             return self._namespace(method, parts[3:], body)
-        if parts[:3] == ["api", "v1", "namespaces"] and parts[4:] == ["pods"] and method == "GET":
-            return {"kind": "PodList", "items": [pod for key, pod in self.pods.items() if key[0] == parts[3]]}
         if parts[:4] == ["apis", "apps", "v1", "namespaces"] and parts[5] == "daemonsets":
             return self._daemonset(method, parts[4], parts[6:], query, body)
         return super()._route(method, parts, headers, query, body)
@@ -68,7 +69,7 @@ class DaemonsetCluster(FakeCluster):
             return self.namespaces[name]
         if rest[0] not in self.namespaces:
             raise Refusal(404, "NotFound", f'namespaces "{rest[0]}" not found')
-        return self.namespaces.pop(rest[0]) if method == "DELETE" else self.namespaces[rest[0]]
+        return self.namespaces[rest[0]]
 
     def _daemonset(
         self, method: str, namespace: str, rest: list[str], query: dict[str, str], body: t.Any
@@ -94,13 +95,22 @@ class DaemonsetCluster(FakeCluster):
             return made
         if method == "DELETE":
             del self.daemonsets[key]
+        if method == "GET" and self.later:
+            self.later -= 1
+            self._updated += 1
+            self.comes_up = not self.later
+            self._see_to_pods()
         return found
 
     def _see_to_pods(self) -> None:
         """As the controller: the pod of the present template, beside the one before until it is ready."""
         super()._see_to_pods()
         for (namespace, name), daemonset in self.daemonsets.items():
-            daemonset["status"] = {"observedGeneration": daemonset["metadata"].get("generation", 0)}
+            daemonset["status"] = {
+                "observedGeneration": daemonset["metadata"].get("generation", 0),
+                "desiredNumberScheduled": 1 + len(self.others),
+                "updatedNumberScheduled": self._updated,
+            }
             self._see_to_daemonset(namespace, name, daemonset)
         for (namespace, name), pod in list(self.pods.items()):
             (owner,) = pod["metadata"]["ownerReferences"] or [{}]

@@ -8,6 +8,7 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset import pods_of, why_not_ready
 from ansible_collections.accel.qat.plugins.modules import node_daemonset
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN
@@ -63,8 +64,9 @@ def test_there_and_back(site: DaemonsetCluster, run: Controller) -> None:
 
     back = run.change(node_daemonset, **ABSENT)
     assert not back["labelled"]
-    assert back["diff"]["before"] == {"label": "daemonset", "daemonset": True, "namespace": True}
-    assert (site.labels(), site.daemonsets, NAMESPACE in site.namespaces) == ({}, {}, False)
+    assert back["pods"] == [f"{NAME}-1"]
+    assert back["diff"]["before"] == {"label": "daemonset", "daemonset": True}
+    assert (site.labels(), site.daemonsets) == ({}, {})
     assert site.pod_names() == []
 
 
@@ -95,9 +97,19 @@ def test_a_pod_that_does_not_come_up_is_reported_with_its_last_words(site: Daemo
     assert failed["changed"]
     assert failed["msg"] == (
         f"daemonset {NAMESPACE}/{NAME} on node node1: it is not ready within 0.5 seconds: pod {NAME}-1 is not ready: "
-        "qat-device-plugin: deployed already; see kubectl describe daemonset, or raise wait_timeout"
+        "qat-device-plugin: deployed already (0 of 1 nodes have the present one); see kubectl describe daemonset, or raise wait_timeout"
     )
     assert not run.run(node_daemonset, **PRESENT, wait=False)["changed"]
+
+
+def test_the_nodes_before_this_one_have_their_time(site: DaemonsetCluster, run: Controller) -> None:
+    """No second passes without another node that has it."""
+    site.others = [f"node{number}" for number in range(2, 6)]
+    site.comes_up = False
+    assert "(0 of 5 nodes have the present one)" in run.run(node_daemonset, **PRESENT, wait_timeout=0)["msg"]
+    site.later = 5
+    assert run.run(node_daemonset, **PRESENT, wait_timeout=0)["labelled"]
+    assert site.later == 0
 
 
 def test_the_daemonset_stays_for_other_nodes(site: DaemonsetCluster, run: Controller) -> None:
@@ -114,11 +126,13 @@ def test_the_daemonset_stays_for_other_nodes(site: DaemonsetCluster, run: Contro
     assert (NAMESPACE, NAME) in site.daemonsets
 
 
-def test_a_namespace_with_pods_of_others_or_made_by_others_stays(site: DaemonsetCluster, run: Controller) -> None:
+def test_the_namespace_stays_as_others_may_have_something_in_it(site: DaemonsetCluster, run: Controller) -> None:
     run.change(node_daemonset, **PRESENT)
-    site.add_pod(f"{NAMESPACE}/theirs")
     run.change(node_daemonset, **ABSENT)
     assert (site.daemonsets, NAMESPACE in site.namespaces) == ({}, True)
+    assert "DELETE" not in {
+        method for method, path, _body in site.requests if "/namespaces/" in path and "daemonsets" not in path
+    }
     in_default = {**PRESENT, "namespace": "default"}
     done = run.run(node_daemonset, **in_default)
     assert done["diff"]["before"]["pod_security"] is None is done["diff"]["after"]["pod_security"]
@@ -130,7 +144,7 @@ def test_what_a_broken_off_run_has_left_is_removed(site: DaemonsetCluster, run: 
     run.change(node_daemonset, **PRESENT)
     del site.daemonsets[NAMESPACE, NAME]
     run.change(node_daemonset, **ABSENT)
-    assert NAMESPACE not in site.namespaces
+    assert site.labels() == {}
     assert not run.run(node_daemonset, **ABSENT)["changed"]
 
 
@@ -146,8 +160,29 @@ def test_a_daemonset_of_others_is_refused_and_stays(
     )
     assert failed["failure"]["kind"] == "refused"
     assert not failed["changed"]
-    assert not run.run(node_daemonset, **ABSENT)["changed"]
+    left = run.run(node_daemonset, **ABSENT)
+    assert (left["changed"], left["pods"]) == (False, [])
     assert (NAMESPACE, NAME) in site.daemonsets
+
+
+def test_an_api_server_that_is_away_for_a_moment_is_waited_for(
+    site: DaemonsetCluster, run: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.01)
+    for way, methods in ((PRESENT, ("GET .*/pods.*", "POST .*", "PATCH .*")), (ABSENT, ("PATCH .*", "DELETE .*"))):
+        site.absences = dict.fromkeys(methods, 1)
+        assert run.run(node_daemonset, **way)["changed"]
+        assert set(site.absences.values()) == {0}
+    site.absences = {"GET .*": float("inf")}
+    assert "cannot be reached" in run.run(node_daemonset, **PRESENT)["msg"]
+
+
+def test_a_node_that_the_cluster_does_not_have_has_no_label_to_remove(site: DaemonsetCluster, run: Controller) -> None:
+    run.change(node_daemonset, **PRESENT)
+    gone = {**ABSENT, "node": "gone"}
+    assert not run.run(node_daemonset, **gone)["changed"]
+    assert site.labels()
+    assert "not found" in run.run(node_daemonset, **{**PRESENT, "node": "gone"})["msg"]
 
 
 def test_a_definition_is_needed(run: Controller) -> None:
@@ -194,6 +229,18 @@ def test_when_a_pod_is_ready(pods: list[dict[str, t.Any]], why: str) -> None:
     assert why_not_ready(DAEMONSET, pods) == why
     unseen = {**DAEMONSET, "status": {"observedGeneration": 1}}
     assert why_not_ready(unseen, pods) == "the controller has not seen it yet"
+
+
+@pytest.mark.parametrize(
+    ("label", "image", "is_current"),
+    [("3", "of-a-webhook:2", True), ("2", "i:1", False), ("1", "i:2", True), (None, "i:2", True), (None, "i:1", False)],
+)
+def test_a_pod_is_of_the_template_that_it_was_made_of(label: str | None, image: str, is_current: bool) -> None:
+    """Whatever a webhook has made of it. One that was made before the template changed and came back is of it, too."""
+    metadata = {**DAEMONSET["metadata"], "annotations": {"deprecated.daemonset.template.generation": "3"}}
+    labels = {"pod-template-generation": label} if label else {}
+    why = why_not_ready({**DAEMONSET, "metadata": metadata}, [pod(image=image, labels=labels)])
+    assert why == ("" if is_current else "its pod there is of the former template")
 
 
 def test_whose_pods_they_are() -> None:

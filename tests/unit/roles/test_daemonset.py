@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
+from qat_device_plugin.deployment import DAEMONSET, NEXT, SERVICE, Holder
 from qat_device_plugin.settings import parse_settings
 
 from ansible_collections.accel.qat.plugins.plugin_utils._daemonset import daemonset
 from ansible_collections.accel.qat.tests.controller.controller import Run
-from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, Refusal
 from ansible_collections.accel.qat.tests.unit.cluster.daemonset_cluster import DaemonsetCluster
 from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
+from ansible_collections.accel.qat.tests.unit.roles.test_device_plugin import systemctl
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_device_plugin"
@@ -174,7 +178,7 @@ def test_it_is_taken_away_where_the_api_server_is_named(node: Node, cluster: Dae
     assert changed(node.role("none", qat_device_plugin_kubeconfig=str(kubeconfig))) == [
         "Have no pod of the device plugin on the node"
     ]
-    assert (cluster.labels(), cluster.daemonsets, "accel-qat" in cluster.namespaces) == ({}, {}, False)
+    assert (cluster.labels(), cluster.daemonsets) == ({}, {})
 
 
 def test_what_no_node_could_run_is_refused_before_anything_is_done(node: Node, cluster: DaemonsetCluster) -> None:
@@ -206,23 +210,64 @@ def test_a_pod_that_does_not_get_ready_fails_the_role(node: Node, cluster: Daemo
     assert changed(node.role("daemonset", qat_device_plugin_image="i:1", qat_device_plugin_wait=False)) == []
 
 
-def test_who_holds_the_lock_is_known_by_what_the_program_writes(node: Node) -> None:
-    """The role looks for these words."""
-    from qat_device_plugin.deployment import DAEMONSET, NEXT, SERVICE, Holder  # noqa: PLC0415
+STOP = "Stop the service of the device plugin"
 
-    (look,) = (
-        task["ansible.builtin.find"]
-        for task in yaml.safe_load((ROLE / "tasks/systemd.yml").read_text())
-        if task["name"] == "See whether a pod is the node's device plugin"
+
+def names(run: Run) -> list[str]:
+    """Of the tasks that were not skipped."""
+    return [task.name.rpartition(" : ")[2] for task in run.tasks if task.outcome != "skipped"]
+
+
+@pytest.mark.parametrize(("waits", "is_pod"), [(False, False), (False, True), (True, False)])
+def test_the_service_stays_until_the_pod_is_known_to_serve(node: Node, waits: bool, is_pod: bool) -> None:
+    systemctl(node.run_dir.parent)
+    places = {name: str(node.run_dir.parent / name) for name in ("unit", "transient")}
+    run = node.role(
+        "daemonset",
+        qat_device_plugin_image="i:1",
+        qat_device_plugin_wait=waits,
+        __qat_device_plugin_has_service=True,
+        __qat_device_plugin_is_pod=is_pod,
+        __qat_device_plugin_units=places,
+        __qat_device_plugin_unit_link=str(node.run_dir.parent / "link"),
     )
-    node.run_dir.mkdir()
-    found = []
-    for deployment in (SERVICE, DAEMONSET):
-        (node.run_dir / "a.lock").write_text(Holder(deployment, "a.sock").text())
-        arguments = {**look, "paths": str(node.run_dir)}
-        run = node.play([{"name": "Look", "ansible.builtin.find": arguments}])
-        found.append(run.tasks[-1].result["matched"])
-    assert found == [0, 1]
+    assert (STOP in names(run)) is (waits or is_pod), run.output
+
+
+@contextlib.contextmanager
+def lock_of(node: Node, deployment: str) -> t.Iterator[None]:
+    """Somebody who is deployed in this way has the lock."""
+    node.run_dir.mkdir(exist_ok=True)
+    with (node.run_dir / "a.lock").open("w") as file:
+        file.write(Holder(deployment, "a.sock").text())
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def test_who_holds_the_lock_is_known_by_what_the_program_writes(node: Node) -> None:
+    """The role looks for these words. They outlive the one who has written them."""
+    include = {"name": "accel.qat.qat_device_plugin", "tasks_from": "look", "public": True}
+    look = {
+        "name": "Look",
+        "ansible.builtin.include_role": include,
+        "vars": {"__qat_device_plugin_run": str(node.run_dir)},
+    }
+    show = {"name": "Show", "ansible.builtin.debug": {"var": "__qat_device_plugin_is_pod"}}
+
+    def is_pod(*options: str) -> bool:
+        run = node.play([look, show], *options)
+        assert run.code == 0, run.output
+        assert not any(task.changed for task in run.tasks)
+        return bool(run.tasks[-1].result["__qat_device_plugin_is_pod"])
+
+    with lock_of(node, SERVICE):
+        assert not is_pod()
+    with lock_of(node, DAEMONSET):
+        assert is_pod()
+        assert is_pod("--check")
+    assert not is_pod()
+    assert not is_pod("--check")
     assert f"/{NEXT}" in (ROLE / "tasks/expect.yml").read_text()
     (words,) = {
         str(task["vars"]["__qat_device_plugin_next"])
@@ -230,3 +275,50 @@ def test_who_holds_the_lock_is_known_by_what_the_program_writes(node: Node) -> N
         if "__qat_device_plugin_next" in task.get("vars", {})
     }
     assert words == SERVICE
+
+
+OF_OTHERS = (
+    "the device plugin of this node is a pod of a DaemonSet that this role has not made; "
+    "remove it, or set qat_device_plugin_deploy to none"
+)
+
+
+def test_the_service_takes_over_from_a_pod_of_the_role_alone(node: Node, cluster: DaemonsetCluster) -> None:
+    """What cannot be taken away would stay beside the service, and never get ready."""
+    for way in ("systemd", "package"):
+        with lock_of(node, DAEMONSET):
+            refused = node.role(way)
+            assert (refused.code != 0, refused.tasks[-1].message) == (True, OF_OTHERS), refused.output
+            assert not any(task.changed for task in refused.tasks)
+    changed(node.role("daemonset", qat_device_plugin_image="i:1"))
+    cluster.others = ["node2"]
+    for options in ([], ["--check"]):
+        assert changed(node.role("systemd", *options, entry_point="from_pod")) == []
+    assert cluster.labels() == {LABEL: "daemonset"}
+
+
+def test_the_service_takes_nothing_over_where_the_cluster_does_not_answer(
+    node: Node, cluster: DaemonsetCluster
+) -> None:
+    cluster.refusals["GET .*"] = Refusal(403, "Forbidden", "no")
+    with lock_of(node, DAEMONSET):
+        refused = node.role("systemd")
+    assert refused.code != 0
+    assert refused.tasks[-1].name.endswith("Have no pod of the device plugin on the node")
+    assert not any(task.changed for task in refused.tasks)
+    assert not (node.run_dir / "next").exists()
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["no-unit", "unit"])
+def test_check_mode_stops_no_unit_that_it_has_not_written(node: Node, is_there: bool) -> None:
+    units = node.run_dir.parent / "units"
+    units.mkdir()
+    if is_there:
+        (units / VARIABLES["__qat_device_plugin_unit"]).touch()
+    values = {"__qat_device_plugin_next": SERVICE, "__qat_device_plugin_unit_places": [str(units)]}
+    systemctl(node.run_dir.parent)
+    stop = "Stop a service of the device plugin that has handed over"
+    checked = node.role("systemd", "--check", entry_point="expect", **values)
+    assert (stop in names(checked)) is is_there, checked.output
+    assert is_there or checked.code == 0, checked.output
+    assert not (node.run_dir / "next").exists()

@@ -586,7 +586,7 @@ def test_only_releases_are_removed(tmp_path: Path) -> None:
     assert (tmp_path / "1.2.3-beta").is_dir()
 
 
-def removal(directory: Path, *options: str, pod_of_others: bool = False) -> Run:
+def removal(directory: Path, *options: str, is_pod: bool = False, pods: t.Sequence[str] = ()) -> Run:
     """The task of teardown that removes files, with all it removes below a directory of the test."""
     tasks = [task for task in load("tasks/teardown.yml") if {"ansible.builtin.find", "accel.qat.files"} & set(task)]
     systemctl(directory)
@@ -596,12 +596,14 @@ def removal(directory: Path, *options: str, pod_of_others: bool = False) -> Run:
     values = {
         "qat_device_plugin_directory": str(directory / "opt"),
         "qat_device_plugin_kubelet_dir": str(directory / "kubelet"),
-        "__qat_device_plugin_is_pod": pod_of_others,
-        "__qat_device_plugin_pod_is_ours": False,
+        "__qat_device_plugin_is_pod": is_pod,
+        "__qat_device_plugin_pod_is_ours": True,
+        "__qat_device_plugin_taken": {"pods": list(pods)},
     }
-    kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in ("release_name", "cdi_name", "current", "unit")}
+    names = ("release_name", "cdi_name", "current", "unit", "pod_stays")
+    kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in names}
     variables = {**values, **places, **{f"__qat_device_plugin_{name}": value for name, value in kept.items()}}
-    block = {"name": "Teardown", "block": tasks[2:], "vars": {**variables, "__qat_device_plugin_units": units}}
+    block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__qat_device_plugin_units": units}}
     return Plugin(directory).play([block], *options)
 
 
@@ -647,9 +649,16 @@ def test_teardown_leaves_the_lock_of_a_pod_that_others_have_made(tmp_path: Path)
     lock = tmp_path / "system/run/1.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
-    done = removal(tmp_path, pod_of_others=True)
-    assert done.code == 0, done.output
-    assert lock.exists()
+    for options, pods, goes in (((), (), False), (("--check",), (), False), (("--check",), ("ours",), True)):
+        done = removal(tmp_path, *options, "--diff", is_pod=True, pods=pods)
+        assert done.code == 0, done.output
+        assert lock.exists()
+        (last,) = (task for task in done.tasks if task.name.startswith("Remove the unit, the releases"))
+        assert (str(lock.parent) in str(last.result)) is goes
+    tasks = [task["name"] for task in load("tasks/teardown.yml")]
+    assert tasks.index("Have no pod of the device plugin on the node any more") < tasks.index(
+        "Look for a pod that is the node's device plugin"
+    )
 
 
 @pytest.mark.parametrize(
@@ -657,11 +666,25 @@ def test_teardown_leaves_the_lock_of_a_pod_that_others_have_made(tmp_path: Path)
     [
         (
             "unit",
-            {"current": "link", "/etc": "present", "/etc wants": "link", "/run": "absent", "of a package": "absent"},
+            {
+                "current": "link",
+                "/etc": "present",
+                "/etc wants": "link",
+                "/run": "absent",
+                "of a package": "absent",
+                "of a move": "absent",
+            },
         ),
         (
             "transient",
-            {"current": "link", "/run": "present", "/etc wants": "absent", "/etc": "absent", "of a package": "absent"},
+            {
+                "current": "link",
+                "/run": "present",
+                "/etc wants": "absent",
+                "/etc": "absent",
+                "of a package": "absent",
+                "of a move": "absent",
+            },
         ),
     ],
 )
@@ -691,11 +714,13 @@ def test_each_mode_has_its_place_and_clears_the_other(mode: str, states: dict[st
         "__qat_device_plugin_units",
         "__qat_device_plugin_current",
         "__qat_device_plugin_drop_in",
+        "__qat_device_plugin_run",
     ):
         values[name] = render(VARIABLES[name])
     places = {
         "current": values["__qat_device_plugin_current"],
         "of a package": values["__qat_device_plugin_drop_in"],
+        "of a move": f"{values['__qat_device_plugin_run']}/next",
         "/etc": f"/etc/systemd/system/{UNIT}",
         "/etc wants": f"/etc/systemd/system/multi-user.target.wants/{UNIT}",
         "/run": f"/run/systemd/system/{UNIT}",
