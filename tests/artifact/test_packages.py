@@ -467,6 +467,17 @@ def test_a_service_that_somebody_has_disabled_stays_so(tree: Tree, built: Built,
     assert not link.is_symlink()
 
 
+def test_a_service_that_somebody_has_disabled_after_the_collection_stays_so(
+    tree: Tree, built: Built, later: Built
+) -> None:
+    unit = f"etc/systemd/system/{SERVICE}"
+    tree.write(unit, "# Managed by accel.qat.qat_device_plugin\n[Install]\nWantedBy=multi-user.target\n")
+    tree.dpkg("--install", built.of(PLUGIN, "deb"))
+    (tree.root / unit).unlink()
+    tree.dpkg("--install", later.of(PLUGIN, "deb"))
+    assert not (tree.root / f"etc/systemd/system/multi-user.target.wants/{SERVICE}").is_symlink()
+
+
 OF_COLLECTION = {QAT_NODE: "accel.qat.qat_node", SERVICE: "accel.qat.qat_device_plugin"}
 
 
