@@ -36,6 +36,7 @@ QAT_NODE, SERVICE = "qat-node.service", "accel-qat-device-plugin.service"
 OPTIONAL = ("accel-qat-exporter.service", "accel-qat-vm-attach.service")
 RULES = "/etc/accel-qat/node.json"
 SETTINGS = "/etc/accel-qat/device-plugin.conf"
+LABELS = "etc/kubernetes/node-feature-discovery/features.d/accel-qat-device-plugin"
 GEN4 = "0000:6b:00.0"
 # Where a package may have files (Filesystem Hierarchy Standard 3.0, and file-hierarchy(7)), besides those of a checker.
 PLACES = re.compile(
@@ -416,6 +417,7 @@ def test_debs_come_and_go(tree: Tree, built: Built, later: Built) -> None:
     tree.write("run/cdi/qat.intel.com-of-others.json", "{}")
     tree.write("run/accel-qat/device-plugin/lock", "")
     tree.write("run/accel-qat/exporter/record", "")
+    tree.write(LABELS, "")
     tree.dpkg("--remove", *NAMES)
     stopped = [call for call in tree.calls() if call.startswith("stop")]
     assert stopped == [f"stop {unit}" for unit in (QAT_NODE, SERVICE, *OPTIONAL)]
@@ -429,18 +431,26 @@ def test_debs_come_and_go(tree: Tree, built: Built, later: Built) -> None:
     }
     tree.dpkg("--purge", *NAMES)
     added = {"/etc/hosts", "/run/cdi", "/run/cdi/qat.intel.com-of-others.json"}
+    # Where NFD runs, its worker has the directory.
+    added |= {f"/{parent}" for parent in Path(LABELS).parents}
     # Debian's own directories, which dpkg removes with the last file that it knows there.
     assert tree.files() - added <= before
     assert not [path for path in (tree.root / "var/lib/systemd").rglob("*") if path.is_file()]
 
 
-def test_the_lock_of_a_pod_stays(tree: Tree, built: Built) -> None:
-    """Beside a new one there would be two device plugins."""
-    tree.dpkg("--install", built.of(PLUGIN, "deb"))
-    lock = "run/accel-qat/device-plugin/1.lock"
-    tree.write(lock, '{"deployment": "daemonset", "door": "1.sock", "instance": "", "former": []}')
-    tree.dpkg("--purge", PLUGIN)
-    assert (tree.root / lock).exists()
+def test_what_a_pod_uses_stays(tree: Tree, built: Built) -> None:
+    """A pod that is the node's device plugin. Beside another lock there would be two of them."""
+    tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    files = {
+        "run/accel-qat/device-plugin/1.lock": '{"deployment": "daemonset", "door": "1.sock", "instance": "", "former": []}',
+        "run/cdi/qat.intel.com-sym-asym.json": "{}",
+        LABELS: "qat=true\n",
+        RULES[1:]: "{}",
+    }
+    for name, text in files.items():
+        tree.write(name, text)
+    tree.dpkg("--purge", *NAMES)
+    assert {name: (tree.root / name).read_text() for name in files} == files
 
 
 def test_another_qatctl_is_not_replaced(tree: Tree, built: Built, tmp_path: Path) -> None:

@@ -316,6 +316,7 @@ def moment() -> int:
 
 def script(path: Path, package: Package) -> str:
     """A script of a package."""
+    known = _yaml(PLUGIN_ROLE / "vars/main.yml")
     values = {
         "PACKAGE": package.name,
         "LIBRARY": package.library,
@@ -323,9 +324,8 @@ def script(path: Path, package: Package) -> str:
         "ENABLED": " ".join(package.enabled),
         "RELOADED": " ".join(package.reloaded),
         "OPTIONAL": " ".join(package.optional),
-        "SPECIFICATIONS": _yaml(PLUGIN_ROLE / "vars/main.yml")["__qat_device_plugin_cdi_name"]
-        .strip("^$")
-        .replace("(generic", "(vf|generic"),
+        "SPECIFICATIONS": known["__qat_device_plugin_cdi_name"].strip("^$").replace("(generic", "(vf|generic"),
+        "LABELS": known["__qat_device_plugin_nfd_file"],
     }
     common = (SOURCES / "scripts/common.sh").read_text().partition("\n\n")[2]
     text = path.read_text().replace("@COMMON@\n", common)

@@ -23,6 +23,11 @@ of_collection() {
     grep -qs '^# Managed by accel\.qat' "$root/etc/systemd/system/$1" "$root/run/systemd/system/$1"
 }
 
+# Whether a pod is the node's device plugin, by the lock that it has. It uses the same files.
+of_a_pod() {
+    grep -qs '"deployment": "daemonset"' "$root"/run/accel-qat/device-plugin/*.lock
+}
+
 systemd_runs() {
     [ -n "$enabled" ] && [ -d "$root/run/systemd/system" ]
 }
@@ -72,9 +77,10 @@ forget_what_was_made() {
         *device-plugin*) of_collection "$enabled" && return 0 ;;
         *) return 0 ;;
     esac
-    [ ! -d "$root/run/cdi" ] || find "$root/run/cdi" -maxdepth 1 -regextype posix-extended -regex '.*/@SPECIFICATIONS@' -delete
-    # A pod that is the node's device plugin has its lock there.
-    grep -qs '"deployment": "daemonset"' "$root"/run/accel-qat/device-plugin/*.lock || rm -rf "$root/run/accel-qat/device-plugin"
+    if ! of_a_pod; then
+        [ ! -d "$root/run/cdi" ] || find "$root/run/cdi" -maxdepth 1 -regextype posix-extended -regex '.*/@SPECIFICATIONS@' -delete
+        rm -rf "$root/run/accel-qat/device-plugin" "$root@LABELS@"
+    fi
     of_collection accel-qat-exporter.service || rm -rf "$root/run/accel-qat/exporter"
     for directory in /run/accel-qat /var/lib/kubelet/device-plugins/.accel-qat /var/lib/kubelet/device-plugins /var/lib/kubelet; do
         [ ! -d "$root$directory" ] || rmdir --ignore-fail-on-non-empty "$root$directory"
