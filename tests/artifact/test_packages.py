@@ -327,11 +327,17 @@ class Tree:
         (root / "var/lib/dpkg/status").touch()
         self._commands = root.with_name("commands")
         self._commands.mkdir()
-        self.write(
-            "../commands/systemctl",
-            f'#!/bin/sh\necho "$*" >> {root}/../calls\ncase "$*" in show*) echo active ;; esac\n',
-        )
-        (self._commands / "systemctl").chmod(0o755)
+        self.systemctl('case "$*" in show*) echo active ;; esac')
+
+    def systemctl(self, text: str) -> None:
+        """What stands in for it says this; what it was called with is noted."""
+        self.command("systemctl", f'echo "$*" >> {self.root}/../calls\n{text}')
+
+    def command(self, name: str, text: str) -> None:
+        """A script in place of a command."""
+        path = self._commands / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
 
     def write(self, name: str, text: str) -> None:
         """Put a file there."""
@@ -588,12 +594,25 @@ def test_scripts_of_an_rpm(tree: Tree, built: Built) -> None:
 
 def test_a_process_that_is_not_taken_over_goes_on(tree: Tree, built: Built, later: Built) -> None:
     tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
-    tree.write("../commands/systemctl", '#!/bin/sh\ncase "$*" in show*) echo active ;; reload*) exit 1 ;; esac\n')
+    tree.systemctl('case "$*" in show*) echo active ;; reload*) exit 1 ;; esac')
     said = tree.dpkg("--install", *(later.of(name, "deb") for name in NAMES))
     assert said == (
         "accel-qat-device-plugin: the process of the former version goes on, since the new one did not take over; "
         f"see journalctl -u {SERVICE}, then run systemctl restart {SERVICE}"
     )
+
+
+def test_what_others_refuse_keeps_no_package(tree: Tree, built: Built) -> None:
+    """systemd answers nothing, and kubelet's directories are mount points: rmdir fails with EBUSY there."""
+    tree.command("systemctl", "exit 1")
+    tree.command("rmdir", "exit 1")
+    tree.command("find", f'case "$*" in *-delete) exit 1 ;; *) exec {shutil.which("find")} "$@" ;; esac')
+    tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    for directory in ("var/lib/kubelet", "run/cdi"):
+        (tree.root / directory).mkdir(parents=True)
+    tree.write(RULES[1:], "{}")
+    tree.dpkg("--purge", *NAMES)
+    assert not (tree.root / RULES[1:]).exists()
 
 
 def test_descriptions_name_the_packages() -> None:

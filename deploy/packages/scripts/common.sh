@@ -71,6 +71,13 @@ stop_services() {
     done
 }
 
+# Directories, if they are empty and nothing is mounted there.
+remove_empty() {
+    for directory in "$@"; do
+        [ ! -d "$root$directory" ] || rmdir --ignore-fail-on-non-empty "$root$directory" || true
+    done
+}
+
 # What the services made outside of the package's files. Of directories those that are empty: others use them too.
 forget_what_was_made() {
     case "$enabled" in
@@ -78,11 +85,9 @@ forget_what_was_made() {
         *) return 0 ;;
     esac
     if ! of_a_pod; then
-        [ ! -d "$root/run/cdi" ] || find "$root/run/cdi" -maxdepth 1 -regextype posix-extended -regex '.*/@SPECIFICATIONS@' -delete
+        [ ! -d "$root/run/cdi" ] || find "$root/run/cdi" -maxdepth 1 -regextype posix-extended -regex '.*/@SPECIFICATIONS@' -delete || true
         rm -rf "$root/run/accel-qat/device-plugin" "$root@LABELS@"
     fi
     of_collection accel-qat-exporter.service || rm -rf "$root/run/accel-qat/exporter"
-    for directory in /run/accel-qat /var/lib/kubelet/device-plugins/.accel-qat /var/lib/kubelet/device-plugins /var/lib/kubelet; do
-        [ ! -d "$root$directory" ] || rmdir --ignore-fail-on-non-empty "$root$directory"
-    done
+    remove_empty /run/accel-qat /var/lib/kubelet/device-plugins/.accel-qat /var/lib/kubelet/device-plugins /var/lib/kubelet
 }
