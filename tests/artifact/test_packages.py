@@ -187,6 +187,15 @@ def test_there_is_a_package_for_each_python_of_the_page() -> None:
     } == dict(packages.PYTHONS)
 
 
+def test_the_steps_to_the_packages_remove_every_unit_that_hides_one() -> None:
+    """What was in /etc would run programs that the last step removes."""
+    page = (CHECKOUT / "docs/packages.md").read_text()
+    steps = page.partition("**From the collection to the packages**")[2].partition("```\n\n")[0].splitlines()
+    before = itertools.takewhile(lambda line: line != "# systemctl daemon-reload", steps)
+    removed = {word for line in before if re.search(r"\brm ", line) for word in line.split()}
+    assert {f"systemd/system/{unit}" for unit in (QAT_NODE, SERVICE, *OPTIONAL)} <= removed
+
+
 # The units, and what the programs do where they were unpacked.
 
 
