@@ -624,6 +624,37 @@ def test_what_others_refuse_keeps_no_package(tree: Tree, built: Built) -> None:
     assert not (tree.root / RULES[1:]).exists()
 
 
+def test_the_policy_of_the_administrator_counts(tree: Tree, built: Built, later: Built) -> None:
+    tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    policy = tree.root / "usr/sbin/policy-rc.d"
+    policy.write_text(f'#!/bin/sh\necho "$*" >> {tree.root}/../asked\nexit 101\n')
+    policy.chmod(0o755)
+    tree.calls()
+    said = tree.dpkg("--install", *(later.of(name, "deb") for name in NAMES))
+    said += "\n" + tree.dpkg("--remove", *NAMES)
+    forbidden = [
+        *(("reload", SERVICE), *(("try-restart", unit) for unit in OPTIONAL)),
+        *(("stop", unit) for unit in (QAT_NODE, SERVICE, *OPTIONAL)),
+    ]
+    assert [line.partition(": ")[2] for line in said.splitlines()] == [
+        f"/usr/sbin/policy-rc.d forbids it, so the running process of {unit} stays; run systemctl {action} {unit}"
+        for action, unit in forbidden
+    ]
+    assert (tree.root.parent / "asked").read_text().splitlines() == [f"{unit} {action}" for action, unit in forbidden]
+    assert {call.split()[0] for call in tree.calls()} == {"daemon-reload", "show", "--quiet"}
+    # What it does not forbid is done (104: allowed, as far as the policy knows).
+    policy.write_text("#!/bin/sh\nexit 104\n")
+    tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    assert f"reload {SERVICE}" in tree.calls()
+
+
+def test_the_page_has_what_the_scripts_say() -> None:
+    page = re.sub(r"\.\.\.", "$", (CHECKOUT / "docs/packages.md").read_text())
+    for path in (packages.SOURCES / "scripts").rglob("*"):
+        for sentence in re.findall(r'\bsay "(.+?)[";,$]', path.read_text() if path.is_file() else ""):
+            assert sentence in page, path
+
+
 def test_descriptions_name_the_packages() -> None:
     """nfpm's descriptions, and no other packages."""
     found = {path.stem: yaml.safe_load(path.read_text())["name"] for path in packages.SOURCES.glob("*.yml")}
