@@ -649,10 +649,27 @@ def test_the_policy_of_the_administrator_counts(tree: Tree, built: Built, later:
 
 
 def test_the_page_has_what_the_scripts_say() -> None:
-    page = re.sub(r"\.\.\.", "$", (CHECKOUT / "docs/packages.md").read_text())
-    for path in (packages.SOURCES / "scripts").rglob("*"):
-        for sentence in re.findall(r'\bsay "(.+?)[";,$]', path.read_text() if path.is_file() else ""):
-            assert sentence in page, path
+    """Each has a row, up to the first semicolon."""
+    rows = re.findall(r"^\| `(.+?)` \|", (CHECKOUT / "docs/packages.md").read_text(), re.M)
+    scripts = [path for path in (packages.SOURCES / "scripts").rglob("*") if path.is_file()]
+    said = {text for path in scripts for text in re.findall(r'\bsay "([^";]+)', path.read_text())}
+    assert len(said) == 5
+    patterns = [re.sub(r"\\\$\w+", ".+", re.escape(text)) for text in said]
+    assert [pattern for pattern in patterns if not any(re.match(pattern, row) for row in rows)] == []
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_service_that_does_not_run_is_named(tree: Tree, built: Built, state: str) -> None:
+    """With rules from the beginning, or where it failed. Not one that somebody has disabled."""
+    tree.write(RULES[1:], "{}")
+    tree.systemctl(f'case "$*" in show*) echo {state} ;; esac')
+    said = tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    assert said == f"accel-qat-device-plugin: {SERVICE} does not run; run systemctl start {SERVICE}"
+    tree.systemctl(f'case "$*" in show*) echo {state} ;; *is-enabled*) exit 1 ;; esac')
+    assert tree.dpkg("--install", built.of(PLUGIN, "deb")) == ""
+    tree.systemctl(f'case "$*" in show*) echo {state} ;; esac')
+    (tree.root / RULES[1:]).unlink()
+    assert tree.dpkg("--install", built.of(PLUGIN, "deb")) == ""
 
 
 def test_descriptions_name_the_packages() -> None:

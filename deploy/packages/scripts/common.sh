@@ -63,6 +63,11 @@ take_over() {
                     say "the process of the former version goes on, since the new one did not take over;" \
                         "see journalctl -u $unit, then run systemctl restart $unit"
                 ;;
+            inactive | failed)
+                if [ -e "$root/etc/accel-qat/node.json" ] && systemctl --quiet is-enabled "$unit"; then
+                    say "$unit does not run; run systemctl start $unit"
+                fi
+                ;;
             activating) ! allowed "$unit" restart || systemctl restart --no-block "$unit" || true ;;
             *) ;;
         esac
