@@ -151,16 +151,29 @@ def test_what_each_package_needs(built: Built) -> None:
     assert field_of(debs[QATCTL], "Depends") == "python3 (>= 3.9)"
     assert field_of(debs[QATCTL], "Conflicts") == "qat-tools"
     assert field_of(debs[NODE], "Depends") == f"accel-qatctl (>= {version}-1), kmod, systemd, udev"
-    assert field_of(debs[PLUGIN], "Depends") == f"libc6 (>= 2.28), python{PYTHON}, systemd"
+    assert field_of(debs[PLUGIN], "Depends") == f"libc6 (>= 2.28), libstdc++6, python{PYTHON}, systemd"
     assert field_of(debs[PLUGIN], "Recommends") == NODE
     assert [field_of(debs[name], "Architecture") for name in NAMES] == ["all", "all", ARCHITECTURE]
     rpms = {name: run("rpm", "-qp", "--requires", built.of(name, "rpm")).splitlines() for name in NAMES}
     assert rpms == {
         QATCTL: ["python3 >= 3.9"],
         NODE: [f"accel-qatctl >= {version}-1", "kmod", "systemd"],
-        PLUGIN: [f"python(abi) = {PYTHON}", f"/usr/bin/python{PYTHON}", "systemd"],
+        PLUGIN: [
+            *("libc.so.6(GLIBC_2.28)(64bit)", "libstdc++.so.6()(64bit)"),
+            *(f"python(abi) = {PYTHON}", f"/usr/bin/python{PYTHON}", "systemd"),
+        ],
     }
     assert run("rpm", "-qp", "--conflicts", built.of(QATCTL, "rpm")).split() == ["qat-tools"]
+
+
+def test_the_machine_code_needs_no_more(trees: dict[tuple[str, str], Path]) -> None:
+    """Libraries and versions of symbols, from the names in the files."""
+    files = [path.read_bytes() for path in trees[PLUGIN, "rpm"].rglob("*.so")]
+    libraries = {name for data in files for name in re.findall(rb"(?<=\0)(?:lib|ld-)[\w+-]+\.so\.\d+(?=\0)", data)}
+    of_glibc = re.compile(rb"lib(c|m|dl|rt|pthread)\.so\.\d+|ld-linux-[\w-]+\.so\.\d+")
+    assert {name for name in libraries if not of_glibc.fullmatch(name)} == {b"libstdc++.so.6"}
+    numbers = [int(number) for data in files for number in re.findall(rb"(?<=\0)GLIBC_2\.(\d+)", data)]
+    assert 0 < max(numbers) <= 28
 
 
 def test_what_an_administrator_may_change_is_kept(built: Built) -> None:
