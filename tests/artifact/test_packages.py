@@ -571,7 +571,7 @@ def test_rpms_come_and_go(tree: Tree, built: Built) -> None:
 
 def rpm_script(tree: Tree, built: Built, name: str, script: str, number: int) -> str:
     """What a script of an rpm says, with how many of the package there will be."""
-    kinds = {"pre": "PREIN", "post": "POSTIN", "preun": "PREUN", "postun": "POSTUN"}
+    kinds = {"pre": "PREIN", "post": "POSTIN", "preun": "PREUN", "postun": "POSTUN", "posttrans": "POSTTRANS"}
     text = run("rpm", "-qp", "--queryformat", f"%{{{kinds[script]}}}", built.of(name, "rpm"))
     assert run("rpm", "-qp", "--queryformat", f"%{{{kinds[script]}PROG}}", built.of(name, "rpm")) == "/bin/sh"
     path = tree.root.with_name("script")
@@ -592,15 +592,18 @@ def test_scripts_of_an_rpm(tree: Tree, built: Built) -> None:
     assert rpm_script(tree, built, PLUGIN, "post", 1) == (
         f"accel-qat-device-plugin: write {RULES}, then run systemctl start {SERVICE}\n"
     )
-    assert tree.calls()[0] == f"--no-reload preset {SERVICE}"
+    assert tree.calls() == [f"--no-reload preset {SERVICE}"]
+    rpm_script(tree, built, PLUGIN, "posttrans", 1)
     assert byte_code()
-    # An upgrade: of the next one, before and after its files, then of the former one.
+    assert tree.calls()[0] == "daemon-reload"
+    # An upgrade: of the next one, before and after its files, then of the former one, and of the next one when all is done.
     rpm_script(tree, built, PLUGIN, "pre", 2)
     assert byte_code() == []
     assert rpm_script(tree, built, PLUGIN, "post", 2) == ""
-    assert byte_code()
     rpm_script(tree, built, PLUGIN, "preun", 1)
     rpm_script(tree, built, PLUGIN, "postun", 1)
+    assert (byte_code(), tree.calls()) == ([], [])
+    rpm_script(tree, built, PLUGIN, "posttrans", 1)
     assert [call for call in tree.calls() if SERVICE in call] == [
         f"show --property=ActiveState --value {SERVICE}",
         f"reload {SERVICE}",
@@ -612,6 +615,33 @@ def test_scripts_of_an_rpm(tree: Tree, built: Built) -> None:
     calls = tree.calls()
     assert [f"stop {SERVICE}", f"--no-reload disable {SERVICE}"] == [call for call in calls if SERVICE in call]
     assert calls[-1] == "daemon-reload"
+
+
+def test_an_upgrade_by_rpm_leaves_nothing_of_a_module_that_was_dropped(
+    tree: Tree, built: Built, tmp_path: Path
+) -> None:
+    """In the order of rpm: the files of the next version, its post, then those of the former one go."""
+    plugin = packages.of_device_plugin(PYTHON, ARCHITECTURE, cache_directory() / "bundles")
+    added = {f"{packages.PLUGIN}/lib/dropped/__init__.py": packages.File(b"")}
+    former = dataclasses.replace(plugin, files=plugin.files | added, release=f"0{plugin.release[1:]}")
+    packages.build(former, "rpm", tmp_path / "former")
+    rpm = functools.partial(tree.run, *in_tree(tree), "--nodeps", "--noscripts")
+    rpm("--install", Built(tmp_path / "former").of(PLUGIN, "rpm"))
+    rpm_script(tree, Built(tmp_path / "former"), PLUGIN, "posttrans", 1)
+    dropped = tree.root / packages.PLUGIN[1:] / "lib/dropped"
+    assert [*dropped.rglob("*.pyc")]
+    rpm_script(tree, built, PLUGIN, "pre", 2)
+    rpm("--install", "--force", built.of(PLUGIN, "rpm"))
+    rpm_script(tree, built, PLUGIN, "post", 2)
+    assert not [*dropped.rglob("*.pyc")]
+    # As by a command that root runs meanwhile.
+    (dropped / "__pycache__").mkdir()
+    (dropped / "__pycache__/__init__.pyc").touch()
+    rpm("--erase", f"{PLUGIN}-{packages.version()}-{former.release}")
+    rpm_script(tree, built, PLUGIN, "postun", 1)
+    rpm_script(tree, built, PLUGIN, "posttrans", 1)
+    assert not dropped.exists()
+    assert [*tree.root.rglob("*.pyc")]
 
 
 def test_a_process_that_is_not_taken_over_goes_on(tree: Tree, built: Built, later: Built) -> None:

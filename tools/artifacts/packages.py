@@ -365,6 +365,9 @@ def _description(package: Package, form: str, work: Path) -> dict[str, t.Any]:
     if form == "rpm":
         # rpm has the first line apart, and no lines of a dot.
         said["description"] = re.sub(r"(?m)^\.$", "", said["description"].partition("\n")[2])
+    scripts = dict(_scripts(package, form, work))
+    # rpm alone has it, when the files of the former version have gone.
+    of_rpm = {name: scripts.pop(name) for name in ["posttrans"] if name in scripts}
     changelog = work / "changelog.yml"
     changelog.write_text(json.dumps(_changelog(package)))
     return {
@@ -382,12 +385,13 @@ def _description(package: Package, form: str, work: Path) -> dict[str, t.Any]:
         "changelog": str(changelog),
         "disable_globbing": True,
         "contents": list(_contents(package, form, work)),
-        "scripts": dict(_scripts(package, form, work)),
+        "scripts": scripts,
         "rpm": {
             "summary": summary,
             "buildhost": "reproducible",
             "compression": "gzip:9",
             "group": "System Environment/Daemons",
+            "scripts": of_rpm,
         },
         "deb": {"compression": "gzip:9"},
     }
@@ -436,6 +440,7 @@ def _own_directories(files: Iterable[str]) -> set[str]:
 def _scripts(package: Package, form: str, work: Path) -> Iterator[tuple[str, str]]:
     names = {"preinst": "preinstall", "postinst": "postinstall", "prerm": "preremove", "postrm": "postremove"}
     names |= {"pre": "preinstall", "post": "postinstall", "preun": "preremove", "postun": "postremove"}
+    names |= {"posttrans": "posttrans"}
     for path in sorted((SOURCES / "scripts" / form).iterdir()):
         target = work / path.name
         target.write_text(script(path, package))
