@@ -18,9 +18,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -398,7 +398,7 @@ def _description(package: Package, form: str, work: Path) -> dict[str, t.Any]:
 
 
 def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _changelog(package: Package) -> list[dict[str, t.Any]]:
