@@ -31,8 +31,8 @@ test-cluster:  ## the collection on a node of a real Kubernetes, which is compil
 test-molecule:  ## the playbooks on the virtual QAT machine
 test-machines:  ## the last four, with as many tests at once as there are cores
 
-release: setup  ## all of a release but its upload, in dist/; before that PREPARE=1.0.0 sets the version and writes the changelog
-	@$(checks).release $(if $(PREPARE),prepare $(PREPARE),build)
+release: setup  ## all of a release but its upload, in dist/; before that PREPARE=1.0.0 sets the version and writes the changelog, after it SUMS=1 lists the files again
+	@$(checks).release $(if $(PREPARE),prepare $(PREPARE),$(if $(SUMS),sums,build))
 
 image: setup  ## the container image of the device plugin, for amd64 and arm64, in dist/
 	@PYTHONPATH="$(CURDIR)/build/tree" .venv/bin/python -m ansible_collections.accel.qat.tools.artifacts.image $(IMAGE)

@@ -155,6 +155,12 @@ def test_the_containerfile_says_how_it_is_run_as_the_archive_does(native: oci.Im
     assert number[1] == image.SYSTEM.number
 
 
+def test_the_builder_says_for_which_architecture() -> None:
+    """A default would hide what BuildKit says, and an image for arm64 would have files for amd64."""
+    arguments = re.findall(r"^ARG ((?:TARGET|BUILD)\w*)(.*)$", CONTAINERFILE.read_text(), re.M)
+    assert arguments == [("TARGETARCH", "")]
+
+
 def test_the_archive_is_what_its_hashes_say(native: oci.Image, blobs: dict[str, bytes]) -> None:
     assert json.loads(blobs["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     (described,) = json.loads(blobs["index.json"])["manifests"]

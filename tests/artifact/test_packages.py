@@ -36,6 +36,7 @@ QAT_NODE, SERVICE = "qat-node.service", "accel-qat-device-plugin.service"
 OPTIONAL = ("accel-qat-exporter.service", "accel-qat-vm-attach.service")
 RULES = "/etc/accel-qat/node.json"
 SETTINGS = "/etc/accel-qat/device-plugin.conf"
+LABELS = "etc/kubernetes/node-feature-discovery/features.d/accel-qat-device-plugin"
 GEN4 = "0000:6b:00.0"
 # Where a package may have files (Filesystem Hierarchy Standard 3.0, and file-hierarchy(7)), besides those of a checker.
 PLACES = re.compile(
@@ -150,16 +151,29 @@ def test_what_each_package_needs(built: Built) -> None:
     assert field_of(debs[QATCTL], "Depends") == "python3 (>= 3.9)"
     assert field_of(debs[QATCTL], "Conflicts") == "qat-tools"
     assert field_of(debs[NODE], "Depends") == f"accel-qatctl (>= {version}-1), kmod, systemd, udev"
-    assert field_of(debs[PLUGIN], "Depends") == f"libc6 (>= 2.28), python{PYTHON}, systemd"
+    assert field_of(debs[PLUGIN], "Depends") == f"libc6 (>= 2.28), libstdc++6, python{PYTHON}, systemd"
     assert field_of(debs[PLUGIN], "Recommends") == NODE
     assert [field_of(debs[name], "Architecture") for name in NAMES] == ["all", "all", ARCHITECTURE]
     rpms = {name: run("rpm", "-qp", "--requires", built.of(name, "rpm")).splitlines() for name in NAMES}
     assert rpms == {
         QATCTL: ["python3 >= 3.9"],
         NODE: [f"accel-qatctl >= {version}-1", "kmod", "systemd"],
-        PLUGIN: [f"python(abi) = {PYTHON}", f"/usr/bin/python{PYTHON}", "systemd"],
+        PLUGIN: [
+            *("libc.so.6(GLIBC_2.28)(64bit)", "libstdc++.so.6()(64bit)"),
+            *(f"python(abi) = {PYTHON}", f"/usr/bin/python{PYTHON}", "systemd"),
+        ],
     }
     assert run("rpm", "-qp", "--conflicts", built.of(QATCTL, "rpm")).split() == ["qat-tools"]
+
+
+def test_the_machine_code_needs_no_more(trees: dict[tuple[str, str], Path]) -> None:
+    """Libraries and versions of symbols, from the names in the files."""
+    files = [path.read_bytes() for path in trees[PLUGIN, "rpm"].rglob("*.so")]
+    libraries = {name for data in files for name in re.findall(rb"(?<=\0)(?:lib|ld-)[\w+-]+\.so\.\d+(?=\0)", data)}
+    of_glibc = re.compile(rb"lib(c|m|dl|rt|pthread)\.so\.\d+|ld-linux-[\w-]+\.so\.\d+")
+    assert {name for name in libraries if not of_glibc.fullmatch(name)} == {b"libstdc++.so.6"}
+    numbers = [int(number) for data in files for number in re.findall(rb"(?<=\0)GLIBC_2\.(\d+)", data)]
+    assert 0 < max(numbers) <= 28
 
 
 def test_what_an_administrator_may_change_is_kept(built: Built) -> None:
@@ -184,6 +198,15 @@ def test_there_is_a_package_for_each_python_of_the_page() -> None:
         form: tuple(row[0] for row in rows if row[column].strip() != "-")
         for column, form in enumerate(packages.FORMATS, start=1)
     } == dict(packages.PYTHONS)
+
+
+def test_the_steps_to_the_packages_remove_every_unit_that_hides_one() -> None:
+    """What was in /etc would run programs that the last step removes."""
+    page = (CHECKOUT / "docs/packages.md").read_text()
+    steps = page.partition("**From the collection to the packages**")[2].partition("```\n\n")[0].splitlines()
+    before = itertools.takewhile(lambda line: line != "# systemctl daemon-reload", steps)
+    removed = {word for line in before if re.search(r"\brm ", line) for word in line.split()}
+    assert {f"systemd/system/{unit}" for unit in (QAT_NODE, SERVICE, *OPTIONAL)} <= removed
 
 
 # The units, and what the programs do where they were unpacked.
@@ -326,11 +349,17 @@ class Tree:
         (root / "var/lib/dpkg/status").touch()
         self._commands = root.with_name("commands")
         self._commands.mkdir()
-        self.write(
-            "../commands/systemctl",
-            f'#!/bin/sh\necho "$*" >> {root}/../calls\ncase "$*" in show*) echo active ;; esac\n',
-        )
-        (self._commands / "systemctl").chmod(0o755)
+        self.systemctl('case "$*" in show*) echo active ;; esac')
+
+    def systemctl(self, text: str) -> None:
+        """What stands in for it says this; what it was called with is noted."""
+        self.command("systemctl", f'echo "$*" >> {self.root}/../calls\n{text}')
+
+    def command(self, name: str, text: str) -> None:
+        """A script in place of a command."""
+        path = self._commands / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
 
     def write(self, name: str, text: str) -> None:
         """Put a file there."""
@@ -416,6 +445,7 @@ def test_debs_come_and_go(tree: Tree, built: Built, later: Built) -> None:
     tree.write("run/cdi/qat.intel.com-of-others.json", "{}")
     tree.write("run/accel-qat/device-plugin/lock", "")
     tree.write("run/accel-qat/exporter/record", "")
+    tree.write(LABELS, "")
     tree.dpkg("--remove", *NAMES)
     stopped = [call for call in tree.calls() if call.startswith("stop")]
     assert stopped == [f"stop {unit}" for unit in (QAT_NODE, SERVICE, *OPTIONAL)]
@@ -429,18 +459,26 @@ def test_debs_come_and_go(tree: Tree, built: Built, later: Built) -> None:
     }
     tree.dpkg("--purge", *NAMES)
     added = {"/etc/hosts", "/run/cdi", "/run/cdi/qat.intel.com-of-others.json"}
+    # Where NFD runs, its worker has the directory.
+    added |= {f"/{parent}" for parent in Path(LABELS).parents}
     # Debian's own directories, which dpkg removes with the last file that it knows there.
     assert tree.files() - added <= before
     assert not [path for path in (tree.root / "var/lib/systemd").rglob("*") if path.is_file()]
 
 
-def test_the_lock_of_a_pod_stays(tree: Tree, built: Built) -> None:
-    """Beside a new one there would be two device plugins."""
-    tree.dpkg("--install", built.of(PLUGIN, "deb"))
-    lock = "run/accel-qat/device-plugin/1.lock"
-    tree.write(lock, '{"deployment": "daemonset", "door": "1.sock", "instance": "", "former": []}')
-    tree.dpkg("--purge", PLUGIN)
-    assert (tree.root / lock).exists()
+def test_what_a_pod_uses_stays(tree: Tree, built: Built) -> None:
+    """A pod that is the node's device plugin. Beside another lock there would be two of them."""
+    tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    files = {
+        "run/accel-qat/device-plugin/1.lock": '{"deployment": "daemonset", "door": "1.sock", "instance": "", "former": []}',
+        "run/cdi/qat.intel.com-sym-asym.json": "{}",
+        LABELS: "qat=true\n",
+        RULES[1:]: "{}",
+    }
+    for name, text in files.items():
+        tree.write(name, text)
+    tree.dpkg("--purge", *NAMES)
+    assert {name: (tree.root / name).read_text() for name in files} == files
 
 
 def test_another_qatctl_is_not_replaced(tree: Tree, built: Built, tmp_path: Path) -> None:
@@ -465,6 +503,17 @@ def test_a_service_that_somebody_has_disabled_stays_so(tree: Tree, built: Built,
     link.unlink()
     tree.dpkg("--install", *(later.of(name, "deb") for name in NAMES))
     assert not link.is_symlink()
+
+
+def test_a_service_that_somebody_has_disabled_after_the_collection_stays_so(
+    tree: Tree, built: Built, later: Built
+) -> None:
+    unit = f"etc/systemd/system/{SERVICE}"
+    tree.write(unit, "# Managed by accel.qat.qat_device_plugin\n[Install]\nWantedBy=multi-user.target\n")
+    tree.dpkg("--install", built.of(PLUGIN, "deb"))
+    (tree.root / unit).unlink()
+    tree.dpkg("--install", later.of(PLUGIN, "deb"))
+    assert not (tree.root / f"etc/systemd/system/multi-user.target.wants/{SERVICE}").is_symlink()
 
 
 OF_COLLECTION = {QAT_NODE: "accel.qat.qat_node", SERVICE: "accel.qat.qat_device_plugin"}
@@ -522,7 +571,7 @@ def test_rpms_come_and_go(tree: Tree, built: Built) -> None:
 
 def rpm_script(tree: Tree, built: Built, name: str, script: str, number: int) -> str:
     """What a script of an rpm says, with how many of the package there will be."""
-    kinds = {"pre": "PREIN", "post": "POSTIN", "preun": "PREUN", "postun": "POSTUN"}
+    kinds = {"pre": "PREIN", "post": "POSTIN", "preun": "PREUN", "postun": "POSTUN", "posttrans": "POSTTRANS"}
     text = run("rpm", "-qp", "--queryformat", f"%{{{kinds[script]}}}", built.of(name, "rpm"))
     assert run("rpm", "-qp", "--queryformat", f"%{{{kinds[script]}PROG}}", built.of(name, "rpm")) == "/bin/sh"
     path = tree.root.with_name("script")
@@ -543,15 +592,18 @@ def test_scripts_of_an_rpm(tree: Tree, built: Built) -> None:
     assert rpm_script(tree, built, PLUGIN, "post", 1) == (
         f"accel-qat-device-plugin: write {RULES}, then run systemctl start {SERVICE}\n"
     )
-    assert tree.calls()[0] == f"--no-reload preset {SERVICE}"
+    assert tree.calls() == [f"--no-reload preset {SERVICE}"]
+    rpm_script(tree, built, PLUGIN, "posttrans", 1)
     assert byte_code()
-    # An upgrade: of the next one, before and after its files, then of the former one.
+    assert tree.calls()[0] == "daemon-reload"
+    # An upgrade: of the next one, before and after its files, then of the former one, and of the next one when all is done.
     rpm_script(tree, built, PLUGIN, "pre", 2)
     assert byte_code() == []
     assert rpm_script(tree, built, PLUGIN, "post", 2) == ""
-    assert byte_code()
     rpm_script(tree, built, PLUGIN, "preun", 1)
     rpm_script(tree, built, PLUGIN, "postun", 1)
+    assert (byte_code(), tree.calls()) == ([], [])
+    rpm_script(tree, built, PLUGIN, "posttrans", 1)
     assert [call for call in tree.calls() if SERVICE in call] == [
         f"show --property=ActiveState --value {SERVICE}",
         f"reload {SERVICE}",
@@ -565,14 +617,102 @@ def test_scripts_of_an_rpm(tree: Tree, built: Built) -> None:
     assert calls[-1] == "daemon-reload"
 
 
+def test_an_upgrade_by_rpm_leaves_nothing_of_a_module_that_was_dropped(
+    tree: Tree, built: Built, tmp_path: Path
+) -> None:
+    """In the order of rpm: the files of the next version, its post, then those of the former one go."""
+    plugin = packages.of_device_plugin(PYTHON, ARCHITECTURE, cache_directory() / "bundles")
+    added = {f"{packages.PLUGIN}/lib/dropped/__init__.py": packages.File(b"")}
+    former = dataclasses.replace(plugin, files=plugin.files | added, release=f"0{plugin.release[1:]}")
+    packages.build(former, "rpm", tmp_path / "former")
+    rpm = functools.partial(tree.run, *in_tree(tree), "--nodeps", "--noscripts")
+    rpm("--install", Built(tmp_path / "former").of(PLUGIN, "rpm"))
+    rpm_script(tree, Built(tmp_path / "former"), PLUGIN, "posttrans", 1)
+    dropped = tree.root / packages.PLUGIN[1:] / "lib/dropped"
+    assert [*dropped.rglob("*.pyc")]
+    rpm_script(tree, built, PLUGIN, "pre", 2)
+    rpm("--install", "--force", built.of(PLUGIN, "rpm"))
+    rpm_script(tree, built, PLUGIN, "post", 2)
+    assert not [*dropped.rglob("*.pyc")]
+    # As by a command that root runs meanwhile.
+    (dropped / "__pycache__").mkdir()
+    (dropped / "__pycache__/__init__.pyc").touch()
+    rpm("--erase", f"{PLUGIN}-{packages.version()}-{former.release}")
+    rpm_script(tree, built, PLUGIN, "postun", 1)
+    rpm_script(tree, built, PLUGIN, "posttrans", 1)
+    assert not dropped.exists()
+    assert [*tree.root.rglob("*.pyc")]
+
+
 def test_a_process_that_is_not_taken_over_goes_on(tree: Tree, built: Built, later: Built) -> None:
     tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
-    tree.write("../commands/systemctl", '#!/bin/sh\ncase "$*" in show*) echo active ;; reload*) exit 1 ;; esac\n')
+    tree.systemctl('case "$*" in show*) echo active ;; reload*) exit 1 ;; esac')
     said = tree.dpkg("--install", *(later.of(name, "deb") for name in NAMES))
     assert said == (
         "accel-qat-device-plugin: the process of the former version goes on, since the new one did not take over; "
         f"see journalctl -u {SERVICE}, then run systemctl restart {SERVICE}"
     )
+
+
+def test_what_others_refuse_keeps_no_package(tree: Tree, built: Built) -> None:
+    """systemd answers nothing, and kubelet's directories are mount points: rmdir fails with EBUSY there."""
+    tree.command("systemctl", "exit 1")
+    tree.command("rmdir", "exit 1")
+    tree.command("find", f'case "$*" in *-delete) exit 1 ;; *) exec {shutil.which("find")} "$@" ;; esac')
+    tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    for directory in ("var/lib/kubelet", "run/cdi"):
+        (tree.root / directory).mkdir(parents=True)
+    tree.write(RULES[1:], "{}")
+    tree.dpkg("--purge", *NAMES)
+    assert not (tree.root / RULES[1:]).exists()
+
+
+def test_the_policy_of_the_administrator_counts(tree: Tree, built: Built, later: Built) -> None:
+    tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    policy = tree.root / "usr/sbin/policy-rc.d"
+    policy.write_text(f'#!/bin/sh\necho "$*" >> {tree.root}/../asked\nexit 101\n')
+    policy.chmod(0o755)
+    tree.calls()
+    said = tree.dpkg("--install", *(later.of(name, "deb") for name in NAMES))
+    said += "\n" + tree.dpkg("--remove", *NAMES)
+    forbidden = [
+        *(("reload", SERVICE), *(("try-restart", unit) for unit in OPTIONAL)),
+        *(("stop", unit) for unit in (QAT_NODE, SERVICE, *OPTIONAL)),
+    ]
+    assert [line.partition(": ")[2] for line in said.splitlines()] == [
+        f"/usr/sbin/policy-rc.d forbids it, so the running process of {unit} stays; run systemctl {action} {unit}"
+        for action, unit in forbidden
+    ]
+    assert (tree.root.parent / "asked").read_text().splitlines() == [f"{unit} {action}" for action, unit in forbidden]
+    assert {call.split()[0] for call in tree.calls()} == {"daemon-reload", "show", "--quiet"}
+    # What it does not forbid is done (104: allowed, as far as the policy knows).
+    policy.write_text("#!/bin/sh\nexit 104\n")
+    tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    assert f"reload {SERVICE}" in tree.calls()
+
+
+def test_the_page_has_what_the_scripts_say() -> None:
+    """Each has a row, up to the first semicolon."""
+    rows = re.findall(r"^\| `(.+?)` \|", (CHECKOUT / "docs/packages.md").read_text(), re.M)
+    scripts = [path for path in (packages.SOURCES / "scripts").rglob("*") if path.is_file()]
+    said = {text for path in scripts for text in re.findall(r'\bsay "([^";]+)', path.read_text())}
+    assert len(said) == 5
+    patterns = [re.sub(r"\\\$\w+", ".+", re.escape(text)) for text in said]
+    assert [pattern for pattern in patterns if not any(re.match(pattern, row) for row in rows)] == []
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_service_that_does_not_run_is_named(tree: Tree, built: Built, state: str) -> None:
+    """With rules from the beginning, or where it failed. Not one that somebody has disabled."""
+    tree.write(RULES[1:], "{}")
+    tree.systemctl(f'case "$*" in show*) echo {state} ;; esac')
+    said = tree.dpkg("--install", *(built.of(name, "deb") for name in NAMES))
+    assert said == f"accel-qat-device-plugin: {SERVICE} does not run; run systemctl start {SERVICE}"
+    tree.systemctl(f'case "$*" in show*) echo {state} ;; *is-enabled*) exit 1 ;; esac')
+    assert tree.dpkg("--install", built.of(PLUGIN, "deb")) == ""
+    tree.systemctl(f'case "$*" in show*) echo {state} ;; esac')
+    (tree.root / RULES[1:]).unlink()
+    assert tree.dpkg("--install", built.of(PLUGIN, "deb")) == ""
 
 
 def test_descriptions_name_the_packages() -> None:

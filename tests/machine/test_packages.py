@@ -225,7 +225,7 @@ def test_the_steps_of_the_page_hand_the_node_to_the_packages(
     steps = re.findall(
         r"^# (.+)$", page.partition("**From the collection to the packages**")[2].partition("```\n\n")[0], re.M
     )
-    assert len(steps) == 6
+    assert len(steps) == 8
     # Here the collection has set up the device plugin alone.
     node.run("\n".join(step.replace("rm ", "rm -f ") for step in steps))
     assert handed_over(node, before) == f"{packages.PLUGIN}/bin/qat-device-plugin"

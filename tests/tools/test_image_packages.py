@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import typing as t
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -76,10 +76,12 @@ def test_what_is_locked_is_downloaded_once(mirror: Mirror, locked: list[Locked])
     assert mirror.asked == [["one=1", "two=1"]]
 
 
-def test_a_file_of_the_cache_that_is_damaged_is_downloaded_again(mirror: Mirror, locked: list[Locked]) -> None:
+@pytest.mark.parametrize("damage", [lambda data: data + b"more", lambda _data: b""], ids=["longer", "empty"])
+def test_a_file_of_the_cache_that_is_damaged_is_downloaded_again(
+    mirror: Mirror, locked: list[Locked], damage: Callable[[bytes], bytes]
+) -> None:
     first, _second = debian_packages.fetch(debian.TRIXIE, locked)
-    with first.path.open("ab") as stream:
-        stream.write(b"more")
+    first.path.write_bytes(damage(first.path.read_bytes()))
     again, _second = debian_packages.fetch(debian.TRIXIE, locked)
     assert again.locked("amd64") == locked[0]
     assert len(mirror.asked) == 2

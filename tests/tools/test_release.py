@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -170,6 +172,46 @@ def test_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
         ["sha256sum", "--check", "--strict", release.SUMS], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert checked.stdout == "a: OK\nb: OK\n"
+
+
+def test_list_and_sums_are_written_again_for_what_was_signed(tmp_path: Path) -> None:
+    """For the files of the release, and nothing else that is there by then."""
+    files = [tmp_path / name for name in ("accel-qatctl-1.0.0-1.noarch.rpm", "accel-qat-1.0.0.tar.gz")]
+    for path in files:
+        path.write_text(path.name)
+    release.write_lists(files, tmp_path, "1.0.0", 0)
+    names = listed(tmp_path)
+    files[0].write_text("signed")
+    (tmp_path / "SHA256SUMS.asc").touch()
+    release.write_lists_again(tmp_path, "1.0.0", 0)
+    assert listed(tmp_path) == names
+    assert names == {*(path.name for path in files), "accel-qat-1.0.0.spdx.json"}
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", release.SUMS], cwd=tmp_path, check=True)
+    bill = json.loads((tmp_path / "accel-qat-1.0.0.spdx.json").read_text())
+    hashes = {part["packageFileName"]: part["checksums"][0]["checksumValue"] for part in bill["packages"]}
+    assert hashes == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def listed(directory: Path) -> set[str]:
+    return {line.split()[1] for line in (directory / release.SUMS).read_text().splitlines()}
+
+
+def test_no_list_of_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"/SHA256SUMS is not there; run make release first$"):
+        release.write_lists_again(tmp_path, "1.0.0", 0)
+    (tmp_path / release.SUMS).write_text(f"{'0' * 64}  accel-qat-1.0.0.tar.gz\n")
+    with pytest.raises(
+        Refused, match=r"/accel-qat-1\.0\.0\.tar\.gz is not there, but SHA256SUMS names it; run make release again$"
+    ):
+        release.write_lists_again(tmp_path, "1.0.0", 0)
+
+
+def test_the_page_names_the_command_of_each_builder() -> None:
+    page = (CHECKOUT / "docs/releasing.md").read_text()
+    rows = "\n".join(re.findall(r"^\| (.+?) \|", page.partition("| built by |")[2], re.M))
+    commands = {"collection": "make build", "device_plugin": "tools/artifacts/device_plugin.py"}
+    for name in release.BUILDERS:
+        assert f"`{commands.get(name, f'make {name}')}`" in rows
 
 
 GRPC = {

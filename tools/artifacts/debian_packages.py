@@ -65,7 +65,7 @@ class Package:
 
     def locked(self, architecture: str) -> Locked:
         """Its line of a lock."""
-        return Locked(architecture, self.name, self.version, hashlib.sha256(self.path.read_bytes()).hexdigest())
+        return Locked(architecture, self.name, self.version, _sha256(self.path))
 
     def entries(self) -> t.Iterator[tuple[str, oci.Entry]]:
         """Its files by their absolute paths. Raises PackagesError for a device or the like."""
@@ -153,9 +153,16 @@ def _kept(locked: Sequence[Locked]) -> list[Package] | None:
     places = [_place(entry) for entry in locked]
     if not all(place.exists() for place in places):
         return None
+    # Before anything reads them: dpkg-deb fails with one that is cut off.
+    if [_sha256(place) for place in places] != [entry.sha256 for entry in locked]:
+        return None
     packages = [_package(place) for place in places]
     whole = [package.locked(entry.architecture) for package, entry in zip(packages, locked, strict=True)]
     return packages if whole == list(locked) else None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _package(path: Path) -> Package:

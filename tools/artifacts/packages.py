@@ -18,9 +18,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -316,6 +316,7 @@ def moment() -> int:
 
 def script(path: Path, package: Package) -> str:
     """A script of a package."""
+    known = _yaml(PLUGIN_ROLE / "vars/main.yml")
     values = {
         "PACKAGE": package.name,
         "LIBRARY": package.library,
@@ -323,9 +324,8 @@ def script(path: Path, package: Package) -> str:
         "ENABLED": " ".join(package.enabled),
         "RELOADED": " ".join(package.reloaded),
         "OPTIONAL": " ".join(package.optional),
-        "SPECIFICATIONS": _yaml(PLUGIN_ROLE / "vars/main.yml")["__qat_device_plugin_cdi_name"]
-        .strip("^$")
-        .replace("(generic", "(vf|generic"),
+        "SPECIFICATIONS": known["__qat_device_plugin_cdi_name"].strip("^$").replace("(generic", "(vf|generic"),
+        "LABELS": known["__qat_device_plugin_nfd_file"],
     }
     common = (SOURCES / "scripts/common.sh").read_text().partition("\n\n")[2]
     text = path.read_text().replace("@COMMON@\n", common)
@@ -365,6 +365,9 @@ def _description(package: Package, form: str, work: Path) -> dict[str, t.Any]:
     if form == "rpm":
         # rpm has the first line apart, and no lines of a dot.
         said["description"] = re.sub(r"(?m)^\.$", "", said["description"].partition("\n")[2])
+    scripts = dict(_scripts(package, form, work))
+    # rpm alone has it, when the files of the former version have gone.
+    of_rpm = {name: scripts.pop(name) for name in ["posttrans"] if name in scripts}
     changelog = work / "changelog.yml"
     changelog.write_text(json.dumps(_changelog(package)))
     return {
@@ -382,19 +385,20 @@ def _description(package: Package, form: str, work: Path) -> dict[str, t.Any]:
         "changelog": str(changelog),
         "disable_globbing": True,
         "contents": list(_contents(package, form, work)),
-        "scripts": dict(_scripts(package, form, work)),
+        "scripts": scripts,
         "rpm": {
             "summary": summary,
             "buildhost": "reproducible",
             "compression": "gzip:9",
             "group": "System Environment/Daemons",
+            "scripts": of_rpm,
         },
         "deb": {"compression": "gzip:9"},
     }
 
 
 def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _changelog(package: Package) -> list[dict[str, t.Any]]:
@@ -436,6 +440,7 @@ def _own_directories(files: Iterable[str]) -> set[str]:
 def _scripts(package: Package, form: str, work: Path) -> Iterator[tuple[str, str]]:
     names = {"preinst": "preinstall", "postinst": "postinstall", "prerm": "preremove", "postrm": "postremove"}
     names |= {"pre": "preinstall", "post": "postinstall", "preun": "preremove", "postun": "postremove"}
+    names |= {"posttrans": "posttrans"}
     for path in sorted((SOURCES / "scripts" / form).iterdir()):
         target = work / path.name
         target.write_text(script(path, package))

@@ -3,7 +3,7 @@
 """A release of the collection, up to its upload: docs/releasing.md.
 
 `prepare 1.0.0` sets the version and turns the fragments of the changelog into CHANGELOG.md; `build` makes what is uploaded, in dist/, from
-a commit in which all of that is done.
+a commit in which all of that is done; `sums` writes list and hashes again, since a signature in an rpm changes it.
 """
 
 from __future__ import annotations
@@ -162,11 +162,38 @@ def build(shell: Shell) -> None:
     made = [path for name, builder in BUILDERS.items() for path in made_twice(shell, name, builder, DIST)]
     (archive,) = (path for path in made if re.fullmatch(r"accel-qat-[0-9.]+\.tar\.gz", path.name))
     import_archive(shell, archive, thorough=True, released=True)
-    version = version_here(CHECKOUT)
-    bill = DIST / f"accel-qat-{version}.spdx.json"
-    bill.write_bytes(bill_of(made, version, int(shell.read("git", "log", "-1", "--format=%ct"))))
-    write_sums([*made, bill], DIST / SUMS)
+    write_lists(made, DIST, version_here(CHECKOUT), moment(shell))
     shell.say(f"dist/{SUMS} names {len(made) + 1} files; sign and upload them as docs/releasing.md says")
+
+
+def moment(shell: Shell) -> int:
+    """The time of the commit, in seconds."""
+    return int(shell.read("git", "log", "-1", "--format=%ct"))
+
+
+def write_lists(files: Iterable[Path], directory: Path, version: str, seconds: int) -> None:
+    """Write the list of these files and the hashes of all, the list included."""
+    files = list(files)
+    bill = bill_in(directory, version)
+    bill.write_bytes(bill_of(files, version, seconds))
+    write_sums([*files, bill], directory / SUMS)
+
+
+def write_lists_again(directory: Path, version: str, seconds: int) -> None:
+    """The same for the files that the hashes name, as they are by now. Raises Refused where one of them is not there."""
+    sums = directory / SUMS
+    if not sums.exists():
+        raise Refused(f"{sums} is not there; run make release first")
+    files = [directory / line.split()[1] for line in sums.read_text().splitlines()]
+    for path in files:
+        if not path.exists():
+            raise Refused(f"{path} is not there, but {SUMS} names it; run make release again")
+    write_lists([path for path in files if path != bill_in(directory, version)], directory, version, seconds)
+
+
+def bill_in(directory: Path, version: str) -> Path:
+    """Where the list of files is."""
+    return directory / f"accel-qat-{version}.spdx.json"
 
 
 def made_twice(shell: Shell, name: str, builder: Builder, output: Path) -> list[Path]:
@@ -202,10 +229,13 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare").add_argument("version")
     commands.add_parser("build")
+    commands.add_parser("sums")
     arguments = parser.parse_args()
     try:
         if arguments.command == "prepare":
             prepare(Shell(), arguments.version)
+        elif arguments.command == "sums":
+            write_lists_again(DIST, version_here(CHECKOUT), moment(Shell()))
         else:
             build(Shell())
     except (Refused, CommandFailed) as error:

@@ -23,6 +23,11 @@ of_collection() {
     grep -qs '^# Managed by accel\.qat' "$root/etc/systemd/system/$1" "$root/run/systemd/system/$1"
 }
 
+# Whether a pod is the node's device plugin, by the lock that it has. It uses the same files.
+of_a_pod() {
+    grep -qs '"deployment": "daemonset"' "$root"/run/accel-qat/device-plugin/*.lock
+}
+
 systemd_runs() {
     [ -n "$enabled" ] && [ -d "$root/run/systemd/system" ]
 }
@@ -36,22 +41,39 @@ forget_byte_code() {
     [ -z "$library" ] || [ ! -d "$root$library" ] || find "$root$library" -depth -name __pycache__ -type d -exec rm -rf {} +
 }
 
+# Whether the administrator's policy lets a package do this to a unit: Debian's policy 9.3.3, whose program forbids by 101.
+allowed() {
+    policy=$root/usr/sbin/policy-rc.d
+    answer=0
+    [ ! -x "$policy" ] || "$policy" "$1" "$2" > /dev/null || answer=$?
+    [ "$answer" -eq 101 ] || return 0
+    if systemctl --quiet is-active "$1"; then
+        say "/usr/sbin/policy-rc.d forbids it, so the running process of $1 stays; run systemctl $2 $1"
+    fi
+    return 1
+}
+
 # Have the new files run in place of those that ran, without a moment in which kubelet has no process of ours.
 take_over() {
     for unit in $reloaded; do
         of_collection "$unit" && continue
         case $(systemctl show --property=ActiveState --value "$unit") in
             active)
-                systemctl reload "$unit" ||
+                ! allowed "$unit" reload || systemctl reload "$unit" ||
                     say "the process of the former version goes on, since the new one did not take over;" \
                         "see journalctl -u $unit, then run systemctl restart $unit"
                 ;;
-            activating) systemctl restart --no-block "$unit" || true ;;
+            inactive | failed)
+                if [ -e "$root/etc/accel-qat/node.json" ] && systemctl --quiet is-enabled "$unit"; then
+                    say "$unit does not run; run systemctl start $unit"
+                fi
+                ;;
+            activating) ! allowed "$unit" restart || systemctl restart --no-block "$unit" || true ;;
             *) ;;
         esac
     done
     for unit in $optional; do
-        of_collection "$unit" || systemctl try-restart --no-block "$unit" || true
+        of_collection "$unit" || ! allowed "$unit" try-restart || systemctl try-restart --no-block "$unit" || true
     done
 }
 
@@ -62,7 +84,14 @@ say_whose_it_is() {
 
 stop_services() {
     for unit in $enabled $optional; do
-        of_collection "$unit" || systemctl stop "$unit" || true
+        of_collection "$unit" || ! allowed "$unit" stop || systemctl stop "$unit" || true
+    done
+}
+
+# Directories, if they are empty and nothing is mounted there.
+remove_empty() {
+    for directory in "$@"; do
+        [ ! -d "$root$directory" ] || rmdir --ignore-fail-on-non-empty "$root$directory" || true
     done
 }
 
@@ -72,11 +101,10 @@ forget_what_was_made() {
         *device-plugin*) of_collection "$enabled" && return 0 ;;
         *) return 0 ;;
     esac
-    [ ! -d "$root/run/cdi" ] || find "$root/run/cdi" -maxdepth 1 -regextype posix-extended -regex '.*/@SPECIFICATIONS@' -delete
-    # A pod that is the node's device plugin has its lock there.
-    grep -qs '"deployment": "daemonset"' "$root"/run/accel-qat/device-plugin/*.lock || rm -rf "$root/run/accel-qat/device-plugin"
+    if ! of_a_pod; then
+        [ ! -d "$root/run/cdi" ] || find "$root/run/cdi" -maxdepth 1 -regextype posix-extended -regex '.*/@SPECIFICATIONS@' -delete || true
+        rm -rf "$root/run/accel-qat/device-plugin" "$root@LABELS@"
+    fi
     of_collection accel-qat-exporter.service || rm -rf "$root/run/accel-qat/exporter"
-    for directory in /run/accel-qat /var/lib/kubelet/device-plugins/.accel-qat /var/lib/kubelet/device-plugins /var/lib/kubelet; do
-        [ ! -d "$root$directory" ] || rmdir --ignore-fail-on-non-empty "$root$directory"
-    done
+    remove_empty /run/accel-qat /var/lib/kubelet/device-plugins/.accel-qat /var/lib/kubelet/device-plugins /var/lib/kubelet
 }
