@@ -600,8 +600,8 @@ def removal(directory: Path, *options: str, is_pod: bool = False, pods: t.Sequen
         "__qat_device_plugin_pod_is_ours": True,
         "__qat_device_plugin_taken": {"pods": list(pods)},
     }
-    names = ("release_name", "cdi_name", "current", "unit", "pod_stays")
-    kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in names}
+    of_the_role = ("release_name", "cdi_name", "current", "unit", "pod_stays")
+    kept = {name: VARIABLES[f"__qat_device_plugin_{name}"] for name in of_the_role}
     variables = {**values, **places, **{f"__qat_device_plugin_{name}": value for name, value in kept.items()}}
     block = {"name": "Teardown", "block": tasks[1:], "vars": {**variables, "__qat_device_plugin_units": units}}
     return Plugin(directory).play([block], *options)
