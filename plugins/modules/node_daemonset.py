@@ -14,8 +14,8 @@ author:
   - accel.qat contributors (@accel-qat)
 description:
   - Makes a namespace and a DaemonSet, gives a node the label by which the DaemonSet runs there, and waits until its pod is ready.
-  - Takes that label away again. With the last label of a cluster the DaemonSet goes. The namespace stays: others may have
-    something in it.
+  - Takes that label away again. With the last label of a cluster the DaemonSet goes. The namespace stays, since others may
+    have something in it.
   - Is for one node, and is run for each; what is as it should be is left alone. The role P(accel.qat.qat_device_plugin#role) uses it.
 extends_documentation_fragment:
   - accel.qat.attributes
