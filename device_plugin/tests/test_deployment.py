@@ -279,6 +279,24 @@ def test_the_second_deployment_ends_with_one_sentence(
     run(scenario)
 
 
+def test_the_second_deployment_is_seen_where_a_symbolic_link_is_none_for_it(run: Run) -> None:
+    """As for a pod, which has a mount at the place of the link: its directory is another one by its name."""
+
+    async def scenario(bench: Bench) -> None:
+        kubelet, _first = await serving(bench)
+        elsewhere = bench.files.root / "elsewhere"
+        elsewhere.mkdir()
+        second = bench.start(*pod("one", f"--kubelet-dir={elsewhere}"))
+        await kubelet.until(lambda: second.process.poll() is not None)
+        assert second.process.returncode == 2
+        assert (
+            "is a service of the host already, and a pod of a DaemonSet cannot run beside it" in second.log.read_text()
+        )
+        await kubelet.admit(CY)
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(("before", "after"), [((), pod("one")), (pod("one"), ())], ids=["to a pod", "to a service"])
 @pytest.mark.parametrize("release", [36, 37])
 def test_the_deployment_that_is_expected_takes_over(

@@ -247,6 +247,7 @@ class Service:
 
     async def _meet(self) -> Inheritance | None:
         """See who serves here. None where nobody does, or another one does whose end is waited for; raises NodeError."""
+        self._refuse_beside()
         signed_by = time.monotonic() + _UNSIGNED_SECONDS
         while not self._stop.is_set() and self._settings.socket_dir.is_dir() and not self._lock.held():
             holder = holder_of(self._lock.signature())
@@ -265,6 +266,13 @@ class Service:
                     return inheritance
             await asyncio.sleep(_MEET_SECONDS)
         return None
+
+    def _refuse_beside(self) -> None:
+        """Raises OtherDeployment where another deployment serves that has kubelet's directory by another name, or another directory."""
+        settings = self._settings
+        for holder in map(holder_of, self._lock.signatures_beside()):
+            if holder is not None and holder.deployment != settings.deployment:
+                takes_over(holder, settings.deployment, settings.instance, self._expected(), str(settings.run_dir))
 
     def _expected(self) -> str:
         """The deployment that may take over from another one, empty where none may; raises NodeError."""

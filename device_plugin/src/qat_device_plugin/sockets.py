@@ -201,14 +201,22 @@ class InstanceLock:
 
     def signature(self) -> str:
         """What the last one that had the lock has signed with, empty where there is nothing; raises NodeError."""
-        path = self._run_dir / _lock_name(self.directory)
+        return _signature(self._run_dir / _lock_name(self.directory))
+
+    def signatures_beside(self) -> list[str]:
+        """What those have signed with who have a lock for another directory, which can be the same by another name; raises NodeError.
+
+        A symbolic link of the host is none in a container, where the directory is mounted.
+        """
         try:
-            with path.open("rb") as file:
-                return file.read(_LONGEST_SIGNATURE).decode("utf-8", "replace")
+            names = sorted(os.listdir(self._run_dir))
         except OSError as error:
             if is_absent(error):
-                return ""
-            raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
+                return []
+            raise NodeError(f"cannot be read: {error.strerror}", where=str(self._run_dir)) from None
+        ours = _lock_name(self.directory)
+        others = [self._run_dir / name for name in names if name.endswith(".lock") and name != ours]
+        return [_signature(path) for path in others if _is_had(path)]
 
     def release(self) -> None:
         """Have it no longer; another process can, unless one shares it."""
@@ -231,6 +239,32 @@ class InstanceLock:
             pass  # another process has it, or the file was removed: the next try shows it
         os.close(descriptor)
         return None
+
+
+def _is_had(path: Path) -> bool:
+    """Whether a process has the lock on this file, or that cannot be seen; no for a file that is not there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        return not is_absent(error)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _signature(path: Path) -> str:
+    """What is written into the file of a lock, empty where there is none; raises NodeError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_LONGEST_SIGNATURE).decode("utf-8", "replace")
+    except OSError as error:
+        if is_absent(error):
+            return ""
+        raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
 
 def _lock_name(directory: Path) -> str:
