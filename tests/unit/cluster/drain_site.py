@@ -29,6 +29,7 @@ BOTH: dict[str, t.Any] = {"qat_node_devices": COMPRESSION, "qat_kubelet_configur
 EVICT = "accel.qat.qat_drain : Cordon the node and evict the pods"
 GIVE_BACK = "accel.qat.qat_drain : Take back a cordon of this role"
 FILE_SYSTEMS = {"sysfs_root": "sys", "proc_root": "proc", "dev_root": "dev"}
+LAST_OF_NODE = "accel.qat.qat_node : Write what the next boot needs"
 LAST = "accel.qat.qat_device_plugin : Look for the unit of the exporter"
 
 

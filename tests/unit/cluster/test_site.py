@@ -18,6 +18,7 @@ from ansible_collections.accel.qat.tests.unit.cluster.drain_site import (
     EVICT,
     GIVE_BACK,
     LAST,
+    LAST_OF_NODE,
     STATIC,
     Site,
     evictions,
@@ -144,7 +145,7 @@ def test_the_tag_node_runs_the_role_node_to_its_end(site: Site, kubernetes: bool
     run = site.site("--check", "--tags", "node", qat_node_devices=[{}], qat_kubernetes=kubernetes, qat_drain=kubernetes)
     assert run.code == 0, run.output
     assert roles(run) == (["node", "drain"] if kubernetes else ["node"])
-    assert [task.name for task in run.tasks].count(LAST) == 1
+    assert [task.name for task in run.tasks].count(LAST_OF_NODE) == 1
 
 
 def test_each_tag_runs_its_part(site: Site) -> None:
