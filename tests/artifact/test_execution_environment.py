@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.modules import cluster_access
-from ansible_collections.accel.qat.tests.unit.cluster.drain_site import BOTH, LAST, Site
+from ansible_collections.accel.qat.tests.unit.cluster.drain_site import BOTH, GIVE_BACK, Site
 from ansible_collections.accel.qat.tests.unit.cluster.site import VF0
 from ansible_collections.accel.qat.tools.checks import galaxy
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, VENV, Shell, common_environment
@@ -127,7 +127,7 @@ def test_runner_runs_a_check_of_the_playbook_site(
     )
     events = [json.loads(path.read_text()) for path in (tmp_path / "artifacts/job/job_events").glob("*.json")]
     done = {event["event_data"].get("task"): event for event in events if event["event"] == "runner_on_ok"}
-    assert LAST.rpartition(" : ")[2] in {str(name).rpartition(" : ")[2] for name in done}
+    assert GIVE_BACK.rpartition(" : ")[2] in {str(name).rpartition(" : ")[2] for name in done}
     evicted = next(event for name, event in done.items() if str(name).endswith("Say which pods go, and why"))
     assert evicted["event_data"]["res"]["msg"]["evicted"] == ["default/one"]
     assert site.cluster.pod_names() == ["default/one"]
@@ -149,7 +149,7 @@ def test_navigator_runs_a_check_of_the_playbook_site(
     artifact = json.loads((tmp_path / "artifact.json").read_text())
     assert artifact["status"] == "successful"
     tasks = {task["task"]: task for play in artifact["plays"] for task in play["tasks"]}
-    assert LAST.rpartition(" : ")[2] in tasks
+    assert GIVE_BACK.rpartition(" : ")[2] in tasks
     assert tasks["Say which pods go, and why"]["res"]["msg"]["evicted"] == ["default/one"]
     assert site.cluster.pod_names() == ["default/one"]
 
@@ -170,7 +170,7 @@ def test_pull_runs_a_check_of_the_playbook_site(site: Site, installed: Installed
         cwd=tmp_path,
         **environment_of(site, installed),
     )
-    assert f"TASK [{LAST}]" in said
+    assert f"TASK [{GIVE_BACK}]" in said
     (recap,) = re.findall(r"^localhost +: ok=\d+ .*$", said.rpartition("PLAY RECAP")[2], re.M)
     assert "unreachable=0    failed=0 " in recap
     assert '"default/one"' in said.partition("Say which pods go, and why")[2].partition("TASK")[0]
