@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import WriteTimeout
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import driver_file
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import child as child_module
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel import live as kernel_module
 from ansible_collections.accel.qat.plugins.module_utils._node.kernel.child import NotAnswered
@@ -119,6 +120,19 @@ def test_a_write_that_blocks_costs_one_child_however_often_it_is_tried(tree: Tre
     # Released, it is a file again: the next one waits until the child has ended.
     tree.kernel.write(path, "16", 120)
     assert tree.at(path).read_text() == "16\n"
+
+
+def test_a_device_that_is_not_let_go_holds_up_no_other_of_its_driver(tree: Tree, children: list[int]) -> None:
+    """The kernel takes them one by one (drivers/base/bus.c), so the file is the same and the lock is not."""
+    unbind = driver_file("vfio-pci", "unbind")
+    tree.at(unbind).parent.mkdir(parents=True)
+    fifo = tree.fifo(unbind)
+    with released(fifo):
+        for address in ("0000:6b:00.2", "0000:6b:00.1"):
+            for _attempt in range(2):
+                with pytest.raises(WriteTimeout):
+                    tree.kernel.write(unbind, address, 0.1)
+        assert len(children) == 2
 
 
 def test_a_machine_that_stands_still_takes_no_time_from_the_kernel(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import typing as t
 
 from ..absence import if_there, is_absent
 from ..errors import NodeError, WriteTimeout, cannot_be_read
-from ..facts.paths import DEBUG, DEVICES, device_directory
+from ..facts.paths import DEBUG, DEVICES, DRIVERS, device_directory
 from .child import (
     Child,
     NotAnswered,
@@ -127,8 +127,8 @@ class LiveKernel:
         self._child: Child | None = None
         self._left_behind: dict[int, str] = {}
         """Children that were given up, by process id, and the device that the kernel holds them up at, where it is known."""
-        self._writing: dict[int, str] = {}
-        """Those of them that make a write, and its file."""
+        self._writing: dict[int, tuple[str, str]] = {}
+        """Those of them that make a write, and where: see `_target`."""
         self._fetched: dict[str, tuple[int, str]] = {}
         self._log: Log | None = None
 
@@ -190,21 +190,21 @@ class LiveKernel:
             _took, code, found = self._ask("write", [self._order(Write(path, value, shows, value))], seconds)
         except NotAnswered as error:
             if isinstance(error, StillBlocked):
-                self._writing[error.pid] = path
+                self._writing[error.pid] = _target(path, value)
             raise _as_write(error, path, value, seconds) from None
         if shows:
             self._fetched[path] = (found[0], found[1])
         _result((code, ""), path)
 
     def _await_last_write(self, path: str, value: str, seconds: float) -> None:
-        """Wait for an earlier write to the file that has not returned: whoever tries again and again is not to leave a child each time.
+        """Wait for an earlier write there that has not returned: whoever tries again and again is not to leave a child each time.
 
         Raises WriteTimeout where it has not after so many seconds.
         """
         deadline = time.monotonic() + seconds
         while True:
             self._reap()
-            pid = next((pid for pid, written in self._writing.items() if written == path), None)
+            pid = next((pid for pid, written in self._writing.items() if written == _target(path, value)), None)
             if pid is None:
                 return
             if time.monotonic() >= deadline:
@@ -337,6 +337,11 @@ def no_devices(error: OSError) -> NodeError:
     return NodeError(
         f"cannot list the PCI devices: {error.strerror}", where=DEVICES, remedy="mount sysfs, or set sysfs_root"
     )
+
+
+def _target(path: str, value: str) -> tuple[str, str]:
+    """What a write is to: a file of a driver is written for one device, which holds up no other."""
+    return path, value if path.startswith(f"{DRIVERS}/") else ""
 
 
 def _as_write(error: NotAnswered, path: str, value: str, seconds: float) -> OSError | WriteTimeout:
