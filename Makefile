@@ -73,7 +73,7 @@ demo:  ## from an untouched node of a Kubernetes cluster to a pod that holds a V
 
 demo-vm:  ## a virtual machine as Virtlet defines it gets the VF of its pod, on a virtual QAT machine with libvirt and QEMU
 	@tools/setup tests/lab/lab image --host
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" tools/demo_vm
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" tests/machine/demo_vm
 
 test-plugin: setup  ## of the fast tests those of the device plugin, against a kubelet that makes trouble
 	@.venv/bin/pytest device_plugin/tests

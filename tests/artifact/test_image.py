@@ -26,8 +26,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.accel.qat.tests.lab.qat_lab import debian
 from ansible_collections.accel.qat.tools.artifacts import debian_packages, image, oci
+from ansible_collections.accel.qat.tools.building import debian
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 CONTAINERFILE = CHECKOUT / "deploy/image/Containerfile"

@@ -25,9 +25,10 @@ import yaml
 from ansible_collections.accel.qat.plugins.module_utils._host.namesake import refuse_namesake
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
 from ansible_collections.accel.qat.tests.fakes.disk import put_on_disk
-from ansible_collections.accel.qat.tests.unit.roles.unit_templates import complaints_of_systemd
+from ansible_collections.accel.qat.tests.unit.roles.complaints import complaints_of_systemd
 from ansible_collections.accel.qat.tools.artifacts import packages
-from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, cache_directory
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 ARCHITECTURE = next(name for name, machine in packages.MACHINES.items() if machine == platform.machine())

@@ -22,9 +22,9 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan impor
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import parse_configuration
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
-from ansible_collections.accel.qat.tests.lab.qat_lab import host
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
+from ansible_collections.accel.qat.tools.building import host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,7 +18,8 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 from ansible_collections.accel.qat.tests.machine.node import Node
 from ansible_collections.accel.qat.tests.machine.test_device_plugin import CY, FIRST, SECOND, START, Kubelet, get
 from ansible_collections.accel.qat.tools.artifacts import packages
-from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT, cache_directory
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
+from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 NAMES = ("accel-qatctl", "accel-qat-node", "accel-qat-device-plugin")
 NODE_UNIT, PLUGIN = "qat-node.service", "accel-qat-device-plugin.service"

@@ -14,7 +14,7 @@ import yaml
 
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 from ansible_collections.accel.qat.tests.machine.node import DEVICES, FAULTS, Node
-from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
+from ansible_collections.accel.qat.tools.artifacts.unit_templates import UNIT_FILTERS
 
 ROLE = Path(__file__).parents[2] / "roles/qat_node"
 PF, VF, LAST_VF = "0000:6b:00.0", "0000:6b:00.1", "0000:6b:02.0"

@@ -14,7 +14,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from ansible_collections.accel.qat.tools.checks.shell import cache_directory
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
 
 READY_SECONDS = 300.0
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.tests.lab.qat_lab import debian, host
-from ansible_collections.accel.qat.tests.lab.qat_lab.errors import CommandFailed
 from ansible_collections.accel.qat.tools.artifacts import debian_packages, image, oci
 from ansible_collections.accel.qat.tools.artifacts.debian_packages import Locked, PackagesError
+from ansible_collections.accel.qat.tools.building import debian, host
+from ansible_collections.accel.qat.tools.building.errors import CommandFailed
 
 
 class Mirror:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rooms of the code: which may import which, by the table on the page of the architecture; and what the engine carries about."""
+"""The rooms of the code: which may import which, by the page of the architecture; and what the engine carries about."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import re
 import typing as t
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 UTILS = CHECKOUT / "plugins/module_utils"
 PLUGIN = CHECKOUT / "device_plugin/src/qat_device_plugin"
+TOOLS = CHECKOUT / "tools"
 ENGINE = "_node"
 
 
@@ -124,3 +127,49 @@ def test_the_engine_has_what_travels_and_nothing_else() -> None:
     carried = {name for name, path in MODULES.items() if name.startswith(f"{ENGINE}.") and path.name != "__init__.py"}
     used = reachable({f"{ENGINE}.cli.qatctl", *of_the_plugin()})
     assert used - {name for name, path in MODULES.items() if path.name == "__init__.py"} == carried
+
+
+def python_of_tools() -> list[Path]:
+    """Also commands, whose names do not say that they are Python."""
+    files = [path for path in TOOLS.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return [path for path in files if path.suffix == ".py" or path.read_bytes().startswith(b"#!/usr/bin/env python3")]
+
+
+def of_tests(text: str, package: t.Sequence[str]) -> set[str]:
+    """What the text of a module of this package imports of tests, be they the collection's or those of the device plugin."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            whole = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{whole}.{alias.name}" for alias in node.names}
+    return {name for name in found if {"tests", "harness", "qat_lab"}.intersection(name.split("."))}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import tests.conftest",
+        "from ansible_collections.accel.qat.tests.fakes import FakeKernel",
+        "from ansible_collections.accel.qat import tests",
+        "from ...tests import fakes",
+        "from ... import tests",
+        "def late():\n    from qat_lab import image",
+        "from harness.kubelet import Kubelet",
+    ],
+)
+def test_an_import_of_tests_is_noticed(line: str) -> None:
+    assert len(of_tests(line, ["tools", "artifacts"])) == 1
+
+
+def test_tools_import_nothing_of_tests() -> None:
+    files = python_of_tools()
+    assert {TOOLS / "mutants", TOOLS / "artifacts/image.py", TOOLS / "building/host.py"} <= set(files)
+    found = {
+        f"{path.relative_to(CHECKOUT)} imports {name}"
+        for path in files
+        for name in of_tests(path.read_text(), path.relative_to(CHECKOUT).parent.parts)
+    }
+    assert found == set()

@@ -15,14 +15,14 @@ import typing as t
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ansible_collections.accel.qat.tests.lab.qat_lab import debian, host
-from ansible_collections.accel.qat.tests.lab.qat_lab.errors import CommandFailed, LabError
-from ansible_collections.accel.qat.tests.lab.qat_lab.paths import cache_directory
+from ansible_collections.accel.qat.tools.building import debian, host
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
+from ansible_collections.accel.qat.tools.building.errors import CommandFailed, ToolError
 
 from . import oci
 
 
-class PackagesError(LabError):
+class PackagesError(ToolError):
     """The packages cannot be had, or are not what is wanted; one sentence."""
 
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.accel.qat.device_plugin import bundle
-from ansible_collections.accel.qat.tests.lab.qat_lab import host
-from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
+from ansible_collections.accel.qat.tools.building import host
+from ansible_collections.accel.qat.tools.building.errors import ToolError
 
 from .packages import CHECKOUT, DIST, MACHINES, PYTHONS, moment
 
@@ -27,7 +27,7 @@ ALL_PYTHONS = tuple(
 
 
 def wheel(output: Path) -> Path:
-    """Build the wheel in a directory, and return it. Raises LabError."""
+    """Build the wheel in a directory, and return it. Raises ToolError."""
     words = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
     with tempfile.TemporaryDirectory() as directory:
         host.run(
@@ -44,7 +44,7 @@ def wheel(output: Path) -> Path:
 def make(
     output: Path, pythons: Sequence[str] = ALL_PYTHONS, machines: Sequence[str] = tuple(MACHINES.values())
 ) -> list[Path]:
-    """Build the wheel and the bundles, which have their hashes beside them. Raises LabError and bundle.BundleError."""
+    """Build the wheel and the bundles, which have their hashes beside them. Raises ToolError and bundle.BundleError."""
     made = [wheel(output)]
     for python in pythons:
         for machine in machines:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         made = make(options.output, options.python or ALL_PYTHONS)
-    except (LabError, bundle.BundleError) as error:
+    except (ToolError, bundle.BundleError) as error:
         print(f"device_plugin: {error}", file=sys.stderr)
         return 1
     print(*made, sep="\n")

@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.accel.qat.tests.lab.qat_lab import layers
-from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import golang
+from ansible_collections.accel.qat.tools.building import golang, layers
 
 SOURCES = Path(__file__).resolve().parent / "go"
 

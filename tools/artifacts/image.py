@@ -25,9 +25,9 @@ from pathlib import Path
 import yaml
 
 from ansible_collections.accel.qat.device_plugin import bundle
-from ansible_collections.accel.qat.tests.lab.qat_lab import debian, host
-from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
-from ansible_collections.accel.qat.tests.lab.qat_lab.paths import cache_directory
+from ansible_collections.accel.qat.tools.building import debian, host
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
+from ansible_collections.accel.qat.tools.building.errors import ToolError
 
 from . import debian_packages, oci, spdx
 from .debian_packages import Locked, Package, PackagesError
@@ -80,7 +80,7 @@ class Built:
 
 
 def build(architecture: str, locked_only: bool = False) -> Built:
-    """The image for an architecture. Raises LabError, bundle.BundleError or OSError."""
+    """The image for an architecture. Raises ToolError, bundle.BundleError or OSError."""
     packages, locked = _packages(architecture, locked_only)
     version = _about()["version"]
     host.say(f"packing the device plugin {version} for Python {PYTHON} on {MACHINES[architecture]}")
@@ -281,7 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             for architecture in [options.architecture] if options.architecture else MACHINES:
                 _make(architecture, options.output, options.locked)
-    except (LabError, bundle.BundleError) as error:
+    except (ToolError, bundle.BundleError) as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -28,11 +28,11 @@ import yaml
 from ansible_collections.accel.qat.device_plugin import bundle
 from ansible_collections.accel.qat.plugins.action import qatctl
 from ansible_collections.accel.qat.plugins.module_utils._host.installed import QATCTL_PACKAGE
-from ansible_collections.accel.qat.tests.lab.qat_lab import host
-from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
-from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
+from ansible_collections.accel.qat.tools.building import host
+from ansible_collections.accel.qat.tools.building.errors import ToolError
 
 from . import go_programs, manual
+from .unit_templates import unit_templates
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = CHECKOUT / "deploy/packages"
@@ -333,7 +333,7 @@ def script(path: Path, package: Package) -> str:
 
 
 def build(package: Package, form: str, output: Path) -> Path:
-    """Put a package of one format into a directory, and return it. Raises LabError where nfpm fails."""
+    """Put a package of one format into a directory, and return it. Raises ToolError where nfpm fails."""
     with tempfile.TemporaryDirectory(prefix="accel-qat-package-") as directory:
         work = Path(directory)
         description = work / "nfpm.yaml"
@@ -453,7 +453,7 @@ def make(
     pythons: Sequence[str] = (),
     machines: Sequence[str] = tuple(MACHINES),
 ) -> list[Path]:
-    """Build them all, or those of these formats, Pythons and architectures. Raises LabError, PackagesError, bundle.BundleError."""
+    """Build them all, or those of these formats, Pythons and architectures. Raises ToolError, PackagesError, bundle.BundleError."""
     made = [build(package, form, output) for form in formats for package in (of_qatctl(), of_node())]
     wanted = [(form, python) for form in formats for python in pythons or PYTHONS[form]]
     with tempfile.TemporaryDirectory(prefix="accel-qat-bundles-") as directory:
@@ -481,7 +481,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.python,
             [options.architecture] if options.architecture else tuple(MACHINES),
         )
-    except (LabError, PackagesError, bundle.BundleError) as error:
+    except (ToolError, PackagesError, bundle.BundleError) as error:
         print(f"packages: {error}", file=sys.stderr)
         return 1
     for path in made:

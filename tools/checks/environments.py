@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..building.cache import cache_directory
 from . import interpreters
-from .shell import BUILD, CHECKOUT, CommandFailed, Shell, cache_directory
+from .shell import BUILD, CHECKOUT, CommandFailed, Shell
 
 
 def commands(shell: Shell, pythons: Sequence[str], lock: str, purpose: str) -> Path:

@@ -14,9 +14,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..building.cache import cache_directory
 from . import controllers, interpreters
 from .controllers import Controller
-from .shell import CHECKOUT, Command, CommandFailed, Shell, cache_directory, command
+from .shell import CHECKOUT, Command, CommandFailed, Shell, command
 
 # Each keeps one core busy.
 AT_ONCE = 2

@@ -35,12 +35,6 @@ class CommandFailed(Exception):
     """A command of a check returned something else than 0."""
 
 
-def cache_directory() -> Path:
-    """Return where costly results live from run to run, outside of any checkout."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "accel-qat"
-    return Path(os.environ.get("ACCEL_QAT_CACHE") or default)
-
-
 def common_environment() -> dict[str, str]:
     """Return the environment of every check: tools from .venv, state in build/, the collection found in build/tree.
 

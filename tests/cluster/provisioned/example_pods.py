@@ -21,8 +21,8 @@ from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab import pod_image
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.api import ApiError
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import PODS, Cluster
-from ansible_collections.accel.qat.tests.lab.qat_lab.errors import CommandFailed
 from ansible_collections.accel.qat.tests.machine.node import HOLD, Node
+from ansible_collections.accel.qat.tools.building.errors import CommandFailed
 
 EXAMPLES = Path(__file__).parents[3] / "examples/pods"
 PAGE = EXAMPLES.parents[1] / "docs/pods.md"

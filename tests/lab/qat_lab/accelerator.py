@@ -13,9 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import host
+from ansible_collections.accel.qat.tools.building import host
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
+
 from .errors import LabError
-from .paths import cache_directory
 
 if TYPE_CHECKING:
     from .image import Image

@@ -9,7 +9,10 @@ import os
 import sys
 from pathlib import Path
 
-from . import console, debian, host, image, machine, relay
+from ansible_collections.accel.qat.tools.building import debian, host
+from ansible_collections.accel.qat.tools.building.errors import ToolError
+
+from . import console, image, machine, relay
 from .cluster import cluster, releases, tunnel
 from .cluster.cluster import Cluster
 from .errors import LabError
@@ -25,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         with host.interruptible():
             code: int | None = options.do(options)
             return code or 0
-    except LabError as error:
+    except ToolError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

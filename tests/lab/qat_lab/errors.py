@@ -1,19 +1,11 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can go wrong in the lab, each as one sentence for the person who asked."""
+"""What can go wrong in the lab besides its commands, each as one sentence for the person who asked."""
 
 from __future__ import annotations
 
+from ansible_collections.accel.qat.tools.building.errors import ToolError
 
-class LabError(Exception):
+
+class LabError(ToolError):
     """Something that the user of the lab can understand and fix."""
-
-
-class CommandFailed(LabError):
-    """A command in a machine or on the host ended with an exit code other than 0."""
-
-    def __init__(self, command: str, code: int, output: str) -> None:
-        self.command = command
-        self.code = code
-        self.output = output
-        super().__init__(f"{command!r} failed with exit code {code}: {output.strip() or 'no output'}")

@@ -31,10 +31,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import debian, host, layers, pod_image
+from ansible_collections.accel.qat.tools.building import debian, host, layers
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
+from ansible_collections.accel.qat.tools.building.debian import Debian
+
+from . import pod_image
 from .cluster import programs, releases
 from .cluster.releases import Release
-from .debian import Debian
 from .errors import LabError
 from .paths import (
     IMAGE_SOURCES,
@@ -42,7 +45,6 @@ from .paths import (
     KUBERNETES_SOURCES,
     SOURCES,
     VIRTUALIZATION_SOURCES,
-    cache_directory,
 )
 
 DISK_BYTES = 8 << 30

@@ -18,11 +18,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import accelerator, host, image, prune, qemu
+from ansible_collections.accel.qat.tools.building import host
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
+from ansible_collections.accel.qat.tools.building.errors import ToolError
+
+from . import accelerator, image, prune, qemu
 from .errors import LabError
 from .hardware import Hardware
 from .image import Flavour
-from .paths import cache_directory, machine_directory, machine_names
+from .paths import machine_directory, machine_names
 from .qmp import Qmp
 from .ssh import COMMAND_SECONDS, Connection, Result
 
@@ -202,7 +206,7 @@ class Machine:
         while time.monotonic() < deadline:
             try:
                 _wait_for_ssh(self.connection, self.directory, said, deadline - time.monotonic())
-            except LabError as error:
+            except ToolError as error:
                 raise LabError(f"{error}\n{_tail(self.directory)}".rstrip()) from error
             now = self.run("cat /proc/sys/kernel/random/boot_id", check=False, timeout=limit)
             if now.rc == 0 and now.stdout != boot:
@@ -224,7 +228,7 @@ def remove(name: str) -> None:
     qemu.stop(directory)  # which ends a start, and with it the lock that we would wait for
     try:
         Machine(name).stop()
-    except LabError:
+    except ToolError:
         with _lock(directory):
             _remove(directory)
 
@@ -262,7 +266,7 @@ def _launch(directory: Path, record: Record, speed: Accelerator, name: str) -> N
         qemu.stop(directory)
         tail = _tail(directory)
         shutil.rmtree(directory, ignore_errors=True)
-        if isinstance(error, LabError):
+        if isinstance(error, ToolError):
             raise LabError(f"{error}\n{tail}".rstrip()) from error
         raise
 
@@ -358,7 +362,7 @@ def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None
     except BaseException as error:
         tail = _tail(aside)
         _remove(aside)
-        if isinstance(error, LabError):
+        if isinstance(error, ToolError):
             raise LabError(f"{error}\n{tail}".rstrip()) from error
         raise
 

@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where things are: the sources of the lab, its cache, and the machines."""
+"""Where things are: the sources of the lab, and the machines."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
+
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
 
 from .errors import LabError
 
@@ -19,14 +21,6 @@ KUBERNETES_SOURCES = SOURCES / "kubernetes"
 VIRTUALIZATION_SOURCES = SOURCES / "virtualization"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,60}[a-z0-9])?")
-
-
-def cache_directory() -> Path:
-    """Directory of everything that can be made again: images, saved states, the ssh key."""
-    if own := os.environ.get("ACCEL_QAT_CACHE"):
-        return Path(own).absolute()
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(user).absolute() / "accel-qat"
 
 
 def machines_directory() -> Path:

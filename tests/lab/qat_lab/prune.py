@@ -7,8 +7,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from ansible_collections.accel.qat.tools.building.cache import cache_directory
+
 from . import image
-from .paths import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

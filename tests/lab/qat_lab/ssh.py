@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ansible_collections.accel.qat.tools.building.errors import CommandFailed
+
 from . import image
-from .errors import CommandFailed, LabError
+from .errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

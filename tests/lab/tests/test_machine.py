@@ -20,10 +20,11 @@ import pytest
 
 from ansible_collections.accel.qat.tests.lab.qat_lab import accelerator, image, qemu
 from ansible_collections.accel.qat.tests.lab.qat_lab import machine as machines
-from ansible_collections.accel.qat.tests.lab.qat_lab.errors import CommandFailed, LabError
+from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 from ansible_collections.accel.qat.tests.lab.qat_lab.paths import SOURCES, machine_directory, machines_directory
+from ansible_collections.accel.qat.tools.building.errors import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

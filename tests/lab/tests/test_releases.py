@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster import tested_with
-from ansible_collections.accel.qat.tests.lab.qat_lab import debian, host, image, layers
-from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import golang, programs, releases
+from ansible_collections.accel.qat.tests.lab.qat_lab import image
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import programs, releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.releases import Release
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.lab.qat_lab.paths import KUBERNETES_SOURCES
@@ -98,44 +98,3 @@ def test_no_two_share_a_disk_or_a_program_that_differs(monkeypatch: pytest.Monke
     packaged = {programs.layer(releases.OLDEST, name) for name in programs.NAMES}
     assert len(packaged) == 1
     assert packaged | set(compiled) | set(disks) <= set(image.current_layers())
-
-
-def test_the_mirror_of_this_host_has_every_debian(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = debian.BOOKWORM
-    monkeypatch.setattr(debian, "host_release", lambda: own.suite)
-    lines = [
-        "Packages http://mirror.example/debian bookworm main",
-        "Packages http://mirror.example/debian bookworm contrib",
-        "Translations http://mirror.example/debian bookworm main",
-        "Packages http://mirror.example/debian-security bookworm-security main",
-        "Packages http://elsewhere.example/debian bookworm-backports main",
-    ]
-    monkeypatch.setattr(host, "run", lambda *_: "\n".join(lines))
-    for system in debian.RELEASES.values():
-        assert debian._mirrors(system) == [
-            f"deb http://mirror.example/debian {system.suite} main",
-            f"deb http://mirror.example/debian-security {system.suite}-security main",
-        ]
-    monkeypatch.setattr(debian, "host_release", lambda: None)
-    assert debian._mirrors(own) == []
-
-
-def test_the_go_of_this_machine_is_used_if_it_takes_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program(tmp_path / "bin", "go", 0)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    assert golang._go(tmp_path) == str(tmp_path / "bin/go")
-
-
-@pytest.mark.parametrize("has_one", [True, False])
-def test_a_go_that_is_too_old_or_not_there_is_replaced_by_ours(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_one: bool
-) -> None:
-    built: list[Path] = []
-    monkeypatch.setattr(layers, "build", lambda layer, *_: built.append(layer))
-    if has_one:
-        program(tmp_path / "bin", "go", 1)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    found = golang._go(tmp_path)
-    assert isinstance(found, Path)
-    assert found == built[0] / "go/bin/go"
-    assert cache in found.parents

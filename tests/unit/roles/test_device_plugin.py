@@ -25,7 +25,7 @@ from qat_device_plugin.settings import Settings, _parser, parse_settings
 
 from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
-from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
+from ansible_collections.accel.qat.tools.artifacts.unit_templates import unit_templates
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_device_plugin"

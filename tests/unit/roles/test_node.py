@@ -22,7 +22,7 @@ from ansible_collections.accel.qat.plugins.modules import kernel_args
 from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
 from ansible_collections.accel.qat.tests.unit.plugins.local import OnThisMachine
-from ansible_collections.accel.qat.tests.unit.roles.unit_templates import unit_templates
+from ansible_collections.accel.qat.tools.artifacts.unit_templates import unit_templates
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_node"

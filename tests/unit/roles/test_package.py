@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from ansible_collections.accel.qat.tests.controller.controller import Run
+from ansible_collections.accel.qat.tests.unit.roles.complaints import complaints_of_systemd
 from ansible_collections.accel.qat.tests.unit.roles.test_device_plugin import Plugin, shows, systemctl
-from ansible_collections.accel.qat.tests.unit.roles.unit_templates import complaints_of_systemd
 from ansible_collections.accel.qat.tools.artifacts import packages
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 

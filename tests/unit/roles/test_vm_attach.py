@@ -15,8 +15,9 @@ import pytest
 import yaml
 from ansible.plugins.filter.core import FilterModule
 
+from ansible_collections.accel.qat.tests.unit.roles.complaints import complaints_of_systemd
 from ansible_collections.accel.qat.tests.unit.roles.test_device_plugin import Plugin
-from ansible_collections.accel.qat.tests.unit.roles.unit_templates import complaints_of_systemd, unit_templates
+from ansible_collections.accel.qat.tools.artifacts.unit_templates import unit_templates
 from ansible_collections.accel.qat.tools.checks.shell import CHECKOUT
 
 ROLE = CHECKOUT / "roles/qat_device_plugin"

@@ -13,7 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import host, image, machine, pod_image
+from ansible_collections.accel.qat.tools.building import host
+from ansible_collections.accel.qat.tools.building.errors import ToolError
+
+from .. import image, machine, pod_image
 from ..errors import LabError
 from ..hardware import Hardware
 from ..machine import Machine
@@ -202,7 +205,7 @@ class Cluster:
     def _wait_until_ready(self, node: str) -> None:
         try:
             self.wait_for(f"that node {node} is ready", lambda: self.ready(node), bool)
-        except LabError as error:
+        except ToolError as error:
             said = self.machine(node).run("journalctl -u kubelet -n 10 --no-pager -o cat", check=False).stdout
             raise LabError(f"{error}\nkubelet's last lines:\n{said}") from error
 

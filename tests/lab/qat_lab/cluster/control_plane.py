@@ -16,7 +16,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from .. import host, image, processes
+from ansible_collections.accel.qat.tools.building import host
+
+from .. import image, processes
 from ..errors import LabError
 from ..paths import SOURCES
 from . import programs

@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from .. import host
+from ansible_collections.accel.qat.tools.building import host
+
 from ..paths import KUBERNETES_SOURCES
 from . import control_plane, programs
 

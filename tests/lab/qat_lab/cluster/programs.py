@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import debian, host, layers
+from ansible_collections.accel.qat.tools.building import debian, golang, host, layers
+
 from ..errors import LabError
 from ..paths import KUBERNETES_SOURCES
-from . import golang
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

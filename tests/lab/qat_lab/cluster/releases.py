@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..debian import BOOKWORM, TRIXIE, Debian
+from ansible_collections.accel.qat.tools.building.debian import BOOKWORM, TRIXIE, Debian
+
 from ..errors import LabError
 
 _QUIET = ("--secure-port=0", "--leader-elect=false")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
+from ansible_collections.accel.qat.tools.artifacts.unit_templates import UNIT_FILTERS
 
 word = UNIT_FILTERS["accel.qat.unit_word"]
 

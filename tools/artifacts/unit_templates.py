@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
-import subprocess
 import typing as t
 
 import jinja2
 from ansible.plugins.filter.core import FilterModule
 from ansible.plugins.test.core import match
 
-from ansible_collections.accel.qat.tests.unit_filters import UNIT_FILTERS
+from ansible_collections.accel.qat.plugins.filter import unit_word
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+UNIT_FILTERS: dict[str, t.Any] = {
+    f"accel.qat.{name}": function for name, function in unit_word.FilterModule().filters().items()
+}
+"""The collection's own filters in these templates."""
 
 
 def unit_templates(role: Path) -> jinja2.Environment:
@@ -29,11 +33,3 @@ def unit_templates(role: Path) -> jinja2.Environment:
     environment.filters.update({**FilterModule().filters(), **UNIT_FILTERS})
     environment.tests["match"] = match
     return environment
-
-
-def complaints_of_systemd(file: Path) -> list[str]:
-    """What systemd says is wrong with this unit, a line each. What it says of units of the machine does not count."""
-    found = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False, timeout=300
-    )
-    return [line for line in found.stderr.splitlines() if file.name in line]

@@ -9,8 +9,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from .. import host, layers
-from ..errors import CommandFailed
+from . import host, layers
+from .errors import CommandFailed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import host
-from .paths import cache_directory
+from .cache import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import host
-from .errors import LabError
+from .errors import ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def kernel_version(root: Path) -> str:
     """The one kernel version below a root file system's lib/modules."""
     versions = sorted(path.name for path in (root / "usr/lib/modules").iterdir())
     if len(versions) != 1:
-        raise LabError(f"expected one kernel in the image, found {', '.join(versions) or 'none'}.")
+        raise ToolError(f"expected one kernel in the image, found {', '.join(versions) or 'none'}.")
     return versions[0]
 
 

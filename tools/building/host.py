@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .errors import CommandFailed, LabError
+from .errors import CommandFailed, ToolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ _begin = time.monotonic()
 
 def say(text: str) -> None:
     """Print a line of progress with the seconds since the start."""
-    print(f"[lab {time.monotonic() - _begin:6.1f}s] {text}", file=sys.stderr, flush=True)
+    print(f"[{time.monotonic() - _begin:6.1f}s] {text}", file=sys.stderr, flush=True)
 
 
 def follow(command: Sequence[str | Path], what: str, **options: Any) -> None:
@@ -72,7 +72,7 @@ def follow(command: Sequence[str | Path], what: str, **options: Any) -> None:
 def run(command: Sequence[str | Path], **options: Any) -> str:
     """Run a command of the host to its end and return what it printed.
 
-    LabError if it is not installed, CommandFailed with its last lines if it fails.
+    ToolError if it is not installed, CommandFailed with its last lines if it fails.
     """
     words = [str(word) for word in command]
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -88,7 +88,7 @@ def run(command: Sequence[str | Path], **options: Any) -> str:
             **options,
         )
     except FileNotFoundError as error:
-        raise LabError(f"{words[0]} is not installed: install the packages in tests/lab/packages.txt.") from error
+        raise ToolError(f"{words[0]} is not installed: install the packages in tests/lab/packages.txt.") from error
     if done.returncode:
         raise CommandFailed(words[0], done.returncode, "\n".join(done.stdout.splitlines()[-15:]))
     output: str = done.stdout
