@@ -239,7 +239,9 @@ def test_one_whose_list_kubelet_does_not_want_leaves_the_old_one_in_charge(run: 
     async def scenario(bench: Bench) -> None:
         kubelet, plugin = await serving(bench, 37)
         kubelet.refusals = 1000
-        program = "from qat_device_plugin import cli, service; service.SECONDS = 1.0; import sys; sys.exit(cli.main())"
+        program = (
+            "from qat_device_plugin import cli, succession; succession.SECONDS = 1.0; import sys; sys.exit(cli.main())"
+        )
         code, said = await ended(bench, plugin.reload(program=("-c", program)))
         assert code == 1
         assert (

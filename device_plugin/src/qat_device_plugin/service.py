@@ -14,7 +14,6 @@ import typing as t
 from pathlib import Path
 
 from . import cdi
-from ._node.absence import is_absent
 from ._node.devices.read import read_devices
 from ._node.devices.rules import Rule
 from ._node.errors import NodeError
@@ -26,20 +25,8 @@ from ._node.users.pods import Pods, address_of
 from .attribution import Attribution, attributed
 from .catalogue import Given, Groups, Snapshot
 from .configuration import read_rules
-from .deployment import NEXT, SERVICE, Holder, holder_of, takes_over
 from .events import DeviceWatch, DirectoryWatch, remedy_for
-from .handover import (
-    END_SECONDS,
-    SECONDS,
-    Gone,
-    Inheritance,
-    Line,
-    Nobody,
-    Predecessor,
-    Reception,
-    Reporter,
-    socket_of,
-)
+from .handover import Reporter
 from .kernel_thread import KernelThread
 from .model import CHECKPOINT_SECONDS, Model, Scan, advance, changes, nothing_to_offer, with_rules, without_vfs
 from .nfd import Labeler
@@ -47,10 +34,11 @@ from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
 from .settings import Settings
-from .sockets import Identity, InstanceLock, fresh_token, identity, make_private, remove_dead
+from .sockets import Identity, identity
 from .statistics import Statistics
 from .status import Status
 from .status_page import StatusPage
+from .succession import HAS_TAKEN_OVER, Succession
 from .systemd import Systemd
 from .waiting import Wakeup, end, settle
 from .warming import warm_up
@@ -64,20 +52,10 @@ _QUIET_LIMIT = 0.3
 _WHOLE_SCAN = 12
 """Periods between two whole scans of the node where events report its changes. Without events each period has one."""
 
-_CHILD_SECONDS = 2.0
-"""How long a child of a process that was killed can take to end."""
-
-_MEET_SECONDS = 0.1
-"""How often to look again at another instance that is about to end, or to say who it is."""
-
-_UNSIGNED_SECONDS = 2.0
-"""How long one may take to say who it is; it does so at once when it has got the lock."""
-
 _STALE = 30.0
 """Seconds after which the last scan is too old for readiness, besides three periods."""
 
 _NO_VFS = "create them on the host, as qat-node.service does at each boot; qatctl status says why it has not"
-_HAS_TAKEN_OVER = "another process has taken over"
 _NO_CDI_NAMES = "cannot write the CDI specification; until it is written containers get no CDI names"
 _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold plug does not find the VFs"
 
@@ -109,22 +87,11 @@ class Service:
         self._pods_problem = ""
         self._thread = KernelThread()
         self._attribution = Attribution() if settings.pod_labels else None
-        self._reporter = reporter or Reporter()
-        self._is_reload = settings.take_over is not None
-        self._predecessor: Predecessor | None = None
-        self._is_taking_over = False  # from another that goes on until then
         # Not the main process yet, which is the only one that systemd listens to.
-        self._systemd = Systemd({} if self._is_reload else environment)
-        self._lock = InstanceLock(settings.run_dir, settings.socket_dir, self._lock_taken)
-        is_pod = settings.deployment != SERVICE  # the processes of several pods can have one id
-        self._door = Path(f"{fresh_token()}.sock") if is_pod else socket_of(Path(), os.getpid())
-        self._holder = Holder(settings.deployment, self._door.name, settings.instance)
-        self._reception: Reception | None = None
-        self._progress = Wakeup()
-        self._has_successor = False
-        self._is_retired = False
+        self._systemd = Systemd({} if settings.take_over is not None else environment)
         self._wakeup = Wakeup()
         self._stop = asyncio.Event()
+        self._succession = Succession(settings, self._systemd, reporter or Reporter(), self, self._stop)
         self._tasks: list[asyncio.Task[None]] = []
         self._lasting: list[asyncio.Task[None]] = []  # that go on when another process has taken over
         self._has_events = False
@@ -157,8 +124,8 @@ class Service:
         return None if seen is None else time.monotonic() - seen
 
     def _unready(self) -> list[str]:
-        if self._is_retired:
-            return [_HAS_TAKEN_OVER]
+        if self._succession.is_retired:
+            return [HAS_TAKEN_OVER]
         problems = []
         if not self.registrars and not self._nothing_to_offer():
             problems = ["there is no VF to offer", *self._left_out()]
@@ -174,7 +141,7 @@ class Service:
         return self.model.snapshot is not None and nothing_to_offer(self._rules, self.model.snapshot.node)
 
     def _unhealthy(self) -> tuple[str, ...]:
-        if self._is_retired:
+        if self._succession.is_retired:
             return ()
         age = time.monotonic() - self.last_scan
         return (f"the last scan of the node was {age:.0f} seconds ago",) if age > self.stale_after else ()
@@ -182,8 +149,9 @@ class Service:
     async def run(self) -> None:
         """Serve until asked to stop; raises NodeError where the node cannot be read at all."""
         self._handle_signals()
-        inheritance = await self._inherit()
+        await self._succession.meet()
         with contextlib.ExitStack() as watches:
+            watches.callback(self._succession.close)
             self._watch_node(watches)
             self._watch_directory(watches, self._settings.socket_dir, self._socket_dir_changed)
             await warm_up(self._settings.run_dir, self._kernel)
@@ -191,31 +159,32 @@ class Service:
                 return
             self._watch_directory(watches, self._settings.config.parent, self._config_dir_changed)
             self._start(self._scan_loop())
-            if self._predecessor and inheritance:
-                self._start(self._take_over(self._predecessor, inheritance, watches))
+            if self._succession.has_predecessor:
+                self._start(self._take_over())
             else:
-                self._take_charge(watches)
+                self._take_charge()
             await self._stop.wait()
             log.info("stopping")
-            if not self._has_successor:
+            if not self._succession.has_successor:
                 self._systemd.stopping()
             await asyncio.gather(*(end(task) for task in (*self._tasks, *self._lasting)))
             if self._labeler:
                 await self._labeler.end()
-            self._lock.release()
+            self._succession.lock.release()
         if self._failure:
             raise self._failure
 
-    def _take_charge(self, watches: contextlib.ExitStack) -> None:
+    async def _take_over(self) -> None:
+        """Serve in place of the predecessor, once kubelet has its lists from here."""
+        await self._succession.take_over()
+        self._take_charge()
+        self._notify_systemd()
+        self._wakeup.wake()  # to see what the predecessor has given to pods last
+        self._succession.report()
+
+    def _take_charge(self) -> None:
         """Do what only one instance can do at a time."""
-        try:
-            make_private(self._settings.run_dir)
-            self._reception = Reception(self._settings.run_dir / self._door, self._serve_successor)
-            self._reception.open()
-            watches.callback(self._reception.close)
-        except OSError as error:
-            fields = {"directory": self._settings.run_dir, "problem": error.strerror or str(error)}
-            log.warning("no other instance can take over from this one", extra={"fields": fields})
+        self._succession.open()
         if self._systemd.watchdog_seconds:
             self._start(self._watchdog(self._systemd.watchdog_seconds / 3), lasting=True)
         if self._settings.metrics_address:
@@ -227,214 +196,37 @@ class Service:
             self._start(self._labeler.run())
 
     def _make_labeler(self) -> Labeler:
-        def serves() -> bool:
-            """Two that write by turns would change the node's labels each time."""
-            return not self._has_successor and self._lock.held()
-
+        # Two that write by turns would change the node's labels each time.
+        serves = self._succession.is_in_charge
         return Labeler(self._settings.nfd_dir, self._settings.period, self.statistics, self.status, serves)
 
-    async def _inherit(self) -> Inheritance | None:
-        """Get from a predecessor what it has: the lock above all. From then on it looks at no device."""
-        if self._settings.take_over is None:
-            inheritance = await self._meet()
-        else:
-            path = socket_of(self._settings.run_dir, self._settings.take_over)
-            self._predecessor = Predecessor(path, self._settings.take_over)
-            inheritance = await self._predecessor.ask()
-        if inheritance and inheritance.directory == self._settings.socket_dir:
-            self._lock.inherit(inheritance.lock)
-        return inheritance
+    def registered(self) -> list[str]:
+        """The resources that kubelet has from here."""
+        return [name for name, registrar in self.registrars.items() if registrar.registered]
 
-    async def _meet(self) -> Inheritance | None:
-        """See who serves here. None where nobody does, or another one does whose end is waited for; raises NodeError."""
-        self._refuse_beside()
-        signed_by = time.monotonic() + _UNSIGNED_SECONDS
-        while not self._stop.is_set() and self._settings.socket_dir.is_dir() and not self._lock.held():
-            holder = holder_of(self._lock.signature())
-            if holder is None and time.monotonic() >= signed_by:
-                return None  # it is of a release that does not say who it is
-            if holder is not None:
-                run_dir, settings = self._settings.run_dir, self._settings
-                if not takes_over(holder, settings.deployment, settings.instance, self._expected(), str(run_dir)):
-                    return None
-                predecessor = Predecessor(run_dir / holder.door)
-                with contextlib.suppress(Nobody):  # it has ended since
-                    inheritance = await predecessor.ask()
-                    self._predecessor = predecessor
-                    self._is_taking_over = True
-                    self._holder = holder.followed_by(settings.deployment, self._door.name, settings.instance)
-                    return inheritance
-            await asyncio.sleep(_MEET_SECONDS)
-        return None
-
-    def _refuse_beside(self) -> None:
-        """Raises OtherDeployment where another deployment serves that has kubelet's directory by another name, or another directory."""
-        settings = self._settings
-        for holder in map(holder_of, self._lock.signatures_beside()):
-            if holder is not None and holder.deployment != settings.deployment:
-                takes_over(holder, settings.deployment, settings.instance, self._expected(), str(settings.run_dir))
-
-    def _expected(self) -> str:
-        """The deployment that may take over from another one, empty where none may; raises NodeError."""
-        path = self._settings.run_dir / NEXT
-        try:
-            with path.open("rb") as file:
-                return file.read(64).decode("utf-8", "replace").strip()
-        except OSError as error:
-            if is_absent(error):
-                return ""
-            raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
-
-    def _lock_taken(self) -> None:
-        with contextlib.suppress(NodeError):
-            before = holder_of(self._lock.signature())
-            self._holder = self._holder.after(before) if before else self._holder
-        self._sign()
-        self._remove_dead()
-
-    def _sign(self) -> None:
-        """Have others know who serves here. What has let this deployment take over has served its purpose."""
-        try:
-            self._lock.sign(self._holder.text())
-            if self._expected() == self._settings.deployment:
-                (self._settings.run_dir / NEXT).unlink()
-        except (NodeError, OSError) as error:
-            fields = {"directory": self._settings.run_dir, "problem": str(error)}
-            log.warning("another instance cannot see who serves here", extra={"fields": fields})
-
-    async def _take_over(
-        self, predecessor: Predecessor, inheritance: Inheritance, watches: contextlib.ExitStack
-    ) -> None:
-        """Serve beside the predecessor until kubelet has every list that it has from there, then in its place."""
-        died = asyncio.ensure_future(predecessor.died())
-        abandoned = asyncio.ensure_future(self._reporter.watched())
-        for task in (died, abandoned):
-            task.add_done_callback(lambda _task: self._progress.wake())
-        try:
-            await self._serves_beside(inheritance.registered, died, abandoned)
-        finally:
-            await asyncio.gather(end(died), end(abandoned), return_exceptions=True)
-        await predecessor.release(stays=not self._is_reload)
-        if self._is_reload:
-            self._systemd.take_over(inheritance.notify, inheritance.watchdog)
-            await predecessor.ended()
-            self._predecessor = None
-        # Otherwise the connection stays: its end has a predecessor that is still there begin again.
-        # One that was killed may have left a child that still has its sockets for a moment.
-        asyncio.get_running_loop().call_later(_CHILD_SECONDS, self._remove_dead)
-        self._sign()
-        self._take_charge(watches)
-        self._is_taking_over = False
-        self._notify_systemd()
-        self._wakeup.wake()  # to see what the predecessor has given to pods last
-        log.info("has taken over", extra={"fields": {"from": predecessor.name}})
-        self._reporter.serves()
-
-    async def _serves_beside(
-        self, wanted: frozenset[str], died: asyncio.Future[None], abandoned: asyncio.Future[None]
-    ) -> None:
-        """Wait until this process serves; raises NodeError where it does not in time, or should not any more."""
-        deadline = time.monotonic() + SECONDS
-        while not self._serves(wanted):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise NodeError(f"kubelet has not taken it within {SECONDS:.0f} seconds: {self.summary()}")
-            if died.done():
-                died.result()
-                return
-            if abandoned.done():
-                raise NodeError("nobody waits for it any more")
-            await self._progress.wait(left)
-
-    def _serves(self, wanted: frozenset[str]) -> bool:
+    def serves(self, wanted: frozenset[str]) -> bool:
         """Whether kubelet has from here each list of these that is offered, and nothing that it could have is still to come."""
-        if wanted and not self._is_reload and not self.registrars and not self._nothing_to_offer():
+        if wanted and not self._succession.is_reload and not self.registrars and not self._nothing_to_offer():
             return False  # an update stops at a pod that sees nothing where the one before it serves
         return self._is_prepared() and all(
             registrar.registered for resource, registrar in self.registrars.items() if resource in wanted
         )
 
-    async def _serve_successor(self, line: Line) -> None:
-        """Hand over to the process at the other end once it serves, and go on here if it never does."""
-        lock = self._lock.share()
-        if self._has_successor or lock is None:
-            line.send({"refused": "another process takes over" if lock is not None else "it does not serve itself"})
-            return
-        pid, _user = line.peer()
-        log.info("another process is about to take over", extra={"fields": {"process": pid}})
-        timer = asyncio.get_running_loop().call_later(
-            SECONDS + END_SECONDS, line.send, {"refused": "it takes too long"}
-        )
-        late = asyncio.get_running_loop().call_later(SECONDS + END_SECONDS, line.shut)
-        self._set_successor(True)
-        try:
-            line.send(self._estate(), lock)
-            message, _descriptors = await line.receive()
-            if message.get("serves") is not True:
-                raise Gone
-            timer.cancel()
-            late.cancel()
-            if message.get("stays") is True:
-                await self._retire(line)
-                return
-            if not await asyncio.get_running_loop().run_in_executor(None, self._systemd.hand_over, pid):
-                line.send({"refused": "systemd does not listen"})
-                raise Gone
-            line.send({"yours": True})
-            log.info("another process has taken over", extra={"fields": {"process": pid}})
-            self._stop.set()
-            await asyncio.get_running_loop().create_future()  # the connection ends with this process
-        except Gone:
-            log.warning("the other process has not taken over; this one goes on", extra={"fields": {"process": pid}})
-            self._set_successor(False)
-        except asyncio.CancelledError:
-            if self._settings.deployment == SERVICE:  # with which systemd ends the other process, too
-                line.send({"refused": "it is stopping"})
-            raise
-        finally:
-            timer.cancel()
-            late.cancel()
+    def hold(self, on: bool) -> None:
+        """Look at nothing and register nothing again while it is on; go on where it is not."""
+        self.last_scan = time.monotonic()
+        for registrar in self.registrars.values():
+            registrar.hold(on)
+        if not on:
+            self._wakeup.wake()
 
-    async def _retire(self, line: Line) -> None:
-        """Make way for the process at the other end, and do nothing from then on; end when that has gone.
-
-        Whoever has started this process would start it again at its end, beside the other one.
-        """
-        self._is_retired = True
+    async def leave(self) -> None:
+        """Serve no longer, for good. The page of its status stays, and says why it is not ready."""
         leaving, self._tasks = self._tasks, []
         await asyncio.gather(*(end(task) for task in leaving))
-        if self._reception:
-            self._reception.shut()
-        self._lock.release()
         self.registrars.clear()
         self.model = Model()
         self._attribution = None
-        self._systemd.status(f"not ready; {_HAS_TAKEN_OVER}")
-        line.send({"yours": True})
-        log.info("another process has taken over; this one does nothing until it is ended")
-        with contextlib.suppress(Gone):
-            while True:
-                await line.receive()
-        log.warning("the process that has taken over has gone; this one ends, to be started again")
-        self._stop.set()
-
-    def _estate(self) -> dict[str, t.Any]:
-        """What a successor is given, see handover.Inheritance."""
-        return {
-            "directory": str(self._settings.socket_dir),
-            "registered": [name for name, registrar in self.registrars.items() if registrar.registered],
-            "notify": self._systemd.address,
-            "watchdog": self._systemd.watchdog_seconds,
-        }
-
-    def _set_successor(self, has_one: bool) -> None:
-        """While there is one, nothing is looked at, as a heartbeat must have one reader, and nothing is registered again."""
-        self._has_successor = has_one
-        self.last_scan = time.monotonic()
-        for registrar in self.registrars.values():
-            registrar.hold(has_one)
-        if not has_one:
-            self._wakeup.wake()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -506,7 +298,7 @@ class Service:
             woken = await self._wakeup.wait(self._pause())
             if woken:
                 await settle(self._wakeup, _QUIET, _QUIET_LIMIT)
-            if self._has_successor:
+            if self._succession.has_successor:
                 continue
             self._follow_configuration()
             # Of the end of what blocks a device there may be no event, or one that comes too early.
@@ -617,18 +409,12 @@ class Service:
             self._settings.socket_dir,
             offer,
             self._make_server,
-            self._lock,
+            self._succession.lock,
             self.statistics,
             self._notify_systemd,
         )
         self.registrars[resource] = registrar
         self._start(registrar.run())
-
-    def _remove_dead(self) -> None:
-        """What another instance has left can be distinguished from what one needs only while none runs: once the lock is had."""
-        removed = remove_dead(self._settings.socket_dir)
-        if removed:
-            log.info("removed sockets of a dead instance", extra={"fields": {"names": removed}})
 
     def _make_server(
         self, resource: str, directory: Path, offer: Offer, changed: t.Callable[[], None]
@@ -696,7 +482,7 @@ class Service:
         self._systemd.status(f"{'ready' if self._is_taken() else 'not ready'}; {self.summary()}")
         if self._is_prepared():
             self._systemd.ready()
-        self._progress.wake()
+        self._succession.progress()
 
     def _is_prepared(self) -> bool:
         """Whether nothing is left to do before kubelet comes."""
@@ -705,7 +491,9 @@ class Service:
     def _is_taken(self) -> bool:
         """Whether kubelet has taken everything that is offered, if anything should be, from nobody but this process."""
         registered = [registrar.registered for registrar in self.registrars.values()]
-        return not self._is_taking_over and all(registered) and (bool(registered) or self._nothing_to_offer())
+        return (
+            not self._succession.is_taking_over and all(registered) and (bool(registered) or self._nothing_to_offer())
+        )
 
     def summary(self) -> str:
         """One line on what is offered."""
@@ -727,7 +515,7 @@ class Service:
     async def _watchdog(self, pause: float) -> None:
         """Feed systemd's watchdog while scans come to an end. That they fail is no reason to end the list that kubelet has."""
         while True:
-            if self._has_successor or time.monotonic() - self._last_end <= self.stale_after:
+            if self._succession.has_successor or time.monotonic() - self._last_end <= self.stale_after:
                 self._systemd.alive()
             await asyncio.sleep(pause)
 

@@ -198,10 +198,6 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
     },
     f"{PLUGIN}/service.py": {
-        "Service._meet: socket_dir.is_dir": "it is looked for again before each registration, with the lock",
-        "Service._expected: except OSError": "raises, unless there is no such file",
-        "Service._sign: except (NodeError, OSError)": _REPORTED,
-        "Service._take_charge: except OSError": _REPORTED,
         "Service._watch_directory: except OSError": _REPORTED,
         "Service._watch_node: except OSError": _REPORTED,
         "Service._scan_loop: except (NodeError, OSError)": "the scan has failed, is reported and counted, and the list stays",
@@ -222,6 +218,12 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_is_had: except OSError 1": "one that cannot be seen counts as had",
         "_is_had: except OSError 2": "the same",
         "InstanceLock._try: except OSError": _AGAIN,
+    },
+    f"{PLUGIN}/succession.py": {
+        "Succession._meet: socket_dir.is_dir": "it is looked for again before each registration, with the lock",
+        "Succession._expected: except OSError": "raises, unless there is no such file",
+        "Succession._sign: except (NodeError, OSError)": _REPORTED,
+        "Succession.open: except OSError": _REPORTED,
     },
     f"{PLUGIN}/status_page.py": {
         "Page.run: except OSError": _AGAIN,
