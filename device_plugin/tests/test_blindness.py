@@ -179,7 +179,7 @@ def test_what_is_gone_is_no_failure(files: NodeFiles, monkeypatch: pytest.Monkey
 
 
 def test_the_watchdog_is_fed_while_looks_fail(files: NodeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new start would see no more, and take from kubelet what it has."""
+    """A new start would see no more, and take from kubelet what it has. The same holds for the liveness probe of a pod, `/healthz`."""
 
     async def scenario(service: Service) -> None:
         fed: list[float] = []
@@ -189,10 +189,13 @@ def test_the_watchdog_is_fed_while_looks_fail(files: NodeFiles, monkeypatch: pyt
         fault.path, fault.code = "/dev/vfio", errno.ENFILE
         looking = asyncio.ensure_future(service._scan_loop())
         feeding = asyncio.ensure_future(service._watchdog(0.01))
-        while not service.status().unhealthy:
+        while not service.status().is_stale:
             service._wakeup.wake()
             await asyncio.sleep(0.01)
-        assert service.status().unready
+        while service.status().unhealthy:  # a scan may take longer than that here
+            service._wakeup.wake()
+            await asyncio.sleep(0.01)
+        assert any("saw the whole node" in why for why in service.status().unready)
         count = len(fed)
         while len(fed) <= count:
             await asyncio.sleep(0.01)
@@ -200,6 +203,8 @@ def test_the_watchdog_is_fed_while_looks_fail(files: NodeFiles, monkeypatch: pyt
         await end(looking)
         while time.monotonic() - service._last_end <= 0.4:
             await asyncio.sleep(0.01)
+        assert service.status().unhealthy == ("the kernel does not let a scan come to its end",)
+        assert set(service.status().unhealthy) < set(service.status().unready)
         count = len(fed)
         for _ in range(10):
             await asyncio.sleep(0.01)

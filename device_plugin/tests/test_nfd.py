@@ -323,7 +323,7 @@ def test_nothing_is_written_of_what_is_not_known(files: NodeFiles) -> None:
     assert not is_known(status(model, attribution=Attribution()))  # about to be asked
     late = status(model, age=GRACE_SECONDS + 1)
     assert is_known(late)  # as the period is
-    assert not is_known(replace(late, unhealthy=("the last scan of the node was 301 seconds ago",)))
+    assert not is_known(replace(late, is_stale=True))
     assert not is_known(status(Model()))
 
 

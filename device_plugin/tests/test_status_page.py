@@ -111,7 +111,7 @@ def test_clients_of_the_page_change_nothing_that_kubelet_gets(run: Run, says: by
         assert len(bench.kubelet.registrations) == 2
         log = plugin.log.read_text()
         assert "Traceback" not in log
-        assert 1 <= log.count("connections for HTTP were not taken") <= 2
+        assert 1 <= log.count("connections for HTTP were not served") <= 2
         assert len(log.splitlines()) < 20
         assert status_value(plugin.process, "VmRSS") < 60_000
         # And the page is back, once what they left is cleared.
@@ -232,34 +232,67 @@ async def is_closed(reader: asyncio.StreamReader, seconds: float) -> bool:
     return True
 
 
-def test_what_is_over_the_bound_is_closed_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Of one address, and of all together."""
+def test_a_connection_that_is_over_the_bound_takes_the_place_of_the_oldest(caplog: pytest.LogCaptureFixture) -> None:
+    """Of one address, and of all together. Whether its container goes on depends on the answers that kubelet's probes get."""
+    ask = b"GET /healthz HTTP/1.1\r\n\r\n"
 
     async def scenario(page: Page) -> None:
         opened = [await page.connect() for _ in range(FROM_ONE_ADDRESS)]
-        over, writer = await page.connect()
-        assert await is_closed(over, 60.0)
-        writer.close()
-        others = [await page.connect(f"127.0.1.{number}") for number in range(CONNECTIONS - FROM_ONE_ADDRESS)]
-        over, writer = await page.connect("127.0.2.1")
-        assert await is_closed(over, 60.0)
-        writer.close()
+        others = [await page.connect(f"127.0.1.{number}") for number in range(CONNECTIONS - FROM_ONE_ADDRESS - 1)]
+        over = await page.connect()
+        assert await is_closed(opened[0][0], 60.0)
+        last = await page.connect("127.0.2.1")
+        further = await page.connect("127.0.3.1")
+        assert await is_closed(opened[1][0], 60.0)
+        assert len(page.page._open) == CONNECTIONS
         assert page.statistics.errors["http"] == 2
-        # Those that were in time are served, and make room.
-        for reader, writer in (opened[0], others[0]):
-            writer.write(b"GET /healthz HTTP/1.1\r\n\r\n")
+        for reader, writer in (further, last, over, opened[2], *others):
+            writer.write(ask)
             assert status(await reader.read()) == "HTTP/1.1 200 OK"
-            writer.close()
-        assert status(await page.ask(b"GET /healthz HTTP/1.1\r\n\r\n")) == "HTTP/1.1 200 OK"
-        for _reader, writer in (*opened, *others):
+        for _reader, writer in (*opened, *others, over, last, further):
             writer.close()
 
     with_page(scenario)
     (record,) = caplog.records
     assert (record.message, record.__dict__["fields"]) == (
-        "connections for HTTP were not taken",
+        "connections for HTTP were not served",
         {"count": 1, "problem": "there are enough of them"},
     )
+
+
+def test_who_has_asked_stays_before_who_has_not() -> None:
+    """And where all have, the oldest goes as well: an answer that nobody reads holds no place."""
+
+    async def scenario(page: Page) -> None:
+        may_be_made = asyncio.Event()
+
+        async def metrics() -> bytes:
+            await may_be_made.wait()
+            return b"metrics"
+
+        page.page._exposition = metrics
+        opened = [await page.connect() for _ in range(FROM_ONE_ADDRESS)]
+
+        async def ask(number: int) -> None:
+            opened[number][1].write(b"GET /metrics HTTP/1.1\r\n\r\n")
+            asking = sum(one.has_asked for one in page.page._open)
+            while sum(one.has_asked for one in page.page._open) == asking:
+                await asyncio.sleep(0.01)
+
+        await ask(0)
+        opened.append(await page.connect())
+        assert await is_closed(opened[1][0], 60.0)
+        for number in range(2, len(opened)):
+            await ask(number)
+        opened.append(await page.connect())
+        assert await is_closed(opened[0][0], 60.0)
+        may_be_made.set()
+        for reader, _writer in opened[2:-1]:
+            assert (await reader.read()).endswith(b"\r\n\r\nmetrics")
+        for _reader, writer in opened:
+            writer.close()
+
+    with_page(scenario)
 
 
 def test_who_sends_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,6 @@ def is_known(status: Status) -> bool:
     """Whether enough is known for labels: the node was seen not long ago, and kubelet was asked who has what, if it should be."""
     return (
         status.model.snapshot is not None
-        and (status.scan_age <= GRACE_SECONDS or not status.unhealthy)
+        and (status.scan_age <= GRACE_SECONDS or not status.is_stale)
         and (status.attribution is None or status.attribution != Attribution())
     )

@@ -25,7 +25,7 @@ from .kernel_thread import KernelThread
 from .messages import KUBELET_SOCKET, REGISTRATION_SERVICE, VERSION
 from .messages import v1beta1 as api
 from .server import Offer, ResourceServer, options
-from .sockets import Identity, InstanceLock, identity
+from .sockets import Identity, InstanceLock, identity, why_away
 from .statistics import Statistics
 from .waiting import Wakeup, complete
 
@@ -157,10 +157,12 @@ class Registrar:
     async def _alone(self) -> None:
         """Wait while another process serves from this directory, or while there is none."""
         reported = False
-        while self._on_hold or not (self._directory.is_dir() and self._lock.held()):
-            there = self._directory.is_dir()
-            self._set_obstacle("another instance serves" if there else f"{self._directory} is not there")
-            if not reported and there and not self._on_hold:
+        while True:
+            away = why_away(self._directory)
+            if not (away or self._on_hold) and self._lock.held():
+                return
+            self._set_obstacle(away or "another instance serves")
+            if not (reported or away or self._on_hold):
                 self._say(
                     logging.WARNING, "another instance serves here; waiting for its end", directory=self._directory
                 )

@@ -107,16 +107,17 @@ class Service:
 
     def status(self) -> Status:
         """How it is now."""
-        unhealthy = self._unhealthy()
+        unhealthy, stale = self._unhealthy(), self._stale()
         return Status(
             self.model,
             time.monotonic() - self.last_scan,
             {name: registrar.registered for name, registrar in self.registrars.items()},
             {name: registrar.streams for name, registrar in self.registrars.items()},
             unhealthy,
-            (*self._unready(), *unhealthy),
+            (*self._unready(), *stale, *unhealthy),
             self._attribution,
             self._attribution_age(),
+            bool(stale),
         )
 
     def _attribution_age(self) -> float | None:
@@ -140,11 +141,20 @@ class Service:
         """Whether it is by the configuration that there is no VF to offer."""
         return self.model.snapshot is not None and nothing_to_offer(self._rules, self.model.snapshot.node)
 
-    def _unhealthy(self) -> tuple[str, ...]:
+    def _stale(self) -> tuple[str, ...]:
         if self._succession.is_retired:
             return ()
         age = time.monotonic() - self.last_scan
-        return (f"the last scan of the node was {age:.0f} seconds ago",) if age > self.stale_after else ()
+        return (f"the last scan that saw the whole node was {age:.0f} seconds ago",) if age > self.stale_after else ()
+
+    def _unhealthy(self) -> tuple[str, ...]:
+        """For what watches over the process, as a pod's liveness probe: a new one has to be better than the list that kubelet has."""
+        fine = self._succession.is_retired or self._ends_scans()
+        return () if fine else ("the kernel does not let a scan come to its end",)
+
+    def _ends_scans(self) -> bool:
+        """Whether scans come to an end. That they fail is another thing: those of a new process would fail, too."""
+        return self._succession.has_successor or time.monotonic() - self._last_end <= self.stale_after
 
     async def run(self) -> None:
         """Serve until asked to stop; raises NodeError where the node cannot be read at all."""
@@ -214,7 +224,7 @@ class Service:
 
     def hold(self, on: bool) -> None:
         """Look at nothing and register nothing again while it is on; go on where it is not."""
-        self.last_scan = time.monotonic()
+        self.last_scan = self._last_end = time.monotonic()
         for registrar in self.registrars.values():
             registrar.hold(on)
         if not on:
@@ -513,9 +523,9 @@ class Service:
         return [f"the PF {address} is left out: {why}" for address, why in self.model.left_out.items()]
 
     async def _watchdog(self, pause: float) -> None:
-        """Feed systemd's watchdog while scans come to an end. That they fail is no reason to end the list that kubelet has."""
+        """Feed systemd's watchdog while scans come to an end."""
         while True:
-            if self._succession.has_successor or time.monotonic() - self._last_end <= self.stale_after:
+            if self._ends_scans():
                 self._systemd.alive()
             await asyncio.sleep(pause)
 

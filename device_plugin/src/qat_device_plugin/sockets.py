@@ -54,6 +54,15 @@ def identity(path: Path, unseen: Identity | None = None) -> Identity | None:
     return Identity(status.st_dev, status.st_ino, status.st_ctime_ns)
 
 
+def why_away(directory: Path) -> str:
+    """Why nothing can be done in a directory, in words; empty where it is there."""
+    try:
+        is_there = stat.S_ISDIR(directory.stat().st_mode)
+    except OSError as error:
+        return f"{directory} {'is not there' if is_absent(error) else f'cannot be seen: {error.strerror or error}'}"
+    return "" if is_there else f"{directory} is no directory"
+
+
 def fresh_token() -> str:
     """Letters that no other start has used."""
     return base64.b32encode(os.urandom(5)).decode().lower()[:_TOKEN_LETTERS]

@@ -15,9 +15,10 @@ from .model import Model
 class Status:
     """What the service knows, and how it is itself.
 
-    `scan_age` is in seconds. `registered` and `streams` are by resource: whether kubelet has taken the registration, and how many streams
-    it has open. `unhealthy` says what is wrong with the service itself, `unready` that and why kubelet has not got everything; both are
-    empty where nothing is. `attribution` is who has which VF, None where that is not asked, and `attribution_age` how old it is in
+    `scan_age` is in seconds since the last scan that saw the whole node, and `is_stale` says whether that is too long. `registered` and
+    `streams` are by resource: whether kubelet has taken the registration, and how many streams it has open. `unhealthy` says why a new
+    process is needed, `unready` that and why kubelet has not got everything as it is now; both are empty where nothing is wrong.
+    `attribution` is who has which VF, None where that is not asked, and `attribution_age` how old it is in
     seconds, None while kubelet has not said it so far.
     """
 
@@ -29,3 +30,4 @@ class Status:
     unready: tuple[str, ...] = ()
     attribution: Attribution | None = None
     attribution_age: float | None = None
+    is_stale: bool = False

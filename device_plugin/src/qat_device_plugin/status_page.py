@@ -5,6 +5,9 @@
 Whoever reaches the address may send, hold and not read what he likes. So there are so many connections at most, each with so many bytes
 and seconds either way, so many are accepted at a time, and the metrics are made so often at most. asyncio's server has none of these
 bounds, and logs each accept that fails.
+
+Where there are enough, it is the oldest that goes, of those that have not asked before those that have: who asks at once, as a probe of
+kubelet does, on whose answer it depends whether the container goes on, is answered however many hold a connection and say nothing.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ _TEXT = "text/plain; charset=utf-8"
 _RETRY_SECONDS = 5.0
 _REST_SECONDS = 1.0
 _QUIET_SECONDS = 60.0
-"""How often the log reports connections that were not taken."""
+"""How often the log reports connections that were not served."""
 
 Answer = t.Tuple[str, str, bytes]  # noqa: UP006
 """Status, content type and body."""
@@ -78,7 +81,7 @@ class Page:
         self._exposition = metrics
         self._host = host
         self._port = port
-        self._open: set[_Connection] = set()
+        self._open: dict[_Connection, None] = {}  # in the order in which they came
         self._by_address: Counter[str] = Counter()
         self._metrics: asyncio.Task[bytes] | None = None
         self._made_at = float("-inf")
@@ -121,30 +124,36 @@ class Page:
         return listeners
 
     def came(self, client: socket.socket, address: str) -> None:
-        """Serve this client, or close the connection where there are enough."""
-        if len(self._open) >= CONNECTIONS or self._by_address[address] >= FROM_ONE_ADDRESS:
-            client.close()
-            self.not_taken("there are enough of them")
-            return
+        """Serve this client, in the place of another one where there are enough: of its own address where that one has enough."""
+        if self._by_address[address] >= FROM_ONE_ADDRESS:
+            self._make_room(one for one in self._open if one.address == address)
+        elif len(self._open) >= CONNECTIONS:
+            self._make_room(self._open)
         connection = _Connection(self, address)
-        self._open.add(connection)
+        self._open[connection] = None
         self._by_address[address] += 1
         connection.beginning = asyncio.ensure_future(connection.begin(client))
 
+    def _make_room(self, among: t.Iterable[_Connection]) -> None:
+        connection = min(among, key=lambda one: one.has_asked)  # the first that came of those that are alike
+        self.went(connection)
+        connection.abort()
+        self.not_served("there are enough of them")
+
     def went(self, connection: _Connection) -> None:
-        """The connection is closed."""
+        """The connection is closed, or about to be."""
         if connection in self._open:
-            self._open.discard(connection)
+            del self._open[connection]
             self._by_address -= Counter([connection.address])
 
-    def not_taken(self, why: str) -> None:
+    def not_served(self, why: str) -> None:
         """Count a connection that could not be served; the log reports them now and then."""
         self.errors["http"] += 1
         self._unreported += 1
         now = time.monotonic()
         if now >= self._quiet_until:
             fields = {"count": self._unreported, "problem": why}
-            log.warning("connections for HTTP were not taken", extra={"fields": fields})
+            log.warning("connections for HTTP were not served", extra={"fields": fields})
             self._unreported, self._quiet_until = 0, now + _QUIET_SECONDS
 
     async def answer(self, head: bytes) -> bytes:
@@ -236,7 +245,7 @@ class _Door:
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:  # there are no descriptors, or there is no memory
-                self._page.not_taken(error.strerror or str(error))
+                self._page.not_served(error.strerror or str(error))
                 self._rest(_REST_SECONDS)
                 return
             self._came += 1
@@ -267,6 +276,11 @@ class _Connection(asyncio.BufferedProtocol):
             self._page.went(self)
             if not isinstance(error, OSError):
                 raise
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether its request has come."""
+        return self._answering is not None
 
     def abort(self) -> None:
         """End it now, whatever is on its way."""

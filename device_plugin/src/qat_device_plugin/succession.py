@@ -31,7 +31,7 @@ from .handover import (
     Reporter,
     socket_of,
 )
-from .sockets import InstanceLock, fresh_token, make_private, remove_dead
+from .sockets import InstanceLock, fresh_token, make_private, remove_dead, why_away
 from .waiting import Wakeup, end
 
 if t.TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Succession:
         """See who serves here. None where nobody does, or another one does whose end is waited for; raises NodeError."""
         self._refuse_beside()
         signed_by = time.monotonic() + _UNSIGNED_SECONDS
-        while not self._stop.is_set() and self._settings.socket_dir.is_dir() and not self.lock.held():
+        while not self._stop.is_set() and not why_away(self._settings.socket_dir) and not self.lock.held():
             holder = holder_of(self.lock.signature())
             if holder is None and time.monotonic() >= signed_by:
                 return None  # it is of a release that does not say who it is

@@ -186,8 +186,6 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     },
     f"{PLUGIN}/registration.py": {
         "Registrar.run: except OSError": _AGAIN,
-        "Registrar._alone: _directory.is_dir 1": _AGAIN,
-        "Registrar._alone: _directory.is_dir 2": _AGAIN,
         "SocketRegistrar._register: except (ConnectionRefusedError, FileNotFoundError)": _AGAIN,
         "SocketRegistrar._register: except (RpcError, OSError)": _AGAIN,
         "_refuse_lost: contextlib.suppress(OSError)": "whether it can be written shows when it is",
@@ -205,6 +203,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     },
     f"{PLUGIN}/sockets.py": {
         "identity: except OSError": "raises nothing, and distinguishes what is absent from what is unseen",
+        "why_away: except OSError": _REPORTED,
         "why_no_socket: except OSError": _REPORTED,
         "kept_path: contextlib.suppress(FileExistsError)": "what is there is looked at next",
         "kept_path: except OSError": "no second name: the socket is made again, as without",
@@ -220,7 +219,6 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "InstanceLock._try: except OSError": _AGAIN,
     },
     f"{PLUGIN}/succession.py": {
-        "Succession._meet: socket_dir.is_dir": "it is looked for again before each registration, with the lock",
         "Succession._expected: except OSError": "raises, unless there is no such file",
         "Succession._sign: except (NodeError, OSError)": _REPORTED,
         "Succession.open: except OSError": _REPORTED,
