@@ -391,6 +391,15 @@ def test_without_the_directory_of_pods_each_counts(kubelet: KubeletThread) -> No
     assert len(of(kubelet, VF0)) == 1
 
 
+def test_a_container_that_does_not_see_the_directory_of_pods_takes_nothing_for_free(kubelet: KubeletThread) -> None:
+    """As the pod of the DaemonSet: it asks kubelet, which does not list init containers, and sees the checkpoint."""
+    kubelet.checkpoint([{**entry("11-22", {"0": [VF0]}), "ContainerName": "init"}])
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF1]}}
+    kubelet.start()
+    assert of(kubelet, VF0) == ["pod with uid 11-22 (container init, by kubelet's checkpoint)"]
+    assert of(kubelet, VF1) == ["pod default/web-0 (container app)"]
+
+
 def test_a_kubelet_that_gave_no_device_yet(kubelet: KubeletThread) -> None:
     kubelet.start()
     kubelet.stop()

@@ -401,6 +401,44 @@ def test_a_directory_that_became_read_only_ends_the_service(run: Run) -> None:
     run(scenario)
 
 
+UNSEEN = """
+import errno, os, pathlib, sys
+from qat_device_plugin import cli
+
+directory, mark = {directory!r}, {mark!r}
+stat = pathlib.Path.stat
+
+def seen(path, **options):
+    if str(path) == directory and os.path.exists(mark):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), directory)
+    return stat(path, **options)
+
+pathlib.Path.stat = seen
+sys.exit(cli.main())
+"""
+
+
+def test_a_directory_that_cannot_be_seen_is_waited_for_with_a_sentence(run: Run) -> None:
+    """As SELinux or AppArmor have it, for root too."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        await bench.kubelet.start()
+        mark = bench.files.root / "unseen"
+        mark.touch()
+        program = UNSEEN.format(directory=str(bench.kubelet_dir), mark=str(mark))
+        plugin = Plugin(bench.files, bench.kubelet_dir, program=("-c", program))
+        bench.plugins.append(plugin)
+        why = f"{bench.kubelet_dir} cannot be seen: Permission denied"
+        waits = f"STATUS=not ready; {CY}: 16 of 16 VFs healthy, not registered ({why})"
+        await bench.kubelet.until(lambda: plugin.notices()[-2:] == [waits, "READY=1"])
+        mark.unlink()
+        await bench.ready(CY, 16)
+        assert "Traceback" not in plugin.log.read_text()
+
+    run(scenario)
+
+
 def in_directory(bench: Bench, length: int) -> None:
     """Let kubelet's directory have a path of so many bytes."""
     bench.kubelet_dir = bench.files.root / ("k" * (length - len(str(bench.files.root)) - 1))

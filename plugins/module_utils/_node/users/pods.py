@@ -128,7 +128,8 @@ class Pods:
         for one in listed or ():
             _note_unidentified(one, unknown)
             yield one, ""
-        checkpoint = read_given(root, listed is not None)
+        # Also where kubelet answers: a container may have its socket, and not see the directory of its pods.
+        checkpoint = read_given(root, answers=False)
         if checkpoint.problem:
             unknown.append(f"{problem}, and {checkpoint.problem}" if problem and not unknown else checkpoint.problem)
         for one in _with_names(without_named(checkpoint.given, listed or ())):
