@@ -94,14 +94,23 @@ class Specifications:
         self._kept: frozenset[str] | None = None
 
     def write(self, kernel: Kernel, offers: t.Mapping[str, t.Sequence[str]], by_name: bool) -> None:
-        """Bring the files to what is offered, the addresses by resource; `by_name` is whether there is one for all VFs. Raises OSError."""
+        """Bring the files to what is offered, the addresses by resource; `by_name` is whether there is one for all VFs.
+
+        Raises OSError, the first one, when all are written and removed that can be.
+        """
         nodes = nodes_of(kernel, (address for addresses in offers.values() for address in addresses))
-        if by_name:
-            write(self._directory, nodes)
         kept = KINDS.intersection(offers)
+        wanted = {CDI_KIND: nodes} if by_name else {}
         for resource in sorted(kept):
-            write(self._directory, {one: nodes[one] for one in offers[resource] if one in nodes}, resource)
+            wanted[resource] = {one: nodes[one] for one in offers[resource] if one in nodes}
         if kept != self._kept:
-            for resource in sorted(KINDS - kept):
-                _remove(self._directory / file_of(resource))
-            self._kept = kept
+            wanted.update({resource: {} for resource in sorted(KINDS - kept)})
+        problem: OSError | None = None
+        for kind, theirs in wanted.items():
+            try:
+                write(self._directory, theirs, kind)
+            except OSError as error:
+                problem = problem or error
+        if problem:
+            raise problem
+        self._kept = kept
