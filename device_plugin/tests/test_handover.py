@@ -15,6 +15,7 @@ import typing as t
 import pytest
 from harness.kubelet import AdmissionError, AdmittingKubelet
 from harness.process import MARK, fetch, free_port, listens, processes_with
+from qat_device_plugin.handover import Reporter, _outcome
 
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
@@ -356,6 +357,15 @@ def test_what_others_say_at_the_door_harms_nobody(run: Run) -> None:
         await kubelet.admit(CY)
 
     run(scenario)
+
+
+def test_what_the_other_process_has_said_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    assert Reporter(theirs).failed("ValueError: \x1b[2J\nof others")
+    with ours:
+        assert _outcome(ours) == 1
+    said = capsys.readouterr().err
+    assert said == "qat-device-plugin: ValueError: \\x1b[2J\\x0aof others; the instance before it goes on\n"
 
 
 def test_the_harness_leaves_no_process_of_a_hand_over_that_was_cut_off(run: Run) -> None:

@@ -181,6 +181,13 @@ def test_a_new_start_knows_nothing_of_before(files: NodeFiles) -> None:
     assert Course(files).offers == {}
 
 
+def test_a_card_behind_a_controller_that_has_a_domain_of_its_own(files: NodeFiles) -> None:
+    """Those of VMD begin at 10000 (drivers/pci/controller/vmd.c, vmd_find_free_domain)."""
+    vfs = files.add_pf("10000:01:00.0", services="dc", vfs=2)
+    assert vfs == ["10000:01:00.1", "10000:01:00.2"]
+    assert Course(files).offers == {CY: HEALTHY, DC: dict.fromkeys(vfs, "")}
+
+
 # Another device at an address.
 
 

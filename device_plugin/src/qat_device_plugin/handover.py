@@ -25,6 +25,7 @@ import typing as t
 from pathlib import Path
 
 from ._node.errors import NodeError
+from ._node.printable import printable
 from .sockets import PREFIX, is_dead
 
 log = logging.getLogger(__name__)
@@ -334,7 +335,7 @@ def _outcome(connection: socket.socket) -> int:
         report = connection.recv(_LARGEST)
     except socket.timeout:  # TimeoutError from Python 3.10 on
         report = b"!it has not come up in time"
-    words = report[1:].decode("utf-8", "replace") if report else "it ended without a word"
+    words = printable(report[1:].decode("utf-8", "replace")) if report else "it ended without a word"
     if words:
         print(f"qat-device-plugin: {words}; the instance before it goes on", file=sys.stderr)
     return 1 if words else 0
