@@ -181,6 +181,42 @@ def test_a_new_start_knows_nothing_of_before(files: NodeFiles) -> None:
     assert Course(files).offers == {}
 
 
+def test_what_a_pod_has_and_a_new_process_does_not_find_is_not_healthy(files: NodeFiles) -> None:
+    """From 1.36 on kubelet reports to the pod what the list says, and for healthy what is not in it: also after an upgrade."""
+    course = Course(files)
+    gone = dict.fromkeys(("0000:99:00.1", "0000:99:00.2"), frozenset({DC}))
+    course.given = {
+        **gone,
+        "0000:99:00.3": frozenset({VM_CY, "example.com/x"}),
+        "0000:99:00.4": frozenset({"example.com/x"}),
+        "0000:99:00.5": frozenset({"qat.intel.com/others"}),
+        "uio0": frozenset({CY}),
+        VFS[0]: frozenset({CY}),
+        PF: frozenset({CY}),
+    }
+    course.model = Model()
+    course.look()
+    lost = {DC: dict.fromkeys(gone, "vanished"), VM_CY: {"0000:99:00.3": "vanished"}}
+    assert course.offers == {CY: HEALTHY, **lost}
+    assert course.look() == []
+    # Kubelet's checkpoint cannot be read for a while.
+    course.given = None
+    assert course.look() == []
+    course.given = {}
+    course.reload()
+    course.look()
+    assert course.offers == {CY: HEALTHY, DC: {}, VM_CY: {}}
+
+
+def test_a_process_that_sees_no_vf_takes_nothing_for_lost(files: NodeFiles) -> None:
+    """Its node has not been provisioned, or its container lacks a mount: it has nothing to take over with."""
+    files.remove_vfs(PF)
+    course = Course(files)
+    course.given = {VFS[0]: frozenset({CY})}
+    course.look()
+    assert course.offers == {}
+
+
 def test_a_card_behind_a_controller_that_has_a_domain_of_its_own(files: NodeFiles) -> None:
     """Those of VMD begin at 10000 (drivers/pci/controller/vmd.c, vmd_find_free_domain)."""
     vfs = files.add_pf("10000:01:00.0", services="dc", vfs=2)

@@ -18,7 +18,8 @@ from ._node.devices.offer import (
 )
 from ._node.devices.rules import Rule
 from ._node.devices.snapshot import Node, PciFunction, QatDevice
-from ._node.facts.services import RESOURCE_PREFIX, for_containers, for_vms, is_for_vms, written_services
+from ._node.facts.pci import is_address
+from ._node.facts.services import RESOURCE_PREFIX, for_containers, for_vms, is_for_vms, is_known, written_services
 from .reasons import REASONS, Reason
 
 __all__ = ["REASONS", "Reason"]
@@ -26,7 +27,10 @@ __all__ = ["REASONS", "Reason"]
 
 @dataclass(frozen=True)
 class OfferedVf:
-    """A VF that is reported to Kubernetes. `driver` is the one it should have; `reasons` are empty while it can be used."""
+    """A VF that is reported to Kubernetes. `driver` is the one it should have; `reasons` are empty while it can be used.
+
+    Of one that a pod has and this process has never seen, `driver` is empty and `pf_address` is its own.
+    """
 
     address: str
     pf_address: str
@@ -185,6 +189,25 @@ def with_vanished(
         )
         for resource in {**before, **offers}
     }
+
+
+def with_lost(offers: Offers, given: Given, there: t.Container[str]) -> dict[str, tuple[OfferedVf, ...]]:
+    """The offers with the VFs besides that pods have and that are not there, as a process knows them that has started since they were.
+
+    Nothing where no VF is there at all: then the node has not been provisioned, or this process does not see it. `there` are the addresses
+    of the node's functions.
+    """
+    found = dict(offers)
+    if all(vf.vanished for vfs in offers.values() for vf in vfs):
+        return found
+    seen = {vf.address for vfs in offers.values() for vf in vfs}
+    for address in sorted(given):
+        if address in seen or address in there or not is_address(address):
+            continue
+        lost = OfferedVf(address, address, -1, "", (why.vanished(address, address),))
+        for resource in sorted(filter(is_known, given[address])):
+            found[resource] = (*found.get(resource, ()), lost)
+    return found
 
 
 def _offered_of_groups(vfs: t.Iterable[PciFunction]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ._node.facts.services import RESOURCE_NAMES, RESOURCE_PREFIX, for_containers, services_named
+from ._node.facts.services import RESOURCE_PREFIX, is_known, services_named
 from .attribution import Attribution, holdings
 from .catalogue import OfferedVf
 from .model import Model
@@ -30,7 +30,7 @@ def labels_of(model: Model, attribution: Attribution | None, attribution_age: fl
     The VFs that nobody has are in it while kubelet says who has which; `attribution_age` is in seconds, None while it never has.
     """
     devices = model.snapshot.node.qat if model.snapshot else ()
-    offers = {one: vfs for one, vfs in model.offers.items() if vfs and _is_known(one)}
+    offers = {one: vfs for one, vfs in model.offers.items() if vfs and is_known(one)}
     flags = {"present" for _device in devices}
     flags |= {f"family.{device.family.name}" for device in devices}
     flags |= {f"generation.{device.family.generation}" for device in devices}
@@ -44,18 +44,13 @@ def labels_of(model: Model, attribution: Attribution | None, attribution_age: fl
     return labels
 
 
-def _is_known(resource: str) -> bool:
-    """Whether the name is one of ours, and not made of what a kernel says."""
-    return for_containers(resource).removeprefix(RESOURCE_PREFIX) in RESOURCE_NAMES
-
-
 def _short(resource: str) -> str:
     return resource.removeprefix(RESOURCE_PREFIX)
 
 
 def _has_driver(vf: OfferedVf) -> bool:
     """Whether it is bound as its rule says, or was when it was last seen."""
-    return not any(reason.code in ("driver", "blocked") for reason in vf.reasons)
+    return bool(vf.driver) and not any(reason.code in ("driver", "blocked") for reason in vf.reasons)
 
 
 def _free(vfs: t.Iterable[OfferedVf], taken: t.Container[str]) -> int:

@@ -22,6 +22,7 @@ from .catalogue import (
     offers_of,
     resources_of,
     shares_of,
+    with_lost,
     with_vanished,
 )
 from .health import PfHealth, Reading
@@ -100,7 +101,8 @@ def advance(model: Model, scan: Scan, rules: t.Sequence[Rule]) -> Model:
     there = (
         (vf.address, device.address) for device in snapshot.node.qat if device.address in same for vf in device.vfs
     )
-    return replace(offers, offers=with_vanished(model.offers, offers.offers, frozenset(there)))
+    whole = with_vanished(model.offers, offers.offers, frozenset(there))
+    return replace(offers, offers=with_lost(whole, offers.given or {}, snapshot.node.functions))
 
 
 def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:

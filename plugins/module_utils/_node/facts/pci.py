@@ -14,6 +14,11 @@ VFIO_DRIVERS = frozenset({VFIO_PCI, "qat_vfio_pci"})
 _ADDRESS = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])")
 
 
+def is_address(text: str) -> bool:
+    """Whether it is a PCI address as sysfs writes it."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
 def normal_address(text: str) -> str:
     """A PCI address as sysfs writes it: `0000:6b:00.0`. Accepts upper case and a missing domain; raises ValueError otherwise."""
     address = text.strip().lower()

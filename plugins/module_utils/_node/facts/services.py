@@ -73,6 +73,12 @@ RESOURCE_NAMES: frozenset[str] = frozenset(_BY_NAME)
 """What `resource_name` says of services that are known; a kernel may have others, whose names are its own text."""
 
 
+def is_known(resource: str) -> bool:
+    """Whether the full name of a resource is one of ours, whose services are known, and not made of what a kernel or others say."""
+    name = for_containers(resource)
+    return name.startswith(RESOURCE_PREFIX) and name.removeprefix(RESOURCE_PREFIX) in RESOURCE_NAMES
+
+
 def services_named(resource: str) -> frozenset[str]:
     """The services that a resource has by its full name; none where that is `generic`, or one that nobody knows."""
     return _BY_NAME.get(for_containers(resource).removeprefix(RESOURCE_PREFIX), frozenset())
