@@ -214,6 +214,39 @@ def test_the_watchdog_is_fed_while_looks_fail(files: NodeFiles, monkeypatch: pyt
     with_service(files, scenario)
 
 
+def test_nothing_is_looked_at_while_another_process_takes_over(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heartbeat has one reader: the driver takes a second one for a dead device, and both would report all VFs of the PF as unhealthy."""
+
+    async def scenario(service: Service) -> None:
+        scans: list[bool] = []
+        pauses: list[float] = []
+
+        async def scan(whole: bool) -> None:
+            scans.append(whole)
+
+        def pause() -> float:
+            pauses.append(0.01)
+            return pauses[-1]
+
+        monkeypatch.setattr(service, "_scan", scan)
+        monkeypatch.setattr(service, "_pause", pause)
+        service._set_successor(True)
+        looking = asyncio.ensure_future(service._scan_loop())
+        while len(pauses) < 5:
+            service._wakeup.wake()
+            await asyncio.sleep(0.01)
+        assert scans == []
+        service._set_successor(False)
+        while not scans:
+            await asyncio.sleep(0.01)
+        assert scans[0] is True
+        await end(looking)
+
+    with_service(files, scenario)
+
+
 def test_a_first_look_that_fails_ends_the_start_with_a_sentence(
     files: NodeFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,26 @@ options:
       - Whether the API server's certificate is looked at.
       - The environment variable E(K8S_AUTH_VERIFY_SSL) stands in for it.
     type: bool
+  client_cert:
+    description:
+      - A file with the certificate to authenticate with, where that is not done by O(api_key) or the kubeconfig.
+      - The environment variable E(K8S_AUTH_CERT_FILE) stands in for it.
+    type: path
+  client_key:
+    description:
+      - A file with the key of O(client_cert).
+      - The environment variable E(K8S_AUTH_KEY_FILE) stands in for it.
+    type: path
+  proxy:
+    description:
+      - The URL of an HTTP proxy that leads to the API server.
+      - The environment variable E(K8S_AUTH_PROXY) stands in for it, and then E(HTTPS_PROXY).
+    type: str
+  no_proxy:
+    description:
+      - Hosts that are reached without the proxy, separated by commas.
+      - The environment variable E(K8S_AUTH_NO_PROXY) stands in for it, and then E(NO_PROXY).
+    type: str
 requirements:
   - kubernetes >= 24.2.0 (Python package, on the host that runs the module)
 notes:

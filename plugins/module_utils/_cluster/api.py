@@ -71,8 +71,24 @@ ACCESS: dict[str, dict[str, t.Any]] = {
     "api_key": _from_environment("API_KEY", type="str", no_log=True),
     "ca_cert": _from_environment("SSL_CA_CERT", type="path"),
     "validate_certs": _from_environment("VERIFY_SSL", type="bool"),
+    "client_cert": _from_environment("CERT_FILE", type="path"),
+    "client_key": _from_environment("KEY_FILE", type="path"),
+    # A proxy's address can have a password.
+    "proxy": _from_environment("PROXY", type="str", no_log=True),
+    "no_proxy": _from_environment("NO_PROXY", type="str"),
 }
 """The arguments by which a module reaches the API server: the names and variables of kubernetes.core."""
+
+
+_SETTINGS = {
+    "host": "host",
+    "ca_cert": "ssl_ca_cert",
+    "client_cert": "cert_file",
+    "client_key": "key_file",
+    "proxy": "proxy",
+    "no_proxy": "no_proxy",
+}
+"""What the client calls those of them that go before what the kubeconfig says."""
 
 
 class ClusterError(NodeError):
@@ -376,16 +392,15 @@ def _reason(error: BaseException) -> str:
 
 
 def _client(params: Object) -> t.Any:
-    """A client by a kubeconfig, by an address and a token, or as a pod of the cluster itself; raises ConfigurationError."""
+    """A client by a kubeconfig, by an address and a token or certificate, or as a pod of the cluster itself; raises ConfigurationError."""
     configuration = kubernetes.client.Configuration()
     if not params["host"] or params["kubeconfig"]:
         _load(configuration, params)
-    if params["host"]:
-        configuration.host = params["host"]
+    for name, setting in _SETTINGS.items():
+        if params[name]:
+            setattr(configuration, setting, params[name])
     if params["api_key"]:
         configuration.api_key = {"authorization": f"Bearer {params['api_key']}"}
-    if params["ca_cert"]:
-        configuration.ssl_ca_cert = params["ca_cert"]
     if params["validate_certs"] is not None:
         configuration.verify_ssl = params["validate_certs"]
         if not configuration.verify_ssl:  # asked for, so no news

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -336,6 +337,42 @@ def test_by_the_environment(
     controller.access = {}
     monkeypatch.setenv("K8S_AUTH_KUBECONFIG", kubeconfig(cluster, tmp_path / "config"))
     assert controller.run(extended_resource, **resources(present()))["changed"]
+
+
+@pytest.mark.parametrize("variable", ["", "K8S_AUTH_PROXY", "HTTP_PROXY"])
+def test_by_a_proxy(controller: Controller, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """Which gets the address whole, and answers nothing here."""
+    asked: list[bytes] = []
+
+    def take(server: socket.socket) -> None:
+        connection, _address = server.accept()
+        with connection:
+            asked.append(connection.recv(65536).partition(b"\r\n")[0])
+
+    controller.access = {"host": "http://cluster.example:6443", "api_key": TOKEN}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy = threading.Thread(target=take, args=[server], daemon=True)
+        proxy.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        if variable:
+            monkeypatch.setenv(variable, url)
+        failed = controller.run(extended_resource, **resources(present(), **({} if variable else {"proxy": url})))
+        proxy.join()
+    assert asked == [b"GET http://cluster.example:6443/api/v1/nodes/node1 HTTP/1.1"]
+    assert failed["msg"].startswith("http://cluster.example:6443: the API server cannot be reached: ")
+
+
+def test_some_are_reached_without_the_proxy(controller: Controller) -> None:
+    past = {"proxy": "http://127.0.0.1:9", "no_proxy": "cluster.example,127.0.0.1"}
+    assert controller.run(extended_resource, **resources(present(), **past))["changed"]
+
+
+def test_by_a_certificate() -> None:
+    """As the client has it; the fake API server speaks no TLS."""
+    given = {"host": "https://cluster.example:6443", "client_cert": "/c.pem", "client_key": "/k.pem", "ca_cert": "/a.pem"}
+    configuration = api._client({**dict.fromkeys(api.ACCESS), **given}).configuration
+    found = (configuration.host, configuration.cert_file, configuration.key_file, configuration.ssl_ca_cert)
+    assert found == tuple(given.values())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import api
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, _words
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster, _words
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS
 from ansible_collections.accel.qat.plugins.modules import node_drain
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import FakeCluster, Refusal
@@ -99,7 +99,7 @@ def test_another_pod_of_the_same_name(any_cluster: FakeCluster | RealCluster, an
     """It is not evicted in the place of the one that was seen, and counts as gone."""
     any_cluster.add_pod("default/web")
     found = any_controller.access
-    module = t.cast(t.Any, _Module({**found, "kubeconfig": None, "context": None, "ca_cert": None}))
+    module = t.cast(t.Any, _Module(found))
     assert Cluster(module).evict_pod("default", "web", "0b6e5e4f-4d0c-4f6e-9d5f-8a8f1b2c3d4e") == ""
     assert any_cluster.pod_names() == ["default/web"]
     assert any_controller.run(node_drain, check=True, **NODE)["evicted"] == ["default/web"]
@@ -107,7 +107,7 @@ def test_another_pod_of_the_same_name(any_cluster: FakeCluster | RealCluster, an
 
 class _Module:
     def __init__(self, params: dict[str, t.Any]) -> None:
-        self.params = {"validate_certs": None, **params}
+        self.params = {**dict.fromkeys(ACCESS), **params}
 
 
 # What evictions meet.
