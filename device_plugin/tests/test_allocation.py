@@ -212,23 +212,24 @@ def test_no_draft_stays_whatever_fails(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_specification_that_cannot_be_written_or_removed_holds_up_no_other(files: NodeFiles, tmp_path: Path) -> None:
     kernel = LiveKernel(str(files.sys), str(files.proc), str(files.dev))
-    specifications = cdi.Specifications(tmp_path)
+    directory = tmp_path / "cdi"
+    specifications = cdi.Specifications(directory)
     for resource in (CY, "qat.intel.com/asym"):  # the one is to be written, the other to be removed
-        (tmp_path / cdi.file_of(resource) / "in the way").mkdir(parents=True)
-    stale = tmp_path / cdi.file_of("qat.intel.com/sym")
+        (directory / cdi.file_of(resource) / "in the way").mkdir(parents=True)
+    stale = directory / cdi.file_of("qat.intel.com/sym")
     stale.write_text("{}")
     offers = {CY: ["0000:6b:00.1"], "qat.intel.com/dc": ["0000:6b:00.3"]}
     for _ in range(2):
-        with pytest.raises(OSError, match="[Ii]s a directory"):
+        with pytest.raises(OSError, match="Is a directory"):
             specifications.write(kernel, offers, by_name=True)
         assert not stale.exists()
-        assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {cdi.FILE, "qat.intel.com-dc.json"}
+        assert {path.name for path in directory.iterdir() if path.is_file()} == {cdi.FILE, "qat.intel.com-dc.json"}
         stale.write_text("{}")  # it is tried again as a whole
     for resource in (CY, "qat.intel.com/asym"):
-        (tmp_path / cdi.file_of(resource) / "in the way").rmdir()
-        (tmp_path / cdi.file_of(resource)).rmdir()
+        (directory / cdi.file_of(resource) / "in the way").rmdir()
+        (directory / cdi.file_of(resource)).rmdir()
     specifications.write(kernel, offers, by_name=True)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(directory.iterdir())) == 3
 
 
 @pytest.mark.parametrize(("code", "raised"), [(errno.ENOENT, False), (errno.EROFS, True), (errno.EPERM, True)])

@@ -26,6 +26,7 @@ from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.probe import Prober
 from qat_device_plugin.service import Service
 from qat_device_plugin.settings import parse_settings
+from qat_device_plugin.sockets import InstanceLock
 from qat_device_plugin.waiting import end
 
 CY = "qat.intel.com/cy"
@@ -232,17 +233,40 @@ def test_nothing_is_looked_at_while_another_process_takes_over(
 
         monkeypatch.setattr(service, "_scan", scan)
         monkeypatch.setattr(service, "_pause", pause)
-        service._set_successor(True)
+        service._succession._set_successor(True)
         looking = asyncio.ensure_future(service._scan_loop())
         while len(pauses) < 5:
             service._wakeup.wake()
             await asyncio.sleep(0.01)
         assert scans == []
-        service._set_successor(False)
+        service._succession._set_successor(False)
         while not scans:
             await asyncio.sleep(0.01)
         assert scans[0] is True
         await end(looking)
+
+    with_service(files, scenario)
+
+
+def test_who_waits_for_the_end_of_another_reads_no_heartbeat(files: NodeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a pod whose container has started again after it has handed over, or one of a second DaemonSet."""
+
+    async def scenario(service: Service) -> None:
+        seen: list[str] = []
+        Fault(service._kernel, monkeypatch, seen)
+        settings = service._settings
+        other = InstanceLock(settings.run_dir, settings.socket_dir)
+        assert other.held()
+        assert not service._succession.lock.held()
+        await asyncio.sleep(0.01)  # the driver allows it again
+        await service._scan(True)
+        assert f"/sys/bus/pci/devices/{PF}/qat/state" in seen
+        assert f"{HEARTBEAT}/status" not in seen
+        other.release()
+        assert service._succession.lock.held()
+        await service._scan(True)
+        assert f"{HEARTBEAT}/status" in seen
+        service._succession.lock.release()
 
     with_service(files, scenario)
 

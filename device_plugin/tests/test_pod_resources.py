@@ -132,7 +132,7 @@ def of(kubelet: KubeletThread, address: str) -> list[str]:
 
 
 def test_a_pod_has_a_vf(kubelet: KubeletThread) -> None:
-    kubelet.checkpoint([entry("gone", [VF1])])
+    kubelet.checkpoint([entry("gone", [VF1])], alive=["11-22"])
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0.upper()]}, "b": {CY: [VF0]}, "c": {"x.y/z": ["7"]}}
     kubelet.start()
     assert of(kubelet, VF0) == ["pod default/web-0 (container app)", "pod default/web-0 (container b)"]

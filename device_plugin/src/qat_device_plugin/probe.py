@@ -60,14 +60,19 @@ class Prober:
         self._kernel = kernel
         self._not_before: dict[str, float] = {}
 
-    def probe(self, devices: t.Sequence[QatDevice], now: float) -> tuple[dict[str, Reading], frozenset[str]]:
-        """A reading of each PF by its address, and the PFs that show no heartbeat at all. Raises OSError where one cannot be seen."""
+    def probe(
+        self, devices: t.Sequence[QatDevice], now: float, heartbeats: bool = True
+    ) -> tuple[dict[str, Reading], frozenset[str]]:
+        """A reading of each PF by its address, and the PFs that show no heartbeat at all. Raises OSError where one cannot be seen.
+
+        Without `heartbeats` these are left to another reader.
+        """
         self._kernel.expect([qat_file(device.address, "state") for device in devices if device.family.has_services])
         readings: dict[str, Reading] = {}
         silent: set[str] = set()
         for device in devices:
             beats: bool | None = None
-            if now >= self._not_before.get(device.address, now):
+            if heartbeats and now >= self._not_before.get(device.address, now):
                 status = self._status(device)
                 if status in ("0", "-1"):
                     beats = status == "0"

@@ -372,7 +372,10 @@ class Service:
         # After the drivers: what is bound by then has its node.
         names = names_in(self._kernel, VFIO)
         now = time.monotonic()
-        readings, without_heartbeat = self._prober.probe(node.qat, now)
+        # One that waits for the end of another leaves them to that one.
+        readings, without_heartbeat = self._prober.probe(
+            node.qat, now, heartbeats=not self._succession.lock.is_of_another
+        )
         return Scan(now, Snapshot(node, frozenset(names), groups), readings, without_heartbeat, self._given())
 
     def _given(self) -> Given | None:

@@ -185,14 +185,21 @@ class InstanceLock:
         self._run_dir = run_dir
         self._taken = taken
         self._descriptor: int | None = None
+        self._is_refused = False
 
     def held(self) -> bool:
         """Whether this process has the lock, after trying to get it; raises NodeError where there can be none."""
         if self._descriptor is None:
             self._descriptor = self._try()
+            self._is_refused = self._descriptor is None
             if self._descriptor is not None:
                 self._taken()
         return self._descriptor is not None
+
+    @property
+    def is_of_another(self) -> bool:
+        """Whether it could not be had when this process tried last. To try without wanting it would be in the way of who wants it."""
+        return self._is_refused and self._descriptor is None
 
     def share(self) -> int | None:
         """The descriptor that goes to a successor, if this process has the lock."""

@@ -369,7 +369,12 @@ def test_some_are_reached_without_the_proxy(controller: Controller) -> None:
 
 def test_by_a_certificate() -> None:
     """As the client has it; the fake API server speaks no TLS."""
-    given = {"host": "https://cluster.example:6443", "client_cert": "/c.pem", "client_key": "/k.pem", "ca_cert": "/a.pem"}
+    given = {
+        "host": "https://cluster.example:6443",
+        "client_cert": "/c.pem",
+        "client_key": "/k.pem",
+        "ca_cert": "/a.pem",
+    }
     configuration = api._client({**dict.fromkeys(api.ACCESS), **given}).configuration
     found = (configuration.host, configuration.cert_file, configuration.key_file, configuration.ssl_ca_cert)
     assert found == tuple(given.values())
