@@ -183,6 +183,16 @@ def test_a_driver_that_no_vf_has_is_in_no_label(files: NodeFiles) -> None:
     assert "driver.vfio-pci" not in labels_of(look(files), has(), 0.0)
 
 
+def test_the_driver_of_a_vf_that_was_gone_before_the_start_is_in_no_label(files: NodeFiles) -> None:
+    """A pod has it, by kubelet's checkpoint, and nobody knows its driver."""
+    files.add_pf(PF, vfs=2)
+    model = look(files)
+    lost = Scan(2.0, model.snapshot, {}, given={"0000:99:00.1": frozenset({CY})})
+    labels = labels_of(advance(model, lost, parse_configuration({"devices": [{}]})), has(), 0.0)
+    assert [name for name in labels if name.startswith("driver.")] == ["driver.vfio-pci"]
+    assert (labels["vfs.cy"], labels["free.cy"]) == ("3", "2")
+
+
 def test_another_configuration_is_in_the_labels_at_once(files: NodeFiles) -> None:
     files.add_pf(PF, vfs=2)
     rules = parse_configuration({"devices": [{"state": "absent"}]})
