@@ -77,7 +77,7 @@ class ActionModule(ActionBase):
         except NodeError as error:
             return {**failure_of(error), **_in_force_of(error), "failed": True, "changed": False}
         except _Failed as failed:
-            return {**failed.result, "failed": True, "changed": False}
+            return {**failed.result, "failed": True, "changed": bool(failed.result.get("changed"))}
 
     def _bring(self, options: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         desired = Desired(
@@ -138,7 +138,11 @@ class ActionModule(ActionBase):
             raise
         # What is left of it is to say that it is done.
         done = {"writes": [], "restart": False, "journal": arguments["journal"], "root": arguments["root"]}
-        self._on_node(_APPLY, done, variables)
+        try:
+            self._on_node(_APPLY, done, variables)
+        except _Failed as failed:
+            failed.result["changed"] = True
+            raise
         return in_force
 
     def _put_back(self, error: NodeError, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> None:

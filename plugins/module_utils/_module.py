@@ -82,9 +82,7 @@ class NodeModule:
 
     def run(self, work: t.Callable[[NodeModule], dict[str, t.Any]]) -> t.NoReturn:
         """Ends the module with what `work` returns, or with the one sentence of the NodeError that it raises."""
-        run_module(
-            self._module, lambda: self._result(work), lambda error: isinstance(error, ApplyError) and error.has_changed
-        )
+        run_module(self._module, lambda: self._result(work))
 
     def _result(self, work: t.Callable[[NodeModule], dict[str, t.Any]]) -> dict[str, t.Any]:
         try:

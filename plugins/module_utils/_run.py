@@ -20,11 +20,11 @@ def failure_of(error: NodeError) -> dict[str, t.Any]:
 def run_module(
     module: AnsibleModule,
     work: t.Callable[[], t.Mapping[str, t.Any]],
-    has_changed: t.Callable[[NodeError], bool] = lambda _error: False,
+    has_changed: t.Callable[[NodeError], bool] = lambda error: error.has_changed,
 ) -> t.NoReturn:
     """End the module with what `work` returns, or with the NodeError that it raises.
 
-    `has_changed` says whether anything is not as it was before when it fails.
+    `has_changed` says whether anything is not as it was before when it fails; the error knows, where nobody knows better.
     """
     try:
         result = work()

@@ -18,11 +18,17 @@ from .arguments import (
 from .detect import Firmware, detect, nothing_found
 from .loaders import LOADERS
 from .notes import Notes
-from .plan import LineChange, Plan, apply
+from .plan import (
+    LeftError,
+    LineChange,
+    Plan,
+    apply,
+)
 from .unharmed import harm
 
 if t.TYPE_CHECKING:
     from .._host.machine import Machine
+    from .plan import BootLoader
     from .running import Running
 
 NO_NOTES = Notes()
@@ -54,7 +60,7 @@ def ensure(
     """Make the node's next boots have the arguments as requested.
 
     `rehearse` stops before the first write. What is added and replaced is written to `notes` first. Raises RefusedError
-    before anything is written, NodeError when something failed.
+    before anything is written, NodeError when something failed, LeftError where what was done then stays.
     """
     name = detect(machine, firmware) if bootloader == AUTO else _named(machine, bootloader)
     if name is None:
@@ -64,7 +70,6 @@ def ensure(
     _see_unharmed(planned, request)
     plan = notes.first(planned, machine)
     if not (rehearse or plan.empty):
-        # What commands alone have done cannot be put back, and the notes of it have to stay.
         puts_back = bool(planned.files) and not planned.unseen
 
         def look() -> None:
@@ -73,10 +78,20 @@ def ensure(
             if puts_back:
                 _check(now, request, planned, "the files were put back; ")
 
-        apply(machine, plan, look)
+        # What commands alone have done cannot be put back, and the notes of it have to stay.
+        apply(machine, plan, look if planned.files else lambda: None)
         if not puts_back:
-            _check(loader.plan(request), request, planned)
+            _look_at_what_stays(loader, request, planned)
     return Outcome(name, plan)
+
+
+def _look_at_what_stays(loader: BootLoader, request: Request, planned: Plan) -> None:
+    try:
+        now = loader.plan(request)
+        _see_left(now, planned, request)
+        _check(now, request, planned)
+    except NodeError as error:
+        raise LeftError(error.problem, error.where, error.remedy) from error
 
 
 def _from_elsewhere(running: Running, request: Request) -> Outcome:

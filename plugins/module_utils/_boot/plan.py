@@ -81,6 +81,14 @@ def _beyond(items: t.Sequence[str], others: t.Sequence[str]) -> list[str]:
     return [item for item in items if item not in others]
 
 
+class LeftError(NodeError):
+    """It failed, and what was done before stays."""
+
+    @property
+    def has_changed(self) -> bool:
+        return True
+
+
 class BootLoader(t.Protocol):
     """One way of giving the next kernel its arguments. A boot loader reads and plans; it writes nothing."""
 
@@ -100,7 +108,7 @@ def unfinished(machine: Machine) -> bool:
 def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: None) -> None:
     """Carry the plan out, and `look` at what has come of it.
 
-    When anything fails the files are put back; NodeError says what failed and its last words.
+    When anything fails the files are put back; NodeError says what failed and its last words, and LeftError that they cannot be.
     """
     transaction = Transaction(machine)
     transaction.note(*plan.files, *plan.guarded, UNFINISHED)
@@ -109,11 +117,12 @@ def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: Non
         look()
         machine.remove(UNFINISHED)
     except NodeError as error:
-        remedy = error.remedy or "the files were put back as they were; fix this and run again"
         try:
             transaction.put_back()
         except NodeError as second:
             remedy = f"the files could not be put back either ({second}); fix this before the next boot"
+            raise LeftError(error.problem, error.where, remedy) from error
+        remedy = error.remedy or "the files were put back as they were; fix this and run again"
         raise NodeError(error.problem, error.where, remedy) from error
 
 

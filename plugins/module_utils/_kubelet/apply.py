@@ -98,9 +98,17 @@ class Done:
 
 
 class PutBackError(NodeError):
-    """kubelet did not come back with the new configuration, and the one before stands again."""
+    """kubelet did not come back with the new configuration, and the one before stands again; or `left` says that not all does."""
 
     kind = "apply"
+
+    def __init__(self, problem: str, where: str, remedy: str, left: bool = False) -> None:
+        super().__init__(problem, where, remedy)
+        self.left = left
+
+    @property
+    def has_changed(self) -> bool:
+        return self.left
 
 
 def apply(
@@ -437,6 +445,7 @@ def _put_back(machine: Machine, order: Order, transaction: Transaction, error: N
             f"{error.problem}; and with the configuration that was there before: {place}{found.problem}",
             error.where,
             (_STAND if _is_put_back(order, transaction) else _LEFT).format(unit=order.unit),
+            left=True,
         )
     if not order.restart:
         return PutBackError(error.problem, error.where, "the files are as they were")

@@ -37,6 +37,11 @@ class NodeError(Exception):
 
     kind = "node"
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether the node may be another than it was."""
+        return False
+
 
 class ConfigurationError(NodeError):
     """The desired state is malformed, contradicts itself, or does not fit this node."""

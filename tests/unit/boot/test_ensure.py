@@ -265,6 +265,7 @@ def test_a_failed_command_puts_the_files_back(kind: str, command: str, line: str
         f"{line}: failed with exit code 1: two / three / four / five / six: No space left on device;"
         " the files were put back as they were; fix this and run again"
     )
+    assert not caught.value.has_changed
     assert machine.files == before
 
 
@@ -307,6 +308,7 @@ def test_files_that_cannot_be_put_back_are_reported() -> None:
         "update-grub: failed with exit code 1: boom; the files could not be put back either (/etc/default/grub: cannot be"
         " written: Read-only file system); fix this before the next boot"
     )
+    assert caught.value.has_changed
 
 
 def test_the_others_are_put_back_where_one_cannot_be() -> None:
@@ -346,7 +348,44 @@ def test_a_command_that_lies_is_caught(kind: str, command: str) -> None:
         + ("the files were put back; " if has_files else "")
         + "see what else writes the boot loader's files"
     )
+    assert caught.value.has_changed is not has_files
     assert machine.files == before
+
+
+def test_of_what_a_command_alone_has_done_the_notes_stay_and_it_is_a_change() -> None:
+    """Nobody puts a deployment back, and teardown takes out what is noted."""
+    machine = machines.core_os()
+    works = machine.commands["rpm-ostree"]
+
+    def loses(target: FakeMachine, command: t.Sequence[str]) -> CommandResult:
+        result = works(target, command)
+        if " ".join(command) not in target.reading:
+            target.files["/deployment"] = target.files["/deployment"].replace(" rw", "")
+        return result
+
+    machine.commands["rpm-ostree"] = loses
+    with pytest.raises(NodeError, match="with what it has written rpm-ostree kargs would lose rw") as caught:
+        run(machine, read_request(QAT, "present"), notes=NOTES)
+    assert caught.value.has_changed
+    assert satisfied(parse(machines.next_boot(machine)), read_request(QAT, "present"))
+    assert noted(machine) == [QAT, None]
+
+
+@pytest.mark.parametrize("fails_at", ["refused", "failed"])
+def test_what_cannot_be_looked_at_afterwards_is_not_said_to_be_unchanged(fails_at: str) -> None:
+    machine = machines.core_os()
+    works = machine.commands["rpm-ostree"]
+    looks = iter(range(100))
+
+    def afterwards(target: FakeMachine, command: t.Sequence[str]) -> CommandResult:
+        if " ".join(command) not in target.reading or next(looks) == 0:
+            return works(target, command)
+        return CommandResult(0, "ro -- single\n") if fails_at == "refused" else CommandResult(1, "", "busy")
+
+    machine.commands["rpm-ostree"] = afterwards
+    with pytest.raises(NodeError) as caught:
+        run(machine, read_request(QAT, "present"))
+    assert (caught.value.has_changed, caught.value.kind) == (True, "node")
 
 
 def test_a_machine_that_boots_from_elsewhere_is_fine_while_its_arguments_are() -> None:

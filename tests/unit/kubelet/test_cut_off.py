@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import stat
@@ -340,6 +341,18 @@ def test_a_run_that_cannot_put_back_says_what_is_left_and_the_next_does(tmp_path
     assert (bring(node, FOUND), node.state()) == ("changed", untouched)
 
 
+@pytest.mark.parametrize(
+    ("bad", "is_left"), [("restricted", False), ("KubeletConfiguration", True)], ids=["put back", "stopped"]
+)
+def test_a_failure_is_a_change_where_not_all_is_as_before(tmp_path: Path, bad: str, is_left: bool) -> None:
+    node = node_for(tmp_path / "node", [], bad)
+    decision = decided(node, RESTRICTED)
+    assert decision.order is not None
+    with pytest.raises(NodeError) as caught:
+        apply(node, order_of({"proof": None, **decision.order}), node.root)
+    assert (caught.value.kind, caught.value.has_changed, node.active) == ("apply", is_left, not is_left)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 @pytest.mark.parametrize("at", range(1, 6))
 def test_a_signal_puts_back_first(tmp_path: Path, name: str, at: int) -> None:
@@ -410,8 +423,23 @@ def test_what_is_kept_is_for_root_alone_from_the_start(tmp_path: Path, monkeypat
     assert modes["kubelet.json"] == modes["kubelet.json.pending"] == {0o600}
 
 
+CHANGED: dict[str, t.Any] = {"path": CONFIG, "before": "a", "after": "b", "mode": None, "owner": None}
+IN_HAND: dict[str, t.Any] = {
+    "format": 1, "unit": "kubelet.service", "restart": True, "changes": [CHANGED], "states": [], "written": None
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[" * 100_000, '{"format": 2}', '{"format": 1, "written": null, "unit": 1}']
+    "text",
+    [
+        *("", "{}", "[" * 100_000, '{"format": 2}', "null", json.dumps({**IN_HAND, "format": True})),
+        *(json.dumps({**IN_HAND, name: 5}) for name in IN_HAND),
+        json.dumps({**IN_HAND, "restart": "no"}),
+        json.dumps({**IN_HAND, "written": {"boot": 1, "at": 2}}),
+        json.dumps({**IN_HAND, "written": {"boot": "", "at": 10**400}}),
+        *(json.dumps({**IN_HAND, "states": [{**CHANGED, name: 5}]}) for name in CHANGED if name != "mode"),
+        json.dumps({**IN_HAND, "changes": [{**CHANGED, "mode": "0600"}]}),
+    ],
 )
 def test_a_journal_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     node = node_for(tmp_path / "node", [])

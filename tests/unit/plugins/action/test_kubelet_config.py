@@ -382,11 +382,21 @@ def test_what_kubelet_does_not_come_back_with_is_put_back(make: Make) -> None:
     node, controller = make(**examples.kubeadm(), fails_with=("restricted", "no NUMA information on this machine"))
     untouched = node.state()
     (task,) = controller.config({"configuration": TOPOLOGY, "timeout": 3})
-    assert task.result["failure"]["kind"] == "apply"
+    assert (task.result["failure"]["kind"], task.changed) == ("apply", False)
     assert task.message.endswith(
         "no NUMA information on this machine; the configuration is as it was and kubelet runs again; correct what was wanted"
     )
     assert (node.state(), node.is_active()) == (untouched, True)
+
+
+def test_a_kubelet_that_is_left_stopped_is_a_change(make: Make) -> None:
+    node, controller = make(**examples.kubeadm())
+    # From now on it starts with no configuration at all.
+    node.fails_with = ("featureGates", "no space left on device")
+    node.settle()
+    (task,) = controller.config({"configuration": TOPOLOGY, "timeout": 3})
+    assert "and with the configuration that was there before: kubelet does not come back" in task.message
+    assert (task.outcome, task.changed, node.is_active()) == ("ignored", True, False)
 
 
 def test_a_restart_that_was_left_out_is_made_later(make: Make) -> None:

@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.accel.qat.plugins.module_utils._host import runner as _runner
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.modules import kernel_args
 from ansible_collections.accel.qat.tests.fakes.host import FakeMachine, fails
@@ -248,7 +249,24 @@ def test_puts_the_files_back_when_update_grub_fails(start: t.Callable[..., Disk]
         "update-grub: failed with exit code 1: grub-probe: error: cannot find a device for / (is /dev mounted?).;"
         " the files were put back as they were; fix this and run again"
     )
+    assert not result["changed"]
     assert disk.files() == before
+
+
+def test_a_failure_after_what_nobody_puts_back_is_a_change(start: t.Callable[..., Disk], run: Run) -> None:
+    machine = machines.core_os()
+    works = machine.commands["rpm-ostree"]
+
+    def loses(target: FakeMachine, command: t.Sequence[str]) -> CommandResult:
+        result = works(target, command)
+        target.files["/deployment"] = target.files["/deployment"].replace(" rw intel", " intel")
+        return result
+
+    machine.commands["rpm-ostree"] = loses
+    disk = start(machine)
+    result = run(disk, arguments=QAT)
+    assert (result["failed"], result["changed"], result["failure"]["kind"]) == (True, True, "node")
+    assert "intel_iommu=on" in disk.files()["/deployment"]
 
 
 @pytest.fixture
