@@ -116,7 +116,7 @@ def _image_mode(machine: Machine) -> bool:
     result = machine.run(["bootc", "status", "--json"])
     try:
         return result.code == 0 and booted_image_mode(json.loads(result.out))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -288,7 +288,7 @@ class Cluster:
     def _call(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> Object:
         try:
             answer = json.loads(self._text(where, method, *arguments, **options))
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise ClusterError("the API server's answer is not JSON", where, "see what else listens at its address")

@@ -62,6 +62,7 @@ def rhel8_with_efi() -> FakeMachine:
         (ostree(rpm_ostree=says("")), EFI, "rpm-ostree"),
         (ostree(rpm_ostree=says(""), bootc=fails(1, "not bootc")), EFI, "rpm-ostree"),
         (ostree(rpm_ostree=says(""), bootc=says("not JSON")), EFI, "rpm-ostree"),
+        (ostree(rpm_ostree=says(""), bootc=says("[" * 100_000)), EFI, "rpm-ostree"),
         (ostree(rpm_ostree=says(""), bootc=says('{"status": {"booted": null}}')), EFI, "rpm-ostree"),
         (ostree(rpm_ostree=says(""), bootc=image_mode(incompatible=True)), EFI, "rpm-ostree"),
     ],

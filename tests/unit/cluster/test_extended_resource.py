@@ -307,8 +307,9 @@ def test_nobody_listens(controller: Controller) -> None:
     )
 
 
-def test_something_else_listens(controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeCluster, "answer", lambda *_: "<html>welcome</html>")
+@pytest.mark.parametrize("text", ["<html>welcome</html>", "[" * 100_000], ids=["a page", "a deep nest"])
+def test_something_else_listens(controller: Controller, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(FakeCluster, "answer", lambda *_: text)
     failed = controller.run(extended_resource, **resources(present()))
     assert failed["msg"] == ("node node1: the API server's answer is not JSON; see what else listens at its address")
 
