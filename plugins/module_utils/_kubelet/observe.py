@@ -279,13 +279,19 @@ def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, servic
 
 
 def _variables(machine: Machine, unit: t.Mapping[str, str]) -> Variables:
-    """The environment that systemd gives the unit; of files the later one counts."""
+    """The environment that systemd gives the unit; of files the later one counts, and what is unset is not there."""
     words = (word.partition("=") for word in _quoted_words(unit.get("Environment", "")))
     variables = Variables({name: value for name, equals, value in words if equals})
     for path in _environment_files(machine, unit):
         read = environment.read_file(machine.read(path) or "")
         variables.update(read)
         variables.doubtful = (variables.doubtful - set(read)) | read.doubtful
+    # Last of all, a name alone or with its value (systemd.exec(5), UnsetEnvironment).
+    for word in _quoted_words(unit.get("UnsetEnvironment", "")):
+        name, equals, value = word.partition("=")
+        if not equals or variables.get(name) == value:
+            variables.pop(name, None)
+            variables.doubtful.discard(name)
     return variables
 
 

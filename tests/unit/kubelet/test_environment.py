@@ -152,6 +152,23 @@ def test_a_stopped_kubelet_is_not_guessed_at(make_node: Make, text: str, argv: s
     assert look(node).config == KUBESPRAY
 
 
+@pytest.mark.parametrize(
+    ("unset", "config"),
+    [
+        ("KUBELET_CLOUDPROVIDER", KUBESPRAY),
+        ("HOME KUBELET_CLOUDPROVIDER=--config=/etc/other.yaml", KUBESPRAY),
+        ('"HOME=/a b" KUBELET_CLOUDPROVIDER', KUBESPRAY),
+        ("KUBELET_CLOUDPROVIDER=something KUBELET_CLOUD", "/etc/other.yaml"),
+        ("", "/etc/other.yaml"),
+    ],
+)
+def test_what_a_unit_takes_away_from_its_environment(make_node: Make, unset: str, config: str) -> None:
+    text = f"KUBELET_ARGS=--config={KUBESPRAY}\nKUBELET_CLOUDPROVIDER=--config=/etc/other.yaml\n"
+    settings = kubespray(text)
+    settings["services"]["kubelet.service"].environment = f"A=b\nUnsetEnvironment={unset}"
+    assert look(make_node(**settings)).config == config
+
+
 def test_environment_files_by_a_pattern(make_node: Make) -> None:
     settings = kubespray("", "/usr/local/bin/kubelet $KUBELET_ARGS")
     settings["services"]["kubelet.service"].environment_files = ["/etc/kubernetes/*.conf"]
