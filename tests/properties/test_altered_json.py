@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""node.json, found.json and what kubelet keeps are read, or refused in a sentence, whatever has become of them."""
+"""node.json, found.json, kubelet.json and what kubelet keeps are read, or refused in a sentence, whatever has become of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import Journal
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import (
     Baseline,
     read_record,
@@ -28,6 +29,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Conf
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.pci import normal_address
 from ansible_collections.accel.qat.plugins.module_utils._node.users.podresources import CHECKPOINT, CLAIMS, Given
 from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import read_given
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.record import Record
 from ansible_collections.accel.qat.tests.properties.altered import (
     LONGEST,
     altered,
@@ -102,6 +104,34 @@ CLAIM_FILES: list[t.Any] = [
     {"version": "v1", "ClaimInfoStateList": [_CLAIM], "checksum": 2},
 ]
 
+_ENTRY_OF_FILE: dict[str, t.Any] = {"path": ["evictionHard", "memory.available"], "found": None, "written": "1Gi"}
+_FILE: dict[str, t.Any] = {
+    "text": "kind: KubeletConfiguration\n",
+    "whole": True,
+    "written": "0d3b",
+    "entries": [_ENTRY_OF_FILE],
+}
+_ARGUMENTS: dict[str, t.Any] = {
+    "text": None, "whole": False, "written": "7c1e", "entries": [{"path": ["config-dir"], "found": None, "written": "/etc/x.d"}],
+    "gives_arguments": True, "directory_made": False,
+}  # fmt: skip
+KUBELETS_RECORDS: list[t.Any] = [
+    {"format": 1, "files": {"/var/lib/kubelet/config.yaml": _FILE, "/etc/default/kubelet": _ARGUMENTS}},
+    {"format": 1, "files": {}},
+]
+_CHANGE: dict[str, t.Any] = {
+    "path": "/var/lib/kubelet/config.yaml",
+    "before": "a",
+    "after": None,
+    "mode": 0o600,
+    "owner": [0, 0],
+}
+JOURNALS: list[t.Any] = [
+    {"format": 1, "unit": "kubelet.service", "restart": True, "changes": [_CHANGE, {**_CHANGE, "mode": None, "owner": None}],
+     "states": [{**_CHANGE, "path": "/var/lib/kubelet/cpu_manager_state"}], "written": None},
+    {"format": 1, "unit": "k3s.service", "restart": False, "changes": [], "states": [], "written": {"boot": "5b8f", "at": 12.5}},
+]  # fmt: skip
+
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 DEEP = (b'{"devices":' * 100_000, b"[" * 100_000, b'{"a":' * 500 + b"1" + b"}" * 500)
@@ -167,6 +197,45 @@ def test_the_records_that_are_altered_are_read(tmp_path: Path) -> None:
         assert set(read_record(str(path)).pfs) == set(record["devices"])
 
 
+@pytest.mark.parametrize("kind", ["record", "journal"])
+def test_what_is_kept_of_kubelets_files_is_read_whole_or_refused(kind: str) -> None:
+    """Root puts these files back, and removes some."""
+
+    # Both take a minute.
+    @examples(2)
+    @given(_of(KUBELETS_RECORDS if kind == "record" else JOURNALS))
+    def hold(content: bytes) -> None:
+        text = content.decode("utf-8", "surrogateescape")
+        with in_time():
+            try:
+                found = Record.parse(text) if kind == "record" else Journal.parse(text, "/there")
+            except ConfigurationError as refusal:
+                event("refused")
+                see_sentence(refusal)
+                return
+        event("read")
+        if isinstance(found, Record):
+            assert set(found.files) == set(json.loads(text)["files"])
+            assert Record.parse(found.text()).text() == found.text()
+            paths = list(found.files)
+        else:
+            assert Journal.parse(found.text(), "/again").text() == found.text()
+            paths = [edit.path for edit in found.back()]
+            contents = [one for edit in found.back() for one in (edit.before, edit.after) if one is not None]
+            assert all(isinstance(one.encode("utf-8", "surrogateescape"), bytes) for one in contents)
+        assert all(path.startswith("/") and "\0" not in path for path in paths)
+
+    hold()
+
+
+def test_what_is_kept_and_altered_is_read() -> None:
+    for record in KUBELETS_RECORDS:
+        assert set(Record.parse(json.dumps(record)).files) == set(record["files"])
+    for journal in JOURNALS:
+        found = Journal.parse(json.dumps(journal), "/there")
+        assert len(list(found.back())) == len(journal["changes"]) + len(journal["states"])
+
+
 @examples(2)
 @given(_of(CHECKPOINTS), _of(CLAIM_FILES), st.booleans())
 def test_what_kubelet_keeps_is_given_to_pods_or_cannot_be_read(checkpoint: bytes, claims: bytes, answers: bool) -> None:
@@ -215,7 +284,13 @@ def _devices(entry: t.Mapping[str, t.Any]) -> t.Iterator[str]:
 def test_depth_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
-    for read in (lambda: read_rules(str(path), "write it"), lambda: read_record(str(path))):
+    reads: tuple[t.Callable[[], object], ...] = (
+        lambda: read_rules(str(path), "write it"),
+        lambda: read_record(str(path)),
+        lambda: Record.parse(content.decode()),
+        lambda: Journal.parse(content.decode(), "/there"),
+    )
+    for read in reads:
         with pytest.raises(NodeError) as caught:
             read()
         see_sentence(caught.value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from .._node.document import Part, is_content, is_path
 from .._node.errors import NodeError
 
 if t.TYPE_CHECKING:
@@ -32,9 +33,21 @@ class FileEdit:
 
     @classmethod
     def of(cls, document: t.Mapping[str, t.Any]) -> FileEdit:
-        """What `dataclasses.asdict` has made of one, maybe by way of JSON. Raises KeyError and TypeError."""
-        owner = document["owner"] and tuple(document["owner"])
-        return cls(document["path"], document["before"], document["after"], document["mode"], owner)
+        """What `dataclasses.asdict` has made of one, maybe by way of JSON. Raises ValueError where it is something else."""
+        return cls.parse(Part(document, ""))
+
+    @classmethod
+    def parse(cls, part: Part) -> FileEdit:
+        """The same of a part of a document."""
+        path = part.text("path", is_path)
+        if path is None:
+            raise ValueError("a change is of no file")
+        mode, owner = part.get("mode", int, type(None)), part.get("owner", list, tuple, type(None))
+        numbers = [*([] if mode is None else [mode]), *(owner or ())]
+        if (owner is not None and len(owner) != 2) or not all(type(one) is int and one >= 0 for one in numbers):
+            raise ValueError(f"mode or owner of {path} is none")
+        before, after = (part.text(name, is_content) for name in ("before", "after"))
+        return cls(path, before, after, mode, None if owner is None else (owner[0], owner[1]))
 
     @property
     def changes(self) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 
 from .._host.edits import FileEdit
 from .._host.machine import Machine
+from .._node.document import read_object
 from .._node.errors import ConfigurationError, NodeError, RefusedError
 
 _FORMAT = 1
@@ -64,20 +65,21 @@ class Journal:
     def parse(cls, text: str, where: str) -> Journal:
         """Raises ConfigurationError."""
         try:
-            document = json.loads(text)
-            if document["format"] != _FORMAT:
-                raise ValueError(f"format {document['format']} is not known")
-            written = document["written"]
+            top = read_object(text)
+            number = top.get("format", int)
+            if number != _FORMAT:
+                raise ValueError(f"format {number} is not known")
+            written = None if top.value("written") is None else top.part("written")
             return cls(
-                str(document["unit"]),
-                bool(document["restart"]),
-                tuple(FileEdit.of(change) for change in document["changes"]),
-                tuple(FileEdit.of(state) for state in document["states"]),
-                Started(str(written["boot"]), float(written["at"])) if written else None,
+                top.get("unit", str),
+                top.get("restart", bool),
+                tuple(map(FileEdit.parse, top.parts("changes"))),
+                tuple(map(FileEdit.parse, top.parts("states"))),
+                Started(written.get("boot", str), float(written.get("at", int, float))) if written else None,
             )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, OverflowError) as error:
             raise ConfigurationError(
-                f"what an earlier run had in hand cannot be read: {type(error).__name__}",
+                f"what an earlier run had in hand cannot be read: {error}",
                 where,
                 "see that kubelet's files are right and that it runs with them, then remove this file",
             ) from None

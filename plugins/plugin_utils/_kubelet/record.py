@@ -11,6 +11,12 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
+from ansible_collections.accel.qat.plugins.module_utils._node.document import (
+    Part,
+    is_content,
+    is_path,
+    read_object,
+)
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 
 from .documents import CONFIG_DIR, Document
@@ -74,13 +80,14 @@ class Record:
         if text is None:
             return cls()
         try:
-            document = json.loads(text)
-            if document["format"] != _FORMAT:
-                raise ValueError(f"format {document['format']} is not known")
-            return cls({path: _file(entry) for path, entry in document["files"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            top = read_object(text)
+            number = top.get("format", int)
+            if number != _FORMAT:
+                raise ValueError(f"format {number} is not known")
+            return cls({_path(path): _file(part) for path, part in top.named("files").items()})
+        except ValueError as error:
             raise ConfigurationError(
-                f"the record of what was found cannot be read: {error!r}",
+                f"the record of what was found cannot be read: {error}",
                 "record",
                 "restore the file from a backup, or remove it to let the present configuration count as the one found",
             ) from None
@@ -169,7 +176,22 @@ def _digest(text: str | None) -> str:
     return hashlib.sha256((text or "").encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _file(entry: t.Mapping[str, t.Any]) -> File:
-    entries = tuple(Entry(tuple(one["path"]), one["found"], one["written"]) for one in entry["entries"])
-    more = bool(entry.get("gives_arguments")), bool(entry.get("directory_made"))
-    return File(entry["text"], entry["whole"], entry["written"], entries, *more)
+def _path(text: str) -> str:
+    if not is_path(text):
+        raise ValueError(f"{text!r} is no path of a file")
+    return text
+
+
+def _file(part: Part) -> File:
+    """A file of the record. Raises ValueError where it is something else, as all of these."""
+    more = [part.has(name) and part.get(name, bool) for name in ("gives_arguments", "directory_made")]
+    entries = tuple(_entry(one, gives_arguments=more[0]) for one in part.parts("entries"))
+    return File(part.text("text", is_content), part.get("whole", bool), part.get("written", str), entries, *more)
+
+
+def _entry(part: Part, gives_arguments: bool) -> Entry:
+    path = tuple(part.texts("path", bool))
+    written = part.text("written", is_path) if gives_arguments else part.value("written")
+    if len(path) not in (1, 2) or (gives_arguments and written is None):
+        raise ValueError("an entry of it is of nothing")
+    return Entry(path, part.value("found"), written)

@@ -169,8 +169,31 @@ def test_there_and_back_by_json() -> None:
         assert edit.reversed().reversed() == edit
         assert edit.changes
     assert not FileEdit("/a", "x", "x").changes
-    with pytest.raises(KeyError):
-        FileEdit.of({"path": "/a"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"path": None}, "a change is of no file"),
+        ({"path": "a"}, "path does not fit"),
+        ({"path": "/a\0"}, "path does not fit"),
+        ({"path": 1}, "path is of another kind than it should be"),
+        ({"before": 1}, "before is of another kind than it should be"),
+        ({"after": "\ud800"}, "after does not fit"),
+        ({"mode": "0600"}, "mode is of another kind than it should be"),
+        ({"mode": True}, "mode is of another kind than it should be"),
+        ({"mode": -1}, "mode or owner of /a is none"),
+        ({"owner": [0]}, "mode or owner of /a is none"),
+        ({"owner": [0, True]}, "mode or owner of /a is none"),
+        ({"owner": {"0": 0}}, "owner is of another kind than it should be"),
+        ({"owner": ...}, "owner is missing"),
+    ],
+)
+def test_what_is_no_change_of_a_file(changes: dict[str, t.Any], reason: str) -> None:
+    right = asdict(FileEdit("/a", None, "x", 0o600, (0, 7)))
+    document = {name: value for name, value in {**right, **changes}.items() if value is not ...}
+    with pytest.raises(ValueError, match=reason):
+        FileEdit.of(document)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import typing as t
 
@@ -146,7 +147,45 @@ def test_a_kubelet_with_flags_alone_has_no_file(make_node: Make, left_over: bool
     )
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": 1, "files": ' + "[" * 100_000])
-def test_a_record_that_is_too_deep_is_one_that_cannot_be_read(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="the record of what was found cannot be read"):
+def recorded(**changes: t.Any) -> str:
+    """The record of one file with an entry; a change is of the record, of `file__...` or of `entry__...`."""
+    entry: dict[str, t.Any] = {"path": ["maxPods"], "found": None, "written": 99}
+    file: dict[str, t.Any] = {"text": "a", "whole": True, "written": "", "entries": [entry]}
+    top: dict[str, t.Any] = {"format": 1, "files": {examples.CONFIG: file}}
+    for name, value in changes.items():
+        part, _underscores, key = name.rpartition("__")
+        {"": top, "file": file, "entry": entry}[part][key] = value
+    return json.dumps(top)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"format": 1, "files": ' + "[" * 100_000, "it is nested too deeply"),
+        ("5", "the document is not an object"),
+        (recorded(format=True), "format is of another kind"),
+        (recorded(format=2), "format 2 is not known"),
+        (recorded(files=[]), "files is of another kind"),
+        (recorded(files={"etc/x": {}}), "'etc/x' is no path of a file"),
+        (recorded(file__text=5), "text is of another kind"),
+        (recorded(file__text="\ud800"), "text does not fit"),
+        (recorded(file__whole="no"), "whole is of another kind"),
+        (recorded(file__written=None), "written is of another kind"),
+        (recorded(file__entries={}), "entries is of another kind"),
+        (recorded(file__gives_arguments=1), "gives_arguments is of another kind"),
+        (recorded(file__gives_arguments=True), "written is of another kind"),
+        (recorded(entry__path=[]), "an entry of it is of nothing"),
+        (recorded(entry__path=["a", "b", "c"]), "an entry of it is of nothing"),
+        (recorded(entry__path="maxPods"), "path is of another kind"),
+        (recorded(entry__path=[5]), "path has something that does not belong there"),
+    ],
+)
+def test_a_record_of_another_form_is_one_that_cannot_be_read(text: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match="the record of what was found cannot be read") as caught:
         Record.parse(text)
+    assert reason in caught.value.problem
+
+
+def test_the_record_that_is_altered_is_read() -> None:
+    assert json.loads(Record.parse(recorded()).text()) == json.loads(recorded())

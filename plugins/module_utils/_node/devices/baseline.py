@@ -10,13 +10,13 @@ and later changes, and goes with the restoration. It is of a device, not of a pl
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import typing as t
 from dataclasses import dataclass, field, replace
 
 from ..absence import is_absent
+from ..document import Part, read_object
 from ..errors import ConfigurationError, NodeError, RefusedError
 from ..facts.families import FAMILIES
 from ..facts.pci import normal_address
@@ -128,15 +128,11 @@ def read_record(path: str) -> Baseline:
             else "see that the path is right and its disk sound; the file is still needed",
         ) from None
     try:
-        return _parsed(json.loads(content.decode()), path)
-    except (ValueError, RecursionError) as error:
+        return _parsed(read_object(content.decode()), path)
+    except ValueError as error:
         raise ConfigurationError(
-            f"the record of what was found on this node cannot be read: {_words(error)}", where=path, remedy=_LOST
+            f"the record of what was found on this node cannot be read: {error}", where=path, remedy=_LOST
         ) from None
-
-
-def _words(error: Exception) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def write_record(path: str, baseline: Baseline) -> None:
@@ -245,16 +241,13 @@ _DRIVER = re.compile(r"[^/\x00-\x1f]+")
 _IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 
 
-def _parsed(document: t.Any, path: str) -> Baseline:
+def _parsed(top: Part, path: str) -> Baseline:
     """The record in a document. Raises ValueError where its form is another."""
-    top = _Part(document, "")
     number = top.get("format", int)
     if number != _FORMAT:
         raise ValueError(f"format {number} is not known")
     loaded = top.get("vfio_pci_loaded", bool)
-    devices = {
-        _address(address): _Part(part, f"devices.{address}") for address, part in top.get("devices", dict).items()
-    }
+    devices = {_address(address): part for address, part in top.named("devices").items()}
     ids = {address: part.get("ids", str) for address, part in devices.items() if part.has("ids")}
     for address, text in ids.items():
         if not _IDS.fullmatch(text):
@@ -269,45 +262,6 @@ def _parsed(document: t.Any, path: str) -> Baseline:
     )
 
 
-class _Part:
-    """An object of a JSON document, and where it stands. Every method raises ValueError where something else is there."""
-
-    def __init__(self, value: t.Any, where: str) -> None:
-        if not isinstance(value, dict):
-            raise ValueError(f"{where or 'the document'} is not an object")
-        self._value = value
-        self._where = where + "." if where else ""
-
-    def has(self, key: str) -> bool:
-        return key in self._value
-
-    def get(self, key: str, *kinds: type) -> t.Any:
-        """What the key has, which is of one of these kinds; true and false are no numbers."""
-        if key not in self._value:
-            raise ValueError(f"{self._where}{key} is missing")
-        if type(self._value[key]) not in kinds:
-            raise ValueError(f"{self._where}{key} is of another kind than it should be")
-        return self._value[key]
-
-    def texts(self, key: str, fits: t.Callable[[str], object]) -> list[str]:
-        """The texts in a list, all of which have to fit."""
-        values = self.get(key, list)
-        if not all(isinstance(value, str) and fits(value) for value in values):
-            raise ValueError(f"{self._where}{key} has something that does not belong there")
-        return list(values)
-
-    def text(self, key: str, fits: t.Callable[[str], object]) -> str | None:
-        """The text, which has to fit, or None."""
-        value: str | None = self.get(key, str, type(None))
-        if value is not None and not fits(value):
-            raise ValueError(f"{self._where}{key} does not fit")
-        return value
-
-    def parts(self, key: str) -> list[_Part]:
-        """The objects in a list."""
-        return [_Part(value, f"{self._where}{key}[{index}]") for index, value in enumerate(self.get(key, list))]
-
-
 def _address(text: str) -> str:
     if normal_address(text) != text:
         raise ValueError(f"{text!r} is no address")
@@ -318,7 +272,7 @@ def _is_driver(text: str) -> bool:
     return text not in (".", "..") and _DRIVER.fullmatch(text) is not None
 
 
-def _desired(address: str, path: str, part: _Part) -> DesiredPf:
+def _desired(address: str, path: str, part: Part) -> DesiredPf:
     services = None if part.get("services", list, type(None)) is None else part.texts("services", SERVICES.__contains__)
     vfs = [Binding(vf.text("driver", _is_driver), vf.text("driver_override", _is_driver)) for vf in part.parts("vfs")]
     return DesiredPf(

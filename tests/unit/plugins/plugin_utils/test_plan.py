@@ -570,9 +570,8 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
     "a record that is broken": (
         kubeadm("1.9.1", record="{"),
         {},
-        ("record: the record of what was found cannot be read: JSONDecodeError('Expecting property name enclosed in double quotes: "
-        "line 1 column 2 (char 1)'); restore the file from a backup, or remove it to let the present configuration count as the "
-        "one found"),
+        ("record: the record of what was found cannot be read: Expecting property name enclosed in double quotes: line 1 column 2 "
+        "(char 1); restore the file from a backup, or remove it to let the present configuration count as the one found"),
     ),
 }  # fmt: skip
 
