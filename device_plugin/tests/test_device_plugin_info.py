@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from harness.node_files import NodeFiles
-from harness.pod_resources import KubeletThread
+from harness.pod_resources import Claimed, KubeletThread, kept_claim
 from harness.process import free_port, listens
 from qat_device_plugin.configuration import read_rules
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import audit as device_plugins
 from ansible_collections.accel.qat.plugins.module_utils._node.devices import rules as schema
-from ansible_collections.accel.qat.plugins.module_utils._node.users import podresources
+from ansible_collections.accel.qat.plugins.module_utils._node.users import claimed, podresources
 from ansible_collections.accel.qat.plugins.modules import device_plugin_info
 
 if t.TYPE_CHECKING:
@@ -255,6 +255,52 @@ def test_what_the_checkpoint_gives_is_added(served: Node) -> None:
     assert result["mismatches"] == []
     served.give("web-0", VF0)
     assert [(one["pod"], one["container"]) for one in served.ask()["pods"]] == [("web-0", "app")]
+
+
+@pytest.fixture
+def specifications(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(claimed, "CDI_DIRECTORIES", (str(tmp_path),))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("specifications")
+def test_what_a_pod_has_by_a_claim_is_not_free(served: Node) -> None:
+    """No checkpoint of device plugins knows it, nor does a kubelet list it that has just started."""
+    served.kubelet.keep_claims([kept_claim("11-22", "qatvf-0000-6b-00-1")])
+    result = served.ask()
+    assert [(one["pod"], one["resource"], one["device"]) for one in result["pods"]] == [("11-22", "qat.intel.com", VF0)]
+    assert (result["free"], result["mismatches"]) == ({CY: [VF1]}, [])
+
+
+def test_what_a_pod_has_by_a_claim_may_be_known_by_its_node_alone(served: Node, specifications: Path) -> None:
+    vfio_node = f"/dev/vfio/{served.files.node(VF0).name}"
+    (specifications / "x.json").write_text(json.dumps({"devices": [{"name": "fast-1", "path": vfio_node}]}))
+    served.kubelet.fake.pods["default", "web-0"] = {"app": {}}
+    served.kubelet.fake.claims["default", "web-0", "app"] = [Claimed("fast-1")]
+    served.files.hold(VF0, 4711, "testpmd")
+    result = served.ask()
+    assert (result["free"], result["mismatches"]) == ({CY: [VF1]}, [])
+
+
+@pytest.mark.usefixtures("specifications")
+def test_a_claim_of_which_nothing_says_which_vf_it_is(served: Node) -> None:
+    served.kubelet.keep_claims([kept_claim("11-22", "mystery"), kept_claim("11-22", "gpu-0", "gpu.example.com")])
+    result = served.ask()
+    assert result["free"] == {}
+    why = "pod with uid 11-22 (container unknown, claim vf) has mystery by a claim, and nothing says which VF that is"
+    assert [(one["kind"], one["problem"]) for one in result["mismatches"]] == [
+        ("kubelet", f"{why}; so it is not known what is free")
+    ]
+
+
+def test_claims_that_cannot_be_read(served: Node) -> None:
+    path = served.kubelet.keep_claims([])
+    path.write_text("{")
+    result = served.ask()
+    assert result["free"] == {}
+    (problem,) = (one["problem"] for one in result["mismatches"])
+    assert problem.startswith(f"{path} cannot be read: ")
+    assert problem.endswith("; so it is not known what is free")
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "\udcff"])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from harness.pod_resources import Claimed, KubeletThread
+from harness.pod_resources import Claimed, KubeletThread, kept_claim
 from qat_device_plugin._node.users import claimed, podresources, pods
 from qat_device_plugin._node.users.grpc_call import RpcError
 from qat_device_plugin._node.users.holder import Holder
@@ -305,26 +305,11 @@ def test_a_claimed_device_of_others(kubelet: KubeletThread, specifications: Path
     assert of(kubelet, VF0) == []
 
 
-def prepared(kubelet: KubeletThread, claims: t.Any, alive: str = "11-22", key: str = "ClaimInfoStateList") -> Path:
-    """What kubelet keeps of claims over its restarts."""
-    path = kubelet.root / "dra_manager_state"
-    data = {"kind": "DRACheckpoint", "apiVersion": "checkpoint.dra.kubelet.k8s.io/v1", key: claims}
-    path.write_text(json.dumps({"Data": json.dumps(data), "Checksum": 1}))
-    (kubelet.root / "pods" / alive).mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def kept(uid: str, device: str, driver: str = "qat.intel.com") -> dict[str, t.Any]:
-    devices = [{"PoolName": "node1", "DeviceName": device, "RequestNames": ["r"], "CDIDeviceIDs": None}]
-    state = {driver: {"Devices": devices}}
-    return {"ClaimUID": "99", "ClaimName": "vf", "Namespace": "default", "PodUIDs": {uid: {}}, "DriverState": state}
-
-
 @pytest.mark.parametrize("key", ["ClaimInfoStateList", "Entries"])
 @pytest.mark.parametrize("runs", [True, False])
 @pytest.mark.usefixtures("specifications")
 def test_claims_of_a_kubelet_that_lists_nothing(kubelet: KubeletThread, runs: bool, key: str) -> None:
-    prepared(kubelet, [kept("11-22", "qatvf-0000-6b-00-1"), kept("gone", "qatvf-0000-6b-00-2")], key=key)
+    kubelet.keep_claims([kept_claim("11-22", "qatvf-0000-6b-00-1"), kept_claim("gone", "qatvf-0000-6b-00-2")], key=key)
     if runs:
         kubelet.start()
     assert of(kubelet, VF0) == ["pod with uid 11-22 (container unknown, claim vf, by kubelet's checkpoint)"]
@@ -333,27 +318,27 @@ def test_claims_of_a_kubelet_that_lists_nothing(kubelet: KubeletThread, runs: bo
 
 @pytest.mark.usefixtures("specifications")
 def test_a_claim_that_kubelet_lists_is_reported_once(kubelet: KubeletThread) -> None:
-    prepared(kubelet, [kept("11-22", "qatvf-0000-6b-00-1")])
+    kubelet.keep_claims([kept_claim("11-22", "qatvf-0000-6b-00-1")])
     claim(kubelet, Claimed("qatvf-0000-6b-00-1"))
     assert of(kubelet, VF0) == ["pod default/web-0 (container app)"]
 
 
 @pytest.mark.usefixtures("specifications")
 def test_a_kept_claim_that_nothing_identifies(kubelet: KubeletThread) -> None:
-    prepared(kubelet, [kept("11-22", "mystery")])
+    kubelet.keep_claims([kept_claim("11-22", "mystery")])
     assert "has mystery by a claim, and nothing says which VF that is" in of(kubelet, VF0)[0]
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]", '{"Data": "{"}', '{"Data": 7}', '{"Data": "[]"}'])
 def test_kept_claims_of_another_form(kubelet: KubeletThread, text: str) -> None:
-    prepared(kubelet, []).write_text(text)
+    kubelet.keep_claims([]).write_text(text)
     (unknown,) = of(kubelet, VF0)
     assert "dra_manager_state cannot be read: " in unknown
 
 
 def test_claims_of_an_older_kubelet_name_no_devices(kubelet: KubeletThread) -> None:
     old = {"DriverName": "qat.intel.com", "ClaimName": "vf", "PodUIDs": {"11-22": {}}, "CDIDevices": {}}
-    prepared(kubelet, []).write_text(json.dumps({"version": "v1", "entries": [old], "checksum": 1}))
+    kubelet.keep_claims([]).write_text(json.dumps({"version": "v1", "entries": [old], "checksum": 1}))
     assert of(kubelet, VF0) == []
 
 

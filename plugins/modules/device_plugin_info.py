@@ -117,7 +117,8 @@ allocatable:
 pods:
   description:
     - The devices that pods have, by kubelet itself, and those that its checkpoint gives besides to pods that live, as to
-      init containers, or while it does not answer or has just started.
+      init containers, or while it does not answer or has just started. Those that came by a claim (dynamic resource
+      allocation) are among them.
   returned: success
   type: list
   elements: dict

@@ -155,6 +155,13 @@ def _claims(devices: t.Sequence[Claimed]) -> list[t.Any]:
     ]
 
 
+def kept_claim(uid: str, device: str, driver: str = "qat.intel.com") -> dict[str, t.Any]:
+    """A claim of a pod as kubelet keeps it."""
+    devices = [{"PoolName": "node1", "DeviceName": device, "RequestNames": ["r"], "CDIDeviceIDs": None}]
+    state = {driver: {"Devices": devices}}
+    return {"ClaimUID": "99", "ClaimName": "vf", "Namespace": "default", "PodUIDs": {uid: {}}, "DriverState": state}
+
+
 class KubeletThread:
     """The socket, served by a thread of its own since the client blocks, and the checkpoint beside it."""
 
@@ -190,6 +197,14 @@ class KubeletThread:
         path.write_text(json.dumps({"Data": data, "Checksum": 1}))
         for uid in alive:
             (self.root / "pods" / uid).mkdir(parents=True, exist_ok=True)
+        return path
+
+    def keep_claims(self, claims: t.Any, alive: str = "11-22", key: str = "ClaimInfoStateList") -> Path:
+        """What kubelet keeps of claims over its restarts."""
+        path = self.root / "dra_manager_state"
+        data = {"kind": "DRACheckpoint", "apiVersion": "checkpoint.dra.kubelet.k8s.io/v1", key: claims}
+        path.write_text(json.dumps({"Data": json.dumps(data), "Checksum": 1}))
+        (self.root / "pods" / alive).mkdir(parents=True, exist_ok=True)
         return path
 
     def close(self) -> None:

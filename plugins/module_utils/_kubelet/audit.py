@@ -21,7 +21,12 @@ from .._node.devices.offer import offer_of, resource_of
 from .._node.devices.rules import Rule
 from .._node.devices.snapshot import Node
 from .._node.errors import cannot_be_read
-from .._node.facts.paths import DEVICE_PLUGINS, KUBELET_ROOT, SECOND_NAMES
+from .._node.facts.paths import (
+    DEVICE_PLUGINS,
+    KUBELET_ROOT,
+    SECOND_NAMES,
+    vfio_node,
+)
 from .._node.facts.pci import VFIO_DRIVERS
 from .._node.facts.services import RESOURCE_PREFIX, for_containers
 from .._node.printable import printable
@@ -41,7 +46,9 @@ from .._node.users.pods import (
     BY_CHECKPOINT,
     address_of,
     holder_of,
+    read_given_by_claims,
     reason_of,
+    why_unidentified,
 )
 from .listener import BadAnswer, NotBelieved, fetch
 
@@ -87,7 +94,7 @@ class Plugin:
 class Survey:
     """Everything that was found. `kubelet` is None where it did not answer, for `problem`; `plugin` is None where it was not asked.
 
-    `checkpoint` is None where there is none, or where it cannot be read, for `broken`.
+    `checkpoint` is None where there is none, or where it cannot be read, for `broken`. `claimed` is what kubelet keeps of claims.
     """
 
     root: str
@@ -97,6 +104,7 @@ class Survey:
     checkpoint: Checkpoint | None = None
     plugin: Plugin | None = None
     broken: str = ""
+    claimed: tuple[Given, ...] = ()
 
     @property
     def given(self) -> tuple[Given, ...]:
@@ -107,7 +115,8 @@ class Survey:
     def noted(self) -> tuple[tuple[Given, str], ...]:
         """The same, each with a remark where kubelet did not report it."""
         listed = self.kubelet.given if self.kubelet else ()
-        others = without_named(self.checkpoint.given, listed) if self.checkpoint else ()
+        kept = (*(self.checkpoint.given if self.checkpoint else ()), *self.claimed)
+        others = without_named(kept, listed)
         return (*((one, "") for one in listed), *((one, BY_CHECKPOINT) for one in others))
 
     @property
@@ -148,10 +157,12 @@ def _survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
     root = _root_of(roots)
     kubelet, problem = _ask_kubelet(os.path.join(root, SOCKET))
     checkpoint, broken = _read_checkpoint(root, kubelet is not None)
+    claims = read_given_by_claims(root)
+    broken = "; ".join(filter(None, [broken, claims.problem]))
     sockets = [one for directory in _socket_directories(root) for one in _sockets(directory, False)]
     sockets += _sockets(os.path.join(root, REGISTRY), True)
     plugin = _ask_plugin(plugin_address) if plugin_address else None
-    return Survey(root, tuple(sockets), kubelet, problem, checkpoint, plugin, broken)
+    return Survey(root, tuple(sockets), kubelet, problem, checkpoint, plugin, broken, claims.given)
 
 
 def _read_checkpoint(root: str, answers: bool) -> tuple[Checkpoint | None, str]:
@@ -301,13 +312,20 @@ def promised(rules: t.Sequence[Rule], node: Node) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def free(found: Survey) -> dict[str, tuple[str, ...]]:
+def free(found: Survey, node: Node) -> dict[str, tuple[str, ...]]:
     """The healthy devices that no pod has, by resource; none where it is not known what pods have."""
-    if found.broken or (found.kubelet is None and found.checkpoint is None):
+    if found.broken or (found.kubelet is None and found.checkpoint is None) or any(map(why_unidentified, found.given)):
         return {}
-    taken = {address_of(one.device) for one in found.given}
+    taken = _taken(found, node)
     devices = (found.allocatable or {}).items()
     return {resource: tuple(one for one in ids if address_of(one) not in taken) for resource, ids in devices}
+
+
+def _taken(found: Survey, node: Node) -> set[str]:
+    """The addresses of what pods have. A VF that came by a claim may be known by its node alone."""
+    devices = {address_of(one.device) for one in found.given}
+    of_groups = (one for one in node.functions.values() if one.iommu_group is not None)
+    return devices | {one.address for one in of_groups if vfio_node(str(one.iommu_group)) in devices}
 
 
 def mismatches(found: Survey, wanted: Devices, node: Node) -> list[Mismatch]:
@@ -327,6 +345,8 @@ def _of_kubelet(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
         yield Mismatch("kubelet", "", "", f"kubelet does not say what pods have: {found.problem}")
     if found.broken:
         yield Mismatch("kubelet", "", "", f"{found.broken}; so it is not known what is free")
+    for why in filter(None, map(why_unidentified, found.given)):
+        yield Mismatch("kubelet", "", "", f"{why}; so it is not known what is free")
 
 
 def _of_plugin(found: Survey, wanted: Devices) -> t.Iterator[Mismatch]:
@@ -391,7 +411,7 @@ def _of_pods(found: Survey, node: Node) -> t.Iterator[Mismatch]:
 
 
 def _of_processes(found: Survey, wanted: Devices, node: Node) -> t.Iterator[Mismatch]:
-    taken = {address_of(one.device) for one in found.given}
+    taken = _taken(found, node)
     for resource, vfs in wanted.items():
         for vf in vfs:
             function = node.function(vf)
@@ -431,7 +451,7 @@ def as_dict(found: Survey, wanted: Devices, node: Node) -> dict[str, t.Any]:
             "unhealthy": dict(plugin.unhealthy),
         },
         "promised": _lists(wanted),
-        "free": _lists(free(found)),
+        "free": _lists(free(found, node)),
         "mismatches": [one.as_dict() for one in mismatches(found, wanted, node)],
     }
 

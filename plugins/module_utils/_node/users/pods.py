@@ -154,8 +154,14 @@ class Pods:
 
 
 def _note_unidentified(one: Given, unknown: list[str]) -> None:
-    if one.resource == QAT_DRIVER and not is_identified(one.device):
-        unknown.append(f"{holder_of(one)} has {one.device} by a claim, and nothing says which VF that is")
+    unknown += filter(None, [why_unidentified(one)])
+
+
+def why_unidentified(one: Given) -> str:
+    """What to say of a VF of QAT that came by a claim and that may be any; empty for all that is known, and what is of others."""
+    if one.resource != QAT_DRIVER or is_identified(one.device):
+        return ""
+    return f"{holder_of(one)} has {one.device} by a claim, and nothing says which VF that is"
 
 
 def _with_names(kept: t.Sequence[Given]) -> t.Iterator[Given]:
@@ -195,12 +201,14 @@ class Checkpoint(t.NamedTuple):
 
 def read_given(root: str, answers: bool) -> Checkpoint:
     """What the kubelet with this root directory has given by what it keeps: device plugins' devices, and those by claims."""
-    parts = (
-        _read_devices(root, answers),
-        _read(lambda: os.path.join(root, CLAIMS), lambda: read_claims(root)),
-    )
+    parts = (_read_devices(root, answers), read_given_by_claims(root))
     problems = [part.problem for part in parts if part.problem]
     return Checkpoint(tuple(one for part in parts for one in part.given), ", and ".join(problems))
+
+
+def read_given_by_claims(root: str) -> Checkpoint:
+    """Of that the devices by claims (dynamic resource allocation)."""
+    return _read(lambda: os.path.join(root, CLAIMS), lambda: read_claims(root))
 
 
 def _read_devices(root: str, answers: bool) -> Checkpoint:
