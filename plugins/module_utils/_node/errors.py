@@ -31,9 +31,13 @@ class NodeError(Exception):
         return f"{text}; {remedy}" if remedy else text
 
     def as_dict(self) -> dict[str, t.Any]:
-        """The same for machines, as the modules' `failure` and `qatctl --json` give it."""
-        parts = {"kind": self.kind, "where": self.where, "problem": self.problem, "remedy": self.remedy}
-        return {**parts, "kernel_log": list(self.log)}
+        """The same for machines, as the modules' `failure` and `qatctl --json` give it; Ansible prints that too."""
+        parts = {"where": self.where, "problem": self.problem, "remedy": self.remedy}
+        return {
+            "kind": self.kind,
+            **{name: printable(text) for name, text in parts.items()},
+            "kernel_log": list(map(printable, self.log)),
+        }
 
     kind = "node"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import typing as t
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import plan_text, table
+from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe, plan_text, table
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import SECONDS, converge
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
@@ -265,6 +266,9 @@ def test_what_a_process_calls_itself_reaches_no_terminal(name: str) -> None:
         apply(fake, {"services": ["dc"]})
     skipped = apply(fake, {"services": ["dc"], "when_in_use": "skip"}).plan
     texts = [*table(node).split("\n"), str(caught.value), *plan_text(skipped).split("\n")]
+    # As Ansible prints results.
+    results = (describe(node), caught.value.as_dict(), skipped.diff())
+    texts += [json.dumps(one, ensure_ascii=False) for one in results]
     assert all(text.isprintable() for text in texts), texts
     assert len(table(node).split("\n")) == 4  # heading, PF, an empty line, and who has its VFs
 

@@ -95,14 +95,14 @@ def _vf(vf: PciFunction, node: Node) -> dict[str, t.Any]:
 
 
 def described_holder(holder: Holder) -> dict[str, t.Any]:
-    """Who has a VF, as plain values."""
-    return {
-        "pid": holder.pid or None,
+    """Who has a VF, as plain values. Ansible prints them as they are, so what a process calls itself is escaped here too."""
+    texts = {
         "command": holder.command,
         "container": holder.container,
         "pod": holder.pod,
         "note": holder.note,
     }
+    return {"pid": holder.pid or None, **{name: printable(text) for name, text in texts.items()}}
 
 
 def table(node: Node, rules: t.Sequence[Rule] = ()) -> str:
