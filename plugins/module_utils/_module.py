@@ -162,5 +162,5 @@ def changes(plan: Plan) -> dict[str, t.Any]:
         "changed": bool(plan.steps),
         "diff": plan.diff(),
         "steps": [step.as_dict() for step in plan.steps],
-        "skipped_devices": [{"device": skip.device, "reason": skip.reason} for skip in plan.skipped],
+        "skipped_devices": [skip.as_dict() for skip in plan.skipped],
     }

@@ -267,7 +267,7 @@ def test_what_a_process_calls_itself_reaches_no_terminal(name: str) -> None:
     skipped = apply(fake, {"services": ["dc"], "when_in_use": "skip"}).plan
     texts = [*table(node).split("\n"), str(caught.value), *plan_text(skipped).split("\n")]
     # As Ansible prints results.
-    results = (describe(node), caught.value.as_dict(), skipped.diff())
+    results = (describe(node), caught.value.as_dict(), skipped.diff(), [one.as_dict() for one in skipped.skipped])
     texts += [json.dumps(one, ensure_ascii=False) for one in results]
     assert all(text.isprintable() for text in texts), texts
     assert len(table(node).split("\n")) == 4  # heading, PF, an empty line, and who has its VFs

@@ -355,7 +355,7 @@ def _plan_document(plan: Plan) -> dict[str, t.Any]:
     return {
         "changed": bool(plan.steps),
         "steps": [step.as_dict() for step in plan.steps],
-        "skipped": [{"device": skip.device, "reason": skip.reason} for skip in plan.skipped],
+        "skipped": [skip.as_dict() for skip in plan.skipped],
     }
 
 

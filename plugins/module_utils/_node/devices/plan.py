@@ -13,6 +13,7 @@ from ..errors import RefusedError
 from ..facts.families import PF_DRIVERS, Family
 from ..facts.pci import VFIO_DRIVERS, VFIO_PCI
 from ..facts.services import written_services
+from ..printable import printable
 from ..users.holder import Holder
 from .desired import NO_VFS, Binding, DesiredPf, vfs_of
 from .snapshot import Node, PciFunction, QatDevice
@@ -33,6 +34,10 @@ class Skip:
 
     device: str
     reason: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The same for machines; Ansible prints that too."""
+        return {"device": self.device, "reason": printable(self.reason)}
 
 
 @dataclass(frozen=True)
