@@ -230,6 +230,8 @@ failure:
     remedy: keep one of the two
 """
 
+import contextlib
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -241,11 +243,15 @@ from ansible_collections.accel.qat.plugins.module_utils._boot.notes import Notes
 from ansible_collections.accel.qat.plugins.module_utils._boot.running import read_running
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import LiveMachine
+from ansible_collections.accel.qat.plugins.module_utils._host.one_run import one_run
 from ansible_collections.accel.qat.plugins.module_utils._host.runner import runner
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS, NodeModule
 
 if t.TYPE_CHECKING:
     from ansible_collections.accel.qat.plugins.module_utils._boot.plan import Plan
+
+
+LOCK = "/run/accel-qat-kernel-arguments.lock"
 
 
 def differences(plan: Plan) -> list[dict[str, str]]:
@@ -257,6 +263,13 @@ def differences(plan: Plan) -> list[dict[str, str]]:
     return shown
 
 
+def _alone(module: AnsibleModule, machine: LiveMachine) -> t.ContextManager[None]:
+    """Keep other runs away: of two at once neither would know what the other adds. In a root without /run there is none."""
+    if module.check_mode or not machine.exists(os.path.dirname(LOCK)):
+        return contextlib.nullcontext()
+    return one_run(machine.root, LOCK, "the kernel arguments")
+
+
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     """Do what the module's parameters say; returns what the module returns. Raises NodeError."""
     parameters = module.params
@@ -265,7 +278,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     machine = LiveMachine(runner(module), parameters["root"])
     firmware = read_firmware(parameters["sysfs_root"])
     notes = Notes(parameters["added_file"], parameters["replaced_file"])
-    outcome = ensure(machine, request, running, firmware, parameters["bootloader"], module.check_mode, notes)
+    with _alone(module, machine):
+        outcome = ensure(machine, request, running, firmware, parameters["bootloader"], module.check_mode, notes)
     for note in outcome.plan.notes:
         module.warn(note)
     return {

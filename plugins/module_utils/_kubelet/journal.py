@@ -8,19 +8,16 @@ A run that was cut off leaves it, so that the next one knows what was there befo
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import json
-import os
 import time
 import typing as t
 from dataclasses import asdict, dataclass
 
 from .._host.edits import FileEdit
 from .._host.machine import Machine
+from .._host.one_run import one_run
 from .._node.document import read_object
-from .._node.errors import ConfigurationError, NodeError, RefusedError
+from .._node.errors import ConfigurationError, NodeError
 
 _FORMAT = 1
 # In /run, where nobody but root makes files; a process that ends lets go of it.
@@ -111,22 +108,6 @@ def _boot_id(proc_root: str) -> str:
         raise NodeError(f"cannot be read: {error}", f"{proc_root}/{_BOOT_ID}") from None
 
 
-@contextlib.contextmanager
-def locked(root: str) -> t.Iterator[None]:
-    """Keep other runs away from this node's kubelet. Raises RefusedError where one is at work, NodeError."""
-    path = root.rstrip("/") + _LOCK
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise NodeError(f"cannot be opened: {error.strerror}", _LOCK, "run as root (become: true)") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        if error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK):
-            raise
-        raise RefusedError(
-            "another run is changing kubelet's configuration in this moment", _LOCK, "wait for it to end, and run again"
-        ) from None
-    finally:
-        os.close(descriptor)
+def locked(root: str) -> t.ContextManager[None]:
+    """Keep other runs away from this node's kubelet. Raises as `one_run` does."""
+    return one_run(root, _LOCK, "kubelet's configuration")

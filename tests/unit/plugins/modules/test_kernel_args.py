@@ -14,6 +14,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.accel.qat.plugins.module_utils._host import runner as _runner
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
+from ansible_collections.accel.qat.plugins.module_utils._host.one_run import one_run
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.modules import kernel_args
 from ansible_collections.accel.qat.tests.fakes.host import FakeMachine, fails
@@ -267,6 +268,34 @@ def test_a_failure_after_what_nobody_puts_back_is_a_change(start: t.Callable[...
     result = run(disk, arguments=QAT)
     assert (result["failed"], result["changed"], result["failure"]["kind"]) == (True, True, "node")
     assert "intel_iommu=on" in disk.files()["/deployment"]
+
+
+def test_of_two_runs_at_once_the_second_one_refuses(start: t.Callable[..., Disk], run: Run) -> None:
+    """Neither would know what the other adds, and teardown would leave it."""
+    disk = start(machines.debian())
+    (disk.root / "run").mkdir()
+    before = disk.files()
+    with one_run(str(disk.root), kernel_args.LOCK, "the kernel arguments"):
+        lock = disk.root / kernel_args.LOCK.lstrip("/")
+        assert lock.stat().st_mode & 0o777 == 0o600
+        result = run(disk, arguments=QAT)
+        checked = run(disk, check=True, arguments=QAT)
+    assert result["msg"] == (
+        f"{kernel_args.LOCK}: another run is changing the kernel arguments in this moment; wait for it to end, and run again"
+    )
+    assert (result["failure"]["kind"], result["changed"], checked["changed"]) == ("refused", False, True)
+    assert {path: text for path, text in disk.files().items() if path != kernel_args.LOCK} == before
+    assert run(disk, arguments=QAT)["changed"]
+
+
+def test_a_lock_that_cannot_be_opened_is_reported(start: t.Callable[..., Disk], run: Run) -> None:
+    disk = start(machines.debian())
+    (disk.root / kernel_args.LOCK.lstrip("/")).mkdir(parents=True)
+    assert (
+        run(disk, arguments=QAT)["msg"]
+        == f"{kernel_args.LOCK}: cannot be opened: Is a directory; run as root (become: true)"
+    )
+    assert DROP_IN not in disk.files()
 
 
 @pytest.fixture
