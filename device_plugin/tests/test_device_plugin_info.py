@@ -488,7 +488,7 @@ def test_a_configuration_that_cannot_be_seen_is_not_absent(
     def refuse(_path: str, *_others: t.Any) -> t.NoReturn:
         raise OSError(code, os.strerror(code), path)
 
-    monkeypatch.setattr(schema, "open", refuse, raising=False)
+    monkeypatch.setattr(schema, "read_whole", refuse)
     failed = node.ask(devices=None)
     remedy = "run as root" if code == errno.EACCES else "see that it is a file"
     assert failed["msg"] == f"{path}: cannot be read: {os.strerror(code)}; {remedy}"

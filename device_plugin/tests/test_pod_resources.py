@@ -17,6 +17,7 @@ from pathlib import Path
 import grpc
 import pytest
 from harness.pod_resources import Claimed, KubeletThread, kept_claim
+from qat_device_plugin._node.files import LARGEST
 from qat_device_plugin._node.users import claimed, podresources, pods
 from qat_device_plugin._node.users.grpc_call import RpcError
 from qat_device_plugin._node.users.holder import Holder
@@ -346,6 +347,13 @@ def test_specifications_that_cannot_be_read(kubelet: KubeletThread, specificatio
     (specifications / "one.json").mkdir()
     claim(kubelet, Claimed("fast-1"))
     assert of(kubelet, VF0) == ["perhaps a pod (kubelet does not answer: Is a directory)"]
+
+
+def test_a_specification_of_which_a_part_could_lack_the_name(kubelet: KubeletThread, specifications: Path) -> None:
+    (specifications / "one.json").touch()
+    os.truncate(specifications / "one.json", LARGEST + 1)
+    claim(kubelet, Claimed("fast-1"))
+    assert of(kubelet, VF0) == ["perhaps a pod (kubelet does not answer: File too large)"]
 
 
 # Without an answer.

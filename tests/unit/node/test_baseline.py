@@ -213,6 +213,11 @@ def test_a_directory_in_the_place_of_the_record(record: str) -> None:
         assert "Is a directory" in caught.value.problem
 
 
+def test_a_record_without_an_end() -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot be read: it has more than [0-9]+ bytes; restore the file"):
+        read_record("/dev/zero")
+
+
 def test_a_power_cut_leaves_the_old_record(record: str, monkeypatch: pytest.MonkeyPatch) -> None:
     write_record(record, Baseline({}))
     before = Path(record).read_text()

@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._node.files import make_directories, replace_file, replace_link
+from ansible_collections.accel.qat.plugins.module_utils._node.files import (
+    make_directories,
+    read_whole,
+    replace_file,
+    replace_link,
+)
 
 ACCESS_LIST = "system.posix_acl_access"
 
@@ -189,3 +194,12 @@ def test_an_interrupt_right_after_the_rename_is_that_interrupt(tmp_path: Path, m
     with pytest.raises(KeyboardInterrupt):
         replace_file(str(tmp_path / "file"), b"text")
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert read_whole(str(tmp_path / "file"), 3) == b"abc"
+    with pytest.raises(ValueError, match="it has more than 2 bytes"):
+        read_whole(str(tmp_path / "file"), 2)
+    with pytest.raises(FileNotFoundError):
+        read_whole(str(tmp_path / "none"))

@@ -12,9 +12,11 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
     Select,
     parse_configuration,
     parse_json,
+    read_rules,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import PF_DRIVERS
+from ansible_collections.accel.qat.plugins.module_utils._node.files import LARGEST
 
 KNOWN = "select, state, services, driver, vfs, advertise, attach, provision, noiommu, when_in_use"
 FAMILIES = "dh89xxcc, dh895xcc, c6xx, c3xxx, 200xx, d15xx, c4xxx, 4xxx, 420xx, 6xxx"
@@ -153,6 +155,12 @@ def test_takes_one_or_more_and_normalises() -> None:
 def test_keeps_rules_that_can_be_reached(selections: tuple[dict[str, t.Any], ...]) -> None:
     rules = parse_configuration({"devices": [{"select": one} for one in selections]})
     assert [one.where for one in rules] == ["devices[0]", "devices[1]"]
+
+
+def test_a_file_without_an_end() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_rules("/dev/zero", "write it")
+    assert str(caught.value) == f"/dev/zero: cannot be read: it has more than {LARGEST} bytes; correct the file"
 
 
 def test_names_the_file_and_place_of_malformed_json() -> None:

@@ -23,6 +23,7 @@ from ..facts.pci import normal_address
 from ..facts.services import SERVICES
 from ..files import (
     json_bytes,
+    read_whole,
     remove_directory_if_empty,
     remove_file,
     replace_file,
@@ -115,8 +116,7 @@ def _assigned_by(plan: Plan, pf: str) -> frozenset[str]:
 def read_record(path: str) -> Baseline:
     """The record, empty when there is none. Raises ConfigurationError when it cannot be understood, NodeError when not be read."""
     try:
-        with open(path, "rb") as stream:
-            content = stream.read()
+        return _parsed(read_object(read_whole(path).decode()), path)
     except OSError as error:
         if is_absent(error):
             return Baseline({})
@@ -127,8 +127,6 @@ def read_record(path: str) -> Baseline:
             if error.errno in (errno.EACCES, errno.EPERM)
             else "see that the path is right and its disk sound; the file is still needed",
         ) from None
-    try:
-        return _parsed(read_object(content.decode()), path)
     except ValueError as error:
         raise ConfigurationError(
             f"the record of what was found on this node cannot be read: {error}", where=path, remedy=_LOST

@@ -19,6 +19,7 @@ from ..errors import ConfigurationError
 from ..facts.families import FAMILY_NAMES, PF_DRIVERS
 from ..facts.pci import VFIO_DRIVERS, VFIO_PCI, normal_address
 from ..facts.services import SERVICES
+from ..files import read_whole
 
 WHEN_IN_USE = ("fail", "skip", "force")
 STATES = ("present", "absent")
@@ -181,8 +182,7 @@ class NoConfiguration(ConfigurationError):
 def read_rules(path: str, remedy: str) -> tuple[Rule, ...]:
     """The rules of a node.json. Raises ConfigurationError; `remedy` says what to do where the file is not there."""
     try:
-        with open(path, "rb") as stream:
-            text = stream.read().decode()
+        text = read_whole(path).decode()
     except UnicodeDecodeError:
         raise ConfigurationError("is not UTF-8 text", where=path, remedy="correct the file") from None
     except OSError as error:
@@ -193,6 +193,8 @@ def read_rules(path: str, remedy: str) -> tuple[Rule, ...]:
             where=path,
             remedy="run as root" if error.errno in (errno.EACCES, errno.EPERM) else "see that it is a file",
         ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"cannot be read: {error}", where=path, remedy="correct the file") from None
     return parse_json(text, path)
 
 

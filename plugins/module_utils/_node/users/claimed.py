@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import typing as t
 
 from ..absence import if_there
 from ..facts.paths import vfio_node
+from ..files import read_whole
 
 CDI_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
 """Where container runtimes look (CNCF container-device-interface, SPEC.md)."""
@@ -60,9 +62,8 @@ def _names_in(directory: str) -> t.Sequence[str]:
 
 def _text(path: str) -> str:
     """The file's text; empty where it has gone since the directory was listed."""
-
-    def text() -> str:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-
-    return if_there(text, "")
+    try:
+        return if_there(lambda: read_whole(path), b"").decode("utf-8", "replace")
+    except ValueError:
+        # A part of it could lack the name.
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path) from None
