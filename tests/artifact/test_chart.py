@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
+import tarfile
 import typing as t
 from pathlib import Path
 
@@ -67,6 +69,18 @@ def test_helm_has_nothing_against_it_and_it_is_packed_the_same_twice(tmp_path: P
     version = yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["version"]
     about = yaml.safe_load(chart.helm("show", "chart", first))
     assert (about["version"], about["appVersion"]) == (version, version)
+
+
+def test_what_somebody_keeps_beside_the_chart_is_not_packed(tmp_path: Path) -> None:
+    known = subprocess.run(
+        ["git", "ls-files", "."], cwd=chart.CHART, check=True, capture_output=True, text=True
+    ).stdout.split()
+    shutil.copytree(chart.CHART, tmp_path / "chart")
+    for name in (".env", "values-of-mine.yaml", "templates/.values.yaml.swp", "charts/other-1.0.0.tgz"):
+        (tmp_path / "chart" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "chart" / name).write_text("password: x\n")
+    with tarfile.open(chart.pack(tmp_path, tmp_path / "chart")) as archive:
+        assert sorted(archive.getnames()) == sorted(f"{NAME}/{name}" for name in known)
 
 
 def test_what_is_made_of_the_chart_is_current() -> None:

@@ -30,6 +30,8 @@ BASE = CHECKOUT / "deploy/kubernetes/base"
 SCHEMA = CHART / "values.schema.json"
 DIST = CHECKOUT / "dist"
 NAME = "accel-qat-device-plugin"
+# By their names: people keep values of their own beside these, with what they need to pull an image.
+_PARTS = ("Chart.yaml", "values.yaml", "values.schema.json", "templates/*.tpl", "templates/*.yaml")
 RELEASE, NAMESPACE = "accel-qat", "accel-qat"
 KUBERNETES = "1.37.0"
 """For which the chart is rendered here: without a cluster Helm has a release of its own in mind."""
@@ -143,16 +145,16 @@ def write() -> None:
         (BASE / name).write_text(text)
 
 
-def pack(target: Path) -> Path:
-    """The chart as Helm installs one; no time and no user of this machine is in it."""
-    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+def pack(target: Path, chart: Path = CHART) -> Path:
+    """The chart as Helm installs one; no time, no user and no file of this machine is in it."""
+    version = yaml.safe_load((chart / "Chart.yaml").read_text())["version"]
     archive = target / f"{NAME}-{version}.tgz"
-    paths = sorted(path for path in CHART.rglob("*") if path.is_file())
+    paths = sorted(path for pattern in _PARTS for path in chart.glob(pattern))
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for path in paths:
             content = path.read_bytes()
-            member = tarfile.TarInfo(f"{NAME}/{path.relative_to(CHART)}")
+            member = tarfile.TarInfo(f"{NAME}/{path.relative_to(chart)}")
             member.size, member.mode = len(content), 0o644
             tar.addfile(member, io.BytesIO(content))
     target.mkdir(parents=True, exist_ok=True)
