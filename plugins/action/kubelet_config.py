@@ -105,7 +105,8 @@ class ActionModule(ActionBase):
                 in_force = _in_force_now(options["kubeconfig"], name, decision.plan.asked)
             return {**result, "changed": False, "in_force": in_force.as_dict()}
         arguments = decision.order
-        api = _api(options["kubeconfig"], name) if options["kubeconfig"] and arguments["restart"] else None
+        asks_api = options["kubeconfig"] and arguments["restart"]
+        api = _api(options["kubeconfig"], name, options["timeout"]) if asks_api else None
         done = self._on_node(_APPLY, arguments, variables)
         if api is not None and done["restarted"]:
             to_confirm = () if in_force.reason else decision.plan.asked
@@ -160,11 +161,11 @@ class ActionModule(ActionBase):
         return result
 
 
-def _api(kubeconfig: str, name: str) -> Api:
+def _api(kubeconfig: str, name: str, patience: float = 0.0) -> Api:
     # Few tasks ask it, and loading the client takes a playbook longer than loading all else of this collection.
     from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.wait_ready import Api  # noqa: PLC0415
 
-    return Api(kubeconfig, name)
+    return Api(kubeconfig, name, patience)
 
 
 def _unasked(observed: Observed, decision: Decision, options: t.Mapping[str, t.Any], check_mode: bool) -> str:

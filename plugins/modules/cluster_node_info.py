@@ -195,7 +195,7 @@ class ClusterNodeInfo(ClusterModule):
         """Check the expectations against the node."""
         expectations = parse_expectations(self._params["expectations"])
         cluster = Cluster(self._module)
-        cluster.be_patient(self._params["wait_timeout"])
+        cluster.be_patient(self._params["wait_timeout"], unheard=True)
         node = cluster.node(self._params["node"])
         status = node.get("status", {})
         return {

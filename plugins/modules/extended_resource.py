@@ -60,7 +60,7 @@ options:
   wait_timeout:
     description:
       - How many seconds to wait for that.
-      - For so long the API server may be away, too, once it has answered.
+      - For so long the API server may be away, too. An address at which nobody answers from the beginning fails at once.
     type: float
     default: 60
 notes:
@@ -186,9 +186,9 @@ class ExtendedResource(ClusterModule):
         """Bring the quantities onto the node's status, and wait until allocatable follows."""
         wanted = parse_wanted(self._params["resources"])
         cluster = Cluster(self._module)
-        before = cluster.node(self._name)
         if self._params["wait"]:
             cluster.be_patient(self._params["wait_timeout"])
+        before = cluster.node(self._name)
         changes = changes_of(wanted, before)
         refuse_owned(wanted, changes, before)
         after = before

@@ -209,10 +209,9 @@ class NodeDaemonset(ClusterModule):
         return {"changed": changed, "diff": diff, "node": self._node, "labelled": is_wanted, "pods": self._found}
 
     def _look(self) -> Object | None:
-        """The DaemonSet, by an API server that is not waited for: from now on it has answered once, and may be away for a while."""
-        found = self._cluster.daemonset(self._namespace, self._name)
+        """The DaemonSet."""
         self._cluster.be_patient(self._params["wait_timeout"])
-        return found
+        return self._cluster.daemonset(self._namespace, self._name)
 
     @property
     def _where(self) -> str:

@@ -57,7 +57,8 @@ options:
   wait_timeout:
     description:
       - How many seconds it may take until the pods are gone.
-      - For so long the API server may be away, too, once the node is cordoned or where it is given back. It is while its own node reboots.
+      - For so long the API server may be away, too, as it is while its own node reboots. Before the node is cordoned, an address at which
+        nobody answers from the beginning fails at once.
     type: float
     default: 300
 notes:
@@ -169,11 +170,12 @@ class NodeDrain(ClusterModule):
         self._names = None if entries is None else parse_names(entries)
         self._cluster = Cluster(self._module)
         if self._params["state"] == "schedulable":
-            self._cluster.be_patient(self._seconds)
+            self._cluster.be_patient(self._seconds, unheard=True)
             try:
                 return self._give_back(self._cluster.node(self._node))
             except ClusterError as error:
                 raise self._cordoned_still(error, " if it is") from None
+        self._cluster.be_patient(self._seconds)
         return self._drain(self._cluster.node(self._node))
 
     def _give_back(self, node: Object) -> dict[str, object]:

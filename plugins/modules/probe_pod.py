@@ -72,7 +72,7 @@ options:
   wait_timeout:
     description:
       - How many seconds it may take until the pod runs, or is gone.
-      - For so long the API server may be away, too, once it has answered.
+      - For so long the API server may be away, too. An address at which nobody answers from the beginning fails at once.
     type: float
     default: 120
 notes:
@@ -189,6 +189,7 @@ class ProbePod(ClusterModule):
         """Make the pod and report what it sees, or delete it."""
         self._pod = {} if self._params["state"] == "absent" else manifest(self._params)
         self._cluster = Cluster(self._module)
+        self._wait()
         found = self._cluster.pod(self._namespace, self._name)
         if found is not None:
             self._refuse_others(found)
@@ -238,7 +239,7 @@ class ProbePod(ClusterModule):
             raise RefusedError("it is there, and none of this module's", self._where, "choose another name")
 
     def _wait(self) -> float:
-        """Be patient with the API server, which has answered once; returns until when."""
+        """Be patient with the API server; returns until when."""
         seconds: float = self._params["wait_timeout"]
         self._cluster.be_patient(seconds)
         return time.monotonic() + seconds

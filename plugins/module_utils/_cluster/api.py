@@ -53,7 +53,7 @@ REQUEST_SECONDS = 30.0
 AWAY_SECONDS = 2.0
 """How often to try again while the API server is away."""
 
-_AWAY_STATUS = (500, 502, 503, 504)
+AWAY_STATUS = (500, 502, 503, 504)
 """What is answered in the place of an API server that is away, or by one whose etcd is, as while that chooses another leader."""
 
 _FOR_GOOD = "more than one PodDisruptionBudget"
@@ -94,7 +94,8 @@ _SETTINGS = {
 class ClusterError(NodeError):
     """The API server cannot be reached, or refuses. `status` is the HTTP status of a refusal, `words` are its own.
 
-    `away` says that it may be there again in a while; `repeated` that the same was asked before, and the answer lost.
+    `away` says that it may be there again in a while, and `heard` that somebody is at its address; `repeated` that the same was asked
+    before, and the answer lost.
     """
 
     kind = "cluster"
@@ -107,11 +108,13 @@ class ClusterError(NodeError):
         status: int | None = None,
         words: str = "",
         away: bool = False,
+        heard: bool = False,
     ) -> None:
         super().__init__(problem, where, remedy)
         self.status = status
         self.words = words
         self.away = away
+        self.heard = heard or status is not None
         self.repeated = False
 
 
@@ -124,10 +127,16 @@ class Cluster:
         self._core = kubernetes.client.CoreV1Api(_client(module.params))
         self._apps = kubernetes.client.AppsV1Api(self._core.api_client)
         self._patient_until = time.monotonic()
+        # Whether anybody was at the API server's address so far.
+        self._heard = False
 
-    def be_patient(self, seconds: float) -> None:
-        """For so many seconds from now on, try again when the API server is away, as it is while its own node reboots."""
+    def be_patient(self, seconds: float, unheard: bool = False) -> None:
+        """For so many seconds from now on, try again when the API server is away, as it is while its own node reboots.
+
+        An address at which nobody was heard so far is wrong rather than away: it is tried again only with `unheard`.
+        """
         self._patient_until = time.monotonic() + seconds
+        self._heard = self._heard or unheard
 
     def node(self, name: str) -> Object:
         """A Node; raises ClusterError."""
@@ -298,11 +307,15 @@ class Cluster:
         repeated = False
         while True:
             try:
-                return self._answer(where, method, *arguments, **options)
+                found = self._answer(where, method, *arguments, **options)
             except ClusterError as error:
                 error.repeated = repeated
-                if not error.away or time.monotonic() >= self._patient_until:
+                self._heard = self._heard or error.heard
+                if not (error.away and self._heard) or time.monotonic() >= self._patient_until:
                     raise
+            else:
+                self._heard = True
+                return found
             repeated = True
             time.sleep(AWAY_SECONDS)
 
@@ -337,6 +350,8 @@ def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: 
             where=str(host),
             remedy="see that the address is right and that the controller may connect to it",
             away=isinstance(error, AWAY) or _broke_off(error),
+            # A connection was made, and came no further in time: TLS, or the answer.
+            heard=isinstance(error, urllib3.exceptions.ReadTimeoutError),
         ) from None
 
 
@@ -364,7 +379,7 @@ def _refusal(status: int | None, body: t.Any, where: str) -> ClusterError:
         remedy,
         status=status,
         words=words,
-        away=status in _AWAY_STATUS and _FOR_GOOD not in words,
+        away=status in AWAY_STATUS and _FOR_GOOD not in words,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import HAS_KUBERNETES, UNUSABLE
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import AWAY_STATUS, HAS_KUBERNETES, UNUSABLE
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import (
     Asked,
@@ -30,8 +30,11 @@ _ROUNDING = 1.0
 class Api:
     """The API server, as far as one node's condition goes."""
 
-    def __init__(self, kubeconfig: str, node: str) -> None:
-        """Sees that the server knows the node. Raises ConfigurationError, NodeError."""
+    def __init__(self, kubeconfig: str, node: str, patience: float = 0.0) -> None:
+        """Sees that the server knows the node; one that answers that it cannot now is asked again for so many seconds.
+
+        Raises ConfigurationError, NodeError.
+        """
         if not HAS_KUBERNETES:
             raise ConfigurationError(
                 "the Python package kubernetes is missing on the controller",
@@ -47,18 +50,27 @@ class Api:
                 f"kubeconfig {kubeconfig}",
                 "name a kubeconfig of the controller",
             ) from None
+        end = time.monotonic() + patience
+        while not self._is_known(time.monotonic() >= end):
+            time.sleep(_PAUSE)
+
+    def _is_known(self, is_last: bool) -> bool:
+        """Whether the server has the node; False for one that could say so in a moment, unless it is asked for the last time."""
         try:
             self._read()
         except Exception as error:  # any of several libraries'
             status = getattr(error, "status", None)
+            if status in AWAY_STATUS and not is_last:
+                return False
             said = (
                 f"says {status} {getattr(error, 'reason', '')} of it" if status else f"does not answer: {_short(error)}"
             )
             raise NodeError(
                 f"the API server {said}",
-                f"node {node}",
+                f"node {self._node}",
                 "set node_name to the node's name in the cluster, and kubeconfig to one that may read nodes; nothing was written",
             ) from None
+        return True
 
     def wait_until_ready(self, since: float, seconds: float) -> None:
         """Until the node is Ready by a heartbeat that is not older than `since`. Raises NodeError.

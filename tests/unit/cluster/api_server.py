@@ -49,7 +49,7 @@ class FakeCluster:
     `delete_takes` is how many seconds that takes, None for ever. `budgets` says how often an eviction is refused first, by pod.
     `configz` is what kubelet answers there, one after the other; the last one for good.
     `absences` says how often a request, by a pattern for its method and path, finds nobody who answers it; `losses` how often it is
-    done and its answer lost.
+    done and its answer lost. `first` is what the first requests are refused with.
     """
 
     def __init__(self, name: str = "node1", sync_seconds: float | None = 0.05, has_managed_fields: bool = True) -> None:
@@ -57,6 +57,7 @@ class FakeCluster:
         self.sync_seconds = sync_seconds
         self.plugins: dict[str, int] = {}
         self.refusals: dict[str, Refusal] = {}
+        self.first: list[Refusal] = []
         self.requests: list[tuple[str, str, t.Any]] = []
         self.pods: dict[tuple[str, str], JsonObject] = {}
         self.logs: dict[tuple[str, str], str] = {}
@@ -196,6 +197,8 @@ class FakeCluster:
         self.requests.append((method, url.path, body))
         if headers.get("Authorization") != f"Bearer {TOKEN}":
             raise Refusal(401, "Unauthorized", "Unauthorized")
+        if self.first:
+            raise self.first.pop(0)
         for pattern, times in self.absences.items():
             if times and re.fullmatch(pattern, f"{method} {url.path}"):
                 self.absences[pattern] -= 1

@@ -211,10 +211,16 @@ def test_it_does_not_come_back(cluster: FakeCluster, controller: Controller) -> 
     assert failed["changed"]
 
 
-def test_before_the_cordon_nothing_is_waited_for(cluster: FakeCluster, controller: Controller) -> None:
+def test_an_address_at_which_nobody_answers_is_not_waited_for(cluster: FakeCluster, controller: Controller) -> None:
     cluster.absences = {"GET .*": float("inf")}
     assert "cannot be reached" in controller.run(node_drain, **NODE)["msg"]
     assert len(cluster.requests) == 1
+
+
+def test_it_is_away_while_the_node_is_cordoned(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.add_pod("default/web")
+    cluster.absences = {"PATCH .*": 2}
+    assert controller.run(node_drain, **NODE)["evicted"] == ["default/web"]
 
 
 def test_a_cordon_that_cannot_be_taken_back_is_reported(cluster: FakeCluster, controller: Controller) -> None:

@@ -26,6 +26,8 @@ class Api:
 
     def __init__(self, status: str, heard: timedelta, *in_force: dict[str, t.Any] | int) -> None:
         self.in_force = list(in_force or [403])
+        # What is answered first about the node, in place of it.
+        self.refusals: list[int] = []
         self.node = {
             "metadata": {"name": "node1"},
             "status": {
@@ -42,7 +44,7 @@ class Api:
 
     def answer(self, path: str) -> tuple[int, t.Any]:
         if path == "/api/v1/nodes/node1":
-            return 200, self.node
+            return (self.refusals.pop(0), {"kind": "Status"}) if self.refusals else (200, self.node)
         if path != "/api/v1/nodes/node1/proxy/configz":
             return 404, {"kind": "Status", "code": 404}
         found = self.in_force.pop(0) if len(self.in_force) > 1 else self.in_force[0]
@@ -138,6 +140,16 @@ def test_a_cluster_that_cannot_be_asked_is_reported_before_anything_is_written(m
     )
     assert re.match(r"kubeconfig /nowhere: it cannot be used: .*; name a kubeconfig of the controller$", none.message)
     assert (node.state(), node.asked()) == (untouched, ["restart kubelet.service"])
+
+
+def test_an_api_server_that_cannot_answer_for_a_moment_is_asked_again(make: Make, tmp_path: Path) -> None:
+    _node, controller = make(**examples.kubeadm())
+    with Api("True", LATER) as api:
+        api.refusals = [500, 503]
+        arguments = {"configuration": TOPOLOGY, "timeout": 60, "kubeconfig": api.kubeconfig(tmp_path / "kubeconfig")}
+        (done,) = controller.config(arguments)
+    assert (done.outcome, done.changed) == ("ok", True), done.message
+    assert api.refusals == []
 
 
 def test_kubelet_says_that_it_is_in_force(make: Make, tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An API server that cannot answer for a moment, as one whose etcd chooses a leader: each module that waits asks it again."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import urllib3.exceptions
+
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
+from ansible_collections.accel.qat.plugins.modules import (
+    cluster_node_info,
+    extended_resource,
+    node_daemonset,
+    node_drain,
+    probe_pod,
+)
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import Refusal
+from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
+from ansible_collections.accel.qat.tests.unit.cluster.daemonset_cluster import DaemonsetCluster
+
+MODULES = Path(api.__file__).parents[2] / "modules"
+NODE = {"node": "node1"}
+WAITING: list[tuple[ModuleType, dict[str, t.Any]]] = [
+    (cluster_node_info, NODE),
+    (extended_resource, {**NODE, "resources": [{"name": "example.com/dongle", "state": "absent"}]}),
+    (node_daemonset, {**NODE, "name": "d", "namespace": "n", "label": "l", "value": "v", "state": "absent"}),
+    (node_drain, NODE),
+    (node_drain, {**NODE, "state": "schedulable"}),
+    (probe_pod, {"name": "p", "state": "absent"}),
+]
+NAMES = [module.__name__.rpartition(".")[2] for module, _arguments in WAITING]
+AWAY = [Refusal(500, "InternalError", "etcdserver: leader changed"), Refusal(503, "ServiceUnavailable", "not ready")]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def cluster() -> t.Iterator[DaemonsetCluster]:
+    made = DaemonsetCluster()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("module", "arguments"), WAITING, ids=NAMES)
+def test_it_is_asked_again_from_the_beginning(
+    cluster: DaemonsetCluster, controller: Controller, module: ModuleType, arguments: dict[str, t.Any]
+) -> None:
+    cluster.first = list(AWAY)
+    result = controller.run(module, **arguments, wait_timeout=60)
+    assert not result.get("failed"), result
+    assert cluster.first == []
+
+
+@pytest.mark.parametrize(("module", "arguments"), WAITING, ids=NAMES)
+def test_no_longer_than_it_is_to_wait(
+    cluster: DaemonsetCluster, controller: Controller, module: ModuleType, arguments: dict[str, t.Any]
+) -> None:
+    cluster.first = list(AWAY)
+    failed = controller.run(module, **arguments, wait_timeout=0)
+    assert "the API server answers 500: etcdserver: leader changed" in failed["msg"]
+    assert len(cluster.requests) == 1
+
+
+def test_each_module_that_waits_for_the_cluster_is_here() -> None:
+    words = ("wait_timeout", "_cluster.api import")
+    waiting = {path.stem for path in MODULES.glob("*.py") if all(word in path.read_text() for word in words)}
+    assert waiting == {*NAMES}
+
+
+@pytest.mark.parametrize(
+    ("error", "heard"),
+    [
+        (urllib3.exceptions.ReadTimeoutError(t.cast("t.Any", None), "/", "The handshake operation timed out"), True),
+        (urllib3.exceptions.ConnectTimeoutError("connection timed out"), False),
+        (urllib3.exceptions.ProtocolError("Connection aborted."), False),
+    ],
+)
+def test_who_takes_a_connection_and_says_nothing_is_there(error: Exception, heard: bool) -> None:
+    """As while TLS takes too long on a busy host; an address at which nobody takes one may be wrong."""
+
+    def method(**_options: t.Any) -> t.NoReturn:
+        raise error
+
+    core = SimpleNamespace(api_client=SimpleNamespace(configuration=SimpleNamespace(host="https://192.0.2.1")))
+    with pytest.raises(api.ClusterError) as caught:
+        api.answer(core, "node node1", method)
+    assert (caught.value.away, caught.value.heard) == (True, heard)
