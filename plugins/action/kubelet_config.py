@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, InForce, NotInForceError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import normal
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import OwnedByOthersError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import CONFIG, READ
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
@@ -75,7 +76,7 @@ class ActionModule(ActionBase):
         try:
             return self._bring(options, variables)
         except NodeError as error:
-            return {**failure_of(error), **_in_force_of(error), "failed": True, "changed": False}
+            return {**failure_of(error), **_in_force_of(error), **_manifest_of(error), "failed": True, "changed": False}
         except _Failed as failed:
             return {**failed.result, "failed": True, "changed": bool(failed.result.get("changed"))}
 
@@ -192,6 +193,10 @@ def _in_force_now(kubeconfig: str, name: str, asked: t.Sequence[Asked]) -> InFor
 
 def _in_force_of(error: NodeError) -> dict[str, t.Any]:
     return {"in_force": error.in_force.as_dict()} if isinstance(error, NotInForceError) else {}
+
+
+def _manifest_of(error: NodeError) -> dict[str, t.Any]:
+    return {"manifest": error.manifest} if isinstance(error, OwnedByOthersError) else {}
 
 
 def _result_of(observed: Observed, decision: Decision, wants_diff: bool) -> dict[str, t.Any]:

@@ -267,8 +267,10 @@ effective:
   type: dict
   sample: {topologyManagerPolicy: single-numa-node}
 manifest:
-  description: On OpenShift 4, the KubeletConfig to apply to the cluster; else none.
-  returned: success
+  description:
+    - On OpenShift 4, the KubeletConfig to apply to the cluster; else none.
+    - On k0s, which is refused where something would have to be written, the ClusterConfig with a worker profile of what is wanted.
+  returned: success, and where k0s has to be given something
   type: dict
   sample: null
 service:

@@ -10,6 +10,8 @@ from .node import Service
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 CONFIG_DIR = "/etc/kubernetes/kubelet.conf.d"
+K0S_CONFIG = "/var/lib/k0s/kubelet-config.yaml"
+K0S_KUBELET = "/var/lib/k0s/bin/kubelet"
 CONFIGURATION = """\
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -81,6 +83,18 @@ def openshift3(said: str = "openshift v3.9.0\nkubernetes v1.9.1+a0ce1bc657") -> 
         "programs": {"openshift": "/usr/bin/openshift"},
         "said": said,
         "kubelet_dir": "/var/lib/origin/openshift.local.volumes",
+    }
+
+
+def k0s(unit: str = "k0sworker.service") -> dict[str, t.Any]:
+    """k0s, whose kubelet is a program in its data directory."""
+    return {
+        "files": {
+            K0S_CONFIG: "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupsPerQOS: true\n"
+        },
+        "services": {unit: Service(["/usr/local/bin/k0s", "worker"])},
+        "programs": {"kubelet": K0S_KUBELET},
+        "version": "1.31.4",
     }
 
 

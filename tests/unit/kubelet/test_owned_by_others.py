@@ -10,18 +10,19 @@ import typing as t
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import default_thresholds
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import OwnedByOthersError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed, Request, observe
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, Plan, plan_kubelet
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.record import Record
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
+from ansible_collections.accel.qat.tests.fakes.kubelet_node.examples import K0S_CONFIG, K0S_KUBELET, k0s
 from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
 
 Make = t.Callable[..., KubeletNode]
 
 SINGLE = {"topologyManagerPolicy": "single-numa-node"}
-K0S_CONFIG = "/var/lib/k0s/kubelet-config.yaml"
-K0S_KUBELET = "/var/lib/k0s/bin/kubelet"
 CANONICAL_ARGS = "/var/snap/k8s/common/args/kubelet"
 
 
@@ -31,17 +32,6 @@ def look(node: KubeletNode, **request: t.Any) -> Observed:
 
 def plan(node: KubeletNode, configuration: dict[str, t.Any], **request: t.Any) -> Plan:
     return plan_kubelet(look(node, **request), Desired(configuration))
-
-
-def k0s(unit: str = "k0sworker.service") -> dict[str, t.Any]:
-    return {
-        "files": {
-            K0S_CONFIG: "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupsPerQOS: true\n"
-        },
-        "services": {unit: Service(["/usr/local/bin/k0s", "worker"])},
-        "programs": {"kubelet": K0S_KUBELET},
-        "version": "1.31.4",
-    }
 
 
 @pytest.mark.parametrize("request_", [{}, {"service": "k0sworker.service"}, {"flavour": "k0s"}])
@@ -62,6 +52,22 @@ def test_k0s_writes_its_file_itself(make_node: Make, request_: dict[str, str], r
         "spec.workerProfiles of k0s' configuration, and start its workers with --profile; nothing was written"
     )
     assert plan(node, {}, **request_, **given).edits == ()
+
+
+def test_k0s_is_to_be_given_a_worker_profile(make_node: Make) -> None:
+    """Of thresholds all, since kubelet drops its own as soon as it has one."""
+    node = make_node(**k0s())
+    node.add_process(7, [K0S_KUBELET, f"--config={K0S_CONFIG}"])
+    with pytest.raises(OwnedByOthersError) as caught:
+        plan(node, {**SINGLE, "evictionHard": {"memory.available": "1Gi"}})
+    thresholds = {**default_thresholds(31), "memory.available": "1Gi"}
+    assert len(thresholds) > 1
+    assert caught.value.manifest == {
+        "apiVersion": "k0s.k0sproject.io/v1beta1",
+        "kind": "ClusterConfig",
+        "metadata": {"name": "k0s"},
+        "spec": {"workerProfiles": [{"name": "qat", "values": {**SINGLE, "evictionHard": thresholds}}]},
+    }
 
 
 def test_k0s_with_its_data_elsewhere(make_node: Make) -> None:

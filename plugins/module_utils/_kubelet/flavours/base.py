@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass
 from enum import Enum
 
+from ..._node.errors import RefusedError
 from ..._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOT
 from ..fields import default_thresholds
 
@@ -18,6 +19,14 @@ if t.TYPE_CHECKING:
 # The files of our own. Read after what others number from 00 to 98.
 DROP_IN_NAME = "99-accel-qat.conf"
 ARGUMENTS_NAME = "99-accel-qat.yaml"
+
+
+class OwnedByOthersError(RefusedError):
+    """A file that others write again. `manifest` is what they are to be given."""
+
+    def __init__(self, problem: str, where: str, remedy: str, manifest: t.Mapping[str, t.Any]) -> None:
+        super().__init__(problem, where, remedy)
+        self.manifest = dict(manifest)
 
 
 class Process(t.NamedTuple):

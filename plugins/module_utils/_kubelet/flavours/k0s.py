@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ..._node.errors import RefusedError
 from ..._node.facts.paths import K0S_KUBELET_ROOT
-from .base import OnCommandLine, Process
+from ..fields import EVICTION_FIELD, default_thresholds
+from .base import OnCommandLine, OwnedByOthersError, Process
+
+_PROFILE = "qat"
 
 
 class _K0s(OnCommandLine):
@@ -20,11 +22,22 @@ class _K0s(OnCommandLine):
         return []
 
     def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
-        raise RefusedError(
+        values = dict(configuration)
+        if values.get(EVICTION_FIELD):
+            # Kubelet drops its own thresholds as soon as it is given one.
+            values[EVICTION_FIELD] = {**default_thresholds(minor), **values[EVICTION_FIELD]}
+        raise OwnedByOthersError(
             "k0s writes this file again at each start, from its own configuration",
             config,
-            f"put {dict(configuration)} into values of a profile in spec.workerProfiles of k0s' configuration, and start its "
+            f"put {values} into values of a profile in spec.workerProfiles of k0s' configuration, and start its "
             "workers with --profile; nothing was written",
+            {
+                "apiVersion": "k0s.k0sproject.io/v1beta1",
+                "kind": "ClusterConfig",
+                # There is one of them in a cluster.
+                "metadata": {"name": "k0s"},
+                "spec": {"workerProfiles": [{"name": _PROFILE, "values": values}]},
+            },
         )
 
 

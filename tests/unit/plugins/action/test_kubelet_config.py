@@ -250,6 +250,17 @@ def test_openshift_4_is_left_to_its_operator(make: Make) -> None:
     assert node.state() == untouched
 
 
+def test_k0s_is_refused_with_what_it_is_to_be_given(make: Make) -> None:
+    node, controller = make(start=False, **examples.k0s())
+    untouched = node.state()
+    (refused,) = controller.config({"configuration": TOPOLOGY, "kubelet": examples.K0S_KUBELET})
+    assert (refused.outcome, refused.changed, refused.result["failure"]["kind"]) == ("ignored", False, "refused")
+    assert refused.message.startswith(f"{examples.K0S_CONFIG}: k0s writes this file again at each start")
+    (profile,) = refused.result["manifest"]["spec"]["workerProfiles"]
+    assert profile == {"name": "qat", "values": TOPOLOGY}
+    assert node.state() == untouched
+
+
 def test_the_state_file_trap(make: Make) -> None:
     node, controller = make(**examples.kubeadm())
     static = {"configuration": {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, "timeout": 120}
