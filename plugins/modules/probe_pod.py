@@ -143,6 +143,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.pod import (
     Seen,
     delay,
     failure,
+    has_no_image,
     is_ours,
     manifest,
     seen,
@@ -225,13 +226,13 @@ class ProbePod(ClusterModule):
                 raise NodeError("it was deleted by somebody else", self._where, "run this again")
             why = failure(pod)
             if why:
-                raise self._does_not_run(why)
+                raise self._does_not_run(pod, why)
             if pod.get("status", {}).get("phase") == "Running":
                 saw = seen(self._cluster.pod_log(self._namespace, self._name, CONTAINER))
                 if saw is not None:
                     return saw
             if time.monotonic() >= deadline:
-                raise self._does_not_run(f"after {self._params['wait_timeout']:g} seconds, {delay(pod)}")
+                raise self._does_not_run(pod, f"after {self._params['wait_timeout']:g} seconds, {delay(pod)}")
             time.sleep(LOOK_SECONDS)
 
     def _refuse_others(self, pod: Object) -> None:
@@ -244,14 +245,14 @@ class ProbePod(ClusterModule):
         self._cluster.be_patient(seconds)
         return time.monotonic() + seconds
 
-    def _does_not_run(self, why: str) -> NodeError:
+    def _does_not_run(self, pod: Object, why: str) -> NodeError:
         last = self._last_warning()
         more = f" ({last})" if last and last not in why else ""
-        return NodeError(
-            f"it does not run: {why}{more}",
-            where=self._where,
-            remedy=f"see the journals of kubelet and of the device plugin on {self._params['node']}, and who else has the VFs",
-        )
+        node, image = self._params["node"], self._params["image"]
+        remedy = f"see the journals of kubelet and of the device plugin on {node}, and who else has the VFs"
+        if has_no_image(pod):
+            remedy = f"name an image that {node} can have in place of {image} by image, in the role qat_verify by qat_verify_image"
+        return NodeError(f"it does not run: {why}{more}", where=self._where, remedy=remedy)
 
     def _last_warning(self) -> str:
         """Nice to have: the reason is known without it, and the right to list events may be missing."""

@@ -26,18 +26,12 @@ echo '-- end'
 exec sleep 3600
 """
 
-_HOPELESS = frozenset(
-    {
-        "ErrImageNeverPull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-        "CrashLoopBackOff",
-    }
-)
+_NO_IMAGE = frozenset({"ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName"})
+_HOPELESS = _NO_IMAGE | {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
 """Reasons of a waiting container that no waiting changes."""
+
+_ABOUT_ITS_IMAGE = _NO_IMAGE | {"ErrImagePull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}
+"""Those of one that has no image, or none so far."""
 
 
 class Seen(t.NamedTuple):
@@ -123,6 +117,12 @@ def failure(pod: Object) -> str:
         if waiting.get("reason") in _HOPELESS:
             return _reason(waiting)
     return ""
+
+
+def has_no_image(pod: Object) -> bool:
+    """Whether it is its image that a container waits for."""
+    reasons = ((state.get("waiting") or {}).get("reason") for state in _states(pod.get("status", {})))
+    return any(reason in _ABOUT_ITS_IMAGE for reason in reasons)
 
 
 def delay(pod: Object) -> str:

@@ -154,7 +154,6 @@ UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulab
         ({"phase": "Failed", "containerStatuses": [{"state": ENDED}]}, "Error, exit code 127"),
         ({"phase": "Failed"}, "it is Failed"),
         ({"phase": "Succeeded"}, "it is Succeeded"),
-        (waiting("ImagePullBackOff", "Back-off pulling image"), "ImagePullBackOff: Back-off pulling image"),
         (waiting("CreateContainerError", "no\n /bin/sh"), "CreateContainerError: no /bin/sh"),
         (
             {"phase": "Pending", "conditions": [{**UNSCHEDULED, "message": f"Insufficient {CY}."}]},
@@ -172,6 +171,25 @@ def test_a_pod_that_does_not_run(cluster: FakeCluster, controller: Controller, s
         "and who else has the VFs"
     )
     assert cluster.pods == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("ImagePullBackOff", "ImagePullBackOff: no such host"),
+        ("ErrImageNeverPull", "ErrImageNeverPull: no such host"),
+        ("ErrImagePull", "after 0.3 seconds, ErrImagePull: no such host"),
+    ],
+)
+def test_an_image_that_cannot_be_had_is_named(
+    cluster: FakeCluster, controller: Controller, reason: str, why: str
+) -> None:
+    cluster.run_pod = lambda _pod: (waiting(reason, "no such host"), "")
+    failed = controller.run(probe_pod, **present(wait_timeout=0.3))
+    assert failed["msg"] == (
+        f"pod default/p: it does not run: {why}; name an image that node1 can have in place of busybox by image, "
+        "in the role qat_verify by qat_verify_image"
+    )
 
 
 def test_a_pod_that_says_nothing(cluster: FakeCluster, controller: Controller) -> None:
