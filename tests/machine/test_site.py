@@ -92,7 +92,7 @@ def test_wrong_rules_fail_before_the_kernel_arguments_are_written(
 
 def test_check_mode_writes_nothing(node: Node, untouched: str, checked: Run) -> None:
     assert checked.code == 0, checked.output
-    assert checked.task("Reboot into the new kernel arguments").changed
+    assert checked.task("Reboot into the new kernel arguments, and wait for the node").changed
     assert node.state(*PLACES) == untouched
     assert "intel_iommu=on" not in node.run("cat /boot/grub/grub.cfg")
 

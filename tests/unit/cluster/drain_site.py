@@ -26,7 +26,7 @@ STATIC = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
 # What disrupts by the devices and by kubelet, in a run that drains.
 BOTH: dict[str, t.Any] = {"qat_node_devices": COMPRESSION, "qat_kubelet_configuration": STATIC, "qat_drain": True}
 
-EVICT = "accel.qat.qat_drain : Cordon the node and evict the pods"
+EVICT = "accel.qat.qat_drain : Cordon the node, evict the pods, and wait until they are gone"
 GIVE_BACK = "accel.qat.qat_drain : Take back a cordon of this role"
 FILE_SYSTEMS = {"sysfs_root": "sys", "proc_root": "proc", "dev_root": "dev"}
 LAST_OF_NODE = "accel.qat.qat_node : Write what the next boot needs"

@@ -82,6 +82,21 @@ def rules_in(document: t.Any) -> t.Iterator[t.Any]:
             yield from rules_in(entry)
 
 
+def test_tasks_that_wait_are_those_of_the_roles() -> None:
+    tasks = ""
+    defaults: dict[str, t.Any] = {}
+    for role in sorted((CHECKOUT / "roles").iterdir()):
+        tasks += "".join(path.read_text() for path in role.glob("tasks/*.yml"))
+        path = role / "defaults/main.yml"
+        defaults.update((yaml.safe_load(path.read_text()) or {}) if path.exists() else {})
+    rows = table("docs/provision.md", "task")
+    assert len(rows) > 4
+    for name, (_what, limit) in rows.items():
+        assert re.search(rf"(name|__qat_\w+): {re.escape(name)}$", tasks, re.M), name
+        variable, seconds = re.findall(r"`(\w+)`, (\d+)", limit)[0]
+        assert defaults[variable] == int(seconds)
+
+
 # Links.
 
 

@@ -21,7 +21,7 @@ INCLUDES = {
     "main.yml": "Reboot where the kernel arguments need a reboot",
     "teardown.yml": "Reboot where the kernel arguments that went need a reboot",
 }
-REBOOT = "Reboot into the new kernel arguments"
+REBOOT = "Reboot into the new kernel arguments, and wait for the node"
 
 
 class Booted(OnThisMachine):
