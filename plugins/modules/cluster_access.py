@@ -69,6 +69,12 @@ options:
             description: The namespace; empty for all of them.
             type: str
             default: ''
+  wait_timeout:
+    description:
+      - For how many seconds the API server may be away, as right after another node of the control plane was rebooted.
+      - An address at which nobody answers from the beginning is reported at once.
+    type: float
+    default: 30
 seealso:
   - module: accel.qat.node_drain
   - module: accel.qat.cluster_node_info
@@ -153,7 +159,8 @@ QUESTION: dict[str, dict[str, t.Any]] = {
     "rights": {"type": "list", "elements": "dict", "default": [], "options": RIGHT},
 }
 OPTIONS: dict[str, dict[str, t.Any]] = {
-    "questions": {"type": "list", "elements": "dict", "required": True, "options": QUESTION}
+    "questions": {"type": "list", "elements": "dict", "required": True, "options": QUESTION},
+    "wait_timeout": {"type": "float", "default": 30.0},
 }
 
 
@@ -203,6 +210,7 @@ class _Server:
         self._cluster: Cluster | NodeError
         try:
             self._cluster = Cluster(module)
+            self._cluster.be_patient(module.params["wait_timeout"])
         except NodeError as error:
             self._cluster = error
         self._nodes: dict[str, bool | ClusterError] = {}

@@ -123,7 +123,7 @@ def test_what_the_server_does_not_say_is_not_lacking(
     controller: Controller, cluster: FakeCluster, answer: Refusal
 ) -> None:
     cluster.refusals["POST /apis/authorization.*"] = answer
-    found = one_answer(controller, rights=RIGHTS[:2])
+    found = one_answer(controller, access={"wait_timeout": 0}, rights=RIGHTS[:2])
     assert (found["missing"], found["unknown"]) == ([], ["get nodes", "patch nodes"])
 
 

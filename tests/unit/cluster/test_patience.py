@@ -13,6 +13,7 @@ import urllib3.exceptions
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.modules import (
+    cluster_access,
     cluster_node_info,
     extended_resource,
     node_daemonset,
@@ -69,10 +70,19 @@ def test_no_longer_than_it_is_to_wait(
     assert len(cluster.requests) == 1
 
 
+def test_what_is_asked_before_all_else_is_asked_again(cluster: DaemonsetCluster, controller: Controller) -> None:
+    """It reports what it was refused, and does not fail."""
+    asked = [{"purpose": "drain", **NODE}]
+    for seconds, missing in ((60, 0), (0, 1)):
+        cluster.first = list(AWAY)
+        (answer,) = controller.run(cluster_access, questions=asked, wait_timeout=seconds)["answers"]
+        assert (len(cluster.first), len(answer["missing"])) == (missing, missing)
+
+
 def test_each_module_that_waits_for_the_cluster_is_here() -> None:
     words = ("wait_timeout", "_cluster.api import")
     waiting = {path.stem for path in MODULES.glob("*.py") if all(word in path.read_text() for word in words)}
-    assert waiting == {*NAMES}
+    assert waiting == {*NAMES, "cluster_access"}
 
 
 @pytest.mark.parametrize(
