@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
     from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
     from ansible_collections.accel.qat.tests.machine.node import Node
@@ -27,6 +30,25 @@ def given(cluster: Cluster, pod: str, container: str = "main") -> list[str]:
     """The VFs that a container of a running pod was given, by its environment."""
     environment = cluster.environment(pod, container)
     return [value for name, value in sorted(environment.items()) if name.startswith("QAT")]
+
+
+@contextlib.contextmanager
+def kubelet_configured(
+    controller: Controller, settings: Mapping[str, Any], configuration: Mapping[str, Any]
+) -> Iterator[Run]:
+    """Kubelet has these fields, on a node without pods; afterwards those of the settings alone. Gives what the run says that sets them."""
+
+    def run_playbook(name: str, **more: Any) -> Run:
+        done = controller.run(
+            f"accel.qat.{name}", "--tags", "kubelet", **{**settings, **more}, qat_kubelet_drained=True
+        )
+        assert done.code == 0, done.output
+        return done
+
+    yield run_playbook("site", qat_kubelet_configuration=dict(configuration))
+    # What is not named any more stays, so it has to be taken back.
+    run_playbook("teardown")
+    run_playbook("site")
 
 
 def with_drop_in(node: Node, lines: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC
-from ansible_collections.accel.qat.tests.cluster.steps import wait_until_taken
+from ansible_collections.accel.qat.tests.cluster.steps import kubelet_configured, wait_until_taken
 from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab import pod_image
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.api import ApiError
@@ -145,18 +145,8 @@ def test_variables_name_the_vfs_of_each_resource(cluster: Cluster, vfs: dict[str
 def aligned(controller: Controller, settings: dict[str, Any]) -> Iterator[None]:
     """Kubelet has what the page says of one NUMA node; afterwards it is as before."""
     (text,) = re.findall(r"```yaml\n(qat_kubelet_configuration:.*?)```", PAGE.read_text(), re.DOTALL)
-
-    def run_playbook(name: str, **more: Any) -> None:
-        done = controller.run(
-            f"accel.qat.{name}", "--tags", "kubelet", **{**settings, **more}, qat_kubelet_drained=True
-        )
-        assert done.code == 0, done.output
-
-    run_playbook("site", **yaml.safe_load(text))
-    yield
-    # What is not named any more stays, so it has to be taken back.
-    run_playbook("teardown")
-    run_playbook("site")
+    with kubelet_configured(controller, settings, yaml.safe_load(text)["qat_kubelet_configuration"]):
+        yield
 
 
 @pytest.mark.usefixtures("aligned")

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pods as users make them: with init containers, without root, static, by controllers, within a quota, with resources as a whole, on a
-node with swap; and what they hear of health.
+"""Pods as users make them: with init containers, without root, static, by controllers, within a quota, with resources as a whole; and what
+they hear of health.
 
 `make test-releases` runs this, and `make test` does not, for the time that an emulated node takes to start so many pods.
 """
@@ -22,8 +22,6 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import PODS
 from ansible_collections.accel.qat.tests.machine.node import Node
 
 MANIFEST = "/etc/kubernetes/manifests/static.yaml"
-SWAP = "/swap"
-SWAP_DROP_IN = "/etc/kubernetes/kubelet.conf.d/50-swap.conf"
 NAMESPACES = "/api/v1/namespaces"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
@@ -87,32 +85,6 @@ def test_a_pod_with_resources_as_a_whole_gets_a_vf(cluster: Cluster, node: Node,
     assert vf in vfs
     held = [one["held_by"] for pf in node.devices().values() for one in pf["vfs"] if one["address"] == vf]
     assert [(user["pod"], user["container"]) for users in held for user in users] == [("default/level", "main")]
-
-
-@pytest.fixture
-def swap(cluster: Cluster, node: Node) -> Iterator[None]:
-    """The node has swap, of which kubelet lets pods use some; afterwards all is as before."""
-    node.run(f"dd if=/dev/zero of={SWAP} bs=1M count=64 status=none && chmod 600 {SWAP}")
-    node.run(f"mkswap {SWAP} && swapon {SWAP}")
-    fields = {"failSwapOn": False, "memorySwap": {"swapBehavior": "LimitedSwap"}}
-    header = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
-    node.machine.put(json.dumps({**header, **fields}).encode(), SWAP_DROP_IN)
-    cluster.restart_kubelet()
-    yield
-    cluster.delete_pods()
-    cluster.restart_kubelet(f"rm {SWAP_DROP_IN}; swapoff {SWAP} && rm {SWAP}")
-
-
-@pytest.mark.releases(releases.NEWEST)
-@pytest.mark.usefixtures("swap")
-def test_a_node_with_swap_gives_vfs_away_as_ever(cluster: Cluster, vfs: dict[str, str]) -> None:
-    in_force = cluster.api.get(f"/api/v1/nodes/{cluster.nodes[0]}/proxy/configz")["kubeletconfig"]
-    assert in_force["memorySwap"] == {"swapBehavior": "LimitedSwap"}
-    cluster.wait_for_offer(CY, 16)
-    cluster.create_pod("swaps", {CY: 1})
-    cluster.wait_for_phase("swaps")
-    group = vfs[cluster.environment("swaps")["QAT0"]]
-    assert cluster.execute("swaps", f"exec 3<> /dev/vfio/{group} && echo opened").strip() == "opened"
 
 
 def of_controller(

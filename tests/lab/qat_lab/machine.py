@@ -346,7 +346,9 @@ def _saved_state(base: image.Image, speed: Accelerator, hardware: Hardware) -> P
 
 
 def _save_state(directory: Path, base: image.Image, launch: qemu.Launch) -> None:
-    host.say("booting a machine with this hardware for the first time, to save its state, once; one to two minutes without KVM")
+    host.say(
+        "booting a machine with this hardware for the first time, to save its state; one to two minutes without KVM"
+    )
     aside = directory.with_suffix(".building")
     _remove(aside)
     aside.mkdir()
