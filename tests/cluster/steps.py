@@ -62,6 +62,11 @@ def without_drop_in(node: Node) -> None:
     node.run(f"rm -r $(dirname {_DROP_IN}); sync; systemctl daemon-reload")
 
 
+def process(node: Node) -> int:
+    """The main process of the device plugin's unit."""
+    return int(node.run(f"systemctl show --property=MainPID --value {UNIT}"))
+
+
 def wait_until_taken(node: Node) -> None:
     """Wait until the device plugin says that kubelet has taken its lists: what the API has of a node may be from before a boot."""
     node.run(f"until systemctl show --property=StatusText {UNIT} | grep -q '=ready;'; do sleep 0.5; done")

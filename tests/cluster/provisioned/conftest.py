@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import FIRST, settings_for
+from ansible_collections.accel.qat.tests.cluster.provisioned.ways import SERVICE, Deployment
+from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 from ansible_collections.accel.qat.tests.machine.node import DEVICES
 
 if TYPE_CHECKING:
@@ -17,6 +19,19 @@ if TYPE_CHECKING:
     from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
     from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
     from ansible_collections.accel.qat.tests.machine.node import Node
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out other ways than the service on releases of Kubernetes before the newest, on which nobody has tried them."""
+    left_out = [item for item in items if is_left_out(getattr(item, "callspec", None))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def is_left_out(callspec: Any) -> bool:
+    """Whether a test with these parameters is such a one."""
+    found = callspec.params if callspec else {}
+    return found.get("moved", SERVICE) != SERVICE and found["cluster"] != releases.NEWEST.name
 
 
 @pytest.fixture(scope="package")
@@ -37,10 +52,28 @@ def provisioned(node: Node, controller: Controller, settings: dict[str, Any]) ->
     node.run("cp /root/qatctl /usr/local/sbin/qatctl")
 
 
+@pytest.fixture(scope="package")
+def deployment(
+    cluster: Cluster,
+    node: Node,
+    controller: Controller,
+    provisioned: Run,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    """By which way the node has its device plugin. At the end by the service, whatever has failed."""
+    assert provisioned
+    deployment = Deployment(cluster, node, controller, tmp_path_factory.mktemp("deployment"))
+    yield deployment
+    deployment.have(SERVICE)
+    deployment.daemonset.remove_images()
+
+
 @pytest.fixture(autouse=True)
-def works(provisioned: Run) -> None:
-    """That run, if it failed, is what each test fails for."""
+def works(request: pytest.FixtureRequest, provisioned: Run, deployment: Deployment) -> None:
+    """That run, if it failed, is what each test fails for. The plugin is the service, unless a test has a way of its own."""
     assert provisioned.code == 0, provisioned.output
+    if "way" not in request.fixturenames:
+        deployment.have(SERVICE)
 
 
 @pytest.fixture(scope="package")

@@ -11,20 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.accel.qat.tests.cluster.provisioned.daemonset import (
-    changed,
-    gives_a_vf,
-    imported,
-    settings_of_it,
-    the_pod,
-)
+from ansible_collections.accel.qat.tests.cluster.provisioned.daemonset import changed, gives_a_vf
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC
+from ansible_collections.accel.qat.tests.cluster.provisioned.ways import DAEMONSET
 from ansible_collections.accel.qat.tests.cluster.steps import UNIT
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from ansible_collections.accel.qat.tests.cluster.provisioned.ways import Deployment
     from ansible_collections.accel.qat.tests.controller.controller import Controller
     from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
     from ansible_collections.accel.qat.tests.machine.node import Node
@@ -33,16 +27,16 @@ pytestmark = [pytest.mark.usefixtures("no_pods"), pytest.mark.releases(releases.
 
 
 def test_a_boot_brings_vfs_and_pod_back(
-    cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any], tmp_path: Path
+    cluster: Cluster, node: Node, controller: Controller, settings: dict[str, Any], deployment: Deployment
 ) -> None:
-    with imported(node, tmp_path) as (name, _other), settings_of_it(cluster, controller, name) as deployed:
-        assert changed(controller.run("accel.qat.site", "--tags", "device_plugin", **settings, **deployed))
-        uid = the_pod(cluster)["metadata"]["uid"]
-        node.machine.reboot()
-        cluster.wait_until_ready()
-        assert node.machine.run(f"systemctl cat {UNIT}", check=False).rc != 0
-        cluster.wait_for_offer(CY, 16)
-        cluster.wait_for_offer(DC, 12)
-        assert the_pod(cluster)["metadata"]["uid"] == uid
-        gives_a_vf(cluster, node, "one")
-        assert changed(controller.run("accel.qat.site", "--tags", "device_plugin", **settings, **deployed)) == []
+    deployment.have(DAEMONSET)
+    daemonset = deployment.daemonset
+    uid = daemonset.pod()["metadata"]["uid"]
+    node.machine.reboot()
+    cluster.wait_until_ready()
+    assert node.machine.run(f"systemctl cat {UNIT}", check=False).rc != 0
+    cluster.wait_for_offer(CY, 16)
+    cluster.wait_for_offer(DC, 12)
+    assert daemonset.pod()["metadata"]["uid"] == uid
+    gives_a_vf(cluster, node, "one")
+    assert changed(controller.run("accel.qat.site", "--tags", "device_plugin", **settings, **daemonset.settings)) == []

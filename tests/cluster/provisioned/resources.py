@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The node's PFs, what is wanted of them and of kubelet, and what it offers then."""
+"""The node's PFs, what is wanted of them and of kubelet, what it offers then, and by whom its device plugin is found."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ RULES: list[dict[str, Any]] = [
     {"select": {"address": [SECOND]}, "services": ["dc"], "advertise": 12},
     {"services": ["sym", "asym"]},
 ]
+SECONDS = 600.0
+"""How long an emulated node may take to start the device plugin while other pods come."""
 
 
 def settings_for(cluster: Cluster) -> dict[str, Any]:
@@ -33,4 +35,13 @@ def settings_for(cluster: Cluster) -> dict[str, Any]:
         "qat_verify_node_name": "{{ inventory_hostname }}",
         "qat_verify_image": pod_image.NAME,
         "qat_verify_image_pull_policy": "Never",
+    }
+
+
+def access_to(cluster: Cluster) -> dict[str, Any]:
+    """What the role of the device plugin has to be given where it looks for a pod that is the node's, or makes one."""
+    return {
+        "qat_device_plugin_kubeconfig": str(cluster.kubeconfig),
+        "qat_device_plugin_node_name": cluster.nodes[0],
+        "qat_device_plugin_wait_timeout": int(SECONDS),
     }

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.accel.qat.tests.cluster.admissions import Admissions
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC
-from ansible_collections.accel.qat.tests.cluster.steps import UNIT, include
+from ansible_collections.accel.qat.tests.cluster.steps import UNIT, include, process
 from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.cluster import Cluster
@@ -44,11 +44,6 @@ def other_releases(cluster: Cluster, node: Node) -> Iterator[None]:
 def release(node: Node) -> str:
     """The release that is current."""
     return node.run(f"readlink {RELEASES}/current").strip()
-
-
-def process(node: Node) -> int:
-    """The main process of the plugin."""
-    return int(node.run(f"systemctl show --property=MainPID --value {UNIT}"))
 
 
 def state(node: Node) -> str:

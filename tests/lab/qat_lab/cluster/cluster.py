@@ -298,12 +298,13 @@ class Cluster:
             self.api.delete(f"{PODS}/{name}")
         self.wait_for(f"that pod {name} is gone", self.pods, lambda names: name not in names)
 
-    def delete_pods(self) -> None:
-        """Remove all pods as `delete_pod` does, at once."""
+    def delete_pods(self, but: str = "") -> None:
+        """Remove all pods, or all but the one of this name, as `delete_pod` does, at once."""
         for name in self.pods():
-            with contextlib.suppress(ApiError):
-                self.api.delete(f"{PODS}/{name}")
-        self.wait_for("that all pods are gone", self.pods, lambda names: not names)
+            if name != but:
+                with contextlib.suppress(ApiError):
+                    self.api.delete(f"{PODS}/{name}")
+        self.wait_for("that all pods are gone", self.pods, lambda names: {*names} <= {but})
 
     def pods(self) -> list[str]:
         """Names of all pods."""
