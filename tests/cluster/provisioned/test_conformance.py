@@ -15,7 +15,13 @@ import pytest
 
 from ansible_collections.accel.qat.tests.cluster.admissions import Admissions
 from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, SECOND
-from ansible_collections.accel.qat.tests.cluster.provisioned.ways import DAEMONSET, PACKAGE, SERVICE, Deployment, Way
+from ansible_collections.accel.qat.tests.cluster.provisioned.ways import (
+    DAEMONSET,
+    PACKAGE,
+    SERVICE,
+    Deployment,
+    Way,
+)
 from ansible_collections.accel.qat.tests.cluster.steps import given
 from ansible_collections.accel.qat.tests.controller.controller import Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import releases
