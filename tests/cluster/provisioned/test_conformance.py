@@ -146,7 +146,7 @@ def test_no_pod_is_refused_while_another_release_takes_over(cluster: Cluster, wa
     with Admissions(cluster, CY) as admissions:
         way.upgrade()
         admissions.wait_for(2)
-    assert "has taken over" in way.log()
+    assert "has taken over from=" in way.log()
     # An older kubelet has a gap of its own whenever one process of a plugin follows another.
     if cluster.release == releases.NEWEST:
         none_is_refused(admissions, way)
