@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_left_out(callspec: Any) -> bool:
     """Whether a test with these parameters is such a one."""
-    found = callspec.params if callspec else {}
+    found: dict[str, str] = callspec.params if callspec else {}
     return found.get("moved", SERVICE) != SERVICE and found["cluster"] != releases.NEWEST.name
 
 
@@ -61,7 +61,7 @@ def deployment(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
     """By which way the node has its device plugin. At the end by the service, whatever has failed."""
-    assert provisioned
+    assert provisioned.code == 0, provisioned.output
     deployment = Deployment(cluster, node, controller, tmp_path_factory.mktemp("deployment"))
     yield deployment
     deployment.have(SERVICE)
@@ -69,9 +69,8 @@ def deployment(
 
 
 @pytest.fixture(autouse=True)
-def works(request: pytest.FixtureRequest, provisioned: Run, deployment: Deployment) -> None:
-    """That run, if it failed, is what each test fails for. The plugin is the service, unless a test has a way of its own."""
-    assert provisioned.code == 0, provisioned.output
+def works(request: pytest.FixtureRequest, deployment: Deployment) -> None:
+    """The node is provisioned, and its plugin is the service, unless a test has a way of its own."""
     if "way" not in request.fixturenames:
         deployment.have(SERVICE)
 
