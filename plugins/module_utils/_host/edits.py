@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._node.document import Part, is_content, is_path
+from .._node.document import Part, is_content, is_number, is_path
 from .._node.errors import NodeError
 
 if t.TYPE_CHECKING:
@@ -44,7 +44,7 @@ class FileEdit:
             raise ValueError("a change is of no file")
         mode, owner = part.get("mode", int, type(None)), part.get("owner", list, tuple, type(None))
         numbers = [*([] if mode is None else [mode]), *(owner or ())]
-        if (owner is not None and len(owner) != 2) or not all(type(one) is int and one >= 0 for one in numbers):
+        if (owner is not None and len(owner) != 2) or not all(map(is_number, numbers)):
             raise ValueError(f"mode or owner of {path} is none")
         before, after = (part.text(name, is_content) for name in ("before", "after"))
         return cls(path, before, after, mode, None if owner is None else (owner[0], owner[1]))
