@@ -70,7 +70,7 @@ def ensure(
     _see_unharmed(planned, request)
     plan = notes.first(planned, machine)
     if not (rehearse or plan.empty):
-        puts_back = bool(planned.files) and not planned.unseen
+        puts_back = planned.can_be_put_back and not planned.unseen
 
         def look() -> None:
             now = loader.plan(request)
@@ -78,8 +78,8 @@ def ensure(
             if puts_back:
                 _check(now, request, planned, "the files were put back; ")
 
-        # What commands alone have done cannot be put back, and the notes of it have to stay.
-        apply(machine, plan, look if planned.files else lambda: None)
+        # Of what cannot be put back the notes have to stay.
+        apply(machine, plan, look if planned.can_be_put_back else lambda: None)
         if not puts_back:
             _look_at_what_stays(loader, request, planned)
     return Outcome(name, plan)
@@ -135,7 +135,7 @@ def _see_left(now: Plan, planned: Plan, request: Request) -> None:
         wrong = harm(found[line.label], line.before, request, exact=False) if line.label in found else None
         if wrong is not None:
             did = " and ".join(" ".join(command) for command in planned.commands)
-            remedy = "" if planned.files else f"see what {did} has made of it before the next boot"
+            remedy = "" if planned.can_be_put_back else f"see what {did} has made of it before the next boot"
             raise NodeError(f"with what it has written {line.label} {wrong}", did, remedy)
 
 

@@ -76,6 +76,11 @@ class Plan:
         """The files that change."""
         return sorted({*(edit.path for edit in self.edits), *self.rewritten})
 
+    @property
+    def can_be_put_back(self) -> bool:
+        """Whether there are files that can: what commands alone have done stays."""
+        return bool(self.files or self.guarded)
+
 
 def _beyond(items: t.Sequence[str], others: t.Sequence[str]) -> list[str]:
     return [item for item in items if item not in others]

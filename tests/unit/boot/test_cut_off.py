@@ -17,7 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
 from ansible_collections.accel.qat.plugins.module_utils._boot.detect import Firmware
 from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import Outcome, ensure
 from ansible_collections.accel.qat.plugins.module_utils._boot.notes import Notes
-from ansible_collections.accel.qat.plugins.module_utils._boot.plan import UNFINISHED
+from ansible_collections.accel.qat.plugins.module_utils._boot.plan import UNFINISHED, LeftError
 from ansible_collections.accel.qat.plugins.module_utils._boot.running import Running
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
@@ -126,9 +126,20 @@ def test_the_next_run_finishes_what_was_cut_off(kind: str, state: State, after: 
 # What a command leaves, or not, is looked at afterwards.
 
 
-def test_an_argument_that_only_grub_cfg_has_is_not_lost() -> None:
+def _is_killed(_machine: FakeMachine, _command: t.Sequence[str]) -> CommandResult:
+    raise Killed
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["a whole run", "one after a run that was cut off before update-grub"])
+def test_an_argument_that_only_grub_cfg_has_is_not_lost(cut: bool) -> None:
     """Somebody has edited the generated file, or has taken an argument out of the settings since."""
     machine = machines.debian()
+    if cut:
+        works = machine.commands["update-grub"]
+        machine.commands["update-grub"] = _is_killed
+        with pytest.raises(Killed):
+            run("debian", machine, QAT, "present")
+        machine.commands["update-grub"] = works
     generated = machine.files["/boot/grub/grub.cfg"]
     machine.files["/boot/grub/grub.cfg"] = generated.replace(" ro  quiet", " ro rd.lvm.lv=vg/root quiet")
     assert machine.files["/boot/grub/grub.cfg"] != generated
@@ -140,6 +151,7 @@ def test_an_argument_that_only_grub_cfg_has_is_not_lost() -> None:
         " back as they were; fix this and run again"
     )
     assert machine.files == before
+    assert not isinstance(caught.value, LeftError)
 
 
 @pytest.mark.parametrize("kind", ["rhel9", "rhel8", "core-os", "tumbleweed", "systemd-boot"])
