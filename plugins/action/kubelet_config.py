@@ -10,6 +10,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, InForce, NotInForceError
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.apply import PutBackError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import normal
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import OwnedByOthersError
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Observed
@@ -148,11 +149,14 @@ class ActionModule(ActionBase):
         return in_force
 
     def _put_back(self, error: NodeError, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> None:
-        """Put back what was written; the node's own failure then names both. Raises _Failed."""
+        """Put back what was written; the failure then names both. Raises _Failed."""
         try:
             self._on_node(_APPLY, {**arguments, "put_back": error.sentence(), "backup": False}, variables)
         except _Failed as failed:
             failed.result.update(_in_force_of(error))
+            if failed.result.get("failure", {}).get("kind") != PutBackError.kind:  # it has not come to that
+                also = failed.result.get("msg", "the module failed")
+                failed.result.update(changed=True, msg=f"{error.sentence()}; and nothing was put back: {also}")
             raise
 
     def _on_node(self, module: str, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:

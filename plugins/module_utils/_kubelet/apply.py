@@ -440,12 +440,13 @@ def _put_back(machine: Machine, order: Order, transaction: Transaction, error: N
         _tidy(order, root)
     except (NodeError, OSError) as second:
         found = _as_node_error(second)
+        stands = _is_put_back(order, transaction)
         place = "" if found.where in ("", error.where) else f"{found.where}: "
         return PutBackError(
             f"{error.problem}; and with the configuration that was there before: {place}{found.problem}",
             error.where,
-            (_STAND if _is_put_back(order, transaction) else _LEFT).format(unit=order.unit),
-            left=True,
+            (_STAND if stands else _LEFT).format(unit=order.unit),
+            left=order.restart or not stands,
         )
     if not order.restart:
         return PutBackError(error.problem, error.where, "the files are as they were")

@@ -125,6 +125,28 @@ def test_a_node_that_does_not_become_ready_is_put_back(
     assert (node.state(), node.is_active()) == (untouched, True)
 
 
+def test_what_cannot_be_put_back_is_a_change(make: Make, tmp_path: Path) -> None:
+    """Here since the file that says what was there before was damaged meanwhile. Both reasons are said."""
+    node, controller = make(**examples.kubeadm())
+    pending = node.root / f"{RECORD}.pending".lstrip("/")
+
+    class DamagesIt(Api):
+        def answer(self, path: str) -> tuple[int, t.Any]:
+            if pending.exists():
+                pending.write_text("{")
+            return super().answer(path)
+
+    with DamagesIt("False", LATER) as api:
+        kubeconfig = api.kubeconfig(tmp_path / "kubeconfig")
+        (task,) = controller.config({"configuration": TOPOLOGY, "timeout": 3, "kubeconfig": kubeconfig})
+    assert (task.outcome, task.changed) == ("ignored", True)
+    assert task.message.startswith(
+        "node node1: the node is not Ready within 3 seconds: container runtime is down; and nothing was put back: "
+        f"{RECORD}.pending: what an earlier run had in hand cannot be read: "
+    )
+    assert "topologyManagerPolicy" in (node.read(CONFIG_PATH) or "")
+
+
 def test_a_cluster_that_cannot_be_asked_is_reported_before_anything_is_written(make: Make, tmp_path: Path) -> None:
     node, controller = make(**examples.kubeadm())
     untouched = node.state()
