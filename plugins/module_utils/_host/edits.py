@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from .._node.document import Part, is_content, is_number, is_path
+from .._node.document import Part, is_content, is_path
 from .._node.errors import NodeError
 
 if t.TYPE_CHECKING:
@@ -16,6 +16,10 @@ if t.TYPE_CHECKING:
     from .machine import Machine
 
 PRIVATE = 0o600
+
+_MODES = range(0o10000)
+_IDS = range((1 << 32) - 1)
+"""Of users and groups: the last number says that one stays (chown(2)). To look for anything but a number in it takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,7 @@ class FileEdit:
         if path is None:
             raise ValueError("a change is of no file")
         mode, owner = part.get("mode", int, type(None)), part.get("owner", list, tuple, type(None))
-        numbers = [*([] if mode is None else [mode]), *(owner or ())]
-        if (owner is not None and len(owner) != 2) or not all(map(is_number, numbers)):
+        if not (mode is None or mode in _MODES) or not (owner is None or _is_owner(owner)):
             raise ValueError(f"mode or owner of {path} is none")
         before, after = (part.text(name, is_content) for name in ("before", "after"))
         return cls(path, before, after, mode, None if owner is None else (owner[0], owner[1]))
@@ -75,6 +78,12 @@ class FileEdit:
     def diff(self) -> dict[str, str]:
         """The change as diff mode shows it."""
         return difference(self.path, self.before or "", self.after or "")
+
+
+def _is_owner(numbers: t.Sequence[t.Any]) -> bool:
+    return len(numbers) == 2 and all(
+        isinstance(one, int) and not isinstance(one, bool) and one in _IDS for one in numbers
+    )
 
 
 def removal_of(machine: Machine, path: str) -> FileEdit:

@@ -81,8 +81,3 @@ def is_content(text: str) -> bool:
 def is_path(text: str) -> bool:
     """Whether a text can be the whole path of a file."""
     return text.startswith("/") and "\0" not in text and is_content(text)
-
-
-def is_number(value: object) -> bool:
-    """Whether a value can be a mode, or who owns a file: a whole number, not below zero; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
