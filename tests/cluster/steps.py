@@ -45,10 +45,12 @@ def kubelet_configured(
         assert done.code == 0, done.output
         return done
 
-    yield run_playbook("site", qat_kubelet_configuration=dict(configuration))
-    # What is not named any more stays, so it has to be taken back.
-    run_playbook("teardown")
-    run_playbook("site")
+    try:
+        yield run_playbook("site", qat_kubelet_configuration=dict(configuration))
+    finally:
+        # What is not named any more stays, so it has to be taken back.
+        run_playbook("teardown")
+        run_playbook("site")
 
 
 def with_drop_in(node: Node, lines: str) -> None:

@@ -93,10 +93,12 @@ def swap(cluster: Cluster, node: Node) -> Iterator[None]:
     fields = {"failSwapOn": False, "memorySwap": {"swapBehavior": "LimitedSwap"}}
     header = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
     node.machine.put(json.dumps({**header, **fields}).encode(), SWAP_DROP_IN)
-    cluster.restart_kubelet()
-    yield
-    cluster.delete_pods()
-    cluster.restart_kubelet(f"rm {SWAP_DROP_IN}; swapoff {SWAP} && rm {SWAP}")
+    try:
+        cluster.restart_kubelet()
+        yield
+    finally:
+        cluster.delete_pods()
+        cluster.restart_kubelet(f"rm {SWAP_DROP_IN}; swapoff {SWAP} && rm {SWAP}")
 
 
 @pytest.mark.releases(releases.NEWEST)
@@ -110,10 +112,12 @@ def test_a_node_with_swap_gives_vfs_away_as_ever(cluster: Cluster, vfs: dict[str
 def other_cgroup_driver(cluster: Cluster) -> Iterator[None]:
     """Kubelet's file has the driver that its runtime has not; afterwards it is as before."""
     edit = f"sed -i 's/^cgroupDriver: .*/cgroupDriver: cgroupfs/' {CONFIGURATION}"
-    cluster.restart_kubelet(f"cp -p {CONFIGURATION} /root/config.yaml && {edit}")
-    yield
-    remove = f"find {CGROUPS_OF_FILES} -depth -type d -exec rmdir {{}} +"
-    cluster.restart_kubelet(f"cp -p /root/config.yaml {CONFIGURATION}; {remove} 2> /dev/null || true")
+    try:
+        cluster.restart_kubelet(f"cp -p {CONFIGURATION} /root/config.yaml && {edit}")
+        yield
+    finally:
+        remove = f"find {CGROUPS_OF_FILES} -depth -type d -exec rmdir {{}} +"
+        cluster.restart_kubelet(f"cp -p /root/config.yaml {CONFIGURATION}; {remove} 2> /dev/null || true")
 
 
 @pytest.mark.usefixtures("other_cgroup_driver")

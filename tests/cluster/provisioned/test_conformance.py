@@ -70,8 +70,10 @@ def stays(cluster: Cluster, provisioned: Run) -> Iterator[LastingPod]:
     # A test before these may have restarted kubelet just now.
     cluster.wait_for_offer(CY, 16)
     cluster.wait_for_offer(DC, 12)
-    yield LastingPod(cluster)
-    cluster.delete_pods()
+    try:
+        yield LastingPod(cluster)
+    finally:
+        cluster.delete_pods()
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +115,18 @@ def test_all_vfs_are_offered_and_no_pod_was_refused_on_the_way_here(
 
 
 @pytest.mark.usefixtures("way")
-def test_an_unbound_vf_is_not_given_nor_any_of_a_sick_pf(
+def test_an_unbound_vf_is_not_offered_nor_any_of_a_sick_pf(
     cluster: Cluster, node: Node, vfs: dict[str, str], stays: LastingPod
 ) -> None:
     vf = next(vf for vf in reversed(vfs) if vf != stays.vf)
     node.run(f"echo {vf} > {DEVICES}/{vf}/driver/unbind")
-    cluster.wait_for_offer(CY, 16, 15)
-    node.fault(FIRST, "heartbeat", "dead")
-    cluster.wait_for_offer(CY, 16, 0)
-    node.run(f"echo {vf} > /sys/bus/pci/drivers/vfio-pci/bind")
-    node.fault(FIRST, "heartbeat", "alive")
+    try:
+        cluster.wait_for_offer(CY, 16, 15)
+        node.fault(FIRST, "heartbeat", "dead")
+        cluster.wait_for_offer(CY, 16, 0)
+    finally:
+        node.run(f"echo {vf} > /sys/bus/pci/drivers/vfio-pci/bind")
+        node.fault(FIRST, "heartbeat", "alive")
     cluster.wait_for_offer(CY, 16)
 
 

@@ -130,7 +130,9 @@ def _is_killed(_machine: FakeMachine, _command: t.Sequence[str]) -> CommandResul
     raise Killed
 
 
-@pytest.mark.parametrize("cut", [False, True], ids=["a whole run", "one after a run that was cut off before update-grub"])
+@pytest.mark.parametrize(
+    "cut", [False, True], ids=["a whole run", "one after a run that was cut off before update-grub"]
+)
 def test_an_argument_that_only_grub_cfg_has_is_not_lost(cut: bool) -> None:
     """Somebody has edited the generated file, or has taken an argument out of the settings since."""
     machine = machines.debian()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -358,6 +359,9 @@ def test_by_a_proxy(controller: Controller, monkeypatch: pytest.MonkeyPatch, var
         if variable:
             monkeypatch.setenv(variable, url)
         failed = controller.run(extended_resource, **resources(present(), **({} if variable else {"proxy": url})))
+        # Where nobody has come, so that the wait ends.
+        with contextlib.suppress(OSError), socket.create_connection(server.getsockname()):
+            pass
         proxy.join()
     assert asked == [b"GET http://cluster.example:6443/api/v1/nodes/node1 HTTP/1.1"]
     assert failed["msg"].startswith("http://cluster.example:6443: the API server cannot be reached: ")
