@@ -233,12 +233,13 @@ failure:
 import contextlib
 import os
 import typing as t
+from functools import partial
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import read_request
 from ansible_collections.accel.qat.plugins.module_utils._boot.detect import read_firmware
-from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import CHOICES, ensure
+from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import CHOICES, Outcome, ensure
 from ansible_collections.accel.qat.plugins.module_utils._boot.notes import Notes
 from ansible_collections.accel.qat.plugins.module_utils._boot.running import read_running
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import difference
@@ -263,11 +264,20 @@ def differences(plan: Plan) -> list[dict[str, str]]:
     return shown
 
 
-def _alone(module: AnsibleModule, machine: LiveMachine) -> t.ContextManager[None]:
+def _alone(machine: LiveMachine) -> t.ContextManager[None]:
     """Keep other runs away: of two at once neither would know what the other adds. In a root without /run there is none."""
-    if module.check_mode or not machine.exists(os.path.dirname(LOCK)):
+    if not machine.exists(os.path.dirname(LOCK)):
         return contextlib.nullcontext()
     return one_run(machine.root, LOCK, "the kernel arguments")
+
+
+def _ensured(module: AnsibleModule, machine: LiveMachine, ensured: t.Callable[..., Outcome]) -> Outcome:
+    """What was done, in check mode would be. A run that has nothing to write, notes included, keeps nobody away and writes no lock."""
+    planned = ensured(rehearse=True)
+    if module.check_mode or planned.plan.empty:
+        return planned
+    with _alone(machine):
+        return ensured()  # as it is by now: another run may have been at work between
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
@@ -278,8 +288,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     machine = LiveMachine(runner(module), parameters["root"])
     firmware = read_firmware(parameters["sysfs_root"])
     notes = Notes(parameters["added_file"], parameters["replaced_file"])
-    with _alone(module, machine):
-        outcome = ensure(machine, request, running, firmware, parameters["bootloader"], module.check_mode, notes)
+    outcome = _ensured(
+        module, machine, partial(ensure, machine, request, running, firmware, parameters["bootloader"], notes=notes)
+    )
     for note in outcome.plan.notes:
         module.warn(note)
     return {

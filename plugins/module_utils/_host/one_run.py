@@ -6,11 +6,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import typing as t
 
 from .._node.errors import NodeError, RefusedError
+
+_REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "run as root (become: true)"),
+    errno.EROFS: "mount the node's /run so that it can be written",
+    errno.ENOSPC: "make room on that file system",
+    **dict.fromkeys((errno.EISDIR, errno.ELOOP), "remove what is there, which is no lock"),
+}
 
 
 @contextlib.contextmanager
@@ -22,7 +30,8 @@ def one_run(root: str, path: str, what: str) -> t.Iterator[None]:
     try:
         descriptor = os.open(root.rstrip("/") + path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise NodeError(f"cannot be opened: {error.strerror}", path, "run as root (become: true)") from None
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        raise NodeError(f"the lock cannot be opened: {error.strerror or error}", path, remedy) from None
     try:
         _take(descriptor, path, what)
         yield

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -288,13 +291,85 @@ def test_of_two_runs_at_once_the_second_one_refuses(start: t.Callable[..., Disk]
     assert run(disk, arguments=QAT)["changed"]
 
 
-def test_a_lock_that_cannot_be_opened_is_reported(start: t.Callable[..., Disk], run: Run) -> None:
+def test_a_run_that_has_nothing_to_write_waits_for_nobody_and_needs_no_lock(
+    start: t.Callable[..., Disk], run: Run
+) -> None:
+    """Nor a /run that can be written: a container may have the node mounted read-only."""
     disk = start(machines.debian())
-    (disk.root / kernel_args.LOCK.lstrip("/")).mkdir(parents=True)
-    assert (
-        run(disk, arguments=QAT)["msg"]
-        == f"{kernel_args.LOCK}: cannot be opened: Is a directory; run as root (become: true)"
-    )
+    run(disk, arguments=QAT)
+    lock = disk.root / kernel_args.LOCK.lstrip("/")
+    lock.parent.mkdir()
+    before = disk.files()
+    assert run(disk, arguments=QAT)["changed"] is False
+    assert disk.files() == before
+    with one_run(str(disk.root), kernel_args.LOCK, "the kernel arguments"):
+        assert run(disk, arguments=QAT)["changed"] is False
+    lock.unlink()
+    lock.mkdir()  # where it cannot be opened
+    assert run(disk, arguments=QAT)["changed"] is False
+
+
+def test_what_another_run_has_done_until_the_lock_is_had_is_not_done_once_more(
+    start: t.Callable[..., Disk], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = start(machines.debian())
+    (disk.root / "run").mkdir()
+    before = disk.files()
+    run(disk, arguments=QAT)
+    theirs = disk.files()
+    for path, text in before.items():
+        (disk.root / path.lstrip("/")).write_text(text)
+    for path in theirs.keys() - before.keys():
+        (disk.root / path.lstrip("/")).unlink()
+    assert run(disk, check=True, arguments=QAT)["changed"]
+
+    @contextlib.contextmanager
+    def after_theirs(*_lock: str) -> t.Iterator[None]:
+        disk._put(theirs)
+        yield
+
+    monkeypatch.setattr(kernel_args, "one_run", after_theirs)
+    result = run(disk, arguments=QAT)
+    assert (result["changed"], result["files"], disk.files()) == (False, [], theirs)
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (errno.EACCES, "Permission denied; run as root (become: true)"),
+        (errno.EPERM, "Operation not permitted; run as root (become: true)"),
+        (errno.EROFS, "Read-only file system; mount the node's /run so that it can be written"),
+        (errno.ENOSPC, "No space left on device; make room on that file system"),
+        (errno.EISDIR, "Is a directory; remove what is there, which is no lock"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_a_lock_that_cannot_be_opened_is_reported(
+    start: t.Callable[..., Disk], run: Run, monkeypatch: pytest.MonkeyPatch, code: int, why: str
+) -> None:
+    disk = start(machines.debian())
+    (disk.root / "run").mkdir()
+    opens = os.open
+
+    def refuse(path: t.Any, *arguments: t.Any, **named: t.Any) -> int:
+        if str(path) == f"{disk.root}{kernel_args.LOCK}":
+            raise OSError(code, os.strerror(code), path)
+        return opens(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+    result = run(disk, arguments=QAT)
+    assert (result["msg"], result["changed"]) == (f"{kernel_args.LOCK}: the lock cannot be opened: {why}", False)
+    assert DROP_IN not in disk.files()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda lock: lock.symlink_to("/nowhere")], ids=["directory", "link"])
+def test_what_is_in_the_place_of_a_lock_is_reported(
+    start: t.Callable[..., Disk], run: Run, make: t.Callable[[Path], None]
+) -> None:
+    disk = start(machines.debian())
+    (disk.root / "run").mkdir()
+    make(disk.root / kernel_args.LOCK.lstrip("/"))
+    assert run(disk, arguments=QAT)["msg"].endswith("; remove what is there, which is no lock")
     assert DROP_IN not in disk.files()
 
 
