@@ -257,6 +257,15 @@ def test_what_the_checkpoint_gives_is_added(served: Node) -> None:
     assert [(one["pod"], one["container"]) for one in served.ask()["pods"]] == [("web-0", "app")]
 
 
+def test_a_container_that_does_not_see_the_directory_of_pods_lists_nothing_of_a_pod_as_free(served: Node) -> None:
+    """It sees the sockets and the checkpoint, by which a pod that is gone does not differ from one that lives."""
+    init = {"PodUID": "11-22", "ContainerName": "init", "ResourceName": CY, "DeviceIDs": {"0": [VF0]}}
+    served.kubelet.checkpoint([init])
+    result = served.ask()
+    assert [(one["pod"], one["container"], one["device"]) for one in result["pods"]] == [("11-22", "init", VF0)]
+    assert (result["free"], result["mismatches"]) == ({CY: [VF1]}, [])
+
+
 @pytest.fixture
 def specifications(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(claimed, "CDI_DIRECTORIES", (str(tmp_path),))

@@ -491,6 +491,15 @@ def test_a_pod_that_nobody_names_has_its_uid(kubelet: KubeletThread) -> None:
     assert named(kubelet) == ((Given("", "11-22", "app", CY, VF0),), "")
 
 
+def test_without_the_directory_of_pods_nothing_is_named_that_may_be_gone(kubelet: KubeletThread) -> None:
+    """As the DaemonSet has it. What kubelet lists is there, and what counts as in use is more."""
+    kubelet.checkpoint([entry("gone", [VF1])])
+    kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
+    kubelet.start()
+    assert named(kubelet) == ((Given("default", "web-0", "app", CY, VF0),), "")
+    assert of(kubelet, VF1) == ["pod with uid gone (container app, by kubelet's checkpoint)"]
+
+
 def test_nothing_is_named_while_kubelet_does_not_answer(kubelet: KubeletThread) -> None:
     """What the checkpoint has is not all that kubelet would list by name, and what it listed before is better."""
     kubelet.checkpoint([entry("11-22", [VF0])], alive=["11-22"])

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -601,6 +602,12 @@ def test_a_directory_that_is_only_like_a_kubelet_s_stands_in_nobodys_way(bench: 
     finally:
         other.close()
     assert kubelet.ask([str(bench.kubelet.root)]).problem.startswith("kubelet does not answer at ")
+
+
+def test_a_directory_of_pods_that_is_not_seen_takes_no_vf_from_anybody(bench: Bench) -> None:
+    bench.give(VF)
+    shutil.rmtree(bench.kubelet.root / "pods")
+    assert bench.ask() == said(VF)
 
 
 def test_a_kubelet_that_has_given_nothing_so_far(bench: Bench) -> None:

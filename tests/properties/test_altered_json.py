@@ -237,9 +237,9 @@ def test_what_is_kept_and_altered_is_read() -> None:
 
 
 @examples(2)
-@given(_of(CHECKPOINTS), _of(CLAIM_FILES), st.booleans())
-def test_what_kubelet_keeps_is_given_to_pods_or_cannot_be_read(checkpoint: bytes, claims: bytes, answers: bool) -> None:
-    given, problem = _kept(checkpoint, claims, answers)
+@given(_of(CHECKPOINTS), _of(CLAIM_FILES))
+def test_what_kubelet_keeps_is_given_to_pods_or_cannot_be_read(checkpoint: bytes, claims: bytes) -> None:
+    given, problem = _kept(checkpoint, claims)
     event("not read" if problem else "read")
     assert all(isinstance(part, str) for one in given for part in one)
     assert len(problem) <= LONGEST
@@ -248,7 +248,7 @@ def test_what_kubelet_keeps_is_given_to_pods_or_cannot_be_read(checkpoint: bytes
 @examples(2)
 @given(altered_documents(CHECKPOINTS))
 def test_no_device_of_a_checkpoint_is_lost(content: bytes) -> None:
-    given, problem = _kept(content, json.dumps(CLAIM_FILES[0]).encode(), False)
+    given, problem = _kept(content, json.dumps(CLAIM_FILES[0]).encode())
     if not problem:
         named = {
             device for entry in json.loads(content)["Data"]["PodDeviceEntries"] or () for device in _devices(entry)
@@ -259,18 +259,18 @@ def test_no_device_of_a_checkpoint_is_lost(content: bytes) -> None:
 def test_the_files_that_are_altered_are_read() -> None:
     for checkpoint in CHECKPOINTS:
         for claims in CLAIM_FILES:
-            given, problem = _kept(json.dumps(checkpoint).encode(), json.dumps(claims).encode(), False)
+            given, problem = _kept(json.dumps(checkpoint).encode(), json.dumps(claims).encode())
             assert (given[-1].device, problem) == ("0000:75:00.1", "")
 
 
-def _kept(checkpoint: bytes, claims: bytes, answers: bool) -> tuple[tuple[Given, ...], str]:
+def _kept(checkpoint: bytes, claims: bytes) -> tuple[tuple[Given, ...], str]:
     with tempfile.TemporaryDirectory() as root, in_time():
         for name, content in ((CHECKPOINT, checkpoint), (CLAIMS, claims)):
             path = Path(root) / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
         (Path(root) / "pods" / _UID).mkdir(parents=True)
-        return read_given(root, answers)
+        return read_given(root)
 
 
 def _devices(entry: t.Mapping[str, t.Any]) -> t.Iterator[str]:
@@ -294,4 +294,4 @@ def test_depth_is_refused(content: bytes, tmp_path: Path) -> None:
         with pytest.raises(NodeError) as caught:
             read()
         see_sentence(caught.value)
-    assert _kept(content, content, False)[1]
+    assert _kept(content, content)[1]

@@ -156,7 +156,7 @@ def survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
 def _survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
     root = _root_of(roots)
     kubelet, problem = _ask_kubelet(os.path.join(root, SOCKET))
-    checkpoint, broken = _read_checkpoint(root, kubelet is not None)
+    checkpoint, broken = _read_checkpoint(root)
     claims = read_given_by_claims(root)
     broken = "; ".join(filter(None, [broken, claims.problem]))
     sockets = [one for directory in _socket_directories(root) for one in _sockets(directory, False)]
@@ -165,9 +165,9 @@ def _survey(roots: t.Sequence[str], plugin_address: str) -> Survey:
     return Survey(root, tuple(sockets), kubelet, problem, checkpoint, plugin, broken, claims.given)
 
 
-def _read_checkpoint(root: str, answers: bool) -> tuple[Checkpoint | None, str]:
+def _read_checkpoint(root: str) -> tuple[Checkpoint | None, str]:
     try:
-        return read_checkpoint(root, answers), ""
+        return read_checkpoint(root), ""
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
     except (OSError, ValueError) as error:

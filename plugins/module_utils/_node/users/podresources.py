@@ -167,12 +167,12 @@ def without_named(more: t.Iterable[Given], named: t.Iterable[Given]) -> list[Giv
     return [one for one in more if one.device not in known]
 
 
-def read_checkpoint(root: str, answers: bool = False) -> Checkpoint:
+def read_checkpoint(root: str) -> Checkpoint:
     """The checkpoint of the kubelet with this root directory, without the pods that are gone.
 
     Raises OSError, or ValueError where it is not one. Kubelet writes it before a container starts. It forgets a pod only when it
     admits another one, but removes the pod's directory as soon as nothing of the pod runs. Without a directory of pods each pod counts,
-    unless this kubelet `answers`: it makes that directory when it starts.
+    also where kubelet answers, which has made one: a container may have its sockets, and not see that directory.
     """
     text = _text_of(checkpoint_of(root))
     try:
@@ -184,8 +184,6 @@ def read_checkpoint(root: str, answers: bool = False) -> Checkpoint:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it has another form than expected, at {error}") from None
     alive = _alive(root)
-    if alive is None and answers:
-        alive = frozenset()
     return Checkpoint(tuple(one for one in given if alive is None or one.pod in alive), registered)
 
 
@@ -206,6 +204,11 @@ def _given_by(entry: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
             raise TypeError(f"DeviceIDs {devices!r}")
         for device in devices:
             yield Given("", str(entry["PodUID"]), str(entry["ContainerName"]), str(entry["ResourceName"]), device)
+
+
+def sees_pods(root: str) -> bool:
+    """Whether there is a directory of pods, by which those that are gone are known. Raises OSError where that is not known."""
+    return _alive(root) is not None
 
 
 def _alive(root: str) -> frozenset[str] | None:

@@ -30,6 +30,7 @@ from .podresources import (
     list_given,
     read_checkpoint,
     read_claims,
+    sees_pods,
     without_named,
 )
 
@@ -88,7 +89,7 @@ class Pods:
     def kept(self) -> Checkpoint:
         """What the device managers have given to pods that live, by their checkpoints, or why that is not known. Nobody is asked."""
         problems: list[str] = []
-        parts = [_read_devices(root, answers=False) for root in self._in_use(problems)]
+        parts = [_read_devices(root) for root in self._in_use(problems)]
         problems += [part.problem for part in parts if part.problem]
         return Checkpoint(tuple(one for part in parts for one in part.given), "; ".join(problems))
 
@@ -102,7 +103,7 @@ class Pods:
             listed, problem = self._ask(root, [])
             if listed is None:
                 silent.append(problem or f"no kubelet listens at {os.path.join(root, SOCKET)}")
-            checkpoint = read_given(root, listed is not None)
+            checkpoint = _read_nameable(root)
             problems += filter(None, [checkpoint.problem])
             given += listed or ()
             given += _with_names(without_named(checkpoint.given, listed or ()))
@@ -128,8 +129,7 @@ class Pods:
         for one in listed or ():
             _note_unidentified(one, unknown)
             yield one, ""
-        # Also where kubelet answers: a container may have its socket, and not see the directory of its pods.
-        checkpoint = read_given(root, answers=False)
+        checkpoint = read_given(root)
         if checkpoint.problem:
             unknown.append(f"{problem}, and {checkpoint.problem}" if problem and not unknown else checkpoint.problem)
         for one in _with_names(without_named(checkpoint.given, listed or ())):
@@ -199,9 +199,27 @@ class Checkpoint(t.NamedTuple):
     problem: str = ""
 
 
-def read_given(root: str, answers: bool) -> Checkpoint:
+def read_given(root: str) -> Checkpoint:
     """What the kubelet with this root directory has given by what it keeps: device plugins' devices, and those by claims."""
-    parts = (_read_devices(root, answers), read_given_by_claims(root))
+    return _with_claims(_read_devices(root), root)
+
+
+def _read_nameable(root: str) -> Checkpoint:
+    """What of that may be shown to people as a pod's.
+
+    Nothing of the checkpoint without the directory of pods, which the pod of the DaemonSet does not see: a pod that has ended is in the
+    checkpoint until kubelet admits another one, and would be shown with its VF for days, whereas an init container, which kubelet does
+    not list, has ended soon. Nothing is taken for free because of what is shown.
+    """
+
+    def devices() -> tuple[Given, ...]:
+        return read_checkpoint(root).given if sees_pods(root) else ()
+
+    return _with_claims(_read(lambda: checkpoint_of(root), devices), root)
+
+
+def _with_claims(devices: Checkpoint, root: str) -> Checkpoint:
+    parts = (devices, read_given_by_claims(root))
     problems = [part.problem for part in parts if part.problem]
     return Checkpoint(tuple(one for part in parts for one in part.given), ", and ".join(problems))
 
@@ -211,8 +229,8 @@ def read_given_by_claims(root: str) -> Checkpoint:
     return _read(lambda: os.path.join(root, CLAIMS), lambda: read_claims(root))
 
 
-def _read_devices(root: str, answers: bool) -> Checkpoint:
-    return _read(lambda: checkpoint_of(root), lambda: read_checkpoint(root, answers).given)
+def _read_devices(root: str) -> Checkpoint:
+    return _read(lambda: checkpoint_of(root), lambda: read_checkpoint(root).given)
 
 
 def _read(where: t.Callable[[], str], read: t.Callable[[], tuple[Given, ...]]) -> Checkpoint:
