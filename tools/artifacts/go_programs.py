@@ -8,7 +8,6 @@ go.mod, and run `go mod tidy` there.
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from functools import partial
@@ -48,7 +47,7 @@ def program(name: str) -> Path:
     """The path of a program, which is compiled where it is not there so far: a minute or two, for the first of a directory."""
     origin, version = PROGRAMS[name], version_of(name)
     files = [(origin.sources / file).read_bytes() for file in ("go.mod", "go.sum")]
-    layer = layers.directory("go-program", f"{name}-{layers.key([name, *origin, inspect.getsource(golang), *files])}")
+    layer = layers.directory("go-program", f"{name}-{layers.key([name, *origin, *golang.key_parts(), *files])}")
     if layer.exists():
         os.utime(layer)  # it is in use
     else:

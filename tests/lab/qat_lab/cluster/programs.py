@@ -69,7 +69,7 @@ def layer(release: Release, name: str) -> Path:
         return layers.directory("kubernetes", layers.key([release.debian.suite, *parts, *files]))
     module, version, _ = _origin(release, name)
     files = [(module / file).read_bytes() for file in ("go.mod", "go.sum")]
-    key = layers.key([version, name, inspect.getsource(golang), *files])
+    key = layers.key([version, name, *golang.key_parts(), *files])
     return layers.directory("kubernetes", f"{version}-{name}-{key}")
 
 
