@@ -59,8 +59,11 @@ def _go(module: Path) -> str | Path:
             host.say(f"{own} is too old for {module.name}")
         else:
             return own
-    layer = layers.directory("go", layers.key([LOCK.read_bytes()]))
-    layers.build(layer, _install, "a Go compiler")
+    layer = layers.directory("go-compiler", layers.key([LOCK.read_bytes()]))
+    if layer.exists():
+        os.utime(layer)  # it is in use
+    else:
+        layers.build(layer, _install, "a Go compiler")
     return layer / "go/bin/go"
 
 

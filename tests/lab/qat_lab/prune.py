@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 STATES_KEPT = 24
 """A run of all tests uses 11, some 60 MB each: were fewer kept, each would be gone again when its turn comes."""
-LAYERS_KEPT = {"disk": 6, "modules": 3, "base": 4, "node": 4, "kubernetes": 12, "go-program": 12}
+LAYERS_KEPT = {
+    "disk": 6,
+    "modules": 3,
+    "base": 4,
+    "node": 4,
+    "kubernetes": 12,
+    "go-program": 12,
+    "go-compiler": 2,
+}
 """Layers of each kind that stay although no state builds on them: other checkouts may be at work on theirs."""
 
 

