@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from hypothesis import event, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.journal import Journal
@@ -247,6 +247,7 @@ def test_what_kubelet_keeps_is_given_to_pods_or_cannot_be_read(checkpoint: bytes
 
 @examples(2)
 @given(altered_documents(CHECKPOINTS))
+@example(b'{"Data": {"PodDeviceEntries": [{"DeviceIDs": null}], "RegisteredDevices": null}}')
 def test_no_device_of_a_checkpoint_is_lost(content: bytes) -> None:
     given, problem = _kept(content, json.dumps(CLAIM_FILES[0]).encode())
     if not problem:
@@ -274,10 +275,11 @@ def _kept(checkpoint: bytes, claims: bytes) -> tuple[tuple[Given, ...], str]:
 
 
 def _devices(entry: t.Mapping[str, t.Any]) -> t.Iterator[str]:
-    if str(entry["PodUID"]) == _UID:
-        ids = entry["DeviceIDs"] or ()
-        for devices in ids.values() if isinstance(ids, dict) else [ids]:
-            yield from devices or ()
+    ids = entry["DeviceIDs"] or ()
+    for devices in ids.values() if isinstance(ids, dict) else [ids]:
+        for device in devices or ():
+            if str(entry["PodUID"]) == _UID:
+                yield device
 
 
 @pytest.mark.parametrize("content", DEEP, ids=["an open object", "an open list", "a closed one"])
