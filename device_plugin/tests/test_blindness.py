@@ -271,6 +271,25 @@ def test_who_waits_for_the_end_of_another_reads_no_heartbeat(files: NodeFiles, m
     with_service(files, scenario)
 
 
+def test_who_waits_for_the_end_of_another_does_not_hurry_to_read_a_heartbeat(files: NodeFiles) -> None:
+    """One that was found dead before this process has tried to get the lock: nobody here reads it again so soon."""
+
+    async def scenario(service: Service) -> None:
+        files.set_heartbeat(PF, "-1", interval=1)
+        await asyncio.sleep(0.01)  # the driver allows it again
+        await service._scan(True)
+        assert service.model.undecided == {PF}
+        other = InstanceLock(service._settings.run_dir, service._settings.socket_dir)
+        assert other.held()
+        service._prober._not_before[PF] = 0.0
+        assert service._pause() == 0.01
+        assert not service._succession.lock.held()
+        assert service._pause() == service._settings.period
+        other.release()
+
+    with_service(files, scenario)
+
+
 def test_a_first_look_that_fails_ends_the_start_with_a_sentence(
     files: NodeFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

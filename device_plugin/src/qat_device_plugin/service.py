@@ -344,7 +344,9 @@ class Service:
 
     def _pause(self) -> float:
         """Seconds to the next scan: a period, or less where a heartbeat, or what was given by the former rules, needs to be confirmed."""
-        soonest = [self._prober.next_heartbeat(address) for address in self.model.undecided]
+        # Those that are left to another reader are decided by nothing that this process does.
+        undecided = () if self._succession.lock.is_of_another else self.model.undecided
+        soonest = [self._prober.next_heartbeat(address) for address in undecided]
         if self.model.given_until > self.last_scan:
             # Not at once after one that failed.
             soonest.append(max(self.model.given_until, self._last_end + CHECKPOINT_SECONDS))
