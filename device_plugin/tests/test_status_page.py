@@ -18,7 +18,7 @@ from qat_device_plugin import exposition, status_page
 from qat_device_plugin.model import Model
 from qat_device_plugin.statistics import Statistics
 from qat_device_plugin.status import Status
-from qat_device_plugin.status_page import CONNECTIONS, FROM_ONE_ADDRESS, HEAD_BYTES, StatusPage
+from qat_device_plugin.status_page import AT_A_TIME, CONNECTIONS, FROM_ONE_ADDRESS, HEAD_BYTES, StatusPage
 from qat_device_plugin.waiting import end
 
 if t.TYPE_CHECKING:
@@ -150,6 +150,22 @@ class Page:
     async def connect(self, host: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(host, 0))
 
+    def hold_metrics(self) -> asyncio.Event:
+        """Let the metrics be made when the event is set."""
+        may_be_made = asyncio.Event()
+
+        async def metrics() -> bytes:
+            await may_be_made.wait()
+            return b"metrics"
+
+        self.page._exposition = metrics
+        return may_be_made
+
+    @property
+    def asking(self) -> int:
+        """How many have asked, and have no answer."""
+        return sum(one.has_asked for one in self.page._open)
+
     async def ask(self, *pieces: bytes, pause: float = 0.0) -> bytes:
         reader, writer = await self.connect()
         for piece in pieces:
@@ -260,23 +276,18 @@ def test_a_connection_that_is_over_the_bound_takes_the_place_of_the_oldest(caplo
     )
 
 
-def test_who_has_asked_stays_before_who_has_not() -> None:
+def test_who_has_asked_stays_before_who_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """And where all have, the oldest goes as well: an answer that nobody reads holds no place."""
+    monkeypatch.setattr(status_page, "SILENT_SECONDS", 0.0)
 
     async def scenario(page: Page) -> None:
-        may_be_made = asyncio.Event()
-
-        async def metrics() -> bytes:
-            await may_be_made.wait()
-            return b"metrics"
-
-        page.page._exposition = metrics
+        may_be_made = page.hold_metrics()
         opened = [await page.connect() for _ in range(FROM_ONE_ADDRESS)]
 
         async def ask(number: int) -> None:
+            asking = page.asking
             opened[number][1].write(b"GET /metrics HTTP/1.1\r\n\r\n")
-            asking = sum(one.has_asked for one in page.page._open)
-            while sum(one.has_asked for one in page.page._open) == asking:
+            while page.asking == asking:
                 await asyncio.sleep(0.01)
 
         await ask(0)
@@ -291,6 +302,50 @@ def test_who_has_asked_stays_before_who_has_not() -> None:
             assert (await reader.read()).endswith(b"\r\n\r\nmetrics")
         for _reader, writer in opened:
             writer.close()
+
+    with_page(scenario)
+
+
+def test_who_comes_with_many_has_the_time_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are accepted without hearing what the first of them say, and those whose places they take have all asked."""
+    monkeypatch.setattr(status_page, "SILENT_SECONDS", 600.0)
+
+    async def scenario(page: Page) -> None:
+        page.hold_metrics()
+        holding = [await page.connect(f"127.0.{1 + number // 8}.1") for number in range(CONNECTIONS)]
+        for _reader, writer in holding:
+            writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+        while page.asking < CONNECTIONS:
+            await asyncio.sleep(0.01)
+        # What stands in the queue of the socket is one batch: nothing runs here between them.
+        with contextlib.ExitStack() as clients:
+            batch = [
+                clients.enter_context(socket.create_connection(("127.0.0.1", page.port))) for _ in range(AT_A_TIME)
+            ]
+            probe = batch[AT_A_TIME // 2]
+            probe.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            probe.setblocking(False)
+            answer = await asyncio.get_running_loop().sock_recv(probe, 4096)
+        assert status(answer) == "HTTP/1.1 200 OK"
+        for _reader, writer in holding:
+            writer.close()
+
+    with_page(scenario)
+
+
+def test_a_connection_that_goes_before_it_was_begun_is_closed() -> None:
+    async def scenario(page: Page) -> None:
+        client, other = socket.socketpair()
+        for one in (client, other):
+            one.setblocking(False)
+        page.page.came(client, "127.0.0.9")
+        (connection,) = (one for one in page.page._open if one.address == "127.0.0.9")
+        connection.abort()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert client.fileno() == -1
+        assert connection not in page.page._open
+        other.close()
 
     with_page(scenario)
 

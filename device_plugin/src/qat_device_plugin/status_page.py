@@ -6,8 +6,9 @@ Whoever reaches the address may send, hold and not read what he likes. So there 
 and seconds either way, so many are accepted at a time, and the metrics are made so often at most. asyncio's server has none of these
 bounds, and logs each accept that fails.
 
-Where there are enough, it is the oldest that goes, of those that have not asked before those that have: who asks at once, as a probe of
-kubelet does, on whose answer it depends whether the container goes on, is answered however many hold a connection and say nothing.
+Where there are enough, it is the oldest that goes, of those that had time to ask and have not before the others: who asks at once, as a
+probe of kubelet does, on whose answer it depends whether the container goes on, is answered however many hold a connection, whether they
+have asked or say nothing.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ HEAD_BYTES = 8192
 HEAD_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
 """How long a client may take to send its request, and then to read the answer."""
+SILENT_SECONDS = 0.5
+"""Who has not asked after this goes before those that have. A client of those that come at once is not heard before all have come."""
 AT_A_TIME, PACE_SECONDS = 16, 0.05
 """So many connections are accepted, or closed at once, in so many seconds."""
 SCRAPE_SECONDS = 0.1
@@ -133,9 +136,13 @@ class Page:
         self._open[connection] = None
         self._by_address[address] += 1
         connection.beginning = asyncio.ensure_future(connection.begin(client))
+        connection.beginning.add_done_callback(
+            lambda task: connection.never_began(client) if task.cancelled() else None
+        )
 
     def _make_room(self, among: t.Iterable[_Connection]) -> None:
-        connection = min(among, key=lambda one: one.has_asked)  # the first that came of those that are alike
+        now = time.monotonic()
+        connection = min(among, key=lambda one: not one.is_silent(now))  # the first that came of those that are alike
         self.went(connection)
         connection.abort()
         self.not_served("there are enough of them")
@@ -259,6 +266,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     def __init__(self, page: Page, address: str) -> None:
         self.address = address
+        self.came_at = time.monotonic()
         self.beginning: asyncio.Future[None] | None = None
         self._answering: asyncio.Future[None] | None = None
         self._page = page
@@ -272,15 +280,23 @@ class _Connection(asyncio.BufferedProtocol):
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: self, client)
         except BaseException as error:
-            client.close()
-            self._page.went(self)
+            self.never_began(client)
             if not isinstance(error, OSError):
                 raise
+
+    def never_began(self, client: socket.socket) -> None:
+        """Close what was to be taken over. What is cancelled before its first step does not do so itself."""
+        client.close()
+        self._page.went(self)
 
     @property
     def has_asked(self) -> bool:
         """Whether its request has come."""
         return self._answering is not None
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it has not asked by now, in the time that every client has for it."""
+        return not self.has_asked and now - self.came_at > SILENT_SECONDS
 
     def abort(self) -> None:
         """End it now, whatever is on its way."""
