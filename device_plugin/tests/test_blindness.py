@@ -20,7 +20,10 @@ from qat_device_plugin import service as service_module
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel.live import LiveKernel
+from qat_device_plugin._node.users.podresources import Given
+from qat_device_plugin._node.users.pods import Named
 from qat_device_plugin.allocation import AllocationError, answer
+from qat_device_plugin.attribution import Attribution, attributed
 from qat_device_plugin.catalogue import OfferedVf
 from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.probe import Prober
@@ -286,6 +289,20 @@ def test_who_waits_for_the_end_of_another_does_not_hurry_to_read_a_heartbeat(fil
         assert not service._succession.lock.held()
         assert service._pause() == service._settings.period
         other.release()
+
+    with_service(files, scenario)
+
+
+def test_a_scan_knows_of_which_devices_kubelet_has_said_that_pods_have_them(files: NodeFiles) -> None:
+    async def scenario(service: Service) -> None:
+        assert service._named() is None
+        said = Named((Given("default", "web-0", "app", CY, VF.upper()),))
+        service._attribution = attributed(Attribution(), said, 1.0)
+        await service._scan(False)
+        assert service.model.named == frozenset({VF})
+        service._attribution = attributed(service._attribution, Named(problem="not now"), 2.0)
+        await service._scan(False)
+        assert service.model.named == frozenset({VF})
 
     with_service(files, scenario)
 

@@ -35,6 +35,7 @@ class Course:
         self.model = Model()
         self.rules = self._rules(*rules)
         self.given: dict[str, frozenset[str]] | None = {}
+        self.named: frozenset[str] | None = None
         self._now = 0.0
         self.look()
 
@@ -50,7 +51,8 @@ class Course:
             snapshot = Snapshot(node, frozenset(kernel.list("/dev/vfio")), read_groups(kernel, node))
         before = self.model
         readings = {} if reading is None else {PF: reading}
-        self.model = advance(before, Scan(self._now, snapshot, readings, given=self.given), self.rules)
+        scan = Scan(self._now, snapshot, readings, given=self.given, named=self.named)
+        self.model = advance(before, scan, self.rules)
         return changes(before, self.model)
 
     def reload(self, *rules: dict[str, t.Any]) -> list[dict[str, str]]:
@@ -203,9 +205,46 @@ def test_what_a_pod_has_and_a_new_process_does_not_find_is_not_healthy(files: No
     course.given = None
     assert course.look() == []
     course.given = {}
-    course.reload()
     course.look()
     assert course.offers == {CY: HEALTHY, DC: {}, VM_CY: {}}
+
+
+def test_kubelet_s_own_word_goes_before_what_its_checkpoint_keeps_of_pods_that_have_ended(files: NodeFiles) -> None:
+    """As in a DaemonSet, whose pod does not see which pods have a directory: after a drain, with fewer VFs than before."""
+    course = Course(files)
+    gone = NodeFiles.vf_addresses(PF, 16)[4:]
+    course.given = {**pods_have(CY, *gone), **pods_have(CY, VFS[0])}
+    course.model = Model()
+    course.look()
+    assert course.offers == {CY: {**HEALTHY, **dict.fromkeys(gone, "vanished")}}
+    course.named = frozenset({VFS[0], gone[0]})
+    assert events(course.look()) == dict.fromkeys(gone[1:], "withdrawn")
+    course.reload({})
+    assert course.offers == {CY: {**HEALTHY, gone[0]: "vanished"}}
+    course.named = frozenset()
+    course.look()
+    assert course.offers == {CY: HEALTHY}
+
+
+def test_what_a_pod_has_stays_over_a_reload_with_its_pf(files: NodeFiles) -> None:
+    """For as long as the pod has it, also where no VF is left by then."""
+    course = Course(files)
+    files.remove_vfs(PF)
+    files.create_vfs(PF, 2)
+    course.given = pods_have(CY, VFS[2])
+    course.look()
+    assert course.offers == {CY: {**HEALTHY, **dict.fromkeys(VFS[2:], "vanished")}}
+    assert events(course.reload({})) == {VFS[3]: "withdrawn"}
+    course.look()
+    files.remove_vfs(PF)
+    course.look()
+    course.reload({})
+    (lost,) = course.model.offers[CY]
+    assert (lost.address, lost.pf_address, lost.numa_node) == (VFS[2], PF, 0)
+    assert [reason.detail for reason in lost.reasons] == [f"it is not on the node any more (it was a VF of {PF})"]
+    course.given = {}
+    course.look()
+    assert course.offers == {CY: {}}
 
 
 def test_a_process_that_sees_no_vf_takes_nothing_for_lost(files: NodeFiles) -> None:

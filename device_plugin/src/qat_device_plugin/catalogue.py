@@ -29,7 +29,8 @@ __all__ = ["REASONS", "Reason"]
 class OfferedVf:
     """A VF that is reported to Kubernetes. `driver` is the one it should have; `reasons` are empty while it can be used.
 
-    Of one that a pod has and this process has never seen, `driver` is empty and `pf_address` is its own.
+    Of one that is not there, and that is listed for no longer than a pod has it, `driver` is empty; where this process has never seen it,
+    `pf_address` is its own.
     """
 
     address: str
@@ -47,6 +48,11 @@ class OfferedVf:
     def vanished(self) -> bool:
         """Whether it is only remembered."""
         return any(reason.code == "vanished" for reason in self.reasons)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is in the list for no longer than a pod has it."""
+        return not self.driver
 
     @property
     def given_otherwise(self) -> bool:
@@ -171,12 +177,14 @@ def with_vanished(
     """The offers with the VFs besides that were offered before, and are not there any more.
 
     From 1.36 on kubelet reports a device as healthy to its pod when it is not in the list. A VF that is there, but that the rules do not
-    offer any more, or not as this resource, is no such one. `there` are the VFs that are, each with its PF.
+    offer any more, or not as this resource, is no such one, nor is one that only `with_lost` has listed. `there` are the VFs that are, each
+    with its PF.
     """
     listed = {vf.address for vfs in offers.values() for vf in vfs}
 
     def lost(vf: OfferedVf) -> bool:
-        return vf.address not in listed and (vf.vanished or (vf.address, vf.pf_address) not in there)
+        is_away = vf.vanished or (vf.address, vf.pf_address) not in there
+        return vf.address not in listed and not vf.is_lost and is_away
 
     return {
         resource: (
@@ -191,23 +199,29 @@ def with_vanished(
     }
 
 
-def with_lost(offers: Offers, given: Given, there: t.Container[str]) -> dict[str, tuple[OfferedVf, ...]]:
-    """The offers with the VFs besides that pods have and that are not there, as a process knows them that has started since they were.
+def with_lost(
+    before: Offers, offers: Offers, given: Given, there: t.Container[str]
+) -> dict[str, tuple[OfferedVf, ...]]:
+    """The offers with the VFs besides that pods have and that are not there: since this process has started, or the rules were read again.
 
-    Nothing where no VF is there at all: then the node has not been provisioned, or this process does not see it. `there` are the addresses
-    of the node's functions.
+    Where no VF is there at all, only those that were offered `before`: then the node has not been provisioned, or this process does not
+    see it. `there` are the addresses of the node's functions.
     """
     found = dict(offers)
-    if all(vf.vanished for vfs in offers.values() for vf in vfs):
-        return found
+    known = {vf.address: vf for vfs in before.values() for vf in vfs}
     seen = {vf.address for vfs in offers.values() for vf in vfs}
+    is_blind = all(vf.vanished for vfs in offers.values() for vf in vfs)
     for address in sorted(given):
-        if address in seen or address in there or not is_address(address):
+        if address in seen or address in there or not is_address(address) or (is_blind and address not in known):
             continue
-        lost = OfferedVf(address, address, -1, "", (why.vanished(address, address),))
+        lost = _lost(known.get(address) or OfferedVf(address, address, -1, ""))
         for resource in sorted(filter(is_known, given[address])):
             found[resource] = (*found.get(resource, ()), lost)
     return found
+
+
+def _lost(vf: OfferedVf) -> OfferedVf:
+    return replace(vf, driver="", reasons=(why.vanished(vf.address, vf.pf_address),))
 
 
 def _offered_of_groups(vfs: t.Iterable[PciFunction]) -> dict[str, str]:

@@ -35,7 +35,8 @@ CHECKPOINT_SECONDS = 2.0
 class Scan:
     """What one scan found. `snapshot` is None where only the PFs were looked at; `without_heartbeat` are PFs without a heartbeat file.
 
-    `given` is what pods had after `now`, None where that could not be seen.
+    `given` is what pods had after `now`, None where that could not be seen. `named` are the devices of which kubelet itself has said last
+    that pods have them, None while it has not been asked, or has never answered.
     """
 
     now: float
@@ -43,6 +44,7 @@ class Scan:
     readings: t.Mapping[str, Reading]
     without_heartbeat: frozenset[str] = frozenset()
     given: Given | None = field(default_factory=dict)
+    named: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Model:
     `offers` holds every resource that was ever offered, with an empty list where there is nothing of it any more, so that kubelet learns
     of it. What has vanished stays in it, unhealthy, until the rules are read again or its PF offers it again.
     `shares` are what each PF should offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
-    `given` is what pods have, None where that was never seen; it stays until `given_until`.
+    `given` is what pods have, None where that was never seen; it stays until `given_until`. `named` is that of the last scan.
     """
 
     snapshot: Snapshot | None = None
@@ -63,6 +65,7 @@ class Model:
     left_out: t.Mapping[str, str] = field(default_factory=dict)
     given: Given | None = None
     given_until: float = 0.0
+    named: frozenset[str] | None = None
 
     @property
     def undecided(self) -> frozenset[str]:
@@ -94,6 +97,7 @@ def advance(model: Model, scan: Scan, rules: t.Sequence[Rule]) -> Model:
             resources=resources_of(snapshot.node, known.resources),
             health={device.address: _health(known, scan, device.address) for device in snapshot.node.qat},
             given=model.given if scan.given is None or scan.now < model.given_until else scan.given,
+            named=scan.named,
         ),
         rules,
         scan.now,
@@ -102,7 +106,7 @@ def advance(model: Model, scan: Scan, rules: t.Sequence[Rule]) -> Model:
         (vf.address, device.address) for device in snapshot.node.qat if device.address in same for vf in device.vfs
     )
     whole = with_vanished(model.offers, offers.offers, frozenset(there))
-    return replace(offers, offers=with_lost(whole, offers.given or {}, snapshot.node.functions))
+    return _with_lost(model.offers, replace(offers, offers=whole))
 
 
 def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
@@ -114,7 +118,19 @@ def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     if model.snapshot is None:
         return model
     given = None if model.given is None else _with_offered(model.given, model.offers)
-    return _with_offers(replace(model, shares={}, given=given, given_until=now + CHECKPOINT_SECONDS), rules, now)
+    until = now + CHECKPOINT_SECONDS
+    return _with_lost(model.offers, _with_offers(replace(model, shares={}, given=given, given_until=until), rules, now))
+
+
+def _with_lost(before: Offers, model: Model) -> Model:
+    """The model with the VFs that pods have and that are not there.
+
+    A checkpoint has pods that have ended, where nothing here says which live, as in a container: kubelet's own word is better.
+    """
+    assert model.snapshot is not None
+    named, given = model.named, model.given or {}
+    of_pods = {address: given[address] for address in given if named is None or address in named}
+    return replace(model, offers=with_lost(before, model.offers, of_pods, model.snapshot.node.functions))
 
 
 def _with_offered(given: Given, offers: Offers) -> Given:

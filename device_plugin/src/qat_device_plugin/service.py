@@ -378,7 +378,13 @@ class Service:
         readings, without_heartbeat = self._prober.probe(
             node.qat, now, heartbeats=not self._succession.lock.is_of_another
         )
-        return Scan(now, Snapshot(node, frozenset(names), groups), readings, without_heartbeat, self._given())
+        snapshot = Snapshot(node, frozenset(names), groups)
+        return Scan(now, snapshot, readings, without_heartbeat, self._given(), self._named())
+
+    def _named(self) -> frozenset[str] | None:
+        """The devices of which kubelet has said last that pods have them, None while it has said nothing. It is not asked here."""
+        attribution = self._attribution
+        return frozenset(attribution.by_device) if attribution and attribution.seen is not None else None
 
     def _given(self) -> Given | None:
         """In the thread: the resources by which pods have VFs, by kubelet's checkpoint. None where it cannot be read; the log says why."""
