@@ -65,8 +65,13 @@ def examples(page: Path) -> list[t.Any]:
 
 def anchors(page: Path) -> set[str]:
     """What headings are called in links."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings_of(page)}
+
+
+def headings_of(page: Path) -> list[str]:
+    """The headings of a page, without what stands in its examples."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    return re.findall(r"^#+ (.+)$", text, re.M)
 
 
 def rules_in(document: t.Any) -> t.Iterator[t.Any]:
@@ -109,6 +114,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", [*PAGES, *FOR_CONTRIBUTORS], ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_headings_of_a_page_differ(page: Path) -> None:
+    """A link leads to the first of two, and what is said in both is soon not the same."""
+    headings = headings_of(page)
+    assert headings
+    assert [heading for heading in set(headings) if headings.count(heading) > 1] == []
 
 
 def test_every_page_is_in_the_list_of_pages() -> None:
