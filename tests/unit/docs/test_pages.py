@@ -150,6 +150,14 @@ def test_examples_are_yaml_and_their_rules_are_sound(page: Path) -> None:
             assert parse_configuration({"devices": rules})
 
 
+@each_page
+def test_no_example_has_the_first_host_decide_for_all(page: Path) -> None:
+    """Ansible judges the condition of a task that runs once by the first host alone."""
+    tasks = [one for example in examples(page) if isinstance(example, list) for one in example if isinstance(one, dict)]
+    tasks += [task for one in tasks for key in ("pre_tasks", "tasks", "post_tasks") for task in one.get(key, ())]
+    assert [task["name"] for task in tasks if task.get("run_once") and "when" in task] == []
+
+
 def test_there_are_examples_of_rules() -> None:
     assert sum(len(list(rules_in(example))) for page in PAGES for example in examples(page)) >= 3
 
