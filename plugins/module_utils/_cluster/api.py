@@ -15,6 +15,7 @@ import ssl
 import time
 import traceback
 import typing as t
+import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.parameters import env_fallback
@@ -26,6 +27,7 @@ try:
     import kubernetes
     import urllib3
     import urllib3.exceptions
+    import urllib3.util
     import yaml
     from kubernetes.client.exceptions import ApiException
     from kubernetes.config.config_exception import ConfigException
@@ -409,6 +411,7 @@ def _reason(error: BaseException) -> str:
 def _client(params: Object) -> t.Any:
     """A client by a kubeconfig, by an address and a token or certificate, or as a pod of the cluster itself; raises ConfigurationError."""
     configuration = kubernetes.client.Configuration()
+    _require_url(params["host"] or "")
     if not params["host"] or params["kubeconfig"]:
         _load(configuration, params)
     for name, setting in _SETTINGS.items():
@@ -422,7 +425,34 @@ def _client(params: Object) -> t.Any:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     # Nothing that is asked here becomes right by asking again at once, and each try may take the whole time.
     configuration.retries = False
-    return kubernetes.client.ApiClient(configuration)
+    return _made(configuration)
+
+
+def _require_url(host: str) -> None:
+    try:
+        urllib.parse.urlsplit(host)
+    except ValueError:
+        raise ConfigurationError("is no URL", where="host", remedy="write https://HOST:PORT") from None
+
+
+def _made(configuration: t.Any) -> t.Any:
+    """The client itself, which takes the proxy's address apart. Raises ConfigurationError, without that: it may have a password."""
+    try:
+        if configuration.proxy:
+            _require_whole(urllib3.util.parse_url(configuration.proxy))
+        return kubernetes.client.ApiClient(configuration)
+    except (urllib3.exceptions.HTTPError, ValueError, TypeError, AssertionError, ImportError):
+        raise ConfigurationError(
+            "is no URL of an HTTP proxy",
+            where="proxy",
+            remedy="write http://HOST:PORT, with % for special characters of a password",
+        ) from None
+
+
+def _require_whole(proxy: t.Any) -> None:
+    """Raises ValueError where a `#`, `/` or `?` of a password has ended what is taken for the host, so that it were looked up and shown."""
+    if not proxy.host or any("@" in (part or "") for part in (proxy.path, proxy.query, proxy.fragment)):
+        raise ValueError
 
 
 def _load(configuration: t.Any, params: Object) -> None:
