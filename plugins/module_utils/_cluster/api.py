@@ -345,16 +345,52 @@ def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: 
         return bytes(found.data).decode("utf-8", "replace")
     except ApiException as error:
         raise _refusal(error.status, error.body, where) from None
+    except urllib3.exceptions.ProxyError as error:
+        raise _no_way_through(error, str(core.api_client.configuration.host)) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        host = core.api_client.configuration.host
-        raise ClusterError(
-            f"the API server cannot be reached: {_reason(error)}",
-            where=str(host),
-            remedy="see that the address is right and that the controller may connect to it",
-            away=isinstance(error, AWAY) or _broke_off(error),
-            # A connection was made, and came no further in time: TLS, or the answer.
-            heard=isinstance(error, urllib3.exceptions.ReadTimeoutError),
+        raise _unreached(
+            _reason(error),
+            str(core.api_client.configuration.host),
+            "see that the address is right and that the controller may connect to it",
+            away=_is_away(error),
+            heard=_is_somebody(error),
         ) from None
+
+
+def _unreached(reason: str, host: str, remedy: str, away: bool, heard: bool) -> ClusterError:
+    return ClusterError(f"the API server cannot be reached: {reason}", host, remedy, away=away, heard=heard)
+
+
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b(.*)", re.DOTALL)
+"""How http.client reports a proxy that does not connect to the API server, with its status and words."""
+
+_PROXY_REMEDIES = {
+    403: "have the proxy let the controller through to the API server, or name that in no_proxy",
+    407: "give the proxy's address with a user and password that it takes, as http://USER:PASSWORD@HOST:PORT",
+}
+
+
+def _no_way_through(error: t.Any, host: str) -> ClusterError:
+    """A proxy that is away, or that answers in the API server's place, as one does that cannot connect to it."""
+    cause = error.original_error
+    refused = _TUNNEL.search(str(cause))
+    if refused is None:
+        remedy = "see that proxy names one to which the controller may connect"
+        reason = f"the proxy does not answer: {_reason(cause)}"
+        return _unreached(reason, host, remedy, _is_away(cause), _is_somebody(cause))
+    status = int(refused[1])
+    remedy = _PROXY_REMEDIES.get(status, "see why the proxy does not connect to it")
+    reason = f"the proxy answers {' '.join(f'{status}{refused[2]}'.split())}"
+    return _unreached(reason, host, remedy, away=status in AWAY_STATUS, heard=True)
+
+
+def _is_away(error: BaseException) -> bool:
+    return isinstance(error, AWAY) or _broke_off(error)
+
+
+def _is_somebody(error: BaseException) -> bool:
+    """Whether a connection was made, and came no further in time: TLS, or the answer."""
+    return isinstance(error, urllib3.exceptions.ReadTimeoutError)
 
 
 def _broke_off(error: BaseException) -> bool:
@@ -368,6 +404,7 @@ _REMEDIES = {
     401: "see that the credentials of the kubeconfig or api_key are valid",
     403: "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md, docs/drain.md and docs/daemonset.md",
     404: "see that the name is right",
+    407: _PROXY_REMEDIES[407],
 }
 
 
@@ -439,7 +476,12 @@ def _made(configuration: t.Any) -> t.Any:
     """The client itself, which takes the proxy's address apart. Raises ConfigurationError, without that: it may have a password."""
     try:
         if configuration.proxy:
-            _require_whole(urllib3.util.parse_url(configuration.proxy))
+            proxy = urllib3.util.parse_url(configuration.proxy)
+            _require_whole(proxy)
+            # The client hands on no more than the address. A proxy for SOCKS takes them from that.
+            if proxy.auth and proxy.scheme in ("http", "https"):
+                user_and_password = urllib.parse.unquote(proxy.auth, "latin-1")
+                configuration.proxy_headers = urllib3.util.make_headers(proxy_basic_auth=user_and_password)
         return kubernetes.client.ApiClient(configuration)
     except (urllib3.exceptions.HTTPError, ValueError, TypeError, AssertionError, ImportError):
         raise ConfigurationError(
