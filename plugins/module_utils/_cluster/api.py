@@ -389,8 +389,9 @@ def _is_away(error: BaseException) -> bool:
 
 
 def _is_somebody(error: BaseException) -> bool:
-    """Whether a connection was made, and came no further in time: TLS, or the answer."""
-    return isinstance(error, urllib3.exceptions.ReadTimeoutError)
+    """Whether a connection was made, and came no further in time or broke off: TLS, or the answer."""
+    somebody = (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError, ConnectionError)
+    return (isinstance(error, somebody) and not isinstance(error, ConnectionRefusedError)) or _broke_off(error)
 
 
 def _broke_off(error: BaseException) -> bool:
@@ -441,6 +442,8 @@ def _reason(error: BaseException) -> str:
     while isinstance(reason, BaseException) and getattr(reason, "reason", None):
         reason = reason.reason  # type: ignore[attr-defined]
     cause = reason or error
+    # Of one that broke off, urllib3 has what happened beside its own word for it.
+    cause = next((one for one in cause.args if isinstance(one, OSError)), cause) if reason is None else cause
     text = str(getattr(cause, "strerror", None) or cause)
     return re.sub(r"^.*: (\[Errno -?\d+\] )?", "", text) or type(cause).__name__
 

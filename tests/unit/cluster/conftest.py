@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import tempfile
 import typing as t
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import ModuleType
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, examples
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster
 from ansible_collections.accel.qat.tests.unit.cluster.drain_site import Site
@@ -68,6 +70,22 @@ def cluster() -> t.Iterator[FakeCluster]:
 @pytest.fixture
 def controller(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> Controller:
     return Controller({"host": cluster.url, "api_key": TOKEN}, capsys)
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[tuple[str, list[str]]]:
+    """An address at which nobody takes connections, and what was asked of it."""
+    asked: list[str] = []
+    real = api.answer
+
+    def answer(core: t.Any, where: str, *arguments: t.Any, **options: t.Any) -> str:
+        asked.append(where)
+        return real(core, where, *arguments, **options)
+
+    monkeypatch.setattr(api, "answer", answer)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}", asked
 
 
 @pytest.fixture

@@ -358,7 +358,8 @@ def test_by_a_proxy(controller: Controller, monkeypatch: pytest.MonkeyPatch, var
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         if variable:
             monkeypatch.setenv(variable, url)
-        failed = controller.run(extended_resource, **resources(present(), **({} if variable else {"proxy": url})))
+        given = {"wait_timeout": 0, **({} if variable else {"proxy": url})}
+        failed = controller.run(extended_resource, **resources(present(), **given))
         # Where nobody has come, so that the wait ends.
         with contextlib.suppress(OSError), socket.create_connection(server.getsockname()):
             pass

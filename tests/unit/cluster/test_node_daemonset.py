@@ -173,8 +173,12 @@ def test_an_api_server_that_is_away_for_a_moment_is_waited_for(
         site.absences = dict.fromkeys(methods, 1)
         assert run.run(node_daemonset, **way)["changed"]
         assert set(site.absences.values()) == {0}
-    site.absences = {"GET .*": float("inf")}
-    assert "cannot be reached" in run.run(node_daemonset, **PRESENT)["msg"]
+
+
+def test_an_address_at_which_nobody_answers_is_not_waited_for(run: Controller, nobody: tuple[str, list[str]]) -> None:
+    host, asked = nobody
+    assert "cannot be reached" in run.run(node_daemonset, **PRESENT, host=host)["msg"]
+    assert len(asked) == 1
 
 
 def test_a_node_that_the_cluster_does_not_have_has_no_label_to_remove(site: DaemonsetCluster, run: Controller) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ssl
 import typing as t
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -79,6 +80,21 @@ def test_what_is_asked_before_all_else_is_asked_again(cluster: DaemonsetCluster,
         assert (len(cluster.first), len(answer["missing"])) == (missing, missing)
 
 
+def test_a_load_balancer_that_closes_at_once_is_asked_again(cluster: DaemonsetCluster, controller: Controller) -> None:
+    """From the first request on: somebody is at that address."""
+    cluster.absences["GET /api/v1/nodes/node1"] = 2
+    assert not controller.run(node_drain, node="node1", pods=[], wait_timeout=3600).get("failed")
+
+
+def test_what_closed_at_once_is_reported(cluster: DaemonsetCluster, controller: Controller) -> None:
+    cluster.absences["GET /api/v1/nodes/node1"] = float("inf")
+    failed = controller.run(node_drain, node="node1", pods=[], wait_timeout=0)
+    assert failed["msg"] == (
+        f"{cluster.url}: the API server cannot be reached: Remote end closed connection without response; "
+        "see that the address is right and that the controller may connect to it"
+    )
+
+
 def test_each_module_that_waits_for_the_cluster_is_here() -> None:
     words = ("wait_timeout", "_cluster.api import")
     waiting = {path.stem for path in MODULES.glob("*.py") if all(word in path.read_text() for word in words)}
@@ -90,11 +106,13 @@ def test_each_module_that_waits_for_the_cluster_is_here() -> None:
     [
         (urllib3.exceptions.ReadTimeoutError(t.cast("t.Any", None), "/", "The handshake operation timed out"), True),
         (urllib3.exceptions.ConnectTimeoutError("connection timed out"), False),
-        (urllib3.exceptions.ProtocolError("Connection aborted."), False),
+        (urllib3.exceptions.NewConnectionError(t.cast("t.Any", None), "Connection refused"), False),
+        (urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset")), True),
+        (urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")), True),
     ],
 )
 def test_who_takes_a_connection_and_says_nothing_is_there(error: Exception, heard: bool) -> None:
-    """As while TLS takes too long on a busy host; an address at which nobody takes one may be wrong."""
+    """As while TLS takes long on a busy host, or a load balancer has no API server; where nobody takes one, the address may be wrong."""
 
     def method(**_options: t.Any) -> t.NoReturn:
         raise error

@@ -152,6 +152,13 @@ def test_what_it_answers_is_reported(controller: Controller, answer: str, senten
     assert failed["msg"] == REACHED + sentence
 
 
+@pytest.mark.usefixtures("at_once")
+def test_it_is_asked_again_where_it_closes_at_once(controller: Controller) -> None:
+    with proxy_that_says("", "", "407 Proxy Authentication Required") as (address, got):
+        failed = controller.run(node_drain, host=HOST, proxy=f"http://{address}", node="node1", wait_timeout=3600)
+    assert (failed["msg"], len(got)) == (WANTS, 3)
+
+
 def test_nobody_listens_there(controller: Controller) -> None:
     """An address that is wrong is reported at once, however long the wait may be."""
     with socket.socket() as probe:
