@@ -454,6 +454,15 @@ def _client(params: Object) -> t.Any:
     _require_url(params["host"] or "")
     if not params["host"] or params["kubeconfig"]:
         _load(configuration, params)
+    _override(configuration, params)
+    _keep_overridden(configuration, params)
+    # Nothing that is asked here becomes right by asking again at once, and each try may take the whole time.
+    configuration.retries = False
+    return _made(configuration)
+
+
+def _override(configuration: t.Any, params: Object) -> None:
+    """Set what is given, in place of what the kubeconfig says."""
     for name, setting in _SETTINGS.items():
         if params[name]:
             setattr(configuration, setting, params[name])
@@ -463,9 +472,20 @@ def _client(params: Object) -> t.Any:
         configuration.verify_ssl = params["validate_certs"]
         if not configuration.verify_ssl:  # asked for, so no news
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    # Nothing that is asked here becomes right by asking again at once, and each try may take the whole time.
-    configuration.retries = False
-    return _made(configuration)
+
+
+def _keep_overridden(configuration: t.Any, params: Object) -> None:
+    """Of a kubeconfig with a token the client loads all again before each request, so that the token may be another by then."""
+    refresh = configuration.refresh_api_key_hook
+    if refresh is None:
+        return
+
+    def refreshed(loaded: t.Any) -> None:
+        refresh(loaded)
+        _override(loaded, params)
+        loaded.refresh_api_key_hook = refreshed  # it has put back its own
+
+    configuration.refresh_api_key_hook = None if params["api_key"] else refreshed
 
 
 def _require_url(host: str) -> None:

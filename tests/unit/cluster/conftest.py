@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import api
@@ -49,6 +50,20 @@ class Controller:
             assert not again["changed"]
             assert again["diff"]["before"] == again["diff"]["after"]
         return done
+
+
+def kubeconfig_of(path: Path, server: str, token: str = TOKEN, proxy: str = "") -> str:
+    """Write one of a single cluster and user; returns its path."""
+    cluster = {"server": server, **({"proxy-url": proxy} if proxy else {})}
+    content = {
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
 
 
 @pytest.fixture(autouse=True)

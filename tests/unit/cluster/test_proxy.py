@@ -17,12 +17,11 @@ from types import SimpleNamespace
 
 import pytest
 import urllib3.exceptions
-import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.modules import cluster_access, node_drain
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN
-from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
+from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller, kubeconfig_of
 
 HOST = "https://cluster.example:6443"
 NO_URL = "proxy: is no URL of an HTTP proxy; write http://HOST:PORT, with % for special characters of a password"
@@ -42,7 +41,7 @@ def test_a_password_that_breaks_the_address_is_not_shown(
     elif way == "variable":
         monkeypatch.setenv("K8S_AUTH_PROXY", proxy)
     else:
-        controller.access = {"kubeconfig": kubeconfig(tmp_path / "config", server=HOST, proxy=proxy)}
+        controller.access = {"kubeconfig": kubeconfig_of(tmp_path / "config", server=HOST, proxy=proxy)}
     failed = controller.run(node_drain, node="node1", wait_timeout=0)
     assert (failed["msg"], failed["failure"]["kind"]) == (NO_URL, "configuration")
     answer = controller.run(cluster_access, questions=[{"purpose": "drain", "node": "node1"}], wait_timeout=0)
@@ -59,7 +58,7 @@ def test_an_address_that_is_none(controller: Controller, proxy: str) -> None:
 
 
 def test_a_kubeconfig_whose_proxy_is_no_text(controller: Controller, tmp_path: Path) -> None:
-    path = Path(kubeconfig(tmp_path / "config", HOST, proxy="x"))
+    path = Path(kubeconfig_of(tmp_path / "config", HOST, proxy="x"))
     path.write_text(path.read_text().replace("proxy-url: x", "proxy-url: 3128"))
     controller.access = {"kubeconfig": str(path)}
     assert controller.run(node_drain, node="node1", wait_timeout=0)["msg"] == NO_URL
@@ -198,16 +197,3 @@ def test_it_gets_the_user_and_password_of_its_address(controller: Controller) ->
         failed = controller.run(node_drain, host=HOST, proxy=proxy, node="node1", wait_timeout=0)
     assert base64.b64encode("user:p#s\u00e9".encode()) in got[0]
     assert failed["msg"] == WANTS
-
-
-def kubeconfig(path: Path, server: str, token: str = TOKEN, proxy: str = "") -> str:
-    cluster = {"server": server, **({"proxy-url": proxy} if proxy else {})}
-    content = {
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path.write_text(yaml.safe_dump(content))
-    return str(path)

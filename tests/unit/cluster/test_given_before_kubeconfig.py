@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is given goes before what a kubeconfig says, at each request: the client loads one with a token again and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api
+from ansible_collections.accel.qat.plugins.modules import cluster_node_info
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster
+from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller, kubeconfig_of
+
+ELSEWHERE = "http://127.0.0.1:9"
+KUBELET = {"kubeletconfig": {"syncFrequency": "1m0s", "topologyManagerPolicy": "restricted", "port": 10250}}
+
+
+@pytest.mark.parametrize("token", ["wrong", TOKEN])
+def test_host_and_token(cluster: FakeCluster, controller: Controller, tmp_path: Path, token: str) -> None:
+    """Also of the client that is made later to ask kubelet."""
+    cluster.configz = [KUBELET]
+    given = {"host": cluster.url, **({} if token == TOKEN else {"api_key": TOKEN})}
+    controller.access = {"kubeconfig": kubeconfig_of(tmp_path / "config", ELSEWHERE, token), **given}
+    found = controller.run(cluster_node_info, node="node1", kubelet_configuration=True, wait_timeout=0)
+    assert not found.get("failed"), found
+    assert found["kubelet"] == {"configuration": {"topologyManagerPolicy": "restricted"}, "problem": ""}
+
+
+def test_all_else(tmp_path: Path) -> None:
+    given = {
+        "kubeconfig": kubeconfig_of(tmp_path / "config", "https://192.0.2.1", proxy="http://192.0.2.9:1"),
+        "host": "https://192.0.2.2",
+        "proxy": "http://192.0.2.3:3128",
+        "no_proxy": "example.com",
+        "client_cert": "/c.pem",
+        "client_key": "/k.pem",
+        "ca_cert": "/a.pem",
+        "validate_certs": False,
+    }
+    configuration = api._client({**dict.fromkeys(api.ACCESS), **given}).configuration
+    for _request in range(2):  # as the client does before each
+        assert configuration.get_api_key_with_prefix("BearerToken", alias="authorization") == f"Bearer {TOKEN}"
+    names = ("host", "proxy", "no_proxy", "cert_file", "key_file", "ssl_ca_cert", "verify_ssl")
+    assert [getattr(configuration, name) for name in names] == list(given.values())[1:]
+
+
+def test_the_token_of_a_kubeconfig_may_be_another_by_then(tmp_path: Path) -> None:
+    """Where none is given."""
+    kubeconfig = kubeconfig_of(tmp_path / "config", "https://192.0.2.1")
+    configuration = api._client({**dict.fromkeys(api.ACCESS), "kubeconfig": kubeconfig}).configuration
+    configuration.api_key.clear()
+    assert configuration.get_api_key_with_prefix("BearerToken", alias="authorization") == f"Bearer {TOKEN}"
