@@ -159,6 +159,8 @@ options:
       - Kubelet is then asked what it has in force, which takes the right to get C(nodes/proxy). The files are put back too where that
         is not what was asked. Without that right, or where kubelet does not answer, RV(in_force) says so.
       - A kubelet on which nothing is to be changed is asked too, and the module fails where it runs with something else.
+      - The controller's environment variables E(K8S_AUTH_PROXY), E(K8S_AUTH_NO_PROXY), E(K8S_AUTH_SSL_CA_CERT) and so on go before what it
+        says, as for M(accel.qat.cluster_access).
       - Needs the Python package kubernetes on the controller.
     type: path
   node_name:

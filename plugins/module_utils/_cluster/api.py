@@ -18,6 +18,7 @@ import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import env_fallback
 
 from .._node.errors import ConfigurationError, NodeError
@@ -126,7 +127,7 @@ class Cluster:
     def __init__(self, module: AnsibleModule) -> None:
         if not HAS_KUBERNETES:
             module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
-        self._core = kubernetes.client.CoreV1Api(_client(module.params))
+        self._core = kubernetes.client.CoreV1Api(client_of(module.params))
         self._apps = kubernetes.client.AppsV1Api(self._core.api_client)
         self._patient_until = time.monotonic()
         # Whether anybody was at the API server's address so far.
@@ -384,6 +385,13 @@ def _no_way_through(error: t.Any, host: str) -> ClusterError:
     return _unreached(reason, host, remedy, away=status in AWAY_STATUS, heard=True)
 
 
+def may_answer(error: BaseException) -> bool:
+    """Of what the client raises: whether somebody was there who may answer in a while."""
+    cause = getattr(error, "original_error", error)
+    refused = _TUNNEL.search(str(cause))
+    return int(refused[1]) in AWAY_STATUS if refused else _is_away(cause) and _is_somebody(cause)
+
+
 def _is_away(error: BaseException) -> bool:
     return isinstance(error, AWAY) or _broke_off(error)
 
@@ -448,7 +456,17 @@ def _reason(error: BaseException) -> str:
     return re.sub(r"^.*: (\[Errno -?\d+\] )?", "", text) or type(cause).__name__
 
 
-def _client(params: Object) -> t.Any:
+def client_by(kubeconfig: str) -> t.Any:
+    """A client by a kubeconfig, with all else from the environment of this process, as a module has it. Raises ConfigurationError."""
+    validated = ArgumentSpecValidator(ACCESS).validate({"kubeconfig": kubeconfig})
+    if validated.error_messages:
+        raise ConfigurationError(
+            " ".join(validated.error_messages), where="K8S_AUTH_...", remedy="correct the variable"
+        )
+    return client_of(validated.validated_parameters)
+
+
+def client_of(params: Object) -> t.Any:
     """A client by a kubeconfig, by an address and a token or certificate, or as a pod of the cluster itself; raises ConfigurationError."""
     configuration = kubernetes.client.Configuration()
     _require_url(params["host"] or "")
@@ -535,7 +553,7 @@ def _load(configuration: t.Any, params: Object) -> None:
         raise ConfigurationError(
             f"cannot be used: {error}",
             where=f"kubeconfig {params['kubeconfig'] or '~/.kube/config'}",
-            remedy="name the file of this cluster with kubeconfig, or give host and api_key",
+            remedy=f"name the file of this cluster with kubeconfig{'' if params['kubeconfig'] else ', or give host and api_key'}",
         ) from None
     except UNUSABLE as error:
         raise ConfigurationError(

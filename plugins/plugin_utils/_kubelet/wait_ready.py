@@ -8,7 +8,12 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import AWAY_STATUS, HAS_KUBERNETES, UNUSABLE
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import (
+    AWAY_STATUS,
+    HAS_KUBERNETES,
+    client_by,
+    may_answer,
+)
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import (
     Asked,
@@ -20,7 +25,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 
 if HAS_KUBERNETES:  # else reported where it is needed
-    from kubernetes import client, config
+    from kubernetes import client
 
 _PAUSE = 1.0
 # The API server keeps whole seconds.
@@ -42,14 +47,7 @@ class Api:
                 "install it, or leave kubeconfig out",
             )
         self._node = node
-        try:
-            self._client = client.CoreV1Api(config.new_client_from_config(kubeconfig))
-        except UNUSABLE as error:
-            raise ConfigurationError(
-                f"it cannot be used: {' '.join(str(error).split())}",
-                f"kubeconfig {kubeconfig}",
-                "name a kubeconfig of the controller",
-            ) from None
+        self._client = client.CoreV1Api(client_by(kubeconfig))
         end = time.monotonic() + patience
         while not self._is_known(time.monotonic() >= end):
             time.sleep(_PAUSE)
@@ -60,7 +58,7 @@ class Api:
             self._read()
         except Exception as error:  # any of several libraries'
             status = getattr(error, "status", None)
-            if status in AWAY_STATUS and not is_last:
+            if (status in AWAY_STATUS or may_answer(error)) and not is_last:
                 return False
             said = (
                 f"says {status} {getattr(error, 'reason', '')} of it" if status else f"does not answer: {_short(error)}"

@@ -381,7 +381,7 @@ def test_by_a_certificate() -> None:
         "client_key": "/k.pem",
         "ca_cert": "/a.pem",
     }
-    configuration = api._client({**dict.fromkeys(api.ACCESS), **given}).configuration
+    configuration = api.client_of({**dict.fromkeys(api.ACCESS), **given}).configuration
     found = (configuration.host, configuration.cert_file, configuration.key_file, configuration.ssl_ca_cert)
     assert found == tuple(given.values())
 

@@ -160,7 +160,9 @@ def test_a_cluster_that_cannot_be_asked_is_reported_before_anything_is_written(m
         "node node9: the API server says 404 Not Found of it; set node_name to the node's name in the cluster, and kubeconfig to one "
         "that may read nodes; nothing was written"
     )
-    assert re.match(r"kubeconfig /nowhere: it cannot be used: .*; name a kubeconfig of the controller$", none.message)
+    assert re.match(
+        r"kubeconfig /nowhere: cannot be used: .*; name the file of this cluster with kubeconfig$", none.message
+    )
     assert (node.state(), node.asked()) == (untouched, ["restart kubelet.service"])
 
 

@@ -35,5 +35,5 @@ def test_a_kubeconfig_that_cannot_be_used_is_reported(tmp_path: Path, text: str)
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         Api(str(path), "node1")
-    assert caught.value.sentence().startswith(f"kubeconfig {path}: it cannot be used: ")
-    assert caught.value.sentence().endswith("; name a kubeconfig of the controller")
+    assert caught.value.sentence().startswith(f"kubeconfig {path}: cannot be used: ")
+    assert caught.value.remedy in ("correct the file", "name the file of this cluster with kubeconfig")
