@@ -57,8 +57,8 @@ options:
   wait_timeout:
     description:
       - How many seconds it may take until the pods are gone.
-      - For so long the API server may be away, too, as it is while its own node reboots. Before the node is cordoned, an address at which
-        nobody answers from the beginning fails at once.
+      - Within the same seconds the API server may be away, as it is while its own node reboots. Before the node is cordoned, an address at
+        which nobody answers from the beginning fails at once.
     type: float
     default: 300
 notes:
@@ -163,6 +163,7 @@ class NodeDrain(ClusterModule):
         super().__init__(module)
         self._node: str = module.params["node"]
         self._seconds: float = module.params["wait_timeout"]
+        self._deadline = time.monotonic() + self._seconds
 
     def result(self) -> dict[str, object]:
         """Drain the node, or give it back."""
@@ -190,7 +191,6 @@ class NodeDrain(ClusterModule):
         if not self._module.check_mode:
             if not before:
                 self._patch(cordon_patch())
-            self._cluster.be_patient(self._seconds)
             try:
                 # Until the cordon another may have come.
                 found = found if before else self._leaving()
@@ -224,7 +224,6 @@ class NodeDrain(ClusterModule):
     def _evict(self, found: Leaving) -> None:
         kept = dict.fromkeys(found.to_evict, "")
         left = {*found.to_evict, *found.going}
-        deadline = time.monotonic() + self._seconds
         while left:
             for pod in list(kept):
                 kept[pod] = self._cluster.evict_pod(*pod)
@@ -233,7 +232,7 @@ class NodeDrain(ClusterModule):
                     self.changed = True
             left &= {pod_of(pod) for pod in self._pods()}
             kept = {pod: words for pod, words in kept.items() if pod in left}
-            if left and time.monotonic() >= deadline:
+            if left and time.monotonic() >= self._deadline:
                 raise self._too_late(min(left), kept)
             if left:
                 time.sleep(LOOK_SECONDS)

@@ -72,7 +72,9 @@ options:
   wait_timeout:
     description:
       - How many seconds it may take until the pod runs, or is gone.
-      - For so long the API server may be away, too. An address at which nobody answers from the beginning fails at once.
+      - Within the same seconds a pod of an earlier run goes, and the API server may be away. A pod that does not run is then deleted, which
+        may take as long again.
+      - An address at which nobody answers from the beginning fails at once.
     type: float
     default: 120
 notes:
@@ -185,6 +187,7 @@ class ProbePod(ClusterModule):
         self._namespace: str = self._params["namespace"]
         self._name: str = self._params["name"]
         self._where = f"pod {self._namespace}/{self._name}"
+        self._deadline = 0.0
 
     def result(self) -> dict[str, object]:
         """Make the pod and report what it sees, or delete it."""
@@ -212,12 +215,12 @@ class ProbePod(ClusterModule):
             # Whatever keeps it from being deleted, the first problem is the one to report; the pod ends by itself.
             if self.changed:
                 with contextlib.suppress(NodeError):
+                    self._wait()
                     self._delete()
             raise
         return {"changed": True, "pod": result, "environment": saw.environment, "device_nodes": list(saw.device_nodes)}
 
     def _run(self) -> Seen:
-        deadline = self._wait()
         self._refuse_others(self._cluster.create_pod(self._namespace, self._pod))
         self.changed = True
         while True:
@@ -231,7 +234,7 @@ class ProbePod(ClusterModule):
                 saw = seen(self._cluster.pod_log(self._namespace, self._name, CONTAINER))
                 if saw is not None:
                     return saw
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= self._deadline:
                 raise self._does_not_run(pod, f"after {self._params['wait_timeout']:g} seconds, {delay(pod)}")
             time.sleep(LOOK_SECONDS)
 
@@ -239,11 +242,11 @@ class ProbePod(ClusterModule):
         if not is_ours(pod):
             raise RefusedError("it is there, and none of this module's", self._where, "choose another name")
 
-    def _wait(self) -> float:
-        """Be patient with the API server; returns until when."""
+    def _wait(self) -> None:
+        """From now on the time runs, for the pod and the API server."""
         seconds: float = self._params["wait_timeout"]
         self._cluster.be_patient(seconds)
-        return time.monotonic() + seconds
+        self._deadline = time.monotonic() + seconds
 
     def _does_not_run(self, pod: Object, why: str) -> NodeError:
         last = self._last_warning()
@@ -265,11 +268,10 @@ class ProbePod(ClusterModule):
 
     def _delete(self) -> None:
         # Not 0: that takes the pod from the API at once, while its container still runs and has the VF.
-        deadline = self._wait()
         self._cluster.delete_pod(self._namespace, self._name, 1)
         self.changed = True
         while self._cluster.pod(self._namespace, self._name) is not None:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= self._deadline:
                 raise NodeError(
                     f"it is deleted and still there after {self._params['wait_timeout']:g} seconds",
                     where=self._where,

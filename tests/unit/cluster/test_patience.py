@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import typing as t
 from pathlib import Path
@@ -21,8 +22,8 @@ from ansible_collections.accel.qat.plugins.modules import (
     node_drain,
     probe_pod,
 )
-from ansible_collections.accel.qat.tests.unit.cluster.api_server import Refusal
-from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import FakeCluster, Refusal
+from ansible_collections.accel.qat.tests.unit.cluster.conftest import Clock, Controller
 from ansible_collections.accel.qat.tests.unit.cluster.daemonset_cluster import DaemonsetCluster
 
 MODULES = Path(api.__file__).parents[2] / "modules"
@@ -69,6 +70,39 @@ def test_no_longer_than_it_is_to_wait(
     failed = controller.run(module, **arguments, wait_timeout=0)
     assert "the API server answers 500: etcdserver: leader changed" in failed["msg"]
     assert len(cluster.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "message", "seconds"),
+    [
+        (node_drain, {**NODE, "wait_timeout": 300}, "cannot be evicted within 300 seconds", 300),
+        # Deleting it may take as long again.
+        (probe_pod, {**NODE, "name": "p", "image": "i", "wait_timeout": 300}, "after 300 seconds", 600),
+    ],
+    ids=["node_drain", "probe_pod"],
+)
+def test_one_deadline_is_for_all_of_a_module(
+    controller: Controller,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    arguments: dict[str, t.Any],
+    message: str,
+    seconds: float,
+) -> None:
+    """What the API server was away for at first is not given once more to what comes then."""
+    clock = Clock()
+    for place in (api, module):
+        monkeypatch.setattr(place, "time", clock)
+        monkeypatch.setattr(place, "AWAY_SECONDS" if place is api else "LOOK_SECONDS", 20.0)
+    with contextlib.closing(FakeCluster()) as cluster:
+        cluster.add_pod("default/web")
+        cluster.keep("default/web")
+        cluster.run_pod = lambda _pod: ({"phase": "Unknown"}, "")
+        cluster.delete_takes = None
+        cluster.first = [AWAY[1]] * 10
+        failed = controller.run(module, host=cluster.url, **arguments)
+    assert message in failed["msg"], failed["msg"]
+    assert clock.now - 1000 <= seconds + 40
 
 
 def test_what_is_asked_before_all_else_is_asked_again(cluster: DaemonsetCluster, controller: Controller) -> None:
