@@ -55,12 +55,13 @@ options:
   proxy:
     description:
       - The URL of an HTTP proxy that leads to the API server.
-      - The environment variable E(K8S_AUTH_PROXY) stands in for it, and then E(HTTPS_PROXY).
+      - The environment variable E(K8S_AUTH_PROXY) stands in for it.
+      - What becomes of E(HTTPS_PROXY), and of C(proxy-url) in the kubeconfig, is up to the release of the Python package.
     type: str
   no_proxy:
     description:
       - Hosts that are reached without the proxy, separated by commas.
-      - The environment variable E(K8S_AUTH_NO_PROXY) stands in for it, and then E(NO_PROXY).
+      - The environment variable E(K8S_AUTH_NO_PROXY) stands in for it.
     type: str
 requirements:
   - kubernetes >= 24.2.0 (Python package, on the host that runs the module)

@@ -341,7 +341,7 @@ def test_by_the_environment(
     assert controller.run(extended_resource, **resources(present()))["changed"]
 
 
-@pytest.mark.parametrize("variable", ["", "K8S_AUTH_PROXY", "HTTP_PROXY"])
+@pytest.mark.parametrize("variable", ["", "K8S_AUTH_PROXY"])
 def test_by_a_proxy(controller: Controller, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     """Which gets the address whole, and answers nothing here."""
     asked: list[bytes] = []
