@@ -25,14 +25,15 @@ class Admissions:
 
     Kubelet admits a pod, and asks for its VF, before anything is started for it. These wait for a volume that never comes, which costs
     the node next to nothing, so that there are many of them. No scheduler stands between, which would hold pods back while the node
-    offers nothing.
+    offers nothing. Between two of them are so many seconds of `pause`: without one kubelet alone takes most of an emulated node's time.
     """
 
-    def __init__(self, cluster: Cluster, resource: str) -> None:
+    def __init__(self, cluster: Cluster, resource: str, pause: float = 0.0) -> None:
         self.admitted = 0
         self.refused: list[str] = []
         self._cluster = cluster
         self._resource = resource
+        self._pause = pause
         self._stop = threading.Event()
         self._problem: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
@@ -62,7 +63,7 @@ class Admissions:
     def _run(self) -> None:
         try:
             for number in itertools.count():
-                if self._stop.is_set():
+                if self._stop.wait(self._pause):
                     return
                 self._try(f"{self._resource.rpartition('/')[2]}-{number}")
         except BaseException as error:  # whatever it is, the test has to know

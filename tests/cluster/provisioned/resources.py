@@ -19,6 +19,8 @@ RULES: list[dict[str, Any]] = [
 ]
 SECONDS = 600.0
 """How long an emulated node may take to start the device plugin while other pods come."""
+PAUSE = 0.5
+"""Seconds between two pods that come while a whole run of Ansible goes on; test_admission.py has one after the other."""
 
 
 def settings_for(cluster: Cluster) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.accel.qat.tests.cluster.admissions import Admissions
-from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, SECOND
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, FIRST, PAUSE, SECOND
 from ansible_collections.accel.qat.tests.cluster.provisioned.ways import (
     DAEMONSET,
     PACKAGE,
@@ -81,7 +81,7 @@ def moved(request: pytest.FixtureRequest, cluster: Cluster, deployment: Deployme
     """The node has its plugin by the way in question."""
     assert stays.lives()
     deployment.prepare(request.param)
-    with Admissions(cluster, CY) as admissions:
+    with Admissions(cluster, CY, PAUSE) as admissions:
         way = deployment.have(request.param)
         admissions.wait_for(2)
     return Moved(way, admissions)
@@ -135,7 +135,7 @@ def test_the_plugin_is_killed_and_kubelet_restarted(
 ) -> None:
     way.kill()
     cluster.wait_for_offer(CY, 16)
-    with Admissions(cluster, CY) as admissions:
+    with Admissions(cluster, CY, PAUSE) as admissions:
         admissions.wait_for(2)
     none_is_refused(admissions, way)
     cluster.restart_kubelet()
@@ -147,7 +147,7 @@ def test_the_plugin_is_killed_and_kubelet_restarted(
 
 
 def test_no_pod_is_refused_while_another_release_takes_over(cluster: Cluster, way: Way, stays: LastingPod) -> None:
-    with Admissions(cluster, CY) as admissions:
+    with Admissions(cluster, CY, PAUSE) as admissions:
         way.upgrade()
         admissions.wait_for(2)
     assert "has taken over from=" in way.log()

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.accel.qat.tests.cluster.admissions import Admissions
 from ansible_collections.accel.qat.tests.cluster.provisioned.daemonset import DAEMONSET as OBJECT
 from ansible_collections.accel.qat.tests.cluster.provisioned.daemonset import DaemonSet, changed, gives_a_vf
-from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, access_to
+from ansible_collections.accel.qat.tests.cluster.provisioned.resources import CY, DC, PAUSE, access_to
 from ansible_collections.accel.qat.tests.cluster.provisioned.ways import DAEMONSET, SERVICE, Deployment
 from ansible_collections.accel.qat.tests.cluster.steps import UNIT, include, wait_until_taken
 from ansible_collections.accel.qat.tests.controller.controller import Controller
@@ -91,7 +91,7 @@ def test_a_drain_leaves_it(cluster: Cluster, controller: Controller, way: Daemon
 def test_the_service_takes_over_from_the_pod(
     cluster: Cluster, node: Node, controller: Controller, deployment: Deployment
 ) -> None:
-    with Admissions(cluster, CY) as admissions:
+    with Admissions(cluster, CY, PAUSE) as admissions:
         deployment.have(SERVICE)
         admissions.wait_for(2)
     assert admissions.refused == [], str(admissions)
