@@ -137,12 +137,8 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.access import (
     parse_rights,
     review,
 )
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import (
-    ACCESS,
-    HAS_KUBERNETES,
-    Cluster,
-    ClusterError,
-)
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError
+from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS, HAS_KUBERNETES
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import is_ours
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError

@@ -149,7 +149,8 @@ failure:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.expectations import (
     HAS_JMESPATH,

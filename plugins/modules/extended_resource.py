@@ -130,7 +130,8 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import (
     RESTART,
     Change,

@@ -137,7 +137,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster, ClusterError
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError
+from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset import (
     POD_SECURITY,
     differs,

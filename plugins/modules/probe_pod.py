@@ -137,7 +137,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import Object
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
 from ansible_collections.accel.qat.plugins.module_utils._cluster.pod import (

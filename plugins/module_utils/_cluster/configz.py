@@ -10,7 +10,8 @@ import json
 import time
 import typing as t
 
-from .api import HAS_KUBERNETES, REQUEST_SECONDS, ClusterError, answer
+from .api import REQUEST_SECONDS, ClusterError, answer
+from .client import HAS_KUBERNETES
 from .extended import Object
 
 if HAS_KUBERNETES:  # else nobody has a client to give

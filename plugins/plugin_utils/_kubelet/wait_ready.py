@@ -8,12 +8,8 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import (
-    AWAY_STATUS,
-    HAS_KUBERNETES,
-    client_by,
-    may_answer,
-)
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import AWAY_STATUS, may_answer
+from ansible_collections.accel.qat.plugins.module_utils._cluster.client import HAS_KUBERNETES, client_by
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import (
     Asked,

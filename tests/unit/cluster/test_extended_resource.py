@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster import api
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api, client
 from ansible_collections.accel.qat.plugins.modules import extended_resource
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, Refusal
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
@@ -381,7 +381,7 @@ def test_by_a_certificate() -> None:
         "client_key": "/k.pem",
         "ca_cert": "/a.pem",
     }
-    configuration = api.client_of({**dict.fromkeys(api.ACCESS), **given}).configuration
+    configuration = client.client_of({**dict.fromkeys(client.ACCESS), **given}).configuration
     found = (configuration.host, configuration.cert_file, configuration.key_file, configuration.ssl_ca_cert)
     assert found == tuple(given.values())
 

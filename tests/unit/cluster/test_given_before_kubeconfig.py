@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster import api
+from ansible_collections.accel.qat.plugins.module_utils._cluster import client
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 from ansible_collections.accel.qat.plugins.modules import cluster_node_info
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet import wait_ready
@@ -74,7 +74,7 @@ def test_all_else(tmp_path: Path) -> None:
         "ca_cert": "/a.pem",
         "validate_certs": False,
     }
-    configuration = api.client_of({**dict.fromkeys(api.ACCESS), **given}).configuration
+    configuration = client.client_of({**dict.fromkeys(client.ACCESS), **given}).configuration
     for _request in range(2):  # as the client does before each
         assert configuration.get_api_key_with_prefix("BearerToken", alias="authorization") == f"Bearer {TOKEN}"
     names = ("host", "proxy", "no_proxy", "cert_file", "key_file", "ssl_ca_cert", "verify_ssl")
@@ -84,6 +84,6 @@ def test_all_else(tmp_path: Path) -> None:
 def test_the_token_of_a_kubeconfig_may_be_another_by_then(tmp_path: Path) -> None:
     """Where none is given."""
     kubeconfig = kubeconfig_of(tmp_path / "config", "https://192.0.2.1")
-    configuration = api.client_of({**dict.fromkeys(api.ACCESS), "kubeconfig": kubeconfig}).configuration
+    configuration = client.client_of({**dict.fromkeys(client.ACCESS), "kubeconfig": kubeconfig}).configuration
     configuration.api_key.clear()
     assert configuration.get_api_key_with_prefix("BearerToken", alias="authorization") == f"Bearer {TOKEN}"

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import api
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ACCESS, Cluster, _words
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, _words
+from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS
 from ansible_collections.accel.qat.plugins.modules import node_drain
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import FakeCluster, Refusal
