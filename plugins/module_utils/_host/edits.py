@@ -18,8 +18,8 @@ if t.TYPE_CHECKING:
 PRIVATE = 0o600
 
 _MODES = range(0o10000)
-_IDS = range((1 << 32) - 1)
-"""Of users and groups: the last number says that one stays (chown(2)). To look for anything but a number in it takes minutes."""
+_STAYS = (1 << 32) - 1
+"""The number of a user or a group that says that it stays (chown(2))."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class FileEdit:
 
 def _is_owner(numbers: t.Sequence[t.Any]) -> bool:
     return len(numbers) == 2 and all(
-        isinstance(one, int) and not isinstance(one, bool) and one in _IDS for one in numbers
+        isinstance(one, int) and not isinstance(one, bool) and 0 <= one < _STAYS for one in numbers
     )
 
 
