@@ -23,15 +23,6 @@ if TYPE_CHECKING:
 
 Part = str | bytes
 
-_TIMES = {
-    "base": "two to three minutes",
-    "modules": "a minute",
-    "node": "a minute",
-    "host": "two minutes",
-    "disk": "a minute",
-}
-"""How long it takes to build a layer of these kinds, on a host that has little else to do."""
-
 
 def key(parts: Iterable[Part]) -> str:
     """Hash of everything that a layer is made of."""
@@ -63,7 +54,7 @@ def build(layer: Path, builder: Callable[[Path], None], what: str) -> None:
             return
         for left in layer.parent.glob(f"{layer.name}.building-*"):
             shutil.rmtree(left)
-        host.say(f"building {what}{_takes(layer)}")
+        host.say(f"building {what}")
         # Readable by all, since mmdebstrap may change its user.
         aside = Path(tempfile.mkdtemp(prefix=f"{layer.name}.building-", dir=layer.parent))
         try:
@@ -73,12 +64,6 @@ def build(layer: Path, builder: Callable[[Path], None], what: str) -> None:
             aside.rename(layer)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-
-
-def _takes(layer: Path) -> str:
-    """How long it takes to build one of this kind, where its words do not say so themselves."""
-    time = _TIMES.get(layer.name.partition("-")[0])
-    return f", once; {time} on two cores" if time else ""
 
 
 def _give_to_user(paths: Iterable[Path]) -> None:

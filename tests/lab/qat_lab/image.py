@@ -204,16 +204,19 @@ def _options(flavour: Flavour) -> tuple[str, ...]:
 def _build(flavour: Flavour) -> None:
     system = flavour.debian
     base, modules, node_layer = _base_layer(system), _modules_layer(system), _node_layer(system)
-    layers.build(base, lambda target: _build_base(system, target), f"the root file system and the compiler of {system}")
-    layers.build(modules, lambda target: _build_modules(base, target), f"the kernel modules for {system}")
+    what = f"the root file system and the compiler of {system}, once; two to three minutes on two cores"
+    layers.build(base, lambda target: _build_base(system, target), what)
+    what = f"the kernel modules for {system}, once; a minute on two cores"
+    layers.build(modules, lambda target: _build_modules(base, target), what)
     if flavour.kubernetes:
         programs.ensure(flavour.kubernetes, programs.of_node(flavour.kubernetes))
-        what = f"the root file system of a node of {system}"
+        what = f"the root file system of a node of {system}, once; a minute on two cores"
         layers.build(node_layer, lambda target: _build_node(system, base, target), what)
     if flavour.virtualization:
-        what = f"the root file system of a host of virtual machines of {system}"
+        what = f"the root file system of a host of virtual machines of {system}, once; two minutes on two cores"
         layers.build(_host_layer(system), lambda target: _build_host(system, base, target), what)
-    layers.build(find(flavour).directory, lambda target: _build_disk(flavour, target), f"the disk of {system}")
+    what = f"the disk of {system}, once; a minute on two cores"
+    layers.build(find(flavour).directory, lambda target: _build_disk(flavour, target), what)
 
 
 # The keys of the layers.
