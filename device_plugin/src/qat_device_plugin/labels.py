@@ -50,7 +50,7 @@ def _short(resource: str) -> str:
 
 def _has_driver(vf: OfferedVf) -> bool:
     """Whether it is bound as its rule says, or was when it was last seen."""
-    return bool(vf.driver) and not any(reason.code in ("driver", "blocked") for reason in vf.reasons)
+    return not vf.is_lost and not any(reason.code in ("driver", "blocked") for reason in vf.reasons)
 
 
 def _free(vfs: t.Iterable[OfferedVf], taken: t.Container[str]) -> int:
