@@ -137,7 +137,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.access import (
     parse_rights,
     review,
 )
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError, cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS, HAS_KUBERNETES
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import is_ours
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
@@ -205,7 +205,7 @@ class _Server:
     def __init__(self, module: AnsibleModule) -> None:
         self._cluster: Cluster | NodeError
         try:
-            self._cluster = Cluster(module)
+            self._cluster = cluster_of(module)
             self._cluster.be_patient(module.params["wait_timeout"])
         except NodeError as error:
             self._cluster = error

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Holds a Kubernetes node against expectations."""
+"""Compares a Kubernetes node with expectations."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ failure:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.expectations import (
@@ -195,7 +195,7 @@ class ClusterNodeInfo(ClusterModule):
     def result(self) -> dict[str, object]:
         """Check the expectations against the node."""
         expectations = parse_expectations(self._params["expectations"])
-        cluster = Cluster(self._module)
+        cluster = cluster_of(self._module)
         cluster.be_patient(self._params["wait_timeout"], unheard=True)
         node = cluster.node(self._params["node"])
         status = node.get("status", {})

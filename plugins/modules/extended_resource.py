@@ -130,7 +130,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import (
     RESTART,
@@ -186,7 +186,7 @@ class ExtendedResource(ClusterModule):
     def result(self) -> dict[str, object]:
         """Bring the quantities onto the node's status, and wait until allocatable follows."""
         wanted = parse_wanted(self._params["resources"])
-        cluster = Cluster(self._module)
+        cluster = cluster_of(self._module)
         if self._params["wait"]:
             cluster.be_patient(self._params["wait_timeout"])
         before = cluster.node(self._name)

@@ -137,7 +137,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ClusterError, cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset import (
     POD_SECURITY,
@@ -199,7 +199,7 @@ class NodeDaemonset(ClusterModule):
 
     def result(self) -> dict[str, object]:
         """Have it, or have it no longer."""
-        self._cluster = Cluster(self._module)
+        self._cluster = cluster_of(self._module)
         is_wanted = self._params["state"] == "present"
         if is_wanted:
             self._have()

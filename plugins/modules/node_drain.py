@@ -121,7 +121,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ClusterError, cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import (
     Leaving,
@@ -170,7 +170,7 @@ class NodeDrain(ClusterModule):
         """Drain the node, or give it back."""
         entries = self._params["pods"]
         self._names = None if entries is None else parse_names(entries)
-        self._cluster = Cluster(self._module)
+        self._cluster = cluster_of(self._module)
         if self._params["state"] == "schedulable":
             self._cluster.be_patient(self._seconds, unheard=True)
             try:

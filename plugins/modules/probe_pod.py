@@ -137,7 +137,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import Object
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
@@ -193,7 +193,7 @@ class ProbePod(ClusterModule):
     def result(self) -> dict[str, object]:
         """Make the pod and report what it sees, or delete it."""
         self._pod = {} if self._params["state"] == "absent" else manifest(self._params)
-        self._cluster = Cluster(self._module)
+        self._cluster = cluster_of(self._module)
         self._wait()
         found = self._cluster.pod(self._namespace, self._name)
         if found is not None:

@@ -76,25 +76,52 @@ class ClusterError(NodeError):
         self.repeated = False
 
 
+class Patience:
+    """Asks again while whoever is asked is away, until so many seconds have passed.
+
+    An address at which nobody was heard so far is wrong rather than away: it is asked again only with `unheard`.
+    """
+
+    def __init__(self, seconds: float = 0.0, unheard: bool = False) -> None:
+        self._until = time.monotonic() + seconds
+        # Whether anybody was at that address so far.
+        self._heard = unheard
+
+    def renew(self, seconds: float, unheard: bool = False) -> None:
+        """So many seconds from now on."""
+        self._until = time.monotonic() + seconds
+        self._heard = self._heard or unheard
+
+    def ask(self, ask: t.Callable[[], str]) -> str:
+        """What `ask` returns. Raises the ClusterError of the last time that it was asked."""
+        repeated = False
+        while True:
+            try:
+                found = ask()
+            except ClusterError as error:
+                error.repeated = repeated
+                self._heard = self._heard or error.heard
+                if not (error.away and self._heard) or time.monotonic() >= self._until:
+                    raise
+            else:
+                self._heard = True
+                return found
+            repeated = True
+            time.sleep(AWAY_SECONDS)
+
+
 class Cluster:
     """The few calls that the modules make."""
 
-    def __init__(self, module: AnsibleModule) -> None:
-        if not HAS_KUBERNETES:
-            module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
-        self._core = kubernetes.client.CoreV1Api(client_of(module.params))
+    def __init__(self, client: t.Any) -> None:
+        """`client` is one of `client.py`."""
+        self._core = kubernetes.client.CoreV1Api(client)
         self._apps = kubernetes.client.AppsV1Api(self._core.api_client)
-        self._patient_until = time.monotonic()
-        # Whether anybody was at the API server's address so far.
-        self._heard = False
+        self._patience = Patience()
 
     def be_patient(self, seconds: float, unheard: bool = False) -> None:
-        """For so many seconds from now on, try again when the API server is away, as it is while its own node reboots.
-
-        An address at which nobody was heard so far is wrong rather than away: it is tried again only with `unheard`.
-        """
-        self._patient_until = time.monotonic() + seconds
-        self._heard = self._heard or unheard
+        """For so many seconds from now on, try again when the API server is away, as it is while its own node reboots."""
+        self._patience.renew(seconds, unheard)
 
     def node(self, name: str) -> Object:
         """A Node; raises ClusterError."""
@@ -262,23 +289,14 @@ class Cluster:
         return answer
 
     def _text(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
-        repeated = False
-        while True:
-            try:
-                found = self._answer(where, method, *arguments, **options)
-            except ClusterError as error:
-                error.repeated = repeated
-                self._heard = self._heard or error.heard
-                if not (error.away and self._heard) or time.monotonic() >= self._patient_until:
-                    raise
-            else:
-                self._heard = True
-                return found
-            repeated = True
-            time.sleep(AWAY_SECONDS)
+        return self._patience.ask(lambda: answer(self._core, where, method, *arguments, **options))
 
-    def _answer(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
-        return answer(self._core, where, method, *arguments, **options)
+
+def cluster_of(module: AnsibleModule) -> Cluster:
+    """The cluster that a module's arguments say. Ends the module where the client is missing; raises ConfigurationError."""
+    if not HAS_KUBERNETES:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
+    return Cluster(client_of(module.params))
 
 
 @contextlib.contextmanager
@@ -338,13 +356,6 @@ def _no_way_through(error: t.Any, host: str) -> ClusterError:
     remedy = _PROXY_REMEDIES.get(status, "see why the proxy does not connect to it")
     reason = f"the proxy answers {' '.join(f'{status}{refused[2]}'.split())}"
     return _unreached(reason, host, remedy, away=status in AWAY_STATUS, heard=True)
-
-
-def may_answer(error: BaseException) -> bool:
-    """Of what the client raises: whether somebody was there who may answer in a while."""
-    cause = getattr(error, "original_error", error)
-    refused = _TUNNEL.search(str(cause))
-    return int(refused[1]) in AWAY_STATUS if refused else _is_away(cause) and _is_somebody(cause)
 
 
 def _is_away(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ import json
 import time
 import typing as t
 
-from .api import REQUEST_SECONDS, ClusterError, answer
+from .api import REQUEST_SECONDS, ClusterError, Patience, answer
 from .client import HAS_KUBERNETES
 from .extended import Object
 
@@ -25,7 +25,6 @@ PATIENCE = 30.0
 """Seconds for which a kubelet that has just said that it is ready may not answer yet."""
 
 _PIECE = 64 * 1024
-_PAUSE = 1.0
 _REMEDIES = {
     403: "let these credentials get nodes/proxy, see docs/verify.md",
     404: "see that the Node's name is right, and that kubelet's enableDebuggingHandlers is not false",
@@ -38,17 +37,15 @@ def read_configz(core: t.Any, node: str, patience: float = 0.0) -> Object:
     A kubelet that is starting is asked again for so many seconds.
     """
     bounded = _bounded(core)
-    end = time.monotonic() + patience
     where = f"kubelet of node {node}"
-    while True:
-        try:
-            return _parsed(answer(bounded, where, bounded.connect_get_node_proxy_with_path, node, "configz"), where)
-        except ClusterError as error:
-            left = end - time.monotonic()
-            if left <= 0 or not (error.away or (error.status or 0) >= 500):
-                remedy = _REMEDIES.get(error.status or 0, error.remedy)
-                raise ClusterError(error.problem, error.where, remedy, error.status, error.words) from None
-        time.sleep(min(_PAUSE, left))
+    ask = bounded.connect_get_node_proxy_with_path
+    try:
+        return _parsed(
+            Patience(patience, unheard=True).ask(lambda: answer(bounded, where, ask, node, "configz")), where
+        )
+    except ClusterError as error:
+        remedy = _REMEDIES.get(error.status or 0, error.remedy)
+        raise ClusterError(error.problem, error.where, remedy, error.status, error.words) from None
 
 
 def _parsed(text: str, where: str) -> Object:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 import typing as t
+from datetime import datetime
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import AWAY_STATUS, may_answer
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import HAS_KUBERNETES, client_by
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import (
@@ -19,9 +20,6 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import
     reported_by,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
-
-if HAS_KUBERNETES:  # else reported where it is needed
-    from kubernetes import client
 
 _PAUSE = 1.0
 # The API server keeps whole seconds.
@@ -43,28 +41,18 @@ class Api:
                 "install it, or leave kubeconfig out",
             )
         self._node = node
-        self._client = client.CoreV1Api(client_by(kubeconfig))
-        end = time.monotonic() + patience
-        while not self._is_known(time.monotonic() >= end):
-            time.sleep(_PAUSE)
-
-    def _is_known(self, is_last: bool) -> bool:
-        """Whether the server has the node; False for one that could say so in a moment, unless it is asked for the last time."""
+        self._cluster = Cluster(client_by(kubeconfig))
+        self._cluster.be_patient(patience)
         try:
-            self._read()
+            self._cluster.node(node)
         except Exception as error:  # any of several libraries'
-            status = getattr(error, "status", None)
-            if (status in AWAY_STATUS or may_answer(error)) and not is_last:
-                return False
-            said = (
-                f"says {status} {getattr(error, 'reason', '')} of it" if status else f"does not answer: {_short(error)}"
-            )
             raise NodeError(
-                f"the API server {said}",
-                f"node {self._node}",
+                _problem(error),
+                f"node {node}",
                 "set node_name to the node's name in the cluster, and kubeconfig to one that may read nodes; nothing was written",
             ) from None
-        return True
+        # From here on each caller has a time of its own.
+        self._cluster.be_patient(0.0)
 
     def wait_until_ready(self, since: float, seconds: float) -> None:
         """Until the node is Ready by a heartbeat that is not older than `since`. Raises NodeError.
@@ -75,9 +63,9 @@ class Api:
         said = "the API server does not answer"
         while time.monotonic() < end:
             try:
-                ready, said = _state(self._read(), since)
+                ready, said = _state(self._cluster.node(self._node), since)
             except Exception as error:  # it may be away for a while, as its own node's kubelet is
-                ready, said = False, f"the API server does not answer: {_short(error)}"
+                ready, said = False, _problem(error)
             if ready:
                 return
             time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
@@ -89,7 +77,7 @@ class Api:
         A kubelet that cannot be asked proves nothing, either way.
         """
         try:
-            reported = reported_by(read_configz(self._client, self._node, min(seconds, PATIENCE)))
+            reported = reported_by(read_configz(self._cluster.core, self._node, min(seconds, PATIENCE)))
         except NodeError as error:
             return InForce(reason=error.sentence())
         differences = compare(asked, reported)
@@ -97,13 +85,11 @@ class Api:
             raise NotInForceError(f"node {self._node}", differences)
         return InForce(True)
 
-    def _read(self) -> t.Mapping[str, t.Any]:
-        read: t.Mapping[str, t.Any] = self._client.read_node(self._node, _request_timeout=10).to_dict()
-        return read
 
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _problem(error: Exception) -> str:
+    if isinstance(error, ClusterError):
+        return error.problem
+    return f"the API server does not answer: {' '.join(str(error).split())[:200]}"
 
 
 def _state(node: t.Mapping[str, t.Any], since: float) -> tuple[bool, str]:
@@ -112,8 +98,12 @@ def _state(node: t.Mapping[str, t.Any], since: float) -> tuple[bool, str]:
             continue
         if condition["status"] != "True":
             return False, str(condition.get("message") or condition.get("reason") or condition["status"])
-        heard = condition["last_heartbeat_time"]
-        if heard is None or heard.timestamp() + _ROUNDING < since:
+        if _seconds(condition.get("lastHeartbeatTime")) + _ROUNDING < since:
             return False, "kubelet has not reported since it was started"
         return True, ""
     return False, "it has no condition Ready"
+
+
+def _seconds(heartbeat: str | None) -> float:
+    """A time of the API (RFC 3339, metav1.Time) in seconds since the epoch; before all others for none."""
+    return datetime.strptime(heartbeat, "%Y-%m-%dT%H:%M:%S%z").timestamp() if heartbeat else float("-inf")

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 from kubernetes import client
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster import configz
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api, configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ClusterError
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import LONGEST, read_configz
 from ansible_collections.accel.qat.plugins.modules import cluster_node_info
@@ -26,7 +26,7 @@ KUBELET = "kubelet of node node1"
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(configz, "_PAUSE", 0.05)
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.05)
 
 
 def core(url: str) -> client.CoreV1Api:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster import client
+from ansible_collections.accel.qat.plugins.module_utils._cluster import api, client
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 from ansible_collections.accel.qat.plugins.modules import cluster_node_info
-from ansible_collections.accel.qat.plugins.plugin_utils._kubelet import wait_ready
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.wait_ready import Api
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller, kubeconfig_of
@@ -53,13 +52,13 @@ def test_a_variable_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_who_waits_for_the_node_asks_again(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(wait_ready, "_PAUSE", 0.01)
+    monkeypatch.setattr(api, "AWAY_SECONDS", 0.01)
     cluster.absences["GET /api/v1/nodes/node1"] = 6
     kubeconfig = kubeconfig_of(tmp_path / "config", cluster.url)
     Api(kubeconfig, "node1", 3600)
     assert len(cluster.requests) == 7
     cluster.absences["GET /api/v1/nodes/node1"] = 1
-    with pytest.raises(NodeError, match="the API server does not answer: "):
+    with pytest.raises(NodeError, match="the API server cannot be reached: "):
         Api(kubeconfig, "node1")
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import api
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, _words
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, _words, cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
 from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS
 from ansible_collections.accel.qat.plugins.modules import node_drain
@@ -101,7 +101,7 @@ def test_another_pod_of_the_same_name(any_cluster: FakeCluster | RealCluster, an
     any_cluster.add_pod("default/web")
     found = any_controller.access
     module = t.cast(t.Any, _Module(found))
-    assert Cluster(module).evict_pod("default", "web", "0b6e5e4f-4d0c-4f6e-9d5f-8a8f1b2c3d4e") == ""
+    assert cluster_of(module).evict_pod("default", "web", "0b6e5e4f-4d0c-4f6e-9d5f-8a8f1b2c3d4e") == ""
     assert any_cluster.pod_names() == ["default/web"]
     assert any_controller.run(node_drain, check=True, **NODE)["evicted"] == ["default/web"]
 

@@ -189,8 +189,6 @@ def test_whether_it_is_away(error: Exception, away: bool, heard: bool) -> None:
     with pytest.raises(api.ClusterError) as caught:
         api.answer(core, "node node1", method)
     assert (caught.value.away, caught.value.heard) == (away, heard)
-    through_the_proxy = urllib3.exceptions.ProxyError("Unable to connect to proxy", error)
-    assert api.may_answer(through_the_proxy) == (away and heard)
 
 
 def test_it_gets_the_user_and_password_of_its_address(controller: Controller) -> None:

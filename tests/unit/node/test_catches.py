@@ -42,7 +42,6 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     "plugins/modules/qat_restore.py": {"main.work: path.lexists": _FOUND_TWICE},
     "plugins/plugin_utils/_variables.py": {"role_variables: roles.glob": _OWN},
     "plugins/plugin_utils/_kubelet/wait_ready.py": {
-        "Api._is_known: except Exception": _AGAIN,
         "Api.wait_until_ready: except Exception": _AGAIN,
     },
     f"{KUBELET}/apply.py": {

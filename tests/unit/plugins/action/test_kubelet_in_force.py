@@ -46,7 +46,7 @@ class Api:
         if path == "/api/v1/nodes/node1":
             return (self.refusals.pop(0), {"kind": "Status"}) if self.refusals else (200, self.node)
         if path != "/api/v1/nodes/node1/proxy/configz":
-            return 404, {"kind": "Status", "code": 404}
+            return 404, {"kind": "Status", "code": 404, "message": f"{path} is unknown"}
         found = self.in_force.pop(0) if len(self.in_force) > 1 else self.in_force[0]
         if isinstance(found, int):
             return found, {"kind": "Status", "code": found, "message": "not now"}
@@ -157,8 +157,8 @@ def test_a_cluster_that_cannot_be_asked_is_reported_before_anything_is_written(m
             {**wanted, "kubeconfig": kubeconfig, "node_name": "node9"}, {**wanted, "kubeconfig": "/nowhere"}
         )
     assert other.message == (
-        "node node9: the API server says 404 Not Found of it; set node_name to the node's name in the cluster, and kubeconfig to one "
-        "that may read nodes; nothing was written"
+        "node node9: the API server answers 404: /api/v1/nodes/node9 is unknown; set node_name to the node's name in the cluster, "
+        "and kubeconfig to one that may read nodes; nothing was written"
     )
     assert re.match(
         r"kubeconfig /nowhere: cannot be used: .*; name the file of this cluster with kubeconfig$", none.message
@@ -261,7 +261,7 @@ def test_a_kubelet_that_nobody_can_ask_is_not_verified(make: Make, tmp_path: Pat
         )
     assert "It is not verified that kubelet has in force what was wanted: kubelet of node" in done.result["warnings"][0]
     assert (alone.outcome, alone.changed, alone.result["in_force"]["verified"]) == ("ok", False, False)
-    assert alone.result["in_force"]["reason"].startswith("the API server does not answer: ")
+    assert alone.result["in_force"]["reason"].startswith("the API server cannot be reached: ")
     assert "topologyManagerPolicy: restricted" in (node.read(CONFIG_PATH) or "")
 
 
