@@ -85,7 +85,7 @@ def test_what_somebody_keeps_beside_the_chart_is_not_packed(tmp_path: Path) -> N
 
 def test_what_is_made_of_the_chart_is_current() -> None:
     """`make chart` writes it."""
-    assert chart.SCHEMA.read_text() == chart.schema_text()
+    assert chart.SCHEMA.read_text() == chart.schema_text(), "run make chart"
     assert {path.name: path.read_text() for path in chart.BASE.iterdir()} == chart.base()
 
 

@@ -34,12 +34,12 @@ def test_every_class_of_a_boot_loader_is_in_the_table() -> None:
     modules = [importlib.import_module(f"{loaders.__name__}.{path.stem}") for path in FILES]
     found = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
     names = {vars(one)["name"] for one in found if "plan" in vars(one) and isinstance(vars(one).get("name"), str)}
-    assert names == set(LOADERS)
+    assert names == set(LOADERS), "each file of _boot/loaders needs its line in LOADERS there"
 
 
 def test_each_is_found_on_a_machine_of_the_tests() -> None:
     found = {ensure(make(), REQUEST, RUNNING, UEFI, rehearse=True).bootloader for make in machines.ALL.values()}
-    assert found == set(LOADERS)
+    assert found == set(LOADERS), "_boot/detect.py has to find each, on a machine of tests/unit/boot/machines.py"
 
 
 @pytest.mark.parametrize("name", sorted(LOADERS))
@@ -51,7 +51,9 @@ def test_each_is_refused_where_it_is_named_and_not_there(name: str) -> None:
 
 
 def test_choices_of_the_module() -> None:
-    assert yaml.safe_load(kernel_args.DOCUMENTATION)["options"]["bootloader"]["choices"] == list(CHOICES)
+    assert yaml.safe_load(kernel_args.DOCUMENTATION)["options"]["bootloader"]["choices"] == list(CHOICES), (
+        "list each in the documentation of kernel_args"
+    )
 
 
 def boot_loader_options() -> t.Iterator[tuple[str, t.Any]]:
@@ -66,8 +68,10 @@ def boot_loader_options() -> t.Iterator[tuple[str, t.Any]]:
 def test_choices_of_roles() -> None:
     options = dict(boot_loader_options())
     assert options
-    assert [where for where, choices in options.items() if choices != list(CHOICES)] == []
+    other = [where for where, choices in options.items() if choices != list(CHOICES)]
+    assert other == [], f"the choices there should be {list(CHOICES)}"
 
 
 def test_the_page_says_how_each_is_found_and_set() -> None:
-    assert set(table("docs/kernel_arguments.md", "`bootloader`")) == set(LOADERS)
+    rows = table("docs/kernel_arguments.md", "`bootloader`")
+    assert set(rows) == set(LOADERS), "docs/kernel_arguments.md needs a row for each"

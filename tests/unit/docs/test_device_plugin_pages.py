@@ -33,6 +33,12 @@ OF_NO_UNIT = {
 }
 """What a service of the host, whose log is the journal's, needs not, or gets by its command line."""
 
+OF_NO_POD = {"registration"}
+"""What a DaemonSet leaves as it is: a pod registers by kubelet.sock alone."""
+
+SET_BY_THE_FILTER = {"config", "kubelet_dir", "metrics_address"}
+"""What the role sets in the DaemonSet by other means than `__qat_device_plugin_of_the_pod`, or leaves: metrics are at the pod's address."""
+
 ROLE_PAGES = [
     f"roles/qat_device_plugin/{name}" for name in ("README.md", "meta/argument_specs.yml", "defaults/main.yml")
 ]
@@ -58,7 +64,8 @@ def sources() -> dict[str, str]:
 
 def test_metrics() -> None:
     rows = table("docs/metrics.md", "name")
-    assert {name: cells[0].partition(",")[0] for name, cells in rows.items()} == metrics()
+    types = {name: cells[0].partition(",")[0] for name, cells in rows.items()}
+    assert types == metrics(), "docs/metrics.md needs a row for each metric, with its type"
 
 
 def test_labels_of_metrics() -> None:
@@ -71,12 +78,12 @@ def test_labels_of_metrics() -> None:
 
 
 def test_reasons() -> None:
-    assert sorted(table("docs/metrics.md", "reason")) == sorted(REASONS)
+    assert sorted(table("docs/metrics.md", "reason")) == sorted(REASONS), "docs/metrics.md needs a row for each reason"
 
 
 def test_reasons_are_made_in_one_file_and_all_of_them() -> None:
     made = {name: re.findall(r'\bReason\("(\w+)"', text) for name, text in sources().items()}
-    assert sorted(set(made.pop("reasons.py"))) == sorted(REASONS)
+    assert sorted(set(made.pop("reasons.py"))) == sorted(REASONS), "reasons.py makes others than REASONS lists"
     assert [name for name, text in sources().items() if name != "reasons.py" and re.search(r"\bReason\(", text)] == []
 
 
@@ -96,7 +103,7 @@ def test_everything_that_is_counted_is_a_metric(field: str) -> None:
             counted[key] += 1
         else:
             value.add(0.003)
-    assert own_lines(statistics) != before
+    assert own_lines(statistics) != before, f"exposition.py does not show {field}"
 
 
 def test_kinds_of_errors() -> None:
@@ -115,14 +122,30 @@ def test_what_modules_read_are_metrics_that_there_are() -> None:
 def test_flags(action: t.Any) -> None:
     (flag,) = action.option_strings
     rows = "\n".join(line for line in text_of("docs/device_plugin.md").splitlines() if line.startswith("| `--"))
-    assert re.search(rf"`{flag}[ `]", rows), flag
+    assert re.search(rf"`{flag}[ `]", rows), f"docs/device_plugin.md needs a row for {flag}"
     in_unit = f"{ENVIRONMENT_PREFIX}{action.dest.upper()}=" in text_of(
         "roles/qat_device_plugin/templates/accel-qat-device-plugin.service.j2"
     )
-    assert in_unit is (action.dest not in OF_NO_UNIT)
+    assert in_unit is (action.dest not in OF_NO_UNIT), (
+        f"set {ENVIRONMENT_PREFIX}{action.dest.upper()} in the unit, or name it in OF_NO_UNIT here"
+    )
     variable = f"qat_device_plugin_{action.dest}"
     for page in ROLE_PAGES:
-        assert (re.search(rf"\b{variable}\b", text_of(page)) is not None) is in_unit, page
+        said = re.search(rf"\b{variable}\b", text_of(page)) is not None
+        assert said is in_unit, f"{page} should have {variable}, as the unit has: {in_unit}"
+
+
+@pytest.mark.parametrize("action", [one for one in FLAGS if one.dest not in OF_NO_UNIT], ids=lambda action: action.dest)
+def test_what_a_service_can_be_set_to_a_daemonset_can(action: t.Any) -> None:
+    variable = f"{ENVIRONMENT_PREFIX}{action.dest.upper()}"
+    chart = text_of("deploy/kubernetes/chart/templates/daemonset.yaml")
+    in_chart = f"- name: {variable}\n" in chart
+    assert in_chart is (action.dest not in OF_NO_POD), (
+        f"the chart should set {variable}, by a value; or name the flag in OF_NO_POD"
+    )
+    of_the_pod = yaml.safe_load(text_of("roles/qat_device_plugin/vars/main.yml"))["__qat_device_plugin_of_the_pod"]
+    by_the_role = action.dest.upper() in of_the_pod
+    assert by_the_role is (action.dest not in OF_NO_POD | SET_BY_THE_FILTER), "set it in __qat_device_plugin_of_the_pod"
 
 
 def test_flags_that_pages_name_are_those_of_the_program() -> None:

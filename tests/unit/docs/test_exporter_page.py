@@ -73,7 +73,8 @@ def shown() -> list[str]:
 
 def test_metrics_and_their_types() -> None:
     types = {line.split()[2]: line.split()[3] for line in shown() if line.startswith("# TYPE")}
-    assert {name: cells[0] for name, cells in table(PAGE, "metric").items()} == types
+    rows = {name: cells[0] for name, cells in table(PAGE, "metric").items()}
+    assert rows == types, f"{PAGE} needs a row for each metric, with its type"
 
 
 def test_labels() -> None:
@@ -105,7 +106,7 @@ def test_flags() -> None:
         action.option_strings[0]: action for action in _parser()._actions if action.dest not in ("help", "version")
     }
     rows = table(PAGE, "flag")
-    assert list(rows) == list(flags)
+    assert list(rows) == list(flags), f"{PAGE} needs a row for each flag, in their order"
     for flag, action in flags.items():
         for choice in action.choices or ():
             assert f"`{choice}`" in " ".join(rows[flag])

@@ -54,22 +54,23 @@ def _named(value: t.Any, removed: bool) -> t.Iterator[str]:
 
 
 def test_each_is_written() -> None:
-    assert named_in("main.yml", removed=False) == set(paths())
+    assert named_in("main.yml", removed=False) == set(paths()), "write each in tasks/main.yml, by its variable"
 
 
 def test_each_is_removed() -> None:
-    assert named_in("teardown.yml", removed=True) == set(paths())
+    assert named_in("teardown.yml", removed=True) == set(paths()), "remove each in tasks/teardown.yml, by its variable"
 
 
 def test_each_has_its_row() -> None:
     rows = table("docs/persistence.md", "file")
     # A directory is where its files are; a link to the unit is not worth a line.
     files = {path for name, path in paths().items() if not name.endswith(("_directory", "_link"))}
-    assert files <= set(rows)
+    assert files - set(rows) == set(), "docs/persistence.md needs a row for each"
 
 
 def test_each_template_is_used() -> None:
     tasks = (ROLE / "tasks/main.yml").read_text()
     templates = [path.name for path in (ROLE / "templates").iterdir()]
     assert templates
-    assert [name for name in templates if f"'{name}'" not in tasks] == []
+    unused = [name for name in templates if f"'{name}'" not in tasks]
+    assert unused == [], "tasks/main.yml makes no file of these templates"

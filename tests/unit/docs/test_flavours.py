@@ -36,23 +36,25 @@ def options(ending: str) -> t.Iterator[tuple[str, t.Any]]:
 
 def test_choices_of_modules() -> None:
     assert READ["flavour"]["choices"] == list(CHOICES)
-    assert yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]["flavour"]["choices"] == list(CHOICES)
+    documented = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]["flavour"]["choices"]
+    assert documented == list(CHOICES), "list each in plugins/doc_fragments/kubelet.py"
 
 
 def test_choices_of_roles() -> None:
     found = dict(options("kubelet_flavour"))
     assert found
-    assert [where for where, option in found.items() if option["choices"] != list(CHOICES)] == []
+    other = [where for where, option in found.items() if option["choices"] != list(CHOICES)]
+    assert other == [], f"the choices there should be {list(CHOICES)}"
 
 
 def test_the_controller_has_documents_and_layers_of_each_kind_of_files() -> None:
-    assert set(WAYS) == set(Files)
+    assert set(WAYS) == set(Files), "layers.py needs documents and layers for each kind in WAYS"
 
 
 def test_pages() -> None:
     rows = text_of("docs/kubelet.md").partition("| kubelet is run by |")[2].partition("\n\n")[0]
     pages = re.findall(r"\(kubelet_(\w+)\.md\)", rows)
-    assert sorted(pages) == sorted(NAMES)
+    assert sorted(pages) == sorted(NAMES), "docs/kubelet.md needs a row for each, with a page kubelet_NAME.md"
     assert set(re.findall(r"\(kubelet_(\w+)\.md\)", text_of("docs/README.md"))) >= NAMES
 
 
@@ -60,13 +62,15 @@ def test_pages() -> None:
 def test_its_page_names_its_units(flavour: Flavour) -> None:
     text = text_of(f"docs/kubelet_{flavour.name}.md")
     units = () if flavour.by_manifest else flavour.units
-    assert [unit for unit in units if f"`{unit}`" not in text] == []
+    assert [unit for unit in units if f"`{unit}`" not in text] == [], "its page does not name these units"
 
 
 def test_root_directories_in_which_pods_are_looked_for() -> None:
     roots = {flavour.kubelet_dir for flavour in FLAVOURS}
     assert roots > ROOTS_NOT_ASKED
-    assert set(KUBELET_ROOTS) == roots - ROOTS_NOT_ASKED
+    assert set(KUBELET_ROOTS) == roots - ROOTS_NOT_ASKED, (
+        "write its kubelet_dir into KUBELET_ROOTS of facts/paths.py, too"
+    )
 
 
 def test_units_that_wait_for_vfs_and_device_plugin() -> None:
@@ -76,4 +80,7 @@ def test_units_that_wait_for_vfs_and_device_plugin() -> None:
         defaults = yaml.safe_load(path.read_text()) or {}
         found.update({name: value for name, value in defaults.items() if name.endswith("units_after")})
     assert len(found) == 2
-    assert {name: sorted(value) for name, value in found.items()} == dict.fromkeys(found, sorted(set(units)))
+    lists = {name: sorted(value) for name, value in found.items()}
+    assert lists == dict.fromkeys(found, sorted(set(units))), (
+        "the defaults of these variables need the units of each flavour"
+    )

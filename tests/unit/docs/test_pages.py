@@ -19,7 +19,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
     WHEN_IN_USE,
     parse_configuration,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_of_vf
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILIES, family_of_vf
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import (
     RESOURCE_PREFIX,
     SERVICES,
@@ -201,7 +201,31 @@ def test_values_of_a_rule() -> None:
     keys = table("docs/provision.md", "key")
     for name, entry in RULE["properties"].items():
         values = entry.get("enum") or entry.get("items", {}).get("enum") or []
-        assert re.findall(r"`([^`]+)`", keys[name][0]) == values or not values, name
+        said = re.findall(r"`([^`]+)`", keys[name][0])
+        assert said == values or not values, f"docs/provision.md should list the values of {name}: {values}"
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("docs/device_plugin.md", f"in the order {', '.join(SERVICES)},"),
+        ("docs/nfd.md", f"have this service: {', '.join(f'`{one}`' for one in SERVICES)};"),
+    ],
+)
+def test_pages_list_the_services(page: str, words: str) -> None:
+    assert words in text_of(page), f"{page} should list them so: {words}"
+
+
+def test_each_service_is_explained() -> None:
+    explained = next(line for line in text_of("docs/README.md").splitlines() if line.startswith("compute: "))
+    assert [one for one in SERVICES if f"`{one}` " not in explained] == [], "docs/README.md says what a service is for"
+
+
+def test_services_of_a_family() -> None:
+    rows = table("docs/provision.md", "devices")
+    said = {name: set(re.findall(r"`(\w+)`", cells[0])) for name, cells in rows.items()}
+    known = {one.name: set(one.services) for one in FAMILIES if one.services}
+    assert {name: said.get(name) for name in known} == known, "docs/provision.md has what each family can be given"
 
 
 def test_keys_of_a_selection() -> None:
@@ -232,7 +256,7 @@ def test_files_of_the_role() -> None:
     named = {path for name, path in variables["__qat_node_files"].items() if name != "unit_link"}
     written = named | {variables["__qat_node_configuration_file"]}
     expected = {name.replace("{{ __qat_node_configuration_directory }}", "/etc/accel-qat") for name in written}
-    assert expected < set(table("docs/persistence.md", "file"))
+    assert expected - set(table("docs/persistence.md", "file")) == set(), "docs/persistence.md needs a row for each"
 
 
 def test_targets() -> None:

@@ -15,11 +15,12 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules impo
     read_rules,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import PF_DRIVERS
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILY_NAMES, PF_DRIVERS
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import SERVICES
 from ansible_collections.accel.qat.plugins.module_utils._node.files import LARGEST
 
 KNOWN = "select, state, services, driver, vfs, advertise, attach, provision, noiommu, when_in_use"
-FAMILIES = "dh89xxcc, dh895xcc, c6xx, c3xxx, 200xx, d15xx, c4xxx, 4xxx, 420xx, 6xxx"
+FAMILIES = ", ".join(FAMILY_NAMES)
 
 
 def rule(**desired: t.Any) -> dict[str, t.Any]:
@@ -41,7 +42,7 @@ WRONG: tuple[tuple[t.Any, str], ...] = (
     (rule(service=["dc"]), f"devices[0].service: unknown key; known here are {KNOWN}"),
     (rule(services="dc"), 'devices[0].services: "dc" is not an array; correct it'),
     (rule(services=[]), "devices[0].services: the list is empty; name at least one, or leave the key out"),
-    (rule(services=["dc", "rsa"]), "devices[0].services[1]: 'rsa' is not known; use one of sym, asym, dc, dcc, decomp"),
+    (rule(services=["dc", "rsa"]), f"devices[0].services[1]: 'rsa' is not known; use one of {', '.join(SERVICES)}"),
     (rule(services=["dc", "sym", "dc"]), "devices[0].services[2]: 'dc' is given twice; name it once"),
     (rule(services=[1]), "devices[0].services[0]: 1 is not a string; correct it"),
     (rule(state="gone"), "devices[0].state: 'gone' is not known; use one of present, absent"),

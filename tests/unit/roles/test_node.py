@@ -49,7 +49,15 @@ def argument(option: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def test_devices_are_the_schema() -> None:
-    assert argument(OPTIONS["qat_node_devices"]) == {**argument_of(SCHEMA["properties"]["devices"]), "required": True}
+    """At every entry point that takes them."""
+    of_schema = {**argument_of(SCHEMA["properties"]["devices"]), "required": True}
+    said = {
+        name: entry["options"].get("qat_node_devices") for name, entry in ENTRY_POINTS.items() if "options" in entry
+    }
+    other = [name for name, option in said.items() if option and argument(option) != of_schema]
+    assert other == [], "meta/argument_specs.yml should say what rules.py says"
+    assert said["main"]
+    assert said["verify"]
 
 
 def test_boot_loaders_are_those_of_the_module() -> None:

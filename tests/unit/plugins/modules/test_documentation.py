@@ -43,7 +43,8 @@ def documented(option: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def test_options_of_qat_devices_are_the_schema() -> None:
     options = yaml.safe_load(qat_devices.DOCUMENTATION)["options"]
-    assert documented(options["devices"]) == {**argument_of(SCHEMA["properties"]["devices"]), "required": True}
+    of_schema = {**argument_of(SCHEMA["properties"]["devices"]), "required": True}
+    assert documented(options["devices"]) == of_schema, "the documentation of qat_devices should say what rules.py says"
 
 
 def test_states_of_files_are_the_engines() -> None:
