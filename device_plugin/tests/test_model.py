@@ -452,7 +452,7 @@ def test_a_vf_is_on_its_own_numa_node_and_on_that_of_its_pf_where_it_has_none(
         (files.devices / address / "numa_node").write_text(f"{of_vf}\n")
     model = Course(files).model
     assert {vf.numa_node for vf in model.offers[CY]} == {numa_node}
-    assert model.shares[PF].numa_node == 1
+    assert model.allotments[PF].numa_node == 1
 
 
 LONE = ("0000:06:00.0", "0000:07:00.0")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
-from qat_device_plugin.catalogue import Snapshot, left_out_of, offers_of, resources_of, shares_of
+from qat_device_plugin.catalogue import Snapshot, allotments_of, left_out_of, offers_of, resources_of
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.verification import promises
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.audit import promised
@@ -54,16 +54,16 @@ def counts(node: Node, rules: tuple[Rule, ...]) -> list[dict[str, int]]:
     """How many VFs of each resource are to be, there or not: by the audit, by what verification expects of it, and by the plugin."""
     plugin_node: t.Any = node
     plugin_rules: t.Any = rules
-    shares: dict[str, int] = {}
-    for share in shares_of(plugin_node, plugin_rules, resources_of(plugin_node, {})).values():
-        if share.vfs:
-            shares[share.resource] = shares.get(share.resource, 0) + share.vfs
+    allotted: dict[str, int] = {}
+    for one in allotments_of(plugin_node, plugin_rules, resources_of(plugin_node, {})).values():
+        if one.vfs:
+            allotted[one.resource] = allotted.get(one.resource, 0) + one.vfs
     wanted = promised(rules, node)
     expected = promises({"promised": wanted, "allocatable": None})
     return [
         {resource: len(vfs) for resource, vfs in wanted.items()},
         {str(one["name"]).removeprefix("allocatable "): one["equals"] for one in expected},
-        shares,
+        allotted,
     ]
 
 

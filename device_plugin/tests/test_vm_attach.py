@@ -24,7 +24,7 @@ from harness.pod_resources import KubeletThread
 from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.vm_attach import agent as agents
 from qat_device_plugin.vm_attach import command, hypervisor, kubelet, metrics
-from qat_device_plugin.vm_attach.agent import Agent, Counters, look
+from qat_device_plugin.vm_attach.agent import Agent, Counters, scan
 from qat_device_plugin.vm_attach.decide import REASONS, Decision, Step, decide
 from qat_device_plugin.vm_attach.domain import (
     LONGEST_XML,
@@ -283,9 +283,9 @@ class Bench:
         entry = {"PodUID": uid, "ContainerName": container, "ResourceName": resource, "DeviceIDs": devices}
         self.kubelet.checkpoint([entry], alive=[uid])
 
-    def look(self) -> agents.Look:
+    def scan(self) -> agents.Scan:
         self.hypervisor.connect()
-        return look(self.hypervisor, self.ask, self.kernel)
+        return scan(self.hypervisor, self.ask, self.kernel)
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def devices_of(bench: Bench, now: bool, of: int = 0) -> list[str]:
-    found = bench.look().domains[of]
+    found = bench.scan().domains[of]
     return [one.address for one in (found.live if now else found.config)]
 
 
@@ -541,7 +541,7 @@ def test_more_domains_than_a_node_can_run(bench: Bench) -> None:
 def test_a_domain_that_goes_meanwhile_is_no_problem(bench: Bench) -> None:
     bench.give(VF)
     vm = bench.libvirt.define("vm")
-    steps = bench.look().decision.steps
+    steps = bench.scan().decision.steps
     bench.libvirt.undefine(vm)
     assert [bench.hypervisor.do(step) for step in steps] == [False]
     assert vm.then
@@ -566,7 +566,7 @@ def test_a_domain_that_libvirt_cannot_describe_stands_in_nobodys_way(
     bench.agent.turn()
     assert devices_of(bench, now=True, of=1) == [VF]
     assert bench.agent.counters.standing == {"domain": 1}
-    assert bench.look().decision.problems[0].text == "libvirt does not describe it: unknown CPU model"
+    assert bench.scan().decision.problems[0].text == "libvirt does not describe it: unknown CPU model"
     # Of a connection that is lost nothing is said of a domain.
     loses.append(None)
     bench.agent.turn()
@@ -644,7 +644,7 @@ def test_metrics(tmp_path: Path) -> None:
 def test_status(bench: Bench) -> None:
     bench.give(VF, OTHER)
     bench.libvirt.define("vm", devices=host_device_xml(OTHER)).start()
-    found = command.status(bench.look())
+    found = command.status(bench.scan())
     assert found == {
         "domains": [{"name": "vm", "running": True, "pod": "default/vm-0", "container": "guest", "vfs": [OTHER]}],
         "lacking": [{"pod": "default/vm-0", "container": "guest", "vf": VF}],
@@ -655,7 +655,7 @@ def test_status(bench: Bench) -> None:
 
 def test_status_of_a_pod_whose_machine_is_not_there(bench: Bench) -> None:
     bench.give(VF)
-    assert command.status(bench.look())["lacking"] == [{"pod": "default/vm-0", "container": "guest", "vf": VF}]
+    assert command.status(bench.scan())["lacking"] == [{"pod": "default/vm-0", "container": "guest", "vf": VF}]
 
 
 def test_the_status_says_that_kubelet_is_silent_whoever_is_concerned(bench: Bench) -> None:
@@ -663,7 +663,7 @@ def test_the_status_says_that_kubelet_is_silent_whoever_is_concerned(bench: Benc
     bench.kubelet.stop()
     for define in (lambda: None, lambda: bench.libvirt.define("vm")):
         define()
-        assert [one["reason"] for one in command.status(bench.look())["problems"]] == ["kubelet"]
+        assert [one["reason"] for one in command.status(bench.scan())["problems"]] == ["kubelet"]
 
 
 def test_a_libvirt_that_hangs_while_it_is_connected_to(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

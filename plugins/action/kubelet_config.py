@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Brings the wanted fields into a node's own kubelet configuration: reads the node, decides here, lets the node write."""
+"""Sets the wanted fields of a node's own kubelet configuration: reads the node, decides here, lets the node write."""
 
 from __future__ import annotations
 

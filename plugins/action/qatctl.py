@@ -46,9 +46,9 @@ class ActionModule(ActionBase):
             }
         )
         if not _PYTHON.fullmatch(options["python"]):
-            given = json.dumps(options["python"])
+            named = json.dumps(options["python"])
             raise AnsibleActionFail(
-                f"python: {given} is no path of a Python; write an absolute path without blanks and control characters"
+                f"python: {named} is no path of a Python; write an absolute path without blanks and control characters"
             )
         packed = pack(options["python"])
         wanted = {**options, "digest": packed.digest}

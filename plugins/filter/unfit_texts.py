@@ -55,9 +55,9 @@ class FilterModule:
 
 def _unfit(texts: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
     return [
-        f"{text['name']}: {json.dumps(given, default=str)} is no {what}; {text['remedy']}"
+        f"{text['name']}: {json.dumps(value, default=str)} is no {what}; {text['remedy']}"
         for text in texts
-        for given, what in _unfit_of(text)
+        for value, what in _unfit_of(text)
     ]
 
 
@@ -65,4 +65,4 @@ def _unfit_of(text: t.Mapping[str, t.Any]) -> list[tuple[object, str]]:
     """What has not the form, and what it should be. Letter by letter a text in a list's place may well have it."""
     if not isinstance(text["given"], list):
         return [(text["given"], "list")]
-    return [(given, text["what"]) for given in text["given"] if not re.fullmatch(text["form"], str(given))]
+    return [(value, text["what"]) for value in text["given"] if not re.fullmatch(text["form"], str(value))]

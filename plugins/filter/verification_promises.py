@@ -28,7 +28,7 @@ EXAMPLES = r"""
   register: result
   become: true
 
-- name: Hold the node against the configuration
+- name: Compare the node with the configuration
   accel.qat.cluster_node_info:
     node: node1
     expectations: "{{ result | accel.qat.verification_promises }}"

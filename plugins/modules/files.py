@@ -56,20 +56,20 @@ options:
         choices: [present, link, directory, absent, absent_if_empty]
         default: present
       content:
-        description: What stands in the file. Only with V(present), and needed there.
+        description: What is in the file. Only with V(present), and needed there.
         type: str
       target:
         description: Where the link leads, which need not exist. Only with V(link), and needed there.
         type: str
       holds:
         description:
-          - What stands in a file of ours. Anything else that is there stays, since it is somebody else's. Only with V(absent).
+          - What is in a file of ours. Anything else that is there stays, since it is somebody else's. Only with V(absent).
         type: str
         version_added: 0.1.0
   units:
     description:
       - Names of units that O(files) is about. When all files are as wanted, systemd reads its units again if any file was changed, or if
-        it says itself that it does not know one of these as it stands on the disk. Where none is named, systemd is asked nothing.
+        it says itself that it does not know one of these as it is on the disk. Where none is named, systemd is asked nothing.
       - It is a failure if systemd does not take one whose file is among O(files). Of a template, name an instance.
     type: list
     elements: str

@@ -16,7 +16,7 @@ description:
   - Compares with the arguments of the running kernel and with the IOMMU's true state, and says whether a reboot is needed.
     It never reboots the node.
   - GRUB on Debian and Ubuntu gets a drop-in C(/etc/default/grub.d/zz-accel-qat.cfg). A file of the administrator is only
-    edited when an argument that has to change stands in it, and a warning says so. SUSE's GRUB reads no drop-ins and gets
+    edited when it has an argument that has to change, and a warning says so. SUSE's GRUB reads no drop-ins and gets
     the arguments in C(/etc/default/grub), between the quotes of a plain assignment or in a line at its end.
   - RHEL and its kin and Fedora are given them through C(grubby), image-based Fedora through C(rpm-ostree kargs), systemd-boot
     through C(/etc/kernel/cmdline) and C(kernel-install) (on SUSE C(sdbootutil), on Proxmox VE C(proxmox-boot-tool)).
@@ -36,17 +36,17 @@ options:
   arguments:
     description:
       - Kernel arguments, each an item of its own, as C(key) or C(key=value).
-      - A key that has another value is given the wanted one. Keys that may stand several times, such as C(console), are
+      - A key that has another value is given the wanted one. Keys that may occur several times, such as C(console), are
         added beside those there are.
-      - Of C(intel_iommu), C(amd_iommu), C(iommu) and C(pci), whose values are lists and which count wherever they stand, only
+      - Of C(intel_iommu), C(amd_iommu), C(iommu) and C(pci), whose values are lists and which count wherever they are, only
         the missing items are added, and only the items that contradict are taken out.
       - Every argument that is not named here is there afterwards, as often, in the same order and written alike. Where that
         cannot be had, or cannot be known, nothing is written, and the module says why.
       - Names are compared as the kernel does, so C(vfio-pci.ids) and C(vfio_pci.ids) are the same.
       - Quote a value that has spaces, as in C(dyndbg="file drivers/vfio/* +p").
       - With O(state=absent), C(key) alone removes the key with any value, C(key=value) only with this value. Of keys that
-        may stand several times only the exact item is removed.
-      - What stands behind C(--) on the command line is for init and is left alone.
+        may occur several times only the exact item is removed.
+      - What is behind C(--) on the command line is for init and is left alone.
     type: list
     elements: str
     required: true

@@ -46,10 +46,10 @@ options:
         type: str
         required: true
       before:
-        description: What must stand in it still; left out when there must be no file.
+        description: What must be in it still; left out when there must be no file.
         type: str
       after:
-        description: What should stand in it; left out when the file should go.
+        description: What should be in it; left out when the file should go.
         type: str
       mode:
         description: Permission bits that the file gets before it has its name. Those of the file that it replaces when not given.

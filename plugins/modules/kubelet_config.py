@@ -114,7 +114,7 @@ options:
       - V(auto) does so for a kubelet from 1.30 on whose unit is as Kubernetes' packages have it. Elsewhere the fields go into kubelet's
         configuration file, and a warning says why.
       - V(always) refuses a kubelet that cannot be given one, V(never) has the fields in the configuration file.
-      - Fields of ours that stand in the other place are moved, with the same restart.
+      - Fields of ours that are in the other place are moved, with the same restart.
       - Of no effect where kubelet has a directory of drop-ins already, and for the other flavours.
     type: str
     choices: [auto, always, never]
@@ -253,7 +253,7 @@ files:
   elements: str
   sample: [/etc/kubernetes/kubelet.conf.d/99-accel-qat.conf, /etc/default/kubelet]
 drop_in:
-  description: Our drop-in where the fields then stand in one, else empty.
+  description: Our drop-in where the fields then are in one, else empty.
   returned: success
   type: str
   sample: /etc/kubernetes/kubelet.conf.d/99-accel-qat.conf
@@ -355,7 +355,7 @@ in_force:
       type: str
       sample: ""
     differences:
-      description: What is not in force as asked, each with C(field), C(wanted), C(in_force), C(where) it stands, and the C(layer)
+      description: What is not in force as asked, each with C(field), C(wanted), C(in_force), C(where) it is set, and the C(layer)
         that may have won.
       type: list
       elements: dict

@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Brings a node's QAT devices to their configuration."""
+"""Configures a node's QAT devices."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ _PLAIN = re.compile(r"[][A-Za-z0-9_./:@=+,-]+")
 
 def word(text: object) -> str:
     """One word of an assignment. Raises ValueError for a control character: a unit has one assignment a line."""
-    given = str(text)
-    if _CONTROL.search(given):
-        raise ValueError(f"{json.dumps(given)} has a control character, such as a line break, which no unit can hold")
-    escaped = given.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    plain = str(text)
+    if _CONTROL.search(plain):
+        raise ValueError(f"{json.dumps(plain)} has a control character, such as a line break, which no unit can hold")
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return escaped if _PLAIN.fullmatch(escaped) else f'"{escaped}"'
 
 

@@ -106,7 +106,7 @@ def test_the_node_is_provisioned_and_rebooted_for_its_iommu(node: Node, provisio
 
 
 def test_check_mode_has_shown_every_write(node: Node, untouched: str, checked: Run, provisioned: Run) -> None:
-    made = provisioned.task("Bring the QAT devices to their configuration")
+    made = provisioned.task("Configure the QAT devices")
     assert checked.task(made.name.removeprefix("accel.qat.qat_node : ")).result["steps"] == made.result["steps"]
     record = {"/var/lib/accel-qat/found.json"}
     written = files_beyond(untouched, node.state(*PLACES)) - record
@@ -153,7 +153,7 @@ def test_a_vf_in_use_fails_before_the_first_change(node: Node, controller: Contr
     *looked, failed = run.tasks
     assert [task.name for task in looked if task.outcome != "ok" or task.changed] == []
     assert (failed.name, failed.outcome) == (
-        "accel.qat.qat_node : See that the QAT devices can be brought to their configuration",
+        "accel.qat.qat_node : See that the QAT devices can be configured",
         "failed",
     )
     assert failed.message == (

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the properties speak of: bringing a node to a configuration, and what the node then really is.
+"""What the properties speak of: configuring a node, and what the node then really is.
 
 What a node is comes from the machine's model and not from the engine's own reading, which is itself under test.
 """

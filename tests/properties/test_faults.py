@@ -43,7 +43,7 @@ def test_a_crash_at_any_write_changes_nothing_about_the_end(case: Case, data: st
 
 
 def _succeeding(case: Case) -> Bench:
-    """The node of a case after it was brought to its configuration, with at least one write."""
+    """The node of a case after it was configured, with at least one write."""
     bench = Bench.of(*case)
     try:
         bench.converge()

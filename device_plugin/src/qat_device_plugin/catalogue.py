@@ -65,7 +65,7 @@ Offers = t.Mapping[str, "tuple[OfferedVf, ...]"]
 
 
 @dataclass(frozen=True)
-class Share:
+class Allotment:
     """What the configuration has a PF offer: so many VFs of a resource."""
 
     resource: str
@@ -107,11 +107,11 @@ def _offer_of(device: QatDevice, rules: t.Sequence[Rule], resources: t.Mapping[s
     return offer_of(rule_for(rules, device), device, resources.get(device.address, ""))
 
 
-def shares_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, Share]:
+def allotments_of(node: Node, rules: t.Sequence[Rule], resources: t.Mapping[str, str]) -> dict[str, Allotment]:
     """What each PF should offer, whether its VFs are there or not."""
     offers = ((device, _offer_of(device, rules, resources)) for device in node.qat)
     return {
-        device.address: Share(offer.resource, device.function.numa_node, len(offer.vfs))
+        device.address: Allotment(offer.resource, device.function.numa_node, len(offer.vfs))
         for device, offer in offers
         if offer.resource
     }

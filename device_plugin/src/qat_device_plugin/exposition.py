@@ -59,11 +59,11 @@ def _vfs(model: Model) -> t.Iterator[Metric]:
     vfs: Counter[tuple[str, ...]] = Counter()
     unhealthy: list[tuple[str, ...]] = []
     expected: dict[tuple[str, ...], float] = {}
-    for pf, share in model.shares.items():
-        expected[share.resource, pf] = share.vfs
+    for pf, allotment in model.allotments.items():
+        expected[allotment.resource, pf] = allotment.vfs
         # A series that ends where the last VF is lost would end every alert on it.
         for health in ("healthy", "unhealthy"):
-            vfs[share.resource, pf, str(share.numa_node), health] = 0
+            vfs[allotment.resource, pf, str(allotment.numa_node), health] = 0
     for resource, offer in model.offers.items():
         for vf in offer:
             vfs[resource, vf.pf_address, str(vf.numa_node), "healthy" if vf.healthy else "unhealthy"] += 1

@@ -13,15 +13,15 @@ from ._node.devices.offer import is_offering
 from ._node.devices.rules import Rule
 from ._node.devices.snapshot import Node, QatDevice
 from .catalogue import (
+    Allotment,
     Given,
     OfferedVf,
     Offers,
-    Share,
     Snapshot,
+    allotments_of,
     left_out_of,
     offers_of,
     resources_of,
-    shares_of,
     with_lost,
     with_vanished,
 )
@@ -53,7 +53,7 @@ class Model:
 
     `offers` holds every resource that was ever offered, with an empty list where there is nothing of it any more, so that kubelet learns
     of it. What has vanished stays in it, unhealthy, until the rules are read again or its PF offers it again.
-    `shares` are what each PF should offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
+    `allotments` are what each PF should offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
     `given` is what pods have, None where that was never seen; it stays until `given_until`. `named` is that of the last scan.
     """
 
@@ -61,7 +61,7 @@ class Model:
     resources: t.Mapping[str, str] = field(default_factory=dict)
     health: t.Mapping[str, PfHealth] = field(default_factory=dict)
     offers: t.Mapping[str, tuple[OfferedVf, ...]] = field(default_factory=dict)
-    shares: t.Mapping[str, Share] = field(default_factory=dict)
+    allotments: t.Mapping[str, Allotment] = field(default_factory=dict)
     left_out: t.Mapping[str, str] = field(default_factory=dict)
     given: Given | None = None
     given_until: float = 0.0
@@ -119,7 +119,9 @@ def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
         return model
     given = None if model.given is None else _with_offered(model.given, model.offers)
     until = now + CHECKPOINT_SECONDS
-    return _with_lost(model.offers, _with_offers(replace(model, shares={}, given=given, given_until=until), rules, now))
+    return _with_lost(
+        model.offers, _with_offers(replace(model, allotments={}, given=given, given_until=until), rules, now)
+    )
 
 
 def _with_lost(before: Offers, model: Model) -> Model:
@@ -163,11 +165,11 @@ def _with_offers(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     pf_reasons = {address: health.reasons(one, address, now) for address, one in model.health.items()}
     empty: dict[str, tuple[OfferedVf, ...]] = dict.fromkeys(model.offers, ())
     offers = offers_of(model.snapshot, rules, model.resources, pf_reasons, model.given)
-    vanished = {address: share for address, share in model.shares.items() if node.qat_at(address) is None}
+    vanished = {address: one for address, one in model.allotments.items() if node.qat_at(address) is None}
     return replace(
         model,
         offers={**empty, **offers},
-        shares={**vanished, **shares_of(node, rules, model.resources)},
+        allotments={**vanished, **allotments_of(node, rules, model.resources)},
         left_out=left_out_of(node, rules, model.resources),
     )
 
@@ -191,7 +193,7 @@ def _offers(rule: Rule) -> bool:
 def without_vfs(model: Model) -> dict[str, int]:
     """The PFs of which VFs should be offered and none is there, with the number that should be."""
     there = {vf.pf_address for vfs in model.offers.values() for vf in vfs if not vf.vanished}
-    return {pf: share.vfs for pf, share in model.shares.items() if share.vfs and pf not in there}
+    return {pf: one.vfs for pf, one in model.allotments.items() if one.vfs and pf not in there}
 
 
 def changes(before: Model, after: Model) -> list[dict[str, str]]:

@@ -65,17 +65,17 @@ def parse_wanted(entries: t.Sequence[Object]) -> tuple[Wanted, ...]:
 
 
 def _quantity(entry: Object, where: str) -> int | None:
-    given = entry.get("quantity")
+    quantity = entry.get("quantity")
     if entry.get("state") == "absent":
-        if given is not None:
+        if quantity is not None:
             raise ConfigurationError(
                 "a resource that should be absent has no quantity", where=f"{where}.quantity", remedy="remove it"
             )
         return None
-    if given is None:
+    if quantity is None:
         raise ConfigurationError("the key is missing", where=f"{where}.quantity", remedy="add it")
     try:
-        return parse_quantity(given)
+        return parse_quantity(quantity)
     except ValueError as error:
         raise ConfigurationError(str(error), where=f"{where}.quantity", remedy="correct it") from None
 

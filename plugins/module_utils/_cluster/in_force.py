@@ -53,9 +53,9 @@ class Asked:
     others: tuple[Said, ...] = ()
 
     @classmethod
-    def of(cls, given: t.Mapping[str, t.Any]) -> Asked:
+    def of(cls, document: t.Mapping[str, t.Any]) -> Asked:
         """Of what `as_dict` gave."""
-        return cls(**{**given, "others": tuple(Said(**other) for other in given["others"])})
+        return cls(**{**document, "others": tuple(Said(**other) for other in document["others"])})
 
     def as_dict(self) -> dict[str, t.Any]:
         """For a module's result."""

@@ -18,8 +18,8 @@ _ESCAPED = '"\\`$'
 class Variables(dict[str, str]):
     """Values by name. Of those in `doubtful` it depends on systemd's version whether they count."""
 
-    def __init__(self, *given: t.Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *values: t.Any) -> None:
+        super().__init__(*values)
         self.doubtful: set[str] = set()
 
 

@@ -254,13 +254,13 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
     return {field.name: _argument(field) for field in FIELDS}
 
 
-def normal(given: t.Mapping[str, t.Any], where: str = "configuration") -> dict[str, t.Any]:
+def normal(fields: t.Mapping[str, t.Any], where: str = "configuration") -> dict[str, t.Any]:
     """Wanted fields in the form in which they are compared and written. Raises ConfigurationError.
 
     Quantities and values of options are text, gates are bool.
     """
     wanted: dict[str, t.Any] = {}
-    for name, value in given.items():
+    for name, value in fields.items():
         if value is None:
             continue
         if name not in BY_NAME:

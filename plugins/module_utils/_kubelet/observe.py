@@ -206,12 +206,12 @@ def _kubelet_of(flavour: Flavour, found: Processes, main: int) -> Process | None
     return next(iter(ranked), None)
 
 
-def _program(machine: Machine, flavour: Flavour, process: Process | None, started: str, given: str) -> str:
+def _program(machine: Machine, flavour: Flavour, process: Process | None, started: str, named: str) -> str:
     """The program that is asked, and that a restart would start."""
-    if given:
-        if not machine.exists(given):
-            raise ConfigurationError(f"there is no {given}", "kubelet", "name the kubelet program of this node")
-        return given
+    if named:
+        if not machine.exists(named):
+            raise ConfigurationError(f"there is no {named}", "kubelet", "name the kubelet program of this node")
+        return named
     if process is not None:
         same = started.rpartition("/")[2] == process.name
         return started if same else process.program

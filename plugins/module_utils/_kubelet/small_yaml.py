@@ -62,7 +62,7 @@ class _Reader:
         self._skip()
         if self._marker("---"):
             self._at += 3
-            self._end_of_line("what stands beside ---")
+            self._end_of_line("what is beside ---")
             self._skip()
         if self._ends():
             return self._ended({})

@@ -197,15 +197,15 @@ def _plain(observed: Observed, _version: Version) -> Layers:
 
 def _rancher(observed: Observed, version: Version) -> Layers:
     arguments = _rancher_arguments(observed, version)
-    given = _unit_arguments(observed)
+    by_unit = _unit_arguments(observed)
     if version.minor >= DROP_INS_SINCE:
         directory = observed.config_dir or observed.kind.drop_ins
         _require_read(observed, directory)
-        return _with_drop_ins(observed, directory, [], [*arguments, *given])
+        return _with_drop_ins(observed, directory, [], [*arguments, *by_unit])
     named = _named(observed)
-    if given:
+    if by_unit:
         # Nothing is written: what is wanted would have to go where it cannot be changed.
-        return Layers((*named, *arguments, *given), len(named) + len(arguments))
+        return Layers((*named, *arguments, *by_unit), len(named) + len(arguments))
     ours = f"{arguments_dir(observed.config)}/{ARGUMENTS_NAME}"
     position = sum(_rank(observed, layer.where) < _rank(observed, ours) for layer in arguments)
     if not any(layer.ours for layer in arguments):
@@ -276,14 +276,14 @@ def _require_read(observed: Observed, directory: str) -> None:
     The command lines of K3s and RKE2 do not say, nor does that of an RKE2 which is yet to be upgraded.
     """
     flags = dict(join_arguments(observed.words))
-    given = flags.get("config-dir", "").rstrip("/")
-    if given and given != directory:
+    named = flags.get("config-dir", "").rstrip("/")
+    if named and named != directory:
         raise ConfigurationError(
-            f"kubelet reads its drop-ins in {given}, and not in {directory}",
+            f"kubelet reads its drop-ins in {named}, and not in {directory}",
             "config_dir",
             f"leave it out, or start kubelet with --config-dir={directory}",
         )
-    if not given and observed.kind.command_line_decides and (observed.running or "config" in flags):
+    if not named and observed.kind.command_line_decides and (observed.running or "config" in flags):
         raise ConfigurationError(
             f"kubelet is started without --config-dir, and does not read what is in {directory}",
             "config_dir",

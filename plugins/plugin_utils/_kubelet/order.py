@@ -22,7 +22,7 @@ from .record import Record
 
 @dataclass(frozen=True)
 class Decision:
-    """The plan, the arguments of the module that carries it out (None where nothing is to do), and what is said of an earlier run."""
+    """The plan, the arguments of the module that applies it (None where nothing is to do), and what is said of an earlier run."""
 
     plan: Plan
     order: dict[str, t.Any] | None = None
@@ -134,11 +134,11 @@ def _proof(observed: Observed, plan: Plan) -> dict[str, t.Any] | None:
     if since is None or plan.version.minor < since:
         return None
     arguments = join_arguments(observed.words)
-    given = dict(arguments)
+    values = dict(arguments)
     is_kubelets = observed.kind.files is Files.CONFIGURATION
     return {
         "program": observed.program,
-        "config": observed.config if is_kubelets else given.get("config", ""),
+        "config": observed.config if is_kubelets else values.get("config", ""),
         "config_dir": plan.config_dir,
         "flags": [f"--{flag}={text}" for flag, text in arguments if flag in VALIDATED_FLAGS],
     }

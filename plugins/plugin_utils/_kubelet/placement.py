@@ -50,29 +50,29 @@ class Placement:
     version: Version
     moved: tuple[Leaf, ...] = ()
     # The directory that an argument of ours gives kubelet as long as our drop-in is there, empty for none.
-    given: str = ""
+    argument: str = ""
     # Why the fields stand in the file though a drop-in is wanted, or would last longer.
     fault: str = ""
 
     def finish(self, edits: t.Sequence[FileEdit], record: Record) -> tuple[tuple[FileEdit, ...], Record, Observed]:
         """All edits from the node as it is, their record, and the node as it is then, for edits to what was planned from."""
-        if self.real is self.observed and not self.given:
+        if self.real is self.observed and not self.argument:
             return tuple(edits), record, with_files(self.real, edits)
         after = with_files(self.observed, edits)
-        if self.given:
-            if f"{self.given}/{DROP_IN_NAME}" in after.files:
+        if self.argument:
+            if f"{self.argument}/{DROP_IN_NAME}" in after.files:
                 after, record = self._with_argument(after, record)
-            elif not drop_ins_in(after, self.given):
+            elif not drop_ins_in(after, self.argument):
                 after, record, _moved = _taken_back(after, record, [after.extra_arguments], self.version)
         return in_order(self.real, after), record, as_started(after)
 
     def _with_argument(self, after: Observed, record: Record) -> tuple[Observed, Record]:
         path = after.extra_arguments
         before = after.files.get(path)
-        if config_dir_in(before or "") == self.given:
+        if config_dir_in(before or "") == self.argument:
             return after, record
-        edit = FileEdit(path, before, EnvironmentFile(before or "", path).with_value((CONFIG_DIR,), self.given).text)
-        return with_files(after, [edit]), record.with_argument(edit, self.given, not after.drop_ins_there)
+        edit = FileEdit(path, before, EnvironmentFile(before or "", path).with_value((CONFIG_DIR,), self.argument).text)
+        return with_files(after, [edit]), record.with_argument(edit, self.argument, not after.drop_ins_there)
 
 
 def as_started(observed: Observed) -> Observed:
@@ -81,9 +81,9 @@ def as_started(observed: Observed) -> Observed:
         return observed
     running = options_of(observed.words).get("config-dir", "").rstrip("/")
     directory = config_dir_in(observed.files.get(observed.extra_arguments, ""))
-    given = _with_config_dir(observed, directory)
+    started = _with_config_dir(observed, directory)
     # One that the caller has named is still compared with the command line.
-    return given if observed.config_dir == running else replace(given, config_dir=observed.config_dir)
+    return started if observed.config_dir == running else replace(started, config_dir=observed.config_dir)
 
 
 def place(observed: Observed, version: Version, mode: str) -> Placement:
@@ -91,14 +91,14 @@ def place(observed: Observed, version: Version, mode: str) -> Placement:
     record = Record.parse(observed.record)
     here = Placement(observed, observed, record, version)
     directory = observed.kind.adds_drop_ins
-    given = given_by_us(observed, record)
-    if not directory or (observed.config_dir and not given):
+    argument = argument_of_ours(observed, record)
+    if not directory or (observed.config_dir and not argument):
         return here
     takes = version.minor >= _TAKES_SINCE
     others = drop_ins_in(_taken_back(observed, record, [f"{directory}/{DROP_IN_NAME}"], version)[0], directory)
-    if given and takes and (mode != NEVER or others):
-        return replace(here, given=given)
-    if given and others:
+    if argument and takes and (mode != NEVER or others):
+        return replace(here, argument=argument)
+    if argument and others:
         raise RefusedError(
             f"kubelet {version.short} does not start with --config-dir, without which this file does not count any more",
             others[0],
@@ -106,15 +106,15 @@ def place(observed: Observed, version: Version, mode: str) -> Placement:
         )
     fault = "" if mode == NEVER else _fault(observed, version, mode, others)
     if fault or not takes or mode == NEVER:
-        return _with_fields_in_file(here, given, fault)
+        return _with_fields_in_file(here, argument, fault)
     return _with_drop_in(here, directory)
 
 
-def given_by_us(observed: Observed, record: Record) -> str:
+def argument_of_ours(observed: Observed, record: Record) -> str:
     """The directory that an argument of ours gives kubelet, empty for none."""
     file = record.files.get(observed.extra_arguments)
-    given = config_dir_in(observed.files.get(observed.extra_arguments, ""))
-    return given if file is not None and file.gives_arguments and given in file.directories else ""
+    argument = config_dir_in(observed.files.get(observed.extra_arguments, ""))
+    return argument if file is not None and file.gives_arguments and argument in file.directories else ""
 
 
 def drop_in_of(observed: Observed) -> str:
@@ -155,17 +155,17 @@ def _with_drop_in(here: Placement, directory: str) -> Placement:
     gone = (path for path, file in here.record.files.items() if file.gives_arguments)
     config = here.observed.config
     observed, record, moved = _taken_back(here.observed, here.record.without(*gone), [config], here.version)
-    return replace(here, observed=_with_config_dir(observed, directory), record=record, moved=moved, given=directory)
+    return replace(here, observed=_with_config_dir(observed, directory), record=record, moved=moved, argument=directory)
 
 
-def _with_fields_in_file(here: Placement, given: str, fault: str) -> Placement:
+def _with_fields_in_file(here: Placement, argument: str, fault: str) -> Placement:
     drop_in = f"{here.observed.kind.adds_drop_ins}/{DROP_IN_NAME}"
     ours = [path for path, file in here.record.files.items() if file.gives_arguments or path == drop_in]
     if not ours:
         return replace(here, fault=fault)
     observed, record, moved = _taken_back(here.observed, here.record, ours, here.version)
     # What was not in force, since kubelet did not have the argument, need not be.
-    return replace(here, observed=as_started(observed), record=record, moved=moved if given else (), fault=fault)
+    return replace(here, observed=as_started(observed), record=record, moved=moved if argument else (), fault=fault)
 
 
 def _fault(observed: Observed, version: Version, mode: str, others: t.Sequence[str]) -> str:

@@ -236,8 +236,8 @@ def _made(observed: Observed, record: Record, after: Observed) -> tuple[str, ...
 
 
 def _started_with(after: Observed, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
-    given = after.config_dir and any(edit.path == after.extra_arguments for edit in edits)
-    return (argument_of(after.config_dir),) if given else ()
+    is_argument = after.config_dir and any(edit.path == after.extra_arguments for edit in edits)
+    return (argument_of(after.config_dir),) if is_argument else ()
 
 
 def _with_gates(

@@ -201,12 +201,12 @@ def _require_thresholds_taken(wanted: Wanted) -> None:
 
 
 def _require_cgroups_left(wanted: Wanted) -> None:
-    given = [name for name in CGROUPS_OF_RESERVED if wanted.fields.get(name)]
-    if wanted.fields.get("reservedSystemCPUs") and given:
+    cgroups = [name for name in CGROUPS_OF_RESERVED if wanted.fields.get(name)]
+    if wanted.fields.get("reservedSystemCPUs") and cgroups:
         raise wanted.refusal(
-            f"reservedSystemCPUs beside {given[0]}",
+            f"reservedSystemCPUs beside {cgroups[0]}",
             "reservedSystemCPUs",
-            f"reserve CPUs by kubeReserved and systemReserved, or remove {given[0]}",
+            f"reserve CPUs by kubeReserved and systemReserved, or remove {cgroups[0]}",
         )
 
 

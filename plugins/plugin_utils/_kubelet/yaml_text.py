@@ -167,7 +167,7 @@ class YamlText:
         for key, value in parent.value if parent else ():
             if key.tag == _MERGE or (key.value == path[-1] and _is_alias(key, value)):
                 raise RefusedError(
-                    "an alias or a merge key stands where something has to change",
+                    "an alias or a merge key is where something has to change",
                     f"{self.where}:{key.start_mark.line + 1}",
                     "write the values out",
                 )
@@ -202,7 +202,9 @@ class YamlText:
         start, end = self._span(flow)
         old = self.text[start:end]
         if "#" in old:
-            raise RefusedError("comments stand inside of braces", self.where, "write one entry a line, without braces")
+            raise RefusedError(
+                "there are comments inside of braces", self.where, "write one entry a line, without braces"
+            )
         return YamlText(self.text[:start] + _braces(data, old) + self.text[end:], self.where)
 
 

@@ -63,7 +63,7 @@ class TestGrub:
         plan = grub(machine, ["intel_iommu=on", "iommu=pt"])
         assert [edit.path for edit in plan.edits] == [SETTINGS, DROP_IN]
         assert plan.edits[0].after == 'GRUB_CMDLINE_LINUX="intel_iommu=on ro" # mine\n'
-        assert plan.notes == ("/etc/default/grub itself is edited, because an argument to be changed stands in it",)
+        assert plan.notes == ("/etc/default/grub itself is edited, because it has an argument to be changed",)
 
     def test_an_argument_that_stands_in_the_settings_needs_no_drop_in(self) -> None:
         assert grub(machines.debian(settings='GRUB_CMDLINE_LINUX="intel_iommu=on"\n'), ["intel_iommu=on"]).empty

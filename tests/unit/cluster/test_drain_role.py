@@ -109,7 +109,7 @@ def test_rules_that_do_not_drain(site: Site) -> None:
         # No VF goes.
         [{"services": ["sym", "asym"], "advertise": 1}],
         [{"services": ["dc"], "when_in_use": "skip"}],
-        # Wrong, which is reported by the role that carries them out.
+        # Wrong, which is reported by the role that applies them.
         [{"services": ["dc", "dcc"]}],
     ]
     run = site.tasks(*({**ROLE, "vars": {"qat_node_devices": rules}} for rules in harmless))

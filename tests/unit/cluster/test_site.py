@@ -88,7 +88,7 @@ def test_check_mode_says_who_would_go_and_goes_on(site: Site) -> None:
     )
     assert run.code == 0, run.output
     assert one(run, "Say which pods go, and why").result["msg"]["evicted"] == ["default/one"]
-    assert one(run, "Bring the QAT devices to their configuration").result["steps"][0]["disrupts"] == [VF0, VF1]
+    assert one(run, "Configure the QAT devices").result["steps"][0]["disrupts"] == [VF0, VF1]
     assert roles(run) == ["node", "kubelet", "drain"]
     assert site.cluster.pod_names() == ["default/one"]
     assert site.cluster.cordoned() == (False, [])
@@ -161,7 +161,7 @@ def test_each_tag_runs_its_part(site: Site) -> None:
 
 # Several nodes.
 
-BEGIN = "Bring the node to its configuration"
+BEGIN = "Configure the node"
 HELD_BACK = "Leave the node alone, since one of an earlier batch failed"
 
 

@@ -244,7 +244,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     },
     f"{PLUGIN}/exporter/switches.py": {"Switches._set: except (OSError, WriteTimeout)": _REPORTED},
     f"{PLUGIN}/vm_attach/agent.py": {
-        "look: except (NodeError, OSError)": "nothing is decided then, and it is reported why"
+        "scan: except (NodeError, OSError)": "nothing is decided then, and it is reported why"
     },
     f"{PLUGIN}/vm_attach/command.py": {"_follow.report: except OSError": _REPORTED},
     f"{PLUGIN}/vm_attach/hypervisor.py": {

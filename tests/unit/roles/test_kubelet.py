@@ -119,7 +119,7 @@ def test_the_defaults_leave_a_kubelet_alone_that_has_what_qat_needs(node: Kubele
     done = run(node, tmp_path, part, qat_node_devices=[{}])
     assert done.code == 0, done.output
     names = [task.name.rpartition(" : ")[2] for task in done.tasks if task.outcome != "skipped"]
-    assert "Bring the fields into kubelet's configuration, and wait for kubelet" in names
+    assert "Set the fields of kubelet's configuration, and wait for kubelet" in names
     assert not any(task.changed for task in done.tasks)
     assert node.state() == untouched
 
@@ -240,7 +240,7 @@ def test_the_playbooks_find_it(node: KubeletNode, tmp_path: Path) -> None:
     }
     controller = LocalController(node, tmp_path)
     for playbook, name in (
-        ("accel.qat.site", "Bring the fields into kubelet's configuration, and wait for kubelet"),
+        ("accel.qat.site", "Set the fields of kubelet's configuration, and wait for kubelet"),
         ("accel.qat.teardown", "Put kubelet's configuration back as it was found"),
     ):
         done = controller.run(playbook, "--tags", "kubelet", qat_kubernetes=True, **variables)

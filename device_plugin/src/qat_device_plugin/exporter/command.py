@@ -25,23 +25,23 @@ READ_SECONDS = 1.5
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    given = _parser().parse_args(arguments)
-    set_up(given.log_level, given.log_format, journal="JOURNAL_STREAM" in os.environ)
-    kernel = LiveKernel(given.sysfs_root, given.proc_root, read_seconds=READ_SECONDS)
+    options = _parser().parse_args(arguments)
+    set_up(options.log_level, options.log_format, journal="JOURNAL_STREAM" in os.environ)
+    kernel = LiveKernel(options.sysfs_root, options.proc_root, read_seconds=READ_SECONDS)
     try:
-        make_private(given.run_dir)
-        with _lock(given.run_dir):
-            switches = Switches(kernel, given.run_dir)
-            return _switch_off(kernel, switches) if given.switch_off else _serve(given, kernel, switches)
+        make_private(options.run_dir)
+        with _lock(options.run_dir):
+            switches = Switches(kernel, options.run_dir)
+            return _switch_off(kernel, switches) if options.switch_off else _serve(options, kernel, switches)
     except NodeError as error:
         problem = error.sentence()
     except OSError as error:
-        problem = f"{error.filename or given.run_dir}: {error.strerror or error}"
+        problem = f"{error.filename or options.run_dir}: {error.strerror or error}"
     print(f"qat-exporter: {problem}", file=sys.stderr)
     return 1
 
 
-def _serve(given: argparse.Namespace, kernel: LiveKernel, switches: Switches) -> int:
+def _serve(options: argparse.Namespace, kernel: LiveKernel, switches: Switches) -> int:
     from ..cli import without_tls  # noqa: PLC0415
 
     with without_tls():
@@ -51,10 +51,10 @@ def _serve(given: argparse.Namespace, kernel: LiveKernel, switches: Switches) ->
 
     raise_descriptors()
     settings = Settings(
-        metrics_address=given.metrics_address,
-        switches=given.telemetry == "switch",
-        per_vf=given.per_vf,
-        kubelet_roots=tuple(given.kubelet_root or KUBELET_ROOTS),
+        metrics_address=options.metrics_address,
+        switches=options.telemetry == "switch",
+        per_vf=options.per_vf,
+        kubelet_roots=tuple(options.kubelet_root or KUBELET_ROOTS),
     )
 
     async def serve() -> None:

@@ -62,7 +62,7 @@ class Counters:
     looked_at: float = 0.0
 
 
-class Look(t.NamedTuple):
+class Scan(t.NamedTuple):
     """What one look found, and what it comes to."""
 
     domains: tuple[Domain, ...]
@@ -70,7 +70,7 @@ class Look(t.NamedTuple):
     decision: Decision
 
 
-def look(hypervisor: Domains, ask: t.Callable[[], Said], kernel: Kernel) -> Look:
+def scan(hypervisor: Domains, ask: t.Callable[[], Said], kernel: Kernel) -> Scan:
     """See what there is, and decide. Kubelet and the kernel are asked after libvirt: whoever has a domain by then has his VFs.
 
     Raises LibvirtError.
@@ -80,8 +80,8 @@ def look(hypervisor: Domains, ask: t.Callable[[], Said], kernel: Kernel) -> Look
     try:
         drivers = {vf.address: vf.driver for device in read_devices(kernel).qat for vf in device.vfs}
     except (NodeError, OSError) as error:
-        return Look(domains, said, Decision(problems=(Problem("node", "", "", str(error)),)))
-    return Look(domains, said, decide(domains, said, drivers))
+        return Scan(domains, said, Decision(problems=(Problem("node", "", "", str(error)),)))
+    return Scan(domains, said, decide(domains, said, drivers))
 
 
 class Agent:
@@ -132,7 +132,7 @@ class Agent:
             self._hypervisor.connect()
             self.counters.connected = True
             for _ in range(_LOOKS_AT_ONCE):
-                found = look(self._hypervisor, self._ask, self._kernel)
+                found = scan(self._hypervisor, self._ask, self._kernel)
                 failed = self._do(found.decision.steps)
                 self._note((*found.decision.problems, *failed))
                 if failed or not found.decision.steps:

@@ -20,7 +20,7 @@ from ..flags import add_kubelet_root, add_log, add_sysfs_root, add_version, seco
 from ..logs import set_up
 from ..systemd import Systemd
 from . import kubelet, metrics
-from .agent import Agent, Counters, Look, look
+from .agent import Agent, Counters, Scan, scan
 from .decide import ATTACH, Problem
 from .domain import Domain, HostDevice
 from .hypervisor import Call, Hypervisor, load
@@ -45,7 +45,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     kernel = LiveKernel(settings.sysfs_root)
     try:
         if settings.status:
-            found = Call(lambda: _look_once(libvirt, settings.connect, kernel, roots)).result(
+            found = Call(lambda: _scan_once(libvirt, settings.connect, kernel, roots)).result(
                 STATUS_SECONDS, settings.connect
             )
             print(json.dumps(status(found), indent=2))
@@ -56,10 +56,10 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     return 0
 
 
-def _look_once(libvirt: t.Any, uri: str, kernel: LiveKernel, roots: t.Sequence[str]) -> Look:
+def _scan_once(libvirt: t.Any, uri: str, kernel: LiveKernel, roots: t.Sequence[str]) -> Scan:
     hypervisor = Hypervisor(libvirt, uri, lambda: None)
     hypervisor.connect()
-    return look(hypervisor, lambda: kubelet.ask(roots), kernel)
+    return scan(hypervisor, lambda: kubelet.ask(roots), kernel)
 
 
 def _follow(libvirt: t.Any, settings: argparse.Namespace, kernel: LiveKernel, roots: t.Sequence[str]) -> None:
@@ -100,7 +100,7 @@ def _words(counters: Counters) -> str:
     return f"ready; {counters.done[ATTACH]} VFs attached; {problems or 'no'} problem{'' if problems == 1 else 's'}"
 
 
-def status(found: Look) -> dict[str, t.Any]:
+def status(found: Scan) -> dict[str, t.Any]:
     """What a look found, for people and for the role qat_verify. `lacking` are the VFs that pods have and their domains do not."""
     pairs = ((one.container, device.address) for one in found.domains for device in _devices(one))
     # Also where it concerns no domain: what is lacking is not known then.

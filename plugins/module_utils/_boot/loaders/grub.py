@@ -289,7 +289,7 @@ class Grub:
         """A word on each file that is not ours, except where /etc/default/grub is the only place there is."""
         place = DROP_IN if self._has_drop_ins() else SETTINGS
         others = [edit.path for edit in edits if edit.path not in (DROP_IN, place)]
-        return tuple(f"{path} itself is edited, because an argument to be changed stands in it" for path in others)
+        return tuple(f"{path} itself is edited, because it has an argument to be changed" for path in others)
 
 
 def _changes(before: _Computed, after: _Computed) -> tuple[LineChange, ...]:

@@ -191,8 +191,8 @@ def read_info(text: str) -> list[_Place]:
 
 def as_grubby_does(text: str, command: t.Sequence[str]) -> str:
     """What the function update_args of grubby makes of a line."""
-    given = dict(option.split("=", 1) for option in command[1:])
-    remove, add = (given.get(name, "").split() for name in ("--remove-args", "--args"))
+    options = dict(option.split("=", 1) for option in command[1:])
+    remove, add = (options.get(name, "").split() for name in ("--remove-args", "--args"))
     anything = r"(^|\s){}((\s|$)|(=[^ ]*))"
     for argument in remove:
         line = " ".join(text.split())
@@ -222,8 +222,8 @@ def _command(wrong: t.Sequence[CommandLine], every: t.Sequence[CommandLine], req
     for option, texts in options.items():
         for text in texts:
             _refuse_unsafe(text, _UNSAFE if option == "--args" else _UNSAFE_TO_REMOVE)
-    given = ["{}={}".format(option, " ".join(texts)) for option, texts in options.items() if texts]
-    return ("grubby", "--update-kernel=ALL", *given)
+    arguments = ["{}={}".format(option, " ".join(texts)) for option, texts in options.items() if texts]
+    return ("grubby", "--update-kernel=ALL", *arguments)
 
 
 def _added(every: t.Sequence[CommandLine], pending: t.Sequence[Argument]) -> list[str]:

@@ -29,9 +29,9 @@ class _OpenShift3(Flavour):
             arguments = read_mapping(machine.read(config) or "").get("kubeletArguments")
         except NotUnderstoodError:
             return []
-        given = arguments.items() if isinstance(arguments, dict) else ()
+        items = arguments.items() if isinstance(arguments, dict) else ()
         return [
-            f"{name}={value}" for name, values in given for value in (values if isinstance(values, list) else [values])
+            f"{name}={value}" for name, values in items for value in (values if isinstance(values, list) else [values])
         ]
 
     def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:

@@ -50,7 +50,7 @@ class _Rancher(Flavour):
     def config_of(self, started: Started) -> str:
         # The variable comes over the command line, where the first one counts (K3s, pkg/configfilearg/parser.go).
         variable = started.variables.get(f"{self.name.upper()}_CONFIG_FILE", "")
-        return next(filter(None, [variable, *given(started.by_unit, "--config", "-c")]), self.config)
+        return next(filter(None, [variable, *texts_of(started.by_unit, "--config", "-c")]), self.config)
 
     def config_dir_of(self, machine: Machine, config: str, started: Started) -> str:
         # That of a --kubelet-arg does not count: from 1.32 on they copy what is in it to their own.
@@ -132,10 +132,10 @@ class Said:
 
 def arguments_given(words: t.Sequence[str]) -> list[str]:
     """What the command line of K3s or RKE2 gives kubelet."""
-    return given(words, "--kubelet-arg", "-kubelet-arg")
+    return texts_of(words, "--kubelet-arg", "-kubelet-arg")
 
 
-def given(words: t.Sequence[str], *names: str) -> list[str]:
+def texts_of(words: t.Sequence[str], *names: str) -> list[str]:
     """What a command line gives for an option, as `--name=text` or in two words."""
     found = []
     for word, following in zip(words, [*words[1:], ""]):
@@ -149,7 +149,7 @@ def data_dir(machine: Machine, name: str, config: str, started: Started) -> str:
     """Where K3s or RKE2 are configured to have their data. The command line comes over the last file, that over the environment."""
     found = [started.variables.get(f"{name.upper()}_DATA_DIR", "")]
     found += [said.data_dir for said in said_by_files(machine, config).values() if said.data_dir]
-    return [*found, *given(started.by_unit, "--data-dir", "-data-dir", "-d")][-1]
+    return [*found, *texts_of(started.by_unit, "--data-dir", "-data-dir", "-d")][-1]
 
 
 def argument_files(machine: Machine, config: str) -> list[str]:

@@ -43,7 +43,7 @@ from .describe import describe, plan_text, table
 
 _SETTLE = (
     "go on until udev has handled every event of the change, and what the kernel undid meanwhile is done again; what fails is tried "
-    "once more, and a PF that cannot be brought to its configuration does not keep the others from theirs"
+    "once more, and a PF that cannot be configured does not keep the others from theirs"
 )
 _TIMES = 4
 _EVENT_SECONDS = 10.0
@@ -59,7 +59,7 @@ _COMMANDS = {
     "show": "print the node's QAT devices",
     "top": "show how busy the QAT devices are and who has their VFs, over and over; q ends it",
     "plan": "print what apply would write, and write nothing",
-    "apply": "bring the node to its configuration",
+    "apply": "configure the node",
     "status": "report whether the node is as configured; exit code 3 when it is not",
     "teardown": "remove the configuration, and put the devices back as they were found before the first change",
     "validate": "check the configuration and the node's fitness for it",
@@ -266,7 +266,7 @@ class _Command:
                 raise
 
     def _apply_to_each(self, rules: t.Sequence[Rule], known: NodeError) -> None:
-        """Bring each PF to its configuration by itself, and report each that cannot be, unless that is known."""
+        """Configure each PF by itself, and report each that cannot be, unless that is known."""
         for device in self._read().qat:
             try:
                 self._apply_to(device.address, rules)

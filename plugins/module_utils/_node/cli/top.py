@@ -64,7 +64,7 @@ class User(t.NamedTuple):
 
 
 @dataclass(frozen=True)
-class Look:
+class Frame:
     """What one look at the node has. `pfs` begins with the busiest, `users` with who has most VFs.
 
     `problems` say by PF why its telemetry could not be switched on.
@@ -88,14 +88,14 @@ class Top:
         self._enabled: dict[str, QatDevice] = {}
         self._problems: dict[str, str] = {}
 
-    def look(self) -> Look:
+    def frame(self) -> Frame:
         """Read the node once. Raises NodeError as `read_node` does."""
         self._ask_again()
         node = read_node(self._kernel)
         pfs = activity_of(self._kernel, node, counters=False)
         if self._enable and self._switch_on(pfs):
             pfs = activity_of(self._kernel, node, counters=False)
-        return Look(
+        return Frame(
             time.time(),
             os.uname().nodename,
             tuple(sorted(pfs, key=lambda pf: (-max(_utilization(pf).values(), default=-1.0), pf.address))),
@@ -147,9 +147,9 @@ def run(top: Top, once: bool, interval: float, as_json: bool) -> t.Sequence[str]
     with _ended_by_signals():
         try:
             with out:
-                out.show(show(top.look()))
+                out.show(show(top.frame()))
                 while not once and not out.wait(interval):
-                    out.show(show(top.look()))
+                    out.show(show(top.frame()))
         except KeyboardInterrupt:
             if once:
                 raise SystemExit(128 + signal.SIGINT) from None
@@ -208,18 +208,18 @@ def _utilization(pf: PfActivity) -> t.Mapping[str, float]:
 # For machines.
 
 
-def document(look: Look) -> dict[str, t.Any]:
+def document(frame: Frame) -> dict[str, t.Any]:
     """A look as plain values, in base units: seconds, bytes, parts of 1."""
     return {
-        "time": round(look.moment, 3),
-        "host": look.host,
-        "devices": [_device(pf, look.problems.get(pf.address, "")) for pf in look.pfs],
-        "in_use": [{**described_holder(user.holder), "pf": user.pf, "vfs": list(user.vfs)} for user in look.users],
+        "time": round(frame.moment, 3),
+        "host": frame.host,
+        "devices": [_device(pf, frame.problems.get(pf.address, "")) for pf in frame.pfs],
+        "in_use": [{**described_holder(user.holder), "pf": user.pf, "vfs": list(user.vfs)} for user in frame.users],
     }
 
 
-def _json(look: Look, indent: int | None) -> list[str]:
-    return [json.dumps(document(look), indent=indent)]
+def _json(frame: Frame, indent: int | None) -> list[str]:
+    return [json.dumps(document(frame), indent=indent)]
 
 
 def _device(pf: PfActivity, problem: str) -> dict[str, t.Any]:
@@ -249,15 +249,15 @@ def _device(pf: PfActivity, problem: str) -> dict[str, t.Any]:
 # For people.
 
 
-def lines(look: Look) -> list[str]:
+def lines(frame: Frame) -> list[str]:
     """A look as text of 80 columns, but for names that are longer."""
-    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(look.moment))
+    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(frame.moment))
     parts = [
-        [printable(f"{look.host}, {clock}")],
-        aligned([_COLUMNS, *map(_row, look.pfs)], WIDTH) if look.pfs else [NO_DEVICE],
-        _engines(look.pfs),
-        _in_use(look.users),
-        [line for pf in look.pfs for line in _notes(pf, look.problems.get(pf.address, ""))],
+        [printable(f"{frame.host}, {clock}")],
+        aligned([_COLUMNS, *map(_row, frame.pfs)], WIDTH) if frame.pfs else [NO_DEVICE],
+        _engines(frame.pfs),
+        _in_use(frame.users),
+        [line for pf in frame.pfs for line in _notes(pf, frame.problems.get(pf.address, ""))],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part).split("\n")
 

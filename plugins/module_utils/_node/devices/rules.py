@@ -315,8 +315,8 @@ def _select(entry: t.Mapping[str, t.Any]) -> Select:
     def chosen(key: str, normal: t.Callable[[t.Any], t.Any]) -> frozenset[t.Any] | None:
         if key not in entry:
             return None
-        given = entry[key] if isinstance(entry[key], (list, tuple)) else [entry[key]]
-        return frozenset(normal(value) for value in given)
+        values = entry[key] if isinstance(entry[key], (list, tuple)) else [entry[key]]
+        return frozenset(normal(value) for value in values)
 
     return Select(
         addresses=chosen("address", normal_address),

@@ -123,7 +123,7 @@ class LiveKernel:
     ) -> None:
         """`read_seconds` is how long to wait for a file that is read under the device's lock; READ_SECONDS unless given."""
         self._roots = {"sys": sysfs_root.rstrip("/"), "proc": proc_root.rstrip("/"), "dev": dev_root.rstrip("/")}
-        self._given_seconds = read_seconds
+        self._own_seconds = read_seconds
         self._child: Child | None = None
         self._left_behind: dict[int, str] = {}
         """Children that were given up, by process id, and the device that the kernel holds them up at, where it is known."""
@@ -151,7 +151,7 @@ class LiveKernel:
 
     @property
     def _read_seconds(self) -> float:
-        return READ_SECONDS if self._given_seconds is None else self._given_seconds
+        return READ_SECONDS if self._own_seconds is None else self._own_seconds
 
     def _fetch(self, paths: t.Sequence[str], patience: float) -> None:
         """Read the files. A device that a child hangs on is not asked again before that child has ended.

@@ -189,7 +189,7 @@ def test_warns_when_it_edits_a_file_of_the_administrator(start: t.Callable[..., 
     disk = start(machines.debian(settings='GRUB_CMDLINE_LINUX="iommu=off"\n'))
     (warning,) = run(disk, arguments=["iommu=pt"])["warnings"]
     text = warning if isinstance(warning, str) else json.dumps(warning)
-    assert "/etc/default/grub itself is edited, because an argument to be changed stands in it" in text
+    assert "/etc/default/grub itself is edited, because it has an argument to be changed" in text
 
 
 def test_a_command_changes_lines_shown_one_argument_a_line(start: t.Callable[..., Disk], run: Run) -> None:

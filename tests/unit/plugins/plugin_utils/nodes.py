@@ -181,7 +181,7 @@ def plan(
 
 
 def after(observed: Observed, made: Plan) -> Observed:
-    """The node once the plan is carried out."""
+    """The node once the plan is applied."""
     files = dict(observed.files)
     for edit in made.edits:
         assert files.get(edit.path) == edit.before

@@ -51,7 +51,7 @@ def lines(made: Plan) -> dict[str, list[str]]:
 
 
 def settled(observed: Observed, made: Plan, **desired: t.Any) -> None:
-    """Carried out, nothing is left to do; and undone, everything is as it was."""
+    """Applied, nothing is left to do; and undone, everything is as it was."""
     there = after(observed, made)
     assert plan(there, **desired).edits == ()
     back = plan(there, restore=True, drained=True)
@@ -340,7 +340,7 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
     "an alias where something has to change": (
         kubeadm(config=KUBEADM_CONFIG + "kubeReserved: &reserved\n  cpu: 500m\nsystemReserved: *reserved\n"),
         {"systemReserved": {"cpu": "1"}},
-        f"{CONFIG}:21: an alias or a merge key stands where something has to change; write the values out",
+        f"{CONFIG}:21: an alias or a merge key is where something has to change; write the values out",
     ),
     "cgroup v1": (
         kubeadm("1.35.4", cgroup="v1"),
