@@ -181,6 +181,12 @@ def test_choices_of_the_role_are_those_of_the_program(action: t.Any) -> None:
     assert option is None or option["choices"] == list(action.choices)
 
 
+def test_each_file_is_on_the_page_of_the_plugin() -> None:
+    page = text_of("device_plugin/README.md").partition("## Where things are")[2].partition("\n## ")[0]
+    own = [name for name in sources() if not name.startswith("__")]
+    assert [name for name in own if f"`{name}`" not in page] == [], "device_plugin/README.md says what each file is for"
+
+
 # The agent for virtual machines.
 
 
