@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_daemonset
-short_description: Have a DaemonSet run on a Kubernetes node, or not
+short_description: Manage a DaemonSet on a Kubernetes node
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)

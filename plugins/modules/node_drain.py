@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_drain
-short_description: Cordon a Kubernetes node and evict pods from it, and take that cordon back
+short_description: Drain or uncordon a Kubernetes node
 version_added: 0.1.0
 author:
   - accel.qat contributors (@accel-qat)
