@@ -17,6 +17,7 @@ UTILS = CHECKOUT / "plugins/module_utils"
 PLUGIN = CHECKOUT / "device_plugin/src/qat_device_plugin"
 TOOLS = CHECKOUT / "tools"
 ENGINE = "_node"
+COLLECTION = "ansible_collections.accel.qat."
 
 
 def modules() -> dict[str, Path]:
@@ -130,6 +131,30 @@ def test_no_module_of_the_device_plugin_imports_itself_by_others() -> None:
     assert "vm_attach.decide" in imports["vm_attach.agent"]
     assert "exporter.collection" in imports["exporter.service"]
     assert "status_page" in imports["exporter.service"]
+    circular = {name for name in imports if name in reachable(imports[name], imports)}
+    assert circular == set(), "these import each other in a circle: take what both need into a file of its own"
+
+
+def imports_of_the_controller() -> dict[str, set[str]]:
+    """What the files of the controller and the tools import of each other, by their names below the collection."""
+    paths = [path for place in (CHECKOUT / "plugins", TOOLS) for path in place.rglob("*.py")]
+    own = {".".join(path.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    found: dict[str, set[str]] = {name: set() for name in own}
+    for name, path in own.items():
+        package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                base = [*package[: len(package) - node.level + 1]] if node.level else []
+                whole = ".".join([*base, *([node.module] if node.module else [])]).removeprefix(COLLECTION)
+                for alias in node.names:
+                    found[name] |= {next((one for one in (f"{whole}.{alias.name}", whole) if one in own), name)}
+    return {name: others - {name} for name, others in found.items()}
+
+
+def test_no_file_of_the_controller_and_no_tool_imports_itself_by_others() -> None:
+    imports = imports_of_the_controller()
+    assert "plugins.plugin_utils._kubelet.wait_ready" in imports["plugins.action.kubelet_config"]
+    assert "tools.checks.shell" in imports["tools.checks.stages"]
     circular = {name for name in imports if name in reachable(imports[name], imports)}
     assert circular == set(), "these import each other in a circle: take what both need into a file of its own"
 
