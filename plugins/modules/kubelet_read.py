@@ -81,6 +81,10 @@ observed:
     config_dir:
       description: Its directory of drop-ins, empty when it is started without one.
       type: str
+    linked:
+      description: Of the directories of drop-ins those that are symbolic links, behind which kubelet reads none.
+      type: list
+      elements: str
     extra_arguments:
       description: The file of C(KUBELET_EXTRA_ARGS) that its unit reads, empty where an argument there is not sure to reach kubelet.
       type: str
@@ -127,6 +131,7 @@ observed:
     unit_arguments: []
     config: /var/lib/kubelet/config.yaml
     config_dir: ""
+    linked: []
     extra_arguments: /etc/default/kubelet
     extra_arguments_fault: ""
     drop_ins_there: false

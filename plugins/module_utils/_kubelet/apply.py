@@ -279,7 +279,8 @@ def _files_to_prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit]
     if proof.config_dir:
         os.mkdir(f"{place}/conf.d")
         for path in {
-            *drop_ins(root, proof.config_dir),
+            # The plan has one only where kubelet finds what is in it.
+            *drop_ins(root, f"{proof.config_dir}/"),
             *(path for path in after if path.startswith(f"{proof.config_dir}/")),
         }:
             text = after[path] if path in after else machine.read(path)

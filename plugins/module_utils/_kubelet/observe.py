@@ -20,7 +20,7 @@ from .._host.machine import (
 from .._node.errors import ConfigurationError, NodeError, RefusedError
 from .._node.printable import printable
 from . import environment
-from .drop_ins import drop_ins
+from .drop_ins import drop_ins, is_link
 from .environment import Variables
 from .extra_arguments import ExtraArguments, config_dir_in, find_extra_arguments
 from .fields import CPU, MEMORY
@@ -95,6 +95,8 @@ class Observed:
     unit_arguments: list[str] = field(default_factory=list)
     config: str = ""
     config_dir: str = ""
+    # Of the directories of drop-ins those that are symbolic links: kubelet reads nothing of what is behind one.
+    linked: list[str] = field(default_factory=list)
     # The file that gives kubelet an administrator's arguments, of a flavour that can be given drop-ins there; or why there is none.
     extra_arguments: str = ""
     extra_arguments_fault: str = ""
@@ -145,6 +147,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         words = flavour.shown(words)
     started = Started(words, by_unit, variables)
     config = request.config or flavour.config_of(started)
+    config_dir = request.config_dir or flavour.config_dir_of(machine, config, started)
     observed = Observed(
         flavour=flavour.name,
         version=request.version or _version(machine, flavour, program),
@@ -154,7 +157,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
         unit=unit,
         unit_arguments=flavour.unit_arguments(by_unit),
         config=config,
-        config_dir=(request.config_dir or flavour.config_dir_of(machine, config, started)).rstrip("/"),
+        config_dir=config_dir.rstrip("/"),
         record=machine.read(request.record) if request.record else None,
     )
     observed.extra_arguments, observed.extra_arguments_fault = _extra_arguments(
@@ -163,7 +166,9 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     observed.drop_ins_there = bool(flavour.adds_drop_ins) and machine.exists(flavour.adds_drop_ins)
     observed.cgroup = cgroup_version(machine)
     observed.named = _named(machine, flavour, observed)
-    observed.files = _files(machine, flavour, observed)
+    directories = _directories(machine, observed, config_dir)
+    observed.linked = [place.rstrip("/") for place in directories if is_link(machine.root, place)]
+    observed.files = _files(machine, flavour, observed, directories)
     observed.pending = _pending(machine, proc_root, request.record, units.get(unit, {}))
     options = options_of([*words, *(f"--{text}" for text in observed.unit_arguments)])
     root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
@@ -359,16 +364,25 @@ def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
 def _named(machine: LiveMachine, flavour: Flavour, observed: Observed) -> list[str]:
     """The configuration file and then the drop-ins that kubelet's arguments name, also where there is no such file."""
     arguments = [*flavour.arguments(machine, observed.config), *observed.unit_arguments]
-    config, directory = option(arguments, "config"), option(arguments, "config-dir").rstrip("/")
+    config, directory = option(arguments, "config"), option(arguments, "config-dir")
     return [*filter(None, [config]), *(drop_ins(machine.root, directory) if directory.startswith("/") else ())]
 
 
-def _files(machine: LiveMachine, flavour: Flavour, observed: Observed) -> dict[str, str]:
-    paths = [observed.config] if observed.config else []
+def _directories(machine: Machine, observed: Observed, config_dir: str) -> list[str]:
+    """Where drop-ins are or would be, each as kubelet is or would be given it, with a slash at its end or without."""
     added = observed.extra_arguments
     added_to = config_dir_in(machine.read(added) or "") if added else ""
-    for directory in (observed.config_dir or flavour.drop_ins, flavour.adds_drop_ins, added_to):
-        paths += drop_ins(machine.root, directory) if directory.startswith("/") else []
+    others = [place for place in (observed.kind.adds_drop_ins, added_to) if place != observed.config_dir]
+    return [place for place in (config_dir or observed.kind.drop_ins, *others) if place.startswith("/")]
+
+
+def _files(
+    machine: LiveMachine, flavour: Flavour, observed: Observed, directories: t.Iterable[str]
+) -> dict[str, str]:
+    paths = [observed.config] if observed.config else []
+    added = observed.extra_arguments
+    for directory in directories:
+        paths += drop_ins(machine.root, directory)
     paths += [*filter(None, [added]), *_recorded(observed.record)]
     arguments = flavour.argument_files(machine, observed.config)
     files = {}

@@ -181,7 +181,9 @@ def _plain(observed: Observed, _version: Version) -> Layers:
             COMMAND_LINE,
             f"start it with --config={observed.config}",
         )
-    if observed.config not in observed.files and not observed.config_dir:
+    # Of a symbolic link kubelet reads nothing.
+    directory = "" if observed.config_dir in observed.linked else observed.config_dir
+    if observed.config not in observed.files and not directory:
         raise ConfigurationError(
             "kubelet has no such configuration file",
             observed.config,
@@ -189,10 +191,10 @@ def _plain(observed: Observed, _version: Version) -> Layers:
         )
     base = [_file(ConfigurationFile, observed, observed.config)] if observed.config in observed.files else []
     command_line = _flags(observed.words)
-    if not observed.config_dir:
+    if not directory:
         return Layers((*base, *command_line), 0)
-    _require_read(observed, observed.config_dir)
-    return _with_drop_ins(observed, observed.config_dir, base, command_line)
+    _require_read(observed, directory)
+    return _with_drop_ins(observed, directory, base, command_line)
 
 
 def _rancher(observed: Observed, version: Version) -> Layers:
@@ -200,6 +202,12 @@ def _rancher(observed: Observed, version: Version) -> Layers:
     by_unit = _unit_arguments(observed)
     if version.minor >= DROP_INS_SINCE:
         directory = observed.config_dir or observed.kind.drop_ins
+        if directory in observed.linked:
+            raise ConfigurationError(
+                "is a symbolic link, and kubelet reads no drop-ins behind one",
+                directory,
+                "put the directory itself there; nothing was written",
+            )
         _require_read(observed, directory)
         return _with_drop_ins(observed, directory, [], [*arguments, *by_unit])
     named = _named(observed)

@@ -119,8 +119,14 @@ def argument_of_ours(observed: Observed, record: Record) -> str:
 
 def drop_in_of(observed: Observed) -> str:
     """The drop-in that is ours, empty where there is none that kubelet reads."""
-    path = f"{observed.config_dir or observed.kind.drop_ins}/{DROP_IN_NAME}"
-    return path if path in observed.files else ""
+    directory = observed.config_dir or observed.kind.drop_ins
+    path = f"{directory}/{DROP_IN_NAME}"
+    return path if path in observed.files and directory not in observed.linked else ""
+
+
+def read_by_kubelet(observed: Observed) -> str:
+    """The directory of drop-ins on kubelet's command line, empty for none and for one of which it reads nothing."""
+    return "" if observed.config_dir in observed.linked else observed.config_dir
 
 
 def drop_ins_in(observed: Observed, directory: str) -> list[str]:
@@ -174,6 +180,8 @@ def _fault(observed: Observed, version: Version, mode: str, others: t.Sequence[s
         return f"kubelet {version.short} does not take --config-dir without more" if mode == ALWAYS else ""
     if not observed.extra_arguments:
         return observed.extra_arguments_fault or "the file of its arguments is not known"
+    if observed.kind.adds_drop_ins in observed.linked:
+        return f"{observed.kind.adds_drop_ins} is a symbolic link, and kubelet reads no drop-ins behind one"
     return f"{others[0]} would come in force with it" if others else ""
 
 

@@ -50,6 +50,7 @@ from .placement import (
     found_of,
     in_order,
     place,
+    read_by_kubelet,
     with_files,
 )
 from .record import Record
@@ -175,7 +176,7 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
         _state_files(observed, desired, real.effective(), effective) if edits else (),
         record.text() if edits else observed.record,
         {name: value for name, value in effective.items() if name in known.BY_NAME},
-        config_dir=after.config_dir,
+        config_dir=read_by_kubelet(after),
         drop_in=drop_in_of(after),
         extra_arguments=after.extra_arguments,
         made=_made(observed, record, after),
@@ -489,7 +490,7 @@ def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan
         _state_files(observed, desired, before.effective(), effective) if edits else (),
         None,
         effective,
-        config_dir=after.config_dir,
+        config_dir=read_by_kubelet(after),
         drop_in=drop_in_of(after),
         extra_arguments=after.extra_arguments,
         made=_made(observed, record, after),

@@ -42,6 +42,35 @@ def test_at_any_depth_in_kubelets_order(tmp_path: Path) -> None:
     assert drop_ins(str(tmp_path), "/d/10.conf") == []
 
 
+def test_behind_a_link_only_where_a_slash_follows(tmp_path: Path) -> None:
+    """As WalkDir of Go does, which looks at its root by lstat(2); a link above it, and one that is a file's, are followed."""
+    (tmp_path / "real/d").mkdir(parents=True)
+    (tmp_path / "elsewhere.conf").write_text("")
+    (tmp_path / "real/d/10.conf").symlink_to(tmp_path / "elsewhere.conf")
+    (tmp_path / "link").symlink_to("real/d")
+    (tmp_path / "above").symlink_to("real")
+    root = str(tmp_path)
+    assert (drop_ins(root, "/link"), finding.is_link(root, "/link")) == ([], True)
+    assert (drop_ins(root, "/link/"), finding.is_link(root, "/link/")) == (["/link/10.conf"], False)
+    assert (drop_ins(root, "/above/d"), finding.is_link(root, "/above/d")) == (["/above/d/10.conf"], False)
+    assert not any(finding.is_link(root, place) for place in ("/none", "/elsewhere.conf/below", "/real"))
+
+
+@pytest.mark.parametrize(("slash", "linked"), [("", [DIRECTORY]), ("/", [])])
+def test_the_snapshot_names_a_directory_that_is_a_link(
+    make_node: t.Callable[..., KubeletNode], slash: str, linked: list[str]
+) -> None:
+    files = {"/srv/kubelet.conf.d/50.conf": examples.CONFIGURATION}
+    node = make_node(**examples.kubeadm(flags=[f"--config-dir={DIRECTORY}{slash}"], files=files))
+    (node.root / DIRECTORY[1:]).symlink_to("../../srv/kubelet.conf.d")
+    found = observe(machine_of(node), str(node.root / "proc"), Request(version="1.30.1", offered=False))
+    assert (found.config_dir, found.linked) == (DIRECTORY, linked)
+    assert (f"{DIRECTORY}/50.conf" in found.files) is bool(slash)
+    node.write("/srv/kubelet.conf.d/50.conf", examples.CONFIGURATION + "featureGates:\n  Bogus: true\n")
+    with pytest.raises(RefusedError, match="Bogus"):
+        prove(machine_of(node), Proof("/usr/bin/kubelet", examples.CONFIG, DIRECTORY), [], str(node.root))
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
 def test_what_cannot_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     (tmp_path / "d").mkdir()

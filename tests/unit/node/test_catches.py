@@ -51,6 +51,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     },
     f"{KUBELET}/processes.py": {"_process: except OSError": _NO_TRUST, "_host: path.lexists": _NO_TRUST},
     f"{KUBELET}/programs.py": {"fault_of: except OSError": "only what is not there, or no directory, has no program"},
+    f"{KUBELET}/drop_ins.py": {"is_link: except OSError": _NO_SUCH_PATH},
     f"{KUBELET}/extra_arguments.py": {"_usable: except OSError": _REPORTED},
     f"{HOST}/packed.py": {
         "unpack: except Exception": "text in memory; what is damaged is another file, and is replaced"

@@ -105,6 +105,17 @@ def test_the_file_of_arguments_is_changed_in_that_alone_and_back(arguments: str 
     assert back(there).files == node.files
 
 
+def test_where_the_directory_is_a_link_the_fields_go_where_kubelet_reads_them() -> None:
+    made = plan(packaged(linked=[CONFIG_DIR]), **TOPOLOGY)
+    reason = f"{CONFIG_DIR} is a symbolic link, and kubelet reads no drop-ins behind one"
+    assert (paths(made), made.config_dir, made.notes) == ([CONFIG], "", (NOTE.format(reason),))
+    assert reason in refusal(packaged(linked=[CONFIG_DIR]), drop_in="always", **TOPOLOGY)
+    given = replace(with_drop_ins(), linked=[CONFIG_DIR])
+    made = plan(given, **TOPOLOGY)
+    assert (paths(made), made.config_dir, made.drop_in) == ([CONFIG], "", "")
+    assert back(after(given, made)).files == given.files
+
+
 PIECES = [
     "KUBELET_EXTRA_ARGS",
     "A",

@@ -518,6 +518,11 @@ REFUSED: dict[str, tuple[Observed, dict[str, t.Any], str]] = {
         "drop-ins elsewhere; set config_dir to agent/etc/kubelet.conf.d in its data directory, or restart it where it was upgraded to "
         "1.32 since it was started"),
     ),
+    "drop-ins of RKE2 behind a link": (
+        Observed(**{**RKE2_ELSEWHERE.as_dict(), "linked": [ELSEWHERE]}),
+        {},
+        (f"{ELSEWHERE}: is a symbolic link, and kubelet reads no drop-ins behind one; put the directory itself there; nothing was written"),
+    ),
     "drop-ins of RKE2 elsewhere": (
         Observed(**{**RKE2_ELSEWHERE.as_dict(), "config_dir": "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d"}),
         {},
