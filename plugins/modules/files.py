@@ -161,6 +161,8 @@ def main() -> None:
         for change in changes if not module.check_mode else ():
             file_set.apply(change)
             done.append(change)
+        if not module.check_mode:
+            file_set.sync_removals(entries, changes)
         reloaded = read_again(
             live_machine(module), module.params["units"], entries, bool(changes), rehearse=module.check_mode
         )

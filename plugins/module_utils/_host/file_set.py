@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -199,8 +200,13 @@ def apply(change: Change) -> None:
         else:
             _remove(change)
     except OSError as error:
-        remedy = "see that its file system has room and may be written"
-        raise NodeError(f"cannot be changed: {error.strerror}", entry.path, remedy) from error
+        raise _cannot_be_changed(entry.path, error) from error
+
+
+def _cannot_be_changed(path: str, error: OSError) -> NodeError:
+    return NodeError(
+        f"cannot be changed: {error.strerror}", path, "see that its file system has room and may be written"
+    )
 
 
 def _remove(change: Change) -> None:
@@ -213,6 +219,27 @@ def _remove(change: Change) -> None:
     else:
         os.unlink(path)
     sync_directory(os.path.dirname(path))
+
+
+def sync_removals(entries: t.Iterable[Entry], changes: t.Iterable[Change]) -> None:
+    """Have on the disk what an earlier run has removed: it may have been cut off before that was there. Raises NodeError."""
+    changed = {change.entry.path for change in changes}
+    gone = (entry.path for entry in entries if _KIND[entry.state] == "absent" and entry.path not in changed)
+    for above, path in {_above(path): path for path in gone}.items():
+        try:
+            sync_directory(above)
+        except OSError as error:
+            # Nothing is yet to come to the disk where this run could not have removed anything, nor where it cannot even look.
+            if error.errno not in (errno.EROFS, errno.EINVAL, errno.EACCES, errno.EPERM):
+                raise _cannot_be_changed(path, error) from error
+
+
+def _above(path: str) -> str:
+    """The nearest directory that there is: others between may have been removed, too."""
+    above = os.path.dirname(path)
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    return above
 
 
 def _refuse_what_nobody_removes(change: Change) -> None:

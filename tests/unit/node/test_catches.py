@@ -111,6 +111,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "look: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
         "_refuse_what_is_in_the_way: path.lexists": _FOUND_TWICE,
         "_refuse_what_is_in_the_way: path.isdir": _FOUND_TWICE,
+        "sync_removals: except OSError": "reported, unless nothing can be written there",
+        "_above: path.isdir": _FOUND_TWICE,
     },
     f"{NODE}/files.py": {
         "make_directories: path.isdir 1": _FOUND_TWICE,

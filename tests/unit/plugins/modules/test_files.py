@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -275,6 +276,62 @@ def test_what_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
     run({"path": tmp_path / "path", "content": "text\n"})
     run({"path": tmp_path / "path", "state": "absent"})
     assert order == ["content", "replace", "directory", "directory"]
+
+
+@pytest.mark.parametrize("state", ["absent", "absent_if_empty"])
+def test_what_an_earlier_run_has_removed_is_brought_to_the_disk(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """It may have been cut off before that; a power cut would bring the file back."""
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    wanted: list[Entry] = [{"path": tmp_path / name, "state": state} for name in ("one", "two", "gone/too/three")]
+    assert not run(*wanted, check=True)["changed"]
+    assert synced == []
+    assert not run(*wanted)["changed"]
+    assert synced == [str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("number", "fails"), [(errno.EIO, True), (errno.ENOSPC, True), (errno.EROFS, False), (errno.EINVAL, False)]
+)
+def test_a_removal_that_does_not_come_to_the_disk_is_reported(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
+) -> None:
+    """A file system that cannot be written has nothing to bring there; some cannot even be asked."""
+
+    def failing(_descriptor: int) -> t.NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    result = run({"path": tmp_path / "gone", "state": "absent"})
+    assert not result["changed"]
+    said = f"{tmp_path}/gone: cannot be changed: {os.strerror(number)}; see that its file system has room and may be written"
+    assert result.get("msg") == (said if fails else None)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_removal_in_a_directory_that_may_not_be_read_has_nothing_to_do(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Of mode 0711 for another user than its owner, or over NFS with root_squash."""
+    opened = os.open
+
+    def failing(path: t.Any, *more: t.Any, **options: t.Any) -> int:
+        if str(path) == str(tmp_path):
+            raise OSError(number, os.strerror(number))
+        return opened(path, *more, **options)
+
+    monkeypatch.setattr(os, "open", failing)
+    result = run({"path": tmp_path / "gone", "state": "absent"})
+    assert not result["changed"]
+    assert "msg" not in result
 
 
 def test_a_directory_goes_only_with_nothing_of_others_in_it(tmp_path: Path, run: Run) -> None:
