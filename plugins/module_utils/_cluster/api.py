@@ -18,6 +18,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from .._node.errors import NodeError
+from .bounded import UnboundedError
 from .client import HAS_KUBERNETES, IMPORT_ERROR, client_of
 from .extended import FIELD_MANAGER, Object
 
@@ -289,7 +290,14 @@ class Cluster:
         return answer
 
     def _text(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
-        return self._patience.ask(lambda: answer(self._core, where, method, *arguments, **options))
+        return self._patience.ask(lambda: self._answer(where, method, *arguments, **options))
+
+    def _answer(self, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
+        try:
+            return answer(self._core, where, method, *arguments, **options)
+        except UnboundedError as error:
+            problem = f"the API server's answer is {error}"
+            raise ClusterError(problem, where, "see what else listens at its address", heard=True) from None
 
 
 def cluster_of(module: AnsibleModule) -> Cluster:

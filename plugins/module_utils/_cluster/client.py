@@ -13,6 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import env_fallback
 
 from .._node.errors import ConfigurationError
+from . import bounded
 from .extended import Object
 
 try:
@@ -131,7 +132,7 @@ def _made(configuration: t.Any) -> t.Any:
             if proxy.auth and proxy.scheme in ("http", "https"):
                 user_and_password = urllib.parse.unquote(proxy.auth, "latin-1")
                 configuration.proxy_headers = urllib3.util.make_headers(proxy_basic_auth=user_and_password)
-        return kubernetes.client.ApiClient(configuration)
+        return bounded.bound(kubernetes.client.ApiClient(configuration), bounded.LONGEST, bounded.SECONDS)
     except (urllib3.exceptions.HTTPError, ValueError, TypeError, AssertionError, ImportError):
         raise ConfigurationError(
             "is no URL of an HTTP proxy",

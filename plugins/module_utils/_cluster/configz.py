@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-import time
 import typing as t
 
 from .api import REQUEST_SECONDS, ClusterError, Patience, answer
+from .bounded import UnboundedError, bound
 from .client import HAS_KUBERNETES
 from .extended import Object
 
 if HAS_KUBERNETES:  # else nobody has a client to give
     import kubernetes
-    import urllib3
 
 LONGEST = 1024 * 1024
 """Bytes of an answer. A kubelet's own are some 8 KiB, and K3s has those of the control plane beside them."""
@@ -24,7 +22,6 @@ LONGEST = 1024 * 1024
 PATIENCE = 30.0
 """Seconds for which a kubelet that has just said that it is ready may not answer yet."""
 
-_PIECE = 64 * 1024
 _REMEDIES = {
     403: "let these credentials get nodes/proxy, see docs/verify.md",
     404: "see that the Node's name is right, and that kubelet's enableDebuggingHandlers is not false",
@@ -43,6 +40,8 @@ def read_configz(core: t.Any, node: str, patience: float = 0.0) -> Object:
         return _parsed(
             Patience(patience, unheard=True).ask(lambda: answer(bounded, where, ask, node, "configz")), where
         )
+    except UnboundedError as error:
+        raise ClusterError(f"the answer is {error}", "/configz", "see what answers in kubelet's place") from None
     except ClusterError as error:
         remedy = _REMEDIES.get(error.status or 0, error.remedy)
         raise ClusterError(error.problem, error.where, remedy, error.status, error.words) from None
@@ -59,48 +58,6 @@ def _parsed(text: str, where: str) -> Object:
 
 
 def _bounded(core: t.Any) -> t.Any:
-    """The same client, but that it reads no more than it has to, be the answer a refusal."""
+    """A client like this one with bounds of kubelet's."""
     api = kubernetes.client.ApiClient(core.api_client.configuration)
-    rest: t.Any = api.rest_client
-    rest.pool_manager = _Pool(rest.pool_manager)
-    return kubernetes.client.CoreV1Api(api)
-
-
-class _Pool:
-    """urllib3's pool, as far as the client uses it."""
-
-    def __init__(self, pool: t.Any) -> None:
-        self._pool = pool
-
-    def __getattr__(self, name: str) -> t.Any:
-        return getattr(self._pool, name)
-
-    def request(self, *arguments: t.Any, **options: t.Any) -> t.Any:
-        """An answer that was read whole. One that points elsewhere is not followed there."""
-        end = time.monotonic() + REQUEST_SECONDS
-        response = self._pool.request(*arguments, **{**options, "preload_content": False, "redirect": False})
-        try:
-            body = _read(response, end)
-        finally:
-            response.close()
-        return urllib3.HTTPResponse(
-            io.BytesIO(body), status=response.status, reason=response.reason, preload_content=False
-        )
-
-
-def _read(response: t.Any, end: float) -> bytes:
-    # What has come so far, where this urllib3 can: an answer that comes by drops is given up in time.
-    read = getattr(response, "read1", response.read)
-    body = b""
-    while True:
-        piece = read(_PIECE)
-        if not piece:
-            return body
-        body += piece
-        if len(body) > LONGEST or time.monotonic() > end:
-            what = (
-                f"longer than {LONGEST} bytes"
-                if len(body) > LONGEST
-                else f"not whole after {REQUEST_SECONDS:g} seconds"
-            )
-            raise ClusterError(f"the answer is {what}", "/configz", "see what answers in kubelet's place")
+    return kubernetes.client.CoreV1Api(bound(api, LONGEST, REQUEST_SECONDS))

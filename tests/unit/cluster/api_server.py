@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import socket
 import threading
 import time
 import typing as t
@@ -462,3 +463,27 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _do  # noqa: N815
 
     return Handler
+
+
+def raw_server(answer: t.Iterable[bytes]) -> tuple[str, threading.Thread]:
+    """One that sends this to its one client, until that has gone."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.recv(65536)
+            try:
+                for piece in answer:
+                    connection.sendall(piece)
+            except OSError:  # it has seen enough
+                pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}", thread
+
+
+def endless(status: str, *headers: str) -> t.Iterator[bytes]:
+    yield "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode()
+    while True:
+        yield b"x" * 65536

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 import typing as t
 
@@ -16,7 +14,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster import api, con
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ClusterError
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import LONGEST, read_configz
 from ansible_collections.accel.qat.plugins.modules import cluster_node_info
-from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, Refusal
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, Refusal, endless, raw_server
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
 
 PATH = "GET /api/v1/nodes/node1/proxy/configz"
@@ -108,30 +106,6 @@ def test_what_is_no_json_object(cluster: FakeCluster, answer: str) -> None:
     cluster.configz = [answer]
     with pytest.raises(ClusterError, match=f"^{KUBELET}: its answer is no JSON object; "):
         read_configz(core(cluster.url), "node1", 10)
-
-
-def raw_server(answer: t.Iterable[bytes]) -> tuple[str, threading.Thread]:
-    """One that sends this to its one client, until that has gone."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with listener, listener.accept()[0] as connection:
-            connection.recv(65536)
-            try:
-                for piece in answer:
-                    connection.sendall(piece)
-            except OSError:  # it has seen enough
-                pass
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    return f"http://127.0.0.1:{listener.getsockname()[1]}", thread
-
-
-def endless(status: str, *headers: str) -> t.Iterator[bytes]:
-    yield "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode()
-    while True:
-        yield b"x" * 65536
 
 
 @pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error", "403 Forbidden"])

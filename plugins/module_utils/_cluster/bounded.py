@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A client of the API server that reads no more than it has to, be the answer a refusal, and for no longer."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+import typing as t
+
+with contextlib.suppress(ImportError):  # then nobody has a client to give
+    import urllib3
+
+LONGEST = 256 << 20
+"""Bytes of an answer. The longest that is asked for are the Nodes that a selector finds: of 5000 with their lists of images 150 MiB."""
+
+SECONDS = 120.0
+"""How long an answer may take. Each of its parts has the time of a request."""
+
+_PIECE = 64 * 1024
+
+
+class UnboundedError(Exception):
+    """An answer is longer, or takes longer, than any that was asked for. Its text says which, as the end of a sentence."""
+
+
+def bound(api: t.Any, longest: int, seconds: float) -> t.Any:
+    """The same ApiClient, whose calls raise UnboundedError from now on."""
+    rest: t.Any = api.rest_client
+    rest.pool_manager = _Pool(rest.pool_manager, longest, seconds)
+    return api
+
+
+class _Pool:
+    """urllib3's pool, as far as the client uses it."""
+
+    def __init__(self, pool: t.Any, longest: int, seconds: float) -> None:
+        self._pool = pool
+        self._longest = longest
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._pool, name)
+
+    def request(self, *arguments: t.Any, **options: t.Any) -> t.Any:
+        """An answer that was read whole. One that points elsewhere is not followed there: what it says would be read to its end."""
+        end = time.monotonic() + self._seconds
+        response = self._pool.request(*arguments, **{**options, "preload_content": False, "redirect": False})
+        try:
+            body = self._read(response, end)
+        finally:
+            response.close()
+        # The client decodes text by this one.
+        headers = {name: value for name, value in response.headers.items() if name.lower() == "content-type"}
+        return urllib3.HTTPResponse(
+            io.BytesIO(body), headers=headers, status=response.status, reason=response.reason, preload_content=False
+        )
+
+    def _read(self, response: t.Any, end: float) -> bytes:
+        # What has come so far, where this urllib3 can: an answer that comes by drops is given up in time.
+        read = getattr(response, "read1", response.read)
+        body = bytearray()
+        while True:
+            piece = read(_PIECE)
+            if not piece:
+                return bytes(body)
+            body += piece
+            if len(body) > self._longest:
+                raise UnboundedError(f"longer than {self._longest} bytes")
+            if time.monotonic() > end:
+                raise UnboundedError(f"not whole after {self._seconds:g} seconds")

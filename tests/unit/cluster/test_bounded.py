@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No answer of whoever listens at the API server's address is read without end."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._cluster import bounded
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.modules import cluster_node_info, node_drain
+from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.wait_ready import Api
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import FakeCluster, endless, raw_server
+from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller, kubeconfig_of
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+LONGEST = 100_000
+REMEDY = "see what else listens at its address"
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "LONGEST", LONGEST)
+
+
+def long(status: str, *headers: str) -> t.Iterator[bytes]:
+    """Not without end, so that whoever reads all of it comes to another message."""
+    pieces = endless(status, *headers)
+    return (next(pieces) for _number in range(100))
+
+
+@pytest.mark.parametrize("module", [cluster_node_info, node_drain])
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "500 Internal Server Error", "302 Found"])
+@pytest.mark.parametrize("headers", [(), (f"Content-Length: {10**15}",)], ids=["unsaid", "said"])
+def test_one_that_is_too_long(
+    controller: Controller, module: ModuleType, status: str, headers: tuple[str, ...]
+) -> None:
+    url, thread = raw_server(long(status, *headers))
+    failed = controller.run(module, node="node1", host=url)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert failed["msg"] == f"node node1: the API server's answer is longer than {LONGEST} bytes; {REMEDY}"
+
+
+def test_one_that_comes_by_drops(controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "SECONDS", 0.3)
+
+    def drops() -> t.Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+        for _number in range(1000):
+            time.sleep(0.02)
+            yield b" "
+
+    url, thread = raw_server(drops())
+    failed = controller.run(cluster_node_info, node="node1", host=url)
+    thread.join(60)
+    assert failed["msg"] == f"node node1: the API server's answer is not whole after 0.3 seconds; {REMEDY}"
+
+
+def test_one_that_points_elsewhere_is_not_followed(controller: Controller, cluster: FakeCluster) -> None:
+    head = f"HTTP/1.1 302 Found\r\nLocation: {cluster.url}/api/v1/nodes/node1\r\nContent-Length: 0\r\n\r\n"
+    url, thread = raw_server([head.encode()])
+    failed = controller.run(cluster_node_info, node="node1", host=url)
+    thread.join(60)
+    assert failed["msg"].startswith("node node1: the API server answers 302: ")
+    assert cluster.requests == []
+
+
+def test_the_wait_for_a_node_too(tmp_path: Path) -> None:
+    url, thread = raw_server(long("200 OK"))
+    with pytest.raises(NodeError, match=f"longer than {LONGEST} bytes"):
+        Api(kubeconfig_of(tmp_path / "kubeconfig", url), "node1")
+    thread.join(60)
