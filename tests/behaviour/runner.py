@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, WriteTimeout
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_named
+from ansible_collections.accel.qat.tests.fakes.families import family_named
 
 from .steps import ANY, DEVICES, DRIVERS, HANGS, MISSING, NODE, OK, THERE, Case, Step
 

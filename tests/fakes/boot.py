@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_named, module_of_driver
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import module_of_driver
 
+from .families import family_named
 from .machine import Machine, device_id_of
 from .node import OWN, LoneVf, Nic, NodeSpec, Pf, Vf
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import Family, family_named, family_of_pf
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import Family, family_of_pf
 
 from .clock import Clock
+from .families import family_named
 from .generation import GENERATIONS
 from .hardware import Hardware, shape_of
 from .iommu import Iommu

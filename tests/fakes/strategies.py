@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import ATTACH
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILIES, Family, family_named
+from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import FAMILIES, Family
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.services import SERVICES
 
+from .families import family_named
 from .generation import GENERATIONS
 from .hardware import shape_of
 from .kernel import FakeKernel
@@ -56,7 +57,9 @@ def nodes(draw: st.DrawFn, max_pfs: int = 4) -> NodeSpec:
         denylist=_once_in(draw, 3),
         makes_vfs=iommu or not requires_iommu,
     )
-    loaded = _without_some(draw, sorted({family_named(name).pf_module for name in families if _in_tree(name)}))
+    loaded = _without_some(
+        draw, sorted({family_named(name).pf_module for name in families if family_named(name).in_tree})
+    )
     lone = draw(st.lists(st.sampled_from(_COMMON), max_size=3)) if _once_in(draw, 4) else []
     return NodeSpec(
         lone_vfs=tuple(draw(_lone_vfs(family, address, around)) for family, address in zip(lone, _LONE)),
@@ -79,10 +82,6 @@ def nodes(draw: st.DrawFn, max_pfs: int = 4) -> NodeSpec:
 def _once_in(draw: st.DrawFn, times: int) -> bool:
     """True once in so many times; False is the simpler one."""
     return draw(st.sampled_from((False,) * (times - 1) + (True,)))
-
-
-def _in_tree(name: str) -> bool:
-    return family_named(name).in_tree
 
 
 def _without_some(draw: st.DrawFn, modules: t.Sequence[str]) -> tuple[str, ...]:

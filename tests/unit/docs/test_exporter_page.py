@@ -23,7 +23,7 @@ from qat_device_plugin._node.devices.telemetry import (
     PowerStatus,
     Slice,
 )
-from qat_device_plugin._node.facts.families import family_named
+from qat_device_plugin._node.facts.families import FAMILIES
 from qat_device_plugin.attribution import Container
 from qat_device_plugin.exporter.collection import Collection, Pods, errors
 from qat_device_plugin.exporter.command import _parser
@@ -41,7 +41,9 @@ def whole() -> Collection:
     vf = PciFunction(VF, 0x8086, 0x4941, pf_address=PF)
     function = PciFunction(PF, 0x8086, 0x4940, driver="4xxx")
     ras = {f"errors_{severity}": 0 for severity in ("correctable", "nonfatal", "fatal")}
-    device = QatDevice(function, family_named("4xxx"), 0, "up", frozenset({"dc"}), "dc", ras_errors=ras)
+    device = QatDevice(
+        function, next(one for one in FAMILIES if one.name == "4xxx"), 0, "up", frozenset({"dc"}), "dc", ras_errors=ras
+    )
     sample = DeviceSample(
         1,
         (Slice("pke", 0, 0.5, 1),),

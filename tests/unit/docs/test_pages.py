@@ -221,6 +221,12 @@ def test_each_service_is_explained() -> None:
     assert [one for one in SERVICES if f"`{one}` " not in explained] == [], "docs/README.md says what a service is for"
 
 
+def test_families_without_a_driver_in_the_kernel() -> None:
+    said = set(re.findall(r"^\| (\w+) \|.*\(not in-tree\)", text_of("docs/hardware.md"), re.M))
+    assert said == {one.name for one in FAMILIES if not one.in_tree}
+    assert said, "docs/hardware.md names those that only Intel's package drives"
+
+
 def test_services_of_a_family() -> None:
     rows = table("docs/provision.md", "devices")
     said = {name: set(re.findall(r"`(\w+)`", cells[0])) for name, cells in rows.items()}

@@ -26,8 +26,8 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.read impor
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import QatDevice
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.telemetry import EngineCounters, PowerStatus
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import family_named
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
+from ansible_collections.accel.qat.tests.fakes.families import family_named
 from ansible_collections.accel.qat.tests.unit.node.nodes import GEN2, GEN4, OTHER, VF0
 from ansible_collections.accel.qat.tests.unit.node.tree import Tree
 

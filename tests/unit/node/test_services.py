@@ -8,7 +8,6 @@ import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.families import (
     FAMILIES,
-    family_named,
     module_of_driver,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.facts.paths import qat_file
@@ -26,6 +25,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.facts.services imp
     written_services,
 )
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
+from ansible_collections.accel.qat.tests.fakes.families import family_named
 from ansible_collections.accel.qat.tests.fakes.generation import GENERATIONS
 from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4
 

@@ -40,7 +40,8 @@ class Family:
     `name` is the driver's directory in /sys/bus/pci/drivers, which is what people see; the module that provides it is often
     called otherwise (`c6xx` comes from `qat_c62x`). `vf_driver` is None where the kernel has no driver for the VFs.
     `has_services` says that the PF has a `qat/` directory with `state` and `cfg_services`. `denylisted` says that vfio-pci
-    refuses the ids unless it was loaded with `disable_denylist=1`.
+    refuses the ids unless it was loaded with `disable_denylist=1`. `in_tree` says that the kernel has a driver for the PFs, and not only
+    Intel's package.
     """
 
     name: str
@@ -148,14 +149,6 @@ def family_of_pf(vendor_id: int, device_id: int) -> Family | None:
 def family_of_vf(vendor_id: int, device_id: int) -> Family | None:
     """The family of a VF, or None when the ids are not those of a QAT VF."""
     return _BY_VF_ID.get(device_id) if vendor_id == INTEL else None
-
-
-def family_named(name: str) -> Family:
-    """The family called `name`; raises KeyError when there is none."""
-    for family in FAMILIES:
-        if family.name == name:
-            return family
-    raise KeyError(name)
 
 
 def module_of_driver(driver: str) -> str:
