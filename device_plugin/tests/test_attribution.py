@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 from harness.node_files import NodeFiles
-from harness.pod_resources import FakePodResources
+from harness.pod_resources import Claimed, FakePodResources
 from harness.process import Plugin, fetch, free_port
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.devices.rules import parse_configuration
@@ -245,6 +245,25 @@ def test_kubelet_is_not_asked_for_nobody(run: Run, flags: tuple[str, ...]) -> No
         await plugin.goes_on()
         assert kubelet.calls == []
         await kubelet.stop()
+
+    run(scenario)
+
+
+def test_what_kubelet_answers_of_claims_is_shown_and_decides_nothing(run: Run) -> None:
+    """As in the DaemonSet, which does not see what kubelet keeps of claims: each start would offer the VF until the first answer."""
+
+    async def scenario(bench: Bench) -> None:
+        await bench.kubelet.start()
+        scraped = Scraped(bench)
+        scraped.kubelet.pods["default", "web-0"] = {"app": {}}
+        scraped.kubelet.claims["default", "web-0", "app"] = [Claimed(VFS[1]), Claimed("mystery")]
+        await scraped.kubelet.start()
+        await bench.ready(CY, 4)
+        await scraped.until(has("web-0"))
+        await scraped.plugin.goes_on()
+        assert bench.kubelet.unhealthy(CY) == set()
+        assert "unhealthy" not in scraped.plugin.log.read_text()
+        await scraped.kubelet.stop()
 
     run(scenario)
 

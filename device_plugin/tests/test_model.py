@@ -16,7 +16,7 @@ from qat_device_plugin import reasons as why
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.devices.rules import Rule, parse_configuration
 from qat_device_plugin._node.kernel.live import LiveKernel
-from qat_device_plugin.catalogue import OfferedVf, Snapshot
+from qat_device_plugin.catalogue import Claims, OfferedVf, Snapshot, claims_of
 from qat_device_plugin.health import Reading
 from qat_device_plugin.model import Model, Scan, advance, changes, with_rules
 from qat_device_plugin.probe import read_groups
@@ -36,6 +36,7 @@ class Course:
         self.rules = self._rules(*rules)
         self.given: dict[str, frozenset[str]] | None = {}
         self.named: frozenset[str] | None = None
+        self.claims: Claims | None = Claims()
         self._now = 0.0
         self.look()
 
@@ -51,7 +52,7 @@ class Course:
             snapshot = Snapshot(node, frozenset(kernel.list("/dev/vfio")), read_groups(kernel, node))
         before = self.model
         readings = {} if reading is None else {PF: reading}
-        scan = Scan(self._now, snapshot, readings, given=self.given, named=self.named)
+        scan = Scan(self._now, snapshot, readings, given=self.given, named=self.named, claims=self.claims)
         self.model = advance(before, scan, self.rules)
         return changes(before, self.model)
 
@@ -355,6 +356,61 @@ def test_a_plugin_that_starts_knows_what_pods_have(files: NodeFiles) -> None:
     course.given = {**pods_have(CY, VFS[0]), **pods_have(VM_CY, VFS[1]), **pods_have("example.com/x", VFS[2])}
     course.look()
     assert course.offers == {VM_CY: {**HEALTHY, VFS[0]: "given"}}
+
+
+@pytest.mark.parametrize("rule", [{}, {"attach": "vm"}])
+def test_what_a_pod_has_by_a_claim_is_given_to_no_other(files: NodeFiles, rule: dict[str, str]) -> None:
+    """Kubelet's device manager, which counts what is free, knows nothing of claims, nor a DRA driver of device plugins."""
+    course = Course(files, rule)
+    resource = VM_CY if rule else CY
+    node = f"/dev/vfio/{(files.devices / VFS[1] / 'iommu_group').resolve().name}"
+    course.claims = Claims({VFS[0]: "qat.intel.com", node: "vfio.example.com", "0000:03:00.0": "gpu.example.com"})
+    assert events(course.look()) == dict.fromkeys(VFS[:2], "unhealthy")
+    assert course.offers[resource] == {**HEALTHY, **dict.fromkeys(VFS[:2], "given")}
+    assert [reason.detail for vf in course.model.offers[resource] for reason in vf.reasons] == [
+        f"a pod has it by a claim, from the driver {driver}" for driver in ("qat.intel.com", "vfio.example.com")
+    ]
+    course.claims = None
+    assert course.look() == []
+    course.claims = Claims()
+    assert events(course.look()) == dict.fromkeys(VFS[:2], "healthy")
+
+
+@pytest.mark.parametrize("rule", [{}, {"attach": "vm"}])
+def test_claims_and_kubelets_checkpoint_are_known_each_without_the_other(
+    files: NodeFiles, rule: dict[str, str]
+) -> None:
+    course = Course(files, rule)
+    resource = VM_CY if rule else CY
+    course.model, course.claims = Model(), None
+    course.look()
+    assert course.offers == {resource: HEALTHY}
+    course.claims, course.given = Claims({VFS[0]: "qat.intel.com"}), None
+    course.look()
+    assert course.offers == {resource: {**HEALTHY, VFS[0]: "given"}}
+    course.given, course.claims = {}, None
+    course.reload(rule)
+    course.look()
+    assert course.offers == {resource: {**HEALTHY, VFS[0]: "given"}}
+
+
+def test_of_claims_is_kept_what_can_be_a_vf() -> None:
+    """A node may have hundreds of GPUs by claims, and no VF is compared with each of them."""
+    gpus = [("gpu.example.com", f"gpu-{number}") for number in range(300)]
+    assert claims_of(gpus) == Claims()
+    vfs = [("vfio.example.com", "/dev/vfio/41"), ("qat.intel.com", VFS[0]), ("other.example.com", VFS[0])]
+    assert claims_of([*gpus, *vfs]) == Claims({"/dev/vfio/41": "vfio.example.com", VFS[0]: "other.example.com"})
+    assert claims_of([*gpus, ("qat.intel.com", "slow"), ("qat.intel.com", "fast")]) == Claims({}, "fast")
+
+
+def test_a_claim_of_which_nothing_says_which_vf_it_is_may_be_of_any(files: NodeFiles) -> None:
+    """But not of one that a pod has by this plugin."""
+    course = Course(files)
+    course.given, course.claims = pods_have(CY, VFS[2]), Claims({}, "fast\x1b")
+    course.look()
+    assert course.offers == {CY: {**GIVEN, VFS[2]: ""}}
+    assert course.model.offers[CY][0].reasons == (why.given_by_unknown_claim("fast\x1b"),)
+    assert "\x1b" not in course.model.offers[CY][0].reasons[0].detail
 
 
 def test_what_pods_have_is_not_known(files: NodeFiles) -> None:

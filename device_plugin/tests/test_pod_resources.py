@@ -458,11 +458,46 @@ def test_what_is_kept_is_read_without_a_question(kubelet: KubeletThread) -> None
     kubelet.checkpoint([entry("11-22", [VF0]), entry("gone", [VF1])], alive=["11-22"])
     kubelet.start()
     pods_here = Pods([str(kubelet.root), str(kubelet.root / "none")])
-    assert pods_here.kept() == ((Given("", "11-22", "app", CY, VF0),), "")
+    by_plugin = ((Given("", "11-22", "app", CY, VF0),), "")
+    assert pods_here.kept() == (by_plugin, ((), ""))
+    kubelet.keep_claims([kept_claim("11-22", "qatvf-0000-6b-00-2"), kept_claim("gone", "qatvf-0000-6b-00-3")])
+    by_claim = ((Given("", "11-22", "unknown, claim vf", "qat.intel.com", "0000:6b:00.2"),), "")
+    assert pods_here.kept() == (by_plugin, by_claim)
+    kubelet.keep_claims([]).write_text("{")
+    assert pods_here.kept().devices == by_plugin
+    assert "dra_manager_state cannot be read: " in pods_here.kept().claims.problem
+    kubelet.keep_claims([kept_claim("11-22", "qatvf-0000-6b-00-2")])
     kubelet.checkpoint([]).write_text("{")
-    assert pods_here.kept().given == ()
-    assert "kubelet_internal_checkpoint cannot be read: " in pods_here.kept().problem
+    assert "kubelet_internal_checkpoint cannot be read: " in pods_here.kept().devices.problem
+    assert pods_here.kept().devices.given == ()
+    assert pods_here.kept().claims == by_claim
     assert kubelet.fake.calls == []
+
+
+@pytest.mark.parametrize(("is_directory", "reason"), [(True, "Is a directory"), (False, "File too large")])
+def test_a_specification_that_cannot_be_read_hides_claims_alone(
+    kubelet: KubeletThread, specifications: Path, is_directory: bool, reason: str
+) -> None:
+    kubelet.checkpoint([entry("11-22", [VF0])], alive=["11-22"])
+    kubelet.keep_claims([kept_claim("11-22", "mystery")])
+    broken = specifications / "one.json"
+    if is_directory:
+        broken.mkdir()
+    else:
+        broken.touch()
+        os.truncate(broken, LARGEST + 1)
+    kept = Pods([str(kubelet.root)]).kept()
+    assert kept.devices == ((Given("", "11-22", "app", CY, VF0),), "")
+    assert kept.claims == ((), f"{broken} cannot be read: {reason}")
+
+
+def test_of_a_root_that_cannot_be_seen_neither_is_known(kubelet: KubeletThread, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    (kubelet.root / "pods").symlink_to(loop)
+    loop.symlink_to(loop)
+    kept = Pods([str(kubelet.root)]).kept()
+    assert "it is not known whether" in kept.devices.problem
+    assert kept.claims.problem.startswith(kept.devices.problem.partition(";")[0])
 
 
 # By name, for metrics.
@@ -553,7 +588,7 @@ def usual(kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_the_checkpoint_of_a_kubelet_with_another_root(kubelet: KubeletThread) -> None:
     assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
     assert of(kubelet, VF1) == []
-    assert [one.device for one in Pods([str(kubelet.root)]).kept().given] == [VF0]
+    assert [one.device for one in Pods([str(kubelet.root)]).kept().devices.given] == [VF0]
 
 
 def test_the_usual_root_is_nobodys_where_a_kubelet_has_another(kubelet: KubeletThread, usual: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc
 import pytest
 from harness.node_files import NodeFiles
+from harness.pod_resources import keep_claims, kept_claim
 from harness.process import Plugin, children, fetch, free_port, listens
 from qat_device_plugin import service as service_module
 from qat_device_plugin._node.devices.read import read_devices
@@ -499,6 +500,37 @@ def test_without_kubelets_checkpoint_no_virtual_machine_gets_a_vf(run: Run) -> N
         assert not bench.kubelet.unhealthy("qat.intel.com/dc")
         assert plugin.log.read_text().count("kubelet's checkpoint cannot be read problem=") == 1
         keeps(bench, '{"Data": {"PodDeviceEntries": null, "RegisteredDevices": null}, "Checksum": 1}')
+        await bench.kubelet.until(lambda: not bench.kubelet.unhealthy(VM_CY))
+
+    run(scenario)
+
+
+def test_a_vf_that_a_pod_has_by_a_claim_is_not_given_again(run: Run) -> None:
+    """From the first list on, and for as long as nobody says that it is free."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs, port, root = bench.files.add_pf(PF), free_port(), bench.files.root
+        keep_claims(root, [kept_claim("11-22", "qatvf-0000-6b-00-1"), kept_claim("11-22", "gpu-0", "gpu.example.com")])
+        bench.files.configure([{"attach": "vm"}])
+        await bench.kubelet.start()
+        plugin = bench.start(f"--metrics-address=127.0.0.1:{port}")
+        await bench.ready(VM_CY, 16)
+        assert bench.kubelet.unhealthy(VM_CY) == {vfs[0]}
+        lists = len(bench.kubelet.endpoints[VM_CY].lists)
+        with pytest.raises(grpc.RpcError, match=r"a pod has it by a claim, from the driver qat\.intel\.com"):
+            await bench.kubelet.allocate(VM_CY, [vfs[0]])
+        path = keep_claims(root, "of another form")
+        await bench.kubelet.until(lambda: "what kubelet keeps of claims cannot be read" in plugin.log.read_text())
+        await plugin.goes_on()
+        assert bench.kubelet.unhealthy(VM_CY) == {vfs[0]}
+        log = plugin.log.read_text()
+        assert log.count(f'what was known of them last counts problem="{path} cannot be read: ') == 1
+        assert "checkpoint cannot be read" not in log
+        page = (await asyncio.get_running_loop().run_in_executor(None, fetch, port, "/metrics"))[1]
+        assert 'errors_total{kind="checkpoint"} 0' in page
+        assert 'errors_total{kind="claims"} 0' not in page
+        assert len(bench.kubelet.endpoints[VM_CY].lists) == lists
+        keep_claims(root, [])
         await bench.kubelet.until(lambda: not bench.kubelet.unhealthy(VM_CY))
 
     run(scenario)

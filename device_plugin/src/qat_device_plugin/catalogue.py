@@ -18,8 +18,10 @@ from ._node.devices.offer import (
 )
 from ._node.devices.rules import Rule
 from ._node.devices.snapshot import Node, PciFunction, QatDevice
+from ._node.facts.paths import vfio_node
 from ._node.facts.pci import is_address
 from ._node.facts.services import RESOURCE_PREFIX, for_containers, for_vms, is_for_vms, is_known, written_services
+from ._node.users.claimed import QAT_DRIVER, is_identified
 from .reasons import REASONS, Reason
 
 __all__ = ["REASONS", "Reason"]
@@ -85,6 +87,32 @@ Given = t.Mapping[str, "frozenset[str]"]
 
 
 @dataclass(frozen=True)
+class Claims:
+    """What pods have by claims (dynamic resource allocation): the driver that gave it, by the address of the device or by its VFIO node.
+
+    `unidentified` is what Intel's driver calls a VF of which nothing says which one it is, and empty where there is no such one.
+    """
+
+    drivers: t.Mapping[str, str] = field(default_factory=dict)
+    unidentified: str = ""
+
+
+NO_CLAIMS = Claims()
+
+
+def claims_of(given: t.Iterable[tuple[str, str]]) -> Claims:
+    """What of this can be a VF. Each is the driver, and the address of the device, its VFIO node, or else its name."""
+    drivers: dict[str, str] = {}
+    unidentified: list[str] = []
+    for driver, device in sorted(given):
+        if is_identified(device):
+            drivers.setdefault(device, driver)
+        elif driver == QAT_DRIVER:
+            unidentified.append(device)
+    return Claims(drivers, unidentified[0] if unidentified else "")
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """What one scan of the node found: its devices, the names in /dev/vfio, and who is in the IOMMU groups of the VFs."""
 
@@ -129,10 +157,11 @@ def offers_of(
     resources: t.Mapping[str, str],
     pf_reasons: t.Mapping[str, tuple[Reason, ...]],
     given: Given | None = types.MappingProxyType({}),
+    claims: Claims = NO_CLAIMS,
 ) -> dict[str, tuple[OfferedVf, ...]]:
     """The VFs that the rules advertise, by resource. PFs whose VFs stay with a driver of the host are not offered.
 
-    `given` is what pods have, None where that is not known.
+    `given` is what pods have, None where that is not known; `claims` is what they have besides.
     """
     offered = {device.address: _offer_of(device, rules, resources) for device in snapshot.node.qat}
     chosen = {device.address: offered[device.address].there(device) for device in snapshot.node.qat}
@@ -146,19 +175,24 @@ def offers_of(
         resource = offered[device.address].resource
         is_stated = device.is_vf or not rule.provision
         vfs = tuple(
-            _offered(vf, device, rule, snapshot, offered_of, shared + _of_pods(resource, vf, given, is_stated))
+            _offered(vf, device, rule, snapshot, offered_of, shared + _of_pods(resource, vf, given, claims, is_stated))
             for vf in chosen[device.address]
         )
         offers[resource] = offers.get(resource, ()) + vfs
     return offers
 
 
-def _of_pods(resource: str, vf: PciFunction, given: Given | None, is_stated: bool) -> tuple[Reason, ...]:
+def _of_pods(
+    resource: str, vf: PciFunction, given: Given | None, claims: Claims, is_stated: bool
+) -> tuple[Reason, ...]:
     """Why a VF cannot be given as this resource: kubelet counts each resource by itself, and a pod keeps what it has by another rule.
 
     Where a rule states what the VFs are, another statement takes them from nobody, so that a pod may have one by any other resource.
     What is not known keeps the VFs of containers from nobody: most nodes have no others.
     """
+    claim = _by_claim(vf, given, claims)
+    if claim is not None:
+        return (claim,)
     for_vm = is_for_vms(resource)
     if given is None:
         return (why.given_unknown(),) if for_vm else ()
@@ -169,6 +203,18 @@ def _of_pods(resource: str, vf: PciFunction, given: Given | None, is_stated: boo
         if one == other or (is_stated and one.startswith(RESOURCE_PREFIX) and one != resource)
     )
     return tuple(why.given_otherwise(one) for one in sorted(by)[:1])
+
+
+def _by_claim(vf: PciFunction, given: Given | None, claims: Claims) -> Reason | None:
+    """Why a VF cannot be given because of claims: the driver that gave it and kubelet's device manager do not know of each other."""
+    node = "" if vf.iommu_group is None else vfio_node(vf.iommu_group)
+    driver = claims.drivers.get(vf.address) or claims.drivers.get(node)
+    if driver:
+        return why.given_by_claim(driver)
+    # What a pod has by kubelet's device manager is not the VF of such a claim.
+    if claims.unidentified and vf.address not in (given or {}):
+        return why.given_by_unknown_claim(claims.unidentified)
+    return None
 
 
 def with_vanished(

@@ -13,7 +13,9 @@ from ._node.devices.offer import is_offering
 from ._node.devices.rules import Rule
 from ._node.devices.snapshot import Node, QatDevice
 from .catalogue import (
+    NO_CLAIMS,
     Allotment,
+    Claims,
     Given,
     OfferedVf,
     Offers,
@@ -36,7 +38,8 @@ class Scan:
     """What one scan found. `snapshot` is None where only the PFs were looked at; `without_heartbeat` are PFs without a heartbeat file.
 
     `given` is what pods had after `now`, None where that could not be seen. `named` are the devices of which kubelet itself has said last
-    that pods have them, None while it has not been asked, or has never answered.
+    that pods have them, None while it has not been asked, or has never answered. `claims` are what pods had by claims after `now`, None
+    where that could not be seen.
     """
 
     now: float
@@ -45,6 +48,7 @@ class Scan:
     without_heartbeat: frozenset[str] = frozenset()
     given: Given | None = field(default_factory=dict)
     named: frozenset[str] | None = None
+    claims: Claims | None = NO_CLAIMS
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class Model:
     `offers` holds every resource that was ever offered, with an empty list where there is nothing of it any more, so that kubelet learns
     of it. What has vanished stays in it, unhealthy, until the rules are read again or its PF offers it again.
     `allotments` are what each PF should offer, also one that has vanished; `left_out` are the PFs whose resource is unknown, and why.
-    `given` is what pods have, None where that was never seen; it stays until `given_until`. `named` is that of the last scan.
+    `given` is what pods have, None where that was never seen; it stays until `given_until`. `named` is that of the last scan. `claims` are
+    what pods had by claims when that was seen last.
     """
 
     snapshot: Snapshot | None = None
@@ -66,6 +71,7 @@ class Model:
     given: Given | None = None
     given_until: float = 0.0
     named: frozenset[str] | None = None
+    claims: Claims = NO_CLAIMS
 
     @property
     def undecided(self) -> frozenset[str]:
@@ -98,6 +104,7 @@ def advance(model: Model, scan: Scan, rules: t.Sequence[Rule]) -> Model:
             health={device.address: _health(known, scan, device.address) for device in snapshot.node.qat},
             given=model.given if scan.given is None or scan.now < model.given_until else scan.given,
             named=scan.named,
+            claims=model.claims if scan.claims is None else scan.claims,
         ),
         rules,
         scan.now,
@@ -164,7 +171,7 @@ def _with_offers(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     node = model.snapshot.node
     pf_reasons = {address: health.reasons(one, address, now) for address, one in model.health.items()}
     empty: dict[str, tuple[OfferedVf, ...]] = dict.fromkeys(model.offers, ())
-    offers = offers_of(model.snapshot, rules, model.resources, pf_reasons, model.given)
+    offers = offers_of(model.snapshot, rules, model.resources, pf_reasons, model.given, model.claims)
     vanished = {address: one for address, one in model.allotments.items() if node.qat_at(address) is None}
     return replace(
         model,

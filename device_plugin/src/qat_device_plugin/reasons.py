@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ._node.facts.paths import VFIO, vfio_node
+from ._node.printable import printable
 
 REASONS = (
     "vanished",
@@ -97,6 +98,16 @@ def fatal_errors(pf: str, count: int | None) -> Reason:
 def given_otherwise(resource: str) -> Reason:
     """A pod has it by its other resource, or may have got it so a moment ago."""
     return Reason("given", f"a pod has it as {resource}, or may just have been given it so")
+
+
+def given_by_claim(driver: str) -> Reason:
+    """A pod has it by dynamic resource allocation, of which kubelet's device manager knows nothing."""
+    return Reason("given", f"a pod has it by a claim, from the driver {printable(driver)}")
+
+
+def given_by_unknown_claim(device: str) -> Reason:
+    """A pod may have it so."""
+    return Reason("given", f"a pod has {printable(device)} by a claim, and nothing says which VF that is")
 
 
 def given_unknown() -> Reason:

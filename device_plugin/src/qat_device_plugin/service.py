@@ -21,9 +21,9 @@ from ._node.facts.paths import VFIO
 from ._node.facts.services import is_for_vms
 from ._node.kernel.live import LiveKernel
 from ._node.printable import printable
-from ._node.users.pods import Pods, address_of
+from ._node.users.pods import Checkpoint, Pods, address_of
 from .attribution import Attribution, attributed
-from .catalogue import Given, Groups, Snapshot
+from .catalogue import Claims, Given, Groups, Snapshot, claims_of
 from .configuration import read_rules
 from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import Reporter
@@ -58,6 +58,8 @@ _STALE = 30.0
 _NO_VFS = "create them on the host, as qat-node.service does at each boot; qatctl status says why it has not"
 _NO_CDI_NAMES = "cannot write the CDI specification; until it is written containers get no CDI names"
 _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold plug does not find the VFs"
+_NO_CHECKPOINT = "kubelet's checkpoint cannot be read"
+_NO_CLAIMS = "what kubelet keeps of claims cannot be read; what was known of them last counts"
 
 
 class Service:
@@ -84,7 +86,7 @@ class Service:
         self._kernel = LiveKernel(settings.sysfs_root, settings.proc_root, settings.dev_root)
         self._prober = Prober(self._kernel)
         self._pods = Pods(settings.kubelet_roots)
-        self._pods_problem = ""
+        self._kept_problems: dict[str, str] = {}
         self._thread = KernelThread()
         self._attribution = Attribution() if settings.pod_labels else None
         # Not the main process yet, which is the only one that systemd listens to.
@@ -379,28 +381,49 @@ class Service:
             node.qat, now, heartbeats=not self._succession.lock.is_of_another
         )
         snapshot = Snapshot(node, frozenset(names), groups)
-        return Scan(now, snapshot, readings, without_heartbeat, self._given(), self._named())
+        kept = self._pods.kept()
+        return Scan(
+            now,
+            snapshot,
+            readings,
+            without_heartbeat,
+            self._given(kept.devices),
+            self._named(),
+            self._claims(kept.claims),
+        )
 
     def _named(self) -> frozenset[str] | None:
         """The devices of which kubelet has said last that pods have them, None while it has said nothing. It is not asked here."""
         attribution = self._attribution
         return frozenset(attribution.by_device) if attribution and attribution.seen is not None else None
 
-    def _given(self) -> Given | None:
-        """In the thread: the resources by which pods have VFs, by kubelet's checkpoint. None where it cannot be read; the log says why."""
-        kept = self._pods.kept()
-        if kept.problem:
+    def _given(self, kept: Checkpoint) -> Given | None:
+        """The resources by which pods have VFs, by kubelet's checkpoint. None where it cannot be read."""
+        if not self._is_read(kept, _NO_CHECKPOINT):
             self.statistics.errors["checkpoint"] += 1
-            if kept.problem != self._pods_problem:
-                log.warning("kubelet's checkpoint cannot be read", extra={"fields": {"problem": kept.problem}})
-        self._pods_problem = kept.problem
-        if kept.problem:
             return None
         given: dict[str, frozenset[str]] = {}
         for one in kept.given:
             address = address_of(one.device)
             given[address] = given.get(address, frozenset()) | {one.resource}
         return given
+
+    def _claims(self, kept: Checkpoint) -> Claims | None:
+        """What pods have by claims, by what kubelet keeps of them. None where it cannot be read.
+
+        What kubelet answers when it is asked decides nothing: it is not known yet at a start, and may be of a while ago.
+        """
+        if not self._is_read(kept, _NO_CLAIMS):
+            self.statistics.errors["claims"] += 1
+            return None
+        return claims_of((one.resource, address_of(one.device)) for one in kept.given)
+
+    def _is_read(self, kept: Checkpoint, otherwise: str) -> bool:
+        """Whether it could be read. Where it could not, the log says so once for each reason."""
+        if kept.problem and kept.problem != self._kept_problems.get(otherwise):
+            log.warning(otherwise, extra={"fields": {"problem": kept.problem}})
+        self._kept_problems[otherwise] = kept.problem
+        return not kept.problem
 
     def _become(self, model: Model) -> None:
         for change in changes(self.model, model):

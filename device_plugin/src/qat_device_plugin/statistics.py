@@ -42,7 +42,9 @@ class Statistics:
     latencies: dict[str, Latencies] = field(default_factory=dict)
     lists: Counter[str] = field(default_factory=Counter)
     reloads: Counter[str] = field(default_factory=lambda: _zeros("succeeded", "failed"))
-    errors: Counter[str] = field(default_factory=lambda: _zeros("scan", "checkpoint", "cdi", "nfd", "http", "pods"))
+    errors: Counter[str] = field(
+        default_factory=lambda: _zeros("scan", "checkpoint", "claims", "cdi", "nfd", "http", "pods")
+    )
 
     def add_resource(self, resource: str) -> None:
         """Count what happens to this resource from now on."""

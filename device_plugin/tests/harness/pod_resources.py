@@ -162,6 +162,15 @@ def kept_claim(uid: str, device: str, driver: str = "qat.intel.com") -> dict[str
     return {"ClaimUID": "99", "ClaimName": "vf", "Namespace": "default", "PodUIDs": {uid: {}}, "DriverState": state}
 
 
+def keep_claims(root: Path, claims: t.Any, alive: str = "11-22", key: str = "ClaimInfoStateList") -> Path:
+    """What the kubelet with this root directory keeps of claims over its restarts, replaced as kubelet does; and a pod that lives."""
+    path = root / "dra_manager_state"
+    data = {"kind": "DRACheckpoint", "apiVersion": "checkpoint.dra.kubelet.k8s.io/v1", key: claims}
+    (root / "pods" / alive).mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".new").write_text(json.dumps({"Data": json.dumps(data), "Checksum": 1}))
+    return path.with_suffix(".new").rename(path)
+
+
 class KubeletThread:
     """The socket, served by a thread of its own since the client blocks, and the checkpoint beside it."""
 
@@ -200,12 +209,8 @@ class KubeletThread:
         return path
 
     def keep_claims(self, claims: t.Any, alive: str = "11-22", key: str = "ClaimInfoStateList") -> Path:
-        """What kubelet keeps of claims over its restarts."""
-        path = self.root / "dra_manager_state"
-        data = {"kind": "DRACheckpoint", "apiVersion": "checkpoint.dra.kubelet.k8s.io/v1", key: claims}
-        path.write_text(json.dumps({"Data": json.dumps(data), "Checksum": 1}))
-        (self.root / "pods" / alive).mkdir(parents=True, exist_ok=True)
-        return path
+        """As the function does."""
+        return keep_claims(self.root, claims, alive, key)
 
     def close(self) -> None:
         self.fake.silent = False

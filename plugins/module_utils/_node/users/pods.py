@@ -86,12 +86,11 @@ class Pods:
         """Forget which kubelets did not answer, for whoever looks at a node for longer."""
         self._silent.clear()
 
-    def kept(self) -> Checkpoint:
-        """What the device managers have given to pods that live, by their checkpoints, or why that is not known. Nobody is asked."""
+    def kept(self) -> Kept:
+        """What kubelets have given to pods that live, by what they keep, or why that is not known. Nobody is asked."""
         problems: list[str] = []
-        parts = [_read_devices(root) for root in self._in_use(problems)]
-        problems += [part.problem for part in parts if part.problem]
-        return Checkpoint(tuple(one for part in parts for one in part.given), "; ".join(problems))
+        roots = self._in_use(problems)
+        return Kept(_joined(map(_read_devices, roots), problems), _joined(map(read_given_by_claims, roots), problems))
 
     def named(self) -> Named:
         """Which containers have which devices, as kubelet itself reports it, and besides what it does not: devices of init containers."""
@@ -199,6 +198,20 @@ class Checkpoint(t.NamedTuple):
     problem: str = ""
 
 
+class Kept(t.NamedTuple):
+    """What kubelets keep of devices that device plugins offer, and of those by claims. Either may be unknown alone."""
+
+    devices: Checkpoint
+    claims: Checkpoint
+
+
+def _joined(parts: t.Iterable[Checkpoint], problems: t.Sequence[str]) -> Checkpoint:
+    """What several kubelets keep. `problems` are others than those of the parts."""
+    parts = tuple(parts)
+    found = (*problems, *(part.problem for part in parts if part.problem))
+    return Checkpoint(tuple(one for part in parts for one in part.given), "; ".join(found))
+
+
 def read_given(root: str) -> Checkpoint:
     """What the kubelet with this root directory has given by what it keeps: device plugins' devices, and those by claims."""
     return _with_claims(_read_devices(root), root)
@@ -242,7 +255,8 @@ def _read(where: t.Callable[[], str], read: t.Callable[[], tuple[Given, ...]]) -
     except (FileNotFoundError, NotADirectoryError):
         return Checkpoint()
     except (OSError, ValueError) as error:
-        return Checkpoint(problem=f"{path or getattr(error, 'filename', '')} cannot be read: {reason_of(error)}")
+        # What cannot be read may be another file that is needed for it.
+        return Checkpoint(problem=f"{getattr(error, 'filename', None) or path} cannot be read: {reason_of(error)}")
 
 
 def reason_of(error: Exception) -> str:
