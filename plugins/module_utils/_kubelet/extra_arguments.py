@@ -51,7 +51,8 @@ def find_extra_arguments(
         return ExtraArguments("", fault)
     texts = {path: machine.read(path) for path in files}
     setting = [path for path in files if NAME in read_file(texts[path] or "")]
-    if not setting and NAME in variables:
+    # What every unit gets, or what is passed on of systemd's own, would be hidden, too.
+    if not setting and (NAME in variables or NAME in variables.doubtful):
         return ExtraArguments("", f"{name} itself sets {NAME}")
     path = [*[path for path in files if path in _MADE], *setting][-1:]
     if not path:

@@ -58,6 +58,7 @@ _SHOWN = (
     "ExecStart",
     "Environment",
     "EnvironmentFiles",
+    "PassEnvironment",
     "UnsetEnvironment",
 )
 # sd_booted(3): systemd runs here.
@@ -284,9 +285,16 @@ def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, servic
 
 
 def _variables(machine: Machine, unit: t.Mapping[str, str]) -> Variables:
-    """The environment that systemd gives the unit; of files the later one counts, and what is unset is not there."""
-    words = (word.partition("=") for word in _quoted_words(unit.get("Environment", "")))
-    variables = Variables({name: value for name, equals, value in words if equals})
+    """The environment that systemd gives the unit; of files the later one counts, and what is unset is not there.
+
+    What every unit gets comes first, then what is passed on of systemd's own, whose value nobody says (systemd.exec(5), Environment
+    Variables in Spawned Processes).
+    """
+    variables = Variables(_assigned(_of_every_unit(machine)) if unit else {})
+    variables.doubtful = set(_quoted_words(unit.get("PassEnvironment", "")))
+    own = _assigned(unit.get("Environment", ""))
+    variables.update(own)
+    variables.doubtful -= set(own)
     for path in _environment_files(machine, unit):
         read = environment.read_file(machine.read(path) or "")
         variables.update(read)
@@ -298,6 +306,25 @@ def _variables(machine: Machine, unit: t.Mapping[str, str]) -> Variables:
             variables.pop(name, None)
             variables.doubtful.discard(name)
     return variables
+
+
+def _of_every_unit(machine: Machine) -> str:
+    """What systemd gives to each: DefaultEnvironment= of its own configuration, systemd.setenv=, and `systemctl set-environment`."""
+    systemctl = machine.command("systemctl")
+    if systemctl is None:
+        return ""
+    result = machine.run([systemctl, "show", "--property=Environment"])
+    if result.code != 0 and machine.exists(_BOOTED):
+        raise NodeError(
+            f"systemctl show fails: {last_lines(result)}", "systemd's environment", "see that systemd answers"
+        )
+    lines = result.out.splitlines() if result.code == 0 else []
+    return " ".join(value for name, _equals, value in (line.partition("=") for line in lines) if name == "Environment")
+
+
+def _assigned(text: str) -> dict[str, str]:
+    words = (word.partition("=") for word in _quoted_words(text))
+    return {name: value for name, equals, value in words if equals}
 
 
 def _environment_files(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
@@ -376,9 +403,7 @@ def _directories(machine: Machine, observed: Observed, config_dir: str) -> list[
     return [place for place in (config_dir or observed.kind.drop_ins, *others) if place.startswith("/")]
 
 
-def _files(
-    machine: LiveMachine, flavour: Flavour, observed: Observed, directories: t.Iterable[str]
-) -> dict[str, str]:
+def _files(machine: LiveMachine, flavour: Flavour, observed: Observed, directories: t.Iterable[str]) -> dict[str, str]:
     paths = [observed.config] if observed.config else []
     added = observed.extra_arguments
     for directory in directories:

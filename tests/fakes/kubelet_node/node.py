@@ -62,6 +62,8 @@ class KubeletNode:
     device_plugins_dir: str = "/var/lib/kubelet/device-plugins"
     serves: bool = True
     fails_with: tuple[str, str] | None = None
+    # What systemd gives to every unit, as it shows it.
+    systemd_environment: str = "LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
     def __post_init__(self) -> None:
         # As on a node: who may write to a directory decides whether root runs a program in it.
@@ -104,6 +106,7 @@ class KubeletNode:
             "device_plugins_dir": self.device_plugins_dir,
             "serves": self.serves,
             "fails_with": self.fails_with,
+            "systemd_environment": self.systemd_environment,
         }
         (self.root / "fake.json").write_text(json.dumps(settings))
 

@@ -241,6 +241,9 @@ def start(unit: str) -> None:
 def systemctl(words: list[str]) -> int:
     verb, *asked = [word for word in words if not word.startswith("--")]
     names = [name if "." in name else f"{name}.service" for name in asked]
+    if verb == "show" and not names:
+        print(f"Environment={SETTINGS['systemd_environment']}")
+        return 0
     if verb == "show":
         for name in names:
             unit = SETTINGS["units"].get(name)

@@ -147,7 +147,8 @@ class QuickNode(LiveMachine):
             return CommandResult(0, f"Kubernetes v{self.version}\n")
         assert name == "systemctl", command
         if words[0] == "show":
-            return CommandResult(0, self._shown())
+            # Without a unit it is of systemd itself.
+            return CommandResult(0, "" if words[-1].startswith("-") else self._shown())
         if "is-active" in words:
             return CommandResult(0 if self.active else 3)
         if "stop" in words:

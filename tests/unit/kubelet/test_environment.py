@@ -8,9 +8,10 @@ import typing as t
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import Variables, expand, read_file
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request, observe
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
 from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
 
@@ -167,6 +168,64 @@ def test_what_a_unit_takes_away_from_its_environment(make_node: Make, unset: str
     settings = kubespray(text)
     settings["services"]["kubelet.service"].environment = f"A=b\nUnsetEnvironment={unset}"
     assert look(make_node(**settings)).config == config
+
+
+OTHER = "/etc/other.yaml"
+
+
+@pytest.mark.parametrize(
+    ("of_systemd", "text", "more", "config"),
+    [
+        (f"LANG=C 'KUBELET_ARGS=--v=2 --config={KUBESPRAY}' A=b", "", "", KUBESPRAY),
+        (f"KUBELET_ARGS=--config={OTHER}", f"KUBELET_ARGS=--config={KUBESPRAY}\n", "", KUBESPRAY),
+        (f"KUBELET_ARGS=--config={OTHER}", "", f"KUBELET_ARGS=--config={KUBESPRAY}", KUBESPRAY),
+        (f"KUBELET_CLOUDPROVIDER=--config={OTHER}", f"KUBELET_ARGS=--config={KUBESPRAY}\n", "", OTHER),
+        (
+            f"KUBELET_CLOUDPROVIDER=--config={OTHER}",
+            f"KUBELET_ARGS=--config={KUBESPRAY}\n",
+            "\nUnsetEnvironment=KUBELET_CLOUDPROVIDER",
+            KUBESPRAY,
+        ),
+        ("", f"KUBELET_ARGS=--config={KUBESPRAY}\n", "A=b\nPassEnvironment=KUBELET_ARGS HOME", KUBESPRAY),
+    ],
+    ids=["alone", "below a file", "below the unit", "another", "unset", "passed on below a file"],
+)
+def test_what_systemd_gives_to_every_unit(make_node: Make, of_systemd: str, text: str, more: str, config: str) -> None:
+    """By DefaultEnvironment=, or `systemctl set-environment`: below what the unit itself says."""
+    settings = kubespray(text, systemd_environment=of_systemd)
+    settings["services"]["kubelet.service"].environment = more
+    assert look(make_node(**settings)).config == config
+
+
+def test_what_is_passed_on_of_systemds_own_environment_is_not_guessed_at(make_node: Make) -> None:
+    settings = kubespray("")
+    settings["services"]["kubelet.service"].environment = "A=b\nPassEnvironment=HOME KUBELET_ARGS"
+    with pytest.raises(ConfigurationError, match="its command line cannot be made out: KUBELET_ARGS; "):
+        look(make_node(**settings))
+
+
+def test_an_argument_is_added_to_no_file_that_would_hide_what_systemd_gives(make_node: Make) -> None:
+    for of_systemd, passed in (("KUBELET_EXTRA_ARGS=--v=2", ""), ("", "KUBELET_EXTRA_ARGS")):
+        settings = examples.kubeadm(systemd_environment=of_systemd, files={"/etc/default/kubelet": "# For people.\n"})
+        settings["services"]["kubelet.service"].environment += f"\nPassEnvironment={passed}"
+        found = look(make_node(**settings), version="1.31.4", config=examples.CONFIG)
+        assert found.extra_arguments_fault == "kubelet.service itself sets KUBELET_EXTRA_ARGS"
+
+
+def test_a_systemd_that_does_not_answer_is_reported(make_node: Make) -> None:
+    node = make_node(**kubespray(""))
+    (node.root / "run/systemd/system").mkdir(parents=True)
+    machine = machine_of(node)
+    run = machine.run
+
+    def failing(command: t.Sequence[str]) -> t.Any:
+        return CommandResult(1, "", "no answer") if command[-1] == "--property=Environment" else run(command)
+
+    machine.run = failing  # type: ignore[method-assign]
+    with pytest.raises(
+        NodeError, match="systemd's environment: systemctl show fails: no answer; see that systemd answers"
+    ):
+        observe(machine, str(node.root / "proc"), Request(version="1.27.4", offered=False))
 
 
 def test_environment_files_by_a_pattern(make_node: Make) -> None:
