@@ -249,6 +249,13 @@ class FakeKernel:
         self.machine.vfio.processes[self._next_pid] = process
         return self._next_pid
 
+    def keep_mapped(self, pid: int) -> None:
+        """A process closes every descriptor, and keeps the registers mapped of what it had open."""
+        process = self.machine.vfio.processes[pid]
+        process.mapped = set(process.devices.values())
+        process.files.clear()
+        process.devices.clear()
+
     def use_vf(self, address: str) -> None:
         """The kernel's own crypto begins to use a VF that its driver has (adf_dev_mgr.c, adf_dev_get)."""
         driver = self.machine.bus.functions[address].driver

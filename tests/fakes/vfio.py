@@ -24,13 +24,17 @@ GROUP_MAJOR, DEVICE_MAJOR = 244, 243
 
 @dataclass
 class Process:
-    """A process and what it has open, by descriptor: what its links say, and the numbers of those that are character devices."""
+    """A process and what it has open, by descriptor: what its links say, and the numbers of those that are character devices.
+
+    `mapped` are the numbers of devices of which it has mapped registers: a mapping keeps the file open that it was made of.
+    """
 
     pid: int
     command: str
     cgroup: str
     files: dict[int, str] = field(default_factory=dict)
     devices: dict[int, tuple[int, int]] = field(default_factory=dict)
+    mapped: set[tuple[int, int]] = field(default_factory=set)
 
 
 @dataclass
@@ -57,7 +61,11 @@ class Vfio:
     def holders(self, function: Function) -> list[Process]:
         """Who has a bound function open."""
         numbers = self.numbers(function)
-        return [process for process in self.processes.values() if not numbers.isdisjoint(process.devices.values())]
+        return [
+            process
+            for process in self.processes.values()
+            if not numbers.isdisjoint([*process.devices.values(), *process.mapped])
+        ]
 
     def add(self, function: Function) -> None:
         """A driver offers the function to users; raises EINVAL without an IOMMU group."""
