@@ -437,7 +437,7 @@ def main() -> None:
             "diff": [made["diff"], stored.diff()] if stored.differs else made["diff"],
             "configuration": configuration,
             "configuration_file": module.params["configuration_file"],
-            "configuration_checksum": hashlib.sha1(stored.content).hexdigest(),
+            "configuration_checksum": hashlib.sha1(stored.content, usedforsecurity=False).hexdigest(),
             "python": python(),
             "unused_rules": list(unused_rules(rules, outcome.after)),
             "module_options": module_options(desired_of(rules, outcome.after), outcome.after),
