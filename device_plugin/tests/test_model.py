@@ -64,7 +64,9 @@ class Course:
 
     @property
     def offers(self) -> dict[str, dict[str, str]]:
-        """The codes of the reasons by VF, by resource."""
+        """The codes of the reasons by VF, by resource. No resource has a VF twice: kubelet would count one more than there is."""
+        for vfs in self.model.offers.values():
+            assert len({vf.address for vf in vfs}) == len(vfs)
         return {
             resource: {vf.address: ",".join(reason.code for reason in vf.reasons) for vf in vfs}
             for resource, vfs in self.model.offers.items()
@@ -201,6 +203,11 @@ def test_what_a_pod_has_and_a_new_process_does_not_find_is_not_healthy(files: No
     course.look()
     lost = {DC: dict.fromkeys(gone, "vanished"), VM_CY: {"0000:99:00.3": "vanished"}}
     assert course.offers == {CY: HEALTHY, **lost}
+    # Of its PF nothing is known, so that kubelet is given no NUMA node for it.
+    assert {(vf.pf_address == vf.address, vf.numa_node) for vf in course.model.offers[DC]} == {(True, -1)}
+    assert {reason.detail for vf in course.model.offers[DC] for reason in vf.reasons} == {
+        "it is not on the node any more"
+    }
     assert course.look() == []
     # Kubelet's checkpoint cannot be read for a while.
     course.given = None
@@ -494,9 +501,10 @@ def test_a_group_of_several_vfs_is_for_the_first(files: NodeFiles) -> None:
     assert all(f" has {VFS[1]} too, which is offered" in reasons[address] for address in VFS[2:])
 
 
-def test_what_has_vanished_is_known_by_its_reason_alone() -> None:
-    codes = {code: OfferedVf(VFS[0], PF, 0, "vfio-pci", (why.Reason(code, ""),)).vanished for code in why.REASONS}
-    assert [code for code, vanished in codes.items() if vanished] == ["vanished"]
+def test_what_has_vanished_and_what_is_given_otherwise_is_known_by_its_reason_alone() -> None:
+    vfs = {code: OfferedVf(VFS[0], PF, 0, "vfio-pci", (why.Reason(code, ""),)) for code in why.REASONS}
+    assert [code for code, vf in vfs.items() if vf.vanished] == ["vanished"]
+    assert [code for code, vf in vfs.items() if vf.given_otherwise] == ["given"]
 
 
 @pytest.mark.parametrize(("of_vf", "numa_node"), [(-1, 1), (0, 0), (1, 1), (2, 2)])
@@ -576,6 +584,16 @@ def test_what_a_pod_has_by_the_former_statement_is_given_to_no_other(tmp_path: P
     course.given = {}
     course.look()
     assert course.offers["qat.intel.com/vm-dc"] == dict.fromkeys(LONE, "")
+
+
+def test_of_several_resources_that_keep_a_vf_from_others_the_first_is_named(tmp_path: Path) -> None:
+    """One reason is enough; which one does not depend on the order of a set, or it would be news in each log."""
+    course = Course(lone_vfs(tmp_path), {"services": ["dc"]})
+    course.given = {LONE[0]: frozenset({GENERIC, CY, DC})}
+    course.look()
+    assert course.offers == {DC: {LONE[0]: "given", LONE[1]: ""}}
+    (reason,) = course.model.offers[DC][0].reasons
+    assert f"as {CY}," in reason.detail
 
 
 def test_what_is_not_provisioned_and_has_other_services_than_stated_is_unhealthy(files: NodeFiles) -> None:
