@@ -220,7 +220,7 @@ class _Draft:
         self._state = device.state if device else None
         self._taken_down = False
         self._vfs = vfs_of(function, device)
-        self._count = 1 if self._is_vf else function.sriov.count if function.sriov else 0
+        self._count = function.sriov.count if function.sriov else 0
         self._autoprobe = function.sriov.autoprobe if function.sriov else True
         self._wanted_count = self._count if self._is_vf or desired.vf_count is None else desired.vf_count
 
