@@ -12,6 +12,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired im
     Binding,
     DesiredPf,
     advertised,
+    desired_at,
     desired_of,
     original_pf,
     rule_for,
@@ -68,6 +69,16 @@ def test_takes_the_first_rule_that_fits(node: Node) -> None:
         (GEN2, "devices[1]"),
     ]
     assert rule_for(chosen, node.qat[0]) is None
+
+
+def test_of_one_device_alone_whatever_the_rules_ask_of_others(node: Node) -> None:
+    """So that a PF comes back after a reset also where the rule of another one cannot be met."""
+    chosen = rules({"select": {"address": GEN4}}, {"select": {"family": "c6xx"}, "services": ["sym"]})
+    assert [desired.address for desired in desired_at(chosen, node, GEN4)] == [GEN4]
+    assert desired_at(chosen, node, OTHER) == ()
+    assert desired_at(chosen, node, "0000:ff:00.0") == ()
+    with pytest.raises(ConfigurationError, match="whose services cannot be set"):
+        desired_at(chosen, node, GEN2)
 
 
 def test_names_rules_without_a_pf(node: Node) -> None:

@@ -20,8 +20,10 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline i
     write_record,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import (
+    Binding,
     DesiredPf,
     desired_of,
+    original_pf,
     rule_for,
     warnings_of,
 )
@@ -91,6 +93,15 @@ def test_bound_as_the_vfs_of_a_pf_are() -> None:
     node = read_node(kernel)
     rules = parse_configuration({"devices": [{}]})
     assert module_options(desired_of(rules, node), node) == {"vfio-pci": "disable_denylist=1"}
+
+
+def test_it_has_one_vf_which_is_itself() -> None:
+    """Whether it is desired or was found: what a record says of more would be another device's."""
+    node = read_node(guest(lone_vf("c6xx", OLD)))
+    (desired,) = desired_of(parse_configuration({"devices": [{}]}), node)
+    assert desired == DesiredPf(OLD, "devices[0]", vf_count=1, binding=Binding("vfio-pci", "vfio-pci"), noiommu=False)
+    found = original_pf(node, OLD)
+    assert (found.vf_count, list(found.bindings.values())) == (1, [Binding("c6xxvf", None)])
 
 
 def test_one_that_cannot_be_bound_does_not_keep_the_others() -> None:
