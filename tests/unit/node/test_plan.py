@@ -445,6 +445,13 @@ def test_rival(sign: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_rival_for_qat_devices_is_none_for_a_network_card() -> None:
+    node = replace(read_node(FakeKernel.with_pfs(pf("4xxx", GEN4), nics=(nic(CARD),)), [CARD]), rival="qatlib")
+    assert described(plan_node([DesiredPf(CARD, "here", vf_count=3)], node).steps) == [f"vf_count {CARD}: 0 -> 3"]
+    with pytest.raises(RefusedError, match="qatlib is active"):
+        plan_node([DesiredPf(GEN4, "here", vf_count=16)], node)
+
+
 def test_a_device_on_which_the_kernel_is_still_at_work() -> None:
     kernel = held(QEMU, vf("vfio-pci"))
     with pytest.raises(Exception, match="has not returned"):
@@ -560,6 +567,22 @@ def test_vfs_that_are_made_again_get_back_what_they_had() -> None:
 )
 def test_single_functions(binding: Binding, steps: list[str]) -> None:
     assert described(plan_functions({VF0: binding}, read_node(held(vf("vfio-pci"))), "fail").steps) == steps
+
+
+@pytest.mark.parametrize(("mode", "is_bound"), [(None, False), (False, False), (True, True)])
+def test_a_single_function_without_an_iommu_is_bound_where_the_node_allows_it(
+    mode: bool | None, is_bound: bool
+) -> None:
+    """No rule gives up for it what an IOMMU keeps from whoever has it."""
+    kernel = FakeKernel.with_pfs(
+        pf("4xxx", GEN4, total_vfs=1, autoprobe=False, vfs=vf(None)), iommu=False, noiommu=mode, **WITH_VFIO
+    )
+    node, bindings = read_node(kernel), {VF0: Binding("vfio-pci", "vfio-pci")}
+    if is_bound:
+        assert described(plan_functions(bindings, node, "fail").steps) == bound(VF0)
+    else:
+        with pytest.raises(RefusedError, match=f"^{VF0}: the IOMMU is off"):
+            plan_functions(bindings, node, "fail")
 
 
 def test_a_function_that_is_not_there() -> None:
