@@ -52,7 +52,7 @@ test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an ho
 	@.venv/bin/pytest tests/cluster/provisioned/daemonset_boot.py
 	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy docs
 
-test-mutants: setup  ## change the pure files, or MUTANTS="desired.py gates.py", in one place at a time: a test fails each time
+test-mutants: setup  ## change the pure files, or MUTANTS="desired.py plan.py:plan_node", in one place at a time: a test fails each time
 	@nice .venv/bin/python tools/mutants $(MUTANTS)
 
 test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, an upgrade from each to the next, and two nodes
