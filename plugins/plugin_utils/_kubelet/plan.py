@@ -222,11 +222,12 @@ def _require_place(placement: Placement, desired: Desired, edits: t.Sequence[Fil
 def _notes(placement: Placement, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
     if not edits or not placement.fault:
         return ()
+    observed = placement.real
+    # Where kubelet has another file than that of kubeadm, another tool has made it, as kubespray.
+    by_kubeadm = observed.config == observed.kind.config
+    again = "kubeadm writes again when it upgrades the node" if by_kubeadm else "the tool that made it may write again"
     return (
-        (
-            f"The fields are in {placement.real.config}, which kubeadm writes again when it upgrades the node, since kubelet cannot be "
-            f"given --config-dir: {placement.fault}."
-        ),
+        f"The fields are in {observed.config}, which {again}, since kubelet cannot be given --config-dir: {placement.fault}.",
     )
 
 

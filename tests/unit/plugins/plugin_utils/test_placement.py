@@ -311,6 +311,13 @@ def test_where_it_cannot_be_given_a_note_says_why() -> None:
     assert refusal(packaged("1.29.9"), drop_in="always", **TOPOLOGY) == given.format(old, ARGUMENT)
 
 
+def test_the_note_does_not_name_kubeadm_for_the_file_of_another_tool() -> None:
+    other = "/etc/kubernetes/kubelet-config.yaml"
+    node = replace(kubeadm(extra_arguments_fault=FAULT, files={other: KUBEADM_CONFIG}), config=other)
+    (note,) = plan(node, **TOPOLOGY).notes
+    assert note.startswith(f"The fields are in {other}, which the tool that made it may write again, since kubelet ")
+
+
 def test_drop_ins_that_kubelet_does_not_read_do_not_come_in_force() -> None:
     node = packaged(files={SITE: DROP_IN})
     made = plan(node, **TOPOLOGY)
