@@ -85,6 +85,11 @@ def test_modules_are_links_where_they_are_listed() -> None:
     assert set(listed) == {path.stem for path in (CHECKOUT / "plugins/modules").glob("*.py")}
 
 
+def test_a_page_of_the_reference_has_no_list_of_contents_of_its_own() -> None:
+    text = "Title\n=====\n\n.. contents::\n   :local:\n   :depth: 1\n\n.. note::\n   :local: stays\n"
+    assert site.without_contents(text) == "Title\n=====\n\n\n.. note::\n   :local: stays\n"
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -45,6 +45,8 @@ def build_site(shell: Shell) -> None:
             PATH=f"{tools}:{shell.environment['PATH']}",
             ANSIBLE_COLLECTIONS_PATH=tree,
         )
+        for path in (source / REFERENCE).glob("*.rst"):
+            path.write_text(without_contents(path.read_text(encoding="utf-8")), encoding="utf-8")
         write_pages(source)
         shell.run(
             *(tools / "sphinx-build", "--fail-on-warning", "--keep-going", "--nitpicky", "--quiet"),
@@ -127,6 +129,11 @@ def with_links(name: str, text: str) -> str:
         code ^= line.startswith("```")
         lines.append(line if code else re.sub(r"(?<=\]\()[^)\s]+(?=\))", lambda link: _link(name, link[0]), line))
     return "\n".join(lines)
+
+
+def without_contents(text: str) -> str:
+    """A page of antsibull-docs without its list of contents: the theme has one beside each page, and shows an error for another one."""
+    return re.sub(r"^\.\. contents::\n(?: +:.*\n)*", "", text, flags=re.MULTILINE)
 
 
 def loaded_from_elsewhere(site: Path) -> list[str]:
