@@ -88,7 +88,7 @@ def core(shell: Shell) -> None:
 def build(shell: Shell) -> None:
     """Build the collection as Galaxy takes it, install it into an empty path, and use it from there."""
     import_archive(shell, build_archive(shell, CHECKOUT / "dist"), thorough=False)
-    shell.run("pytest", "tests/artifact")
+    shell.run("pytest", *SIDE_BY_SIDE, "tests/artifact")
 
 
 def galaxy(shell: Shell) -> None:
