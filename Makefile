@@ -55,11 +55,12 @@ test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an ho
 test-mutants: setup  ## change the pure files, or MUTANTS="desired.py plan.py:plan_node", in one place at a time: a test fails each time
 	@nice .venv/bin/python tools/mutants $(MUTANTS)
 
-test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, an upgrade from each to the next, and two nodes
+test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, an upgrade from each to the next, two nodes, and the gate of an old kubelet
 	@ACCEL_QAT_RELEASES="$${RELEASES:-1.20 1.34 1.35 1.36 1.37}" .venv/bin/pytest --verbose tests/cluster/provisioned
 	@ACCEL_QAT_RELEASES="$${RELEASES:-1.20 1.34 1.35 1.36 1.37}" .venv/bin/pytest --verbose \
 		tests/cluster/provisioned/kinds_of_pods.py tests/cluster/provisioned/example_pods.py tests/cluster/provisioned/kubelets.py \
 		tests/cluster/upgrades.py tests/cluster/several_nodes.py
+	@.venv/bin/pytest --verbose tests/cluster/feature_gate.py
 
 test-pods: setup  ## that no pod is refused over 20 reloads and 6 upgrades of the device plugin, 20 reboots and 5 power cuts, in two hours
 	@ACCEL_QAT_ADMISSION_ROUNDS="20 6" ACCEL_QAT_BOOT_ROUNDS="20 5" .venv/bin/pytest --verbose -rP \

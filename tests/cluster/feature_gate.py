@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gate DevicePlugins of a kubelet that still has it: off, there is nobody to register with, and the role switches it on."""
+"""The gate DevicePlugins of a kubelet that still has it: off, there is nobody to register with, and the role switches it on.
+
+By `make test-releases`: such a kubelet is years old, and its programs alone take ten minutes to compile.
+"""
 
 from __future__ import annotations
 
