@@ -28,8 +28,8 @@ docs:  ## the documentation site, in build/site, and that its links are whole, w
 test-lab:  ## the virtual QAT machine's own tests
 test-machine:  ## the engine on the virtual QAT machine
 test-cluster:  ## the collection on a node of a real Kubernetes, which is compiled the first time
-test-molecule:  ## the playbooks on the virtual QAT machine
-test-machines:  ## the last four, with as many tests at once as there are cores
+test-machines:  ## the last three, with as many tests at once as there are cores
+test-molecule:  ## the playbooks on the virtual QAT machine by Molecule, which `make test` leaves to `make test-nightly`
 
 release: setup  ## all of a release but its upload, in dist/; before that PREPARE=1.0.0 sets the version and writes the changelog, after it SUMS=1 lists the files again
 	@$(checks).release $(if $(PREPARE),prepare $(PREPARE),$(if $(SUMS),sums,build))
@@ -46,11 +46,11 @@ packages: setup  ## deb and rpm of qatctl, qat-node and the device plugin, in di
 chart: setup  ## the Helm chart of the DaemonSet, in dist/, and the kustomize base that is made of it
 	@PYTHONPATH="$(CURDIR)/build/tree" .venv/bin/python -m ansible_collections.accel.qat.tools.artifacts.chart
 
-test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, VMs, every ansible-core, what Galaxy says, and the site
+test-nightly: setup  ## the engine's properties on 100 000 nodes, in about an hour, what the kubelets of all releases say, VMs, every ansible-core, what Galaxy says, the site, and Molecule
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
 	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/virtual_machines.py tests/cluster/virtlet.py
 	@.venv/bin/pytest tests/cluster/provisioned/daemonset_boot.py
-	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy docs
+	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy docs molecule
 
 test-mutants: setup  ## change the pure files, or MUTANTS="desired.py plan.py:plan_node", in one place at a time: a test fails each time
 	@nice .venv/bin/python tools/mutants $(MUTANTS)

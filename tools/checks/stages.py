@@ -116,17 +116,17 @@ def cluster(shell: Shell) -> None:
     shell.run("pytest", "tests/cluster", "tests/kubelets")
 
 
-def molecule(shell: Shell) -> None:
-    """The collection on the virtual QAT machine, from untouched to verified."""
-    shell.run("pytest", "tests/molecule")
-
-
 def machines(shell: Shell) -> None:
-    """The stages cluster, molecule, machine and lab, side by side as far as there are cores."""
+    """The stages cluster, machine and lab, side by side as far as there are cores."""
     # What takes longest goes first, so that nothing waits for it at the end. By name, since the first to fail should not be known last.
     # And with the slowest tests at the end, whoever wants it shorter begins there.
     words = ("--verbose", "--durations=25", *SIDE_BY_SIDE, IN_THIS_ORDER)
-    shell.run("pytest", *words, "tests/cluster", "tests/kubelets", "tests/molecule", "tests/machine", *LAB_TESTS)
+    shell.run("pytest", *words, "tests/cluster", "tests/kubelets", "tests/machine", *LAB_TESTS)
+
+
+def molecule(shell: Shell) -> None:
+    """The collection on the virtual QAT machine by Molecule, from untouched to verified."""
+    shell.run("pytest", "tests/molecule")
 
 
 STAGES: dict[str, Callable[[Shell], None]] = {
@@ -142,11 +142,12 @@ STAGES: dict[str, Callable[[Shell], None]] = {
     "lab": lab,
     "machine": machine,
     "cluster": cluster,
-    "molecule": molecule,
     "machines": machines,
+    "molecule": molecule,
 }
 # Not core: .venv has one of the releases, and all others are run each night. Nor galaxy, of which lint and build have the most, nor docs:
-# tests of unit have the links of all pages.
+# tests of unit have the links of all pages. Nor molecule: tests/machine and tests/cluster have the playbook twice and over
+# a reboot, too.
 ALL = ("lint", "types", "sanity", "unit", "oldest", "build", "machines")
 
 
