@@ -11,6 +11,7 @@ OLDEST_CONTROLLER = (3, 11)
 collect_ignore = (
     [
         "cluster",
+        "fakes",  # of which no node runs any
         "kubelet/flavours/test_only_here.py",  # of all code, which has newer syntax
         "kubelet/test_cut_off.py",
         "kubelet/test_owned_by_others.py",

@@ -16,8 +16,8 @@ from .site import build_site
 
 # Controller and tests are written for 3.11, what a managed node runs for 3.9.
 OLDEST_NODE_PYTHON = "3.9"
-# Tests of what runs on managed nodes. pyproject.toml lists them too, with those of the tools, for a plain `pytest`.
-NODE_TESTS = ("tests/unit", "tests/behaviour/test_fake.py", "device_plugin/tests")
+# Tests of what runs on managed nodes. pyproject.toml lists them too, with those of fakes and tools, for a plain `pytest`.
+NODE_TESTS = ("tests/unit", "device_plugin/tests")
 # Where tests with the mark `core` are: whole playbooks, which show whether an ansible-core can run the collection.
 CORE_TESTS = ("tests/unit/cluster", "tests/unit/roles", "tests/unit/plugins/action")
 # A package of its own, which is not part of the collection.
