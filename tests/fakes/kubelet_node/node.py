@@ -13,10 +13,10 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_PROGRAMS = Path(__file__).with_name("programs.py")
+# As a module, which Python compiles once, and a program each time.
 _CALL = """#!/bin/sh
 export ACCEL_QAT_FAKE_ROOT={root}
-exec {python} -S {programs} "$0" "$@"
+exec {python} -I -S -c 'import sys; sys.path.append("{directory}"); import programs; programs.main()' "$0" "$@"
 """
 # The node's programs know where they are, so nothing has to be changed for them.
 _CHROOT = """#!/bin/sh
@@ -112,7 +112,7 @@ class KubeletNode:
 
     def _program(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.format(root=self.root, python=sys.executable, programs=_PROGRAMS))
+        path.write_text(text.format(root=self.root, python=sys.executable, directory=Path(__file__).parent))
         path.chmod(0o755)
 
     def add_program(self, path: str) -> None:

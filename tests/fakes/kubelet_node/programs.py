@@ -4,6 +4,8 @@
 
 The kubelet here stops where a real one stops: at an unknown or locked gate, at a state file of another policy, at a static policy
 with nothing reserved; and it ends right after its configuration is read when it is asked to by --exit-on-lock-contention.
+
+Thousands of these are started in a run of all tests: each imports no more than it needs, which is half of its time.
 """
 
 from __future__ import annotations
@@ -11,15 +13,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
-import typing as t
 from pathlib import Path
+
+# As typing has it, which takes longer to import than most of these programs to run.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    import typing as t
 
 ROOT = Path(os.environ["ACCEL_QAT_FAKE_ROOT"])
 SETTINGS = json.loads((ROOT / "fake.json").read_text())
@@ -150,6 +152,9 @@ def require_state_fits(directory: Path, given: dict[str, t.Any]) -> None:
 
 def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
     """Run until somebody ends it."""
+    import shutil
+    import signal
+
     directory = at(flags_of(words).get("root-dir", SETTINGS["kubelet_dir"]))
     directory.mkdir(parents=True, exist_ok=True)
     require_state_fits(directory, given)
@@ -175,6 +180,8 @@ def serve(given: dict[str, t.Any], program: str, words: list[str]) -> int:
 
 
 def listen(directory: Path) -> socket.socket:
+    import socket
+
     directory.mkdir(parents=True, exist_ok=True)
     os.chdir(directory)
     Path("kubelet.sock").unlink(missing_ok=True)
@@ -207,6 +214,8 @@ def is_alive(unit: str) -> int:
 
 
 def stop(unit: str) -> None:
+    import signal
+
     pid = is_alive(unit)
     if pid:
         os.kill(pid, signal.SIGTERM)
@@ -217,6 +226,8 @@ def stop(unit: str) -> None:
 
 def extra_arguments(unit: dict[str, t.Any]) -> list[str]:
     """Those of an administrator, where they stand in one line."""
+    import shlex
+
     value = ""
     for path in unit["environment_files"] if "$KUBELET_EXTRA_ARGS" in unit["argv"] else ():
         lines = at(path).read_text().splitlines() if at(path).exists() else []
@@ -225,6 +236,8 @@ def extra_arguments(unit: dict[str, t.Any]) -> list[str]:
 
 
 def start(unit: str) -> None:
+    import subprocess
+
     command = [*SETTINGS["units"][unit]["command"], *extra_arguments(SETTINGS["units"][unit])]
     with (ROOT / "run" / f"{unit}.log").open("ab") as log:
         process = subprocess.Popen(
@@ -280,16 +293,15 @@ def journalctl(words: list[str]) -> int:
     return 0
 
 
-def env(words: list[str]) -> int:
+def env(words: list[str]) -> t.NoReturn:
     names = [word.split("=") for word in words if re.match(r"[A-Z_]+=", word)]
     command = words[len(names) :]
-    given = {**os.environ, **dict(names)}
-    return subprocess.run([str(at(command[0])), *command[1:]], check=False, env=given).returncode
+    os.execve(at(command[0]), [str(at(command[0])), *command[1:]], {**os.environ, **dict(names)})
 
 
-def timeout(words: list[str]) -> int:
+def timeout(words: list[str]) -> t.NoReturn:
     command = words[2:]
-    return subprocess.run([str(at(command[0])), *command[1:]], check=False).returncode
+    os.execv(at(command[0]), [str(at(command[0])), *command[1:]])
 
 
 PROGRAMS: dict[str, t.Callable[[list[str]], int]] = {
@@ -301,6 +313,8 @@ PROGRAMS: dict[str, t.Callable[[list[str]], int]] = {
     **{name: container(name) for name in ("k3s", "rke2", "kubelite", "hyperkube", "openshift")},
 }
 
-if __name__ == "__main__":
+
+def main() -> t.NoReturn:
+    """Be the program of this name."""
     called = Path(sys.argv[1]).name
     sys.exit(PROGRAMS[called](sys.argv[2:]))
