@@ -303,8 +303,7 @@ def test_nfd_gets_labels_as_long_as_that_is_wanted(
     node: Node, role: Callable[..., Run], kubelet: Kubelet, truth: Advertised
 ) -> None:
     """The directory is there before the hand-over: the next process may write into what it finds."""
-    node.run("cp /root/node.json /etc/accel-qat")
-    role()
+    kubelet.has(truth)
     assert changed(role(qat_device_plugin_nfd=True)) == [WRITE, MAKE, START]
     kubelet.has(truth)
     written = f"timeout {PATIENCE} sh -c 'until test -e {LABELS}; do sleep 0.2; done'"
