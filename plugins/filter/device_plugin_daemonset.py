@@ -10,7 +10,7 @@ from ansible_collections.accel.qat.plugins.plugin_utils._daemonset import daemon
 DOCUMENTATION = r"""
 name: device_plugin_daemonset
 short_description: Make the DaemonSet of the device plugin with the settings of nodes (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

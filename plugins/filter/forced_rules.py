@@ -10,7 +10,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import fo
 DOCUMENTATION = r"""
 name: forced_rules
 short_description: Make rules that take VFs from whoever has them (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

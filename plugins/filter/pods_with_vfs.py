@@ -10,7 +10,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import po
 DOCUMENTATION = r"""
 name: pods_with_vfs
 short_description: Name the pods that have VFs (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

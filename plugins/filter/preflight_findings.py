@@ -10,7 +10,7 @@ from ansible_collections.accel.qat.plugins.plugin_utils._preflight import findin
 DOCUMENTATION = r"""
 name: preflight_findings
 short_description: Make findings of what the tasks of the playbook preflight saw (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

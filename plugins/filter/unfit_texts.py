@@ -12,7 +12,7 @@ import typing as t
 DOCUMENTATION = r"""
 name: unfit_texts
 short_description: Say which texts do not have the form that they need (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

@@ -12,7 +12,7 @@ from ansible_collections.accel.qat.plugins.plugin_utils import _unit_text
 DOCUMENTATION = r"""
 name: unit_word
 short_description: Write a text as a word of a systemd unit (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.verification im
 DOCUMENTATION = r"""
 name: verification_checks
 short_description: Make checks of what the tasks of the role qat_verify found (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.verification im
 DOCUMENTATION = r"""
 name: verification_promises
 short_description: Make expectations of a Node object by what the configuration promises (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

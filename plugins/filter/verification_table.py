@@ -10,7 +10,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.verification im
 DOCUMENTATION = r"""
 name: verification_table
 short_description: Show checks as a table (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

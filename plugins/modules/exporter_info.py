@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: exporter_info
 short_description: Report whether the exporter of a node sees the QAT devices (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

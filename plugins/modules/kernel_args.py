@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kernel_args
 short_description: Manage the arguments that the kernel is booted with
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

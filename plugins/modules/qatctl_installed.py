@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: qatctl_installed
 short_description: Manage the file of qatctl on a node (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: unit_started
 short_description: Manage the process of the device plugin by its unit and release (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
@@ -74,7 +74,7 @@ EXAMPLES = r"""
     name: accel-qat-device-plugin.service
     stamp: ACCEL_QAT_UNIT=8f0ba64bbd4d5ee4c0fd1a7a5f9b1f7f4f5f8cf0
     directory: /opt/accel-qat/device-plugin
-    release: 0.1.0-py3.11-e7e7937c13
+    release: 1.0.0-py3.11-e7e7937c13
     run_directory: /run/accel-qat/device-plugin
     takes_over: /opt/accel-qat/device-plugin/current/lib/qat_device_plugin/handover.py
 """

@@ -79,6 +79,19 @@ def test_a_change_that_the_changelog_lacks(checkout: Path) -> None:
         release.refuse_unprepared(checkout)
 
 
+@pytest.mark.parametrize("name", ["plugins/modules/new.py", "roles/qat_new/meta/argument_specs.yml"])
+def test_what_no_release_has_brought(checkout: Path, name: str) -> None:
+    released(checkout, "1.0.0")
+    page = checkout / name
+    page.parent.mkdir(parents=True)
+    page.write_text('module: new\nversion_added: 1.0.0\noptions:\n  late:\n    version_added: "1.0.0"\n')
+    release.refuse_unreleased(checkout)
+    page.write_text(page.read_text().replace('"1.0.0"', '"0.9.0"'))
+    reason = f'{name}: version_added "0.9.0" is no release of the changelog; write the one that brings it'
+    with pytest.raises(Refused, match=f"^{re.escape(reason)}$"):
+        release.refuse_unreleased(checkout)
+
+
 def test_a_checkout_that_differs_from_its_commit(checkout: Path) -> None:
     subprocess.run(["git", "init", "--quiet", checkout], check=True)
     with pytest.raises(

@@ -57,6 +57,8 @@ def module(name: str, *options: str) -> Builder:
     return build_by_module
 
 
+DOCUMENTED = ("plugins/*/*.py", "roles/*/meta/argument_specs.yml")
+"""Where documentation says since when there is what it describes."""
 COLLECTION = "collection"
 BUILDERS: dict[str, Builder] = {
     COLLECTION: build_archive,
@@ -119,6 +121,18 @@ def refuse_unprepared(checkout: Path) -> None:
         )
 
 
+def refuse_unreleased(checkout: Path) -> None:
+    """Raise Refused where documentation has something come with a version that is no release."""
+    known = releases(checkout)
+    for path in sorted(path for pattern in DOCUMENTED for path in checkout.glob(pattern)):
+        for version in re.findall(r"^ *version_added: *(\S+)$", path.read_text(), re.MULTILINE):
+            if version.strip("\"'") not in known:
+                where = path.relative_to(checkout)
+                raise Refused(
+                    f"{where}: version_added {version} is no release of the changelog; write the one that brings it"
+                )
+
+
 def refuse_changes(checkout: Path) -> None:
     """Raise Refused where the checkout differs from its commit."""
     if changed := Shell().read("git", "status", "--porcelain", cwd=checkout):
@@ -158,6 +172,7 @@ def build(shell: Shell) -> None:
     """Build all files of the release twice, have Galaxy's importer look at the collection, and write their list and their hashes."""
     refuse_changes(CHECKOUT)
     refuse_unprepared(CHECKOUT)
+    refuse_unreleased(CHECKOUT)
     shell.run("antsibull-changelog", "lint")
     made = [path for name, builder in BUILDERS.items() for path in made_twice(shell, name, builder, DIST)]
     (archive,) = (path for path in made if re.fullmatch(r"accel-qat-[0-9.]+\.tar\.gz", path.name))
