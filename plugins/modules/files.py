@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: files
 short_description: Manage several files of a node in one run (internal)
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
@@ -56,7 +56,7 @@ options:
         choices: [present, link, directory, absent, absent_if_empty]
         default: present
       content:
-        description: What is in the file. Only with V(present), and needed there.
+        description: What the file should contain. Only with V(present), and needed there.
         type: str
       target:
         description: Where the link leads, which need not exist. Only with V(link), and needed there.
@@ -65,7 +65,7 @@ options:
         description:
           - What is in a file of ours. Anything else that is there stays, since it is somebody else's. Only with V(absent).
         type: str
-        version_added: 0.1.0
+        version_added: 1.0.0
   units:
     description:
       - Names of units that O(files) is about. When all files are as wanted, systemd reads its units again if any file was changed, or if
@@ -74,7 +74,7 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 0.1.0
+    version_added: 1.0.0
 """
 
 EXAMPLES = r"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubelet_config
 short_description: Manage fields of a node's own kubelet configuration
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - accel.qat contributors (@accel-qat)
 description:
@@ -253,7 +253,7 @@ files:
   elements: str
   sample: [/etc/kubernetes/kubelet.conf.d/99-accel-qat.conf, /etc/default/kubelet]
 drop_in:
-  description: Our drop-in where the fields then are in one, else empty.
+  description: Our drop-in where the fields are then in one, else empty.
   returned: success
   type: str
   sample: /etc/kubernetes/kubelet.conf.d/99-accel-qat.conf

@@ -23,7 +23,7 @@ def exposition(counters: Counters) -> str:
             _family("connected", "gauge", "Whether libvirt answers.", {"": int(counters.connected)}),
             _family("changes_total", "counter", "VFs attached to domains and detached from their next start.", done),
             _family("failures_total", "counter", "Problems that were reported, by reason.", failures),
-            _family("problems", "gauge", "Problems that there are, by reason.", standing),
+            _family("problems", "gauge", "Problems of now, by reason.", standing),
             _family(
                 "look_timestamp_seconds", "gauge", "When the domains were last looked at.", {"": counters.looked_at}
             ),
