@@ -169,8 +169,16 @@ class KubeletNode:
     def start(self, unit: str = "kubelet.service") -> None:
         """Start a unit, and wait until its process shows in proc."""
         self.systemctl("restart", unit)
-        end = time.monotonic() + 20
-        while len(list((self.root / "proc").iterdir())) < 2:
+        self._wait(lambda: len(list((self.root / "proc").iterdir())) > 1, unit)
+
+    def wait_until_served(self, unit: str = "kubelet.service") -> None:
+        """Wait until device plugins can register: the directory is the last that a starting kubelet changes."""
+        socket = self.root / self.device_plugins_dir.lstrip("/") / "kubelet.sock"
+        self._wait(socket.exists, unit)
+
+    def _wait(self, has_come: t.Callable[[], bool], unit: str) -> None:
+        end = time.monotonic() + 60
+        while not has_come():
             assert time.monotonic() < end, self.read(f"/run/{unit}.log")
             time.sleep(0.02)
 

@@ -146,6 +146,7 @@ def kubelet(site: Site) -> t.Iterator[KubeletNode]:
     state = {"/var/lib/kubelet/cpu_manager_state": '{"policyName":"none","defaultCpuSet":"","checksum":1}'}
     made = KubeletNode(site.node_root.parent, **examples.kubeadm(files=state))
     made.start()
+    made.wait_until_served()
     site.node_root = made.root
     yield made
     made.end()
