@@ -76,12 +76,14 @@ class Layer:
 class Layers:
     """All layers, the one that counts least first, and the number of the one that is written.
 
-    `hidden_by` is the file, if any, because of which nothing that is written there counts. Those of flags come last.
+    `hidden_by` is the file, if any, because of which nothing that is written there counts; `refused` says why there is none to write
+    to. Those of flags come last.
     """
 
     layers: tuple[Layer, ...]
     target: int
     hidden_by: str = ""
+    refused: ConfigurationError | None = None
 
     def effective(self) -> dict[str, t.Any]:
         """The fields as kubelet understands them."""
@@ -139,7 +141,15 @@ class Layers:
 
 def layers_of(observed: Observed, version: Version) -> Layers:
     """The layers of a node. Raises ConfigurationError where a file is malformed, or there is none to write to."""
-    return WAYS[observed.kind.files].layers(observed, version)
+    layers = WAYS[observed.kind.files].layers(observed, version)
+    if layers.refused is not None:
+        raise layers.refused
+    return layers
+
+
+def effective_fields(observed: Observed, version: Version) -> dict[str, t.Any]:
+    """The fields in force, also where kubelet's directory of drop-ins has become a symbolic link. Raises ConfigurationError."""
+    return WAYS[observed.kind.files].layers(observed, version).effective()
 
 
 def in_force_by_operator(observed: Observed) -> dict[str, t.Any]:
@@ -183,14 +193,17 @@ def _plain(observed: Observed, _version: Version) -> Layers:
         )
     # Of a symbolic link kubelet reads nothing.
     directory = "" if observed.config_dir in observed.linked else observed.config_dir
+    command_line = _flags(observed.words)
     if observed.config not in observed.files and not directory:
-        raise ConfigurationError(
+        none = ConfigurationError(
             "kubelet has no such configuration file",
             observed.config,
             "let the node join its cluster first, or set config to the file that kubelet is started with (--config)",
         )
+        if not observed.config_dir:
+            raise none
+        return Layers(tuple(command_line), 0, refused=none)
     base = [_file(ConfigurationFile, observed, observed.config)] if observed.config in observed.files else []
-    command_line = _flags(observed.words)
     if not directory:
         return Layers((*base, *command_line), 0)
     _require_read(observed, directory)
@@ -203,11 +216,12 @@ def _rancher(observed: Observed, version: Version) -> Layers:
     if version.minor >= DROP_INS_SINCE:
         directory = observed.config_dir or observed.kind.drop_ins
         if directory in observed.linked:
-            raise ConfigurationError(
+            refused = ConfigurationError(
                 "is a symbolic link, and kubelet reads no drop-ins behind one",
                 directory,
                 "put the directory itself there; nothing was written",
             )
+            return Layers((*arguments, *by_unit), 0, refused=refused)
         _require_read(observed, directory)
         return _with_drop_ins(observed, directory, [], [*arguments, *by_unit])
     named = _named(observed)

@@ -50,29 +50,31 @@ class Placement:
     version: Version
     moved: tuple[Leaf, ...] = ()
     # The directory that an argument of ours gives kubelet as long as our drop-in is there, empty for none.
-    argument: str = ""
+    directory: str = ""
     # Why the fields stand in the file though a drop-in is wanted, or would last longer.
     fault: str = ""
 
     def finish(self, edits: t.Sequence[FileEdit], record: Record) -> tuple[tuple[FileEdit, ...], Record, Observed]:
         """All edits from the node as it is, their record, and the node as it is then, for edits to what was planned from."""
-        if self.real is self.observed and not self.argument:
+        if self.real is self.observed and not self.directory:
             return tuple(edits), record, with_files(self.real, edits)
         after = with_files(self.observed, edits)
-        if self.argument:
-            if f"{self.argument}/{DROP_IN_NAME}" in after.files:
+        if self.directory:
+            if f"{self.directory}/{DROP_IN_NAME}" in after.files:
                 after, record = self._with_argument(after, record)
-            elif not drop_ins_in(after, self.argument):
+            elif not drop_ins_in(after, self.directory):
                 after, record, _moved = _taken_back(after, record, [after.extra_arguments], self.version)
         return in_order(self.real, after), record, as_started(after)
 
     def _with_argument(self, after: Observed, record: Record) -> tuple[Observed, Record]:
         path = after.extra_arguments
         before = after.files.get(path)
-        if config_dir_in(before or "") == self.argument:
+        if config_dir_in(before or "") == self.directory:
             return after, record
-        edit = FileEdit(path, before, EnvironmentFile(before or "", path).with_value((CONFIG_DIR,), self.argument).text)
-        return with_files(after, [edit]), record.with_argument(edit, self.argument, not after.drop_ins_there)
+        edit = FileEdit(
+            path, before, EnvironmentFile(before or "", path).with_value((CONFIG_DIR,), self.directory).text
+        )
+        return with_files(after, [edit]), record.with_argument(edit, self.directory, not after.drop_ins_there)
 
 
 def as_started(observed: Observed) -> Observed:
@@ -91,14 +93,14 @@ def place(observed: Observed, version: Version, mode: str) -> Placement:
     record = Record.parse(observed.record)
     here = Placement(observed, observed, record, version)
     directory = observed.kind.adds_drop_ins
-    argument = argument_of_ours(observed, record)
-    if not directory or (observed.config_dir and not argument):
+    ours = directory_of_ours(observed, record)
+    if not directory or (observed.config_dir and not ours):
         return here
     takes = version.minor >= _TAKES_SINCE
     others = drop_ins_in(_taken_back(observed, record, [f"{directory}/{DROP_IN_NAME}"], version)[0], directory)
-    if argument and takes and (mode != NEVER or others):
-        return replace(here, argument=argument)
-    if argument and others:
+    if ours and takes and (mode != NEVER or others):
+        return replace(here, directory=ours, fault="" if mode == NEVER else _link_fault(observed, ours))
+    if ours and others:
         raise RefusedError(
             f"kubelet {version.short} does not start with --config-dir, without which this file does not count any more",
             others[0],
@@ -106,15 +108,15 @@ def place(observed: Observed, version: Version, mode: str) -> Placement:
         )
     fault = "" if mode == NEVER else _fault(observed, version, mode, others)
     if fault or not takes or mode == NEVER:
-        return _with_fields_in_file(here, argument, fault)
+        return _with_fields_in_file(here, bool(ours), fault)
     return _with_drop_in(here, directory)
 
 
-def argument_of_ours(observed: Observed, record: Record) -> str:
+def directory_of_ours(observed: Observed, record: Record) -> str:
     """The directory that an argument of ours gives kubelet, empty for none."""
     file = record.files.get(observed.extra_arguments)
-    argument = config_dir_in(observed.files.get(observed.extra_arguments, ""))
-    return argument if file is not None and file.gives_arguments and argument in file.directories else ""
+    directory = config_dir_in(observed.files.get(observed.extra_arguments, ""))
+    return directory if file is not None and file.gives_arguments and directory in file.directories else ""
 
 
 def drop_in_of(observed: Observed) -> str:
@@ -161,17 +163,19 @@ def _with_drop_in(here: Placement, directory: str) -> Placement:
     gone = (path for path, file in here.record.files.items() if file.gives_arguments)
     config = here.observed.config
     observed, record, moved = _taken_back(here.observed, here.record.without(*gone), [config], here.version)
-    return replace(here, observed=_with_config_dir(observed, directory), record=record, moved=moved, argument=directory)
+    return replace(
+        here, observed=_with_config_dir(observed, directory), record=record, moved=moved, directory=directory
+    )
 
 
-def _with_fields_in_file(here: Placement, argument: str, fault: str) -> Placement:
+def _with_fields_in_file(here: Placement, was_read: bool, fault: str) -> Placement:
     drop_in = f"{here.observed.kind.adds_drop_ins}/{DROP_IN_NAME}"
     ours = [path for path, file in here.record.files.items() if file.gives_arguments or path == drop_in]
     if not ours:
         return replace(here, fault=fault)
     observed, record, moved = _taken_back(here.observed, here.record, ours, here.version)
     # What was not in force, since kubelet did not have the argument, need not be.
-    return replace(here, observed=as_started(observed), record=record, moved=moved if argument else (), fault=fault)
+    return replace(here, observed=as_started(observed), record=record, moved=moved if was_read else (), fault=fault)
 
 
 def _fault(observed: Observed, version: Version, mode: str, others: t.Sequence[str]) -> str:
@@ -180,9 +184,13 @@ def _fault(observed: Observed, version: Version, mode: str, others: t.Sequence[s
         return f"kubelet {version.short} does not take --config-dir without more" if mode == ALWAYS else ""
     if not observed.extra_arguments:
         return observed.extra_arguments_fault or "the file of its arguments is not known"
-    if observed.kind.adds_drop_ins in observed.linked:
-        return f"{observed.kind.adds_drop_ins} is a symbolic link, and kubelet reads no drop-ins behind one"
-    return f"{others[0]} would come in force with it" if others else ""
+    others_fault = f"{others[0]} would come in force with it" if others else ""
+    return _link_fault(observed, observed.kind.adds_drop_ins) or others_fault
+
+
+def _link_fault(observed: Observed, directory: str) -> str:
+    linked = directory in observed.linked
+    return f"{directory} is a symbolic link, and kubelet reads no drop-ins behind one" if linked else ""
 
 
 def _with_config_dir(observed: Observed, directory: str) -> Observed:

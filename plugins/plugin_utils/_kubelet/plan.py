@@ -39,7 +39,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.errors import Conf
 
 from .asked import asked_of_files, asked_of_operator
 from .documents import Document
-from .layers import Layers, describe, document_of, in_force_by_operator, layers_of, leaves
+from .layers import Layers, describe, document_of, effective_fields, in_force_by_operator, layers_of, leaves
 from .placement import (
     EMPTY,
     Leaf,
@@ -460,7 +460,7 @@ def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan
     record = Record.parse(observed.record)
     if observed.kind.by_manifest or not record.files:
         return Plan(observed.flavour, version, record=observed.record)
-    before = layers_of(observed, version)
+    before = effective_fields(observed, version)
     after = observed
     kept = ""
     # The arguments last: others may have put files where one of ours has kubelet look.
@@ -480,7 +480,7 @@ def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan
         after = with_files(after, [FileEdit(path, text, old)])
     after = as_started(after)
     edits = in_order(observed, after)
-    effective = layers_of(after, version).effective()
+    effective = effective_fields(after, version)
     if edits:
         require_cgroups_taken(effective, version.minor, observed.cgroup)
     return Plan(
@@ -488,7 +488,7 @@ def _restoration(observed: Observed, desired: Desired, version: Version) -> Plan
         version,
         edits,
         (),
-        _state_files(observed, desired, before.effective(), effective) if edits else (),
+        _state_files(observed, desired, before, effective) if edits else (),
         None,
         effective,
         config_dir=read_by_kubelet(after),

@@ -116,6 +116,43 @@ def test_where_the_directory_is_a_link_the_fields_go_where_kubelet_reads_them() 
     assert back(after(given, made)).files == given.files
 
 
+def test_where_the_directory_that_we_gave_becomes_a_link_that_is_said() -> None:
+    there = replace(done(packaged(), **TOPOLOGY), linked=[CONFIG_DIR])
+    reason = f"{CONFIG_DIR} is a symbolic link, and kubelet reads no drop-ins behind one"
+    made = plan(there, **TOPOLOGY)
+    assert (paths(made), made.notes) == ([CONFIG], (NOTE.format(reason),))
+    assert reason in refusal(there, drop_in="always", **TOPOLOGY)
+    assert plan(after(there, made), **TOPOLOGY).notes == ()
+    assert reason in refusal(after(there, made), drop_in="always", **TOPOLOGY)
+    assert back(after(there, made)).files == packaged().files
+
+
+K3S_DROP_INS = "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d"
+
+
+@pytest.mark.parametrize(
+    ("node", "directory", "refused"),
+    [
+        (rancher("k3s", "1.33.4", drop_in=DROP_IN), K3S_DROP_INS, "is a symbolic link"),
+        (rancher("rke2", "1.33.4", drop_in=DROP_IN), K3S_DROP_INS.replace("k3s", "rke2"), "is a symbolic link"),
+        (
+            replace(with_drop_ins(), words=["kubelet", ARGUMENT], config="", files={SITE: DROP_IN}),
+            CONFIG_DIR,
+            "has no such configuration file",
+        ),
+    ],
+    ids=["K3s", "RKE2", "drop-ins alone"],
+)
+def test_what_was_written_goes_from_behind_a_link_too(node: Observed, directory: str, refused: str) -> None:
+    there = done(node, **TOPOLOGY)
+    linked = replace(there, linked=[directory])
+    assert f"{directory}/99-accel-qat.conf" in linked.files
+    assert back(linked).files == node.files
+    assert plan(linked, restore=True, drained=True).effective == {}
+    # Nor is it written there.
+    assert refused in refusal(linked, **TOPOLOGY)
+
+
 PIECES = [
     "KUBELET_EXTRA_ARGS",
     "A",
