@@ -9,6 +9,8 @@ import re
 import shlex
 import typing as t
 
+from .shown import read_shown
+
 _BLANK = " \t\r\n"
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # What a backslash takes its meaning from between double quotes; before anything else it stays.
@@ -16,11 +18,42 @@ _ESCAPED = '"\\`$'
 
 
 class Variables(dict[str, str]):
-    """Values by name. Of those in `doubtful` it depends on systemd's version whether they count."""
+    """Values by name. Of those in `doubtful` it is not certain whether they count, nor are there names with no value for them."""
 
     def __init__(self, *values: t.Any) -> None:
         super().__init__(*values)
         self.doubtful: set[str] = set()
+        # Whether there may be others, with any name that is not here nor `absent`.
+        self.has_others = False
+        self.absent: set[str] = set()
+
+    def is_doubtful(self, name: str) -> bool:
+        """Whether it is not certain what value a name has, or that it has none."""
+        return name in self.doubtful or (self.has_others and name not in self and name not in self.absent)
+
+    def overlay(self, later: Variables) -> None:
+        """Take those of a source that counts over what is here."""
+        if later.has_others:
+            self.doubtful |= set(self)
+            self.absent.clear()
+        self.doubtful = (self.doubtful - set(later)) | later.doubtful
+        self.has_others = self.has_others or later.has_others
+        self.update(later)
+
+    def take_away(self, name: str) -> None:
+        """Have it unset for certain."""
+        self.pop(name, None)
+        self.doubtful.discard(name)
+        self.absent.add(name)
+
+
+def read_assignments(shown: str) -> Variables:
+    """The variables of an environment that systemctl shows. What is no assignment stands for one that it does not show."""
+    texts, is_whole = read_shown(shown)
+    pairs = [text.partition("=") for text in texts]
+    variables = Variables({name: value for name, equals, value in pairs if equals})
+    variables.has_others = not is_whole or not all(equals for _name, equals, _value in pairs)
+    return variables
 
 
 def read_file(text: str) -> Variables:
@@ -218,5 +251,5 @@ def expand(words: t.Iterable[str], variables: Variables) -> tuple[list[str], set
                 doubtful |= names
         else:
             found.append(re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), ""), word))
-        doubtful |= names & variables.doubtful
+        doubtful |= {name for name in names if variables.is_doubtful(name)}
     return found, doubtful

@@ -54,6 +54,8 @@ def find_extra_arguments(
     # What every unit gets, or what is passed on of systemd's own, would be hidden, too.
     if not setting and (NAME in variables or NAME in variables.doubtful):
         return ExtraArguments("", f"{name} itself sets {NAME}")
+    if not setting and variables.is_doubtful(NAME):
+        return ExtraArguments("", _doubtful([NAME], name))
     path = [*[path for path in files if path in _MADE], *setting][-1:]
     if not path:
         return ExtraArguments("", f"{name} reads neither {' nor '.join(_MADE)}")
@@ -84,8 +86,12 @@ def _unit_fault(unit: t.Mapping[str, str], name: str, variables: Variables, proc
         return f"{name} does not give kubelet ${NAME}"
     others, doubtful = expand([word for word in words if word != f"${NAME}"], variables)
     if doubtful:
-        return f"{' and '.join(sorted(doubtful))} in the environment of {name} cannot be made out for certain"
+        return _doubtful(doubtful, name)
     return f"{name} names --config-dir elsewhere" if "config-dir" in options_of(others) else ""
+
+
+def _doubtful(variables: t.Iterable[str], unit: str) -> str:
+    return f"{' and '.join(sorted(variables))} in the environment of {unit} cannot be made out for certain"
 
 
 def _usable(machine: LiveMachine, path: str, text: str) -> ExtraArguments:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import typing as t
 from dataclasses import asdict, dataclass, field
 
@@ -48,6 +47,7 @@ from .journal import (
 )
 from .processes import Processes, find_kubelets
 from .programs import require_trusted
+from .shown import Shown, read_shown
 
 _SHOWN = (
     "Id",
@@ -61,6 +61,8 @@ _SHOWN = (
     "PassEnvironment",
     "UnsetEnvironment",
 )
+# An empty line may be in the value of a variable, too.
+_BETWEEN_UNITS = re.compile(rf"\n\n+(?=(?:{'|'.join(_SHOWN)})=)")
 # sd_booted(3): systemd runs here.
 _BOOTED = "/run/systemd/system"
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
@@ -167,9 +169,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     observed.drop_ins_there = bool(flavour.adds_drop_ins) and machine.exists(flavour.adds_drop_ins)
     observed.cgroup = cgroup_version(machine)
     observed.named = _named(machine, flavour, observed)
-    directories = _directories(machine, observed, config_dir)
-    observed.linked = [place.rstrip("/") for place in directories if is_link(machine.root, place)]
-    observed.files = _files(machine, flavour, observed, directories)
+    observed.linked, observed.files = _linked_and_files(machine, flavour, observed, config_dir)
     observed.pending = _pending(machine, proc_root, request.record, units.get(unit, {}))
     options = options_of([*words, *(f"--{text}" for text in observed.unit_arguments)])
     root_dir = options.get("root-dir", "") or _root_dir(machine, flavour, observed)
@@ -263,16 +263,23 @@ def _units(machine: Machine, flavour: Flavour, service: str) -> dict[str, dict[s
     result = machine.run([systemctl, "show", f"--property={','.join(_SHOWN)}", *names])
     if result.code != 0 and machine.exists(_BOOTED):
         raise NodeError(f"systemctl show fails: {last_lines(result)}", " ".join(names), "see that systemd answers")
-    units = {}
-    for block in result.out.split("\n\n"):
-        shown: dict[str, str] = {}
-        for line in block.splitlines():
-            name, equals, value = line.partition("=")
-            if equals:
-                shown[name] = f"{shown[name]}\n{value}" if name in shown else value
-        if shown.get("LoadState") == "loaded":
-            units[shown["Id"]] = shown
-    return units
+    blocks = (_properties(block) for block in _BETWEEN_UNITS.split(result.out))
+    return {shown["Id"]: shown for shown in blocks if shown.get("LoadState") == "loaded"}
+
+
+def _properties(block: str) -> dict[str, str]:
+    """What is shown of one unit, by the property's name; of one that is shown several times a value in each line."""
+    shown: dict[str, str] = {}
+    last = ""
+    for line in block.split("\n"):
+        name, equals, value = line.partition("=")
+        if equals and name in _SHOWN:
+            shown[name] = f"{shown[name]}\n{value}" if name in shown else value
+            last = name
+        elif last:
+            # A value goes on.
+            shown[last] += f"\n{line}"
+    return {name: value.rstrip("\n") for name, value in shown.items()}
 
 
 def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, service: str) -> str:
@@ -290,22 +297,24 @@ def _variables(machine: Machine, unit: t.Mapping[str, str]) -> Variables:
     What every unit gets comes first, then what is passed on of systemd's own, whose value nobody says (systemd.exec(5), Environment
     Variables in Spawned Processes).
     """
-    variables = Variables(_assigned(_of_every_unit(machine)) if unit else {})
-    variables.doubtful = set(_quoted_words(unit.get("PassEnvironment", "")))
-    own = _assigned(unit.get("Environment", ""))
-    variables.update(own)
-    variables.doubtful -= set(own)
+    variables = environment.read_assignments(_of_every_unit(machine) if unit else "")
+    variables.doubtful |= set(read_shown(unit.get("PassEnvironment", "")).texts)
+    variables.overlay(environment.read_assignments(unit.get("Environment", "")))
     for path in _environment_files(machine, unit):
-        read = environment.read_file(machine.read(path) or "")
-        variables.update(read)
-        variables.doubtful = (variables.doubtful - set(read)) | read.doubtful
-    # Last of all, a name alone or with its value (systemd.exec(5), UnsetEnvironment).
-    for word in _quoted_words(unit.get("UnsetEnvironment", "")):
-        name, equals, value = word.partition("=")
-        if not equals or variables.get(name) == value:
-            variables.pop(name, None)
-            variables.doubtful.discard(name)
+        variables.overlay(environment.read_file(machine.read(path) or ""))
+    _take_away(variables, read_shown(unit.get("UnsetEnvironment", "")))
     return variables
+
+
+def _take_away(variables: Variables, unset: Shown) -> None:
+    """What is unset last of all, by a name alone or with its value (systemd.exec(5), UnsetEnvironment)."""
+    if not unset.is_whole:
+        # A value with a space or newline is what is not shown.
+        variables.doubtful |= {name for name, value in variables.items() if re.search(r"[ \n]", value)}
+    for text in unset.texts:
+        name, equals, value = text.partition("=")
+        if not equals or (variables.get(name) == value and not variables.is_doubtful(name)):
+            variables.take_away(name)
 
 
 def _of_every_unit(machine: Machine) -> str:
@@ -318,13 +327,7 @@ def _of_every_unit(machine: Machine) -> str:
         raise NodeError(
             f"systemctl show fails: {last_lines(result)}", "systemd's environment", "see that systemd answers"
         )
-    lines = result.out.splitlines() if result.code == 0 else []
-    return " ".join(value for name, _equals, value in (line.partition("=") for line in lines) if name == "Environment")
-
-
-def _assigned(text: str) -> dict[str, str]:
-    words = (word.partition("=") for word in _quoted_words(text))
-    return {name: value for name, equals, value in words if equals}
+    return _properties(result.out).get("Environment", "") if result.code == 0 else ""
 
 
 def _environment_files(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
@@ -375,13 +378,6 @@ def _require_known(
         )
 
 
-def _quoted_words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
-
-
 def _root_dir(machine: Machine, flavour: Flavour, observed: Observed) -> str:
     """Where the files have kubelet keep its state, empty where they do not say."""
     found = option(flavour.arguments(machine, observed.config), "root-dir")
@@ -393,6 +389,15 @@ def _named(machine: LiveMachine, flavour: Flavour, observed: Observed) -> list[s
     arguments = [*flavour.arguments(machine, observed.config), *observed.unit_arguments]
     config, directory = option(arguments, "config"), option(arguments, "config-dir")
     return [*filter(None, [config]), *(drop_ins(machine.root, directory) if directory.startswith("/") else ())]
+
+
+def _linked_and_files(
+    machine: LiveMachine, flavour: Flavour, observed: Observed, config_dir: str
+) -> tuple[list[str], dict[str, str]]:
+    """Of the directories of drop-ins those that are symbolic links, and the text of each configuration file by its path."""
+    directories = _directories(machine, observed, config_dir)
+    linked = [place.rstrip("/") for place in directories if is_link(machine.root, place)]
+    return linked, _files(machine, flavour, observed, directories)
 
 
 def _directories(machine: Machine, observed: Observed, config_dir: str) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import Variables, expand, read_file
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.observe import Request, observe
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.shown import read_shown
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 from ansible_collections.accel.qat.tests.fakes.kubelet_node import KubeletNode, Service, examples
 from ansible_collections.accel.qat.tests.unit.kubelet.conftest import machine_of
@@ -171,12 +172,13 @@ def test_what_a_unit_takes_away_from_its_environment(make_node: Make, unset: str
 
 
 OTHER = "/etc/other.yaml"
+ALL_EMPTY = "KUBE_LOG_LEVEL= KUBELET_ADDRESS= KUBELET_CLOUDPROVIDER="
 
 
 @pytest.mark.parametrize(
     ("of_systemd", "text", "more", "config"),
     [
-        (f"LANG=C 'KUBELET_ARGS=--v=2 --config={KUBESPRAY}' A=b", "", "", KUBESPRAY),
+        (f'LANG=C "KUBELET_ARGS=--v=2 --config={KUBESPRAY}" A=b', "", "", KUBESPRAY),
         (f"KUBELET_ARGS=--config={OTHER}", f"KUBELET_ARGS=--config={KUBESPRAY}\n", "", KUBESPRAY),
         (f"KUBELET_ARGS=--config={OTHER}", "", f"KUBELET_ARGS=--config={KUBESPRAY}", KUBESPRAY),
         (f"KUBELET_CLOUDPROVIDER=--config={OTHER}", f"KUBELET_ARGS=--config={KUBESPRAY}\n", "", OTHER),
@@ -195,6 +197,101 @@ def test_what_systemd_gives_to_every_unit(make_node: Make, of_systemd: str, text
     settings = kubespray(text, systemd_environment=of_systemd)
     settings["services"]["kubelet.service"].environment = more
     assert look(make_node(**settings)).config == config
+
+
+@pytest.mark.parametrize(
+    ("of_systemd", "of_unit", "text", "config"),
+    [
+        (f"A=b KUBELET_ARGS=--v=2\\x20--config={KUBESPRAY}", "", "", KUBESPRAY),
+        (f"KUBELET_ARGS=--config={OTHER}", f"KUBELET_ARGS=--v=2\\x20--config={KUBESPRAY}", "", KUBESPRAY),
+        (f'"A=b\nc" "KUBELET_ARGS=--v=2\n--config={KUBESPRAY}"', "", "", KUBESPRAY),
+        (f"KUBELET_ARGS=--config={OTHER}", f'"A=b\n\nc" "KUBELET_ARGS=--v=2\n--config={KUBESPRAY}"', "", KUBESPRAY),
+        ("[unprintable]", f"[unprintable] {ALL_EMPTY} KUBELET_ARGS=--config={KUBESPRAY}", "", KUBESPRAY),
+        ("[unprintable]", "[unprintable]", f"{ALL_EMPTY} KUBELET_ARGS=--config={KUBESPRAY}".replace(" ", "\n"), KUBESPRAY),
+        ("", f'{ALL_EMPTY} KUBELET_ARGS=--config={KUBESPRAY}\nUnsetEnvironment=[unprintable]', "", KUBESPRAY),
+    ],
+    ids=[
+        "escaped of systemd",
+        "escaped of the unit",
+        "lines of systemd",
+        "lines of the unit",
+        "hidden by none that counts",
+        "hidden below a file",
+        "unset by a value with a space",
+    ],
+)  # fmt: skip
+def test_what_other_versions_of_systemd_show(
+    make_node: Make, of_systemd: str, of_unit: str, text: str, config: str
+) -> None:
+    settings = kubespray(text, systemd_environment=of_systemd)
+    settings["services"]["kubelet.service"].environment = of_unit
+    assert look(make_node(**settings)).config == config
+
+
+@pytest.mark.parametrize(
+    ("of_systemd", "of_unit", "text", "doubtful"),
+    [
+        ("", "[unprintable] A=b", ALL_EMPTY, "KUBELET_ARGS"),
+        ("LANG=C [unprintable]", "", ALL_EMPTY, "KUBELET_ARGS"),
+        (f"KUBELET_ARGS=--config={KUBESPRAY}", "[unprintable]", ALL_EMPTY, "KUBELET_ARGS"),
+        (f'KUBELET_ARGS=--config={KUBESPRAY} "A=b', "[unprintable]", ALL_EMPTY, "KUBELET_ARGS"),
+        (f'A=b "KUBELET_ARGS=--config={KUBESPRAY}', "", ALL_EMPTY, "KUBELET_ARGS"),
+        ("", "[unprintable]", "", "KUBELET_ADDRESS and KUBELET_ARGS and KUBELET_CLOUDPROVIDER and KUBE_LOG_LEVEL"),
+        (
+            f"KUBELET_ARGS=--config={KUBESPRAY}",
+            f"[unprintable]\nUnsetEnvironment=KUBELET_ARGS=--config={KUBESPRAY}",
+            ALL_EMPTY,
+            "KUBELET_ARGS",
+        ),
+        ("", f'"KUBELET_ARGS=--v=2 --config={KUBESPRAY}"\nUnsetEnvironment=[unprintable]', ALL_EMPTY, "KUBELET_ARGS"),
+    ],
+    ids=[
+        "of the unit",
+        "of systemd",
+        "over systemd",
+        "over a quote that does not end",
+        "a quote that does not end",
+        "all",
+        "maybe not unset",
+        "maybe unset",
+    ],
+)
+def test_what_systemd_does_not_show_is_not_guessed_at(
+    make_node: Make, of_systemd: str, of_unit: str, text: str, doubtful: str
+) -> None:
+    settings = kubespray(text.replace(" ", "\n"), systemd_environment=of_systemd)
+    settings["services"]["kubelet.service"].environment = of_unit
+    with pytest.raises(ConfigurationError, match=f"its command line cannot be made out: {doubtful}; "):
+        look(make_node(**settings))
+
+
+def test_what_is_not_shown_may_be_unset_for_certain(make_node: Make) -> None:
+    settings = kubespray(f"{ALL_EMPTY} KUBELET_CLOUDPROVIDER=--config={KUBESPRAY}".replace(" ", "\n"))
+    settings["services"]["kubelet.service"].environment = "[unprintable]\nUnsetEnvironment=KUBELET_ARGS"
+    assert look(make_node(**settings)).config == KUBESPRAY
+
+
+@pytest.mark.parametrize(
+    ("shown", "texts"),
+    [
+        ("", []),
+        ("A=1 B=", ["A=1", "B="]),
+        ("A=a\\x20b\\x5cc B=\\xc3\\xa9", ["A=a b\\c", "B=é"]),
+        ("A=\\d'\" B=\t\\", ["A=\\d'\"", "B=\t\\"]),
+        ('"A=a b" "B=\\"\\$\\`\\\\" C=1', ["A=a b", 'B="$`\\', "C=1"]),
+        ('"A=a\\nb\\tc\\033\\303\\251é"', ["A=a\nb\tc\033éé"]),
+        ('"A=a\nb"\nB=1', ["A=a\nb", "B=1"]),
+    ],
+)
+def test_a_list_is_read_as_systemd_shows_it(shown: str, texts: list[str]) -> None:
+    assert read_shown(shown) == (texts, True)
+
+
+@pytest.mark.parametrize(
+    ("shown", "texts"), [("A=1 [unprintable] B=2", ["A=1", "B=2"]), ('A=1 "B=2 C=3', ["A=1"]), ('"A=1"B', [])]
+)
+def test_a_list_that_is_not_shown_as_a_whole(shown: str, texts: list[str]) -> None:
+    assert read_shown(shown) == (texts, False)
 
 
 def test_what_is_passed_on_of_systemds_own_environment_is_not_guessed_at(make_node: Make) -> None:

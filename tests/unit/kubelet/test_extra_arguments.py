@@ -130,6 +130,9 @@ def look(node: KubeletNode, **request: t.Any) -> Observed:
 
 ARGV = "/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS"
 OWN = f"KUBELET_CONFIG_ARGS=--config={examples.CONFIG}"
+DOUBTFUL = "in the environment of kubelet.service cannot be made out for certain"
+# All that kubelet's command line has, but for KUBELET_EXTRA_ARGS.
+SHOWN = f"{OWN} KUBELET_KUBECONFIG_ARGS= {KUBEADM}="
 
 
 def unit(
@@ -160,6 +163,8 @@ Make = t.Callable[..., KubeletNode]
         (unit([DEB, "/etc/kubernetes/*.env"], own="KUBELET_EXTRA_ARGS=--v=2\n"), "/etc/kubernetes/kubelet.env"),
         # A file comes over the unit's own variable.
         (unit(environment=f"{OWN} KUBELET_EXTRA_ARGS=--v=9", deb="KUBELET_EXTRA_ARGS=--v=2\n"), DEB),
+        # And over what systemd does not show.
+        (unit(environment=f"{SHOWN} [unprintable]", deb="KUBELET_EXTRA_ARGS=--v=2\n"), DEB),
         (unit(argv="/opt/bin/kubelet --config=/var/lib/kubelet/config.yaml $KUBELET_EXTRA_ARGS"), DEB),
     ],
     ids=[
@@ -171,6 +176,7 @@ Make = t.Callable[..., KubeletNode]
         "another one",
         "by a pattern",
         "over the unit",
+        "over what is not shown",
         "hand-made",
     ],
 )
@@ -188,13 +194,16 @@ def test_the_file_that_the_unit_reads(make_node: Make, settings: dict[str, t.Any
         (unit(argv=f"/bin/sh -c exec {ARGV}"), "kubelet.service does not start kubelet itself"),
         (unit(argv=f"/usr/bin/systemd-inhibit {ARGV}"), "kubelet.service does not start kubelet itself"),
         (unit(environment=f"{OWN} KUBELET_EXTRA_ARGS=--v=2"), "kubelet.service itself sets KUBELET_EXTRA_ARGS"),
+        (unit(environment=f"{SHOWN} [unprintable]"), f"{NAME} {DOUBTFUL}"),
+        (unit(environment=f"[unprintable] {OWN}", deb="KUBELET_EXTRA_ARGS=\n"), f"{KUBEADM} and KUBELET_KUBECONFIG_ARGS {DOUBTFUL}"),
+        (unit(environment=f"{OWN} KUBELET_EXTRA_ARGS=--v=2\\x20--node-ip=::1"), "kubelet.service itself sets KUBELET_EXTRA_ARGS"),
         (unit([FLAGS]), f"kubelet.service reads neither {DEB} nor {RPM}"),
         (unit(["/etc/environment"]), f"kubelet.service reads neither {DEB} nor {RPM}"),
         (unit(flags="KUBELET_EXTRA_ARGS=--v=2\n"), f"KUBELET_EXTRA_ARGS is in {FLAGS}, which is not in /etc"),
         (unit(flags=f"KUBELET_KUBEADM_ARGS='{WORD}'\n"), "kubelet.service names --config-dir elsewhere"),
         (unit(flags=f"KUBELET_KUBEADM_ARGS={WORD}", deb=f"{NAME}={WORD}"), "kubelet.service names --config-dir elsewhere"),
         (unit(argv=f"/usr/bin/kubelet {WORD} $KUBELET_EXTRA_ARGS"), "kubelet.service names --config-dir elsewhere"),
-        (unit(flags="KUBELET_KUBEADM_ARGS=--x='y\n"), f"{KUBEADM} in the environment of kubelet.service cannot be made out for certain"),
+        (unit(flags="KUBELET_KUBEADM_ARGS=--x='y\n"), f"{KUBEADM} {DOUBTFUL}"),
         (unit(deb="KUBELET_EXTRA_ARGS='--v=2\n"), f"KUBELET_EXTRA_ARGS in {DEB} cannot be made out for certain"),
         (unit(deb="# x \\\nKUBELET_EXTRA_ARGS=--v=2\n"), f"KUBELET_EXTRA_ARGS in {DEB} cannot be made out for certain"),
     ],

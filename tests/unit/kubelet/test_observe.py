@@ -165,6 +165,49 @@ def test_drop_ins_are_in_the_data_directory(
     assert f"{directory}/00-k3s-defaults.conf" in found.files
 
 
+DOUBTFUL = "the unit's environment may set it, to what cannot be made out"
+
+
+@pytest.mark.parametrize(
+    ("environment", "files", "sentence"),
+    [
+        (
+            "\nPassEnvironment=K3S_CONFIG_FILE",
+            {},
+            f"K3S_CONFIG_FILE: {DOUBTFUL}; set config to the file that K3s is started with",
+        ),
+        (
+            "\nPassEnvironment=K3S_DATA_DIR",
+            {},
+            f"K3S_DATA_DIR: {DOUBTFUL}; set config_dir to agent/etc/kubelet.conf.d in the data directory",
+        ),
+        ("\nPassEnvironment=K3S_DATA_DIR", {"config.yaml": f"data-dir: {DATA}\n"}, ""),
+        (
+            "[unprintable] K3S_DATA_DIR=/other",
+            {},
+            f"K3S_CONFIG_FILE: {DOUBTFUL}; set config to the file that K3s is started with",
+        ),
+        (f"[unprintable] K3S_CONFIG_FILE=/etc/rancher/k3s/config.yaml K3S_DATA_DIR={DATA}", {}, ""),
+    ],
+)
+def test_what_may_be_in_the_environment_of_k3s_is_not_guessed(
+    make_node: Make, environment: str, files: dict[str, str], sentence: str
+) -> None:
+    drop_ins = f"{DATA}/agent/etc/kubelet.conf.d"
+    settings = examples.rancher("k3s", "1.32.1")
+    settings["files"].update({f"/etc/rancher/k3s/{path}": text for path, text in files.items()})
+    settings["services"] = {"k3s.service": Service(["/usr/local/bin/k3s", "server"], environment=environment)}
+    node = make_node(**settings)
+    if sentence:
+        with pytest.raises(ConfigurationError) as caught:
+            look(node)
+        assert caught.value.sentence() == sentence
+    else:
+        assert look(node).config_dir == drop_ins
+    config = "/etc/rancher/k3s/config.yaml"
+    assert look(node, config=config, config_dir=drop_ins).config_dir == drop_ins
+
+
 def test_a_unit_by_a_part_of_its_name(make_node: Make) -> None:
     settings = examples.rancher("k3s", "1.32.1")
     command = [

@@ -15,6 +15,7 @@ from ..fields import default_thresholds
 
 if t.TYPE_CHECKING:
     from ..._host.machine import Machine
+    from ..environment import Variables
 
 # The files of our own. Read after what others number from 00 to 98.
 DROP_IN_NAME = "99-accel-qat.conf"
@@ -48,7 +49,7 @@ class Started(t.NamedTuple):
 
     words: t.Sequence[str]
     by_unit: t.Sequence[str]
-    variables: t.Mapping[str, str]
+    variables: Variables
 
 
 class Stated(t.NamedTuple):
@@ -129,11 +130,11 @@ class Flavour:
         return []
 
     def config_of(self, started: Started) -> str:
-        """The configuration file, empty for a kubelet that has drop-ins alone."""
+        """The configuration file, empty for a kubelet that has drop-ins alone. Raises ConfigurationError where it cannot be made out."""
         return self.config
 
     def config_dir_of(self, machine: Machine, config: str, started: Started) -> str:
-        """The directory of drop-ins, empty for none and for the flavour's own."""
+        """The directory of drop-ins, empty for none and for the flavour's own. Raises ConfigurationError as above."""
         return ""
 
     def arguments(self, machine: Machine, config: str) -> list[str]:

@@ -49,13 +49,15 @@ class _Rancher(Flavour):
 
     def config_of(self, started: Started) -> str:
         # The variable comes over the command line, where the first one counts (K3s, pkg/configfilearg/parser.go).
-        variable = started.variables.get(f"{self.name.upper()}_CONFIG_FILE", "")
+        name = f"{self.name.upper()}_CONFIG_FILE"
+        variable = _variable(started, name, f"set config to the file that {self.title} is started with")
         return next(filter(None, [variable, *texts_of(started.by_unit, "--config", "-c")]), self.config)
 
     def config_dir_of(self, machine: Machine, config: str, started: Started) -> str:
         # That of a --kubelet-arg does not count: from 1.32 on they copy what is in it to their own.
-        directory = data_dir(machine, self.name, config, started)
-        return options_of(started.words).get("config-dir", "") or (directory and directory.rstrip("/") + _DROP_INS)
+        named = options_of(started.words).get("config-dir", "")
+        directory = "" if named else data_dir(machine, self.name, config, started)
+        return named or (directory and directory.rstrip("/") + _DROP_INS)
 
     def arguments(self, machine: Machine, config: str) -> list[str]:
         return arguments_in_force(said_by_files(machine, config).values())
@@ -146,10 +148,21 @@ def texts_of(words: t.Sequence[str], *names: str) -> list[str]:
 
 
 def data_dir(machine: Machine, name: str, config: str, started: Started) -> str:
-    """Where K3s or RKE2 are configured to have their data. The command line comes over the last file, that over the environment."""
-    found = [started.variables.get(f"{name.upper()}_DATA_DIR", "")]
-    found += [said.data_dir for said in said_by_files(machine, config).values() if said.data_dir]
-    return [*found, *texts_of(started.by_unit, "--data-dir", "-data-dir", "-d")][-1]
+    """Where K3s or RKE2 are configured to have their data. The command line comes over the last file, that over the environment.
+
+    Raises ConfigurationError where that cannot be made out.
+    """
+    found = [said.data_dir for said in said_by_files(machine, config).values() if said.data_dir]
+    found += texts_of(started.by_unit, "--data-dir", "-data-dir", "-d")
+    remedy = "set config_dir to agent/etc/kubelet.conf.d in the data directory"
+    return found[-1] if found else _variable(started, f"{name.upper()}_DATA_DIR", remedy)
+
+
+def _variable(started: Started, name: str, remedy: str) -> str:
+    """Of the unit's environment, empty for none. Raises ConfigurationError where it cannot be made out."""
+    if started.variables.is_doubtful(name):
+        raise ConfigurationError("the unit's environment may set it, to what cannot be made out", name, remedy)
+    return started.variables.get(name, "")
 
 
 def argument_files(machine: Machine, config: str) -> list[str]:
