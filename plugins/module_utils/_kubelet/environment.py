@@ -9,7 +9,7 @@ import re
 import shlex
 import typing as t
 
-from .shown import read_shown
+from .shown import Shown
 
 _BLANK = " \t\r\n"
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -47,12 +47,11 @@ class Variables(dict[str, str]):
         self.absent.add(name)
 
 
-def read_assignments(shown: str) -> Variables:
-    """The variables of an environment that systemctl shows. What is no assignment stands for one that it does not show."""
-    texts, is_whole = read_shown(shown)
-    pairs = [text.partition("=") for text in texts]
+def read_assignments(shown: Shown) -> Variables:
+    """The variables of an environment that systemd shows. What is no assignment stands for one that it does not show."""
+    pairs = [text.partition("=") for text in shown.texts]
     variables = Variables({name: value for name, equals, value in pairs if equals})
-    variables.has_others = not is_whole or not all(equals for _name, equals, _value in pairs)
+    variables.has_others = not shown.is_whole or not all(equals for _name, equals, _value in pairs)
     return variables
 
 

@@ -18,7 +18,6 @@ from .._host.machine import (
 )
 from .._node.errors import ConfigurationError, NodeError, RefusedError
 from .._node.printable import printable
-from . import environment
 from .drop_ins import drop_ins, is_link
 from .environment import Variables
 from .extra_arguments import ExtraArguments, config_dir_in, find_extra_arguments
@@ -47,24 +46,15 @@ from .journal import (
 )
 from .processes import Processes, find_kubelets
 from .programs import require_trusted
-from .shown import Shown, read_shown
-
-_SHOWN = (
-    "Id",
-    "LoadState",
-    "ActiveState",
-    "MainPID",
-    "ExecMainStartTimestampMonotonic",
-    "ExecStart",
-    "Environment",
-    "EnvironmentFiles",
-    "PassEnvironment",
-    "UnsetEnvironment",
+from .units import (
+    chosen_unit,
+    environment_files,
+    shown_units,
+    started_program,
+    started_words,
+    variables_of,
 )
-# An empty line may be in the value of a variable, too.
-_BETWEEN_UNITS = re.compile(rf"\n\n+(?=(?:{'|'.join(_SHOWN)})=)")
-# sd_booted(3): systemd runs here.
-_BOOTED = "/run/systemd/system"
+
 # "DevicePlugins=true|false (BETA - default=true)" in what kubelet --help prints.
 _OFFERED = re.compile(r"\b([A-Z]\w*)=true\|false \(\w+ - default=(true|false)\)")
 
@@ -137,15 +127,15 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     """Take the snapshot. Raises ConfigurationError where there is no kubelet, or it is not known which."""
     found = find_kubelets(proc_root, machine.root, PROGRAMS)
     flavour = BY_NAME.get(request.flavour) or _detected(machine, found.trusted, request)
-    units = _units(machine, flavour, request.service)
-    unit = _chosen(units, flavour, request.service)
+    units = shown_units(machine, flavour, request.service)
+    unit = chosen_unit(units, flavour, request.service)
     process = _kubelet_of(flavour, found, int(units.get(unit, {}).get("MainPID", "0")))
-    variables = _variables(machine, units.get(unit, {}))
-    by_unit, doubtful = _started_words(units.get(unit, {}), variables)
+    variables = variables_of(machine, units.get(unit, {}))
+    by_unit, doubtful = started_words(units.get(unit, {}), variables)
     if process is None and not request.config:
-        _require_known(flavour, unit, _started_program(units.get(unit, {})), by_unit, doubtful)
+        _require_known(flavour, unit, started_program(units.get(unit, {})), by_unit, doubtful)
     words = list(process.words) if process else by_unit
-    program = _program(machine, flavour, process, _started_program(units.get(unit, {})), request.kubelet)
+    program = _program(machine, flavour, process, started_program(units.get(unit, {})), request.kubelet)
     if not (process and process.name == "kubelet"):
         words = flavour.shown(words)
     started = Started(words, by_unit, variables)
@@ -254,108 +244,12 @@ def _version(machine: LiveMachine, flavour: Flavour, program: str) -> str:
     return said.strip()
 
 
-def _units(machine: Machine, flavour: Flavour, service: str) -> dict[str, dict[str, str]]:
-    """What systemd says of the units; nothing where there is no systemd."""
-    systemctl = machine.command("systemctl")
-    if systemctl is None:
-        return {}
-    names = (service,) if service else flavour.units
-    result = machine.run([systemctl, "show", f"--property={','.join(_SHOWN)}", *names])
-    if result.code != 0 and machine.exists(_BOOTED):
-        raise NodeError(f"systemctl show fails: {last_lines(result)}", " ".join(names), "see that systemd answers")
-    blocks = (_properties(block) for block in _BETWEEN_UNITS.split(result.out))
-    return {shown["Id"]: shown for shown in blocks if shown.get("LoadState") == "loaded"}
-
-
-def _properties(block: str) -> dict[str, str]:
-    """What is shown of one unit, by the property's name; of one that is shown several times a value in each line."""
-    shown: dict[str, str] = {}
-    last = ""
-    for line in block.split("\n"):
-        name, equals, value = line.partition("=")
-        if equals and name in _SHOWN:
-            shown[name] = f"{shown[name]}\n{value}" if name in shown else value
-            last = name
-        elif last:
-            # A value goes on.
-            shown[last] += f"\n{line}"
-    return {name: value.rstrip("\n") for name, value in shown.items()}
-
-
-def _chosen(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, service: str) -> str:
-    if service:
-        # systemd shows its whole name, whatever it was asked by.
-        return next(iter(units), service)
-    there = [name for name in flavour.units if name in units]
-    active = [name for name in there if units[name].get("ActiveState") in ("active", "activating")]
-    return (active or there or [""])[0]
-
-
-def _variables(machine: Machine, unit: t.Mapping[str, str]) -> Variables:
-    """The environment that systemd gives the unit; of files the later one counts, and what is unset is not there.
-
-    What every unit gets comes first, then what is passed on of systemd's own, whose value nobody says (systemd.exec(5), Environment
-    Variables in Spawned Processes).
-    """
-    variables = environment.read_assignments(_of_every_unit(machine) if unit else "")
-    variables.doubtful |= set(read_shown(unit.get("PassEnvironment", "")).texts)
-    variables.overlay(environment.read_assignments(unit.get("Environment", "")))
-    for path in _environment_files(machine, unit):
-        variables.overlay(environment.read_file(machine.read(path) or ""))
-    _take_away(variables, read_shown(unit.get("UnsetEnvironment", "")))
-    return variables
-
-
-def _take_away(variables: Variables, unset: Shown) -> None:
-    """What is unset last of all, by a name alone or with its value (systemd.exec(5), UnsetEnvironment)."""
-    if not unset.is_whole:
-        # A value with a space or newline is what is not shown.
-        variables.doubtful |= {name for name, value in variables.items() if re.search(r"[ \n]", value)}
-    for text in unset.texts:
-        name, equals, value = text.partition("=")
-        if not equals or (variables.get(name) == value and not variables.is_doubtful(name)):
-            variables.take_away(name)
-
-
-def _of_every_unit(machine: Machine) -> str:
-    """What systemd gives to each: DefaultEnvironment= of its own configuration, systemd.setenv=, and `systemctl set-environment`."""
-    systemctl = machine.command("systemctl")
-    if systemctl is None:
-        return ""
-    result = machine.run([systemctl, "show", "--property=Environment"])
-    if result.code != 0 and machine.exists(_BOOTED):
-        raise NodeError(
-            f"systemctl show fails: {last_lines(result)}", "systemd's environment", "see that systemd answers"
-        )
-    return _properties(result.out).get("Environment", "") if result.code == 0 else ""
-
-
-def _environment_files(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
-    paths = []
-    for line in unit.get("EnvironmentFiles", "").splitlines():
-        named = line.rpartition(" (")[0].strip() or line.strip()
-        paths += machine.glob(named) if re.search(r"[*?\[]", named) else [named]
-    return paths
-
-
 def _extra_arguments(
     machine: LiveMachine, flavour: Flavour, unit: t.Mapping[str, str], variables: Variables, process: Process | None
 ) -> ExtraArguments:
     if not flavour.adds_drop_ins:
         return ExtraArguments("")
-    return find_extra_arguments(machine, unit, _environment_files(machine, unit), variables, process)
-
-
-def _started_program(unit: t.Mapping[str, str]) -> str:
-    """The program that systemd would start, empty where it does not say."""
-    match = re.search(r"\bpath=(/.*?) ; ", unit.get("ExecStart", ""))
-    return match.group(1) if match else ""
-
-
-def _started_words(unit: t.Mapping[str, str], variables: Variables) -> tuple[list[str], set[str]]:
-    """The command line that systemd would start the unit with, and the names in it that cannot be made out for certain."""
-    match = re.search(r"argv\[\]=(.*?) ; ", unit.get("ExecStart", ""))
-    return environment.expand(match.group(1).split() if match else (), variables)
+    return find_extra_arguments(machine, unit, environment_files(machine, unit), variables, process)
 
 
 def _require_known(

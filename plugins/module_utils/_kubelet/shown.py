@@ -18,6 +18,7 @@ _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"(?=[ \n]|\Z)|([^" \n][^ \n]*)', re.S)
 _ESCAPED_BARE = re.compile(r"(?:[^\\]|\\x[0-9a-f]{2})*", re.S)
 _ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|[0-7]{3}|.)", re.S)
 _CONTROLS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+_OF_BUS = re.compile(r"as ([0-9]+)((?: .*)?)\n?", re.S)
 _NOT_PRINTED = "[unprintable]"
 
 
@@ -30,7 +31,8 @@ class Shown(t.NamedTuple):
 
 def read_shown(value: str) -> Shown:
     """The texts of a list as systemctl shows it."""
-    texts, at, is_whole = [], 0, True
+    texts: list[str] = []
+    at, is_whole = 0, True
     while at < len(value):
         if value[at] in " \n":
             at += 1
@@ -45,6 +47,13 @@ def read_shown(value: str) -> Shown:
         else:
             texts.append(_unescaped(quoted) if bare is None else _plain(bare))
     return Shown(texts, is_whole)
+
+
+def read_bus_texts(printed: str) -> Shown | None:
+    """The texts of a list as `busctl get-property` prints it: type, number, and each between quotes, as in C. None for anything else."""
+    match = _OF_BUS.fullmatch(printed)
+    shown = read_shown(match[2]) if match else None
+    return shown if match and shown and len(shown.texts) == int(match[1]) else None
 
 
 def _plain(bare: str) -> str:

@@ -265,6 +265,60 @@ def test_what_systemd_does_not_show_is_not_guessed_at(
         look(make_node(**settings))
 
 
+def answer_on_the_bus(node: KubeletNode, **answers: str) -> None:
+    """Have busctl, which prints these by the interface that is asked, and for another one fails."""
+    cases = ""
+    for name, answer in answers.items():
+        asked = f"org.freedesktop.systemd1 {BUS_PATHS[name]} org.freedesktop.systemd1.{name} Environment"
+        cases += f"'get-property {asked}') cat <<'END'\n{answer}\nEND\n;;\n"
+    node.write("/usr/bin/busctl", f'#!/bin/sh\ncase "$*" in\n{cases}*) exit 1 ;;\nesac\n')
+    (node.root / "usr/bin/busctl").chmod(0o755)
+
+
+BUS_PATHS = {
+    "Manager": "/org/freedesktop/systemd1",
+    "Service": "/org/freedesktop/systemd1/unit/kubelet_2eservice",
+}
+
+
+@pytest.mark.parametrize(
+    ("of_systemd", "of_unit", "answers"),
+    [
+        ("", "[unprintable]", {"Service": f'as 2 "A=\\303\\251\\n" "KUBELET_ARGS=--v=2 --config={KUBESPRAY}"'}),
+        ("[unprintable]", "", {"Manager": f'as 1 "KUBELET_ARGS=--v=2 --config={KUBESPRAY}"'}),
+        (
+            "[unprintable]",
+            "[unprintable]",
+            {"Manager": f'as 1 "KUBELET_ARGS=--v=2 --config={OTHER}"', "Service": f'as 1 "KUBELET_ARGS=--config={KUBESPRAY}"'},
+        ),
+        ("[unprintable]", f"KUBELET_ARGS=--config={KUBESPRAY}", {"Manager": "as 0"}),
+    ],
+    ids=["of the unit", "of systemd", "of both", "nothing by now"],
+)  # fmt: skip
+def test_what_systemctl_does_not_show_the_bus_does(
+    make_node: Make, of_systemd: str, of_unit: str, answers: dict[str, str]
+) -> None:
+    """As kubeadm's own unit has KUBELET_KUBECONFIG_ARGS, with a space, and RHEL 8 systemd 239."""
+    settings = kubespray("", systemd_environment=of_systemd)
+    settings["services"]["kubelet.service"].environment = of_unit
+    node = make_node(**settings)
+    answer_on_the_bus(node, **answers)
+    assert look(node).config == KUBESPRAY
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [{}, {"Service": 's "KUBELET_ARGS=x"'}, {"Service": 'as 2 "KUBELET_ARGS=x"'}, {"Service": 'as 1 "KUBELET_ARGS=x'}],
+)
+def test_a_bus_that_does_not_say(make_node: Make, answers: dict[str, str]) -> None:
+    settings = kubespray(ALL_EMPTY.replace(" ", "\n"))
+    settings["services"]["kubelet.service"].environment = "[unprintable]"
+    node = make_node(**settings)
+    answer_on_the_bus(node, **answers)
+    with pytest.raises(ConfigurationError, match="its command line cannot be made out: KUBELET_ARGS; "):
+        look(node)
+
+
 def test_what_is_not_shown_may_be_unset_for_certain(make_node: Make) -> None:
     settings = kubespray(f"{ALL_EMPTY} KUBELET_CLOUDPROVIDER=--config={KUBESPRAY}".replace(" ", "\n"))
     settings["services"]["kubelet.service"].environment = "[unprintable]\nUnsetEnvironment=KUBELET_ARGS"
