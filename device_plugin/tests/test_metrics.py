@@ -129,7 +129,7 @@ def test_metrics_and_readiness(run: Run) -> None:
         assert (await get("/"))[0] == 404
         metrics = (await get("/metrics"))[1]
         counters = [line for line in metrics.splitlines() if re.match("qat_device_plugin_.*(_total|_count)[{ ]", line)]
-        assert len(counters) == 16
+        assert len(counters) == 17
         without_kubelet = 'qat_device_plugin_errors_total{kind="pods"}'
         assert all(line.endswith(" 0.0") or line.startswith(without_kubelet) for line in counters)
         await bench.kubelet.start()

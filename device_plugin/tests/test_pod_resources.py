@@ -17,7 +17,8 @@ from pathlib import Path
 import grpc
 import pytest
 from harness.pod_resources import Claimed, KubeletThread, kept_claim
-from qat_device_plugin._node.files import LARGEST
+from qat_device_plugin import cdi
+from qat_device_plugin._node.files import LARGEST, read_whole
 from qat_device_plugin._node.users import claimed, podresources, pods
 from qat_device_plugin._node.users.grpc_call import RpcError
 from qat_device_plugin._node.users.holder import Holder
@@ -291,6 +292,97 @@ def test_a_claimed_device_by_its_specification(
     found = Pods([str(kubelet.root)]).assignments()
     assert [str(one) for one in found.of(VF0, "12")] == ["pod default/web-0 (container app)"]
     assert found.of(VF0, "13") == found.of(VF0, None) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SPECIFICATION.replace("fast-1", "41"),
+        SPECIFICATION.replace("fast-1", "'41'  # ours"),
+        'kind: example.com/qat\ndevices: [{name: "41", containerEdits: {deviceNodes: [{path: /dev/vfio/12}]}}]\n',
+        '{"kind": "example.com/qat", "devices": [{"name": "41", "path": "/dev/vfio/12"}, {"name": "7", "path": "/dev/vfio/13"}]}',
+        '{"kind": "example.com/qat", "devices": [{"name": "41"}], "containerEdits": {"deviceNodes": [{"path": "/dev/vfio/12"}]}}',
+        '{"kind": "example.com/qat", "devices": [{"name": "41", "path": "/dev/vfio/12"}',
+        '{"kind": "example.com/qat", "devices": {"name": "41", "path": "/dev/vfio/12"}}',
+    ],
+    ids=["yaml", "yaml with quotes", "yaml in braces", "json", "json for all", "broken json", "json of another form"],
+)
+@pytest.mark.parametrize("device", [Claimed("41"), Claimed("x", cdi=("example.com/qat=41",))], ids=["name", "cdi"])
+def test_how_a_specification_names_a_device(
+    kubelet: KubeletThread, specifications: Path, device: Claimed, text: str
+) -> None:
+    (specifications / "one.json").write_text(text)
+    claim(kubelet, device)
+    found = Pods([str(kubelet.root)]).assignments()
+    assert [str(one) for one in found.of(VF0, "12")] == ["pod default/web-0 (container app)"]
+    assert found.of(VF1, "13") == ()
+
+
+@pytest.mark.parametrize("name", ["41", "rw", "vfio", "cy", "name", "vf", "0.5.0", ""])
+@pytest.mark.parametrize("text", [None, SPECIFICATION.replace("/12", "/41"), SPECIFICATION.replace("fast-1", "x-41")])
+def test_a_word_of_a_specification_is_no_device(
+    kubelet: KubeletThread, specifications: Path, name: str, text: str | None
+) -> None:
+    """As those of GPUs, which are numbers, in the specifications of this plugin and of others."""
+    ours = {VF0: "/dev/vfio/41", VF1: "/dev/vfio/42"}
+    (specifications / "one.json").write_text(text or json.dumps(cdi.specification(ours, CY), indent=2))
+    claim(kubelet, Claimed(name, "gpu.example.com"), Claimed(name, "gpu.example.com", (f"gpu.example.com/gpu={name}",)))
+    found = Pods([str(kubelet.root)]).assignments()
+    assert found.of(VF0, "41") == found.of(VF1, "42") == ()
+
+
+@pytest.mark.parametrize(
+    "text", [SPECIFICATION, '{"kind": "example.com/qat", "devices": [{"name": "fast-1", "path": "/dev/vfio/12"}]}']
+)
+def test_a_device_of_another_kind_is_another(kubelet: KubeletThread, specifications: Path, text: str) -> None:
+    (specifications / "one.yaml").write_text(text)
+    claim(kubelet, Claimed("fast-1", "example.com", ("example.com/gpu=fast-1",)))
+    assert Pods([str(kubelet.root)]).assignments().of(VF0, "12") == ()
+
+
+class Calls:
+    """A function, and how often it was called."""
+
+    def __init__(self, function: t.Callable[..., t.Any]) -> None:
+        self._function = function
+        self.count = 0
+
+    def __call__(self, *arguments: t.Any) -> t.Any:
+        self.count += 1
+        return self._function(*arguments)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_specifications_are_read_once_for_all_claims(
+    kubelet: KubeletThread, specifications: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    """Once for each look, not for each device, or each VFIO node of each: there are thousands of pairs on a node with GPUs."""
+    nodes = "".join(f"    - path: /dev/vfio/{number}\n" for number in range(128))
+    (specifications / "one.yaml").write_text(f"devices:\n- containerEdits:\n    deviceNodes:\n{nodes}  name: none\n")
+    (specifications / "two.json").write_text(json.dumps({"devices": [{"name": str(one)} for one in range(128)]}))
+    gpus = [f"gpu-{number}" for number in range(8)]
+    if listed:
+        claim(kubelet, *(Claimed(gpu, "gpu.example.com") for gpu in gpus))
+    else:
+        kubelet.keep_claims([kept_claim("11-22", gpu, "gpu.example.com") for gpu in gpus])
+    read, looked = Calls(read_whole), Calls(claimed._is_named)
+    monkeypatch.setattr(claimed, "read_whole", read)
+    monkeypatch.setattr(claimed, "_is_named", looked)
+    assert of(kubelet, VF0) == []
+    assert (read.count, looked.count) == (2, 8)
+
+
+@pytest.mark.parametrize("claims", [[kept_claim("gone", "mystery")], [kept_claim("11-22", "qatvf-0000-6b-00-1")]])
+def test_specifications_are_read_for_what_is_not_known_without(
+    kubelet: KubeletThread, specifications: Path, monkeypatch: pytest.MonkeyPatch, claims: list[dict[str, t.Any]]
+) -> None:
+    """Not for pods that are gone, nor for names that have an address."""
+    (specifications / "one.yaml").write_text(SPECIFICATION)
+    read = Calls(read_whole)
+    monkeypatch.setattr(claimed, "read_whole", read)
+    kubelet.keep_claims(claims)
+    assert of(kubelet, VF1) == []
+    assert read.count == 0
 
 
 def test_a_claimed_device_that_nothing_identifies(kubelet: KubeletThread, specifications: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import typing as t
@@ -22,21 +23,36 @@ QAT_DRIVER = "qat.intel.com"
 
 _ADDRESS = re.compile(r"(?:^|[^0-9a-f])([0-9a-f]{4,8})[-_.:]([0-9a-f]{2})[-_.:]([0-9a-f]{2})[-_.:]([0-7])$")
 _NODE = re.compile(r"/dev/vfio/(?:noiommu-)?([0-9]+)\b")
+_KIND = re.compile(r"""^["']?kind["']?\s*:\s*["']?([^\s"'#,}]+)""", re.MULTILINE)
 
 
-def devices_of(name: str, cdi_names: t.Sequence[str]) -> list[str]:
-    """The PCI address of the device, or the VFIO nodes that its CDI specification gives to a container, or else only its name.
+class Specifications:
+    """The CDI specifications of a node. They are read when the first device has a name that does not say which one it is, and only then."""
 
-    A specification is JSON or YAML: all nodes count that are named in a file which also names the device. Raises OSError where one
-    cannot be read.
-    """
-    names = [name, *(one.rpartition("=")[2] for one in cdi_names)]
-    for one in names:
-        match = _ADDRESS.search(one.lower())
-        if match is not None:
-            return ["{}:{}:{}.{}".format(*match.groups())]
-    nodes = sorted({node for text in _specifications() for node in _NODE.findall(text) if _names(text, names)})
-    return [vfio_node(node) for node in nodes] or [name]
+    def __init__(self) -> None:
+        self._known: tuple[_Specification, ...] | None = None
+
+    def devices_of(self, name: str, cdi_names: t.Sequence[str]) -> list[str]:
+        """The PCI address of a device, or the VFIO nodes that a specification gives to a container with it, or else only its name.
+
+        `cdi_names` are `KIND=NAME`; where there are none the device may have its own name in a specification of any kind. Raises OSError
+        where a specification cannot be read.
+        """
+        for one in (name, *(one.rpartition("=")[2] for one in cdi_names)):
+            match = _ADDRESS.search(one.lower())
+            if match is not None:
+                return ["{}:{}:{}.{}".format(*match.groups())]
+        nodes = sorted({node for one in cdi_names or (name,) for node in self._nodes_of(one)})
+        return [vfio_node(node) for node in nodes] or [name]
+
+    def _nodes_of(self, name: str) -> t.Iterator[str]:
+        if self._known is None:
+            self._known = tuple(_specifications())
+        kind, _equals, device = name.rpartition("=")
+        for one in self._known:
+            # What does not say its kind may be of any.
+            if not kind or one.kind in ("", kind):
+                yield from one.nodes_of(device)
 
 
 def is_identified(device: str) -> bool:
@@ -44,15 +60,53 @@ def is_identified(device: str) -> bool:
     return _ADDRESS.search(device) is not None or _NODE.match(device) is not None
 
 
-def _names(text: str, names: t.Iterable[str]) -> bool:
-    return any(re.search(rf"(?<![\w.:-]){re.escape(name)}(?![\w.:-])", text) for name in names if name)
+class _Specification(t.NamedTuple):
+    """The VFIO nodes of a specification: those of each device by its name, and where it is no JSON, its text and all that it has."""
+
+    kind: str
+    nodes: t.Mapping[str, t.Sequence[str]]
+    text: str = ""
+    all_nodes: t.Sequence[str] = ()
+
+    def nodes_of(self, device: str) -> t.Sequence[str]:
+        """Those that a container with this device may get."""
+        return self.all_nodes if device and self.text and _is_named(device, self.text) else self.nodes.get(device, ())
 
 
-def _specifications() -> t.Iterator[str]:
+def _specifications() -> t.Iterator[_Specification]:
     for directory in CDI_DIRECTORIES:
         for name in _names_in(directory):
             if name.endswith((".json", ".yaml")):
-                yield _text(os.path.join(directory, name))
+                yield _specification(_text(os.path.join(directory, name)))
+
+
+def _specification(text: str) -> _Specification:
+    try:
+        return _of_json(json.loads(text))
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        # YAML, for which the standard library has no parser: which of its nodes are a device's is not known.
+        nodes = _NODE.findall(text)
+        kind = _KIND.search(text)
+        return _Specification(kind[1] if kind else "", {}, text if nodes else "", nodes)
+
+
+def _of_json(document: t.Any) -> _Specification:
+    """Raises KeyError, TypeError or AttributeError where it is none (SPEC.md, "CDI JSON Specification")."""
+    shared = _nodes_in(document.get("containerEdits"))
+    nodes: dict[str, list[str]] = {}
+    for device in document["devices"]:
+        nodes.setdefault(device["name"], []).extend(_nodes_in(device) + shared)
+    return _Specification(str(document.get("kind", "")), nodes)
+
+
+def _nodes_in(part: t.Any) -> list[str]:
+    return _NODE.findall(json.dumps(part))
+
+
+def _is_named(device: str, text: str) -> bool:
+    """Whether the text has this as the value of a key `name`, in a line of its own or among others in braces."""
+    value = rf"""(["']?){re.escape(device)}\1\s*(?:$|[,}}\]#])"""
+    return re.search(rf"""(?:^|[\s{{\[,-])["']?name["']?\s*:\s*{value}""", text, re.MULTILINE) is not None
 
 
 def _names_in(directory: str) -> t.Sequence[str]:

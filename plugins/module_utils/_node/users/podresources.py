@@ -101,20 +101,21 @@ def _ask(path: str, version: str, method: str, deadline: float) -> bytes:
 
 def _given(message: bytes) -> t.Iterator[Given]:
     """The devices of a ListPodResourcesResponse, of either version. One resource may be in several entries, one a NUMA node."""
+    specifications = claimed.Specifications()
     for pod in _messages(message, 1):
         name, namespace = _text(pod, 1), _text(pod, 2)
         for container in _messages(pod, 3):
-            for resource, device in (*_devices(container, 2), *_claimed(container)):
+            for resource, device in (*_devices(container, 2), *_claimed(container, specifications)):
                 yield Given(namespace, name, _text(container, 1), resource, device)
 
 
-def _claimed(container: bytes) -> t.Iterator[tuple[str, str]]:
+def _claimed(container: bytes, specifications: claimed.Specifications) -> t.Iterator[tuple[str, str]]:
     """Driver and device of each device that came by a claim (dynamic resource allocation): those are in no other field."""
     for claim in _messages(container, 5):
         for device in _messages(claim, 4):
             driver, name = _text(device, 2), _text(device, 4)
             cdi_names = [_text(one, 1) for one in _messages(device, 1)]
-            for found in claimed.devices_of(name, cdi_names):
+            for found in specifications.devices_of(name, cdi_names):
                 yield driver, found
 
 
@@ -228,20 +229,25 @@ def read_claims(root: str) -> tuple[Given, ...]:
         data = json.loads(text)
         data = json.loads(data["Data"]) if "Data" in data else data
         claims = data.get("ClaimInfoStateList") or data.get("Entries") or ()
-        given = [one for claim in claims for one in _prepared(claim)]
+        prepared = [one for claim in claims for one in _prepared(claim)]
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it has another form than expected, at {error}") from None
     alive = _alive(root)
-    return tuple(one for one in given if alive is None or one.pod in alive)
+    specifications = claimed.Specifications()
+    return tuple(
+        one._replace(device=found)
+        for one, cdi_names in prepared
+        if alive is None or one.pod in alive
+        for found in specifications.devices_of(one.device, cdi_names)
+    )
 
 
-def _prepared(claim: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
+def _prepared(claim: t.Mapping[str, t.Any]) -> t.Iterator[tuple[Given, list[str]]]:
+    """Each device of a claim for each of its pods, by the driver's name for it, and its names for the container runtime."""
     for driver, state in (claim.get("DriverState") or {}).items():
         for device in state["Devices"] or ():
-            for found in claimed.devices_of(
-                str(device["DeviceName"]), [str(one) for one in device["CDIDeviceIDs"] or ()]
-            ):
-                for uid in claim["PodUIDs"] or ():
-                    yield Given("", str(uid), f"unknown, claim {claim['ClaimName']}", str(driver), found)
+            name, cdi_names = str(device["DeviceName"]), [str(one) for one in device["CDIDeviceIDs"] or ()]
+            for uid in claim["PodUIDs"] or ():
+                yield Given("", str(uid), f"unknown, claim {claim['ClaimName']}", str(driver), name), cdi_names
