@@ -108,7 +108,7 @@ class Patience:
                 self._heard = True
                 return found
             repeated = True
-            time.sleep(AWAY_SECONDS)
+            time.sleep(min(AWAY_SECONDS, max(0.0, self._until - time.monotonic())))
 
 
 class Cluster:
@@ -124,9 +124,9 @@ class Cluster:
         """For so many seconds from now on, try again when the API server is away, as it is while its own node reboots."""
         self._patience.renew(seconds, unheard)
 
-    def node(self, name: str) -> Object:
-        """A Node; raises ClusterError."""
-        return self._call(f"node {name}", self._core.read_node, name)
+    def node(self, name: str, seconds: float = REQUEST_SECONDS) -> Object:
+        """A Node, for which each request may take so long; raises ClusterError."""
+        return self._call(f"node {name}", self._core.read_node, name, _request_timeout=seconds)
 
     def patch_node(self, name: str, patch: Object) -> Object:
         """Merge something into a Node; None takes a field away."""
@@ -320,7 +320,7 @@ def _but_for(status: int) -> t.Iterator[None]:
 def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
     """What the API server answers one call of the client `core`. Raises ClusterError."""
     try:
-        found = method(*arguments, **options, _preload_content=False, _request_timeout=REQUEST_SECONDS)
+        found = method(*arguments, **{"_request_timeout": REQUEST_SECONDS, **options}, _preload_content=False)
         # Before release 36 of the client a refusal of an answer that is not taken apart is not raised.
         if not 200 <= found.status < 300:
             raise _refusal(found.status, found.data, where)

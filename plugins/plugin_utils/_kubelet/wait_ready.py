@@ -9,7 +9,7 @@ import time
 import typing as t
 from datetime import datetime
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError
+from ansible_collections.accel.qat.plugins.module_utils._cluster.api import REQUEST_SECONDS, Cluster, ClusterError
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import HAS_KUBERNETES, client_by
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import PATIENCE, read_configz
 from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import (
@@ -22,6 +22,8 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError
 
 _PAUSE = 1.0
+# A request is not given up before, however little is left.
+_SHORTEST = 1.0
 # The API server keeps whole seconds.
 _ROUNDING = 1.0
 
@@ -46,11 +48,7 @@ class Api:
         try:
             self._cluster.node(node)
         except Exception as error:  # any of several libraries'
-            raise NodeError(
-                _problem(error),
-                f"node {node}",
-                "set node_name to the node's name in the cluster, and kubeconfig to one that may read nodes; nothing was written",
-            ) from None
+            raise NodeError(_problem(error), f"node {node}", f"{_remedy(error)}; nothing was written") from None
         # From here on each caller has a time of its own.
         self._cluster.be_patient(0.0)
 
@@ -61,9 +59,9 @@ class Api:
         """
         end = time.monotonic() + seconds
         said = "the API server does not answer"
-        while time.monotonic() < end:
+        while (left := end - time.monotonic()) > 0:
             try:
-                ready, said = _state(self._cluster.node(self._node), since)
+                ready, said = _state(self._cluster.node(self._node, min(REQUEST_SECONDS, max(_SHORTEST, left))), since)
             except Exception as error:  # it may be away for a while, as its own node's kubelet is
                 ready, said = False, _problem(error)
             if ready:
@@ -90,6 +88,12 @@ def _problem(error: Exception) -> str:
     if isinstance(error, ClusterError):
         return error.problem
     return f"the API server does not answer: {' '.join(str(error).split())[:200]}"
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, ClusterError) and error.status is None:
+        return error.remedy
+    return "set node_name to the node's name in the cluster, and kubeconfig to one that may read nodes"
 
 
 def _state(node: t.Mapping[str, t.Any], since: float) -> tuple[bool, str]:

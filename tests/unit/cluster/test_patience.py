@@ -105,6 +105,17 @@ def test_one_deadline_is_for_all_of_a_module(
     assert clock.now - 1000 <= seconds + 40
 
 
+def test_no_pause_goes_beyond_what_is_left(
+    cluster: DaemonsetCluster, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(api, "time", clock)
+    monkeypatch.setattr(api, "AWAY_SECONDS", 20.0)
+    cluster.first = [AWAY[1]] * 10
+    assert controller.run(cluster_node_info, node="node1", wait_timeout=50)["failed"]
+    assert (len(cluster.requests), clock.now) == (4, 1050)
+
+
 def test_what_is_asked_before_all_else_is_asked_again(cluster: DaemonsetCluster, controller: Controller) -> None:
     """It reports what it was refused, and does not fail."""
     asked = [{"purpose": "drain", **NODE}]
