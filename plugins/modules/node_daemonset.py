@@ -291,7 +291,7 @@ class NodeDaemonset(ClusterModule):
             return
         if found and self._params["wait"] and not self._module.check_mode:
             self._wait(self._why_still_there, "its pod is still there after {:g} seconds: {}")
-        if set(self._cluster.nodes_with("=".join(self._label))) - {self._node}:
+        if self._cluster.is_other_node_with("=".join(self._label), self._node):
             return
         if found:
             delete = self._cluster.delete_daemonset

@@ -171,10 +171,12 @@ class Cluster:
         )
         return list(found.get("items") or ())
 
-    def nodes_with(self, selector: str) -> list[str]:
-        """The names of the nodes that a selector of labels finds."""
-        found = self._call(f"nodes with {selector}", self._core.list_node, label_selector=selector)
-        return [str(node["metadata"]["name"]) for node in found.get("items") or ()]
+    def is_other_node_with(self, selector: str, name: str) -> bool:
+        """Whether a selector of labels finds any node but that of this name. A list of all would be long."""
+        options = {"label_selector": selector, "field_selector": f"metadata.name!={name}", "limit": 1}
+        found = self._call(f"nodes with {selector}", self._core.list_node, **options)
+        # One that has come to the limit may not have found any yet.
+        return bool(found.get("items") or (found.get("metadata") or {}).get("continue"))
 
     def namespace(self, name: str) -> Object | None:
         """A namespace, or None where there is none of this name."""

@@ -12,14 +12,18 @@ import typing as t
 
 with contextlib.suppress(ImportError):  # then nobody has a client to give
     import urllib3
+    import urllib3.exceptions
 
-LONGEST = 256 << 20
-"""Bytes of an answer. The longest that is asked for are the Nodes that a selector finds: of 5000 with their lists of images 150 MiB."""
+LONGEST = 64 << 20
+"""Bytes of an answer. The longest that is asked for are the pods of one node: 500 of 64 KiB, with who wrote each field, have 32 MiB."""
 
 SECONDS = 120.0
 """How long an answer may take. Each of its parts has the time of a request."""
 
 _PIECE = 64 * 1024
+
+_HEADERS = ("content-type",)
+"""By it the client decodes text."""
 
 
 class UnboundedError(Exception):
@@ -52,18 +56,15 @@ class _Pool:
             body = self._read(response, end)
         finally:
             response.close()
-        # The client decodes text by this one.
-        headers = {name: value for name, value in response.headers.items() if name.lower() == "content-type"}
+        headers = {name: value for name, value in response.headers.items() if name.lower() in _HEADERS}
         return urllib3.HTTPResponse(
             io.BytesIO(body), headers=headers, status=response.status, reason=response.reason, preload_content=False
         )
 
     def _read(self, response: t.Any, end: float) -> bytes:
-        # What has come so far, where this urllib3 can: an answer that comes by drops is given up in time.
-        read = getattr(response, "read1", response.read)
         body = bytearray()
         while True:
-            piece = read(_PIECE)
+            piece = _piece(response)
             if not piece:
                 return bytes(body)
             body += piece
@@ -71,3 +72,17 @@ class _Pool:
                 raise UnboundedError(f"longer than {self._longest} bytes")
             if time.monotonic() > end:
                 raise UnboundedError(f"not whole after {self._seconds:g} seconds")
+
+
+def _piece(response: t.Any) -> bytes:
+    """What has come so far of an answer, so that one that comes by drops is given up in time; empty at its end.
+
+    `read` of urllib3 waits for all that it is to read. Its older releases have no other, and http.client has.
+    """
+    if hasattr(response, "read1"):
+        return bytes(response.read1(_PIECE))
+    with response._error_catcher():
+        piece = bytes(response._fp.read1(_PIECE))
+    if not piece and response._fp.length:  # by its own word there is more
+        raise urllib3.exceptions.ProtocolError("the answer ends before its end")
+    return piece

@@ -22,7 +22,8 @@ class DaemonsetCluster(FakeCluster):
     """`comes_up` says whether new pods get ready, and `container` what the status of their container is where they do not.
 
     `others` are more nodes with the label of a DaemonSet, by their names. While `later` is above zero, each look at a DaemonSet shows one
-    more node that has its present template, and with the last of these pods get ready.
+    more node that has its present template, and with the last of these pods get ready. With `is_short` a list of nodes
+    ends before the first.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class DaemonsetCluster(FakeCluster):
         self.others: list[str] = []
         self.comes_up = True
         self.later = 0
+        self.is_short = False
         self._updated = 0
         self.container: JsonObject = {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
         self._made = 0
@@ -53,7 +55,11 @@ class DaemonsetCluster(FakeCluster):
         if parts == ["api", "v1", "nodes"] and method == "GET":
             key, _equals, value = query["labelSelector"].partition("=")
             names = [self.name] if self._node["metadata"]["labels"].get(key) == value else []
-            return {"kind": "NodeList", "items": [{"metadata": {"name": name}} for name in names + self.others]}
+            field, _unequal, but = query["fieldSelector"].partition("!=")
+            assert field == "metadata.name"
+            found = [{"metadata": {"name": name}} for name in names + self.others if name != but]
+            page = [] if self.is_short else found[: int(query["limit"])]
+            return {"kind": "NodeList", "items": page, "metadata": {"continue": "x"} if len(found) > len(page) else {}}
         if parts[:3] == ["api", "v1", "namespaces"] and len(parts) < 5:
             return self._namespace(method, parts[3:], body)
         if parts[:4] == ["apis", "apps", "v1", "namespaces"] and parts[5] == "daemonsets":

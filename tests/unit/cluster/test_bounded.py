@@ -8,6 +8,7 @@ import time
 import typing as t
 
 import pytest
+import urllib3.response
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import bounded
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
@@ -48,7 +49,16 @@ def test_one_that_is_too_long(
     assert failed["msg"] == f"node node1: the API server's answer is longer than {LONGEST} bytes; {REMEDY}"
 
 
-def test_one_that_comes_by_drops(controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_read1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As releases 1.26 to 2.1 of urllib3 are."""
+    for kind in (urllib3.response.HTTPResponse, urllib3.response.BaseHTTPResponse):
+        monkeypatch.delattr(kind, "read1")
+
+
+@pytest.mark.parametrize("release", ["newest", "older"])
+def test_one_that_comes_by_drops(controller: Controller, monkeypatch: pytest.MonkeyPatch, release: str) -> None:
+    if release == "older":
+        without_read1(monkeypatch)
     monkeypatch.setattr(bounded, "SECONDS", 0.3)
 
     def drops() -> t.Iterator[bytes]:
@@ -61,6 +71,30 @@ def test_one_that_comes_by_drops(controller: Controller, monkeypatch: pytest.Mon
     failed = controller.run(cluster_node_info, node="node1", host=url)
     thread.join(60)
     assert failed["msg"] == f"node node1: the API server's answer is not whole after 0.3 seconds; {REMEDY}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ("Content-Length: 2\r\n\r\n{}", ""),
+        ("Content-Length: 3\r\n\r\n{}", "the API server cannot be reached: the answer ends before its end; "),
+        ("Connection: close\r\n\r\n{}", ""),
+        ("Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", ""),
+        ("Transfer-Encoding: chunked\r\n\r\n", "the API server cannot be reached: "),
+        ("Transfer-Encoding: chunked\r\n\r\n5\r\n{}", "the API server cannot be reached: "),
+        ("Transfer-Encoding: chunked\r\n\r\nnothing\r\n{}", "the API server cannot be reached: "),
+    ],
+    ids=["whole", "part", "to the end", "chunks", "no chunk", "part of a chunk", "malformed"],
+)
+def test_by_an_older_release_too(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, answer: str, problem: str
+) -> None:
+    without_read1(monkeypatch)
+    url, thread = raw_server([f"HTTP/1.1 200 OK\r\n{answer}".encode()])
+    found = controller.run(cluster_node_info, node="node1", host=url)
+    thread.join(60)
+    assert bool(found.get("failed")) == bool(problem), found
+    assert problem in found.get("msg", "")
 
 
 def test_one_that_points_elsewhere_is_not_followed(controller: Controller, cluster: FakeCluster) -> None:

@@ -112,9 +112,14 @@ def test_the_nodes_before_this_one_have_their_time(site: DaemonsetCluster, run: 
     assert site.later == 0
 
 
-def test_the_daemonset_stays_for_other_nodes(site: DaemonsetCluster, run: Controller) -> None:
+@pytest.mark.parametrize(("others", "is_short"), [(["node2"], False), (["node2", "node3"], False), (["node2"], True)])
+def test_the_daemonset_stays_for_other_nodes(
+    site: DaemonsetCluster, run: Controller, others: list[str], is_short: bool
+) -> None:
+    """Of which no more than one is asked for."""
     run.change(node_daemonset, **PRESENT)
-    site.others = ["node2"]
+    site.others = others
+    site.is_short = is_short
     run.change(node_daemonset, **ABSENT)
     assert (NAMESPACE, NAME) in site.daemonsets
     assert NAMESPACE in site.namespaces
