@@ -325,10 +325,10 @@ def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: 
         found = method(*arguments, **{"_request_timeout": REQUEST_SECONDS, **options}, _preload_content=False)
         # Before release 36 of the client a refusal of an answer that is not taken apart is not raised.
         if not 200 <= found.status < 300:
-            raise _refusal(found.status, found.data, where)
+            raise _refusal(found.status, found.data, found.headers, where)
         return bytes(found.data).decode("utf-8", "replace")
     except ApiException as error:
-        raise _refusal(error.status, error.body, where) from None
+        raise _refusal(error.status, error.body, error.headers, where) from None
     except urllib3.exceptions.ProxyError as error:
         raise _no_way_through(error, str(core.api_client.configuration.host)) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -393,8 +393,12 @@ _REMEDIES = {
 }
 
 
-def _refusal(status: int | None, body: t.Any, where: str) -> ClusterError:
+def _refusal(status: int | None, body: t.Any, headers: t.Any, where: str) -> ClusterError:
     """An answer that is not a success."""
+    target = _target(headers) if 300 <= (status or 0) < 400 else ""
+    if target:
+        remedy = "give the address of the API server itself"
+        return ClusterError(f"the API server answers {status}: it points to {target}", where, remedy, status=status)
     words = _words(body)
     remedy = _REMEDIES.get(status or 0, "correct what it names, or try again later")
     return ClusterError(
@@ -405,6 +409,12 @@ def _refusal(status: int | None, body: t.Any, where: str) -> ClusterError:
         words=words,
         away=status in AWAY_STATUS and _FOR_GOOD not in words,
     )
+
+
+def _target(headers: t.Any) -> str:
+    """Where an answer points, without a query or password, which are nobody's business."""
+    target = re.split("[?#]", str((headers or {}).get("Location") or ""), maxsplit=1)[0]
+    return re.sub("//[^/]*@", "//", target)[:200]
 
 
 def _words(body: t.Any) -> str:

@@ -22,8 +22,8 @@ SECONDS = 120.0
 
 _PIECE = 64 * 1024
 
-_HEADERS = ("content-type",)
-"""By it the client decodes text."""
+_HEADERS = ("content-type", "location")
+"""By the first the client decodes text, and the second says where an answer points."""
 
 
 class UnboundedError(Exception):

@@ -98,12 +98,33 @@ def test_by_an_older_release_too(
 
 
 def test_one_that_points_elsewhere_is_not_followed(controller: Controller, cluster: FakeCluster) -> None:
-    head = f"HTTP/1.1 302 Found\r\nLocation: {cluster.url}/api/v1/nodes/node1\r\nContent-Length: 0\r\n\r\n"
+    target = f"{cluster.url}/api/v1/nodes/node1"
+    head = f"HTTP/1.1 302 Found\r\nLocation: {target}?state=secret\r\nContent-Length: 0\r\n\r\n"
     url, thread = raw_server([head.encode()])
     failed = controller.run(cluster_node_info, node="node1", host=url)
     thread.join(60)
-    assert failed["msg"].startswith("node node1: the API server answers 302: ")
+    assert failed["msg"] == (
+        f"node node1: the API server answers 302: it points to {target}; give the address of the API server itself"
+    )
     assert cluster.requests == []
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("https://user:secret@login.example/a?b", "it points to https://login.example/a"),
+        ("/login#secret", "it points to /login"),
+        ("/\x1b[2J" + "a" * 100_000, "it points to /\\x1b[2J" + "a" * 195),
+        ("", "without a reason"),
+    ],
+    ids=["password", "path", "control", "none"],
+)
+def test_where_one_points(controller: Controller, location: str, words: str) -> None:
+    head = f"HTTP/1.1 302 Found\r\nLocation: {location[:60_000]}\r\nContent-Length: 0\r\n\r\n"
+    url, thread = raw_server([head.encode()])
+    failed = controller.run(cluster_node_info, node="node1", host=url)
+    thread.join(60)
+    assert failed["msg"].partition("; ")[0] == f"node node1: the API server answers 302: {words}"
 
 
 def test_the_wait_for_a_node_too(tmp_path: Path) -> None:
