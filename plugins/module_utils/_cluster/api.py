@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import ssl
 import time
 import typing as t
 
@@ -21,6 +20,7 @@ from .._node.errors import NodeError
 from .bounded import UnboundedError
 from .client import HAS_KUBERNETES, IMPORT_ERROR, client_of
 from .extended import FIELD_MANAGER, Object
+from .tls import TlsError, fault
 
 try:
     import kubernetes
@@ -321,6 +321,7 @@ def _but_for(status: int) -> t.Iterator[None]:
 
 def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
     """What the API server answers one call of the client `core`. Raises ClusterError."""
+    host = str(core.api_client.configuration.host)
     try:
         found = method(*arguments, **{"_request_timeout": REQUEST_SECONDS, **options}, _preload_content=False)
         # Before release 36 of the client a refusal of an answer that is not taken apart is not raised.
@@ -329,14 +330,17 @@ def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: 
         return bytes(found.data).decode("utf-8", "replace")
     except ApiException as error:
         raise _refusal(error.status, error.body, error.headers, where) from None
+    except TlsError as error:
+        reason, remedy, away = fault(error.cause)
+        raise _unreached(reason, host, remedy, away, heard=True) from None
     except urllib3.exceptions.ProxyError as error:
-        raise _no_way_through(error, str(core.api_client.configuration.host)) from None
+        raise _no_way_through(error, host) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreached(
             _reason(error),
-            str(core.api_client.configuration.host),
+            host,
             "see that the address is right and that the controller may connect to it",
-            away=_is_away(error),
+            away=isinstance(error, AWAY),
             heard=_is_somebody(error),
         ) from None
 
@@ -357,32 +361,24 @@ _PROXY_REMEDIES = {
 def _no_way_through(error: t.Any, host: str) -> ClusterError:
     """A proxy that is away, or that answers in the API server's place, as one does that cannot connect to it."""
     cause = error.original_error
+    if isinstance(cause, urllib3.exceptions.SSLError) and cause.args and isinstance(cause.args[0], Exception):
+        reason, remedy, away = fault(cause.args[0])
+        return _unreached(f"the proxy does not answer: {reason}", host, remedy, away, heard=True)
     refused = _TUNNEL.search(str(cause))
     if refused is None:
         remedy = "see that proxy names one to which the controller may connect"
         reason = f"the proxy does not answer: {_reason(cause)}"
-        return _unreached(reason, host, remedy, _is_away(cause), _is_somebody(cause))
+        return _unreached(reason, host, remedy, isinstance(cause, AWAY), _is_somebody(cause))
     status = int(refused[1])
     remedy = _PROXY_REMEDIES.get(status, "see why the proxy does not connect to it")
     reason = f"the proxy answers {' '.join(f'{status}{refused[2]}'.split())}"
     return _unreached(reason, host, remedy, away=status in AWAY_STATUS, heard=True)
 
 
-def _is_away(error: BaseException) -> bool:
-    return isinstance(error, AWAY) or _broke_off(error)
-
-
 def _is_somebody(error: BaseException) -> bool:
     """Whether a connection was made, and came no further in time or broke off: TLS, or the answer."""
     somebody = (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError, ConnectionError)
-    return (isinstance(error, somebody) and not isinstance(error, ConnectionRefusedError)) or _broke_off(error)
-
-
-def _broke_off(error: BaseException) -> bool:
-    """Whether whoever answered went away before the two had agreed on a secret; a wrong certificate is another matter."""
-    return isinstance(error, urllib3.exceptions.SSLError) and any(
-        isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in error.args
-    )
+    return isinstance(error, somebody) and not isinstance(error, ConnectionRefusedError)
 
 
 _REMEDIES = {

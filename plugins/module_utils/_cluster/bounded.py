@@ -10,6 +10,8 @@ import io
 import time
 import typing as t
 
+from .tls import FILES, TlsError
+
 with contextlib.suppress(ImportError):  # then nobody has a client to give
     import urllib3
     import urllib3.exceptions
@@ -31,7 +33,7 @@ class UnboundedError(Exception):
 
 
 def bound(api: t.Any, longest: int, seconds: float) -> t.Any:
-    """The same ApiClient, whose calls raise UnboundedError from now on."""
+    """The same ApiClient, whose calls raise UnboundedError and TlsError from now on."""
     rest: t.Any = api.rest_client
     rest.pool_manager = _Pool(rest.pool_manager, longest, seconds)
     return api
@@ -50,6 +52,16 @@ class _Pool:
 
     def request(self, *arguments: t.Any, **options: t.Any) -> t.Any:
         """An answer that was read whole. One that points elsewhere is not followed there: what it says would be read to its end."""
+        try:
+            return self._request(*arguments, **options)
+        except urllib3.exceptions.SSLError as error:
+            raise TlsError(_innermost(error)) from None
+        except urllib3.exceptions.ProtocolError as error:
+            if isinstance(_innermost(error), FILES):  # that of a client's certificate
+                raise TlsError(_innermost(error)) from None
+            raise
+
+    def _request(self, *arguments: t.Any, **options: t.Any) -> t.Any:
         end = time.monotonic() + self._seconds
         response = self._pool.request(*arguments, **{**options, "preload_content": False, "redirect": False})
         try:
@@ -86,3 +98,8 @@ def _piece(response: t.Any) -> bytes:
     if not piece and response._fp.length:  # by its own word there is more
         raise urllib3.exceptions.ProtocolError("the answer ends before its end")
     return piece
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What urllib3 has wrapped."""
+    return next((one for one in reversed(error.args) if isinstance(one, BaseException)), error)

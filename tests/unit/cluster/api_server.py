@@ -15,6 +15,7 @@ import copy
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 import typing as t
@@ -465,22 +466,29 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def raw_server(answer: t.Iterable[bytes]) -> tuple[str, threading.Thread]:
-    """One that sends this to its one client, until that has gone."""
+def raw_server(
+    answer: t.Iterable[bytes], closes: int = 0, context: ssl.SSLContext | None = None
+) -> tuple[str, threading.Thread]:
+    """One that sends this to its one client, until that has gone. It closes so many connections before, and speaks TLS with a context."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        with listener, listener.accept()[0] as connection:
-            connection.recv(65536)
+        with listener:
+            for _number in range(closes):
+                with listener.accept()[0] as connection:
+                    connection.recv(65536)
+            accepted = listener.accept()[0]
             try:
-                for piece in answer:
-                    connection.sendall(piece)
+                with context.wrap_socket(accepted, server_side=True) if context else accepted as connection:
+                    connection.recv(65536)
+                    for piece in answer:
+                        connection.sendall(piece)
             except OSError:  # it has seen enough
                 pass
 
     thread = threading.Thread(target=serve)
     thread.start()
-    return f"http://127.0.0.1:{listener.getsockname()[1]}", thread
+    return f"http{'s' if context else ''}://127.0.0.1:{listener.getsockname()[1]}", thread
 
 
 def endless(status: str, *headers: str) -> t.Iterator[bytes]:

@@ -14,6 +14,7 @@ import pytest
 import urllib3.exceptions
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import api
+from ansible_collections.accel.qat.plugins.module_utils._cluster.tls import TlsError
 from ansible_collections.accel.qat.plugins.modules import (
     cluster_access,
     cluster_node_info,
@@ -153,7 +154,7 @@ def test_each_module_that_waits_for_the_cluster_is_here() -> None:
         (urllib3.exceptions.ConnectTimeoutError("connection timed out"), False),
         (urllib3.exceptions.NewConnectionError(t.cast("t.Any", None), "Connection refused"), False),
         (urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset")), True),
-        (urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")), True),
+        (TlsError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")), True),
     ],
 )
 def test_who_takes_a_connection_and_says_nothing_is_there(error: Exception, heard: bool) -> None:

@@ -20,7 +20,7 @@ import urllib3.exceptions
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster import api
 from ansible_collections.accel.qat.plugins.modules import cluster_access, node_drain
-from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, raw_server
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller, kubeconfig_of
 
 HOST = "https://cluster.example:6443"
@@ -156,6 +156,24 @@ def test_it_is_asked_again_where_it_closes_at_once(controller: Controller) -> No
     with proxy_that_says("", "", "407 Proxy Authentication Required") as (address, got):
         failed = controller.run(node_drain, host=HOST, proxy=f"http://{address}", node="node1", wait_timeout=3600)
     assert (failed["msg"], len(got)) == (WANTS, 3)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_it_is_asked_again_where_the_api_server_closes_behind_it(controller: Controller) -> None:
+    with proxy_that_says("200 Connected", "200 Connected", "407 Proxy Authentication Required") as (address, got):
+        failed = controller.run(node_drain, host=HOST, proxy=f"http://{address}", node="node1", wait_timeout=3600)
+    assert (failed["msg"], len(got)) == (WANTS, 3)
+
+
+def test_one_that_does_not_speak_tls(controller: Controller) -> None:
+    url, thread = raw_server([b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+    proxy = url.replace("http:", "https:")
+    failed = controller.run(node_drain, host=HOST, proxy=proxy, node="node1", wait_timeout=0)
+    thread.join(60)
+    assert failed["msg"] == (
+        f"{REACHED}the proxy does not answer: what listens at the address does not speak TLS; "
+        "see that the port is the right one, and whether the address begins with http:// there"
+    )
 
 
 def test_nobody_listens_there(controller: Controller) -> None:
