@@ -93,8 +93,21 @@ def test_too_many_calls_for_too_long(kubelet: KubeletThread) -> None:
     kubelet.fake.limits = 1000
     kubelet.start()
     with pytest.raises(RpcError, match=r"^rejected by rate limit$") as caught:
-        list_given(kubelet.socket, 0.5)
+        list_given(kubelet.socket, 5)
     assert caught.value.code == 8
+
+
+def test_a_refusal_is_the_reason_where_no_time_is_left_for_another_call(
+    kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter([RpcError(8, "rejected by rate limit"), TimeoutError()])
+
+    def call(*_arguments: object) -> bytes:
+        raise next(calls)
+
+    monkeypatch.setattr(podresources, "call", call)
+    with pytest.raises(RpcError, match=r"^rejected by rate limit$"):
+        list_given(kubelet.socket, 60)
 
 
 def test_a_refusal_in_other_letters(kubelet: KubeletThread) -> None:

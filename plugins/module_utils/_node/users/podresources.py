@@ -90,12 +90,19 @@ def ask_all(path: str, seconds: float) -> Answer:
 
 def _ask(path: str, version: str, method: str, deadline: float) -> bytes:
     """One call. Kubelet lets 100 calls a second through, which all its clients share, and refuses the others."""
+    refusal: RpcError | None = None
     while True:
         try:
             return call(path, f"/{version}.PodResourcesLister/{method}", b"", deadline - time.monotonic())
+        except TimeoutError:
+            # What is left of the time may be too short for a call.
+            if refusal is None:
+                raise
+            raise refusal from None
         except RpcError as error:
             if error.code != RESOURCE_EXHAUSTED or time.monotonic() + _PAUSE > deadline:
                 raise
+            refusal = error
         time.sleep(_PAUSE)
 
 
