@@ -75,6 +75,8 @@ def test_no_pod_is_refused_while_another_pod_takes_over(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         ports = [free_port(), free_port()]
         kubelet, first = await serving(bench, *pod("first", f"--metrics-address=127.0.0.1:{ports[0]}"))
+        # The plugin is ready once it has sent its list, which kubelet may not have read yet.
+        await kubelet.until(lambda: "Healthy" in kubelet.known.get(CY, {}).values())
         refused: list[str] = []
 
         async def admit() -> None:
