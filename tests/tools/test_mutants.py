@@ -57,8 +57,11 @@ class Repository:
 
     def run(self, *names: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-B", "-c", RUN, *names]
-        # Which take longer to import than all tests here to run.
-        without_plugins = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        # Plugins take longer to import than all tests here to run, and what is tried here is no test of the run that counts its tests.
+        theirs = {
+            name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "ACCEL_QAT_TALLY")
+        }
+        without_plugins = {**theirs, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return subprocess.run(command, cwd=self.root, env=without_plugins, capture_output=True, text=True, check=False)
 
     @property
