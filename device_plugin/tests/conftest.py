@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from harness.bench import Bench, Scenario
+from harness.pod_resources import KubeletThread
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +55,12 @@ def run() -> t.Iterator[t.Callable[..., None]]:
             asyncio.run(whole(scenario, seconds))
 
         yield start
+
+
+@pytest.fixture
+def kubelet() -> t.Iterator[KubeletThread]:
+    """A kubelet's root directory, with a PodResources socket once it is started."""
+    with tempfile.TemporaryDirectory(prefix="qpr") as directory:
+        made = KubeletThread(Path(directory))
+        yield made
+        made.close()

@@ -6,35 +6,20 @@ from __future__ import annotations
 
 import builtins
 import errno
-import json
 import os
 import socket
-import tempfile
 import time
 import typing as t
 from pathlib import Path
 
 import grpc
 import pytest
-from harness.pod_resources import Claimed, KubeletThread, kept_claim
-from qat_device_plugin import cdi
-from qat_device_plugin._node.files import LARGEST, read_whole
-from qat_device_plugin._node.users import claimed, podresources, pods
+from harness.pod_resources import CY, VF0, VF1, KubeletThread, entry, holders_of, kept_claim
+from qat_device_plugin._node.users import podresources, pods
 from qat_device_plugin._node.users.grpc_call import RpcError
 from qat_device_plugin._node.users.holder import Holder
 from qat_device_plugin._node.users.podresources import Given, ask_all, list_given
 from qat_device_plugin._node.users.pods import BY_CHECKPOINT, Pods
-
-CY = "qat.intel.com/cy"
-VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
-
-
-@pytest.fixture
-def kubelet() -> t.Iterator[KubeletThread]:
-    with tempfile.TemporaryDirectory(prefix="qpr") as directory:
-        made = KubeletThread(Path(directory))
-        yield made
-        made.close()
 
 
 @pytest.fixture
@@ -138,20 +123,12 @@ def test_a_path_longer_than_a_socket_may_have(kubelet: KubeletThread) -> None:
 # What counts as in use.
 
 
-def entry(uid: str, ids: t.Any) -> dict[str, t.Any]:
-    return {"PodUID": uid, "ContainerName": "app", "ResourceName": CY, "DeviceIDs": ids, "AllocResp": "Cg=="}
-
-
-def of(kubelet: KubeletThread, address: str) -> list[str]:
-    return [str(holder) for holder in Pods([str(kubelet.root)]).assignments().of(address)]
-
-
 def test_a_pod_has_a_vf(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("gone", [VF1])], alive=["11-22"])
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0.upper()]}, "b": {CY: [VF0]}, "c": {"x.y/z": ["7"]}}
     kubelet.start()
-    assert of(kubelet, VF0) == ["pod default/web-0 (container app)", "pod default/web-0 (container b)"]
-    assert of(kubelet, VF1) == []
+    assert holders_of(kubelet, VF0) == ["pod default/web-0 (container app)", "pod default/web-0 (container b)"]
+    assert holders_of(kubelet, VF1) == []
 
 
 # Both sources: a pod that either knows, and that lives, has its devices.
@@ -161,8 +138,8 @@ def test_a_kubelet_that_has_just_started(kubelet: KubeletThread) -> None:
     """It has no word from the API server yet, and lists no pods."""
     kubelet.checkpoint([entry("11-22", {"0": [VF0]}), entry("gone", [VF1])], alive=["11-22"])
     kubelet.start()
-    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
-    assert of(kubelet, VF1) == []
+    assert holders_of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF1) == []
 
 
 def test_an_init_container_is_not_listed(kubelet: KubeletThread) -> None:
@@ -170,8 +147,8 @@ def test_an_init_container_is_not_listed(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([init, entry("11-22", {"0": [VF1]})], alive=["11-22"])
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF1]}}
     kubelet.start()
-    assert of(kubelet, VF0) == ["pod with uid 11-22 (container init, by kubelet's checkpoint)"]
-    assert of(kubelet, VF1) == ["pod default/web-0 (container app)"]
+    assert holders_of(kubelet, VF0) == ["pod with uid 11-22 (container init, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF1) == ["pod default/web-0 (container app)"]
 
 
 @pytest.mark.parametrize("code", [None, errno.EACCES, errno.EMFILE])
@@ -192,8 +169,8 @@ def test_the_checkpoint_knows_no_names_but_kubelets_logs_do(
 
     monkeypatch.setattr(os, "listdir", refuse)
     named = "with uid 11-22" if code else "default/web-0"
-    assert of(kubelet, VF0) == [f"pod {named} (container app, by kubelet's checkpoint)"]
-    assert of(kubelet, VF1) == ["pod with uid 33-44 (container app, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF0) == [f"pod {named} (container app, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF1) == ["pod with uid 33-44 (container app, by kubelet's checkpoint)"]
 
 
 def test_a_device_is_named_once(kubelet: KubeletThread) -> None:
@@ -201,7 +178,7 @@ def test_a_device_is_named_once(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([init, entry("11-22", {"0": [VF0]})], alive=["11-22"])
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
     kubelet.start()
-    assert of(kubelet, VF0) == ["pod default/web-0 (container app)"]
+    assert holders_of(kubelet, VF0) == ["pod default/web-0 (container app)"]
 
 
 def test_a_kubelet_that_answers_and_whose_checkpoint_is_broken(kubelet: KubeletThread) -> None:
@@ -209,10 +186,10 @@ def test_a_kubelet_that_answers_and_whose_checkpoint_is_broken(kubelet: KubeletT
     kubelet.checkpoint([]).write_text("{")
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF1]}}
     kubelet.start()
-    (unknown,) = of(kubelet, VF0)
+    (unknown,) = holders_of(kubelet, VF0)
     assert unknown.startswith("perhaps a pod (")
     assert "kubelet_internal_checkpoint cannot be read: Expecting property name" in unknown
-    assert of(kubelet, VF1) == ["pod default/web-0 (container app)"]
+    assert holders_of(kubelet, VF1) == ["pod default/web-0 (container app)"]
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO, errno.ENOMEM, errno.EINTR])
@@ -238,234 +215,22 @@ def test_what_cannot_be_read_frees_nothing(
 def test_nested_too_deeply(kubelet: KubeletThread) -> None:
     path = kubelet.checkpoint([])
     path.write_text("[" * 100_000)
-    assert of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: it is nested too deeply)"]
+    assert holders_of(kubelet, VF0) == [
+        f"perhaps a pod ({os.path.realpath(path)} cannot be read: it is nested too deeply)"
+    ]
 
 
 @pytest.mark.parametrize("ids", ["0000:6b:00.1", {"0": "0000:6b:00.1"}, {"0": {"a": 1}}, 7, [[VF0], 7]])
 def test_ids_of_another_form(kubelet: KubeletThread, ids: t.Any) -> None:
     kubelet.checkpoint([entry("11-22", ids)], alive=["11-22"])
-    assert of(kubelet, VF0)
-
-
-# Devices by a claim (dynamic resource allocation), which are in no other field.
-
-SPECIFICATION = """cdiVersion: 0.6.0
-containerEdits: {}
-devices:
-- containerEdits:
-    deviceNodes:
-    - path: /dev/vfio/vfio
-    - hostPath: /dev/vfio/12
-      path: /dev/vfio/12
-  name: fast-1
-kind: example.com/qat
-"""
-
-
-@pytest.fixture
-def specifications(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    directory = tmp_path / "cdi"
-    directory.mkdir()
-    monkeypatch.setattr(claimed, "CDI_DIRECTORIES", (str(tmp_path / "none"), str(directory)))
-    return directory
-
-
-def claim(kubelet: KubeletThread, *devices: Claimed) -> None:
-    kubelet.fake.pods["default", "web-0"] = {"app": {}}
-    kubelet.fake.claims["default", "web-0", "app"] = list(devices)
-    kubelet.start()
-
-
-@pytest.mark.parametrize(
-    "device",
-    [
-        Claimed("qatvf-0000-6b-00-1"),
-        Claimed("0000:6b:00.1", "example.com"),
-        Claimed("pci-0000-6b-00-1", "nic.example.com"),
-        Claimed("vf7", cdi=("intel.com/qat=qatvf-0000-6b-00-1",)),
-    ],
-)
-@pytest.mark.usefixtures("specifications")
-def test_a_claimed_device_with_an_address(kubelet: KubeletThread, device: Claimed) -> None:
-    claim(kubelet, device)
-    assert of(kubelet, VF0) == ["pod default/web-0 (container app)"]
-    assert of(kubelet, VF1) == []
-
-
-@pytest.mark.parametrize(
-    "device", [Claimed("fast-1"), Claimed("x", "example.com", ("example.com/qat=fast-1", "example.com/qat=fast-2"))]
-)
-@pytest.mark.parametrize("text", [SPECIFICATION, '{"devices": [{"name": "fast-1", "path": "/dev/vfio/12"}]}'])
-def test_a_claimed_device_by_its_specification(
-    kubelet: KubeletThread, specifications: Path, device: Claimed, text: str
-) -> None:
-    (specifications / "example.com-qat.yaml").write_text(text)
-    (specifications / "other.json").write_text('{"devices": [{"name": "fast-11", "path": "/dev/vfio/13"}]}')
-    claim(kubelet, device)
-    found = Pods([str(kubelet.root)]).assignments()
-    assert [str(one) for one in found.of(VF0, "12")] == ["pod default/web-0 (container app)"]
-    assert found.of(VF0, "13") == found.of(VF0, None) == ()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        SPECIFICATION.replace("fast-1", "41"),
-        SPECIFICATION.replace("fast-1", "'41'  # ours"),
-        'kind: example.com/qat\ndevices: [{name: "41", containerEdits: {deviceNodes: [{path: /dev/vfio/12}]}}]\n',
-        '{"kind": "example.com/qat", "devices": [{"name": "41", "path": "/dev/vfio/12"}, {"name": "7", "path": "/dev/vfio/13"}]}',
-        '{"kind": "example.com/qat", "devices": [{"name": "41"}], "containerEdits": {"deviceNodes": [{"path": "/dev/vfio/12"}]}}',
-        '{"kind": "example.com/qat", "devices": [{"name": "41", "path": "/dev/vfio/12"}',
-        '{"kind": "example.com/qat", "devices": {"name": "41", "path": "/dev/vfio/12"}}',
-    ],
-    ids=["yaml", "yaml with quotes", "yaml in braces", "json", "json for all", "broken json", "json of another form"],
-)
-@pytest.mark.parametrize("device", [Claimed("41"), Claimed("x", cdi=("example.com/qat=41",))], ids=["name", "cdi"])
-def test_how_a_specification_names_a_device(
-    kubelet: KubeletThread, specifications: Path, device: Claimed, text: str
-) -> None:
-    (specifications / "one.json").write_text(text)
-    claim(kubelet, device)
-    found = Pods([str(kubelet.root)]).assignments()
-    assert [str(one) for one in found.of(VF0, "12")] == ["pod default/web-0 (container app)"]
-    assert found.of(VF1, "13") == ()
-
-
-@pytest.mark.parametrize("name", ["41", "rw", "vfio", "cy", "name", "vf", "0.5.0", ""])
-@pytest.mark.parametrize("text", [None, SPECIFICATION.replace("/12", "/41"), SPECIFICATION.replace("fast-1", "x-41")])
-def test_a_word_of_a_specification_is_no_device(
-    kubelet: KubeletThread, specifications: Path, name: str, text: str | None
-) -> None:
-    """As those of GPUs, which are numbers, in the specifications of this plugin and of others."""
-    ours = {VF0: "/dev/vfio/41", VF1: "/dev/vfio/42"}
-    (specifications / "one.json").write_text(text or json.dumps(cdi.specification(ours, CY), indent=2))
-    claim(kubelet, Claimed(name, "gpu.example.com"), Claimed(name, "gpu.example.com", (f"gpu.example.com/gpu={name}",)))
-    found = Pods([str(kubelet.root)]).assignments()
-    assert found.of(VF0, "41") == found.of(VF1, "42") == ()
-
-
-@pytest.mark.parametrize(
-    "text", [SPECIFICATION, '{"kind": "example.com/qat", "devices": [{"name": "fast-1", "path": "/dev/vfio/12"}]}']
-)
-def test_a_device_of_another_kind_is_another(kubelet: KubeletThread, specifications: Path, text: str) -> None:
-    (specifications / "one.yaml").write_text(text)
-    claim(kubelet, Claimed("fast-1", "example.com", ("example.com/gpu=fast-1",)))
-    assert Pods([str(kubelet.root)]).assignments().of(VF0, "12") == ()
-
-
-class Calls:
-    """A function, and how often it was called."""
-
-    def __init__(self, function: t.Callable[..., t.Any]) -> None:
-        self._function = function
-        self.count = 0
-
-    def __call__(self, *arguments: t.Any) -> t.Any:
-        self.count += 1
-        return self._function(*arguments)
-
-
-@pytest.mark.parametrize("listed", [True, False])
-def test_specifications_are_read_once_for_all_claims(
-    kubelet: KubeletThread, specifications: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
-) -> None:
-    """Once for each look, not for each device, or each VFIO node of each: there are thousands of pairs on a node with GPUs."""
-    nodes = "".join(f"    - path: /dev/vfio/{number}\n" for number in range(128))
-    (specifications / "one.yaml").write_text(f"devices:\n- containerEdits:\n    deviceNodes:\n{nodes}  name: none\n")
-    (specifications / "two.json").write_text(json.dumps({"devices": [{"name": str(one)} for one in range(128)]}))
-    gpus = [f"gpu-{number}" for number in range(8)]
-    if listed:
-        claim(kubelet, *(Claimed(gpu, "gpu.example.com") for gpu in gpus))
-    else:
-        kubelet.keep_claims([kept_claim("11-22", gpu, "gpu.example.com") for gpu in gpus])
-    read, looked = Calls(read_whole), Calls(claimed._is_named)
-    monkeypatch.setattr(claimed, "read_whole", read)
-    monkeypatch.setattr(claimed, "_is_named", looked)
-    assert of(kubelet, VF0) == []
-    assert (read.count, looked.count) == (2, 8)
-
-
-@pytest.mark.parametrize("claims", [[kept_claim("gone", "mystery")], [kept_claim("11-22", "qatvf-0000-6b-00-1")]])
-def test_specifications_are_read_for_what_is_not_known_without(
-    kubelet: KubeletThread, specifications: Path, monkeypatch: pytest.MonkeyPatch, claims: list[dict[str, t.Any]]
-) -> None:
-    """Not for pods that are gone, nor for names that have an address."""
-    (specifications / "one.yaml").write_text(SPECIFICATION)
-    read = Calls(read_whole)
-    monkeypatch.setattr(claimed, "read_whole", read)
-    kubelet.keep_claims(claims)
-    assert of(kubelet, VF1) == []
-    assert read.count == 0
-
-
-def test_a_claimed_device_that_nothing_identifies(kubelet: KubeletThread, specifications: Path) -> None:
-    (specifications / "other.yaml").write_text(SPECIFICATION)
-    claim(kubelet, Claimed("mystery"), Claimed("gpu-0", "gpu.example.com"))
-    why = "pod default/web-0 (container app) has mystery by a claim, and nothing says which VF that is"
-    assert of(kubelet, VF0) == [f"perhaps a pod ({why})"]
-
-
-def test_a_claimed_device_of_others(kubelet: KubeletThread, specifications: Path) -> None:
-    (specifications / "other.yaml").write_text(SPECIFICATION)
-    claim(kubelet, Claimed("gpu-0", "gpu.example.com"))
-    assert of(kubelet, VF0) == []
-
-
-@pytest.mark.parametrize("key", ["ClaimInfoStateList", "Entries"])
-@pytest.mark.parametrize("runs", [True, False])
-@pytest.mark.usefixtures("specifications")
-def test_claims_of_a_kubelet_that_lists_nothing(kubelet: KubeletThread, runs: bool, key: str) -> None:
-    kubelet.keep_claims([kept_claim("11-22", "qatvf-0000-6b-00-1"), kept_claim("gone", "qatvf-0000-6b-00-2")], key=key)
-    if runs:
-        kubelet.start()
-    assert of(kubelet, VF0) == ["pod with uid 11-22 (container unknown, claim vf, by kubelet's checkpoint)"]
-    assert of(kubelet, VF1) == []
-
-
-@pytest.mark.usefixtures("specifications")
-def test_a_claim_that_kubelet_lists_is_reported_once(kubelet: KubeletThread) -> None:
-    kubelet.keep_claims([kept_claim("11-22", "qatvf-0000-6b-00-1")])
-    claim(kubelet, Claimed("qatvf-0000-6b-00-1"))
-    assert of(kubelet, VF0) == ["pod default/web-0 (container app)"]
-
-
-@pytest.mark.usefixtures("specifications")
-def test_a_kept_claim_that_nothing_identifies(kubelet: KubeletThread) -> None:
-    kubelet.keep_claims([kept_claim("11-22", "mystery")])
-    assert "has mystery by a claim, and nothing says which VF that is" in of(kubelet, VF0)[0]
-
-
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]", '{"Data": "{"}', '{"Data": 7}', '{"Data": "[]"}'])
-def test_kept_claims_of_another_form(kubelet: KubeletThread, text: str) -> None:
-    kubelet.keep_claims([]).write_text(text)
-    (unknown,) = of(kubelet, VF0)
-    assert "dra_manager_state cannot be read: " in unknown
-
-
-def test_claims_of_an_older_kubelet_name_no_devices(kubelet: KubeletThread) -> None:
-    old = {"DriverName": "qat.intel.com", "ClaimName": "vf", "PodUIDs": {"11-22": {}}, "CDIDevices": {}}
-    kubelet.keep_claims([]).write_text(json.dumps({"version": "v1", "entries": [old], "checksum": 1}))
-    assert of(kubelet, VF0) == []
-
-
-def test_specifications_that_cannot_be_read(kubelet: KubeletThread, specifications: Path) -> None:
-    (specifications / "one.json").mkdir()
-    claim(kubelet, Claimed("fast-1"))
-    assert of(kubelet, VF0) == ["perhaps a pod (kubelet does not answer: Is a directory)"]
-
-
-def test_a_specification_of_which_a_part_could_lack_the_name(kubelet: KubeletThread, specifications: Path) -> None:
-    (specifications / "one.json").touch()
-    os.truncate(specifications / "one.json", LARGEST + 1)
-    claim(kubelet, Claimed("fast-1"))
-    assert of(kubelet, VF0) == ["perhaps a pod (kubelet does not answer: File too large)"]
+    assert holders_of(kubelet, VF0)
 
 
 # Without an answer.
 
 
 def test_no_kubelet(kubelet: KubeletThread) -> None:
-    assert of(kubelet, VF0) == []
+    assert holders_of(kubelet, VF0) == []
     assert Pods(["/dev/null", "/nonexistent"]).assignments().of(VF0) == ()
 
 
@@ -474,19 +239,19 @@ def test_kubelet_is_down(kubelet: KubeletThread, ids: t.Any) -> None:
     kubelet.checkpoint([entry("11-22", ids)], alive=["11-22"])
     kubelet.start()
     kubelet.stop()
-    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
-    assert of(kubelet, VF1) == []
+    assert holders_of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF1) == []
 
 
 def test_a_kubelet_without_pod_resources(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("11-22", [VF0]), entry("33-44", [VF1])], alive=["11-22"])
-    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
-    assert of(kubelet, VF1) == []
+    assert holders_of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF1) == []
 
 
 def test_without_the_directory_of_pods_each_counts(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("11-22", [VF0])])
-    assert len(of(kubelet, VF0)) == 1
+    assert len(holders_of(kubelet, VF0)) == 1
 
 
 def test_a_container_that_does_not_see_the_directory_of_pods_takes_nothing_for_free(kubelet: KubeletThread) -> None:
@@ -494,15 +259,15 @@ def test_a_container_that_does_not_see_the_directory_of_pods_takes_nothing_for_f
     kubelet.checkpoint([{**entry("11-22", {"0": [VF0]}), "ContainerName": "init"}])
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF1]}}
     kubelet.start()
-    assert of(kubelet, VF0) == ["pod with uid 11-22 (container init, by kubelet's checkpoint)"]
-    assert of(kubelet, VF1) == ["pod default/web-0 (container app)"]
+    assert holders_of(kubelet, VF0) == ["pod with uid 11-22 (container init, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF1) == ["pod default/web-0 (container app)"]
 
 
 def test_a_kubelet_that_gave_no_device_yet(kubelet: KubeletThread) -> None:
     kubelet.start()
     kubelet.stop()
     kubelet.fake.path.unlink(missing_ok=True)
-    assert of(kubelet, VF0) == []
+    assert holders_of(kubelet, VF0) == []
 
 
 @pytest.mark.usefixtures("soon")
@@ -521,7 +286,7 @@ def test_kubelet_refuses(kubelet: KubeletThread) -> None:
     kubelet.checkpoint([entry("11-22", [VF0])])
     kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "no")
     kubelet.start()
-    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
 
 
 @pytest.mark.parametrize(
@@ -546,7 +311,7 @@ def test_what_nobody_reports_counts_as_given(
     path.write_text(text)
     kubelet.fake.refusal = (grpc.StatusCode.INTERNAL, "not now")
     kubelet.start()
-    assert of(kubelet, VF0) == [
+    assert holders_of(kubelet, VF0) == [
         f"perhaps a pod (kubelet does not answer: not now, and {os.path.realpath(path)} cannot be read: {reason})"
     ]
 
@@ -556,7 +321,7 @@ def test_a_checkpoint_that_may_not_be_read(kubelet: KubeletThread) -> None:
     path = kubelet.checkpoint([])
     path.unlink()
     path.mkdir()
-    assert of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: Is a directory)"]
+    assert holders_of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: Is a directory)"]
 
 
 def test_what_is_kept_is_read_without_a_question(kubelet: KubeletThread) -> None:
@@ -577,23 +342,6 @@ def test_what_is_kept_is_read_without_a_question(kubelet: KubeletThread) -> None
     assert pods_here.kept().devices.given == ()
     assert pods_here.kept().claims == by_claim
     assert kubelet.fake.calls == []
-
-
-@pytest.mark.parametrize(("is_directory", "reason"), [(True, "Is a directory"), (False, "File too large")])
-def test_a_specification_that_cannot_be_read_hides_claims_alone(
-    kubelet: KubeletThread, specifications: Path, is_directory: bool, reason: str
-) -> None:
-    kubelet.checkpoint([entry("11-22", [VF0])], alive=["11-22"])
-    kubelet.keep_claims([kept_claim("11-22", "mystery")])
-    broken = specifications / "one.json"
-    if is_directory:
-        broken.mkdir()
-    else:
-        broken.touch()
-        os.truncate(broken, LARGEST + 1)
-    kept = Pods([str(kubelet.root)]).kept()
-    assert kept.devices == ((Given("", "11-22", "app", CY, VF0),), "")
-    assert kept.claims == ((), f"{broken} cannot be read: {reason}")
 
 
 def test_of_a_root_that_cannot_be_seen_neither_is_known(kubelet: KubeletThread, tmp_path: Path) -> None:
@@ -637,7 +385,7 @@ def test_without_the_directory_of_pods_nothing_is_named_that_may_be_gone(kubelet
     kubelet.fake.pods["default", "web-0"] = {"app": {CY: [VF0]}}
     kubelet.start()
     assert named(kubelet) == ((Given("default", "web-0", "app", CY, VF0),), "")
-    assert of(kubelet, VF1) == ["pod with uid gone (container app, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF1) == ["pod with uid gone (container app, by kubelet's checkpoint)"]
 
 
 def test_nothing_is_named_while_kubelet_does_not_answer(kubelet: KubeletThread) -> None:
@@ -691,8 +439,8 @@ def usual(kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 @pytest.mark.usefixtures("usual")
 def test_the_checkpoint_of_a_kubelet_with_another_root(kubelet: KubeletThread) -> None:
-    assert of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
-    assert of(kubelet, VF1) == []
+    assert holders_of(kubelet, VF0) == ["pod with uid 11-22 (container app, by kubelet's checkpoint)"]
+    assert holders_of(kubelet, VF1) == []
     assert [one.device for one in Pods([str(kubelet.root)]).kept().devices.given] == [VF0]
 
 

@@ -18,7 +18,11 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import grpc.aio
+from qat_device_plugin._node.users.pods import Pods
 from qat_device_plugin.messages import _messages
+
+CY = "qat.intel.com/cy"
+VF0, VF1 = "0000:6b:00.1", "0000:6b:00.2"
 
 _MESSAGES = """
 NUMANode: ID int64 = 1
@@ -155,6 +159,11 @@ def _claims(devices: t.Sequence[Claimed]) -> list[t.Any]:
     ]
 
 
+def entry(uid: str, ids: t.Any) -> dict[str, t.Any]:
+    """What the device manager's checkpoint has of a pod with VFs."""
+    return {"PodUID": uid, "ContainerName": "app", "ResourceName": CY, "DeviceIDs": ids, "AllocResp": "Cg=="}
+
+
 def kept_claim(uid: str, device: str, driver: str = "qat.intel.com") -> dict[str, t.Any]:
     """A claim of a pod as kubelet keeps it."""
     devices = [{"PoolName": "node1", "DeviceName": device, "RequestNames": ["r"], "CDIDeviceIDs": None}]
@@ -220,3 +229,8 @@ class KubeletThread:
         self._thread.join()
         self._loop.close()
         self._loop.close()
+
+
+def holders_of(kubelet: KubeletThread, address: str) -> list[str]:
+    """Who has a function by what this kubelet says and keeps, in the words of `Holder`."""
+    return [str(holder) for holder in Pods([str(kubelet.root)]).assignments().of(address)]

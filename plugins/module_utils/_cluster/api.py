@@ -320,7 +320,7 @@ def _but_for(status: int) -> t.Iterator[None]:
 
 
 def answer(core: t.Any, where: str, method: t.Callable[..., t.Any], *arguments: t.Any, **options: t.Any) -> str:
-    """What the API server answers one call of the client `core`. Raises ClusterError."""
+    """What the API server answers one call of the client `core`. Raises ClusterError, and UnboundedError as `bounded.py` says."""
     host = str(core.api_client.configuration.host)
     try:
         found = method(*arguments, **{"_request_timeout": REQUEST_SECONDS, **options}, _preload_content=False)

@@ -46,6 +46,8 @@ from .yaml_text import Path
 # K3s and RKE2 take feature-gates+ at the latest from this Kubernetes on.
 _PLUS_SINCE = 24
 
+BEHIND_A_LINK = "is a symbolic link, and kubelet reads no drop-ins behind one"
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -217,7 +219,7 @@ def _rancher(observed: Observed, version: Version) -> Layers:
         directory = observed.config_dir or observed.kind.drop_ins
         if directory in observed.linked:
             refused = ConfigurationError(
-                "is a symbolic link, and kubelet reads no drop-ins behind one",
+                BEHIND_A_LINK,
                 directory,
                 "put the directory itself there; nothing was written",
             )

@@ -25,7 +25,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.version import 
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
 
 from .documents import CONFIG_DIR, DROP_IN, MANAGED, Document, EnvironmentFile
-from .layers import Layer, document_of
+from .layers import BEHIND_A_LINK, Layer, document_of
 from .record import File, Record
 from .yaml_text import Path
 
@@ -190,7 +190,7 @@ def _fault(observed: Observed, version: Version, mode: str, others: t.Sequence[s
 
 def _link_fault(observed: Observed, directory: str) -> str:
     linked = directory in observed.linked
-    return f"{directory} is a symbolic link, and kubelet reads no drop-ins behind one" if linked else ""
+    return f"{directory} {BEHIND_A_LINK}" if linked else ""
 
 
 def _with_config_dir(observed: Observed, directory: str) -> Observed:

@@ -495,3 +495,11 @@ def endless(status: str, *headers: str) -> t.Iterator[bytes]:
     yield "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode()
     while True:
         yield b"x" * 65536
+
+
+def drops() -> t.Iterator[bytes]:
+    """An answer that comes a byte at a time, for longer than any test waits for it."""
+    yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    while True:
+        time.sleep(0.02)
+        yield b" "

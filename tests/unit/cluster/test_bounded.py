@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 import pytest
@@ -14,7 +13,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster import bounded
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.modules import cluster_node_info, node_drain
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.wait_ready import Api
-from ansible_collections.accel.qat.tests.unit.cluster.api_server import FakeCluster, endless, raw_server
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import FakeCluster, drops, endless, raw_server
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller, kubeconfig_of
 
 if t.TYPE_CHECKING:
@@ -60,12 +59,6 @@ def test_one_that_comes_by_drops(controller: Controller, monkeypatch: pytest.Mon
     if release == "older":
         without_read1(monkeypatch)
     monkeypatch.setattr(bounded, "SECONDS", 0.3)
-
-    def drops() -> t.Iterator[bytes]:
-        yield b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-        for _number in range(1000):
-            time.sleep(0.02)
-            yield b" "
 
     url, thread = raw_server(drops())
     failed = controller.run(cluster_node_info, node="node1", host=url)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import time
-import typing as t
 
 import pytest
 from kubernetes import client
@@ -14,7 +13,14 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster import api, con
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import ClusterError
 from ansible_collections.accel.qat.plugins.module_utils._cluster.configz import LONGEST, read_configz
 from ansible_collections.accel.qat.plugins.modules import cluster_node_info
-from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, Refusal, endless, raw_server
+from ansible_collections.accel.qat.tests.unit.cluster.api_server import (
+    TOKEN,
+    FakeCluster,
+    Refusal,
+    drops,
+    endless,
+    raw_server,
+)
 from ansible_collections.accel.qat.tests.unit.cluster.conftest import Controller
 
 PATH = "GET /api/v1/nodes/node1/proxy/configz"
@@ -133,12 +139,6 @@ def test_a_refusal_of_any_form_is_reported(body: bytes) -> None:
 
 def test_an_answer_by_drops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(configz, "REQUEST_SECONDS", 0.3)
-
-    def drops() -> t.Iterator[bytes]:
-        yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-        for _number in range(2000):
-            time.sleep(0.05)
-            yield b" "
 
     url, thread = raw_server(drops())
     client = core(url)  # which may have to be loaded first
