@@ -10,7 +10,7 @@ from pathlib import Path
 
 COLLECTION = Path(__file__).parents[2]
 PACKAGE = Path("ansible_collections/accel/qat")
-PACKED = ("plugins/module_utils/_node", "tests/behaviour")
+PACKED = ("plugins/module_utils/_node", "tests/behaviour", "tests/fakes/families.py")
 
 _MAIN = """\
 import sys
@@ -24,8 +24,8 @@ def payload() -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         packages: set[Path] = set()
-        for directory in PACKED:
-            for file in sorted((COLLECTION / directory).rglob("*.py")):
+        for packed_path in PACKED:
+            for file in _python_files(COLLECTION / packed_path):
                 name = PACKAGE / file.relative_to(COLLECTION)
                 packed.write(file, str(name))
                 packages.update(name.parents)
@@ -34,3 +34,7 @@ def payload() -> bytes:
                 packed.writestr(f"{package}/__init__.py", "")
         packed.writestr("__main__.py", _MAIN)
     return archive.getvalue()
+
+
+def _python_files(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]

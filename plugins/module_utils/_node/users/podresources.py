@@ -94,11 +94,9 @@ def _ask(path: str, version: str, method: str, deadline: float) -> bytes:
     while True:
         try:
             return call(path, f"/{version}.PodResourcesLister/{method}", b"", deadline - time.monotonic())
-        except TimeoutError:
-            # What is left of the time may be too short for a call.
-            if refusal is None:
-                raise
-            raise refusal from None
+        except TimeoutError as error:
+            # What is left of the time may be too short for a call: then the refusal is the news.
+            raise refusal or error from None
         except RpcError as error:
             if error.code != RESOURCE_EXHAUSTED or time.monotonic() + _PAUSE > deadline:
                 raise
