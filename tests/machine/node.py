@@ -31,6 +31,8 @@ STATE = (
 )
 CONFIGURATION = ("/etc", "/var/lib/accel-qat")
 
+# The device plugin may make its socket again while the directory is removed.
+KUBELET_GOES = "systemctl stop kubelet-socket; until rm -rf /var/lib/kubelet; do sleep 0.1; done"
 HOLD = Path(__file__).parents[1] / "lab/guest_programs/hold_vf.py"
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.accel.qat.tests.controller.controller import Controller, Run
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
-from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, KUBELET_GOES, Node
 
 FIRST, SECOND = "0000:6b:00.0", "0000:70:00.0"
 CY, DC = "qat.intel.com/cy", "qat.intel.com/dc"
@@ -212,7 +212,7 @@ def test_a_restart_registers_again(node: Node, kubelet: Kubelet, truth: Advertis
 def test_a_kubelet_that_is_installed_again_gets_the_resources(node: Node, kubelet: Kubelet, truth: Advertised) -> None:
     """The service's own mount of the directory goes with it: only a new start brings another."""
     kubelet.has(truth)
-    node.run("systemctl stop kubelet-socket; until rm -rf /var/lib/kubelet; do sleep 0.1; done")
+    node.run(KUBELET_GOES)
     kubelet.start()
     kubelet.has(truth)
     assert "read-only for this process" in node.run(f"journalctl -u {UNIT}")

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.accel.qat.tests.controller.controller import Controller
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
-from ansible_collections.accel.qat.tests.machine.node import Node
+from ansible_collections.accel.qat.tests.machine.node import KUBELET_GOES, Node
 from ansible_collections.accel.qat.tests.machine.test_device_plugin import CY, FIRST, SECOND, START, Kubelet, get
 from ansible_collections.accel.qat.tools.artifacts import packages
 from ansible_collections.accel.qat.tools.building.cache import cache_directory
@@ -243,7 +243,7 @@ def test_a_removal_leaves_the_vfs_and_a_purge_no_trace(
     assert node.run(f"systemctl is-active {UNITS} || true").split() == ["inactive", "inactive"]
     assert len(node.run("ls -d /sys/bus/pci/drivers/vfio-pci/0000:*").split()) == 32
     assert node.run("cat /etc/accel-qat/node.json") == json.dumps(RULES)
-    node.run(f"systemctl stop kubelet-socket; rm -rf /var/lib/kubelet; {APT} purge {' '.join(NAMES)}")
+    node.run(f"{KUBELET_GOES}; {APT} purge {' '.join(NAMES)}")
     assert set(node.run(FILES).splitlines()) ^ set(untouched.splitlines()) == set()
     left = "-name '*accel-qat*' -o -name '*qat-node*' -o -name 'qat.intel*'"
     assert node.run(f"find /var/lib/systemd /run/systemd /run/accel-qat /run/cdi {left} 2> /dev/null || true") == ""

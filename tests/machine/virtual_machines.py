@@ -25,7 +25,7 @@ from ansible_collections.accel.qat.tests.machine.libvirt_host import (
     alias,
     pod,
 )
-from ansible_collections.accel.qat.tests.machine.node import DEVICES, Node
+from ansible_collections.accel.qat.tests.machine.node import DEVICES, KUBELET_GOES, Node
 
 PF = "0000:6b:00.0"
 CY = "qat.intel.com/cy"
@@ -173,7 +173,7 @@ def test_when_the_machine_ends_its_vf_is_free_and_stays_on_vfio_pci(host: Host, 
     host.virsh("undefine vm-1")
     host.give({})
     # It is another thing what kubelet says: it gives no more, and nothing runs.
-    host.node.run("systemctl stop kubelet-socket; rm -rf /var/lib/kubelet")
+    host.node.run(KUBELET_GOES)
     found = host.node.devices()[PF]["vfs"]
     assert [(vf["driver"], vf["held_by"]) for vf in found] == [("vfio-pci", [])] * len(vfs)
     assert host.node.run(f"basename $(readlink {DEVICES}/{vfs[0]}/driver)").strip() == "vfio-pci"
