@@ -179,7 +179,7 @@ ALL: dict[str, t.Callable[[], FakeMachine]] = {
 }
 
 
-def sourced(settings: str, drop_ins: t.Iterable[str] = (), start: str = "set -e") -> tuple[str, str]:
+def sourced(settings: str, drop_ins: t.Iterable[str] = (), start: str = "set -e", shell: str = "sh") -> tuple[str, str]:
     """What the files come to when a shell sources them as grub-mkconfig does: GRUB_CMDLINE_LINUX and ..._DEFAULT."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -187,9 +187,9 @@ def sourced(settings: str, drop_ins: t.Iterable[str] = (), start: str = "set -e"
         for path, text in zip(paths, [settings, *drop_ins]):
             path.write_bytes(text.encode("utf-8", "surrogateescape"))
         dots = "".join(f". {path}\n" for path in paths)
-        script = f'{start}\n{dots}printf "%s\\n%s" "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"'
-        done = subprocess.run(["sh", "-c", script], capture_output=True, check=True)
-    always, default = done.stdout.decode("utf-8", "surrogateescape").split("\n")
+        script = f'{start}\n{dots}printf "%s\\0%s" "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"'
+        done = subprocess.run([shell, "-c", script], capture_output=True, check=True)
+    always, default = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     return always, default
 
 
@@ -203,10 +203,17 @@ def _options(text: str) -> str:
 def entry_options(machine: FakeMachine) -> list[str]:
     """The command lines of all boot entries, as the boot loader would read them."""
     patterns = ("/*/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf")
-    entries = [machine.files[path] for pattern in patterns for path in machine.glob(pattern)]
+    # To systemd-boot a carriage return ends a line; GRUB passes over each (grub_file_getline).
+    return_is = "" if any(name.startswith("grub") for name in machine.commands) else "\n"
+    entries = [machine.files[path].replace("\r", return_is) for pattern in patterns for path in machine.glob(pattern)]
     lines = [_options(text) for text in entries if _OPTIONS.search(text)]
     kernel_options = re.search(r"kernelopts=(.*)", machine.files.get("/boot/grub2/grubenv", ""))
     return [line.replace("$kernelopts", kernel_options[1] if kernel_options else "") for line in lines]
+
+
+_FIRST_ENTRY = re.compile(
+    r"^menuentry 'Debian GNU/Linux' --class debian .*\n(?:[ \t].*\n)*?[ \t]+linux[ \t]+\S+ (.*)$", re.MULTILINE
+)
 
 
 def next_boot(machine: FakeMachine) -> str:
@@ -215,7 +222,7 @@ def next_boot(machine: FakeMachine) -> str:
         if path in machine.files:
             return machine.files[path]
     for path in ("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg"):
-        entry = re.search(r"^\s+linux\s+\S+ (.*)$", machine.files.get(path, ""), re.MULTILINE)
+        entry = _FIRST_ENTRY.search(machine.files.get(path, ""))
         if entry and "transactional-update" not in machine.commands:
             return entry[1]
     if "transactional-update" in machine.commands:
@@ -285,7 +292,8 @@ def _grubby(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
     machine.files["/etc/kernel/cmdline"] = _grubby_arguments(future.strip(), remove, add) + "\n"
     if not keeps_settings:
         settings = machine.files["/etc/default/grub"]
-        line = _grubby_arguments(sourced(settings, start="exec 2>/dev/null")[0], remove, add)
+        # That of grubby goes on where a file is no script.
+        line = _grubby_arguments(sourced(settings, start="exec 2>/dev/null", shell="bash")[0], remove, add)
         machine.files["/etc/default/grub"] = re.sub(
             r"^GRUB_CMDLINE_LINUX.*", lambda _match: f'GRUB_CMDLINE_LINUX="{line}"', settings, flags=re.MULTILINE
         )
@@ -324,11 +332,11 @@ def _echoed(text: str, script: str, words: bool = False) -> str:
         done = subprocess.run(
             ["bash", "-c", f'{echo} | sed -E "$2"', "bash", text, script],
             capture_output=True,
-            text=True,
             check=True,
             cwd=empty,
         )
-    return done.stdout.rstrip("\n") if words else done.stdout
+    said = done.stdout.decode("utf-8", "surrogateescape")
+    return said.rstrip("\n") if words else said
 
 
 def _grubby_info(machine: FakeMachine) -> str:
