@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 
 from . import __version__
+from ._node.fields import is_number
 
 
 def root(text: str) -> str:
@@ -21,7 +22,7 @@ def address(text: str) -> tuple[str, int] | None:
     if not text:
         return None
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    if not colon or not is_number(port) or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9482")
     return host.strip("[]"), int(port)
 

@@ -10,6 +10,7 @@ import sys
 import time
 import typing as t
 
+from ._node.fields import lines_in
 from ._node.printable import printable
 
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3}
@@ -41,7 +42,7 @@ class _Text(logging.Formatter):
         """One line: the level, the message, the fields. A trace, if there is one, has lines of its own."""
         start = f"<{_PRIORITIES.get(record.levelname, 6)}>" if self._journal else f"{record.levelname.lower()}: "
         fields = "".join(f" {name}={_word(value)}" for name, value in _fields(record).items())
-        trace = self.formatException(record.exc_info).splitlines() if record.exc_info else ()
+        trace = lines_in(self.formatException(record.exc_info)) if record.exc_info else ()
         return "\n".join((f"{start}{printable(record.getMessage())}{fields}", *map(printable, trace)))
 
 

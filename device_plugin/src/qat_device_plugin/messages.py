@@ -13,6 +13,8 @@ import typing as t
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from ._node.fields import lines_in, words_in
+
 _DEVICE_PLUGIN = """
 Empty
 DevicePluginOptions: pre_start_required bool = 1, get_preferred_allocation_available bool = 2
@@ -55,11 +57,11 @@ _SCALARS = {
 def _messages(package: str, table: str) -> types.SimpleNamespace:
     """The message classes of a table, one message a line; `*` marks a repeated field, `map` one from string to string."""
     file = descriptor_pb2.FileDescriptorProto(name=package + ".proto", package=package, syntax="proto3")
-    for line in table.strip().splitlines():
+    for line in lines_in(table.strip()):
         name, _colon, fields = line.partition(":")
         message = file.message_type.add(name=name)
         for field in filter(None, fields.split(", ")):
-            _add_field(package, message, *field.replace("=", "").split())
+            _add_field(package, message, *words_in(field.replace("=", "")))
     pool = descriptor_pool.DescriptorPool()  # one of our own: the process may hold other messages of these names
     pool.AddSerializedFile(file.SerializeToString())
     classes = {

@@ -13,6 +13,7 @@ import typing as t
 from ._node.absence import if_there, is_absent
 from ._node.devices.snapshot import Node, QatDevice
 from ._node.facts.paths import IOMMU_GROUPS, debug_file, device_file, qat_file
+from ._node.fields import is_number
 from ._node.kernel.live import Kernel
 from .health import Reading
 
@@ -91,7 +92,7 @@ class Prober:
 
     def _fatal_errors(self, device: QatDevice) -> int | None:
         text = self._read(device_file(device.address, "qat_ras/errors_fatal"))
-        return int(text) if text and text.isdigit() else None
+        return int(text) if text and is_number(text) else None
 
     def _status(self, device: QatDevice) -> str | None:
         """What the heartbeat says, empty where there is none; None where nobody may read it, as in a locked down kernel."""
@@ -104,7 +105,7 @@ class Prober:
 
     def _interval(self, device: QatDevice) -> float:
         milliseconds = self._read(_heartbeat(device) + "/config")
-        return int(milliseconds) / 1000 if milliseconds and milliseconds.isdigit() else DEFAULT_INTERVAL
+        return int(milliseconds) / 1000 if milliseconds and is_number(milliseconds) else DEFAULT_INTERVAL
 
     def _read(self, path: str) -> str | None:
         """The file's text; None where it is not there, or the kernel has nothing to report. Raises every other OSError."""

@@ -11,6 +11,8 @@ import struct
 import time
 import typing as t
 
+from ._node.fields import is_number
+
 _SECONDS = 3
 """How long to wait for systemd where something depends on it."""
 
@@ -120,6 +122,6 @@ class Systemd:
 def _watchdog(environment: t.Mapping[str, str]) -> float | None:
     """The time limit of the watchdog in seconds, if it watches this process."""
     microseconds = environment.get("WATCHDOG_USEC", "")
-    if not microseconds.isdigit() or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+    if not is_number(microseconds) or environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / 1e6

@@ -15,6 +15,7 @@ import typing as t
 
 from .._node.absence import if_there
 from .._node.errors import RefusedError
+from .._node.fields import lines_in
 from .loaders.entries import GRUB_ENTRIES, grub_reads_entries
 from .loaders.grub import (
     GENERATED,
@@ -95,7 +96,7 @@ def nothing_found() -> RefusedError:
 def _of_ostree(machine: Machine) -> str:
     has_rpm_ostree = machine.command("rpm-ostree") is not None
     # Fedora CoreOS is built as a bootc image too, but its documentation changes arguments with rpm-ostree.
-    image_mode = _image_mode(machine) and "VARIANT_ID=coreos" not in (machine.read(OS_RELEASE) or "").splitlines()
+    image_mode = _image_mode(machine) and "VARIANT_ID=coreos" not in lines_in(machine.read(OS_RELEASE) or "")
     if has_rpm_ostree and not image_mode:
         return RpmOstree.name
     if image_mode or machine.command("bootc"):

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .._host.edits import FileEdit
+from .._node.fields import lines_in
 from .arguments import read_argument
 from .plan import Plan
 
@@ -52,7 +53,7 @@ def _with_replaced(found: t.Sequence[str], leaving: t.Sequence[str], ours: t.Col
 
 
 def _lines(text: str | None) -> list[str]:
-    return [line for line in (text or "").splitlines() if line]
+    return [line for line in lines_in(text or "") if line]
 
 
 def _edit(path: str | None, before: str | None, lines: t.Sequence[str]) -> list[FileEdit]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from .._node.absence import is_absent
 from .._node.errors import NodeError, RefusedError
 from .._node.facts.paths import COMMAND_DIRECTORIES
+from .._node.fields import lines_in
 from .._node.files import Owner, remove_file, replace_file
 
 _MOST_LINKS = 40
@@ -187,7 +188,7 @@ class LiveMachine:
 def last_lines(result: CommandResult, count: int = 5) -> str:
     """The last lines a command said, in one line; standard error first, for it says more."""
     said = result.err.strip() or result.out.strip()
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in lines_in(said.replace("\r", "\n")) if line.strip()]
     return " / ".join(lines[-count:]) or "it said nothing"
 
 

@@ -23,6 +23,7 @@ from .._host.edits import (
 from .._host.machine import CommandResult, Machine, last_lines
 from .._node.errors import NodeError, RefusedError
 from .._node.facts.paths import KUBELET_DEVICE_PLUGINS
+from .._node.fields import lines_in
 from .._node.files import remove_directory_if_empty
 from .drop_ins import drop_ins
 from .interruption import Interruptions
@@ -255,7 +256,7 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], root: st
 def why_it_ended(log: str) -> str:
     """The line of kubelet's log that says why it ended, empty where none does."""
     reason = ""
-    for line in log.splitlines():
+    for line in lines_in(log):
         panic = _PANIC.match(line.strip())
         if panic:
             reason = panic.group(1)

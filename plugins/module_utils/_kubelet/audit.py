@@ -29,6 +29,7 @@ from .._node.facts.paths import (
 )
 from .._node.facts.pci import VFIO_DRIVERS
 from .._node.facts.services import RESOURCE_PREFIX, for_containers
+from .._node.fields import lines_in
 from .._node.printable import printable
 from .._node.users.grpc_call import RpcError, call, fields_of
 from .._node.users.podresources import (
@@ -289,13 +290,13 @@ def _plugin(status: int, said: str, metrics: str) -> Plugin:
     except (KeyError, ValueError, OverflowError):
         raise BadAnswer("its metrics are of another form") from None
     return Plugin(
-        True, () if status == 200 else tuple(said.splitlines()) or (f"HTTP status {status}",), resources, unhealthy
+        True, () if status == 200 else tuple(lines_in(said)) or (f"HTTP status {status}",), resources, unhealthy
     )
 
 
 def _samples(text: str, name: str) -> t.Iterator[tuple[dict[str, str], float]]:
     """The samples of a metric in Prometheus' text form. No label of the plugin has a comma or a quote in its value."""
-    for line in text.splitlines():
+    for line in lines_in(text):
         if line.startswith(name + "{"):
             labels, _brace, value = line[len(name) + 1 :].rpartition("} ")  # noqa: E203
             pairs = (pair.partition("=") for pair in labels.split(","))

@@ -15,6 +15,7 @@ import typing as t
 
 from .._host.machine import LiveMachine
 from .._node.absence import if_there
+from .._node.fields import lines_in, words_in
 from .._node.printable import printable
 from .environment import (
     Variables,
@@ -73,16 +74,16 @@ def argument_of(directory: str) -> str:
 
 
 def _unit_fault(unit: t.Mapping[str, str], name: str, variables: Variables, process: Process | None) -> str:
-    starts = unit.get("ExecStart", "").splitlines()
+    starts = lines_in(unit.get("ExecStart", ""))
     main = int(unit.get("MainPID") or "0")
-    words = starts[0].partition("argv[]=")[2].partition(" ; ")[0].split() if len(starts) == 1 else []
+    words = words_in(starts[0].partition("argv[]=")[2].partition(" ; ")[0]) if len(starts) == 1 else []
     if not name:
         return "kubelet has no systemd unit"
     if process is not None and (not main or main not in (process.pid, process.parent)):
         return f"the kubelet that runs is not the one that {name} has started"
     if not words or words[0].rpartition("/")[2] != "kubelet":
         return f"{name} does not start kubelet itself"
-    if f"${NAME}" not in words or NAME in unit.get("UnsetEnvironment", "").split():
+    if f"${NAME}" not in words or NAME in words_in(unit.get("UnsetEnvironment", "")):
         return f"{name} does not give kubelet ${NAME}"
     others, doubtful = expand([word for word in words if word != f"${NAME}"], variables)
     if doubtful:

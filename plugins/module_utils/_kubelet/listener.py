@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 import typing as t
 
 from .._node.absence import if_there
+from .._node.fields import is_number, lines_in, words_in
 from .._node.kernel.descriptors import has_open
 
 LARGEST_ANSWER = 4 << 20
@@ -19,6 +21,8 @@ LARGEST_ANSWER = 4 << 20
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTENS = "0A"
 """TCP_LISTEN (include/net/tcp_states.h)."""
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9]+ ([0-9]{3})(?= |\r|$)")
 
 
 class NotBelieved(Exception):
@@ -40,7 +44,7 @@ def fetch(address: str, paths: t.Sequence[str], seconds: float) -> list[tuple[in
     Raises NotBelieved, BadAnswer, or OSError where nobody answers.
     """
     host, _colon, port = address.rpartition(":")
-    if not port.isdigit():
+    if not is_number(port):
         raise BadAnswer(f"{address} is no address such as 127.0.0.1:9482")
     deadline = time.monotonic() + seconds
     while True:
@@ -73,8 +77,8 @@ def _listeners(port: int) -> set[_Socket]:
     """The sockets that listen on the port, by whatever address."""
     found = set()
     for table in _TABLES:
-        for line in _read(table).splitlines()[1:]:
-            words = line.split()
+        for line in lines_in(_read(table))[1:]:
+            words = words_in(line)
             # sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode (Documentation/networking/proc_net_tcp.rst).
             if words[3] == _LISTENS and int(words[1].rpartition(":")[2], 16) == port:
                 found.add(_Socket(int(words[7]), words[9]))
@@ -93,7 +97,7 @@ def _read(path: str) -> str:
 
 def _processes_with(inodes: t.Collection[str]) -> t.Iterator[str]:
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for name in filter(is_number, os.listdir("/proc")):
         process = f"/proc/{name}"
         try:
             if has_open(process, wanted):
@@ -136,7 +140,7 @@ def _left(deadline: float) -> float:
 def _parsed(answer: bytes) -> tuple[int, str]:
     """Status and text of an answer. A redirection is not followed."""
     head, end, body = answer.partition(b"\r\n\r\n")
-    words = head.split(b"\r\n")[0].split(b" ")
-    if not end or len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit() or len(words[1]) != 3:
+    status = _STATUS_LINE.match(head)
+    if not end or status is None:
         raise BadAnswer("it does not speak HTTP")
-    return int(words[1]), body.decode("utf-8", "replace")
+    return int(status[1]), body.decode("utf-8", "replace")

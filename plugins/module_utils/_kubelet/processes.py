@@ -14,6 +14,7 @@ import typing as t
 
 from .._node.absence import if_there
 from .._node.errors import NodeError
+from .._node.fields import is_number, lines_in, words_in
 from .._node.printable import printable
 from .flavours.base import Process
 from .programs import Fault, fault_of
@@ -70,7 +71,7 @@ def command_line(directory: str) -> tuple[str, ...]:
 def _pids(proc_root: str) -> list[int]:
     none: list[str] = []
     entries = _look(proc_root, lambda: os.listdir(proc_root), none)
-    return sorted(int(entry) for entry in entries if entry.isascii() and entry.isdigit())
+    return sorted(int(entry) for entry in entries if is_number(entry))
 
 
 def _process(directory: str, pid: int, names: t.Collection[str]) -> Process | None:
@@ -105,12 +106,12 @@ def _is_roots(status: _Status) -> bool:
 
 def _status(directory: str) -> _Status | None:
     text = _look(directory, lambda: _read(f"{directory}/status"), "")
-    entries = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    entries = dict(line.split(":\t", 1) for line in lines_in(text) if ":\t" in line)
     if "Uid" not in entries:
         return None
-    users = frozenset(map(int, entries["Uid"].split()))
+    users = frozenset(map(int, words_in(entries["Uid"])))
     # The line is there from Linux 4.1 on; the namespaces themselves are compared too.
-    depth = len(entries.get("NSpid", "1").split())
+    depth = len(words_in(entries.get("NSpid", "1")))
     return _Status(entries.get("Name", ""), int(entries.get("PPid", "0")), users, depth)
 
 

@@ -10,6 +10,7 @@ import typing as t
 
 from .._host.machine import Machine, last_lines
 from .._node.errors import NodeError
+from .._node.fields import lines_in, words_in
 from . import environment
 from .environment import Variables
 from .flavours.base import Flavour
@@ -130,7 +131,7 @@ def _bus_label(name: str) -> str:
 
 def environment_files(machine: Machine, unit: t.Mapping[str, str]) -> list[str]:
     paths = []
-    for line in unit.get("EnvironmentFiles", "").splitlines():
+    for line in lines_in(unit.get("EnvironmentFiles", "")):
         named = line.rpartition(" (")[0].strip() or line.strip()
         paths += machine.glob(named) if re.search(r"[*?\[]", named) else [named]
     return paths
@@ -145,4 +146,4 @@ def started_program(unit: t.Mapping[str, str]) -> str:
 def started_words(unit: t.Mapping[str, str], variables: Variables) -> tuple[list[str], set[str]]:
     """The command line that systemd would start the unit with, and the names in it that cannot be made out for certain."""
     match = re.search(r"argv\[\]=(.*?) ; ", unit.get("ExecStart", ""))
-    return environment.expand(match.group(1).split() if match else (), variables)
+    return environment.expand(words_in(match.group(1)) if match else (), variables)

@@ -11,6 +11,7 @@ import typing as t
 from .._node.absence import if_there
 from .._node.facts.families import family_of_pf, family_of_vf
 from .._node.facts.paths import DEVICES, IOMMU_GROUPS, MODULES, device_file
+from .._node.fields import is_number
 from .files import ABSENT, reason_of, seen
 
 if t.TYPE_CHECKING:
@@ -87,7 +88,7 @@ def iommu_groups(kernel: Kernel) -> dict[str, t.Any]:
     groups: dict[str, t.Any] = {}
     for address in (address for address in kernel.list(DEVICES) if _is_qat(kernel, address)):
         group = seen(lambda address=address: kernel.link(device_file(address, "iommu_group")))  # type: ignore[misc]
-        if group.isdigit() and group not in groups:
+        if is_number(group) and group not in groups:
             groups[group] = {
                 "type": seen(lambda group=group: kernel.read(f"{IOMMU_GROUPS}/{group}/type")),  # type: ignore[misc]
                 "devices": _names(kernel, f"{IOMMU_GROUPS}/{group}/devices"),

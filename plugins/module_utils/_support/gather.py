@@ -25,6 +25,7 @@ from .._node.devices.read import read_node
 from .._node.devices.rules import read_rules
 from .._node.errors import NodeError
 from .._node.facts.paths import OSRELEASE
+from .._node.fields import lines_in, words_in
 from .._node.users.podresources import checkpoint_of
 from .archive import Bundle, Source, place_of, why_not
 from .devices import functions, iommu_groups, modules
@@ -355,14 +356,14 @@ class Gatherer:
     def _state(self, unit: str) -> t.Callable[[], str]:
         def look() -> str:
             shown = self._run("systemctl", "show", f"--property={_SHOWN}", unit)
-            return "".join(line for line in shown.splitlines(True) if line.partition("=")[0] in _SHOWN.split(","))
+            return "".join(f"{line}\n" for line in lines_in(shown) if line.partition("=")[0] in _SHOWN.split(","))
 
         return look
 
     def _unit_files(self, unit: str) -> list[str]:
         # Where it fails, what stands for the unit's state says why.
         shown = self._try(lambda: self._run("systemctl", "show", "--property=FragmentPath,DropInPaths", unit))
-        words = [word for line in shown.splitlines() for word in _paths(line)]
+        words = [word for line in lines_in(shown) for word in _paths(line)]
         return [path for path in words if path.startswith(_UNIT_PLACES) and ".." not in path]
 
     def _journal(self, unit: str, most: int, chosen: t.Callable[[str], bool] | None) -> t.Callable[[], str]:
@@ -381,7 +382,7 @@ class Gatherer:
 
 def _paths(line: str) -> list[str]:
     name, _equals, value = line.partition("=")
-    return value.split() if name in ("FragmentPath", "DropInPaths") else []
+    return words_in(value) if name in ("FragmentPath", "DropInPaths") else []
 
 
 def _known_of_checkpoint(text: str) -> dict[str, t.Any]:

@@ -9,6 +9,8 @@ import os
 import re
 import time
 
+from .._node.fields import is_number
+
 _OF_DEVICES = re.compile(
     r"(?i)qat|\bvfio|iommu|\bdmar\b|\badf_|sr-?iov|\bAER\b|lockdown|firmware_class|\b[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]\b"
 )
@@ -60,6 +62,6 @@ def _line(record: str) -> str:
     """The message with its time, without the rest of the record's header."""
     header, _semicolon, message = record.partition(";")
     fields = header.split(",")
-    if len(fields) < 4 or not fields[2].isdigit():
+    if len(fields) < 4 or not is_number(fields[2]):
         return ""
     return f"[{int(fields[2]) / 1e6:12.6f}] {message}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .._host.machine import Machine, last_lines
 from .._node.errors import NodeError
+from .._node.fields import lines_in, words_in
 from .systemctl import Systemctl
 
 Action = t.Literal["none", "start", "reload", "restart"]
@@ -82,7 +83,7 @@ def releases_in(maps: str, directory: str) -> frozenset[str]:
     The kernel itself names the files, links resolved, also those that were removed since. The command line would only say `current`,
     and the environment what the unit was when the process began, wherever that link led then.
     """
-    paths = (fields[5] for fields in (line.split(None, 5) for line in maps.splitlines()) if len(fields) == 6)
+    paths = (fields[5] for fields in (words_in(line, 6) for line in lines_in(maps)) if len(fields) == 6)
     below = (path[len(directory) + 1 :] for path in paths if path.startswith(f"{directory}/"))  # noqa: E203
     return frozenset(name for name in (path.partition("/")[0] for path in below) if _RELEASE.match(name))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .._host.machine import CommandResult, Machine, last_lines
 from .._node.errors import NodeError
+from .._node.fields import lines_in
 
 
 class Systemctl:
@@ -31,7 +32,7 @@ class Systemctl:
     def properties(self, unit: str, *names: str) -> dict[str, str]:
         """Those of the properties that the unit has. Raises NodeError."""
         result = self._do("show", unit, *(f"--property={name}" for name in names))
-        return dict(line.split("=", 1) for line in result.out.splitlines() if line.partition("=")[0] in names)
+        return dict(line.split("=", 1) for line in lines_in(result.out) if line.partition("=")[0] in names)
 
     def reload_units(self) -> None:
         """Have systemd read all units again. Raises NodeError."""

@@ -130,6 +130,17 @@ def test_proxmox_without_a_line_starts_from_the_running_one() -> None:
 # The entry that boots.
 
 
+@pytest.mark.parametrize("character", ["\x85", "\x0c", "\u2028", "\x1d"])
+def test_characters_that_end_no_line_hide_no_arguments(character: str) -> None:
+    machine = machines.systemd_boot()
+    path = f"/efi/loader/entries/{NEWEST}"
+    machine.files[path] += f"options {character}nosmt\n"
+    before = dict(machine.files)
+    with pytest.raises(NodeError, match="nosmt"):
+        run(machine, QAT, entry=NEWEST)
+    assert machine.files == before
+
+
 @pytest.mark.parametrize("entry", [NEWEST, NEWEST[: -len(".conf")], NEWEST.upper()])
 def test_an_entry_that_kernel_install_makes_is_enough(entry: str) -> None:
     machine = machines.systemd_boot()

@@ -232,6 +232,7 @@ def test_a_missing_chroot_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
         (CommandResult(1, "out\n", "\n"), "out"),
         (CommandResult(1), "it said nothing"),
         (CommandResult(1, "", "1\n2\n3\n4\n5\n6\n"), "2 / 3 / 4 / 5 / 6"),
+        (CommandResult(1, "", "10%\r100%\nno space\r\n"), "10% / 100% / no space"),
     ],
 )
 def test_last_lines(result: CommandResult, expected: str) -> None:

@@ -150,10 +150,14 @@ MOUNTS = """\
 31 22 0:41 / /data rw,relatime - nfs4 server:/ rw
 32 22 0:42 / /mnt rw,relatime - fuse.own own rw
 33 22 0:5 / /dev rw,nosuid shared:2 master:1 - devtmpfs devtmpfs rw
+34 22 0:5 / /dev\x0bnodev rw,nosuid - devtmpfs devtmpfs rw
+35 22 0:6 / /home/u/\x0c36\x1c22\x1c0:41\x1c/\x1c/data\x1cnodev rw - tmpfs tmpfs rw
 """
 
 
-@pytest.mark.parametrize(("mount", "seen"), [(30, True), (32, True), (31, False), (33, False), (99, False)])
+@pytest.mark.parametrize(
+    ("mount", "seen"), [(30, True), (32, True), (31, False), (33, False), (34, False), (36, False), (99, False)]
+)
 def test_a_file_system_in_user_space_that_refuses(
     proc: Proc, monkeypatch: pytest.MonkeyPatch, mount: int, seen: bool
 ) -> None:

@@ -208,7 +208,7 @@ def test_who_may_not_take_the_lock_is_refused(tree: Tree, monkeypatch: pytest.Mo
     assert str(caught.value) == f"/sys/bus/pci/drivers_probe: {problem}; {remedy}"
 
 
-def _held_directory(tree: Tree, status: str | None) -> int:
+def _held_directory(tree: Tree, status: str | None, name_of_process: str = "qatctl") -> int:
     """The directory of devices with a lock on it; a process with this status in /proc has it."""
     tree.file("/sys/bus/pci/drivers_probe")
     descriptor = os.open(tree.at("/sys/bus/pci/devices"), os.O_RDONLY)
@@ -224,7 +224,7 @@ def _held_directory(tree: Tree, status: str | None) -> int:
         ).encode(),
     )
     if status is not None:
-        tree.file("/proc/4711/status", f"Name:\tqatctl\nUid:\t{status}\nGid:\t0\t0\t0\t0\n".encode())
+        tree.file("/proc/4711/status", f"Name:\t{name_of_process}\nUid:\t{status}\nGid:\t0\t0\t0\t0\n".encode())
     return descriptor
 
 
@@ -249,6 +249,16 @@ def test_the_lock_of_engines_before_this_one(tree: Tree, status: str | None, is_
         else:
             with tree.kernel.locked(0.2):
                 pass
+    finally:
+        os.close(descriptor)
+
+
+def test_a_process_cannot_name_itself_a_user(tree: Tree) -> None:
+    """The kernel shows a name as it is (prctl(2), PR_SET_NAME), but for line feeds and backslashes."""
+    descriptor = _held_directory(tree, "1000\t1000\t1000\t1000", "\x0cUid:\t0\t0\t0\t0")
+    try:
+        with tree.kernel.locked(0.2):
+            pass
     finally:
         os.close(descriptor)
 

@@ -8,21 +8,23 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..._node.fields import lines_in, words_in
+
 if t.TYPE_CHECKING:
     from ..._host.machine import Machine
 
 GRUB_ENTRIES = "/boot/loader/entries/*.conf"
 
-_BLSCFG = re.compile(r"^\s*blscfg\b", re.MULTILINE)
+_BLSCFG = re.compile(r"^[ \t]*blscfg\b", re.MULTILINE)
 
 
 def read_entry(text: str) -> dict[str, list[str]]:
     """The fields of an entry; a field may stand there more than once."""
     fields: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        name, _space, value = line.strip().replace("\t", " ").partition(" ")
+    for line in lines_in(text.replace("\r", "\n")):
+        name, *value = words_in(line, 2) or [""]
         if name and not name.startswith("#"):
-            fields.setdefault(name, []).append(value.strip())
+            fields.setdefault(name, []).extend(value or [""])
     return fields
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ..._host.edits import FileEdit
 from ..._host.machine import last_lines
 from ..._node.errors import NodeError, RefusedError
+from ..._node.fields import lines_in, words_in
 from ..arguments import (
     Argument,
     CommandLine,
@@ -155,7 +156,7 @@ class Grub:
         """Whether / is a read-only snapshot that only transactional-update may succeed (SUSE MicroOS, SL Micro)."""
         if not self._machine.command("transactional-update"):
             return False
-        mounts = [line.split() for line in (self._machine.read("/proc/1/mounts") or "").splitlines()]
+        mounts = [words_in(line) for line in lines_in(self._machine.read("/proc/1/mounts") or "")]
         roots = [fields[3] for fields in mounts if len(fields) > 3 and fields[1] == "/"]
         return bool(roots) and "ro" in roots[-1].split(",")
 

@@ -14,6 +14,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ..._node.fields import lines_in
 from ..arguments import (
     INIT_SEPARATOR,
     Argument,
@@ -30,7 +31,7 @@ _ASSIGNMENT = re.compile(
     r"""^(?P<head>[ \t]*(?:export[ \t]+)?(?P<variable>GRUB_CMDLINE_LINUX(?:_DEFAULT)?)=)
     (?P<value>"(?:[^"\\`\n]|\\[^\n])*"|'[^'\n]*'|[^\s"'\\`$;&|<>()\#]*)
     (?=[ \t]*$|[ \t]+\#.*$)""",
-    re.MULTILINE | re.VERBOSE,
+    re.ASCII | re.MULTILINE | re.VERBOSE,
 )
 _ESCAPED = re.compile(r'\\([$`"\\])')
 _COMPUTED = re.compile(r"(?<!\\)(?:\\\\)*\$")
@@ -56,7 +57,7 @@ class _Word:
 
 def is_one_plain_line(text: str) -> bool:
     """Whether kernel arguments are set in at most one line, and that is a plain assignment to GRUB_CMDLINE_LINUX."""
-    lines = [line for line in text.splitlines() if ALWAYS in line and not line.startswith("#")]
+    lines = [line for line in lines_in(text) if ALWAYS in line and not line.startswith("#")]
     matches = [_ASSIGNMENT.fullmatch(line) for line in lines if not _COMPUTED.search(line)]
     if len(lines) > 1 or len(matches) != len(lines):
         return False

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from ..._host.machine import last_lines
 from ..._node.errors import NodeError, RefusedError
+from ..._node.fields import lines_in, words_in
 from ..arguments import (
     Argument,
     CommandLine,
@@ -105,7 +106,7 @@ class Grubby:
     def _as_written(self, entry: _Place) -> _Place:
         """The entry with its line as the file has it, where no variable of GRUB stands in it."""
         written = _OPTIONS.findall(self._machine.read(entry.path) or "")
-        texts = [text.split(None, 1)[1] for text in written if len(text.split()) > 1]
+        texts = [words_in(text, 2)[1] for text in written if len(words_in(text)) > 1]
         return entry if not texts or "$" in " ".join(texts) else replace(entry, text=" ".join(texts))
 
     def _beside(self, entries: t.Sequence[_Place]) -> t.Iterator[_Place]:
@@ -172,7 +173,7 @@ def _lines(places: t.Sequence[_Place], command: t.Sequence[str]) -> tuple[LineCh
 def read_info(text: str) -> list[_Place]:
     """The entries that `grubby --info=ALL` lists. The argument root= is printed apart and left out here."""
     entries: list[dict[str, str]] = []
-    for text_line in text.splitlines():
+    for text_line in lines_in(text):
         field = _FIELD.match(text_line)
         if field is None:
             continue
@@ -192,15 +193,15 @@ def read_info(text: str) -> list[_Place]:
 def as_grubby_does(text: str, command: t.Sequence[str]) -> str:
     """What the function update_args of grubby makes of a line."""
     options = dict(option.split("=", 1) for option in command[1:])
-    remove, add = (options.get(name, "").split() for name in ("--remove-args", "--args"))
+    remove, add = (words_in(options.get(name, "")) for name in ("--remove-args", "--args"))
     anything = r"(^|\s){}((\s|$)|(=[^ ]*))"
     for argument in remove:
-        line = " ".join(text.split())
+        line = " ".join(words_in(text))
         whole, count = (rf"(^|\s){argument}(\s|$)", 1) if "=" in argument else (anything.format(argument), 0)
         text = re.sub(whole, " ", line, count=count)
     for argument in add:
-        text = re.sub(anything.format(argument.partition("=")[0]), " ", " ".join(text.split()))
-    return " ".join([*text.split(), *add])
+        text = re.sub(anything.format(argument.partition("=")[0]), " ", " ".join(words_in(text)))
+    return " ".join([*words_in(text), *add])
 
 
 def _command(wrong: t.Sequence[CommandLine], every: t.Sequence[CommandLine], request: Request) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from ..._host.edits import FileEdit
 from ..._node.errors import RefusedError
+from ..._node.fields import lines_in, words_in
 from ..arguments import (
     CommandLine,
     Request,
@@ -108,7 +109,7 @@ class SystemdBoot:
                 "bootloader",
                 "install proxmox-kernel-helper",
             )
-        lines = [line for line in (text or "").splitlines() if line.strip()]
+        lines = [line for line in lines_in(text or "") if line.strip()]
         if len(lines) > 1 or any(line.startswith("#") for line in lines):
             raise RefusedError(
                 f"has more than one line, of which {PROXMOX_TOOL} would have only the first in force",
@@ -253,7 +254,7 @@ def _made(entry: _Entry, text: str) -> CommandLine:
     White space is all alike to it, it adds the machine's id, and that of systemd 252 knows no comments.
     """
     knows_comments = not any(word.startswith("#") for word in entry.line.texts())
-    line = parse(" ".join((_without_comments(text) if knows_comments else text).split()))
+    line = parse(" ".join(words_in(_without_comments(text) if knows_comments else text)))
     added = [word for word in (*entry.line.texts(), *entry.line.init) if word.startswith(f"{_MACHINE_ID}=")]
     if any(word.startswith(f"{_MACHINE_ID}=") for word in (*line.texts(), *line.init)):
         return line
@@ -261,7 +262,7 @@ def _made(entry: _Entry, text: str) -> CommandLine:
 
 
 def _without_comments(text: str) -> str:
-    return " ".join(line for line in text.splitlines() if not line.startswith("#"))
+    return " ".join(line for line in lines_in(text) if not line.startswith("#"))
 
 
 def _root(line: CommandLine) -> dict[str, str | None]:
@@ -270,5 +271,5 @@ def _root(line: CommandLine) -> dict[str, str | None]:
 
 
 def _render(text: str | None, line: CommandLine) -> str:
-    comments = [each + "\n" for each in (text or "").splitlines() if each.startswith("#")]
+    comments = [each + "\n" for each in lines_in(text or "") if each.startswith("#")]
     return "".join(comments) + line.render() + "\n"

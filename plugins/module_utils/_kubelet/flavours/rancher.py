@@ -11,6 +11,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._node.errors import ConfigurationError
+from ..._node.fields import words_in
 from ..small_yaml import NotUnderstoodError, read_mapping
 from .base import (
     Files,
@@ -42,7 +43,10 @@ class _Rancher(Flavour):
 
     def shown(self, words: t.Sequence[str]) -> list[str]:
         """The program and kubelet's arguments: the rest may have the cluster's token."""
-        return [*(words[0].split()[:1] if words else ()), *(f"--kubelet-arg={text}" for text in arguments_given(words))]
+        return [
+            *(words_in(words[0])[:1] if words else ()),
+            *(f"--kubelet-arg={text}" for text in arguments_given(words)),
+        ]
 
     def unit_arguments(self, words: t.Sequence[str]) -> list[str]:
         return arguments_given(words)

@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..._node.facts.paths import DEVICE_PLUGINS, MICROK8S_KUBELET_ROOT
+from ..._node.fields import lines_in
 from .base import (
     Files,
     Flavour,
@@ -38,7 +39,7 @@ class Snap(Flavour):
         text = machine.read(config) or ""
         for name, value in self._variables.items():
             text = text.replace(f"${{{name}}}", value).replace(f"${name}/", f"{value}/")
-        lines = (line.strip() for line in text.splitlines())
+        lines = (line.strip() for line in lines_in(text))
         return [re.sub(r"^(--[\w-]+)\s+", r"\1=", line) for line in lines if line.startswith("-")]
 
     @property

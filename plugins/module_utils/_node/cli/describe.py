@@ -12,6 +12,7 @@ from ..devices.offer import offer_of, resource_of, stated_services
 from ..devices.snapshot import Node, PciFunction, QatDevice
 from ..facts.paths import vfio_node
 from ..facts.services import in_order
+from ..fields import is_number
 from ..printable import WIDTH, aligned, printable, wrapped
 
 if t.TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _holders(device: QatDevice) -> list[str]:
 
 
 def _groups(device: QatDevice) -> str:
-    return _ranges([int(vf.iommu_group) for vf in device.vfs if vf.iommu_group and vf.iommu_group.isdigit()])
+    return _ranges([int(vf.iommu_group) for vf in device.vfs if vf.iommu_group and is_number(vf.iommu_group)])
 
 
 def _services(device: QatDevice, stated: frozenset[str] | None) -> str:

@@ -20,6 +20,7 @@ from ..errors import (
 )
 from ..facts.paths import device_directory, device_file, qat_file
 from ..facts.services import parse_services
+from ..fields import is_number, words_in
 from ..kernel.child import NOTHING
 from ..kernel.live import Kernel, Write
 from ..users.pods import KernelWithPods
@@ -430,7 +431,7 @@ def _take_after_reset(kernel: Kernel, step: Step, seconds: float) -> None:
 def take(kernel: Kernel, step: Step, seconds: float) -> None:
     """Make one write and read it back. Raises NodeError."""
     if step.action is Action.LOAD_MODULE:
-        kernel.load_module(step.device, step.after.split() if step.after != "loaded" else (), seconds)
+        kernel.load_module(step.device, words_in(step.after) if step.after != "loaded" else (), seconds)
         return
     if step.action is Action.UNLOAD_MODULE:
         kernel.unload_module(step.device, seconds)
@@ -471,7 +472,7 @@ def _read_back(kernel: Kernel, step: Step) -> str:
         if step.after == NONE and not is_absent(error):
             raise cannot_be_read(error) from None
         return NONE
-    if step.action is Action.VF_COUNT and found.isdigit():
+    if step.action is Action.VF_COUNT and is_number(found):
         return str(_vfs_there(kernel, step.device, int(found)))
     return NONE if found in NOTHING else found
 

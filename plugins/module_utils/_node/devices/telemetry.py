@@ -16,6 +16,8 @@ import typing as t
 from dataclasses import dataclass, field
 from functools import partial
 
+from ..fields import is_number, lines_in, words_in
+
 SLOTS = ("A", "B", "C", "D")
 """The slots of a PF's telemetry, each for one ring pair (ADF_GEN4_TL_MAX_RP_NUM, ADF_GEN6_TL_MAX_RP_NUM)."""
 
@@ -225,7 +227,7 @@ def _lines(text: str) -> list[str]:
     """Raises ValueError for a text of a size that no kernel prints: a file of debugfs can be anything that is mounted over it."""
     if len(text) > _LONGEST_TEXT:
         raise ValueError(f"it has more than {_LONGEST_TEXT} characters")
-    lines = text.replace("\0", "").splitlines()
+    lines = lines_in(text.replace("\0", ""))
     if len(lines) > _MOST_LINES:
         raise ValueError(f"it has more than {_MOST_LINES} lines")
     return lines
@@ -235,7 +237,7 @@ def _values(text: str) -> dict[str, int]:
     """The latest value by the name of each line that has one, or four: value, least, greatest and average. The first name counts."""
     found: dict[str, int] = {}
     for number, line in enumerate(_lines(text)):
-        name, *fields = line.split() or [""]
+        name, *fields = words_in(line) or [""]
         numbers = [one for one in map(_number, fields) if one is not None]
         if number == 0 and name != "sample_cnt":
             raise ValueError("its first line is not sample_cnt")
@@ -248,12 +250,12 @@ def _values(text: str) -> dict[str, int]:
 
 def _number(text: str) -> int | None:
     """The number that a kernel prints as %llu; None for anything else."""
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST)) else None
+    number = int(text) if is_number(text) and len(text) <= len(str(_LARGEST)) else None
     return number if number is not None and number <= _LARGEST else None
 
 
 def _service(text: str) -> str:
-    rows = (line.split() for line in _lines(text))
+    rows = map(words_in, _lines(text))
     words = next((row[1] for row in rows if len(row) == 2 and row[0] == "service_type"), "")
     return words if re.fullmatch(r"[a-zA-Z]{1,16}", words) else ""
 

@@ -13,6 +13,7 @@ import struct
 import typing as t
 
 from ..absence import if_there, is_absent
+from ..fields import lines_in, words_in
 
 Number = t.Tuple[int, int]  # noqa: UP006
 """A device's major and minor."""
@@ -20,7 +21,7 @@ Number = t.Tuple[int, int]  # noqa: UP006
 _VFIO_DEVICE = "anon_inode:[vfio-device]"
 """A VF that came by its group (drivers/vfio/group.c). A path begins with `/`, so nobody can give a file this name."""
 
-_SYSFS_PATH = re.compile(r"^vfio-device-syspath:\s*\S*/([^/\s]+)\s*$", re.MULTILINE)
+_SYSFS_PATH = re.compile(r"^vfio-device-syspath:[ \t]*[^ \t\n]*/([^/ \t\n]+)$", re.MULTILINE)
 """In fdinfo of newer kernels (drivers/vfio/vfio_main.c, vfio_device_show_fdinfo)."""
 
 
@@ -159,8 +160,8 @@ class _Task:
 
     def _has_no_devices(self, name: str) -> bool:
         """Whether the file is on a mount where no device can be opened: every one that a user can make is so (fs/namei.c, may_open_dev)."""
-        mount = re.search(r"^mnt_id:\s*(\d+)$", _text(f"{self._task}/fdinfo/{name}"), re.MULTILINE)
-        lines = (line.split() for line in _text(f"{self._task}/mountinfo").splitlines())
+        mount = re.search(r"^mnt_id:[ \t]*([0-9]+)$", _text(f"{self._task}/fdinfo/{name}"), re.MULTILINE)
+        lines = map(words_in, lines_in(_text(f"{self._task}/mountinfo")))
         # ID, parent, device, root, mount point, options, ..., "-", type, source (proc_pid_mountinfo(5)).
         ours = (words for words in lines if mount is not None and words[0] == mount[1])
         return any("nodev" in words[5].split(",") or words[words.index("-") + 1].startswith("fuse") for words in ours)

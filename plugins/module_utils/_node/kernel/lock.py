@@ -19,6 +19,7 @@ from functools import partial
 from ..absence import if_there
 from ..errors import NodeError, RefusedError
 from ..facts.paths import DEVICES, DRIVERS_PROBE
+from ..fields import lines_in, words_in
 
 _LOOK_SECONDS = 0.05
 
@@ -96,7 +97,7 @@ def _root_has(descriptor: int, at: t.Callable[[str], str]) -> bool:
     try:
         # 1: FLOCK  ADVISORY  WRITE 4711 00:17:9438 0 EOF
         locks = if_there(partial(_text, at("/proc/locks")), "")
-        lines = [line.split() for line in locks.splitlines()]
+        lines = [words_in(line) for line in lines_in(locks)]
         holders = [line[4] for line in lines if line[1] == "FLOCK" and line[5] == name]
         return any(_is_root(if_there(partial(_text, at(f"/proc/{pid}/status")), "")) for pid in holders)
     except (OSError, IndexError):
@@ -105,7 +106,7 @@ def _root_has(descriptor: int, at: t.Callable[[str], str]) -> bool:
 
 def _is_root(status: str) -> bool:
     """By the real, effective, saved and file system's user: who runs a program with the bit setuid is still the real one."""
-    return any(line.split()[1:] == ["0"] * 4 for line in status.splitlines() if line.startswith("Uid:"))
+    return any(words_in(line) == ["Uid:", *["0"] * 4] for line in lines_in(status))
 
 
 def _text(path: str) -> str:

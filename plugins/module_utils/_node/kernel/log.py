@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from ..fields import is_number
+
 _WARNING = 4
 
 
@@ -43,7 +45,7 @@ class Log:
                 return  # no log at all: containers have /dev/null in its place
             header, _semicolon, message = record.decode("utf-8", "replace").partition(";")
             level = header.partition(",")[0]
-            if level.isdigit() and int(level) & 7 <= _WARNING:
+            if is_number(level) and int(level) & 7 <= _WARNING:
                 self._lines.append(message.partition("\n")[0])
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from ..facts.paths import (
     device_file,
 )
 from ..facts.pci import VFIO_DRIVERS
+from ..fields import is_number, lines_in, words_in
 from ..kernel.descriptors import Number, OpenFiles
 from ..kernel.live import Kernel
 from .holder import A_PROCESS, Holder
@@ -94,7 +95,7 @@ _UNNAMED = "which has a VFIO device open without its group, so that nothing says
 
 def _number(text: str, file: str) -> Number:
     major, colon, minor = text.partition(":")
-    if not (colon and major.isdigit() and minor.isdigit()):
+    if not (colon and is_number(major) and is_number(minor)):
         raise NodeError(f"{text!r} is no device number", where=file, remedy="see that sysfs is mounted there")
     return int(major), int(minor)
 
@@ -107,7 +108,7 @@ def read_holders(kernel: KernelWithPods) -> Holders:
     opened: dict[Holder, OpenFiles] = {}
     unseen = _why_not_all(kernel)
     try:
-        pids = [int(name) for name in kernel.list("/proc") if name.isdigit()]
+        pids = [int(name) for name in kernel.list("/proc") if is_number(name)]
     except OSError as error:
         return Holders(kernel, pods=kernel.pods(), unseen=f"the processes cannot be listed: {error.strerror}")
     for pid in pids:
@@ -127,11 +128,11 @@ _REMEDY = "run as root with the capability CAP_SYS_PTRACE"
 
 def _majors(kernel: Kernel) -> frozenset[int]:
     """The majors of VFIO's nodes; none where VFIO is not loaded."""
-    lines = _text(kernel, CHAR_DEVICES).partition("Block devices")[0].splitlines()
-    majors = {words[0] for words in map(str.split, lines) if len(words) == 2 and words[1] in _MAJORS}
+    text = _text(kernel, CHAR_DEVICES).partition("Block devices")[0]
+    majors = {words[0] for words in map(words_in, lines_in(text)) if len(words) == 2 and words[1] in _MAJORS}
     groups = (_text(kernel, f"{VFIO_GROUPS}/{group}/dev") for group in _names(kernel, VFIO_GROUPS))
     majors.update(text.partition(":")[0] for text in groups)
-    return frozenset(int(major) for major in majors if major.isdigit())
+    return frozenset(int(major) for major in majors if is_number(major))
 
 
 def _text(kernel: Kernel, path: str) -> str:
