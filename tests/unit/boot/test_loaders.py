@@ -372,6 +372,14 @@ class TestGrubby:
         with pytest.raises(RefusedError, match=f"{path}: has control characters.*remove that entry"):
             grubby(machine, ["iommu=pt"])
 
+    @pytest.mark.parametrize("state", ["present", "absent"])
+    def test_a_line_that_grub_reads_and_grubby_does_not_is_refused(self, state: State) -> None:
+        machine = machines.rhel9()
+        path = machine.glob("/boot/loader/entries/*.conf")[-1]
+        machine.files[path] = machine.files[path].replace("\noptions", "\n\roptions")
+        with pytest.raises(RefusedError, match=f"{path}: has control characters.*write it as text"):
+            grubby(machine, ["iommu=pt"], state)
+
     def test_refuses_entries_whose_shared_line_is_not_there(self) -> None:
         machine = machines.rhel8()
         machine.files["/boot/grub2/grubenv"] = "# GRUB Environment Block\n"

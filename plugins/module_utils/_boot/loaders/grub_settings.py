@@ -40,8 +40,9 @@ _HEADER = """\
 # The arguments stand in front so that none of them gets behind a "--".
 """
 _OWN = rf'{re.escape(_HEADER)}{ALWAYS}="(?:[^"\\\n]|\\.)*"'
-# Our part of another file. It has no line end if that one had none, so that taking it away leaves what was.
-_OWN_PART = re.compile(rf"^{_OWN}\n|\n{_OWN}\Z", re.MULTILINE)
+# Our part of another file. It has no line end if that one had none, so that taking it away leaves what was. An editor may have taken
+# the end of a file that has nothing else.
+_OWN_PART = re.compile(rf"^{_OWN}\n|(?:\n|\A){_OWN}\Z", re.MULTILINE)
 # What follows is no part of the script, though it may look like it.
 _HERE_DOCUMENT = "<<"
 

@@ -52,6 +52,7 @@ _UNSAFE_TO_KEEP = frozenset("&\\")
 _WHITE = frozenset(" \t\n")
 _NOT_TEXT = "has control characters, or bytes that are no UTF-8, and grubby may not write them back"
 _OPTIONS = re.compile(r"^[ \t]*options[ \t].*$", re.MULTILINE)
+_HIDDEN = re.compile(r"\r(?!\n|\r|\Z)")
 _KERNEL_OPTIONS = re.compile(r"^kernelopts=(?P<text>.*)$", re.MULTILINE)
 
 
@@ -76,6 +77,7 @@ class Grubby:
     def plan(self, request: Request) -> Plan:
         """See BootLoader."""
         places = self._places()
+        self._see_lines()
         first = places[0].line
         wrong = [place for place in places if not satisfied(place.line, request)]
         if not wrong:
@@ -117,6 +119,12 @@ class Grubby:
         shared = _KERNEL_OPTIONS.search(self._machine.read(ENVIRONMENT) or "")
         if shared is not None and not all(self._has_own_line(entry.path) for entry in entries):
             yield _Place(ENVIRONMENT, ENVIRONMENT, parse(shared.group("text")), shared.group("text"))
+
+    def _see_lines(self) -> None:
+        """Refuse entries of which GRUB reads more than grubby: it passes over each carriage return (grub_file_getline)."""
+        for path in self._machine.glob(GRUB_ENTRIES):
+            if _HIDDEN.search(self._machine.read(path) or ""):
+                raise RefusedError(_NOT_TEXT, path, "write it as text, or remove that entry")
 
     def _see_readable(self, places: t.Sequence[_Place]) -> None:
         """Refuse entries that grubby does not read as the boot loader does, and what it does not write back as it was."""
