@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import typing as t
 
 import pytest
@@ -362,6 +363,46 @@ def test_services_that_are_stored_and_then_refused() -> None:
     kernel.switch(GEN4, "no_capabilities", "N")
     apply(kernel, {"services": ["sym", "asym"]})
     assert snapshot(kernel) == before
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO, errno.ENOENT])
+def test_refused_services_of_a_pf_whose_state_cannot_be_read(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """As of one that its driver leaves in this moment. They were refused, and stored all the same."""
+    kernel = gen4(state="down", vfs=())
+    kernel.switch(GEN4, "no_capabilities", "Y")
+    read = kernel.read
+
+    def read_but_the_state(path: str) -> str:
+        if path.endswith("/qat/state"):
+            raise OSError(code, os.strerror(code), path)
+        return read(path)
+
+    monkeypatch.setattr(kernel, "read", read_but_the_state)
+    with pytest.raises(NodeError, match="writing 'dc' failed with EINVAL"):
+        take(kernel, step(Action.SERVICES, GEN4, "sym;asym", "dc"), SECONDS)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.EACCES, errno.ENOMEM])
+@pytest.mark.parametrize("denied", ["*", f"*/{GEN4}/qat/state"])
+def test_what_was_written_and_cannot_be_seen_any_more_stands(
+    monkeypatch: pytest.MonkeyPatch, denied: str, code: int
+) -> None:
+    """Nobody can say that it was put back, nor that nothing was changed."""
+    kernel = gen4()
+    write = kernel.write
+
+    def last_write(path: str, value: str, seconds: float) -> None:
+        if path.endswith("/cfg_services"):
+            kernel.deny(denied, code)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        write(path, value, seconds)
+
+    monkeypatch.setattr(kernel, "write", last_write)
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"]})
+    assert described(caught.value.done) == [f"state {GEN4}: up -> down"]
+    assert caught.value.has_changed
+    assert caught.value.as_dict()["left"] == GEN4
 
 
 def resets_before(kernel: FakeKernel, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import itertools
 import typing as t
 from dataclasses import dataclass, field
 
-from ..absence import is_absent
+from ..absence import if_there, is_absent
 from ..errors import (
     ConfigurationError,
     NodeError,
@@ -464,14 +464,19 @@ def _write(kernel: Kernel, step: Step, seconds: float) -> OSError | None:
 def _read_back(kernel: Kernel, step: Step) -> str:
     """What `step.shows` has come to; NONE where it is empty or gone."""
     try:
-        if step.action in (Action.BIND, Action.UNBIND):
-            return kernel.link(step.shows)
-        found = kernel.read(step.shows)
+        return _shown(kernel, step)
     except OSError as error:
         # What cannot be read is not as wanted, unless nothing is wanted: that it is gone has to be proved.
         if step.after == NONE and not is_absent(error):
             raise cannot_be_read(error) from None
         return NONE
+
+
+def _shown(kernel: Kernel, step: Step) -> str:
+    """What `step.shows` says; NONE where it is empty. Raises OSError where there is no such file, or it cannot be read."""
+    if step.action in (Action.BIND, Action.UNBIND):
+        return kernel.link(step.shows)
+    found = kernel.read(step.shows)
     if step.action is Action.VF_COUNT and is_number(found):
         return str(_vfs_there(kernel, step.device, int(found)))
     return NONE if found in NOTHING else found
@@ -489,10 +494,20 @@ def _same(step: Step, found: str) -> bool:
 
 
 def _is_in_vain(kernel: Kernel, step: Step) -> bool:
-    """Whether refused services were stored all the same: a PF that is down keeps what it cannot do (adf_sysfs.c, cfg_services_store)."""
-    return step.action is Action.SERVICES and kernel.read(qat_file(step.device, "state")) == "down"
+    """Whether refused services were stored all the same: a PF that is down keeps what it cannot do (adf_sysfs.c, cfg_services_store).
+
+    Also where its state cannot be read: it was refused, and nothing shows that it is in force.
+    """
+    try:
+        return step.action is Action.SERVICES and kernel.read(qat_file(step.device, "state")) == "down"
+    except OSError:
+        return True
 
 
 def _stands(kernel: Kernel, step: Step) -> bool:
-    """Whether the node still is as the step made it."""
-    return kernel.exists(device_directory(step.device)) and _same(step, _read_back(kernel, step))
+    """Whether the node still is as the step made it; also where that cannot be seen."""
+    try:
+        shown = if_there(lambda: _shown(kernel, step), NONE)
+        return _same(step, shown) and kernel.exists(device_directory(step.device))
+    except (OSError, NodeError):
+        return True
