@@ -94,6 +94,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_close_all_but: contextlib.suppress(OSError)": "closing, not reading",
     },
     f"{NODE}/kernel/commands.py": {
+        "_output: except OSError": "it goes elsewhere; where it cannot, that is reported",
         "_path: shutil.which": "a command that cannot be run is missing, and that is reported",
         "settle: contextlib.suppress(OSError, subprocess.TimeoutExpired)": "a wait, after which everything is looked at again",
     },

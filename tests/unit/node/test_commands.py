@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import re
 import signal
+import tempfile
 import time
 import typing as t
 from pathlib import Path
@@ -77,6 +79,60 @@ def test_whether_a_module_is_there(modprobe: t.Callable[[str], Path], code: int,
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "modprobe: FATAL: Module vfio_pci not found in directory /lib/modules/6.1.0",
+        "modprobe: module vfio_pci not found in modules.dep",
+    ],
+)
+def test_a_module_that_is_not_there(modprobe: t.Callable[[str], Path], said: str) -> None:
+    modprobe(f'echo "{said}" >&2; exit 1')
+    assert not LiveKernel().has_module("vfio_pci")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "kill -9 $$",
+        "echo 'modprobe: error while loading shared libraries: libkmod.so.2: cannot open shared object file' >&2; exit 127",
+        "echo 'modprobe: FATAL: kmod_new() failed!' >&2; exit 1",
+    ],
+)
+def test_a_modprobe_that_cannot_look(modprobe: t.Callable[[str], Path], script: str) -> None:
+    """Whether the module is there is not known then."""
+    modprobe(script)
+    with pytest.raises(NodeError, match="vfio_pci: modprobe failed: "):
+        LiveKernel().has_module("vfio_pci")
+
+
+def test_no_room_for_what_modprobe_says(modprobe: t.Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a disk that is full, where the VFs are to come back after a reset all the same."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/no/such/directory"])
+    modprobe("echo 'not today' >&2; exit 1")
+    with pytest.raises(NodeError, match="x: modprobe failed: not today; "):
+        LiveKernel().load_module("x", (), 5)
+    modprobe("exit 0")
+    LiveKernel().load_module("x", (), 5)
+
+
+def test_no_descriptor_for_what_modprobe_says(
+    modprobe: t.Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: t.Any) -> t.NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    modprobe("exit 0")
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    with pytest.raises(NodeError) as caught:
+        LiveKernel().load_module("x", (), 5)
+    assert str(caught.value) == (
+        "x: modprobe cannot be run: Too many open files; give this process more open files and memory"
+    )
+
+
+@pytest.mark.parametrize(
     ("script", "said"),
     [
         ("echo 'modprobe: FATAL: Module x' >&2; echo 'not found' >&2; exit 1", "modprobe: FATAL: Module x not found"),
@@ -97,7 +153,6 @@ def test_a_module_that_cannot_be_loaded(modprobe: t.Callable[[str], Path], scrip
     [
         "modprobe: ERROR: could not insert 'x': Key was rejected by service",
         "modprobe: ERROR: could not insert 'x': Required key not available",
-        "modprobe: ERROR: could not insert 'x': Operation not permitted",
     ],
 )
 def test_a_module_without_a_signature(modprobe: t.Callable[[str], Path], said: str) -> None:
@@ -107,6 +162,18 @@ def test_a_module_without_a_signature(modprobe: t.Callable[[str], Path], said: s
     assert str(caught.value) == (
         f"x: modprobe failed: {said}; the kernel takes only modules with a signature that it trusts (Secure Boot, lockdown): "
         "install the distribution's own module, or sign this one"
+    )
+
+
+def test_a_module_that_the_kernel_does_not_allow(modprobe: t.Callable[[str], Path]) -> None:
+    """The errno is one for all reasons."""
+    said = "modprobe: ERROR: could not insert 'x': Operation not permitted"
+    modprobe(f'echo "{said}" >&2; exit 1')
+    with pytest.raises(NodeError) as caught:
+        LiveKernel().load_module("x", (), 5)
+    assert str(caught.value) == (
+        f"x: modprobe failed: {said}; see the kernel's log for what forbids it: that the module has no signature that the kernel trusts "
+        "(Secure Boot, lockdown), module_blacklist among its arguments, or the sysctl kernel.modules_disabled"
     )
 
 

@@ -21,12 +21,12 @@ _HEARING_SECONDS = 0.2
 """How long systemd may take to hear of an event that udev has handled."""
 
 
-class ModprobeFailed(NodeError):
-    """What modprobe said."""
+class NoSuchModule(NodeError):
+    """Modprobe has found no module of this name."""
 
 
 def modprobe(arguments: t.Sequence[str], seconds: float) -> None:
-    """Run modprobe. Raises ModprobeFailed with what it said, WriteTimeout after `seconds`, NodeError where it is missing.
+    """Run modprobe. Raises NoSuchModule, WriteTimeout after `seconds`, another NodeError with what it said, or where it is missing.
 
     Its output goes to a file, since a process stuck in the kernel would hold a pipe open.
     """
@@ -34,7 +34,7 @@ def modprobe(arguments: t.Sequence[str], seconds: float) -> None:
     command = _path("modprobe")
     if command is None:
         raise NodeError("the command modprobe is missing", where=name, remedy="install kmod on the node")
-    with tempfile.TemporaryFile() as output:
+    with _output(name) as output:
         try:
             # The engine has no AnsibleModule, and run_command would wait for a process that no signal reaches.
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -59,15 +59,42 @@ def modprobe(arguments: t.Sequence[str], seconds: float) -> None:
             ) from None
         if code:
             output.seek(0)
-            said = " ".join(output.read().decode("utf-8", "replace").split())
-            raise ModprobeFailed(f"modprobe failed: {said or f'exit code {code}'}", where=name, remedy=_remedy(said))
+            said = " ".join(output.read(_MOST_SAID).decode("utf-8", "replace").split())
+            # Who is killed, or cannot run, has not looked.
+            has_looked = code == 1 and (_NOT_FOUND in said or not said)
+            kind = NoSuchModule if has_looked else NodeError
+            raise kind(f"modprobe failed: {said or f'exit code {code}'}", where=name, remedy=_remedy(said))
 
 
-_UNSIGNED = ("Key was rejected", "Required key not available", os.strerror(errno.EPERM))
+def _output(name: str) -> t.IO[bytes]:
+    """A file for what modprobe says of a module, also where the disk is full. Raises NodeError."""
+    try:
+        try:
+            return tempfile.TemporaryFile()
+        except OSError:
+            return os.fdopen(os.memfd_create("modprobe"), "w+b")
+    except OSError as error:
+        raise NodeError(
+            f"modprobe cannot be run: {error.strerror}",
+            where=name,
+            remedy="give this process more open files and memory",
+        ) from None
+
+
+_MOST_SAID = 65536
+_NOT_FOUND = "not found"
+"""kmod says `Module x not found in directory /lib/modules/6.1.0`, BusyBox `module x not found in modules.dep`."""
+
+_UNSIGNED = ("Key was rejected", "Required key not available")
 """What modprobe says of a module without the signature that Secure Boot or lockdown asks for (kernel/module/signing.c)."""
 
 
 def _remedy(said: str) -> str:
+    if os.strerror(errno.EPERM) in said:  # kernel/module/main.c: may_init_module, blacklisted; security/lockdown
+        return (
+            "see the kernel's log for what forbids it: that the module has no signature that the kernel trusts (Secure Boot, lockdown), "
+            "module_blacklist among its arguments, or the sysctl kernel.modules_disabled"
+        )
     if any(words in said for words in _UNSIGNED):
         return (
             "the kernel takes only modules with a signature that it trusts (Secure Boot, lockdown): install the distribution's own "

@@ -26,7 +26,7 @@ from .child import (
     last,
     read_once,
 )
-from .commands import ModprobeFailed, modprobe, settle
+from .commands import NoSuchModule, modprobe, settle
 from .descriptors import OpenFiles, open_files
 from .lock import open_locks
 from .log import Log
@@ -93,7 +93,7 @@ class Kernel(t.Protocol):
         """Whether this process may write the existing file."""
 
     def has_module(self, name: str) -> bool:
-        """Whether a module of this name is there to be loaded. Raises NodeError where modprobe is missing."""
+        """Whether a module of this name is there to be loaded. Raises NodeError where modprobe is missing, or cannot look."""
 
     def load_module(self, name: str, options: t.Sequence[str], seconds: float) -> None:
         """Load a kernel module with what it depends on. Raises NodeError with what modprobe said, or WriteTimeout."""
@@ -284,7 +284,7 @@ class LiveKernel:
     def has_module(self, name: str) -> bool:
         try:
             modprobe(["--dry-run", name], READ_SECONDS)
-        except ModprobeFailed:
+        except NoSuchModule:
             return False
         return True
 
