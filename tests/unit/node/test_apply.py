@@ -605,6 +605,23 @@ def test_a_module_that_is_not_there_is_refused_before_the_first_write() -> None:
     assert kernel.writes == []
 
 
+@pytest.mark.parametrize(("family", "driver", "module"), [("4xxx", None, "qat_4xxx"), ("4xxx", "4xxx", "vfio_pci")])
+def test_a_module_that_something_else_is_run_in_place_of(
+    monkeypatch: pytest.MonkeyPatch, family: str, driver: str | None, module: str
+) -> None:
+    """As by `install qat_4xxx /bin/true` in modprobe.d."""
+    kernel = FakeKernel.with_pfs(pf(family, GEN4, driver=driver, total_vfs=1), loaded=("qat_4xxx",) if driver else ())
+    load = kernel.load_module
+    monkeypatch.setattr(kernel, "load_module", lambda name, *rest: None if name == module else load(name, *rest))
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {})
+    assert str(caught.value) == (
+        f"{module}: modprobe has reported success, and the module is not loaded; see which line of modprobe.d runs something in its "
+        f"place (modprobe --show-depends {module})"
+    )
+    assert module not in {step.device for step in caught.value.done}
+
+
 def test_what_users_keep_is_reported() -> None:
     kernel = gen4(vfs=[vf("vfio-pci", held_by="qemu-kvm"), vf("vfio-pci")])
     outcome = apply(kernel, {"services": ["dc"], "when_in_use": "skip"})

@@ -18,7 +18,7 @@ from ..errors import (
     WriteTimeout,
     cannot_be_read,
 )
-from ..facts.paths import device_directory, device_file, qat_file
+from ..facts.paths import DRIVERS, MODULES, device_directory, device_file, qat_file
 from ..facts.services import parse_services
 from ..fields import is_number, words_in
 from ..kernel.child import NOTHING
@@ -432,11 +432,26 @@ def take(kernel: Kernel, step: Step, seconds: float) -> None:
     """Make one write and read it back. Raises NodeError."""
     if step.action is Action.LOAD_MODULE:
         kernel.load_module(step.device, words_in(step.after) if step.after != "loaded" else (), seconds)
+        _prove_loaded(kernel, step)
         return
     if step.action is Action.UNLOAD_MODULE:
         kernel.unload_module(step.device, seconds)
         return
     _prove(kernel, step, _write(kernel, step, seconds))
+
+
+def _prove_loaded(kernel: Kernel, step: Step) -> None:
+    """Raises NodeError where modprobe has run something else: an `install` line in modprobe.d takes the place of the module.
+
+    A name that is an alias brings a module of another name, and with it a driver of this one.
+    """
+    drivers = (f"{DRIVERS}/{name}" for name in (step.device, step.device.replace("_", "-")))
+    if not any(map(kernel.exists, (f"{MODULES}/{step.device}", *drivers))):
+        raise NodeError(
+            "modprobe has reported success, and the module is not loaded",
+            where=step.device,
+            remedy=f"see which line of modprobe.d runs something in its place (modprobe --show-depends {step.device})",
+        )
 
 
 def _prove(kernel: Kernel, step: Step, refusal: OSError | None) -> None:
