@@ -56,7 +56,7 @@ def replace_file(path: str, content: bytes, mode: int = 0o644, keep: bool = True
     Raises OSError. The file is as it was then, unless the last act failed, which is to have the directory on the disk: the file is
     new then, and may be the old one again after a power cut.
     """
-    directory = os.path.dirname(path)
+    directory = os.path.dirname(path) or "."
     make_directories(directory)
     remove_drafts(directory)
     # The name ends in no suffix that a boot loader reads, should a crash leave it behind.
@@ -84,7 +84,7 @@ def replace_file(path: str, content: bytes, mode: int = 0o644, keep: bool = True
 
 def replace_link(path: str, target: str) -> None:
     """Put a link to `target` in the place of a file or link. Raises OSError as `replace_file` does."""
-    directory = os.path.dirname(path)
+    directory = os.path.dirname(path) or "."
     make_directories(directory)
     remove_drafts(directory)
     # A name that nobody has; mkstemp makes files only.
@@ -111,7 +111,7 @@ def make_directories(path: str) -> None:
                 raise
         else:
             os.chmod(directory, 0o755)
-            sync_directory(os.path.dirname(directory))
+            sync_directory(os.path.dirname(directory) or ".")
 
 
 def is_draft(name: str) -> bool:
@@ -134,7 +134,8 @@ def remove_drafts(directory: str, seconds: float = _DRAFT_SECONDS) -> None:
 
 def _remove_unheld(draft: str, seconds: float) -> None:
     status = os.lstat(draft)
-    if time.time() - status.st_mtime < seconds:
+    # One of the future is not new: the clock was wrong when the node fell.
+    if abs(time.time() - status.st_mtime) < seconds:
         return
     if stat.S_ISDIR(status.st_mode):
         shutil.rmtree(draft)

@@ -18,6 +18,9 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._node.files import (
     make_directories,
     read_whole,
+    remove_directory_if_empty,
+    remove_drafts,
+    remove_file,
     replace_file,
     replace_link,
 )
@@ -165,6 +168,31 @@ def test_what_a_crash_has_left_goes_with_the_next_write(tmp_path: Path) -> None:
 def aged_file(path: Path) -> Path:
     path.touch()
     return aged(path)
+
+
+@pytest.mark.parametrize("seconds", [10.0, 0.0])
+def test_what_a_crash_has_left_while_the_clock_was_wrong_goes_too(tmp_path: Path, seconds: float) -> None:
+    draft, link = tmp_path / ".accel-qat-file", tmp_path / ".accel-qat-link"
+    draft.touch()
+    link.mkdir()
+    for one in (draft, link):
+        os.utime(one, (2**32, 2**32))
+    remove_drafts(str(tmp_path), seconds)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_without_a_directory_is_one_of_where_this_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of `qatctl apply --record found.json`."""
+    monkeypatch.chdir(tmp_path)
+    replace_file("found.json", b"{}")
+    replace_link("current", "found.json")
+    replace_file("below/it/found.json", b"{}")
+    assert (tmp_path / "current").read_bytes() == (tmp_path / "below/it/found.json").read_bytes() == b"{}"
+    for name in ("current", "found.json", "below/it/found.json"):
+        remove_file(name)
+    for name in ("below/it", "below"):
+        remove_directory_if_empty(name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_draft_that_cannot_be_removed_does_not_keep_the_write(
