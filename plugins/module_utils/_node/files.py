@@ -22,6 +22,8 @@ Owner = tuple[int, int]
 """User and group id."""
 
 _SELINUX_LABEL = "security.selinux"
+_SELINUX = "/sys/fs/selinux/enforce"
+"""Which is there where SELinux is at work, also without being enforced."""
 _ACCESS_LIST = "system.posix_acl_access"
 _PREFIX = ".accel-qat-"
 _DRAFT_SECONDS = 10.0
@@ -179,7 +181,7 @@ def _look_like(path: str, descriptor: int) -> None:
     for attribute in (_SELINUX_LABEL, _ACCESS_LIST):
         value = _attribute(path, attribute)
         if value is not None:
-            os.setxattr(descriptor, attribute, value)
+            _set_attribute(descriptor, attribute, value)
         elif attribute == _ACCESS_LIST and _attribute(descriptor, attribute) is not None:
             os.removexattr(descriptor, attribute)  # what the directory gives to new files
     # Last: where there is an access list the group's bits are its mask (acl(5)).
@@ -194,6 +196,16 @@ def _give(descriptor: int, owner: Owner) -> None:
     status = os.fstat(descriptor)
     if (status.st_uid, status.st_gid) != owner:
         os.fchown(descriptor, *owner)
+
+
+def _set_attribute(descriptor: int, name: str, value: bytes) -> None:
+    """Set it, but for a label that nobody heeds: where SELinux is off, it takes all rights to write one (security/commoncap.c)."""
+    try:
+        os.setxattr(descriptor, name, value)
+    except OSError as error:
+        is_heeded = name != _SELINUX_LABEL or if_there(lambda: os.stat(_SELINUX), None) is not None
+        if error.errno != errno.EPERM or is_heeded:
+            raise
 
 
 def _attribute(file: str | int, name: str) -> bytes | None:

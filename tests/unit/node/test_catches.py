@@ -124,6 +124,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "remove_drafts: contextlib.suppress(OSError) 1": _TIDYING,
         "remove_drafts: contextlib.suppress(OSError) 2": _TIDYING,
         "remove_directory_if_empty: except OSError": "raises, unless something is in the directory",
+        "_set_attribute: except OSError": "raises, unless it is a label and SELinux is off",
         "_attribute: except OSError": "raises, unless there is no such attribute",
     },
     f"{NODE}/kernel/live.py": {

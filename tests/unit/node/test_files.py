@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._node import files
 from ansible_collections.accel.qat.plugins.module_utils._node.files import (
     make_directories,
     read_whole,
@@ -92,6 +93,40 @@ def test_a_file_without_an_access_list_gets_none_of_its_directory(
     replace_file(str(path), b"after")
     with pytest.raises(OSError, match="No data available"):
         attributes.get(path, ACCESS_LIST)
+
+
+@pytest.mark.parametrize(
+    ("refused", "code", "is_on", "is_written"),
+    [
+        ("security.selinux", errno.EPERM, False, True),
+        ("security.selinux", errno.EPERM, True, False),
+        ("security.selinux", errno.EACCES, False, False),
+        (ACCESS_LIST, errno.EPERM, False, False),
+    ],
+)
+def test_a_label_that_is_left_of_an_selinux_that_is_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str, code: int, is_on: bool, is_written: bool
+) -> None:
+    """Root without CAP_SYS_ADMIN, as in qat-node.service, may not write one then."""
+    attributes = Attributes(monkeypatch)
+    path = tmp_path / "found.json"
+    path.write_text("before")
+    attributes.set(path, "security.selinux", b"system_u:object_r:var_lib_t:s0")
+    attributes.set(path, ACCESS_LIST, access_list(1000, 6, 4, 6))
+
+    def refuse(file: t.Any, name: str, value: bytes) -> None:
+        if name == refused:
+            raise OSError(code, os.strerror(code))
+        attributes.set(file, name, value)
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    monkeypatch.setattr(files, "_SELINUX", str(tmp_path if is_on else tmp_path / "none"))
+    if is_written:
+        replace_file(str(path), b"after")
+    else:
+        with pytest.raises(PermissionError):
+            replace_file(str(path), b"after")
+    assert path.read_text() == ("after" if is_written else "before")
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
