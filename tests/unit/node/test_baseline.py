@@ -361,6 +361,45 @@ def test_the_way_back_stops_at_users() -> None:
     assert plan_restoration(found, read_node(fake), "force").steps
 
 
+@pytest.mark.parametrize("total", [0, 1])
+def test_vfs_that_the_bios_has_no_room_for_any_more_are_left_out(total: int) -> None:
+    """The rest of the node is not to stay as it is for them."""
+    found = found_on(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=vf(None))), {"services": ["dc"]})
+    now = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=total, services="dc"))
+    plan = plan_restoration(found, read_node(now))
+    assert f"services {GEN4}: dc -> sym;asym" in described(plan.steps)
+    assert (f"vf_count {GEN4}: 0 -> 1" in described(plan.steps)) == bool(total)
+
+
+def test_services_that_the_running_kernel_cannot_set_are_left_out() -> None:
+    """It is older than the one of the time, and its driver has no qat/cfg_services."""
+    found = found_on(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1, vfs="vfio-pci")), {"services": ["dc"]})
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1)))
+    older = replace(node, qat=tuple(replace(device, services=None, state=None) for device in node.qat))
+    steps = described(plan_restoration(found, older).steps)
+    assert f"vf_count {GEN4}: 0 -> 1" in steps
+    assert not any(step.startswith("services") for step in steps)
+
+
+def test_a_vfio_pci_that_another_module_needs_stays() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1))
+    found = found_on(fake, {})
+    apply(fake, {})
+    node = read_node(fake)
+    assert node.vfio_pci.module is not None
+    needed = replace(node, vfio_pci=replace(node.vfio_pci, module=replace(node.vfio_pci.module, uses=1)))
+    assert any(step.of_module for step in plan_restoration(found, node).steps)
+    assert not any(step.of_module for step in plan_restoration(found, needed).steps)
+
+
+def test_vfio_pci_goes_with_those_whose_vfs_are_taken() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1))
+    found = found_on(fake, {})
+    apply(fake, {})
+    fake.open_vf(VF0, "qemu-kvm")
+    assert any(step.of_module for step in plan_restoration(found, read_node(fake), "force").steps)
+
+
 def test_a_pf_that_has_gone_is_left_out() -> None:
     fake = FakeKernel.with_pfs(pf("4xxx", GEN4))
     found = found_on(fake, {})

@@ -205,7 +205,9 @@ def plan_restoration(baseline: Baseline, node: Node, when_in_use: str = "fail") 
     PFs that have gone since, or in whose place another one is, are left out.
     """
     present = baseline.on(node)
-    desired_pfs = [replace(desired, when_in_use=when_in_use) for desired in present.pfs.values()]
+    devices = ((node.qat_at(address), desired) for address, desired in present.pfs.items())
+    reachable = (_reachable(desired, device) for device, desired in devices if device is not None)
+    desired_pfs = [replace(desired, when_in_use=when_in_use) for desired in reachable]
     plan = plan_node(desired_pfs, node, present.assigned)
     if baseline.noiommu_set and node.noiommu:
         plan = Plan((*plan.steps, switch_noiommu(False, "it was so before")), plan.skipped)
@@ -213,11 +215,27 @@ def plan_restoration(baseline: Baseline, node: Node, when_in_use: str = "fail") 
         return plan
     module = node.vfio_pci.module
     freed = {address for step in plan.steps for address in step.disrupts}
-    # What is built into the kernel by now cannot be unloaded.
+    # What is built into the kernel by now cannot be unloaded, nor what another module needs.
     if module is None or module.uses is None or set(node.vfio_pci.bound) - freed:
+        return plan
+    if module.uses and not any(node.functions[address].holders for address in freed if address in node.functions):
         return plan
     unload = Step(Action.UNLOAD_MODULE, module.name, "loaded", "not loaded", "it was not loaded before")
     return Plan((*plan.steps, unload), plan.skipped)
+
+
+def _reachable(desired: DesiredPf, device: QatDevice) -> DesiredPf:
+    """What of it the device can have still.
+
+    The BIOS may leave it without VFs by now, or with fewer, and the driver of another kernel may have no services to set.
+    """
+    total = device.function.sriov.total if device.function.sriov else 0
+    if not device.is_vf and (desired.vf_count or 0) > total:
+        desired = replace(desired, vf_count=total)
+    has_driver = device.function.driver == device.family.pf_driver
+    if has_driver and device.services is None and device.state is None:
+        desired = replace(desired, services=None)
+    return desired
 
 
 def _entry(desired: DesiredPf) -> dict[str, t.Any]:
