@@ -46,3 +46,7 @@ def _take(descriptor: int, path: str, what: str) -> None:
         raise RefusedError(
             f"another run is changing {what} in this moment", path, "wait for it to end, and run again"
         ) from None
+    except OSError as error:  # no memory for a lock, or a file system without any
+        raise NodeError(
+            f"the lock cannot be taken: {error.strerror}", path, "see what the node lacks, and try again"
+        ) from None

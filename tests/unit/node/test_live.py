@@ -190,6 +190,18 @@ def _flags(descriptor: str) -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("flags:")), 8)
 
 
+def test_no_memory_for_a_lock(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.file("/sys/bus/pci/drivers_probe", b"")
+
+    def refuse(_descriptor: int, _how: int) -> t.NoReturn:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    why = "the lock on this node's devices cannot be taken: No locks available"
+    with pytest.raises(RefusedError, match=why), tree.kernel.locked(1):
+        pass
+
+
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.EIO])
 def test_who_may_not_take_the_lock_is_refused(tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     real = os.open

@@ -75,11 +75,15 @@ def _open(path: str, how: int, at: t.Callable[[str], str]) -> int | None:
     try:
         return if_there(lambda: os.open(at(path), how), None)
     except OSError as error:
-        raise RefusedError(
-            f"the lock on this node's devices cannot be taken: {error.strerror}",
-            where=path,
-            remedy=_AS_ROOT if error.errno in _FORBIDDEN else "see what the node lacks, and try again",
-        ) from None
+        raise _cannot_be_taken(path, error) from None
+
+
+def _cannot_be_taken(path: str, error: OSError) -> RefusedError:
+    return RefusedError(
+        f"the lock on this node's devices cannot be taken: {error.strerror}",
+        where=path,
+        remedy=_AS_ROOT if error.errno in _FORBIDDEN else "see what the node lacks, and try again",
+    )
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -87,6 +91,8 @@ def _try_lock(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:  # no memory for a lock
+        raise _cannot_be_taken(DEVICES, error) from None
     return True
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import typing as t
@@ -360,6 +361,22 @@ def test_a_lock_that_cannot_be_opened_is_reported(
     result = run(disk, arguments=QAT)
     assert (result["msg"], result["changed"]) == (f"{kernel_args.LOCK}: the lock cannot be opened: {why}", False)
     assert DROP_IN not in disk.files()
+
+
+def test_no_memory_for_a_lock(start: t.Callable[..., Disk], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = start(machines.debian())
+    (disk.root / "run").mkdir()
+
+    def refuse(descriptor: int, _how: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(kernel_args.LOCK):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    result = run(disk, arguments=QAT)
+    assert (result["msg"], result["changed"]) == (
+        f"{kernel_args.LOCK}: the lock cannot be taken: No locks available; see what the node lacks, and try again",
+        False,
+    )
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda lock: lock.symlink_to("/nowhere")], ids=["directory", "link"])
