@@ -8,6 +8,7 @@ import builtins
 import errno
 import os
 import socket
+import stat
 import time
 import typing as t
 from pathlib import Path
@@ -18,7 +19,7 @@ from harness.pod_resources import CY, VF0, VF1, KubeletThread, entry, holders_of
 from qat_device_plugin._node.users import podresources, pods
 from qat_device_plugin._node.users.grpc_call import RpcError
 from qat_device_plugin._node.users.holder import Holder
-from qat_device_plugin._node.users.podresources import Given, ask_all, list_given
+from qat_device_plugin._node.users.podresources import CHECKPOINT, CLAIMS, Given, ask_all, list_given
 from qat_device_plugin._node.users.pods import BY_CHECKPOINT, Pods
 
 
@@ -321,7 +322,37 @@ def test_a_checkpoint_that_may_not_be_read(kubelet: KubeletThread) -> None:
     path = kubelet.checkpoint([])
     path.unlink()
     path.mkdir()
-    assert holders_of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: Is a directory)"]
+    assert holders_of(kubelet, VF0) == [
+        f"perhaps a pod ({os.path.realpath(path)} cannot be read: it is no regular file)"
+    ]
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK])
+@pytest.mark.parametrize("target", ["", "elsewhere", "/dev/full"])
+def test_what_stands_in_a_checkpoints_place_is_not_waited_for(kubelet: KubeletThread, kind: int, target: str) -> None:
+    """The pods of other plugins may write into its directory; a FIFO would hold up each look at the node for ever."""
+    path = kubelet.checkpoint([])
+    path.unlink()
+    os.mknod(path.with_name("elsewhere") if target else path, kind | 0o600)
+    if target:
+        path.symlink_to(target)
+    assert holders_of(kubelet, VF0) == [
+        f"perhaps a pod ({os.path.realpath(kubelet.root)}/{CHECKPOINT} cannot be read: it is no regular file)"
+    ]
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", '""', "0"])
+@pytest.mark.parametrize("written", [CHECKPOINT, CLAIMS])
+def test_so_many_values_may_be_in_what_is_kept(
+    kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, value: str, written: str
+) -> None:
+    """Of each a process has tens of bytes: a file of 16 million characters would end the device plugin, which may have 256 MiB."""
+    monkeypatch.setattr(podresources, "MOST_PARTS", 100)
+    kubelet.checkpoint([entry("11-22", [VF0])], alive=["11-22"])
+    kubelet.keep_claims([])
+    (kubelet.root / written).write_text('{"Data": [' + ",".join([value] * 101) + "]}")
+    (found,) = holders_of(kubelet, VF1)
+    assert f"{written} cannot be read: it has more than 100 values" in found
 
 
 def test_what_is_kept_is_read_without_a_question(kubelet: KubeletThread) -> None:

@@ -34,13 +34,29 @@ LARGEST = 4 << 20
 """Bytes of a file of this collection's own. A node with 500 VFs has some 100 000."""
 
 
-def read_whole(path: str, most: int = LARGEST) -> bytes:
+def read_whole(path: str, most: int = LARGEST, opener: t.Callable[[str, int], int] | None = None) -> bytes:
     """What is in a file. Raises OSError, and ValueError where that is more than so many bytes, or has no end at all."""
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=opener) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most} bytes")
     return content
+
+
+def open_regular(path: str, flags: int) -> int:
+    """As os.open, for files that others may replace: what is no regular file is not even opened.
+
+    A FIFO would be waited for without end, and a device may do something when it is opened. Raises OSError.
+    """
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        return os.open(f"/proc/self/fd/{place}", flags)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    finally:
+        os.close(place)
 
 
 def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:

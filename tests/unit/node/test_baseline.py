@@ -193,7 +193,7 @@ def test_a_record_that_cannot_be_understood(record: str, text: str, reason: str)
 def test_nobody_is_asked_to_remove_a_record_that_cannot_be_seen(
     record: str, monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
 ) -> None:
-    def refuse(path: str, *_others: t.Any) -> t.NoReturn:
+    def refuse(path: str, *_others: t.Any, **_named: t.Any) -> t.NoReturn:
         raise OSError(code, os.strerror(code), path)
 
     monkeypatch.setattr("builtins.open", refuse)

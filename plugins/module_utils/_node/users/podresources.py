@@ -15,6 +15,7 @@ import typing as t
 
 from ..absence import if_there
 from ..facts.paths import DEVICE_PLUGINS, KUBELET_ROOT
+from ..files import open_regular
 from . import claimed
 from .grpc_call import (
     RESOURCE_EXHAUSTED,
@@ -35,6 +36,12 @@ PODS = "pods"
 
 LARGEST_KEPT = 16 << 20
 """Characters of a file that kubelet keeps, which the device plugin reads at each scan. One with 300 000 devices has 11 million."""
+
+MOST_PARTS = 1_000_000
+"""Values of such a file, of which each takes tens of bytes: one with 300 000 devices has 600 000. The device plugin may have 256 MiB."""
+
+MOST_FIELDS = 1_000_000
+"""Fields of an answer that are read, some more than once. One with 300 000 devices has hardly more than these."""
 
 V1, V1ALPHA1 = "v1", "v1alpha1"
 """v1 is in kubelet since 1.20, v1alpha1 since 1.13 (behind a gate that is on since 1.15)."""
@@ -182,7 +189,7 @@ def read_checkpoint(root: str) -> Checkpoint:
     """
     text = _text_of(checkpoint_of(root))
     try:
-        data = json.loads(text)["Data"]
+        data = _document(text)["Data"]
         given = [one for entry in data["PodDeviceEntries"] or () for one in _given_by(entry)]
         registered = {str(name): tuple(sorted(ids or ())) for name, ids in (data["RegisteredDevices"] or {}).items()}
     except RecursionError:
@@ -194,7 +201,8 @@ def read_checkpoint(root: str) -> Checkpoint:
 
 
 def _text_of(path: str) -> str:
-    with open(path, encoding="utf-8") as stream:
+    """The text of a file in a directory into which pods of other plugins may write."""
+    with open(path, encoding="utf-8", opener=open_regular) as stream:
         text = stream.read(LARGEST_KEPT + 1)
     if len(text) > LARGEST_KEPT:
         raise ValueError(f"it has more than {LARGEST_KEPT} characters")
@@ -222,6 +230,13 @@ def _alive(root: str) -> frozenset[str] | None:
     names: t.Sequence[str] | None = if_there(lambda: os.listdir(os.path.join(root, PODS)), None)
     return None if names is None else frozenset(names)
 
+def _document(text: str) -> t.Any:
+    """What the JSON says. Each value but the first comes after one of these characters."""
+    if sum(map(text.count, ",:[{")) > MOST_PARTS:
+        raise ValueError(f"it has more than {MOST_PARTS} values")
+    return json.loads(text)
+
+
 
 def read_claims(root: str) -> tuple[Given, ...]:
     """The devices that pods have by claims, by what this kubelet keeps over its restarts, without the pods that are gone.
@@ -231,8 +246,8 @@ def read_claims(root: str) -> tuple[Given, ...]:
     """
     text = _text_of(os.path.join(root, CLAIMS))
     try:
-        data = json.loads(text)
-        data = json.loads(data["Data"]) if "Data" in data else data
+        data = _document(text)
+        data = _document(data["Data"]) if "Data" in data else data
         claims = data.get("ClaimInfoStateList") or data.get("Entries") or ()
         prepared = [one for claim in claims for one in _prepared(claim)]
     except RecursionError:
