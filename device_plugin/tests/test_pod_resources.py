@@ -68,6 +68,33 @@ def test_many_pods(kubelet: KubeletThread) -> None:
     assert {one.device for one in given} == set(ids)
 
 
+@pytest.mark.parametrize("where", ["pods", "containers", "resources", "devices", "claims", "others"])
+def test_so_many_fields_may_be_in_an_answer(
+    kubelet: KubeletThread, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Whoever has made the socket may answer what he likes: with 16 MiB of them that took minutes, and hundreds of megabytes."""
+    monkeypatch.setattr(podresources, "MOST_FIELDS", 100)
+    many = b"\x1a\x00" * 101  # as containers of a pod
+    device = many.replace(b"\x1a", b"\x12")
+
+    def within(field: int, content: bytes) -> bytes:
+        return bytes([field << 3 | 2, len(content) & 127 | 128, len(content) >> 7]) + content
+
+    answers = {
+        "pods": many.replace(b"\x1a", b"\x0a"),
+        "containers": within(1, many),
+        "resources": within(1, within(3, device)),
+        "devices": within(1, within(3, within(2, device))),
+        "claims": within(1, within(3, within(5, many.replace(b"\x1a", b"\x22")))),
+        "others": within(1, within(3, b"\x18\x01" * 101)),
+    }
+    monkeypatch.setattr(kubelet.fake, "_list", lambda: answers[where])
+    kubelet.start()
+    with pytest.raises(ValueError, match=r"^its answer has more than 100 fields$"):
+        list_given(kubelet.socket, 60)
+    assert "more than 100 fields" in Pods([str(kubelet.root)]).named().problem
+
+
 def test_too_many_calls_are_made_again(kubelet: KubeletThread) -> None:
     kubelet.fake.limits = 2
     kubelet.start()

@@ -95,12 +95,12 @@ def ask_all(path: str, seconds: float) -> Answer:
     return answer._replace(allocatable={resource: tuple(sorted(ids)) for resource, ids in sorted(found.items())})
 
 
-def _ask(path: str, version: str, method: str, deadline: float) -> bytes:
+def _ask(path: str, version: str, method: str, deadline: float) -> _Message:
     """One call. Kubelet lets 100 calls a second through, which all its clients share, and refuses the others."""
     refusal: RpcError | None = None
     while True:
         try:
-            return call(path, f"/{version}.PodResourcesLister/{method}", b"", deadline - time.monotonic())
+            return _Message(call(path, f"/{version}.PodResourcesLister/{method}", b"", deadline - time.monotonic()))
         except TimeoutError as error:
             # What is left of the time may be too short for a call: then the refusal is the news.
             raise refusal or error from None
@@ -111,39 +111,60 @@ def _ask(path: str, version: str, method: str, deadline: float) -> bytes:
         time.sleep(_PAUSE)
 
 
-def _given(message: bytes) -> t.Iterator[Given]:
+def _given(answer: _Message) -> t.Iterator[Given]:
     """The devices of a ListPodResourcesResponse, of either version. One resource may be in several entries, one a NUMA node."""
     specifications = claimed.Specifications()
-    for pod in _messages(message, 1):
-        name, namespace = _text(pod, 1), _text(pod, 2)
-        for container in _messages(pod, 3):
+    for pod in answer.messages(1):
+        name, namespace = pod.text(1), pod.text(2)
+        for container in pod.messages(3):
+            its_name = container.text(1)
             for resource, device in (*_devices(container, 2), *_claimed(container, specifications)):
-                yield Given(namespace, name, _text(container, 1), resource, device)
+                yield Given(namespace, name, its_name, resource, device)
 
 
-def _claimed(container: bytes, specifications: claimed.Specifications) -> t.Iterator[tuple[str, str]]:
+def _claimed(container: _Message, specifications: claimed.Specifications) -> t.Iterator[tuple[str, str]]:
     """Driver and device of each device that came by a claim (dynamic resource allocation): those are in no other field."""
-    for claim in _messages(container, 5):
-        for device in _messages(claim, 4):
-            driver, name = _text(device, 2), _text(device, 4)
-            cdi_names = [_text(one, 1) for one in _messages(device, 1)]
+    for claim in container.messages(5):
+        for device in claim.messages(4):
+            driver, name = device.text(2), device.text(4)
+            cdi_names = [one.text(1) for one in device.messages(1)]
             for found in specifications.devices_of(name, cdi_names):
                 yield driver, found
 
 
-def _devices(message: bytes, field: int) -> t.Iterator[tuple[str, str]]:
+def _devices(message: _Message, field: int) -> t.Iterator[tuple[str, str]]:
     """Resource and id of each device in the ContainerDevices of a field."""
-    for devices in _messages(message, field):
-        for device in _messages(devices, 2):
-            yield _text(devices, 1), device.decode("utf-8", "replace")
+    for devices in message.messages(field):
+        resource = devices.text(1)
+        for device in devices.parts(2):
+            yield resource, device.decode("utf-8", "replace")
 
 
-def _messages(message: bytes, field: int) -> t.Iterator[bytes]:
-    return (value for number, value in fields_of(message) if number == field and isinstance(value, bytes))
+class _Message:
+    """A protobuf message of an answer, and how many fields may still be read of the whole.
 
+    Whoever has made the socket can put millions into 16 MiB, for which a process needs minutes and hundreds of megabytes.
+    """
 
-def _text(message: bytes, field: int) -> str:
-    return next((value.decode("utf-8", "replace") for value in _messages(message, field)), "")
+    def __init__(self, data: bytes, left: t.Iterator[int] | None = None) -> None:
+        self._data = data
+        self._left = iter(range(MOST_FIELDS)) if left is None else left
+
+    def parts(self, field: int) -> t.Iterator[bytes]:
+        """What each field of this number has. Raises ValueError where this is no message, or has too many fields."""
+        for number, value in fields_of(self._data):
+            if next(self._left, None) is None:
+                raise ValueError(f"its answer has more than {MOST_FIELDS} fields")
+            if number == field and isinstance(value, bytes):
+                yield value
+
+    def messages(self, field: int) -> t.Iterator[_Message]:
+        """The same, of messages."""
+        return (_Message(part, self._left) for part in self.parts(field))
+
+    def text(self, field: int) -> str:
+        """What the first field of this number says; empty where there is none."""
+        return next((part.decode("utf-8", "replace") for part in self.parts(field)), "")
 
 
 class Checkpoint(t.NamedTuple):
@@ -209,6 +230,13 @@ def _text_of(path: str) -> str:
     return text
 
 
+def _document(text: str) -> t.Any:
+    """What the JSON says. Each value but the first comes after one of these characters."""
+    if sum(map(text.count, ",:[{")) > MOST_PARTS:
+        raise ValueError(f"it has more than {MOST_PARTS} values")
+    return json.loads(text)
+
+
 def _given_by(entry: t.Mapping[str, t.Any]) -> t.Iterator[Given]:
     """The devices of an entry: a list, or since 1.20 lists by NUMA node."""
     ids = entry["DeviceIDs"] or ()
@@ -229,13 +257,6 @@ def _alive(root: str) -> frozenset[str] | None:
     """The uids of the pods that have a directory; None where there is no directory of pods, which says nothing."""
     names: t.Sequence[str] | None = if_there(lambda: os.listdir(os.path.join(root, PODS)), None)
     return None if names is None else frozenset(names)
-
-def _document(text: str) -> t.Any:
-    """What the JSON says. Each value but the first comes after one of these characters."""
-    if sum(map(text.count, ",:[{")) > MOST_PARTS:
-        raise ValueError(f"it has more than {MOST_PARTS} values")
-    return json.loads(text)
-
 
 
 def read_claims(root: str) -> tuple[Given, ...]:
