@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import os
 import signal
@@ -14,12 +15,16 @@ import typing as t
 
 import pytest
 from harness.kubelet import AdmissionError, AdmittingKubelet
-from harness.process import MARK, fetch, free_port, listens, processes_with
-from qat_device_plugin.handover import Reporter, _outcome
+from harness.process import MARK, Plugin, fetch, free_port, listens, processes_with
+from qat_device_plugin import handover
+from qat_device_plugin.handover import Reception, Reporter, _outcome
 
 if t.TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.bench import Bench, Scenario
-    from harness.process import Plugin, Reload
+    from harness.process import Reload
+    from qat_device_plugin.handover import Line
 
 Run = t.Callable[["Scenario"], None]
 
@@ -27,6 +32,14 @@ CY = "qat.intel.com/cy"
 PF = "0000:6b:00.0"
 
 SLOW = "import time, runpy; time.sleep(2); runpy.run_module('qat_device_plugin', run_name='__main__')"
+LACKS = """\
+import sys
+from qat_device_plugin import cli, succession, systemd
+def lacks(*_arguments):
+    raise RuntimeError("not now")
+{lack}
+sys.exit(cli.main())
+"""
 CRASHES = """\
 import os, signal, sys
 from qat_device_plugin import cli, service
@@ -43,10 +56,16 @@ async def ended(bench: Bench, reload: Reload) -> tuple[int, str]:
     return reload.process.returncode, reload.log.read_text()
 
 
-async def serving(bench: Bench, release: int, *flags: str) -> tuple[AdmittingKubelet, Plugin]:
+async def bench_kubelet(bench: Bench, release: int = 37) -> AdmittingKubelet:
+    """A kubelet, on a node with a PF."""
     bench.files.add_pf(PF)
     kubelet = bench.kubelet = AdmittingKubelet(bench.kubelet_dir, release)
     await kubelet.start()
+    return kubelet
+
+
+async def serving(bench: Bench, release: int, *flags: str) -> tuple[AdmittingKubelet, Plugin]:
+    kubelet = await bench_kubelet(bench, release)
     plugin = bench.start(*flags)
     await bench.ready(CY, 16)
     await kubelet.until(plugin.is_ready)
@@ -270,6 +289,66 @@ def test_whoever_asks_for_a_reload_can_be_killed(run: Run) -> None:
         kubelet.refusals = 0
         await kubelet.admit(CY)
         assert (await ended(bench, plugin.reload()))[0] == 0
+
+    run(scenario)
+
+
+def test_a_successor_that_cannot_be_let_in_is_let_in_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For want of descriptors; meanwhile the loop serves kubelet, rather than try again without pause."""
+    tries: list[object] = []
+
+    def refuse(one: socket.socket) -> t.NoReturn:
+        tries.append(one)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def scenario() -> None:
+        served = asyncio.Event()
+
+        async def serve(_line: Line) -> None:
+            served.set()
+
+        reception = Reception(tmp_path / "1.sock", serve)
+        reception.open()
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with monkeypatch.context() as patched, contextlib.closing(client):
+            patched.setattr(handover, "_REST_SECONDS", 3600.0)
+            patched.setattr(socket.socket, "accept", refuse)
+            client.connect(str(tmp_path / "1.sock"))
+            while not tries:
+                await asyncio.sleep(0.01)
+            for _ in range(20):
+                await asyncio.sleep(0.01)
+            assert len(tries) == 1
+            patched.undo()
+            reception._watch()
+            await served.wait()
+        reception.close()
+        reception._watch()
+
+    asyncio.run(asyncio.wait_for(scenario(), 600))
+
+
+@pytest.mark.parametrize(
+    "lack",
+    ["succession.asyncio.BaseEventLoop.run_in_executor = lacks", "systemd.os.pipe = lacks"],
+    ids=["threads", "descriptors"],
+)
+def test_what_the_old_one_lacks_to_hand_over_has_it_go_on(run: Run, lack: str) -> None:
+    """It looks at nothing while another one is about to take over, and would have done so for ever."""
+
+    async def scenario(bench: Bench) -> None:
+        kubelet = await bench_kubelet(bench)
+        program = LACKS.format(lack=lack)
+        plugin = Plugin(bench.files, bench.kubelet_dir, program=("-c", program))
+        bench.plugins.append(plugin)
+        await kubelet.until(plugin.is_ready)
+        code, said = await ended(bench, plugin.reload())
+        assert (code, "does not hand over: systemd cannot be notified: not now; the instance" in said) == (1, True)
+        await kubelet.until(lambda: "has not taken over; this one goes on" in plugin.log.read_text())
+        (vf, *_others) = kubelet.devices(CY)
+        bench.files.bind(vf, None)
+        await kubelet.until(lambda: kubelet.unhealthy(CY) == {vf})
+        await kubelet.admit(CY)
 
     run(scenario)
 

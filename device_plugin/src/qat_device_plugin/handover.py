@@ -34,6 +34,7 @@ SECONDS = 30.0
 """How long the successor may take until it serves. Less than the unit gives a reload."""
 END_SECONDS = 10.0
 """How long the successor waits for its predecessor's end."""
+_REST_SECONDS = 1.0
 _LARGEST = 65536
 _CREDENTIALS = struct.Struct("3i")
 
@@ -131,7 +132,7 @@ class Reception:
             self._socket.bind(path)
         self._socket.listen(1)
         self._socket.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._socket, self._accept)
+        self._watch()
 
     def close(self) -> None:
         """Listen no longer, and end what is talked."""
@@ -149,11 +150,20 @@ class Reception:
             self._path.unlink()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            line = Line(self._socket.accept()[0])
-            task = asyncio.ensure_future(self._talk(line))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        try:
+            connection = self._socket.accept()[0]
+        except OSError:
+            # Who waits to be let in waits on where there are no descriptors, and would have this called without pause.
+            asyncio.get_running_loop().remove_reader(self._socket)
+            asyncio.get_running_loop().call_later(_REST_SECONDS, self._watch)
+            return
+        task = asyncio.ensure_future(self._talk(Line(connection)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _watch(self) -> None:
+        if self._socket.fileno() != -1:
+            asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
     async def _talk(self, line: Line) -> None:
         try:

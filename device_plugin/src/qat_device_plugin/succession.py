@@ -273,9 +273,7 @@ class Succession:
             if message.get("stays") is True:
                 await self._retire(line)
                 return
-            if not await asyncio.get_running_loop().run_in_executor(None, self._systemd.hand_over, pid):
-                line.send({"refused": "systemd does not listen"})
-                raise Gone
+            await self._name_to_systemd(line, pid)
             line.send({"yours": True})
             log.info("another process has taken over", extra={"fields": {"process": pid}})
             self._stop.set()
@@ -290,6 +288,17 @@ class Succession:
         finally:
             timer.cancel()
             late.cancel()
+
+    async def _name_to_systemd(self, line: Line, pid: int) -> None:
+        """Have systemd take the process at the other end for the main one. Raises Gone where that cannot be, and the other knows it."""
+        try:
+            is_named = await asyncio.get_running_loop().run_in_executor(None, self._systemd.hand_over, pid)
+            problem = "" if is_named else "systemd does not listen"
+        except (OSError, RuntimeError) as error:  # no descriptor is to be had, or no thread
+            problem = f"systemd cannot be notified: {error}"
+        if problem:
+            line.send({"refused": problem})
+            raise Gone
 
     async def _retire(self, line: Line) -> None:
         """Make way for the process at the other end, and do nothing from then on; end when that has gone.

@@ -50,24 +50,28 @@ class Systemd:
             self._say("READY=1")
 
     def hand_over(self, pid: int) -> bool:
-        """Name the process that is the main one from now on; returns whether systemd was notified. Can take seconds.
+        """Name the process that is the main one from now on; returns whether systemd was notified. Can take seconds. Raises OSError.
 
         It listens to this one no longer then.
         """
         end = time.monotonic() + _SECONDS
-        while not self._send(f"MAINPID={pid}"):
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.01)
-        self._wait_until_read()
+        # Before systemd is notified: from then on there is no way back.
+        reader, writer = os.pipe()
+        try:
+            while not self._send(f"MAINPID={pid}"):
+                if time.monotonic() > end:
+                    return False
+                time.sleep(0.01)
+            self._send("BARRIER=1", writer)
+        finally:
+            os.close(writer)
+            self._wait_until_read(reader)
         self._address = ""
         return True
 
-    def _wait_until_read(self) -> None:
-        """Wait until systemd has read what it was sent so far: it closes its end when it comes to this message."""
-        reader, writer = os.pipe()
-        self._send("BARRIER=1", writer)
-        os.close(writer)
+    @staticmethod
+    def _wait_until_read(reader: int) -> None:
+        """Wait until systemd has read what it was sent so far: it closes its end of the pipe when it comes to the last message."""
         poll = select.poll()
         poll.register(reader, 0)
         poll.poll(_SECONDS * 1000)

@@ -179,7 +179,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Line.send: contextlib.suppress(OSError)": "the other side has gone, which it sees when it listens next",
         "Line.shut: contextlib.suppress(OSError)": _TIDYING,
         "Reception.shut: contextlib.suppress(OSError)": _TIDYING,
-        "Reception._accept: contextlib.suppress(OSError)": "nobody is there to be let in",
+        "Reception._accept: except OSError": _AGAIN,
         "_remove_left: run_dir.glob": _TIDYING,
         "_remove_left: contextlib.suppress(OSError)": _TIDYING,
         "Reporter._report: contextlib.suppress(OSError)": "nobody waits any more for what is reported",
