@@ -463,9 +463,10 @@ def test_latencies_fall_into_their_class() -> None:
 
 def test_systemd_is_notified_of_each_thing_once(tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
+    systemd = Systemd({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "3000000"})
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with contextlib.closing(listener), contextlib.closing(systemd):
         listener.bind(address)
-        systemd = Systemd({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "3000000"})
         systemd.reloaded()
         systemd.ready()
         systemd.ready()
@@ -488,7 +489,8 @@ def test_systemd_that_does_not_listen_for_a_while_is_notified_later(tmp_path: Pa
     systemd.ready()
     systemd.status("a")
     systemd.status("b")
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with contextlib.closing(listener), contextlib.closing(systemd):
         listener.bind(address)
         systemd.say_again()
         assert [listener.recv(100).decode() for _ in range(2)] == ["READY=1", "STATUS=b"]
@@ -503,6 +505,25 @@ def test_systemd_that_does_not_listen_for_a_while_is_notified_later(tmp_path: Pa
         systemd.say_again()
         assert last != "STATUS=4999"
         assert listener.recv(100) == b"STATUS=4999"
+
+
+def test_the_watchdog_is_fed_where_no_more_descriptors_are_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd would end the service, and the next one would see nothing of the node."""
+    address = str(tmp_path / "notify")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    systemd = Systemd({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "3000000"})
+    with contextlib.closing(listener), contextlib.closing(systemd):
+        listener.bind(address)
+        systemd.ready()
+
+        def refuse(*_arguments: object) -> t.NoReturn:
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+
+        monkeypatch.setattr(socket, "socket", refuse)
+        systemd.alive()
+        assert [listener.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
 
 
 def logged(form: str, journal: bool, message: str, **fields: object) -> str:

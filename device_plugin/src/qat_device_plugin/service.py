@@ -183,6 +183,7 @@ class Service:
             if self._labeler:
                 await self._labeler.end()
             self._succession.lock.release()
+        self._systemd.close()
         if self._failure:
             raise self._failure
 

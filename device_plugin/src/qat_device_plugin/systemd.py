@@ -25,6 +25,8 @@ class Systemd:
         self._status = ""
         self._ready = False
         self._unsaid: list[str] = []
+        # Kept: the watchdog is fed also where no more descriptors are to be had.
+        self._sender: socket.socket | None = None
         self.watchdog_seconds = _watchdog(environment)
 
     def status(self, text: str) -> None:
@@ -99,6 +101,11 @@ class Systemd:
         """Feed the watchdog."""
         self._send("WATCHDOG=1")
 
+    def close(self) -> None:
+        """Say nothing any more."""
+        if self._sender is not None:
+            self._sender.close()
+
     def say_again(self) -> None:
         """Try once more what systemd did not take; to be called now and then."""
         while self._unsaid and self._send(self._unsaid[0]):
@@ -112,12 +119,11 @@ class Systemd:
         if not self._address:
             return True
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        rights = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                rights = (
-                    [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
-                )
-                sender.sendmsg([text.encode()], rights, socket.MSG_DONTWAIT, address)
+            if self._sender is None:
+                self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._sender.sendmsg([text.encode()], rights, socket.MSG_DONTWAIT, address)
         except OSError:
             return False
         return True
