@@ -307,6 +307,52 @@ def test_a_scan_knows_of_which_devices_kubelet_has_said_that_pods_have_them(file
     with_service(files, scenario)
 
 
+@pytest.mark.parametrize("code", UNSEEN)
+def test_a_configuration_that_cannot_be_read_is_taken_when_it_can(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    async def scenario(service: Service) -> None:
+        def refuse(path: str, *_more: object, **_named: object) -> t.NoReturn:
+            raise OSError(code, os.strerror(code), path)
+
+        files.configure([{"advertise": 4}])
+        with monkeypatch.context() as patched:
+            patched.setattr("qat_device_plugin._node.devices.rules.read_whole", refuse)
+            for _ in range(3):
+                service._follow_configuration()
+            service._reload()
+        assert len(service.model.offers[CY]) == 16
+        assert service.statistics.reloads == {"succeeded": 0, "failed": 2}
+        assert caplog.text.count("the old configuration stays") == 2
+        service._follow_configuration()
+        assert len(service.model.offers[CY]) == 4
+
+    with_service(files, scenario)
+
+
+def test_a_node_that_cannot_be_seen_is_reported_once(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at each look: some last for days, and a look may follow each event."""
+
+    async def scenario(service: Service) -> None:
+        fault = Fault(service._kernel, monkeypatch)
+        looking = asyncio.ensure_future(service._scan_loop())
+
+        async def fail_again(times: int) -> None:
+            wanted = service.statistics.errors["scan"] + times
+            while service.statistics.errors["scan"] < wanted:
+                service._wakeup.wake()
+                await asyncio.sleep(0.01)
+
+        for count, fault.path, fault.code in (1, "/dev/vfio", errno.ENFILE), (2, "/dev/vfio", errno.EIO):
+            await fail_again(3)
+            assert caplog.text.count("cannot scan the node") == count
+        await end(looking)
+
+    with_service(files, scenario)
+
+
 def test_a_first_look_that_fails_ends_the_start_with_a_sentence(
     files: NodeFiles, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

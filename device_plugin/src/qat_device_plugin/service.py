@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import cdi
 from ._node.devices.read import read_devices
-from ._node.devices.rules import Rule
+from ._node.devices.rules import Rule, UnseenConfiguration
 from ._node.errors import NodeError
 from ._node.facts.paths import VFIO
 from ._node.facts.services import is_for_vms
@@ -83,6 +83,7 @@ class Service:
         self._settings = settings
         self._rules = rules
         self._file: Identity | None = None  # not known: what stands in it now may be newer than the rules
+        self._unread = ""  # why it cannot be read now
         self._kernel = LiveKernel(settings.sysfs_root, settings.proc_root, settings.dev_root)
         self._prober = Prober(self._kernel)
         self._pods = Pods(settings.kubelet_roots)
@@ -498,26 +499,40 @@ class Service:
         found = identity(self._settings.config, unseen=self._file)
         if found == self._file:
             return
-        self._file = found
-        with contextlib.suppress(NodeError):
-            if read_rules(self._settings.config) == self._rules:
-                return
-        self._reload()
+        try:
+            is_same = read_rules(self._settings.config) == self._rules
+        except UnseenConfiguration as error:
+            # It is as new as now when it can be read.
+            if error.sentence() != self._unread:
+                self._keep_rules(error)
+            self._unread = error.sentence()
+            return
+        except NodeError:
+            is_same = False
+        self._file, self._unread = found, ""
+        if not is_same:
+            self._reload()
 
     def _reload(self) -> None:
         """Take the configuration again, or keep the one there is and say why."""
         self._systemd.reloading()
-        self._file = identity(self._settings.config, unseen=self._file)
+        found = identity(self._settings.config, unseen=self._file)
         try:
             self._rules = read_rules(self._settings.config)
         except NodeError as error:
-            self.statistics.reloads["failed"] += 1
-            log.error("the old configuration stays", extra={"fields": {"problem": error.sentence()}})
+            if not isinstance(error, UnseenConfiguration):
+                self._file = found
+            self._keep_rules(error)
         else:
+            self._file = found
             self.statistics.reloads["succeeded"] += 1
             log.info("configuration reloaded", extra={"fields": {"rules": len(self._rules)}})
             self._become(with_rules(self.model, self._rules, time.monotonic()))
         self._systemd.reloaded()
+
+    def _keep_rules(self, error: NodeError) -> None:
+        self.statistics.reloads["failed"] += 1
+        log.error("the old configuration stays", extra={"fields": {"problem": error.sentence()}})
 
     def _notify_systemd(self) -> None:
         """READY is for the start alone: kubelet, which starts after it, finds all in place. The status says how it is now.

@@ -179,6 +179,10 @@ class NoConfiguration(ConfigurationError):
     """There is no such file."""
 
 
+class UnseenConfiguration(ConfigurationError):
+    """The file is there, and cannot be read now, which says nothing of what is in it."""
+
+
 def read_rules(path: str, remedy: str) -> tuple[Rule, ...]:
     """The rules of a node.json. Raises ConfigurationError; `remedy` says what to do where the file is not there."""
     try:
@@ -188,7 +192,7 @@ def read_rules(path: str, remedy: str) -> tuple[Rule, ...]:
     except OSError as error:
         if is_absent(error):
             raise NoConfiguration("there is no such file", where=path, remedy=remedy) from None
-        raise ConfigurationError(
+        raise UnseenConfiguration(
             f"cannot be read: {error.strerror}",
             where=path,
             remedy="run as root" if error.errno in (errno.EACCES, errno.EPERM) else "see that it is a file",
