@@ -470,6 +470,26 @@ def test_an_accept_that_fails_is_reported_once_and_tried_again(
     assert record.__dict__["fields"] == {"count": 1, "problem": os.strerror(code)}
 
 
+def test_an_address_that_stays_in_use_is_reported_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not each few seconds, for as long as another program has it."""
+    monkeypatch.setattr(status_page, "_RETRY_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        statistics = Statistics()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            page = StatusPage(lambda: t.cast("Status", None), statistics, *taken.getsockname())
+            running = asyncio.ensure_future(page.run())
+            while statistics.errors["http"] < 3:
+                await asyncio.sleep(0.01)
+            await end(running)
+
+    asyncio.run(asyncio.wait_for(scenario(), 600))
+    (record,) = caplog.records
+    assert record.getMessage() == "cannot listen for HTTP"
+
+
 def test_a_page_that_cannot_be_made_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -308,6 +308,7 @@ class Service:
         self._follow_configuration()
         whole_every = self._settings.period * (_WHOLE_SCAN if self._has_events else 1)
         next_whole = time.monotonic() + whole_every
+        problem = ""
         while True:
             woken = await self._wakeup.wait(self._pause())
             if woken:
@@ -321,8 +322,11 @@ class Service:
                 await self._scan(whole)
             except (NodeError, OSError) as error:
                 self.statistics.errors["scan"] += 1
-                problem = error.sentence() if isinstance(error, NodeError) else str(error)
-                log.error("cannot scan the node", extra={"fields": {"problem": problem}})
+                before, problem = problem, error.sentence() if isinstance(error, NodeError) else str(error)
+                if problem != before:
+                    log.error("cannot scan the node", extra={"fields": {"problem": problem}})
+            else:
+                problem = ""
             if whole:
                 next_whole = time.monotonic() + whole_every
 

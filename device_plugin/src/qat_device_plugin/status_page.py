@@ -92,14 +92,17 @@ class Page:
         self._quiet_until = float("-inf")
 
     async def run(self) -> None:
-        """Serve; a problem with the address is logged and never ends the service."""
+        """Serve; a problem with the address is logged, once, and never ends the service."""
+        problem = ""
         while True:
             try:
                 doors = [_Door(one, self) for one in await self._listen()]
             except OSError as error:
                 self.errors["http"] += 1
-                fields = {"address": f"{self._host}:{self._port}", "problem": error.strerror or str(error)}
-                log.error("cannot listen for HTTP", extra={"fields": fields})
+                before, problem = problem, error.strerror or str(error)
+                if problem != before:
+                    fields = {"address": f"{self._host}:{self._port}", "problem": problem}
+                    log.error("cannot listen for HTTP", extra={"fields": fields})
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             try:
