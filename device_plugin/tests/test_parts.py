@@ -569,6 +569,24 @@ def test_what_the_loop_has_to_say_has_the_form_of_the_log(capsys: pytest.Capture
     assert lines[-1] == r"ValueError: \x1b[2J"
 
 
+def test_nobody_waits_for_whoever_should_read_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a journal that hangs with its disk: kubelet would have no answer until the watchdog ends the service."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb", buffering=0) as log, os.fdopen(writer, "w", buffering=1) as stream:
+        size = fcntl.fcntl(writer, 1032)  # F_GETPIPE_SZ, which Python has a name for from 3.10 on
+        os.write(writer, b"." * size)
+        monkeypatch.setattr("sys.stderr", stream)
+        logs.set_up("info", "text", journal=False)
+        for number in range(3):
+            logging.getLogger("qat_device_plugin").info("line %d", number)
+        assert log.read(size) == b"." * size
+        logging.getLogger("qat_device_plugin").info("line 3")
+        assert log.read(size).decode().splitlines() == [
+            "warning: lines of the log were lost, as nobody has read it count=3",
+            "info: line 3",
+        ]
+
+
 @pytest.mark.parametrize("seccomp", ["0", "2", None])
 def test_as_many_descriptors_as_there_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seccomp: str | None

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import select
 import sys
 import time
 import typing as t
@@ -19,13 +21,50 @@ _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3}
 
 def set_up(level: str, form: str, journal: bool) -> None:
     """Send this package's log to standard error, and asyncio's in the same form; `journal` says that systemd reads it."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stream(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text(journal))
     for name, least in ((__package__, level.upper()), ("asyncio", "WARNING")):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
         logger.setLevel(least)
+
+
+class _Stream(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes what is taken at once, and counts what is lost.
+
+    Who should read it may hang, as a journal does whose disk hangs, and kubelet's calls are answered by whoever would wait for that.
+    """
+
+    def __init__(self, stream: t.TextIO) -> None:
+        super().__init__(stream)
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line, after one on those that were lost before it."""
+        if self._lost and _takes(self.stream):
+            lost, self._lost = self._lost, 0
+            super().emit(_on_lost(lost))
+        if _takes(self.stream):
+            super().emit(record)
+        else:
+            self._lost += 1
+
+
+def _takes(stream: t.TextIO) -> bool:
+    """Whether a line can be written without waiting: a pipe has room for 4096 bytes then (pipe(7)), a socket for more."""
+    poll = select.poll()
+    try:
+        poll.register(stream, select.POLLOUT)
+    except io.UnsupportedOperation:  # it is no file
+        return True
+    return bool(poll.poll(0))
+
+
+def _on_lost(count: int) -> logging.LogRecord:
+    fields = {"count": count}
+    message = "lines of the log were lost, as nobody has read it"
+    return logging.makeLogRecord({"levelname": "WARNING", "levelno": logging.WARNING, "msg": message, "fields": fields})
 
 
 def _fields(record: logging.LogRecord) -> dict[str, t.Any]:
