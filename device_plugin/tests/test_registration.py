@@ -463,6 +463,23 @@ def in_directory(bench: Bench, length: int) -> None:
     assert len(str(bench.kubelet_dir)) == length
 
 
+def test_a_kubelet_sock_that_cannot_be_seen_is_waited_for_with_a_sentence(run: Run) -> None:
+    """It may well be there, so that it is not there would be untrue."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        bench.kubelet_dir.mkdir()
+        (bench.kubelet_dir / "kubelet.sock").symlink_to("kubelet.sock")
+        plugin = bench.start()
+        why = "kubelet.sock cannot be seen: Too many levels of symbolic links"
+        await bench.kubelet.until(lambda: any(why in one for one in plugin.notices()))
+        (bench.kubelet_dir / "kubelet.sock").unlink()
+        await bench.kubelet.start()
+        await bench.ready(CY, 16)
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("registration", ["socket", "watcher"])
 @pytest.mark.parametrize("services", ["asym;sym", "asym;dc;sym"])
 def test_registers_below_a_path_that_other_plugins_bear(run: Run, services: str, registration: str) -> None:

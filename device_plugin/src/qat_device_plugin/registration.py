@@ -25,7 +25,7 @@ from .kernel_thread import KernelThread
 from .messages import KUBELET_SOCKET, REGISTRATION_SERVICE, VERSION
 from .messages import v1beta1 as api
 from .server import Offer, ResourceServer, options
-from .sockets import Identity, InstanceLock, identity, why_away
+from .sockets import Identity, InstanceLock, identity, why_away, why_unseen
 from .statistics import Statistics
 from .waiting import Wakeup, complete
 
@@ -323,7 +323,7 @@ class SocketRegistrar(Registrar):
                 await self.wakeup.wait(_LOOK_SECONDS)
                 continue
             if kubelet is None:
-                self._set_obstacle(f"{KUBELET_SOCKET} is not there")
+                self._set_obstacle(why_unseen(self._directory / KUBELET_SOCKET))
                 await self.wakeup.wait(_LOOK_SECONDS)
                 continue
             try:

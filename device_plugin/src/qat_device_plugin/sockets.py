@@ -59,8 +59,21 @@ def why_away(directory: Path) -> str:
     try:
         is_there = stat.S_ISDIR(directory.stat().st_mode)
     except OSError as error:
-        return f"{directory} {'is not there' if is_absent(error) else f'cannot be seen: {error.strerror or error}'}"
+        return f"{directory} {_in_words(error)}"
     return "" if is_there else f"{directory} is no directory"
+
+
+def why_unseen(path: Path) -> str:
+    """Why a file has no identity, in words."""
+    try:
+        path.stat()
+    except OSError as error:
+        return f"{path.name} {_in_words(error)}"
+    return f"{path.name} is there only now"
+
+
+def _in_words(error: OSError) -> str:
+    return "is not there" if is_absent(error) else f"cannot be seen: {error.strerror or error}"
 
 
 def fresh_token() -> str:
