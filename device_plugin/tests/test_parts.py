@@ -227,6 +227,21 @@ def test_switches_in_the_environment(text: str, value: bool) -> None:
     [
         (["--period=0"], {}, "argument --period: '0' is not a number of seconds between 0.05 and 3600"),
         (["--metrics-address=80"], {}, "argument --metrics-address: '80' is not HOST:PORT, such as 127.0.0.1:9482"),
+        (
+            [],
+            {"METRICS_ADDRESS": ":\u00b2"},
+            "QAT_DEVICE_PLUGIN_METRICS_ADDRESS: ':\u00b2' is not HOST:PORT, such as 127.0.0.1:9482",
+        ),
+        (
+            [],
+            {"METRICS_ADDRESS": ".a:80"},
+            "QAT_DEVICE_PLUGIN_METRICS_ADDRESS: '.a:80' is not HOST:PORT, such as 127.0.0.1:9482",
+        ),
+        (
+            ["--metrics-address=\u00e4..b:80"],
+            {},
+            "argument --metrics-address: '\u00e4..b:80' is not HOST:PORT, such as 127.0.0.1:9482",
+        ),
         (["--kubelet-dir="], {}, "argument --kubelet-dir: the path is empty"),
         (["--config="], {}, "argument --config: the path is empty"),
         (["--cdi-dir", ""], {}, "argument --cdi-dir: the path is empty"),

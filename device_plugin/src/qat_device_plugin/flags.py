@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from . import __version__
-from ._node.fields import is_number
 
 
 def root(text: str) -> str:
@@ -22,9 +22,21 @@ def address(text: str) -> tuple[str, int] | None:
     if not text:
         return None
     host, colon, port = text.rpartition(":")
-    if not colon or not is_number(port) or int(port) > 65535:
+    host = host.strip("[]")
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535 or not _can_be_looked_up(host):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9482")
-    return host.strip("[]"), int(port)
+    return host, int(port)
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Whether it is empty, an address, or can be the name of a machine: Python raises no OSError for another one (encodings/idna.py)."""
+    if host.isascii():
+        return not host or all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def seconds(text: str) -> float:
