@@ -193,6 +193,18 @@ def test_whatever_has_the_name_of_the_specification_is_replaced(tmp_path: Path, 
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("target", [None, "/dev/zero"])
+def test_what_does_not_end_in_the_specifications_place_is_replaced(tmp_path: Path, target: str | None) -> None:
+    """As a FIFO, which has an end when somebody has written to it: kubelet's calls are answered by whoever would wait for that."""
+    path = tmp_path / cdi.FILE
+    if target is None:
+        os.mkfifo(path)
+    else:
+        path.symlink_to(target)
+    cdi.write(tmp_path, {"0000:6b:00.1": "/dev/vfio/10"})
+    assert json.loads(path.read_text())["kind"] == CDI_KIND
+
+
 @pytest.mark.parametrize("function", ["mkstemp", "fdopen", "fsync", "fchmod", "replace"])
 def test_no_draft_stays_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     def full(*_arguments: object, **_options: object) -> t.NoReturn:

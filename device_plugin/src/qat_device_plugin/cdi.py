@@ -18,7 +18,7 @@ from pathlib import Path
 from ._node.absence import is_absent
 from ._node.facts.paths import VFIO
 from ._node.facts.services import RESOURCE_NAMES, RESOURCE_PREFIX
-from ._node.files import replace_file
+from ._node.files import open_regular, read_whole, replace_file
 from ._node.kernel.live import Kernel
 from .allocation import CDI_KIND, names_of_nodes, vfio_node_of
 
@@ -71,10 +71,13 @@ def write(directory: Path, nodes: t.Mapping[str, str], kind: str = CDI_KIND) -> 
 
 
 def _content(path: Path) -> bytes | None:
-    """What the file has; None where it cannot be read, whatever it is: it is about to be written."""
+    """What the file has; None where it cannot be read, whatever it is: it is about to be written.
+
+    Drivers of others write into the directory from their pods, and the event loop is waiting here.
+    """
     try:
-        return path.read_bytes()
-    except OSError:
+        return read_whole(str(path), opener=open_regular)
+    except (OSError, ValueError):
         return None
 
 

@@ -166,8 +166,9 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "read_holders: except OSError 2": _UNSEEN_IS_USED,
         "_shown: except OSError": "a process's names help people to find it; they decide nothing",
     },
+    f"{PLUGIN}/cli.py": {"main: except OSError": _REPORTED},
     f"{PLUGIN}/cdi.py": {
-        "_content: except OSError": "then the file is written again, which fails where it cannot be",
+        "_content: except (OSError, ValueError)": "then the file is written again, which fails where it cannot be",
         "Specifications.write: except OSError": "it is raised when the other files are written",
     },
     f"{PLUGIN}/events.py": {
