@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -27,6 +28,7 @@ from qat_device_plugin.attribution import Attribution, attributed
 from qat_device_plugin.catalogue import OfferedVf
 from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.probe import Prober
+from qat_device_plugin.registration import SocketRegistrar
 from qat_device_plugin.service import Service
 from qat_device_plugin.settings import parse_settings
 from qat_device_plugin.sockets import InstanceLock
@@ -349,6 +351,31 @@ def test_a_node_that_cannot_be_seen_is_reported_once(
             await fail_again(3)
             assert caplog.text.count("cannot scan the node") == count
         await end(looking)
+
+    with_service(files, scenario)
+
+
+def test_as_many_threads_as_there_may_be_are_no_end(files: NodeFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the unit (TasksMax) or of the pod: what needs another thread fails, and is tried again."""
+
+    def refuse(_thread: threading.Thread) -> t.NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    async def scenario(service: Service) -> None:
+        files.add_pf("0000:70:00.0", services="dc", vfs=2)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            await service._scan(True)
+            registrar = service.registrars["qat.intel.com/dc"]
+            assert isinstance(registrar, SocketRegistrar)
+            with pytest.raises(OSError, match="can't start new thread"):
+                await registrar._thread.run(lambda: None)
+            service._start(service._attribution_loop())
+            while service.statistics.errors["pods"] < 2:
+                await asyncio.sleep(0.01)
+            assert service._attribution
+            assert service._attribution.problem == "can't start new thread"
+        assert await registrar._thread.run(lambda: 7) == 7
 
     with_service(files, scenario)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import queue
 import threading
 import typing as t
@@ -17,11 +18,15 @@ class KernelThread:
     """One thread, so that the engine is never entered twice. Being a daemon it cannot hold up the end of the process."""
 
     def __init__(self, name: str = "kernel") -> None:
+        self._name = name
         self._work: queue.SimpleQueue[t.Callable[[], None]] = queue.SimpleQueue()
-        threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._is_started = False
+        with contextlib.suppress(OSError):
+            self._start()
 
     async def run(self, function: t.Callable[[], Result]) -> Result:
-        """The function's result, or the exception it raised."""
+        """The function's result, or the exception it raised. Raises OSError where there are as many threads as there may be."""
+        self._start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
@@ -35,6 +40,15 @@ class KernelThread:
 
         self._work.put(work)
         return await future
+
+    def _start(self) -> None:
+        if self._is_started:
+            return
+        try:
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, str(error)) from None
+        self._is_started = True
 
     def _serve(self) -> None:
         while True:

@@ -21,7 +21,7 @@ from ._node.facts.paths import VFIO
 from ._node.facts.services import is_for_vms
 from ._node.kernel.live import LiveKernel
 from ._node.printable import printable
-from ._node.users.pods import Checkpoint, Pods, address_of
+from ._node.users.pods import Checkpoint, Named, Pods, address_of
 from .attribution import Attribution, attributed
 from .catalogue import Claims, Given, Groups, Snapshot, claims_of
 from .configuration import read_rules
@@ -339,7 +339,10 @@ class Service:
         thread = KernelThread("pods")
         attribution = Attribution()
         while True:
-            named = await thread.run(lambda: Pods(self._settings.kubelet_roots).named())
+            try:
+                named = await thread.run(lambda: Pods(self._settings.kubelet_roots).named())
+            except OSError as error:
+                named = Named(problem=error.strerror or str(error))
             before, attribution = attribution, attributed(attribution, named, time.monotonic())
             self._attribution = attribution
             if attribution.problem:

@@ -187,7 +187,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_outcome: except socket.timeout": _REPORTED,
     },
     f"{PLUGIN}/kernel_thread.py": {
-        "KernelThread.run.work: except BaseException": "it is raised where the work is waited for"
+        "KernelThread.__init__: contextlib.suppress(OSError)": "a thread, which is started when there is work",
+        "KernelThread.run.work: except BaseException": "it is raised where the work is waited for",
     },
     f"{PLUGIN}/limits.py": {
         "raise_descriptors: contextlib.suppress(OSError, ValueError)": "a limit that stays as it is"
@@ -209,6 +210,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
     },
     f"{PLUGIN}/service.py": {
+        "Service._attribution_loop: except OSError": _REPORTED,
         "Service._watch_directory: except OSError": _REPORTED,
         "Service._watch_node: except OSError": _REPORTED,
         "Service._scan_loop: except (NodeError, OSError)": "the scan has failed, is reported and counted, and the list stays",
