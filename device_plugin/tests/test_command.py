@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 import pytest
 from harness.process import SOURCE
+from qat_device_plugin import cli
 
 
 def call(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -75,6 +78,22 @@ def test_a_wrong_flag_is_one_sentence() -> None:
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("qat-device-plugin: argument --registration: invalid choice: 'carrier-pigeon'")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_reload_that_cannot_start_a_process_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> t.NoReturn:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr("signal.pthread_sigmask", lambda *_arguments: None)
+    monkeypatch.setattr(os, "fork", refuse)
+    path = tmp_path / "node.json"
+    path.write_text('{"devices": []}')
+    assert cli.main([f"--config={path}", "--take-over=1"]) == 1
+    assert capsys.readouterr().err == (
+        "qat-device-plugin: no process can be started: Resource temporarily unavailable; the instance before it goes on\n"
+    )
 
 
 def test_a_node_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:

@@ -41,7 +41,14 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     if settings.take_over is None:
         return _serve(settings, rules, Reporter())
     # systemd waits for the process that it started, and that one for the service.
-    reporter, code = split()
+    try:
+        reporter, code = split()
+    except OSError as error:
+        print(
+            f"qat-device-plugin: no process can be started: {error.strerror}; the instance before it goes on",
+            file=sys.stderr,
+        )
+        return 1
     return code if reporter is None else _take_over(settings, rules, reporter)
 
 

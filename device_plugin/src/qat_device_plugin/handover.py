@@ -323,10 +323,15 @@ class Reporter:
 def split() -> tuple[Reporter | None, int]:
     """Go on as a process of its own. There the first value is its reporter; here it is None, and the second the exit code.
 
-    That process is a child of nobody who ends with the reload: systemd watches it as it does what it has started itself.
+    That process is a child of nobody who ends with the reload: systemd watches it as it does what it has started itself. Raises OSError.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
     if child == 0:
         ours.close()
         if os.fork():
