@@ -455,6 +455,22 @@ def test_a_lock_on_a_file_that_was_removed_is_none(tmp_path: Path) -> None:
     first.release()
 
 
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOMEM, errno.EIO])
+def test_a_lock_that_cannot_be_had_is_not_another_instances(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """It would be waited for without end, and for nobody."""
+
+    def refuse(*_arguments: object) -> t.NoReturn:
+        raise OSError(code, os.strerror(code))
+
+    lock = InstanceLock(tmp_path / "run", tmp_path)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(NodeError, match=f"cannot be locked: {os.strerror(code)}"):
+        lock.held()
+    assert not lock.is_of_another
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
 def test_a_directory_that_others_can_write_to_has_no_lock(tmp_path: Path, mode: int) -> None:
     run = tmp_path / "run"

@@ -264,8 +264,11 @@ class InstanceLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
-        except OSError:
+        except (BlockingIOError, FileNotFoundError):
             pass  # another process has it, or the file was removed: the next try shows it
+        except OSError as error:
+            os.close(descriptor)
+            raise NodeError(f"cannot be locked: {error.strerror}", where=str(path)) from None
         os.close(descriptor)
         return None
 

@@ -220,6 +220,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "identity: except OSError": "raises nothing, and distinguishes what is absent from what is unseen",
         "why_away: except OSError": _REPORTED,
         "why_no_socket: except OSError": _REPORTED,
+        "why_unseen: except OSError": _REPORTED,
         "kept_path: contextlib.suppress(FileExistsError)": "what is there is looked at next",
         "kept_path: except OSError": "no second name: the socket is made again, as without",
         "remove_dead: ?.is_symlink": "what others have put there is left",
@@ -231,12 +232,13 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "InstanceLock.signatures_beside: except OSError": "raises, unless nobody has had a lock so far",
         "_is_had: except OSError 1": "one that cannot be seen counts as had",
         "_is_had: except OSError 2": "the same",
-        "InstanceLock._try: except OSError": _AGAIN,
+        "InstanceLock._try: except (BlockingIOError, FileNotFoundError)": _AGAIN,
     },
     f"{PLUGIN}/succession.py": {
         "Succession._expected: except OSError": "raises, unless there is no such file",
         "Succession._sign: except (NodeError, OSError)": _REPORTED,
         "Succession.open: except OSError": _REPORTED,
+        "Succession._name_to_systemd: except (OSError, RuntimeError)": _REPORTED,
     },
     f"{PLUGIN}/status_page.py": {
         "Page.run: except OSError": _AGAIN,
