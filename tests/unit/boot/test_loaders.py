@@ -150,6 +150,16 @@ class TestGrub:
         assert machine.files["/boot/grub/grub.cfg"] != stale
         assert Grub(machine).plan(request).empty
 
+    @pytest.mark.parametrize("script", ["10_linux_zfs", "09_linux", "15_linux_proxy"])
+    def test_entries_are_seen_whichever_script_has_made_them(self, script: str) -> None:
+        machine = machines.debian(machines.DEBIAN_SETTINGS.replace('LINUX=""', 'LINUX="iommu=pt"'))
+        empty = "### BEGIN /etc/grub.d/10_linux ###\n### END /etc/grub.d/10_linux ###\n\n"
+        made = machine.files["/boot/grub/grub.cfg"].replace("/10_linux ", f"/{script} ")
+        machine.files["/boot/grub/grub.cfg"] = empty + made
+        assert grub(machine, ["iommu=pt"]).empty
+        machine.files["/boot/grub/grub.cfg"] = empty + made.replace("iommu=pt", "quiet")
+        assert grub(machine, ["iommu=pt"]).commands == (("update-grub",),)
+
     def test_a_value_that_a_shell_computes_is_read_but_not_edited(self) -> None:
         settings = 'MODE=off\nGRUB_CMDLINE_LINUX="intel_iommu=$MODE"\n'
         machine = machines.debian(settings=settings)

@@ -46,7 +46,10 @@ GENERATED_FOR_EFI = "/boot/efi/EFI/*/grub.cfg"
 
 _MKCONFIG = ("grub-mkconfig", "grub2-mkconfig")
 _READS_DROP_INS = re.compile(r"^[^#\n]*/default/grub\.d", re.MULTILINE)
-_SECTION = re.compile(r"^### BEGIN /etc/grub\.d/10_linux.*?^### END /etc/grub\.d/10_linux", re.MULTILINE | re.DOTALL)
+# On a root of ZFS that of 10_linux_zfs (Ubuntu) has the entries, and that of 10_linux none; an administrator may give another number.
+_SECTION = re.compile(
+    r"^### BEGIN (?P<script>/etc/grub\.d/[0-9]+_linux\S*) ###$.*?^### END (?P=script) ###$", re.MULTILINE | re.DOTALL
+)
 _ENTRY = re.compile(
     r"^[ \t]*(?:menuentry[ \t]+(?P<quote>['\"])(?P<title>.*?)(?P=quote)|linux(?:16|efi)?[ \t]+\S+[ \t]+(?P<arguments>.*)$)",
     re.MULTILINE,
@@ -273,24 +276,29 @@ class Grub:
         grub.cfg stays old until the reboot.
         """
         generated = generated_file(self._machine)
-        section = _SECTION.search(self._machine.read(generated) or "") if generated else None
-        if section is None or self._in_snapshots():
+        if generated is None or self._in_snapshots():
             return []
-        entries: dict[str, LineChange] = {}
-        title = ""
-        for match in _ENTRY.finditer(section.group()):
-            title = match.group("title") or title
-            label = f"{generated} ({title})"
-            if match.group("title") is None and label not in entries:
-                line = parse(match.group("arguments"))
-                entries[label] = LineChange(label, line, line)
-        return list(entries.values())
+        sections = _SECTION.finditer(self._machine.read(generated) or "")
+        return next(filter(None, (_entries(generated, section.group()) for section in sections)), [])
 
     def _notes(self, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
         """A word on each file that is not ours, except where /etc/default/grub is the only place there is."""
         place = DROP_IN if self._has_drop_ins() else SETTINGS
         others = [edit.path for edit in edits if edit.path not in (DROP_IN, place)]
         return tuple(f"{path} itself is edited, because it has an argument to be changed" for path in others)
+
+
+def _entries(generated: str, section: str) -> list[LineChange]:
+    """The entries of one section of grub.cfg."""
+    entries: dict[str, LineChange] = {}
+    title = ""
+    for match in _ENTRY.finditer(section):
+        title = match.group("title") or title
+        label = f"{generated} ({title})"
+        if match.group("title") is None and label not in entries:
+            line = parse(match.group("arguments"))
+            entries[label] = LineChange(label, line, line)
+    return list(entries.values())
 
 
 def _changes(before: _Computed, after: _Computed) -> tuple[LineChange, ...]:
