@@ -170,9 +170,9 @@ def _variable(started: Started, name: str, remedy: str) -> str:
 
 
 def argument_files(machine: Machine, config: str) -> list[str]:
-    """The files with kubelet's arguments, in their order."""
-    beside = [path for ending in ("yaml", "yml") for path in machine.glob(f"{arguments_dir(config)}/*.{ending}")]
-    return [config, *sorted(beside)]
+    """The files with kubelet's arguments, in their order: hidden ones too, and their ending in any case (dotDFiles of K3s' parser.go)."""
+    beside = [path for name in ("*", ".*") for path in machine.glob(f"{arguments_dir(config)}/{name}")]
+    return [config, *sorted(path for path in beside if path.lower().endswith((".yaml", ".yml")))]
 
 
 def said_by_files(machine: Machine, config: str) -> dict[str, Said]:

@@ -117,6 +117,14 @@ class TestMadeByRancher:
         assert made.effective["evictionHard"] == {"nodefs.available": "8%", "memory.available": "1Gi"}
 
 
+def test_a_hidden_file_is_read_too(make_node: Make) -> None:
+    text = "kubelet-arg: topology-manager-policy=best-effort\n"
+    node = make_node(**rancher("rke2", "1.32.3", {"config.yaml.d/.50-site.yaml": text}))
+    assert "/config.yaml.d/.50-site.yaml: topologyManagerPolicy is set here and comes over " in refused(
+        node, **TOPOLOGY
+    )
+
+
 def test_a_file_that_cannot_be_understood(make_node: Make) -> None:
     text = "token: secret\nkubelet-arg: !env [KUBELET]\n"
     node = make_node(**rancher("k3s", "1.30.5", {"config.yaml": text}))
@@ -156,6 +164,11 @@ class TestAFileBehindOurs:
     def test_in_any_form(self, make_node: Make, text: str) -> None:
         node = make_node(**rancher("rke2", "1.29.9", {"config.yaml.d/99-max-pods.yaml": text}))
         assert refused(node, **TOPOLOGY) == self.SENTENCE
+
+    @pytest.mark.parametrize("name", ["99-max-pods.YAML", "zz.Yml"])
+    def test_with_its_ending_in_any_case(self, make_node: Make, name: str) -> None:
+        node = make_node(**rancher("rke2", "1.29.9", {f"config.yaml.d/{name}": "kubelet-arg: [v=2]\n"}))
+        assert refused(node, **TOPOLOGY) == self.SENTENCE.replace("99-max-pods.yaml", name)
 
     def test_what_nobody_desires_is_nobodys_matter(self, make_node: Make) -> None:
         assert decide(make_node(**rancher("rke2", "1.29.9", HARVESTER))).edits == ()
