@@ -23,6 +23,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     BY_FLAG,
     BY_NAME,
     Field,
+    Kind,
     from_flag,
     merge,
     read,
@@ -174,6 +175,11 @@ def fields_of_arguments(arguments: t.Sequence[tuple[str, str]]) -> dict[str, t.A
     return _Flags(arguments).fields()
 
 
+# Nothing, a comment, or one flag and maybe a value of one word, in quotes or without.
+_IS_PLAIN_LINE = re.compile(r"""(#.*|-[\w.-]+((=| +)("[^"]*"|'[^']*'|[^ \t"'\\]*))?)?""", re.S)
+_HAS_OURS = re.compile(rf"--?({'|'.join(map(re.escape, (*BY_FLAG, CONFIG_DIR, 'config')))})(?![\w-])")
+
+
 class ArgumentLines:
     """A file with one flag a line, as MicroK8s has it."""
 
@@ -195,8 +201,20 @@ class ArgumentLines:
         return any(name == flag for _line, (name, _text) in self._arguments())
 
     def _arguments(self) -> list[tuple[int, tuple[str, str]]]:
+        self._require_plain()
         parsed = ((number, parse_argument(line)) for number, line in enumerate(_lines(self.text)))
         return [(number, argument) for number, argument in parsed if argument is not None]
+
+    def _require_plain(self) -> None:
+        """Refuse a line of more than one flag where a flag of ours is in it: the snaps give all words of all lines to kubelet."""
+        for number, line in enumerate(_lines(self.text)):
+            plain = _IS_PLAIN_LINE.fullmatch(line.strip()) and not _goes_on(line.strip())
+            if not plain and _HAS_OURS.search(line):
+                raise ConfigurationError(
+                    "the line is not one flag with its value",
+                    f"{self.where}:{number + 1}",
+                    "write one flag a line, as --flag=value, and comments in lines of their own; nothing was written",
+                )
 
     def _changed(self, path: Path, value: t.Any) -> ArgumentLines:
         lines: list[str | None] = list(_lines(self.text))
@@ -216,6 +234,12 @@ class ArgumentLines:
 def _lines(text: str) -> list[str]:
     """The lines as a shell has them, with their ends: no other character ends one."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _goes_on(line: str) -> bool:
+    """Whether the line is a flag alone whose value is the next word, in another line."""
+    field = BY_FLAG.get(line.lstrip("-"))
+    return field is not None and field.kind is not Kind.SWITCH
 
 
 def _quoted(text: str) -> str:

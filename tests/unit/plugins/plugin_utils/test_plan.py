@@ -828,3 +828,33 @@ def test_comments_and_order_of_arguments_stay() -> None:
 def test_the_rest_of_a_node_config_stays() -> None:
     (edit,) = plan(openshift3()).edits
     assert (edit.after or "").replace(",DevicePlugins=true", "") == NODE_CONFIG
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--topology-manager-policy=best-effort --topology-manager-scope=pod",
+        "--root-dir=/var/lib/kubelet --topology-manager-policy=best-effort",
+        '"--topology-manager-policy=best-effort"',
+        "--topology-manager-policy\tbest-effort",
+        "--topology-manager-policy\nbest-effort",
+        "--topology-manager-policy \\\nbest-effort",
+        "--topology-manager-policy=best-effort # by the site",
+        "--v=2 --config=/etc/kubelet.yaml",
+    ],
+)
+def test_a_line_of_more_than_one_flag_is_refused_where_it_matters(line: str) -> None:
+    with pytest.raises(NodeError) as caught:
+        plan(microk8s(arguments=f"# Ours.\n{line}\n"), **TOPOLOGY)
+    assert str(caught.value) == (
+        f"{ARGS}:2: the line is not one flag with its value; write one flag a line, as --flag=value, and comments in lines of their own; "
+        "nothing was written"
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ["--cluster-dns=10.0.0.10 # by the site", "--v=2 --vmodule=x=3", "--fail-cgroupv1", "# --config x"]
+)
+def test_another_line_is_nobodys_matter(line: str) -> None:
+    (edit,) = plan(microk8s("1.32.7", f"{line}\n"), topologyManagerPolicy="none").edits
+    assert edit.after == f"{line}\n--topology-manager-policy=none\n"
