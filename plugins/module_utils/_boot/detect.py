@@ -16,6 +16,7 @@ import typing as t
 from .._node.absence import if_there
 from .._node.errors import RefusedError
 from .._node.fields import lines_in
+from .._node.printable import printable
 from .loaders.entries import GRUB_ENTRIES, grub_reads_entries
 from .loaders.grub import (
     GENERATED,
@@ -79,6 +80,18 @@ def detect(machine: Machine, firmware: Firmware) -> str | None:
             _CHOOSE,
         )
     if grub is not None:
+        if firmware.loader and not firmware.loader.startswith("GRUB"):
+            raise RefusedError(
+                f"GRUB ({grub}) is installed, but the firmware says that {printable(firmware.loader)} has started this node",
+                "bootloader",
+                _CHOOSE,
+            )
+        if systemd == CMDLINE:
+            raise RefusedError(
+                f"the next boot has its arguments from GRUB ({grub}) or from {SDBOOTUTIL} ({CMDLINE}), and the firmware does not say",
+                "bootloader",
+                _CHOOSE,
+            )
         return Grub.name
     return SystemdBoot.name if systemd is not None else None
 

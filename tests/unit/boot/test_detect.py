@@ -82,6 +82,28 @@ def test_the_firmware_decides_between_two(firmware: Firmware, expected: str) -> 
     assert detect(both(), firmware) == expected
 
 
+@pytest.mark.parametrize("loader", ["rEFInd 0.14.2", "Limine 8.6.0"])
+def test_another_loader_that_the_firmware_names_is_not_taken_for_grub(loader: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        detect(machines.debian(), Firmware(True, loader))
+    assert str(caught.value) == (
+        f"bootloader: GRUB (/boot/grub/grub.cfg) is installed, but the firmware says that {loader} has started this node; say which with"
+        " the option bootloader"
+    )
+
+
+def test_a_grub_that_may_read_the_entries_of_sdbootutil_is_not_taken_for_the_other() -> None:
+    machine = machines.tumbleweed()
+    assert detect(machine, GRUB) == "systemd-boot"
+    machine.files["/boot/grub2/grub.cfg"] = "left by an installation without entries"
+    with pytest.raises(RefusedError) as caught:
+        detect(machine, GRUB)
+    assert str(caught.value) == (
+        "bootloader: the next boot has its arguments from GRUB (/boot/grub2/grub.cfg) or from sdbootutil (/etc/kernel/cmdline), and the"
+        " firmware does not say; say which with the option bootloader"
+    )
+
+
 def without_grubby() -> FakeMachine:
     machine = machines.rhel9()
     del machine.commands["grubby"]
