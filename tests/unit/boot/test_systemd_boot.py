@@ -110,7 +110,9 @@ def test_proxmox_without_its_tool_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["root=ZFS=rpool/ROOT/pve-1\nboot=zfs\n", "# ours\nboot=zfs\n", "#boot=zfs\n"])
+@pytest.mark.parametrize(
+    "text", ["root=ZFS=rpool/ROOT/pve-1\nboot=zfs\n", "# ours\nboot=zfs\n", "#boot=zfs\n", " # boot=zfs\n"]
+)
 def test_proxmox_with_more_than_one_line_is_refused(text: str) -> None:
     machine = machines.proxmox()
     machine.files["/etc/kernel/cmdline"] = text

@@ -110,7 +110,7 @@ class SystemdBoot:
                 "install proxmox-kernel-helper",
             )
         lines = [line for line in lines_in(text or "") if line.strip()]
-        if len(lines) > 1 or any(line.startswith("#") for line in lines):
+        if len(lines) > 1 or any(line.lstrip().startswith("#") for line in lines):
             raise RefusedError(
                 f"has more than one line, of which {PROXMOX_TOOL} would have only the first in force",
                 CMDLINE,
