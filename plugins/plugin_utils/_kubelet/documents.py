@@ -29,6 +29,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     read,
     to_flag,
 )
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import plain_name
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
 from .yaml_text import Path, YamlText
@@ -154,7 +155,7 @@ def parse_argument(text: str) -> tuple[str, str] | None:
     value = value.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
         value = value[1:-1]
-    return name.strip(), value if equals else "true"
+    return plain_name(name), value if equals else "true"
 
 
 def join_arguments(words: t.Sequence[str]) -> list[tuple[str, str]]:
@@ -209,7 +210,7 @@ class ArgumentLines:
         """Refuse a line of more than one flag where a flag of ours is in it: the snaps give all words of all lines to kubelet."""
         for number, line in enumerate(_lines(self.text)):
             plain = _IS_PLAIN_LINE.fullmatch(line.strip()) and not _goes_on(line.strip())
-            if not plain and _HAS_OURS.search(line):
+            if not plain and _HAS_OURS.search(plain_name(line)):
                 raise ConfigurationError(
                     "the line is not one flag with its value",
                     f"{self.where}:{number + 1}",
@@ -238,7 +239,7 @@ def _lines(text: str) -> list[str]:
 
 def _goes_on(line: str) -> bool:
     """Whether the line is a flag alone whose value is the next word, in another line."""
-    field = BY_FLAG.get(line.lstrip("-"))
+    field = BY_FLAG.get(plain_name(line.lstrip("-")))
     return field is not None and field.kind is not Kind.SWITCH
 
 

@@ -187,12 +187,17 @@ def options_of(words: t.Sequence[str]) -> dict[str, str]:
             continue
         name, equals, value = word[2:].partition("=")
         following = words[number + 1] if number + 1 < len(words) else ""
-        found[name] = value if equals else "" if following.startswith("--") else following
+        found[plain_name(name)] = value if equals else "" if following.startswith("--") else following
     return found
 
 
 def option(arguments: t.Sequence[str], name: str) -> str:
     """The value that counts of one of kubelet's options; empty where the arguments of a file do not have it."""
     pairs = (text.lstrip("-").partition("=") for text in arguments)
-    values = [value.strip().strip("\"'") for flag, _equals, value in pairs if flag.strip().rstrip("+-") == name]
+    values = [value.strip().strip("\"'") for flag, _equals, value in pairs if plain_name(flag.rstrip("+- ")) == name]
     return values[-1] if values else ""
+
+
+def plain_name(flag: str) -> str:
+    """The one spelling of a flag's name: kubelet takes `_` in it for `-` (WordSepNormalizeFunc of component-base)."""
+    return flag.strip().replace("_", "-")

@@ -858,3 +858,12 @@ def test_a_line_of_more_than_one_flag_is_refused_where_it_matters(line: str) -> 
 def test_another_line_is_nobodys_matter(line: str) -> None:
     (edit,) = plan(microk8s("1.32.7", f"{line}\n"), topologyManagerPolicy="none").edits
     assert edit.after == f"{line}\n--topology-manager-policy=none\n"
+
+
+def test_an_underscore_in_a_flag_is_a_hyphen_to_kubelet() -> None:
+    with pytest.raises(NodeError, match="kubelet's command line: topologyManagerPolicy is set here"):
+        plan(kubeadm(flags=["--topology_manager_policy=restricted"]), **TOPOLOGY)
+    (edit,) = plan(microk8s(arguments="--topology_manager_policy=restricted\n"), topologyManagerPolicy="none").edits
+    assert edit.after == "--topology-manager-policy=none\n"
+    with pytest.raises(NodeError, match="the line is not one flag with its value"):
+        plan(microk8s(arguments="--v=2 --topology_manager_policy=restricted\n"), **TOPOLOGY)
