@@ -90,6 +90,18 @@ def dies(_machine: FakeMachine, _command: t.Sequence[str]) -> CommandResult:
     raise KeyboardInterrupt
 
 
+def test_proxmox_whose_line_may_have_been_edited_by_hand_says_so() -> None:
+    machine = machines.proxmox()
+    machine.files["/etc/kernel/cmdline"] = "root=ZFS=rpool/ROOT/pve-1 boot=zfs intel_iommu=on iommu=pt\n"
+    plan = run(machine, QAT).plan
+    assert plan.empty
+    assert " ".join(plan.notes) == (
+        "the boot partitions cannot be looked at: if /etc/kernel/cmdline was edited by hand since they were written,"
+        " run proxmox-boot-tool refresh before the reboot"
+    )
+    assert run(machine, QAT, line="ro intel_iommu=on iommu=pt").plan.notes == ()
+
+
 def test_proxmox_whose_tool_fails_is_as_before() -> None:
     machine = machines.proxmox()
     machine.commands["proxmox-boot-tool"] = fails(1, "No space left on device")

@@ -79,7 +79,7 @@ class SystemdBoot:
         before = self._configured(text)
         after = merge(before, request)
         if self._machine.exists(PROXMOX):
-            return self._proxmox(text, before, after)
+            return self._proxmox(text, before, after, request)
         ours = self._ours()
         stale = [entry for entry in ours if not satisfied(entry.line, request)]
         # Without a file new entries copy the running line, which may have been typed at the boot menu.
@@ -101,7 +101,7 @@ class SystemdBoot:
             guarded=tuple(entry.path for entry in ours),
         )
 
-    def _proxmox(self, text: str | None, before: CommandLine, after: CommandLine) -> Plan:
+    def _proxmox(self, text: str | None, before: CommandLine, after: CommandLine, request: Request) -> Plan:
         """Proxmox VE: nobody sees its boot partitions, so a mark says whether they have been written."""
         if self._machine.command(PROXMOX_TOOL) is None:
             raise RefusedError(
@@ -118,11 +118,16 @@ class SystemdBoot:
             )
         write = after != before
         refresh = write or unfinished(self._machine)
+        by_hand = (
+            f"the boot partitions cannot be looked at: if {CMDLINE} was edited by hand since they were written, run"
+            f" {PROXMOX_TOOL} refresh before the reboot"
+        )
         return Plan(
             before,
             after,
             (FileEdit(CMDLINE, text, after.render() + "\n"),) if write else (),
             ((PROXMOX_TOOL, "refresh"),) if refresh else (),
+            notes=() if refresh or self._runs_so(request, refresh) else (by_hand,),
             unseen=True,
         )
 
