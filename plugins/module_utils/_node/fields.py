@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Lines, words and numbers of a text of others, as the kernel, a shell and C programs part it. The only place that does so.
+"""Lines, words and numbers of a text of others, as the kernel, a shell and C programs part it. The only place on a node that does so.
 
 Python's own str.splitlines, str.split and str.isdigit also go by characters that these take for letters, and leave in the names of
 processes, mounts and files: form feeds, U+0085, U+00A0, U+2028, superscripts. By such a name a process would write lines of its own
