@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import cdi
 from ._node.devices.read import read_devices
-from ._node.devices.rules import Rule, UnseenConfiguration
+from ._node.devices.rules import Rule
 from ._node.errors import NodeError
 from ._node.facts.paths import VFIO
 from ._node.facts.services import is_for_vms
@@ -24,7 +24,7 @@ from ._node.printable import printable
 from ._node.users.pods import Checkpoint, Named, Pods, address_of
 from .attribution import Attribution, attributed
 from .catalogue import Claims, Given, Groups, Snapshot, claims_of
-from .configuration import read_rules
+from .configuration import Configuration
 from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import Reporter
 from .kernel_thread import KernelThread
@@ -34,7 +34,6 @@ from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
 from .server import Behaviour, Offer, ResourceServer
 from .settings import Settings
-from .sockets import Identity, identity
 from .statistics import Statistics
 from .status import Status
 from .status_page import StatusPage
@@ -81,9 +80,7 @@ class Service:
         self.last_scan = time.monotonic()
         self._last_end = self.last_scan  # of a scan that failed, too
         self._settings = settings
-        self._rules = rules
-        self._file: Identity | None = None  # not known: what stands in it now may be newer than the rules
-        self._unread = ""  # why it cannot be read now
+        self._configuration = Configuration(settings.config, rules, self.statistics.reloads)
         self._kernel = LiveKernel(settings.sysfs_root, settings.proc_root, settings.dev_root)
         self._prober = Prober(self._kernel)
         self._pods = Pods(settings.kubelet_roots)
@@ -142,7 +139,7 @@ class Service:
 
     def _nothing_to_offer(self) -> bool:
         """Whether it is by the configuration that there is no VF to offer."""
-        return self.model.snapshot is not None and nothing_to_offer(self._rules, self.model.snapshot.node)
+        return self.model.snapshot is not None and nothing_to_offer(self._configuration.rules, self.model.snapshot.node)
 
     def _stale(self) -> tuple[str, ...]:
         if self._succession.is_retired:
@@ -300,7 +297,7 @@ class Service:
 
     def _config_dir_changed(self) -> None:
         """The look at it waits until all is quiet: an editor takes several steps to write a file again."""
-        if identity(self._settings.config, unseen=self._file) != self._file:
+        if self._configuration.is_written():
             self._wakeup.wake()
 
     async def _scan_loop(self) -> None:
@@ -373,7 +370,7 @@ class Service:
             self._last_end = time.monotonic()
         self.last_scan = scan.now
         self._systemd.say_again()
-        self._become(advance(self.model, scan, self._rules))
+        self._become(advance(self.model, scan, self._configuration.rules))
 
     def _see(self, whole: bool, known: Snapshot | None) -> Scan:
         """In the thread: read what there is to read. Raises NodeError or OSError where any of it cannot be seen."""
@@ -503,43 +500,15 @@ class Service:
 
     def _follow_configuration(self) -> None:
         """Reload the configuration if its file was written again, unless it says the same."""
-        found = identity(self._settings.config, unseen=self._file)
-        if found == self._file:
-            return
-        try:
-            is_same = read_rules(self._settings.config) == self._rules
-        except UnseenConfiguration as error:
-            # It is as new as now when it can be read.
-            if error.sentence() != self._unread:
-                self._keep_rules(error)
-            self._unread = error.sentence()
-            return
-        except NodeError:
-            is_same = False
-        self._file, self._unread = found, ""
-        if not is_same:
+        if self._configuration.differs():
             self._reload()
 
     def _reload(self) -> None:
         """Take the configuration again, or keep the one there is and say why."""
         self._systemd.reloading()
-        found = identity(self._settings.config, unseen=self._file)
-        try:
-            self._rules = read_rules(self._settings.config)
-        except NodeError as error:
-            if not isinstance(error, UnseenConfiguration):
-                self._file = found
-            self._keep_rules(error)
-        else:
-            self._file = found
-            self.statistics.reloads["succeeded"] += 1
-            log.info("configuration reloaded", extra={"fields": {"rules": len(self._rules)}})
-            self._become(with_rules(self.model, self._rules, time.monotonic()))
+        if self._configuration.reload():
+            self._become(with_rules(self.model, self._configuration.rules, time.monotonic()))
         self._systemd.reloaded()
-
-    def _keep_rules(self, error: NodeError) -> None:
-        self.statistics.reloads["failed"] += 1
-        log.error("the old configuration stays", extra={"fields": {"problem": error.sentence()}})
 
     def _notify_systemd(self) -> None:
         """READY is for the start alone: kubelet, which starts after it, finds all in place. The status says how it is now.
