@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from harness.node_files import NodeFiles
+from harness.pod_resources import keep_claims, kept_claim
 from harness.process import Plugin
 from qat_device_plugin import cli
 from qat_device_plugin import service as service_module
@@ -22,10 +24,10 @@ from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin._node.users.podresources import Given
-from qat_device_plugin._node.users.pods import Named
+from qat_device_plugin._node.users.pods import Checkpoint, Named, Pods
 from qat_device_plugin.allocation import AllocationError, answer
 from qat_device_plugin.attribution import Attribution, attributed
-from qat_device_plugin.catalogue import OfferedVf
+from qat_device_plugin.catalogue import Claims, OfferedVf
 from qat_device_plugin.configuration import read_rules
 from qat_device_plugin.probe import Prober
 from qat_device_plugin.registration import SocketRegistrar
@@ -452,6 +454,62 @@ def test_the_out_of_tree_driver_has_a_file_for_a_heartbeat(files: NodeFiles) -> 
 
 
 # Allocate.
+
+
+def test_what_kubelet_keeps_of_claims_is_not_waited_for_without_end(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubelet waits for the answer, and its disk may hang. One look that hangs is not followed by others."""
+    goes_on = threading.Event()
+    looks: list[None] = []
+    found = Checkpoint((Given("", "11-22", "app", "qat.intel.com", VF),))
+
+    def kept_claims(_pods: Pods) -> Checkpoint:
+        looks.append(None)
+        goes_on.wait()
+        return found
+
+    async def scenario(service: Service) -> None:
+        monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 0.01)
+        monkeypatch.setattr(Pods, "kept_claims", kept_claims)
+        for _ in range(3):
+            await service._look_at_claims()
+        assert len(looks) == 1
+        assert service.model.claims == Claims()
+        goes_on.set()
+        monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 600.0)
+        await service._look_at_claims()
+        assert service.model.claims == Claims({VF: "qat.intel.com"})
+        # What a scan has seen that began before says nothing against it.
+        monkeypatch.setattr(service, "_claims_seen", time.monotonic() + 600)
+        await service._scan(False)
+        assert service.model.claims == Claims({VF: "qat.intel.com"})
+        monkeypatch.setattr(service, "_claims_seen", float("-inf"))
+        await service._scan(False)
+        assert service.model.claims == Claims()
+
+    with_service(files, scenario)
+
+
+@pytest.mark.parametrize("fault", ["thread", "file"])
+def test_claims_that_cannot_be_seen_again_are_those_of_the_last_scan(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    async def run(_thread: object, _function: object) -> t.NoReturn:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    async def scenario(service: Service) -> None:
+        keep_claims(files.root, [kept_claim("11-22", "qatvf-0000-6b-00-1")])
+        await service._look_at_claims()
+        assert service.model.claims == Claims({VF: "qat.intel.com"})
+        keep_claims(files.root, "of another form")
+        if fault == "thread":
+            keep_claims(files.root, [])
+            monkeypatch.setattr(service._claims_thread, "run", functools.partial(run, None))
+        await service._look_at_claims()
+        assert service.model.claims == Claims({VF: "qat.intel.com"})
+
+    with_service(files, scenario)
 
 
 @pytest.mark.parametrize("code", UNSEEN)

@@ -536,6 +536,28 @@ def test_a_vf_that_a_pod_has_by_a_claim_is_not_given_again(run: Run) -> None:
     run(scenario)
 
 
+def test_a_vf_that_a_claim_took_since_the_last_scan_is_not_given(run: Run) -> None:
+    """Kubelet keeps a claim's devices before the containers start: what it keeps is read again before a VF is named or given."""
+
+    async def scenario(bench: Bench) -> None:
+        vfs, root = bench.files.add_pf(PF), bench.files.root
+        await bench.kubelet.start()
+        bench.start("--period=3600")
+        await bench.ready(CY, 16)
+        assert not bench.kubelet.unhealthy(CY)
+        keep_claims(root, [kept_claim("11-22", "qatvf-0000-6b-00-1")])
+        assert vfs[0] not in await bench.kubelet.prefer(CY, vfs, 16)
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[0]})
+        keep_claims(root, [kept_claim("11-22", "qatvf-0000-6b-00-2")])
+        with pytest.raises(grpc.RpcError, match=r"a pod has it by a claim, from the driver qat\.intel\.com"):
+            await bench.kubelet.allocate(CY, [vfs[1]])
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {vfs[1]})
+        keep_claims(root, [])
+        await bench.kubelet.allocate(CY, [vfs[1]])
+
+    run(scenario)
+
+
 def test_preferences_keep_to_what_must_be_included_and_to_one_numa_node(run: Run) -> None:
     async def scenario(bench: Bench) -> None:
         near, far = bench.files.add_pf(PF, numa_node=0), bench.files.add_pf("0000:e8:00.0", numa_node=1)

@@ -116,6 +116,11 @@ def advance(model: Model, scan: Scan, rules: t.Sequence[Rule]) -> Model:
     return _with_lost(model.offers, replace(offers, offers=whole))
 
 
+def with_claims(model: Model, claims: Claims, rules: t.Sequence[Rule], now: float) -> Model:
+    """The model where pods have this by claims, and nothing else has been looked at again."""
+    return advance(model, Scan(now, None, {}, given=None, named=model.named, claims=claims), rules)
+
+
 def with_rules(model: Model, rules: t.Sequence[Rule], now: float) -> Model:
     """The model under another configuration.
 

@@ -17,7 +17,7 @@ _NO_NUMA_NODE = -1
 def prefer(
     vfs: t.Sequence[OfferedVf], available: t.Sequence[str], must_include: t.Sequence[str], size: int, policy: str
 ) -> list[str]:
-    """The ids of `size` VFs, the ones that must be included first; fewer where fewer are available.
+    """The ids of `size` VFs, the ones that must be included first; fewer where fewer are available, of which no unhealthy one is.
 
     Among the rest, those of as few NUMA nodes as possible, beginning with the nodes of the included ones. Within a node `balanced`
     takes the next VF from the PF with the fewest VFs in use, `packed` from the one with the most. A VF is in use when it is
@@ -29,6 +29,8 @@ def prefer(
     place = {vf.address: position for position, vf in enumerate(vfs)}
     known = {vf.address: vf for vf in vfs}
     left = set(available) - set(chosen)
+    # Kubelet may not have the list yet by which one of them is unhealthy.
+    left -= {address for address in left if address in known and not known[address].healthy}
     free = sorted(left, key=lambda address: (place.get(address, len(place)), address))
     used = Counter(vf.pf_address for vf in vfs if vf.healthy and vf.address not in left)
     for group in _by_numa_node(free, chosen, known, size - len(chosen), policy):

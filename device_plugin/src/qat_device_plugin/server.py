@@ -47,11 +47,19 @@ _NO_PROBE = ("grpc.http2.bdp_probe", 0)
 """A server would measure how much kubelet can be sent at once, by a ping in front of each first answer that kubelet has to answer."""
 
 
+async def _nothing() -> None:
+    """Nothing to see first."""
+
+
 class Behaviour(t.NamedTuple):
-    """What an operator may choose about the answers. `cdi` says whether the runtime can find VFs by CDI names now."""
+    """What an operator may choose about the answers. `cdi` says whether the runtime can find VFs by CDI names now.
+
+    `look` is awaited before a VF is named or given: it sees to it that the list has what may have changed without an event.
+    """
 
     policy: str
     cdi: t.Callable[[], bool]
+    look: t.Callable[[], t.Awaitable[None]] = _nothing
 
 
 def options() -> t.Any:
@@ -216,6 +224,7 @@ class ResourceServer:
 
     async def _preferred_allocation(self, request: t.Any, context: t.Any) -> t.Any:
         self._statistics.preferences[self.resource] += 1
+        await self._behaviour.look()
         response = api.PreferredAllocationResponse()
         for one in request.container_requests:
             try:
@@ -233,6 +242,7 @@ class ResourceServer:
 
     async def _allocate(self, request: t.Any, context: t.Any) -> t.Any:
         begin = time.perf_counter()
+        await self._behaviour.look()
         asked = [list(one.devices_ids) for one in request.container_requests]
         result = "refused"
         try:

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 import typing as t
+from dataclasses import replace
 from pathlib import Path
 
 from . import cdi
@@ -28,7 +29,17 @@ from .configuration import Configuration
 from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import Reporter
 from .kernel_thread import KernelThread
-from .model import CHECKPOINT_SECONDS, Model, Scan, advance, changes, nothing_to_offer, with_rules, without_vfs
+from .model import (
+    CHECKPOINT_SECONDS,
+    Model,
+    Scan,
+    advance,
+    changes,
+    nothing_to_offer,
+    with_claims,
+    with_rules,
+    without_vfs,
+)
 from .nfd import Labeler
 from .probe import Prober, names_in, read_groups
 from .registration import Registrar, SocketRegistrar, WatcherRegistrar
@@ -58,6 +69,9 @@ _NO_VFS = "create them on the host, as qat-node.service does at each boot; qatct
 _NO_CDI_NAMES = "cannot write the CDI specification; until it is written containers get no CDI names"
 _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold plug does not find the VFs"
 _NO_CHECKPOINT = "kubelet's checkpoint cannot be read"
+_CLAIMS_SECONDS = 1.0
+"""How long an answer to kubelet waits for what kubelet keeps of claims: its disk may hang."""
+
 _NO_CLAIMS = "what kubelet keeps of claims cannot be read; what was known of them last counts"
 
 
@@ -86,6 +100,9 @@ class Service:
         self._pods = Pods(settings.kubelet_roots)
         self._kept_problems: dict[str, str] = {}
         self._thread = KernelThread()
+        self._claims_thread = KernelThread("claims")
+        self._claims_look: asyncio.Future[Checkpoint] | None = None
+        self._claims_seen = float("-inf")
         self._attribution = Attribution() if settings.pod_labels else None
         # Not the main process yet, which is the only one that systemd listens to.
         self._systemd = Systemd({} if settings.take_over is not None else environment)
@@ -370,6 +387,8 @@ class Service:
             self._last_end = time.monotonic()
         self.last_scan = scan.now
         self._systemd.say_again()
+        if self._claims_seen > scan.now:
+            scan = replace(scan, claims=None)  # they were seen again since
         self._become(advance(self.model, scan, self._configuration.rules))
 
     def _see(self, whole: bool, known: Snapshot | None) -> Scan:
@@ -424,6 +443,25 @@ class Service:
             return None
         return claims_of((one.resource, address_of(one.device)) for one in kept.given)
 
+    async def _look_at_claims(self) -> None:
+        """See once more, before a VF is given to a pod, what pods have by claims: a scan may have been a whole period ago.
+
+        Kubelet itself is not asked: it waits for the answer here. Where this takes long, what the last scan has seen counts.
+        """
+        before = self._claims_look
+        if before is not None and not await _is_done(before):
+            return  # one that hangs is enough
+        begin = time.monotonic()
+        look = asyncio.ensure_future(self._claims_thread.run(Pods(self._settings.kubelet_roots).kept_claims))
+        self._claims_look = look
+        if not await _is_done(look) or look.exception():
+            return
+        claims = self._claims(look.result())
+        if claims is not None and begin > self._claims_seen:
+            self._claims_seen = begin
+            if claims != self.model.claims and self.model.snapshot is not None:
+                self._become(with_claims(self.model, claims, self._configuration.rules, time.monotonic()))
+
     def _is_read(self, kept: Checkpoint, otherwise: str) -> bool:
         """Whether it could be read. Where it could not, the log says so once for each reason."""
         if kept.problem and kept.problem != self._kept_problems.get(otherwise):
@@ -469,7 +507,7 @@ class Service:
     def _make_server(
         self, resource: str, directory: Path, offer: Offer, changed: t.Callable[[], None]
     ) -> ResourceServer:
-        behaviour = Behaviour(self._settings.allocation_policy, self._names_by_cdi)
+        behaviour = Behaviour(self._settings.allocation_policy, self._names_by_cdi, self._look_at_claims)
         # In the other directory kubelet looks into subdirectories, and removes nothing.
         keep = self._settings.registration == "socket"
         return ResourceServer(resource, directory, offer, self._kernel, behaviour, self.statistics, changed, keep)
@@ -554,6 +592,12 @@ class Service:
             if self._ends_scans():
                 self._systemd.alive()
             await asyncio.sleep(pause)
+
+
+async def _is_done(look: asyncio.Future[t.Any]) -> bool:
+    """Whether it has come to its end, which is waited for a moment."""
+    done, _late = await asyncio.wait([look], timeout=_CLAIMS_SECONDS)
+    return bool(done)
 
 
 def _state(registrar: Registrar) -> str:

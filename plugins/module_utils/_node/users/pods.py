@@ -92,6 +92,11 @@ class Pods:
         roots = self._in_use(problems)
         return Kept(_joined(map(_read_devices, roots), problems), _joined(map(read_given_by_claims, roots), problems))
 
+    def kept_claims(self) -> Checkpoint:
+        """The same of devices by claims alone."""
+        problems: list[str] = []
+        return _joined(map(read_given_by_claims, self._in_use(problems)), problems)
+
     def named(self) -> Named:
         """Which containers have which devices, as kubelet itself reports it, and besides what it does not: devices of init containers."""
         problems: list[str] = []
