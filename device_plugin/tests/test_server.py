@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import typing as t
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from qat_device_plugin._node.facts.paths import SECOND_NAMES
 from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.server import Behaviour, ResourceServer
+from qat_device_plugin.sockets import is_dead
 from qat_device_plugin.statistics import Statistics
 from qat_device_plugin.waiting import end
 
@@ -61,3 +64,28 @@ def test_nothing_is_left_of_a_server_that_ends_while_its_name_is_restored(
         assert list(bench.kubelet_dir.iterdir()) == []
 
     run(scenario)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV])
+def test_serves_where_a_socket_can_have_no_second_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """As on a file system without hard links, or under a policy of SELinux that allows none of sockets."""
+
+    def link(*_paths: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    async def scenario() -> None:
+        server = kept_server(tmp_path / "k")
+        try:
+            await server.start()
+            assert is_dead(server.path) is False
+            assert server.socket_stands()
+            server.path.unlink()
+            assert not server.stand_again()
+        finally:
+            await server.stop()
+        assert list((tmp_path / "k").iterdir()) == []
+
+    monkeypatch.setattr(os, "link", link)
+    asyncio.run(scenario())

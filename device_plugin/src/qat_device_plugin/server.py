@@ -138,9 +138,7 @@ class ResourceServer:
             raise why_no_socket(hidden) from None
         await self._server.start()
         hidden.chmod(0o600)
-        if kept:
-            os.link(kept, self.path)
-        else:
+        if not (kept and _linked(kept, self.path)):
             hidden.rename(self.path)
         self._own = identity(self.path)
 
@@ -277,6 +275,15 @@ class ResourceServer:
         self.notified = (request.plugin_registered, request.error)
         self._changed()
         return registry.RegistrationStatusResponse()
+
+
+def _linked(kept: Path, path: Path) -> bool:
+    """Whether a socket has got a second name. Some file systems have no hard links, and a policy may allow none of sockets."""
+    try:
+        os.link(kept, path)
+    except OSError:
+        return False
+    return True
 
 
 def _unary(function: t.Callable[[t.Any, t.Any], t.Awaitable[t.Any]], request: t.Any) -> grpc.RpcMethodHandler:
