@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import json
 import os
@@ -440,6 +441,21 @@ def test_a_directory_that_kubelet_has_made_for_a_pod_becomes_private(tmp_path: P
     made.chmod(0o757)
     with pytest.raises(NodeError, match="others can write"):
         make_private(made)
+
+
+def test_a_directory_that_cannot_become_private_is_refused_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a mount that is read-only."""
+
+    def chmod(_path: Path, _mode: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", chmod)
+    with pytest.raises(NodeError, match="cannot be made: Read-only file system; name another directory"):
+        make_private(tmp_path)
+    monkeypatch.undo()
 
 
 def test_a_mount_of_a_directory_that_was_removed_is_refused(tmp_path: Path) -> None:

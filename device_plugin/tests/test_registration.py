@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import functools
 import os
@@ -376,6 +377,24 @@ def test_does_without_a_second_name_where_its_place_is_taken(run: Run) -> None:
         bench.start()
         await bench.ready(CY, 16)
         assert list(elsewhere.iterdir()) == []
+
+    run(scenario)
+
+
+def test_a_directory_that_leads_in_a_circle_is_waited_for_with_a_sentence(run: Run) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF)
+        real, link = bench.kubelet_dir, bench.files.root / "link"
+        link.symlink_to("link")
+        (bench.files.root / "run").mkdir(mode=0o700)  # as systemd makes it
+        plugin = Plugin(bench.files, link)
+        bench.plugins.append(plugin)
+        why = f"{link} cannot be seen: {os.strerror(errno.ELOOP)}"
+        await bench.kubelet.until(lambda: any(why in notice for notice in plugin.notices()))
+        await bench.kubelet.start()
+        link.unlink()
+        link.symlink_to(real)
+        await bench.ready(CY, 16)
 
     run(scenario)
 

@@ -301,7 +301,8 @@ def _signature(path: Path) -> str:
 
 def _lock_name(directory: Path) -> str:
     """A name for each directory of kubelet, however it is spelled. Not by hashlib, which loads OpenSSL: 3.5 MB for a name."""
-    return f"{zlib.crc32(os.fsencode(directory.resolve())):08x}.lock"
+    # Nor by Path.resolve, which fails in its own way for links that lead in a circle.
+    return f"{zlib.crc32(os.fsencode(os.path.realpath(directory))):08x}.lock"
 
 
 def make_private(directory: Path) -> None:
@@ -309,12 +310,12 @@ def make_private(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.stat()
+        if status.st_uid == os.geteuid() and status.st_mode & 0o077 and not status.st_mode & 0o022:
+            # As kubelet makes a directory of the host for a pod.
+            directory.chmod(0o700)
     except OSError as error:
         remedy = "name another directory with --run-dir"
         raise NodeError(f"cannot be made: {error.strerror}", where=str(directory), remedy=remedy) from None
-    if status.st_uid == os.geteuid() and status.st_mode & 0o077 and not status.st_mode & 0o022:
-        # As kubelet makes a directory of the host for a pod.
-        directory.chmod(0o700)
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise NodeError(
             "others can write to the directory of the lock",
