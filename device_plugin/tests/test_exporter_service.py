@@ -26,6 +26,7 @@ from qat_device_plugin.exporter import command, sampling, service
 from qat_device_plugin.exporter.sampling import Sampler
 from qat_device_plugin.exporter.service import Exporter, Settings
 from qat_device_plugin.exporter.switches import Switches
+from qat_device_plugin.kernel_thread import KernelThread
 
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf
 
@@ -244,6 +245,41 @@ def test_follows_the_vfs_that_kubelet_has_given(tmp_path: Path, monkeypatch: pyt
         finally:
             root.close()
     assert at(CONTROL, fake) == "0"
+
+
+def test_want_of_descriptors_or_threads_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the round of the VFs nor the question to kubelet, which are done again."""
+    fake = kernel()
+    turns: list[None] = []
+
+    def turn(_self: Exporter) -> t.NoReturn:
+        turns.append(None)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def scenario() -> None:
+        running = Running(fake, tmp_path, per_vf=True, kubelet_roots=(str(tmp_path),))
+        while len(turns) < 3 and not running.task.done():
+            await asyncio.sleep(0.01)
+        while not running.exporter.errors["pods"] > 2 and not running.task.done():
+            await asyncio.sleep(0.01)
+        code, _text = await running.get()
+        assert code == 200
+        assert running.exporter.health().unhealthy == ()
+        assert running.exporter._attribution.problem == "no more threads"
+        await running.end()
+
+    run = KernelThread.run
+
+    async def without_threads(self: KernelThread, function: t.Callable[[], t.Any]) -> t.Any:
+        if self._name == "pods":
+            raise OSError(errno.EAGAIN, "no more threads")
+        return await run(self, function)
+
+    monkeypatch.setattr(Exporter, "_turn", turn)
+    monkeypatch.setattr(KernelThread, "run", without_threads)
+    monkeypatch.setattr(service, "TURN_SECONDS", 0.02)
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0.02)
+    asyncio.run(scenario())
 
 
 def test_an_error_of_the_program_ends_it_with_telemetry_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

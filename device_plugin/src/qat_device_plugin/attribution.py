@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 accel.qat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which container has which VF, by what kubelet has said last. Decisions only; it is shown to operators, and decides nothing.
+"""Which container has which VF, by what kubelet has said last. Shown to operators, it decides nothing.
 
 Names of pods are others' words: kubelet's socket gives at most what `grpc_call` bounds, and what is shown of it is bounded here.
 """
@@ -13,9 +13,12 @@ from dataclasses import dataclass, field, replace
 from ._node.facts.paths import vfio_node
 from ._node.printable import printable
 from ._node.users.podresources import Given
-from ._node.users.pods import Named, address_of
+from ._node.users.pods import Named, Pods, address_of
 from .catalogue import numa_node_of
 from .model import Model
+
+if t.TYPE_CHECKING:
+    from .kernel_thread import KernelThread
 
 LONGEST_NAME = 253
 """Characters of a name that are shown: Kubernetes has no longer one (RFC 1123 subdomain)."""
@@ -42,6 +45,17 @@ class Attribution:
         """By address who has which of these VFs, each given by its address and its IOMMU group."""
         holders = ((address, self.holder(address, group)) for address, group in vfs)
         return {address: container_of(given) for address, given in holders if given}
+
+
+async def ask(thread: KernelThread, roots: t.Sequence[str]) -> Named:
+    """Ask the kubelets with one of these root directories, in a thread of its own: one that does not answer holds up nothing.
+
+    One that did not answer before is asked again, by a `Pods` that has not given up on it.
+    """
+    try:
+        return await thread.run(lambda: Pods(roots).named())
+    except OSError as error:  # there are as many threads as there may be
+        return Named(problem=error.strerror or str(error))
 
 
 def attributed(before: Attribution, named: Named, now: float) -> Attribution:

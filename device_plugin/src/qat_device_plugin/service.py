@@ -22,8 +22,8 @@ from ._node.facts.paths import VFIO
 from ._node.facts.services import is_for_vms
 from ._node.kernel.live import LiveKernel
 from ._node.printable import printable
-from ._node.users.pods import Checkpoint, Named, Pods, address_of
-from .attribution import Attribution, attributed
+from ._node.users.pods import Checkpoint, Pods, address_of
+from .attribution import Attribution, ask, attributed
 from .catalogue import Claims, Given, Groups, Snapshot, claims_of
 from .configuration import Configuration
 from .events import DeviceWatch, DirectoryWatch, remedy_for
@@ -345,18 +345,11 @@ class Service:
                 next_whole = time.monotonic() + whole_every
 
     async def _attribution_loop(self) -> None:
-        """Ask kubelet each period who has which VF, however often that is scraped.
-
-        In a thread of its own: a kubelet that does not answer holds up no scan. It is asked again each time, by a `Pods` that has not
-        given up on it.
-        """
+        """Ask kubelet each period who has which VF, however often that is scraped."""
         thread = KernelThread("pods")
         attribution = Attribution()
         while True:
-            try:
-                named = await thread.run(lambda: Pods(self._settings.kubelet_roots).named())
-            except OSError as error:
-                named = Named(problem=error.strerror or str(error))
+            named = await ask(thread, self._settings.kubelet_roots)
             before, attribution = attribution, attributed(attribution, named, time.monotonic())
             self._attribution = attribution
             if attribution.problem:

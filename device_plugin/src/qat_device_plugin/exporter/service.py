@@ -20,8 +20,7 @@ from .._node.devices.read import read_devices
 from .._node.devices.telemetry import SAMPLE_SECONDS
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
-from .._node.users.pods import Pods
-from ..attribution import Attribution, attributed
+from ..attribution import Attribution, ask, attributed
 from ..kernel_thread import KernelThread
 from ..status_page import Page
 from ..systemd import Systemd
@@ -221,10 +220,11 @@ class Exporter:
             self._unwritten = ""
 
     async def _ask_kubelet(self) -> None:
-        """Ask now and then which pods have VFs, in a thread of its own: a kubelet that hangs holds up nothing."""
+        """Ask now and then which pods have VFs."""
         thread = KernelThread("pods")
         while True:
-            before, self._attribution = self._attribution, await thread.run(self._attributed)
+            named = await ask(thread, self._settings.kubelet_roots)
+            before, self._attribution = self._attribution, attributed(self._attribution, named, time.monotonic())
             problem = self._attribution.problem
             if problem:
                 self.errors["pods"] += 1
@@ -232,13 +232,9 @@ class Exporter:
                     log.warning("which pods have VFs is not known", extra={"fields": {"problem": problem}})
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _attributed(self) -> Attribution:
-        named = Pods(self._settings.kubelet_roots).named()
-        return attributed(self._attribution, named, time.monotonic())
-
     async def _go_round(self) -> None:
         while True:
-            with contextlib.suppress(NodeError):  # the metrics say so, whose reading fails as well
+            with contextlib.suppress(NodeError, OSError):  # the metrics say so, whose reading fails as well
                 await self._thread.run(self._turn)
             await asyncio.sleep(TURN_SECONDS)
 
