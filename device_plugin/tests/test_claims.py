@@ -244,3 +244,32 @@ def test_a_specification_that_cannot_be_read_hides_claims_alone(
     kept = Pods([str(kubelet.root)]).kept()
     assert kept.devices == ((Given("", "11-22", "app", CY, VF0),), "")
     assert kept.claims == ((), f"{broken} cannot be read: {reason}")
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_file_in_the_place_of_specifications_hides_no_claim(
+    kubelet: KubeletThread, specifications: Path, listed: bool
+) -> None:
+    """Runtimes find none there, either. That a place on the way is a file says only of what is behind it that it is not there."""
+    specifications.rmdir()
+    specifications.touch()
+    if listed:
+        claim(kubelet, Claimed("mystery", "example.com"), Claimed("qatvf-0000-6b-00-1"))
+    else:
+        kubelet.keep_claims([kept_claim("11-22", "mystery", "example.com"), kept_claim("11-22", "qatvf-0000-6b-00-1")])
+    found = Pods([str(kubelet.root)]).assignments()
+    assert (len(found.of(VF0)), found.of(VF1), found.unknown) == (1, (), "")
+
+
+@pytest.mark.usefixtures("specifications")
+def test_a_file_in_the_place_of_the_pods_hides_nothing(kubelet: KubeletThread) -> None:
+    """It is not known then which pods live."""
+    kubelet.checkpoint([entry("11-22", {"-1": [VF0]})])
+    path = kubelet.keep_claims([kept_claim("11-22", "qatvf-0000-6b-00-2")])
+    pods = path.with_name("pods")
+    (pods / "11-22").rmdir()
+    pods.rmdir()
+    pods.touch()
+    problem = f"{pods} cannot be read: Not a directory"
+    assert Pods([str(kubelet.root)]).kept() == (((), problem), ((), problem))
+    assert problem in Pods([str(kubelet.root)]).assignments().unknown

@@ -110,8 +110,12 @@ def _is_named(device: str, text: str) -> bool:
 
 
 def _names_in(directory: str) -> t.Sequence[str]:
+    """What is in a directory, nothing where there is none: a runtime finds nothing there either."""
     nothing: t.Sequence[str] = ()
-    return if_there(lambda: sorted(os.listdir(directory)), nothing)
+    try:
+        return if_there(lambda: sorted(os.listdir(directory)), nothing)
+    except NotADirectoryError:
+        return nothing
 
 
 def _text(path: str) -> str:

@@ -257,9 +257,10 @@ def _read(where: t.Callable[[], str], read: t.Callable[[], tuple[Given, ...]]) -
     try:
         path = where()
         return Checkpoint(read())
-    except (FileNotFoundError, NotADirectoryError):
-        return Checkpoint()
     except (OSError, ValueError) as error:
+        # Of others that it needs, a place on the way that is a file says nothing.
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)) and error.filename == path:
+            return Checkpoint()
         # What cannot be read may be another file that is needed for it.
         return Checkpoint(problem=f"{getattr(error, 'filename', None) or path} cannot be read: {reason_of(error)}")
 
