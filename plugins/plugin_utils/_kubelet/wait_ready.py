@@ -53,15 +53,20 @@ class Api:
         self._cluster.be_patient(0.0)
 
     def wait_until_ready(self, since: float, seconds: float) -> None:
-        """Until the node is Ready by a heartbeat that is not older than `since`. Raises NodeError.
+        """Until the node is Ready by a heartbeat that is not older than `since`, or that is new since the first look. Raises NodeError.
 
-        Without that look at the heartbeat the node would count as Ready for as long as nobody has missed its kubelet.
+        Without that look at the heartbeat the node would count as Ready for as long as nobody has missed its kubelet. Both times are the
+        node's time of day, which may have been set back between them.
         """
         end = time.monotonic() + seconds
         said = "the API server does not answer"
+        first: str | None = None
         while (left := end - time.monotonic()) > 0:
             try:
-                ready, said = _state(self._cluster.node(self._node, min(REQUEST_SECONDS, max(_SHORTEST, left))), since)
+                condition = _ready(self._cluster.node(self._node, min(REQUEST_SECONDS, max(_SHORTEST, left))))
+                heartbeat = condition.get("lastHeartbeatTime")
+                first = first or heartbeat
+                ready, said = _state(condition, heartbeat != first or _seconds(heartbeat) + _ROUNDING >= since)
             except Exception as error:  # it may be away for a while, as its own node's kubelet is
                 ready, said = False, _problem(error)
             if ready:
@@ -96,16 +101,18 @@ def _remedy(error: Exception) -> str:
     return "set node_name to the node's name in the cluster, and kubeconfig to one that may read nodes"
 
 
-def _state(node: t.Mapping[str, t.Any], since: float) -> tuple[bool, str]:
-    for condition in (node.get("status") or {}).get("conditions") or ():
-        if condition["type"] != "Ready":
-            continue
-        if condition["status"] != "True":
-            return False, str(condition.get("message") or condition.get("reason") or condition["status"])
-        if _seconds(condition.get("lastHeartbeatTime")) + _ROUNDING < since:
-            return False, "kubelet has not reported since it was started"
-        return True, ""
-    return False, "it has no condition Ready"
+def _ready(node: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """The condition Ready of a node, empty for none."""
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return next((condition for condition in conditions if condition["type"] == "Ready"), {})
+
+
+def _state(condition: t.Mapping[str, t.Any], is_new: bool) -> tuple[bool, str]:
+    if not condition:
+        return False, "it has no condition Ready"
+    if condition["status"] != "True":
+        return False, str(condition.get("message") or condition.get("reason") or condition["status"])
+    return is_new, "" if is_new else "kubelet has not reported since it was started"
 
 
 def _seconds(heartbeat: str | None) -> float:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,29 @@ def test_no_request_takes_longer_than_what_is_left(tmp_path: Path, monkeypatch: 
         node.wait_until_ready(0.0, 40)
     # A pause of a second is between the two.
     assert (given, clock.now) == ([30, 30, 9], 1040)
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_a_clock_that_was_set_back_makes_no_report_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renewed: bool
+) -> None:
+    """Kubelet's reports have the node's time of day, which may be another one since it was started: a new report has another one."""
+    clock = Clock()
+
+    def answer(_core: object, _where: str, *_arguments: object, **_options: object) -> str:
+        second = 10 if renewed and clock.now > 1003 else 0
+        heartbeat = f"2026-11-30T11:00:{second:02}Z"
+        ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": heartbeat}
+        return json.dumps({"status": {"conditions": [ready]}})
+
+    monkeypatch.setattr(api, "answer", answer)
+    monkeypatch.setattr(api, "time", clock)
+    monkeypatch.setattr(wait_ready, "time", clock)
+    node = Api(kubeconfig_of(tmp_path / "kubeconfig", "http://192.0.2.1"), "node1")
+    started = datetime(2026, 11, 30, 12, tzinfo=timezone.utc).timestamp()
+    if renewed:
+        node.wait_until_ready(started, 40)
+        assert clock.now == 1004
+    else:
+        with pytest.raises(NodeError, match="kubelet has not reported since it was started"):
+            node.wait_until_ready(started, 40)
