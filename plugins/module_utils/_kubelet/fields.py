@@ -315,7 +315,7 @@ def from_flag(field: Field, text: str) -> t.Any:
 
 
 def read(field: Field, value: t.Any, where: str) -> t.Any:
-    """A value as it stands in a file, in the normal form where it has one, else as it is.
+    """A value as it stands in a file, in the normal form where it has one, else as it is, with texts for what JSON does not have.
 
     Raises ConfigurationError for what has no entries and should have, and for gates that are neither true nor false. None stays, for a
     field and for an entry: in a drop-in it takes away what is below (a JSON merge patch).
@@ -330,9 +330,18 @@ def read(field: Field, value: t.Any, where: str) -> t.Any:
     except ConfigurationError:
         if field.kind is Kind.GATES or (field.is_map and not isinstance(value, dict)):
             raise
-        return value
+        return _plain(value)
     except ValueError:  # Python's limit to the digits of a number
         raise ConfigurationError("has a number that is too long", where, "repair it") from None
+
+
+def _plain(value: t.Any) -> t.Any:
+    """As kubelet has it, who makes JSON of a file: names are texts there, and so is what YAML takes for a date or for bytes."""
+    if isinstance(value, dict):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return list(map(_plain, value))
+    return value if value is None or isinstance(value, (str, bool, int, float)) else str(value)
 
 
 def merge(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

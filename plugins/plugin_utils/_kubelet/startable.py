@@ -9,6 +9,7 @@ parseResourceList in cmd/kubelet/app/server.go, and pkg/kubelet/apis/config/vali
 
 from __future__ import annotations
 
+import re
 import typing as t
 from fractions import Fraction
 
@@ -39,6 +40,8 @@ _SIGNALS = (
 # What stands for no threshold.
 _NO_THRESHOLD = ("0%", "100%")
 _LEAST_NUMA_NODES = 8
+# What kubelet reads as a number of 64 bits (Atoi of Go).
+_NUMBER = re.compile(r"\+?[0-9]{1,18}")
 _YES = ("1", "t", "T", "true", "TRUE", "True")
 _NO = ("0", "f", "F", "false", "FALSE", "False")
 _STABLE, _BETA, _ALPHA = "", "Beta", "Alpha"
@@ -170,7 +173,7 @@ def _require_reserved_memory_sound(wanted: Wanted) -> None:
     seen: set[tuple[t.Any, str]] = set()
     for entry in wanted.reserved_memory:
         for name, limit in entry["limits"].items():
-            node = entry.get("numaNode")
+            node = str(entry.get("numaNode"))
             if not _is_memory(name):
                 raise wanted.refusal(f"{name} in it", "reservedMemory", "write memory or hugepages-SIZE")
             if not _sum([limit]):
@@ -236,9 +239,7 @@ def _require_topology_options_taken(wanted: Wanted) -> None:
     for name, value in options.items():
         if name != "max-allowable-numa-nodes":
             _require_switch(wanted, field, name, value)
-        elif not (
-            value.removeprefix("+").isascii() and value.removeprefix("+").isdigit() and int(value) >= _LEAST_NUMA_NODES
-        ):
+        elif not (_NUMBER.fullmatch(str(value)) and int(value) >= _LEAST_NUMA_NODES):
             raise wanted.refusal(
                 f"{value!r} there", f"{field}.{name}", f"write a number of at least {_LEAST_NUMA_NODES}"
             )

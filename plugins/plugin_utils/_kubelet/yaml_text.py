@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 import typing as t
 
@@ -22,6 +23,8 @@ Path = tuple[str, ...]
 
 _NUMBER = re.compile(r"[-+]?[\d.][\d._]*([eE][-+]?\d+)?")
 _MERGE = "tag:yaml.org,2002:merge"
+# A kubelet's file has hundreds.
+_MOST_NODES = 100_000
 
 
 class YamlText:
@@ -34,6 +37,10 @@ class YamlText:
         self._end = "\r\n" if "\r\n" in text else "\n"
         try:
             roots = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+            if roots and _size(roots[0], frozenset(), {}) > _MOST_NODES:
+                raise ConfigurationError(
+                    f"the YAML has more than {_MOST_NODES} values", where, "write those of aliases out"
+                )
             self.data = yaml.safe_load(text) if len(roots) == 1 else None
         except yaml.YAMLError as error:
             raise ConfigurationError(
@@ -244,6 +251,18 @@ def _others(data: t.Any, path: Path) -> t.Any:
     if len(path) > 1 and (inner := _others(data.get(path[0]), path[1:])):
         rest[path[0]] = inner
     return rest
+
+
+def _size(node: yaml.Node, above: frozenset[int], known: dict[int, float]) -> float:
+    """How many nodes there are with each alias as what it stands for; without end where that stands around it."""
+    if id(node) in above:
+        return math.inf
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        parts = (part for one in node.value for part in (one if isinstance(one, tuple) else (one,)))
+        known[id(node)] = 1 + sum(_size(part, above | {id(node)}, known) for part in parts)
+    return known[id(node)]
 
 
 def _is_alias(key: yaml.Node, value: yaml.Node) -> bool:

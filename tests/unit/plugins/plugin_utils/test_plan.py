@@ -867,3 +867,54 @@ def test_an_underscore_in_a_flag_is_a_hyphen_to_kubelet() -> None:
     assert edit.after == "--topology-manager-policy=none\n"
     with pytest.raises(NodeError, match="the line is not one flag with its value"):
         plan(microk8s(arguments="--v=2 --topology_manager_policy=restricted\n"), **TOPOLOGY)
+
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cpuManagerPolicy: 2026-11-30",
+        "cpuManagerPolicy: !!binary aGk=",
+        "cpuManagerPolicy: !!set {static}",
+        "cpuManagerPolicy: {cpu: 1, 1: 2}",
+        "topologyManagerPolicy: {1: {2026-11-30: [2026-11-30]}}",
+        "reservedMemory: [{numaNode: [0], limits: {1: 1Gi}}]",
+        "systemReserved: {1: true, cpu: [1]}",
+        "topologyManagerPolicyOptions: {max-allowable-numa-nodes: 8, prefer-closest-numa-nodes: [1]}",
+        "topologyManagerPolicyOptions: {max-allowable-numa-nodes: [8], prefer-closest-numa-nodes: true}",
+        f"topologyManagerPolicyOptions: {{max-allowable-numa-nodes: '{LONG}'}}",
+    ],
+)
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        STATIC,
+        TOPOLOGY,
+        {"memoryManagerPolicy": "Static", "reservedMemory": [{"numaNode": 0, "limits": {"memory": "100Mi"}}]},
+        {"systemReserved": {"cpu": "1"}},
+    ],
+    ids=lambda wanted: next(iter(wanted)),
+)
+def test_whatever_stands_in_a_file_is_kept_or_refused_in_a_sentence(line: str, wanted: dict[str, t.Any]) -> None:
+    """Kubelet would not start with most of it; what it was is in the record, to be put back."""
+    observed = kubeadm(config=f"{KUBEADM_CONFIG}{line}\n")
+    try:
+        made = plan(observed, drained=True, **wanted)
+    except NodeError:
+        return
+    there = after(observed, made)
+    assert there.files != observed.files
+    assert after(there, plan(there, restore=True, drained=True)).files == observed.files
+
+
+@pytest.mark.parametrize(
+    ("wanted", "problem"),
+    [
+        ({"topologyManagerPolicyOptions": {"max-allowable-numa-nodes": LONG}}, "write a number of at least 8"),
+        ({"reservedSystemCPUs": f"0-{LONG}"}, "write CPUs such as 0-1,8"),
+    ],
+)
+def test_a_number_that_is_too_long_for_kubelet_is_refused_in_a_sentence(wanted: dict[str, t.Any], problem: str) -> None:
+    assert refusal(kubeadm(version="1.36.3"), drained=True, **wanted).endswith(problem)

@@ -264,3 +264,32 @@ def test_only_a_line_feed_ends_a_line_of_arguments() -> None:
     assert (
         ArgumentLines(text, WHERE).with_value(("featureGates", "B"), True).text == f"{text}\n--feature-gates=B=true\n"
     )
+
+
+def doubled(levels: int, level: str = "[*l{0}, *l{0}]") -> str:
+    """Each level has the one before it twice."""
+    return "l0: &l0 {x: 1}\n" + "".join(f"l{one + 1}: &l{one + 1} {level.format(one)}\n" for one in range(levels))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a {b: *a}\n",
+        "a: &a [*a]\n",
+        "a: &a\n  b:\n  - c: *a\n",
+        "&a {a: *a}\n",
+        "a: &a {<<: *a}\n",
+        doubled(100),
+        doubled(100, "{{<<: [*l{0}, *l{0}]}}"),
+    ],
+)
+def test_aliases_without_end_are_refused_in_a_sentence(text: str) -> None:
+    """What comes of them cannot be compared, nor written out."""
+    with pytest.raises(ConfigurationError) as caught:
+        YamlText(text, "here")
+    assert caught.value.sentence() == ("here: the YAML has more than 100000 values; write those of aliases out")
+
+
+def test_what_is_there_many_times_is_left_as_it_is() -> None:
+    text = doubled(10)
+    assert YamlText(text, "here").with_value(("z",), "1").text == f'{text}z: "1"\n'
