@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 import time
 import typing as t
 
@@ -488,6 +489,35 @@ def test_an_address_that_stays_in_use_is_reported_once(
     asyncio.run(asyncio.wait_for(scenario(), 600))
     (record,) = caplog.records
     assert record.getMessage() == "cannot listen for HTTP"
+
+
+@pytest.mark.parametrize("host", ["", "localhost"])
+def test_without_a_thread_to_look_up_a_name_it_listens_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, host: str
+) -> None:
+    """asyncio has a thread for each look-up, which may be one more than there may be."""
+    monkeypatch.setattr(status_page, "_RETRY_SECONDS", 0.01)
+
+    def refuse(_thread: threading.Thread) -> t.NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    async def scenario() -> None:
+        statistics, port = Statistics(), free_port()
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            running = asyncio.ensure_future(StatusPage(fake, statistics, host, port).run())
+            while statistics.errors["http"] < 3 and not running.done():
+                await asyncio.sleep(0.01)
+        while not listens(port) and not running.done():
+            await asyncio.sleep(0.01)
+        await end(running)
+
+    asyncio.run(asyncio.wait_for(scenario(), 600))
+    (record,) = caplog.records
+    assert (record.getMessage(), vars(record)["fields"]["problem"]) == (
+        "cannot listen for HTTP",
+        "can't start new thread",
+    )
 
 
 def test_a_page_that_cannot_be_made_is_reported(

@@ -696,6 +696,25 @@ def test_a_libvirt_that_hangs_while_it_is_connected_to(bench: Bench, monkeypatch
     assert (asked, devices_of(bench, now=False)) == ([1], [VF])
 
 
+def test_a_thread_that_cannot_be_started_is_a_problem_of_now(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> t.NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    bench.give(VF)
+    bench.libvirt.define("vm").start()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(LibvirtError) as caught:
+            bench.hypervisor.connect()
+        bench.agent.turn()
+    assert caught.value.sentence() == (
+        "qemu:///system: libvirt cannot be asked: can't start new thread; see what else runs on the node, or raise TasksMax of the unit"
+    )
+    assert not bench.agent.counters.connected
+    bench.agent.turn()
+    assert bench.agent.counters.connected
+
+
 def test_the_status_waits_for_no_libvirt_that_hangs(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,9 +97,9 @@ class Page:
         while True:
             try:
                 doors = [_Door(one, self) for one in await self._listen()]
-            except OSError as error:
+            except (OSError, RuntimeError) as error:  # of asyncio, where it gets no thread to look up the host's name
                 self.errors["http"] += 1
-                before, problem = problem, error.strerror or str(error)
+                before, problem = problem, getattr(error, "strerror", None) or str(error)
                 if problem != before:
                     fields = {"address": f"{self._host}:{self._port}", "problem": problem}
                     log.error("cannot listen for HTTP", extra={"fields": fields})

@@ -25,6 +25,7 @@ CONNECT_SECONDS = 15.0
 """How long a libvirt that takes the connection may say nothing: as long as one that is connected."""
 _KEEPALIVE_SECONDS, _KEEPALIVES = 5, 3
 _LONGEST_NAME = 200
+_NO_THREAD = "see what else runs on the node, or raise TasksMax of the unit"
 _REMEDY = "see that libvirtd, or virtqemud, runs, and what it logs"
 
 
@@ -55,7 +56,10 @@ class Call(t.Generic[Result]):
         self._ends: queue.SimpleQueue[tuple[Result | None, Exception | None]] = queue.SimpleQueue()
         self.has_ended = False
         """Whether its result was had."""
-        threading.Thread(target=self._run, name="call", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="call", daemon=True).start()
+        except RuntimeError as error:
+            self._ends.put((None, error))
 
     def _run(self) -> None:
         try:
@@ -70,6 +74,8 @@ class Call(t.Generic[Result]):
         except queue.Empty:
             raise LibvirtError(f"libvirt does not answer within {seconds:.0f} seconds", uri, _REMEDY) from None
         self.has_ended = True
+        if isinstance(error, RuntimeError):
+            raise LibvirtError(f"libvirt cannot be asked: {error}", uri, _NO_THREAD) from None
         if error:
             raise error
         return t.cast(Result, result)
