@@ -9,6 +9,7 @@ import errno
 import functools
 import json
 import os
+import shutil
 import signal
 import typing as t
 from pathlib import Path
@@ -20,7 +21,7 @@ from qat_device_plugin import handover
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin.deployment import DAEMONSET, SERVICE, Holder, OtherDeployment, holder_of, takes_over
 from qat_device_plugin.registration import _refuse_lost
-from qat_device_plugin.sockets import make_private
+from qat_device_plugin.sockets import InstanceLock, make_private
 
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
@@ -456,6 +457,41 @@ def test_a_directory_that_cannot_become_private_is_refused_with_a_sentence(
     with pytest.raises(NodeError, match="cannot be made: Read-only file system; name another directory"):
         make_private(tmp_path)
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_lock_whose_file_was_removed_is_had_again_or_is_anothers(tmp_path: Path, whole: bool) -> None:
+    """As where somebody has tidied up /run: two would register by turns, each with a lock of its own."""
+    run_dir, taken = tmp_path / "run", []
+    first = InstanceLock(run_dir, tmp_path / "k", lambda: taken.append(1))
+    second = InstanceLock(run_dir, tmp_path / "k", lambda: taken.append(2))
+
+    def remove() -> None:
+        if whole:
+            shutil.rmtree(run_dir)
+        else:
+            next(run_dir.glob("*.lock")).unlink()
+
+    assert first.held()
+    remove()
+    assert first.held()
+    assert not second.held()
+    remove()
+    assert second.held()
+    assert not first.held()
+    assert first.is_of_another
+    second.release()
+    assert first.held()
+    assert taken == [1, 1, 2, 1]
+
+
+def test_a_lock_that_cannot_be_had_again_counts_as_before(tmp_path: Path) -> None:
+    lock = InstanceLock(tmp_path / "run", tmp_path / "k")
+    assert lock.held()
+    shutil.rmtree(tmp_path / "run")
+    (tmp_path / "run").symlink_to("nowhere/run")
+    assert lock.held()
+    assert lock.share() is not None
 
 
 def test_a_mount_of_a_directory_that_was_removed_is_refused(tmp_path: Path) -> None:

@@ -707,6 +707,8 @@ def test_a_thread_that_cannot_be_started_is_a_problem_of_now(bench: Bench, monke
         with pytest.raises(LibvirtError) as caught:
             bench.hypervisor.connect()
         bench.agent.turn()
+        with pytest.raises(LibvirtError, match="libvirt cannot be asked"):
+            Hypervisor(bench.libvirt, "qemu:///system", lambda: None)
     assert caught.value.sentence() == (
         "qemu:///system: libvirt cannot be asked: can't start new thread; see what else runs on the node, or raise TasksMax of the unit"
     )

@@ -202,6 +202,8 @@ class InstanceLock:
 
     def held(self) -> bool:
         """Whether this process has the lock, after trying to get it; raises NodeError where there can be none."""
+        if self._descriptor is not None and self._is_removed():
+            self._have_again()
         if self._descriptor is None:
             self._descriptor = self._try()
             self._is_refused = self._descriptor is None
@@ -252,6 +254,21 @@ class InstanceLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _is_removed(self) -> bool:
+        """Whether the file has no name any more: then the lock keeps nobody away. It need not be the one that it has here."""
+        assert self._descriptor is not None
+        return os.fstat(self._descriptor).st_nlink == 0
+
+    def _have_again(self) -> None:
+        """Lock the file that is there now, or let go where another process has that. Where there can be none, that of before counts."""
+        with contextlib.suppress(NodeError):
+            descriptor = self._try()
+            self._is_refused = descriptor is None
+            self.release()
+            self._descriptor = descriptor
+            if descriptor is not None:
+                self._taken()
 
     def _try(self) -> int | None:
         make_private(self._run_dir)

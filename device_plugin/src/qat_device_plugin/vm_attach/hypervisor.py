@@ -25,7 +25,6 @@ CONNECT_SECONDS = 15.0
 """How long a libvirt that takes the connection may say nothing: as long as one that is connected."""
 _KEEPALIVE_SECONDS, _KEEPALIVES = 5, 3
 _LONGEST_NAME = 200
-_NO_THREAD = "see what else runs on the node, or raise TasksMax of the unit"
 _REMEDY = "see that libvirtd, or virtqemud, runs, and what it logs"
 
 
@@ -34,6 +33,12 @@ Result = t.TypeVar("Result")
 
 class LibvirtError(NodeError):
     """libvirt does not answer, or refuses what it was asked."""
+
+
+def _without_thread(error: RuntimeError, uri: str) -> LibvirtError:
+    """There are as many threads as there may be."""
+    remedy = "see what else runs on the node, or raise TasksMax of the unit"
+    return LibvirtError(f"libvirt cannot be asked: {error}", uri, remedy)
 
 
 def load() -> t.Any:
@@ -75,7 +80,7 @@ class Call(t.Generic[Result]):
             raise LibvirtError(f"libvirt does not answer within {seconds:.0f} seconds", uri, _REMEDY) from None
         self.has_ended = True
         if isinstance(error, RuntimeError):
-            raise LibvirtError(f"libvirt cannot be asked: {error}", uri, _NO_THREAD) from None
+            raise _without_thread(error, uri) from None
         if error:
             raise error
         return t.cast(Result, result)
@@ -85,6 +90,7 @@ class Hypervisor:
     """libvirt at one address. `changed` is called, in a thread, when a domain comes, starts, ends or goes, or the connection is lost."""
 
     def __init__(self, libvirt: t.Any, uri: str, changed: t.Callable[[], None]) -> None:
+        """Raises LibvirtError where there is no thread for that."""
         self._libvirt = libvirt
         self._uri = uri
         self._changed = changed
@@ -93,7 +99,10 @@ class Hypervisor:
         # It would print each error; those that matter are raised, too.
         libvirt.registerErrorHandler(lambda *_: None, None)
         libvirt.virEventRegisterDefaultImpl()
-        threading.Thread(target=self._follow_events, name="events", daemon=True).start()
+        try:
+            threading.Thread(target=self._follow_events, name="events", daemon=True).start()
+        except RuntimeError as error:
+            raise _without_thread(error, uri) from None
 
     def connect(self) -> None:
         """Connect, unless the connection stands. Raises LibvirtError."""
