@@ -51,9 +51,21 @@ def decide(observed: Observed, desired: Desired, options: t.Mapping[str, t.Any])
     if not plan.edits and not record_stale and (not left or restart_pending):
         return Decision(plan, restart_pending=restart_pending)
     writes = _writes(before, plan, pending.get("changes", ()) if resumed else (), options["record"])
-    restart = desired.restart and (bool(plan.edits) or left)
+    restart_later = bool(plan.edits and observed.unit) and not desired.restart and not desired.restore
     order = {
+        **_order(observed, plan, options, restart=desired.restart and (bool(plan.edits) or left)),
         "writes": [asdict(write) for write in writes if write.changes],
+        "directories": sorted({*plan.made, *(_made_by_pending(pending, options["record"]) if resumed else ())}),
+        "restart_later": restart_later,
+    }
+    return Decision(plan, order, resumed, restart_pending or restart_later)
+
+
+def _order(observed: Observed, plan: Plan, options: t.Mapping[str, t.Any], restart: bool) -> dict[str, t.Any]:
+    """What of it follows from the plan alone, whatever an earlier run has left."""
+    # The kubelet that is there cannot speak for one of another version.
+    proof = _proof(observed, plan) if options["prove"] and plan.edits and not options["kubelet_version"] else None
+    return {
         "unit": observed.unit,
         "restart": restart,
         "state_files": list(plan.state_files),
@@ -64,16 +76,10 @@ def decide(observed: Observed, desired: Desired, options: t.Mapping[str, t.Any])
         "root": options["root"],
         "proc_root": options["proc_root"],
         "started_with": list(plan.started_with),
-        "directories": sorted({*plan.made, *(_made_by_pending(pending, options["record"]) if resumed else ())}),
         "journal": journal_of(options["record"]),
         "confirmed": not (restart and options["kubeconfig"]),
-        "restart_later": bool(plan.edits and observed.unit) and not desired.restart and not desired.restore,
+        **({"proof": proof} if proof else {}),
     }
-    # The kubelet that is there cannot speak for one of another version.
-    proof = _proof(observed, plan) if options["prove"] and plan.edits and not options["kubelet_version"] else None
-    return Decision(
-        plan, {**order, "proof": proof} if proof else order, resumed, restart_pending or bool(order["restart_later"])
-    )
 
 
 def _as_before(observed: Observed, record: str) -> Observed:
