@@ -17,12 +17,11 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.activity i
     activity_of,
     follow,
     may_stay_on,
-    read_activity,
     read_counters,
     read_slots,
     switch_telemetry,
 )
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_devices
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_devices, read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import QatDevice
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.telemetry import EngineCounters, PowerStatus
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
@@ -52,7 +51,7 @@ def first(fake: FakeKernel) -> PfActivity:
 
 
 def test_of_all_pfs_with_who_uses_their_vfs() -> None:
-    gen4, gen2 = read_activity(kernel())
+    gen4, gen2 = activity_of(kernel(), read_node(kernel()))
     assert (gen4.address, gen4.device.state, gen4.device.services_text) == (GEN4, "up", "sym;asym")
     assert (gen4.vfs[0].address, bool(gen4.vfs[0].holders)) == (VF0, True)
     assert (gen4.telemetry.state, gen4.telemetry.reason) == (TelemetryState.OFF, "it is switched off")
@@ -64,7 +63,7 @@ def test_of_all_pfs_with_who_uses_their_vfs() -> None:
 
 def test_reading_writes_nothing_and_asks_for_no_heartbeat() -> None:
     fake = kernel()
-    read_activity(fake)
+    activity_of(fake, read_node(fake))
     assert fake.writes == []
     assert fake.read(f"{DEBUG}/heartbeat/queries_sent") == "0"
 

@@ -22,8 +22,6 @@ from ..absence import is_absent
 from ..errors import NodeError
 from ..facts.paths import debug_directory, debug_file
 from ..kernel.live import Kernel
-from ..users.pods import KernelWithPods
-from .read import read_node
 from .snapshot import Node, PciFunction, QatDevice
 from .telemetry import (
     SLOTS,
@@ -154,11 +152,6 @@ class PfActivity:
         """Seconds from a request to its answer, on average ("get to put"). None without telemetry, or before the first sample."""
         sample = self.telemetry.sample
         return sample.latencies.get("get_to_put_avg") if sample and sample.samples else None
-
-
-def read_activity(kernel: KernelWithPods) -> tuple[PfActivity, ...]:
-    """All PFs of the node with who uses their VFs, and what they do. Switches nothing on. Raises NodeError as `read_node` does."""
-    return activity_of(kernel, read_node(kernel))
 
 
 def activity_of(kernel: Kernel, node: Node, counters: bool = True) -> tuple[PfActivity, ...]:
