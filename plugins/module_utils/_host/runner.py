@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from .._node.errors import NodeError
-from .._node.facts.paths import COMMAND_DIRECTORIES
+from .._node.kernel.commands import command_directories
 from .machine import CommandResult, LiveMachine, Runner
 
 
@@ -48,7 +47,5 @@ def output_of(run: Runner) -> t.Callable[[t.Sequence[str]], str]:
 
 
 def live_machine(module: AnsibleModule, root: str = "/", more_directories: t.Sequence[str] = ()) -> LiveMachine:
-    """The node, mounted at `root`. Commands are looked for in PATH first; what is relative there depends on where this runs."""
-    path = [directory for directory in os.environ.get("PATH", "").split(":") if directory.startswith("/")]
-    directories = list(dict.fromkeys([*path, *COMMAND_DIRECTORIES, *more_directories]))
-    return LiveMachine(runner(module), root, directories)
+    """The node, mounted at `root`. Commands are looked for as `command_directories` says."""
+    return LiveMachine(runner(module), root, command_directories(more_directories))

@@ -11,15 +11,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._host.machine import LiveMachine
 from .._host.runner import live_machine as live_machine_at
+from .._node.facts.paths import KUBELET_COMMAND_DIRECTORIES
 from .._run import run_module
-
-# /opt/bin is where Flatcar and hand-made installations have kubelet, /var/lib/rancher/rke2/bin where RKE2 has its tools.
-_MORE_DIRECTORIES = ("/opt/bin", "/var/lib/rancher/rke2/bin", "/snap/bin")
 
 
 def live_machine(module: AnsibleModule) -> LiveMachine:
     """The node, mounted at the parameter `root`."""
-    return live_machine_at(module, module.params["root"], _MORE_DIRECTORIES)
+    return live_machine_at(module, module.params["root"], KUBELET_COMMAND_DIRECTORIES)
 
 
 def run(module: AnsibleModule, work: t.Callable[[LiveMachine], dict[str, t.Any]]) -> t.NoReturn:

@@ -15,21 +15,17 @@ import typing as t
 
 from .._host.machine import CommandResult
 from .._node.errors import NodeError
-from .._node.facts.paths import COMMAND_DIRECTORIES
+from .._node.facts.paths import KUBELET_COMMAND_DIRECTORIES
+from .._node.kernel.commands import command_directories
 
 SECONDS = 20.0
 MOST = 2 << 20
 """Bytes of the output, of which the last are kept."""
 
 
-# /opt/bin is where Flatcar and hand-made installations have kubelet, /snap/bin where snaps have their commands.
-_MORE_DIRECTORIES = ("/opt/bin", "/var/lib/rancher/rke2/bin", "/snap/bin")
-
-
 def directories() -> list[str]:
-    """Where commands of the node are looked for: in PATH first, as far as that does not depend on where this runs."""
-    path = [directory for directory in os.environ.get("PATH", "").split(os.pathsep) if directory.startswith("/")]
-    return list(dict.fromkeys([*path, *COMMAND_DIRECTORIES, *_MORE_DIRECTORIES]))
+    """Where commands of the node are looked for, kubelet's among them."""
+    return command_directories(KUBELET_COMMAND_DIRECTORIES)
 
 
 def run_bounded(command: t.Sequence[str], seconds: float = SECONDS, most: int = MOST) -> CommandResult:

@@ -30,6 +30,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     to_flag,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import plain_name
+from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.rancher import KEY as K3S_KEY
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, RefusedError
 
 from .yaml_text import Path, YamlText
@@ -38,7 +39,6 @@ MANAGED = "# Managed by accel.qat.kubelet_config\n"
 API_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
 DROP_IN = f"{MANAGED}apiVersion: {API_VERSION}\nkind: {KIND}\n"
-K3S_KEY = "kubelet-arg"
 CONFIG_DIR = "config-dir"
 
 _Text = t.TypeVar("_Text")

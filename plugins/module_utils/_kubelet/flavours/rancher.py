@@ -32,6 +32,7 @@ _DROP_INS = "/agent/etc/kubelet.conf.d"
 _THRESHOLDS = {"imagefs.available": "5%", "nodefs.available": "5%"}
 
 KEY = "kubelet-arg"
+"""Of K3s' and RKE2's files: a list of arguments that kubelet is given."""
 _DATA_DIR = ("data-dir", "d")
 # What a file may have to have for us to be of concern; names can be written with escapes.
 _OF_CONCERN = re.compile(r"kubelet-arg|data-dir|\\[xuU]|^\s*[\"']?d[\"']?\s*:", re.M)

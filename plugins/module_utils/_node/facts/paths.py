@@ -31,6 +31,9 @@ deployment/components/common/worker-mounts.yaml)."""
 COMMAND_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where the node has its commands, whatever PATH a connection happens to have: Ansible's often lacks the sbin directories."""
 
+KUBELET_COMMAND_DIRECTORIES = ("/opt/bin", "/var/lib/rancher/rke2/bin", "/snap/bin")
+"""Where kubelet and its tools may be besides: on Flatcar and in installations by hand, of RKE2, and of snaps."""
+
 KUBELET_ROOT = "/var/lib/kubelet"
 MICROK8S_KUBELET_ROOT = "/var/snap/microk8s/common/var/lib/kubelet"
 K0S_KUBELET_ROOT = "/var/lib/k0s/kubelet"

@@ -122,16 +122,20 @@ def settle(seconds: float) -> None:
         time.sleep(_HEARING_SECONDS)
 
 
-def _path(name: str) -> str | None:
-    """The command's path, or None. A directory that depends on where this runs is not looked at: root would run what lies there."""
-    return shutil.which(name, path=os.pathsep.join(_directories()))
+def command_directories(more: t.Sequence[str] = ()) -> list[str]:
+    """Where commands of the node are looked for: in PATH, in the usual directories, then in `more`.
 
-
-def _directories() -> list[str]:
+    Of PATH no directory that depends on where this runs: root would run what lies there.
+    """
     path = filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep))
-    return list(dict.fromkeys([*path, *COMMAND_DIRECTORIES]))
+    return list(dict.fromkeys([*path, *COMMAND_DIRECTORIES, *more]))
+
+
+def _path(name: str) -> str | None:
+    """The command's path, or None."""
+    return shutil.which(name, path=os.pathsep.join(command_directories()))
 
 
 def _environment() -> dict[str, str]:
     """What a command gets of this process's surroundings, in which MODPROBE_OPTIONS and LD_PRELOAD may stand. It speaks English."""
-    return {"PATH": os.pathsep.join(_directories()), "LC_ALL": "C"}
+    return {"PATH": os.pathsep.join(command_directories()), "LC_ALL": "C"}
