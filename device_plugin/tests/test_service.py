@@ -270,7 +270,7 @@ def test_a_look_that_fails_does_not_end_the_service(tmp_path: Path, monkeypatch:
             await asyncio.sleep(0.01)
         await end(looking)
         await asyncio.gather(*(end(task) for task in service._tasks))
-        service._kernel.close()
+        await service._thread.run(service._kernel.close)
         assert service.statistics.errors["scan"] == 2
         assert [len(offer) for offer in service.model.offers.values()] == [16]
 
@@ -302,7 +302,7 @@ def test_does_without_watches_where_the_kernel_gives_none(
         await bench.ready(CY, 4)
         os.kill(os.getpid(), signal.SIGTERM)
         await running
-        service._kernel.close()
+        await service._thread.run(service._kernel.close)
 
     run(scenario)
     logged = [record for record in caplog.records if record.message == "changes of a directory are seen late"]
@@ -634,7 +634,7 @@ def test_a_configuration_is_taken_that_is_written_during_the_start_or_in_steps(r
         assert service.statistics.reloads == {"succeeded": 2, "failed": 0}
         os.kill(os.getpid(), signal.SIGTERM)
         await running
-        service._kernel.close()
+        await service._thread.run(service._kernel.close)
 
     run(scenario)
 
