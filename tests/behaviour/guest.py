@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import struct
 import sys
 import time
@@ -33,6 +34,14 @@ VFIO_TYPE1_IOMMU = 1
 _READY = b"ready"
 
 
+class Opened(t.NamedTuple):
+    """The descriptors of a function that is open through VFIO."""
+
+    container: int
+    group: int
+    device: int
+
+
 class GuestPrograms:
     """Open functions through VFIO in a child, as a virtual machine would: a group alone holds nothing, a device does. And write."""
 
@@ -40,10 +49,19 @@ class GuestPrograms:
         self._children: list[int] = []
 
     def hold(self, address: str) -> None:
+        self._have_child(address, lambda _opened: None)
+
+    def hide(self, address: str) -> None:
+        self._have_child(address, _send_to_itself)
+
+    def hold_group(self, address: str) -> None:
+        self._have_child(address, lambda opened: os.close(opened.device))
+
+    def _have_child(self, address: str, then: t.Callable[[Opened], object]) -> None:
         ours, theirs = os.pipe()
         child = os.fork()
         if child == 0:
-            _open_and_wait(address, theirs)
+            _open_and_wait(address, theirs, then)
         os.close(theirs)
         with os.fdopen(ours, "rb") as pipe:
             said = pipe.read()
@@ -68,25 +86,42 @@ class GuestPrograms:
             os.close(handle)
 
 
-def _open_and_wait(address: str, ready: int) -> t.NoReturn:
-    """The child: reports through the pipe how it went, then holds the device until it is killed."""
+def _open_and_wait(address: str, ready: int, then: t.Callable[[Opened], object]) -> t.NoReturn:
+    """The child: opens the device, does something with it, reports through the pipe how it went, and waits until it is killed."""
+    kept: object = None
     try:
-        _open(address)
+        kept = then(_open(address))
         os.write(ready, _READY)
     except OSError as error:
         os.write(ready, str(error).encode())
     os.close(ready)
+    _wait_with(kept)
+
+
+def _wait_with(_kept: object) -> t.NoReturn:
+    """Wait, and keep an object meanwhile: a socket that nothing refers to is closed."""
     while True:
         time.sleep(60)
 
 
-def _open(address: str) -> None:
+def _open(address: str) -> Opened:
     number = os.path.basename(os.readlink(f"{DEVICES}/{address}/iommu_group"))
     container = os.open("/dev/vfio/vfio", os.O_RDWR)
     group = os.open(f"/dev/vfio/{number}", os.O_RDWR)
     fcntl.ioctl(group, VFIO_GROUP_SET_CONTAINER, struct.pack("i", container))
     fcntl.ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1_IOMMU)
-    fcntl.ioctl(group, VFIO_GROUP_GET_DEVICE_FD, address.encode() + b"\0")
+    # Only with a buffer that can be changed does Python return what the kernel does: the handle.
+    device = fcntl.ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bytearray(address.encode() + b"\0"))
+    return Opened(container, group, device)
+
+
+def _send_to_itself(opened: Opened) -> tuple[socket.socket, socket.socket]:
+    """Have the device in a message that nobody reads, and close all else; the sockets, which have to stay open."""
+    ours, theirs = socket.socketpair()
+    ours.sendmsg([b"-"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", opened.device))])
+    for handle in opened:
+        os.close(handle)
+    return ours, theirs
 
 
 def main(generation: str, iommu: str) -> None:

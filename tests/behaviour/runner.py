@@ -33,6 +33,14 @@ class Programs(t.Protocol):
         """Open a function through VFIO in a process of its own."""
         ...
 
+    def hide(self, address: str) -> None:
+        """Open a function in a process of its own, which then has it in a message to itself alone."""
+        ...
+
+    def hold_group(self, address: str) -> None:
+        """Open a function in a process of its own, which then closes it, and not its group."""
+        ...
+
     def let_go(self) -> None:
         """End that process, if there is one."""
         ...
@@ -150,6 +158,14 @@ class Runner:
         self._programs.hold(step.path)
         return OK
 
+    def _hide(self, step: Step) -> str:
+        self._programs.hide(step.path)
+        return OK
+
+    def _hold_group(self, step: Step) -> str:
+        self._programs.hold_group(step.path)
+        return OK
+
     def _let_go(self, _step: Step) -> str:
         self._programs.let_go()
         return OK
@@ -168,6 +184,8 @@ class Runner:
         "sleep": _sleep,
         "settle": _settle,
         "hold": _hold,
+        "hide": _hide,
+        "hold group": _hold_group,
         "let go": _let_go,
     }
 

@@ -207,6 +207,16 @@ def hold(address: str) -> Step:
     return Step("hold", address)
 
 
+def hide(address: str) -> Step:
+    """A process opens a function through VFIO, sends it to itself in a message, and closes every descriptor of it."""
+    return Step("hide", address)
+
+
+def hold_group(address: str) -> Step:
+    """A process opens a function through VFIO, and closes the function, but not its group."""
+    return Step("hold group", address)
+
+
 def let_go() -> Step:
     """That process ends."""
     return Step("let go", "")

@@ -27,6 +27,14 @@ class FakePrograms:
     def hold(self, address: str) -> None:
         self._pids.append(self._kernel.open_vf(address))
 
+    def hide(self, address: str) -> None:
+        self.hold(address)
+        self._kernel.hide(self._pids[-1])
+
+    def hold_group(self, address: str) -> None:
+        self.hold(address)
+        self._kernel.close_device(self._pids[-1])
+
     def let_go(self) -> None:
         while self._pids:
             self._kernel.end(self._pids.pop())

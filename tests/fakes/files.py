@@ -89,6 +89,7 @@ _FUNCTION_FILES: t.Mapping[str, Attribute[Function]] = {
     "vendor": Attribute(lambda function: f"{function.vendor_id:#06x}"),
     "device": Attribute(lambda function: f"{function.device_id:#06x}"),
     "class": Attribute(lambda function: f"{function.device_class:#08x}"),
+    "enable": Attribute(lambda function: str(function.enabled), Function.set_enabled),
     "numa_node": Attribute(lambda function: str(function.numa_node)),
     "driver_override": Attribute(
         lambda function: function.override or "(null)", Function.set_override, lock=_is_locked

@@ -25,7 +25,7 @@ from .modules import ModprobeError
 from .node import NodeSpec, Pf
 from .qat import QatDevice, QatVfDriver
 from .tree import Directory, Entry, File, Link, Working, failure, find
-from .vfio import DEVICE_MAJOR, GROUP_MAJOR, Process
+from .vfio import DEVICE, DEVICE_MAJOR, GROUP_MAJOR, Process
 
 if t.TYPE_CHECKING:
     from .machine import Machine
@@ -185,7 +185,7 @@ class FakeKernel:
         process = self.machine.vfio.processes[pid]
         numbers = frozenset(process.devices[name] for name in named if name in process.devices)
         ours = frozenset(number for number in numbers if number[0] in majors)
-        return OpenFiles(ours, frozenset(), not ours and "anon_inode:[vfio-device]" in named.values())
+        return OpenFiles(ours, frozenset(), not ours and DEVICE in named.values())
 
     def pods(self) -> Assignments:
         return self.assignments
@@ -242,19 +242,25 @@ class FakeKernel:
             files.update({3: "/dev/iommu", 4: f"/dev/vfio/devices/vfio{function.vfio_device}"})
             devices.update({3: (10, 125), 4: (DEVICE_MAJOR, function.vfio_device)})
         else:
-            files.update({3: "/dev/vfio/vfio", 4: self.machine.vfio.node(function), 5: "anon_inode:[vfio-device]"})
+            files.update({3: "/dev/vfio/vfio", 4: self.machine.vfio.node(function), 5: DEVICE})
             devices.update({3: (10, 196), 4: (GROUP_MAJOR, function.group.number)})
         self._next_pid += 1
         process = Process(self._next_pid, command, _cgroup(container), files, devices)
         self.machine.vfio.processes[self._next_pid] = process
         return self._next_pid
 
-    def keep_mapped(self, pid: int) -> None:
-        """A process closes every descriptor, and keeps the registers mapped of what it had open."""
+    def hide(self, pid: int) -> None:
+        """A process closes every descriptor, and has open what it had all the same: mapped, in io_uring, or in a message to itself."""
         process = self.machine.vfio.processes[pid]
-        process.mapped = set(process.devices.values())
+        process.unseen = {number for number in process.devices.values() if number[0] in (GROUP_MAJOR, DEVICE_MAJOR)}
         process.files.clear()
         process.devices.clear()
+
+    def close_device(self, pid: int) -> None:
+        """A process closes the device that it had by its group, and keeps the group open."""
+        files = self.machine.vfio.processes[pid].files
+        for name in [name for name, target in files.items() if target == DEVICE]:
+            del files[name]
 
     def use_vf(self, address: str) -> None:
         """The kernel's own crypto begins to use a VF that its driver has (adf_dev_mgr.c, adf_dev_get)."""

@@ -70,7 +70,7 @@ class Modules:
         vfio = self.machine.vfio
         if name in ("vfio_pci", "qat_vfio_pci"):
             bound = (one for driver in self.loaded[name].drivers for one in driver.bound.values())
-            count += sum(len(vfio.holders(function)) for function in bound)
+            count += sum(len(vfio.openers(function)) for function in bound)
         return count
 
     def find(self, name: str) -> Kind | None:

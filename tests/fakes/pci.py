@@ -52,6 +52,7 @@ class Function:
         self.leaving = False
         self.refuses_vfio = False
         self.vfio_device: int | None = None
+        self._enabled_by_hand = 0
 
     @property
     def ids(self) -> Ids:
@@ -63,7 +64,21 @@ class Function:
             return True
         return self.physfn.sriov.autoprobe or self.override is not None
 
+    @property
+    def enabled(self) -> int:
+        """How often it was enabled: enable_cnt of struct pci_dev."""
+        return self._enabled_by_hand + (self.driver.enables(self) if self.driver else 0)
+
     # What writes to its files do.
+
+    def set_enabled(self, text: str) -> None:
+        """A write to enable (enable_store): once more, or once less."""
+        wanted = number(text, base=0, at_most=0xFFFFFFFF)
+        if self.driver is not None:
+            raise failure(errno.EBUSY)
+        if not wanted and not self.enabled:
+            raise failure(errno.EIO)
+        self._enabled_by_hand += 1 if wanted else -1
 
     def set_override(self, text: str) -> Working:
         """A write to driver_override; a lone newline clears it."""
@@ -146,6 +161,10 @@ class Driver:
     def remove(self, function: Function) -> Working:  # noqa: ARG002
         """Let go of a function."""
         yield from ()
+
+    def enables(self, function: Function) -> int:  # noqa: ARG002
+        """How often it has enabled a function that it has. Most drivers do so once, when they take it."""
+        return 1
 
     def configure_vfs(self, function: Function, count: int) -> Working:  # noqa: ARG002
         """sriov_configure; a driver without it gives ENOENT."""

@@ -21,12 +21,16 @@ DENYLIST = frozenset({0x0435, 0x0443, 0x19E2, 0x19E3, 0x37C8, 0x37C9})
 GROUP_MAJOR, DEVICE_MAJOR = 244, 243
 """The majors of the nodes of groups, and of those in /dev/vfio/devices."""
 
+DEVICE = "anon_inode:[vfio-device]"
+"""What the link of a descriptor says that is a device which came by its group."""
+
 
 @dataclass
 class Process:
     """A process and what it has open, by descriptor: what its links say, and the numbers of those that are character devices.
 
-    `mapped` are the numbers of devices of which it has mapped registers: a mapping keeps the file open that it was made of.
+    `unseen` are the numbers of devices that it has open though no descriptor shows it: in io_uring, in a message that is on its way, or
+    by a mapping, which keeps the file open that it was made of.
     """
 
     pid: int
@@ -34,7 +38,13 @@ class Process:
     cgroup: str
     files: dict[int, str] = field(default_factory=dict)
     devices: dict[int, tuple[int, int]] = field(default_factory=dict)
-    mapped: set[tuple[int, int]] = field(default_factory=set)
+    unseen: set[tuple[int, int]] = field(default_factory=set)
+
+    def has_open(self, numbers: set[tuple[int, int]]) -> bool:
+        """Whether it has a device itself open by one of its nodes. A group may be open without."""
+        by_node = any(number in numbers and number[0] == DEVICE_MAJOR for number in self.devices.values())
+        by_group = DEVICE in self.files.values() and not numbers.isdisjoint(self.devices.values())
+        return by_node or by_group or not numbers.isdisjoint(self.unseen)
 
 
 @dataclass
@@ -64,8 +74,17 @@ class Vfio:
         return [
             process
             for process in self.processes.values()
-            if not numbers.isdisjoint([*process.devices.values(), *process.mapped])
+            if not numbers.isdisjoint([*process.devices.values(), *process.unseen])
         ]
+
+    def openers(self, function: Function) -> list[Process]:
+        """Who of those has the function itself open, and not its group alone."""
+        numbers = self.numbers(function)
+        return [process for process in self.holders(function) if process.has_open(numbers)]
+
+    def enables(self, function: Function) -> int:
+        """How often its driver has enabled a bound function: once, while somebody has it open (vfio_pci_core_enable)."""
+        return int(bool(self.openers(function)))
 
     def add(self, function: Function) -> None:
         """A driver offers the function to users; raises EINVAL without an IOMMU group."""
@@ -116,6 +135,9 @@ class VfioPci(Driver):
             raise failure(errno.EBUSY)
         self._vfio.add(function)
 
+    def enables(self, function: Function) -> int:
+        return self._vfio.enables(function)
+
     def remove(self, function: Function) -> Working:
         yield from self._vfio.remove(function)
 
@@ -142,6 +164,9 @@ class QatVfioPci(Driver):
         if pf.driver.name not in self.MIGRATES:
             raise failure(errno.EINVAL)
         self._vfio.add(function)
+
+    def enables(self, function: Function) -> int:
+        return self._vfio.enables(function)
 
     def remove(self, function: Function) -> Working:
         yield from self._vfio.remove(function)

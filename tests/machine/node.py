@@ -90,10 +90,10 @@ class Node:
         self.run(f"echo {value} > {FAULTS}/{pf}/{name}")
 
     @contextlib.contextmanager
-    def holding(self, vf: str) -> Iterator[int]:
-        """A process, python3, that has the VF open as a virtual machine's emulator has; gives its pid."""
+    def holding(self, vf: str, options: str = "") -> Iterator[int]:
+        """A process, python3, that has the VF open as a virtual machine's emulator has; gives its pid. See there for options."""
         self.machine.put(HOLD.read_bytes(), "/root/hold_vf.py")
-        with self._process(f"python3 /root/hold_vf.py {vf} > /root/held") as pid:
+        with self._process(f"python3 /root/hold_vf.py {vf} {options} > /root/held") as pid:
             self.run("until grep -q held /root/held; do sleep 0.1; done")
             yield pid
 

@@ -75,6 +75,24 @@ def test_a_vf_whose_group_alone_is_open_is_in_use(stage: Stage) -> None:
         assert attempt.after == stage.start
 
 
+@pytest.mark.parametrize("how", ["message", "io_uring"])
+def test_a_vf_that_no_process_shows_is_in_use(stage: Stage, how: str) -> None:
+    where = "look for vfio-device and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
+    with stage.node.holding(VF, f"--unseen {how}") as pid:
+        with stage.attempt(CHANGE) as attempt:
+            assert attempt.answer.code == 1
+            assert attempt.sentence == (
+                f"devices[0]: a process that cannot be seen ({where}) has {VF} open, and the step state down on {FULL} would take it "
+                "away; end or drain that user first, or set when_in_use to skip or force"
+            )
+            assert attempt.after == stage.start
+        # What docs/in_use.md has people run.
+        found = stage.node.run(
+            "grep -Es 'vfio-device|scm_fds:[[:space:]]*[1-9]' /proc/[0-9]*/fdinfo/* /proc/[0-9]*/maps || true"
+        )
+        assert f"/proc/{pid}/fdinfo/" in found
+
+
 def test_skip_leaves_the_pf_of_two_vfs_in_use_and_does_the_other(stage: Stage) -> None:
     with stage.node.holding(VF) as first, stage.node.holding(ANOTHER_VF) as second:
         rules = ({**CHANGE, "when_in_use": "skip"}, on(BARE, services=["dc"], vfs=0))

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from .errors import NodeError
+
 _BLANKS = re.compile(r"[ \t\n]+")
 
 
@@ -30,3 +32,11 @@ def words_in(text: str, most: int = 0) -> list[str]:
 def is_number(text: str) -> bool:
     """Whether it is decimal digits and nothing else, which `int` takes."""
     return text.isascii() and text.isdigit()
+
+
+def number_of(text: str, where: str, base: int = 10) -> int:
+    """The number that a file of sysfs holds. Raises NodeError where it holds none, which names the file, `where`."""
+    try:
+        return int(text, base)
+    except ValueError:
+        raise NodeError(f"{text!r} is no number", where=where, remedy="see that sysfs is mounted there") from None

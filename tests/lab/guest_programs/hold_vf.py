@@ -2,19 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs in the machine: opens a VF through VFIO, as a virtual machine or a DPDK program would, and keeps it open.
 
-    hold_vf.py ADDRESS [SECONDS [MEBIBYTES]]
+    hold_vf.py ADDRESS [SECONDS [MEBIBYTES]] [--unseen message|io_uring]
 
 Prints "held" once the device is open and can read and write so much memory (none if none is given), and ends after so many seconds
 (for ever if none are given) or by a signal.
-It takes no notice when the kernel asks for the device back.
+It takes no notice when the kernel asks for the device back. With `--unseen` it has closed every descriptor of VFIO by then, and has the
+device in a message to itself or in io_uring.
 """
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import fcntl
 import mmap
 import os
+import socket
 import struct
 import sys
 import time
@@ -29,6 +32,11 @@ IOMMU_MAP_DMA = 0x3B71
 TYPE1_IOMMU = 1
 MAP_READ_AND_WRITE = 3
 GROUP_FLAGS_VIABLE = 1
+
+# include/uapi/asm-generic/unistd.h and include/uapi/linux/io_uring.h
+IO_URING_SETUP, IO_URING_REGISTER = 425, 427
+REGISTER_FILES = 2
+BYTES_OF_PARAMETERS = 120
 
 
 def open_vf(address: str) -> list[int]:
@@ -56,15 +64,42 @@ def map_memory(container: int, size: int) -> mmap.mmap:
     return memory
 
 
+def send_to_itself(device: int) -> object:
+    """Have the device in a message that nobody reads; returns what has to stay open."""
+    ours, theirs = socket.socketpair()
+    ours.sendmsg([b"-"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", device))])
+    return ours, theirs
+
+
+def register(device: int) -> object:
+    """Have the device in a ring of io_uring. OSError if the kernel has none."""
+    system = ctypes.CDLL(None, use_errno=True).syscall
+    ring = system(IO_URING_SETUP, 4, ctypes.create_string_buffer(BYTES_OF_PARAMETERS))
+    if ring < 0 or system(IO_URING_REGISTER, ring, REGISTER_FILES, (ctypes.c_int * 1)(device), 1) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return ring
+
+
 def main() -> None:
     """Hold the VF named on the command line."""
-    handles = open_vf(sys.argv[1])
-    memory = map_memory(handles[0], int(sys.argv[3]) << 20) if len(sys.argv) > 3 else None
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("seconds", type=float, nargs="?", default=1e9)
+    parser.add_argument("mebibytes", type=int, nargs="?")
+    parser.add_argument("--unseen", choices=("message", "io_uring"))
+    asked = parser.parse_args()
+    handles = open_vf(asked.address)
+    memory = map_memory(handles[0], asked.mebibytes << 20) if asked.mebibytes is not None else None
+    kept: object = None
+    if asked.unseen:
+        kept = {"message": send_to_itself, "io_uring": register}[asked.unseen](handles[-1])
+        while handles:
+            os.close(handles.pop())
     print("held", flush=True)
-    time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 1e9)
+    time.sleep(asked.seconds)
     for handle in reversed(handles):
         os.close(handle)
-    del memory
+    del memory, kept
 
 
 if __name__ == "__main__":

@@ -549,15 +549,14 @@ def test_names_those_whom_a_hanging_write_waits_for() -> None:
     assert caught.value.failures[0].as_dict()["kind"] == "timeout"
 
 
-def test_a_process_that_keeps_a_mapping_alone_is_not_seen_and_loses_nothing() -> None:
-    """docs/in_use.md says why it is not looked for. The kernel keeps the VF for it, as for whoever has a descriptor."""
+def test_names_nobody_where_the_kernel_waits_for_whom_nobody_can_see() -> None:
+    """The kernel keeps the VF for it, as for whoever has a descriptor."""
     kernel = gen4()
     pid = kernel.open_vf(VF0)
-    kernel.keep_mapped(pid)
-    assert read_node(kernel).functions[VF0].holders == ()
+    kernel.hide(pid)
     with pytest.raises(ApplyError) as caught:
-        apply(kernel, {"services": ["dc"]}, seconds=7)
-    assert "has not returned after 7 seconds; process " in str(caught.value)
+        apply(kernel, {"services": ["dc"], "when_in_use": "force"}, seconds=7)
+    assert "has not returned after 7 seconds, since a process that cannot be seen (look for " in str(caught.value)
     assert caught.value.failures[0].as_dict()["kind"] == "timeout"
     assert kernel.machine.bus.functions[VF0].vfio_device is not None
     with pytest.raises(NodeError, match="the kernel is still at work on"):

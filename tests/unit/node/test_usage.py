@@ -24,6 +24,7 @@ from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, VF0, VF1, 
 
 ID = "4a3f6c5e9d0b1a2c" * 4
 POD = "0b6e5e4f-4d0c-4f6e-9d5f-8a8f1b2c3d4e"
+FREE = "0000:6b:00.3"
 SLICE = f"kubepods-burstable-pod{POD.replace('-', '_')}.slice"
 
 CGROUPS = {
@@ -75,7 +76,7 @@ def test_who_has_what_open() -> None:
     first, second = fake.open_vf(VF0, "qemu-kvm"), fake.open_vf(VF0, "testpmd", ID)
     fake.open_vf(VF1, "other")
     assert holders_of(fake) == (Holder(first, "qemu-kvm"), Holder(second, "testpmd", ID))
-    assert holders_of(fake, "0000:6b:00.3") == ()
+    assert holders_of(fake, FREE) == ()
 
 
 def test_a_process_counts_once_however_it_has_it_open() -> None:
@@ -138,7 +139,7 @@ def test_a_device_without_its_group_is_one_that_nobody_else_has() -> None:
     process = fake.machine.vfio.processes[pid]
     process.files, process.devices = {5: "anon_inode:[vfio-device]"}, {}
     perhaps = Holder(pid, "testpmd", note=UNNAMED)
-    assert holders_of(fake) == holders_of(fake, "0000:6b:00.3") == (perhaps,)
+    assert holders_of(fake) == holders_of(fake, FREE) == (perhaps,)
     assert holders_of(fake, VF1) == (Holder(other, "qemu-kvm"),)
     assert holders_of(fake, GEN4) == ()
     assert str(perhaps) == f"perhaps testpmd (pid {pid}, {UNNAMED})"
@@ -164,9 +165,10 @@ def test_the_names_of_a_process_decide_nothing() -> None:
 
 @pytest.mark.parametrize("code", [errno.ENOENT, errno.ESRCH])
 @pytest.mark.parametrize("place", ["/proc/{}/fd", "/proc/{}/fd/*"])
-def test_a_process_that_has_ended_has_nothing(place: str, code: int) -> None:
+def test_a_process_that_has_ended_has_nothing(place: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = kernel()
     fake.deny(place.format(fake.open_vf(VF0)), code)
+    monkeypatch.setattr(fake.machine.vfio, "holders", lambda _function: [])
     assert holders_of(fake) == ()
 
 
@@ -182,13 +184,16 @@ def test_whose_descriptors_cannot_be_seen_may_have_any_vf(
     pid, other = fake.open_vf(VF0), fake.open_vf(VF1, "qemu-kvm")
     fake.deny(place.format(pid), code)
     why = f"what process {pid} has open cannot be seen: {os.strerror(code)}; run as root with the capability CAP_SYS_PTRACE"
-    assert holders_of(fake) == (Holder(0, "a process", note=why),)
+    assert holders_of(fake) == (Holder(0, "a process that cannot be seen", note=why),)
     assert holders_of(fake, VF1) == (Holder(other, "qemu-kvm"),)
+    assert holders_of(fake, FREE) == (Holder(0, "a process", note=why),)
     assert holders_of(fake, GEN4) == ()
+    assert fake.slept == 0
     with pytest.raises(RefusedError) as caught:
         apply(fake, {"services": ["dc"]})
     assert str(caught.value).startswith(
-        f"devices[0]: perhaps a process ({why}) has {VF0} and 14 more open and qemu-kvm (pid {other}) has {VF1} open, and "
+        f"devices[0]: a process that cannot be seen ({why}) has {VF0} open and qemu-kvm (pid {other}) has {VF1} open and "
+        f"perhaps a process ({why}) has {FREE} and 13 more open, and "
     )
     assert fake.writes == []
     assert f"perhaps a process ({why})" in " ".join(table(read_node(fake)).split())
@@ -252,6 +257,149 @@ def test_a_kernel_without_groups() -> None:
     assert holders_of(fake, VF1) == ()
 
 
+# What no process shows, and the kernel counts.
+
+WHERE = "look for vfio-device and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
+ENABLE = f"/sys/bus/pci/devices/{VF0}/enable"
+
+
+@pytest.mark.parametrize("driver", ["vfio-pci", "qat_vfio_pci"])
+def test_what_the_kernel_counts_as_open_is_in_use_though_no_process_shows_it(driver: str) -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, vfs=driver))
+    fake.hide(fake.open_vf(VF0))
+    assert holders_of(fake) == (Holder(0, "a process that cannot be seen", note=WHERE),)
+    assert holders_of(fake, VF1) == holders_of(fake, GEN4) == ()
+    with pytest.raises(RefusedError) as caught:
+        apply(fake, {"services": ["dc"]})
+    assert str(caught.value) == (
+        f"devices[0]: a process that cannot be seen ({WHERE}) has {VF0} open, and the step state down on {GEN4} would take it away; "
+        "end or drain that user first, or set when_in_use to skip or force"
+    )
+    assert fake.writes == []
+    (skip,) = apply(fake, {"services": ["dc"], "when_in_use": "skip"}).plan.skipped
+    assert skip.reason == f"a process that cannot be seen ({WHERE}) has {VF0} open"
+    assert f"held by a process that cannot be seen ({WHERE})" in " ".join(table(read_node(fake)).split())
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"services": ["dc"]}, {"vfs": 0}, {"driver": "none"}, {"state": "absent"}],
+    ids=lambda rule: next(iter(rule)),
+)
+def test_nothing_takes_such_a_vf_away(rule: dict[str, t.Any]) -> None:
+    fake = kernel()
+    fake.hide(fake.open_vf(VF0))
+    with pytest.raises(RefusedError, match=r"a process that cannot be seen \(.*\) has 0000:6b:00\.1 open"):
+        apply(fake, rule)
+    assert fake.writes == []
+
+
+def test_zero_does_not_overrule_whom_a_process_shows() -> None:
+    """A group that is open without the device is not counted."""
+    fake = kernel()
+    pid = fake.open_vf(VF0, "testpmd")
+    fake.close_device(pid)
+    assert fake.read(ENABLE) == "0"
+    assert holders_of(fake) == (Holder(pid, "testpmd"),)
+
+
+def test_who_may_have_it_is_named_before_nobody() -> None:
+    fake = kernel()
+    fake.hide(fake.open_vf(VF0))
+    pid = fake.open_vf(VF1, "testpmd")
+    process = fake.machine.vfio.processes[pid]
+    process.files, process.devices = {5: "anon_inode:[vfio-device]"}, {}
+    assert holders_of(fake) == (Holder(pid, "testpmd", note=UNNAMED),)
+
+
+def test_who_is_just_closing_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = kernel()
+    pid = fake.open_vf(VF0)
+    fake.hide(pid)
+    monkeypatch.setattr(fake, "sleep", lambda _seconds: fake.end(pid))
+    assert holders_of(fake) == ()
+
+
+def test_who_has_just_opened_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = kernel()
+    pid = fake.open_vf(VF0, "qemu-kvm")
+    process = fake.machine.vfio.processes[pid]
+    files, devices = dict(process.files), dict(process.devices)
+    fake.hide(pid)
+
+    def meanwhile(_seconds: float) -> None:
+        process.files, process.devices = files, devices
+
+    monkeypatch.setattr(fake, "sleep", meanwhile)
+    assert holders_of(fake) == (Holder(pid, "qemu-kvm"),)
+
+
+def test_all_of_them_are_waited_for_together() -> None:
+    fake = kernel()
+    for address in (VF0, VF1, FREE):
+        fake.hide(fake.open_vf(address))
+    assert [bool(function.holders) for function in read_node(fake).functions.values()].count(True) == 3
+    assert 0 < fake.slept <= 2
+
+
+@pytest.mark.parametrize("builtin", [False, True])
+def test_what_root_has_enabled_by_hand_is_nobodys(builtin: bool) -> None:
+    """While no VF of the driver is open. What is built in does not say whether one is."""
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=vf(None)), builtin=("vfio_pci",) if builtin else ())
+    fake.write_bare(ENABLE, "1")
+    apply(fake, {})
+    assert fake.read(ENABLE) == "1"
+    assert bool(holders_of(fake)) is builtin
+    fake.hide(fake.open_vf(VF1))
+    assert holders_of(fake)
+
+
+def test_what_other_drivers_have_enabled_is_not_open() -> None:
+    fake = FakeKernel.with_pfs(pf("c6xx", "0000:75:00.0", vfs="c6xxvf"), loaded=("qat_c62x", "vfio_pci"))
+    assert fake.read("/sys/bus/pci/devices/0000:75:01.0/enable") == "1"
+    assert not any(function.holders for function in read_node(fake).functions.values())
+
+
+@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("place", [ENABLE, "/sys/module/vfio_pci/refcnt"])
+def test_whether_it_is_open_cannot_be_read(place: str, code: int) -> None:
+    fake = kernel()
+    fake.hide(fake.open_vf(VF0))
+    fake.deny(place, code)
+    with pytest.raises(NodeError, match="cannot be read"):
+        read_node(fake)
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ENODEV])
+def test_a_vf_that_has_just_gone_is_not_open(code: int) -> None:
+    fake = kernel()
+    fake.deny(ENABLE, code)
+    assert holders_of(fake) == ()
+
+
+@pytest.mark.parametrize("text", ["", "yes", "0x1"])
+def test_what_is_no_count_says_nothing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = kernel()
+    read = fake.read
+    monkeypatch.setattr(fake, "read", lambda path: text if path == ENABLE else read(path))
+    with pytest.raises(NodeError) as caught:
+        read_node(fake)
+    assert str(caught.value) == f"{ENABLE}: {text!r} is no number; see that sysfs is mounted there"
+
+
+def test_who_opens_it_unseen_after_the_reading_is_not_cut_off() -> None:
+    fake = kernel()
+
+    def meanwhile(_plan: Plan, _node: Node) -> None:
+        fake.hide(fake.open_vf(VF0))
+
+    with pytest.raises(
+        RefusedError, match=r"^0000:6b:00\.1: a process that cannot be seen \(.*\) has just opened 0000"
+    ):
+        converge(fake, lambda: read_node(fake), planner({"services": ["dc"]}), SECONDS, meanwhile)
+    assert fake.writes == []
+
+
 def test_in_words() -> None:
     assert str(Holder(7, "qemu-kvm")) == "qemu-kvm (pid 7)"
     assert str(Holder(7, "testpmd", ID)) == "testpmd (pid 7) in container 4a3f6c5e9d0b"
@@ -278,6 +426,7 @@ def test_what_a_process_calls_itself_reaches_no_terminal(name: str) -> None:
 ONE, TWO = Holder(7, "a"), Holder(8, "a")
 LISTED, OTHER_LISTED = Holder(0, "", "app", "default/a"), Holder(0, "", "app", "default/b")
 CHECKPOINT = Holder(0, "", "app", "with uid 11-22", "by kubelet's checkpoint")
+UNSEEN = Holder(0, "a process that cannot be seen", note="look for it")
 UNKNOWN_POD, UNKNOWN_PROCESS = Holder(0, "", note="kubelet is ill"), Holder(0, "a process", note="it cannot be seen")
 
 
@@ -290,6 +439,10 @@ UNKNOWN_POD, UNKNOWN_PROCESS = Holder(0, "", note="kubelet is ill"), Holder(0, "
         (ONE, UNKNOWN_PROCESS, False),
         (UNKNOWN_PROCESS, Holder(0, "a process", note="for another reason"), True),
         (UNKNOWN_PROCESS, UNKNOWN_POD, False),
+        (UNSEEN, ONE, True),
+        (UNSEEN, UNKNOWN_PROCESS, True),
+        (UNSEEN, LISTED, False),
+        (UNSEEN, UNKNOWN_POD, False),
         (LISTED, Holder(0, "", "sidecar", "default/a"), True),
         (LISTED, OTHER_LISTED, False),
         (LISTED, CHECKPOINT, True),

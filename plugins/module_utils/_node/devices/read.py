@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import replace
 
 from ..absence import if_there, is_absent
-from ..errors import NodeError, cannot_be_read
+from ..errors import cannot_be_read
 from ..facts.families import (
     VF_DRIVERS,
     Family,
@@ -31,6 +31,7 @@ from ..facts.paths import (
 )
 from ..facts.pci import VFIO_PCI
 from ..facts.services import parse_services
+from ..fields import number_of
 from ..kernel.child import NOTHING
 from ..kernel.live import (
     Kernel,
@@ -174,10 +175,7 @@ class _Reader:
     def _number(self, path: str, base: int = 10) -> int | None:
         """The number that a file holds, or None where there is none: what is no number says nothing, least of all zero."""
         text = self.text(path)
-        try:
-            return None if text is None else int(text, base)
-        except ValueError:
-            raise NodeError(f"{text!r} is no number", where=path, remedy="see that sysfs is mounted there") from None
+        return None if text is None else number_of(text, path, base)
 
     def ids(self, address: str) -> tuple[int, int]:
         """Vendor and device id, read once; zeros for a function that has just gone."""

@@ -4,7 +4,7 @@
 """Who uses a VF: every process that has a VFIO group or device of it open, and every pod that it was given to.
 
 A process is believed nothing: it is the kernel that says which device a descriptor is of. Where that cannot be seen, the VF counts as
-in use.
+in use. So does one that the kernel counts as open, though no process shows it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from ..facts.pci import VFIO_DRIVERS
 from ..fields import is_number, lines_in, words_in
 from ..kernel.descriptors import Number, OpenFiles
 from ..kernel.live import Kernel
-from .holder import A_PROCESS, Holder
+from .enabled import counts_as_open
+from .holder import A_PROCESS, UNSEEN_PROCESS, Holder
 from .pods import NO_PODS, Assignments, KernelWithPods
 
 _CONTAINER_ID = re.compile(r"([0-9a-f]{64})")
@@ -41,24 +42,27 @@ _HOST_DRIVERS = frozenset(f"{family.name}vf" for family in FAMILIES) | {None}
 """What a VF has when the host uses it itself: the kernel's driver for VFs, or that of Intel's package."""
 
 
+class Seen(t.NamedTuple):
+    """What the processes have open of VFIO. `unseen` says why not every process could be seen, where that is so."""
+
+    opened: t.Mapping[Holder, OpenFiles] = {}
+    unseen: str = ""
+
+
 class Holders:
     """The processes that have something of VFIO open, and the pods that were given devices."""
 
-    def __init__(
-        self,
-        kernel: Kernel,
-        opened: t.Mapping[Holder, OpenFiles] | None = None,
-        pods: Assignments = NO_PODS,
-        unseen: str = "",
-    ) -> None:
-        """`unseen` says why not every process could be seen, where that is so."""
+    def __init__(self, kernel: Kernel, pods: Assignments = NO_PODS, look: t.Callable[[], Seen] | None = None) -> None:
+        """`look` looks through the processes; without it no process has anything. Raises what that raises."""
         self._kernel = kernel
-        self._opened = opened or {}
         self._pods = pods
-        self._unseen = unseen
+        self._look = look
+        self._seen = look() if look else Seen()
+        # Whom this process may not see, it would not see later either.
+        self._looks_left = 0 if self._seen.unseen else _LOOKS
 
     def of(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
-        """Who uses a function. Raises OSError where its device numbers cannot be read."""
+        """Who uses a function. Raises OSError where its device numbers, or whether it is open, cannot be read."""
         return self._of_pods(address, driver, iommu_group) + self._of_processes(address, driver, iommu_group)
 
     def _of_pods(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
@@ -68,16 +72,30 @@ class Holders:
         return self._pods.of(address, iommu_group, else_unknown=driver in VFIO_DRIVERS)
 
     def _of_processes(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
-        if not self._opened and not self._unseen:
+        known = self._known(address, driver, iommu_group)
+        if self._look is None or driver not in VFIO_DRIVERS:
+            return known
+        while not any(holder.pid for holder in known) and counts_as_open(self._kernel, address, driver):
+            if not self._looks_left:
+                return (Holder(0, UNSEEN_PROCESS, note=self._seen.unseen or _HOW_TO_FIND),)
+            # It may have been opened since, or be closing: the kernel resets a VF then, which takes a tenth of a second.
+            self._looks_left -= 1
+            self._kernel.sleep(_LOOK_SECONDS)
+            self._seen = self._look()
+            known = self._known(address, driver, iommu_group)
+        return known
+
+    def _known(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
+        """Those that show it, or else those that may have it."""
+        opened, unseen = self._seen
+        if not opened and not unseen:
             return ()
         numbers = self._numbers_of(address, iommu_group)
-        known = [
-            holder for holder, opened in self._opened.items() if numbers & opened.numbers or address in opened.addresses
-        ]
+        known = [holder for holder, files in opened.items() if numbers & files.numbers or address in files.addresses]
         if not known and (numbers or driver in VFIO_DRIVERS):
-            known = [replace(holder, note=_UNNAMED) for holder, opened in self._opened.items() if opened.unnamed]
-            if self._unseen:
-                known.append(Holder(0, A_PROCESS, note=self._unseen))
+            known = [replace(holder, note=_UNNAMED) for holder, files in opened.items() if files.unnamed]
+            if unseen:
+                known.append(Holder(0, A_PROCESS, note=unseen))
         return tuple(sorted(known, key=lambda holder: holder.pid))
 
     def _numbers_of(self, address: str, iommu_group: str | None) -> frozenset[Number]:
@@ -100,17 +118,31 @@ def _number(text: str, file: str) -> Number:
     return int(major), int(minor)
 
 
+_HOW_TO_FIND = (
+    "look for vfio-device and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
+)
+"""Where the kernel shows a VF that a process has in io_uring, in a message on its way, or mapped (docs/in_use.md)."""
+
+_LOOK_SECONDS = 0.2
+_LOOKS = 10
+"""How often to look again for all VFs together: a process may have several, which the kernel resets one after the other."""
+
+
 def read_holders(kernel: KernelWithPods) -> Holders:
     """Looks through the descriptors of every process, and asks for the pods."""
     majors = _majors(kernel)
     if not majors:
-        return Holders(kernel, pods=kernel.pods())  # without VFIO there is nothing to have open
+        return Holders(kernel, kernel.pods())  # without VFIO there is nothing to have open
+    return Holders(kernel, kernel.pods(), lambda: _look(kernel, majors))
+
+
+def _look(kernel: Kernel, majors: t.Collection[int]) -> Seen:
     opened: dict[Holder, OpenFiles] = {}
     unseen = _why_not_all(kernel)
     try:
         pids = [int(name) for name in kernel.list("/proc") if is_number(name)]
     except OSError as error:
-        return Holders(kernel, pods=kernel.pods(), unseen=f"the processes cannot be listed: {error.strerror}")
+        return Seen(unseen=f"the processes cannot be listed: {error.strerror}")
     for pid in pids:
         try:
             found = kernel.open_files(pid, majors)
@@ -120,7 +152,7 @@ def read_holders(kernel: KernelWithPods) -> Holders:
             continue
         if found != OpenFiles():
             opened[_holder(kernel, pid)] = found
-    return Holders(kernel, opened, kernel.pods(), unseen)
+    return Seen(opened, unseen)
 
 
 _REMEDY = "run as root with the capability CAP_SYS_PTRACE"
