@@ -23,7 +23,7 @@ from qat_device_plugin.configuration import read_rules
 
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import audit as device_plugins
 from ansible_collections.accel.qat.plugins.module_utils._node.devices import rules as schema
-from ansible_collections.accel.qat.plugins.module_utils._node.users import claimed, podresources
+from ansible_collections.accel.qat.plugins.module_utils._node.users import claimed, podresources, usage
 from ansible_collections.accel.qat.plugins.modules import device_plugin_info
 
 if t.TYPE_CHECKING:
@@ -350,6 +350,20 @@ def test_a_process_that_has_what_pods_may_get(served: Node) -> None:
     link.symlink_to("/dev/null")
     text = f"testpmd (pid 4711) has {VF0} open, which kubelet may give to a pod as {CY} at any time"
     assert served.mismatches() == [("taken", text)]
+    served.give("web-0", VF0)
+    assert served.mismatches() == []
+
+
+def test_a_process_that_nobody_sees_has_what_pods_may_get(served: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "_LOOKS", 0)
+    served.files.hold(VF0, 4711, "testpmd")
+    (served.files.proc / "4711/fd/7").unlink()
+    assert served.mismatches() == []
+    (served.files.devices / VF0 / "enable").write_text("1\n")
+    ((kind, problem),) = served.mismatches()
+    assert kind == "taken"
+    assert problem.startswith("a process that cannot be seen (look for vfio ")
+    assert problem.endswith(f") has {VF0} open, which kubelet may give to a pod as {CY} at any time")
     served.give("web-0", VF0)
     assert served.mismatches() == []
 

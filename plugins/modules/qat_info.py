@@ -231,7 +231,8 @@ accel_qat:
                 - Of a process, C(pid), C(command) and the id of its C(container). Of a pod, its namespace and name as C(pod), and
                   the name of the C(container).
                 - C(note) says how a pod is known when kubelet does not answer; with C(note) alone it is not known whether
-                  a pod has the VF.
+                  a pod has the VF. Where C(command) is C(a process that cannot be seen) the kernel counts the VF as open, and
+                  C(note) says how to find who has it.
               type: list
               elements: dict
               sample:

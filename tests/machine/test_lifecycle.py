@@ -77,7 +77,7 @@ def test_a_vf_whose_group_alone_is_open_is_in_use(stage: Stage) -> None:
 
 @pytest.mark.parametrize("how", ["message", "io_uring"])
 def test_a_vf_that_no_process_shows_is_in_use(stage: Stage, how: str) -> None:
-    where = "look for vfio-device and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
+    where = "look for vfio and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
     with stage.node.holding(VF, f"--unseen {how}") as pid:
         with stage.attempt(CHANGE) as attempt:
             assert attempt.answer.code == 1
@@ -88,7 +88,7 @@ def test_a_vf_that_no_process_shows_is_in_use(stage: Stage, how: str) -> None:
             assert attempt.after == stage.start
         # What docs/in_use.md has people run.
         found = stage.node.run(
-            "grep -Es 'vfio-device|scm_fds:[[:space:]]*[1-9]' /proc/[0-9]*/fdinfo/* /proc/[0-9]*/maps || true"
+            "grep -Es 'vfio|scm_fds:[[:space:]]*[1-9]' /proc/[0-9]*/fdinfo/* /proc/[0-9]*/maps || true"
         )
         assert f"/proc/{pid}/fdinfo/" in found
 

@@ -416,7 +416,7 @@ def _of_processes(found: Survey, wanted: Devices, node: Node) -> t.Iterator[Mism
     for resource, vfs in wanted.items():
         for vf in vfs:
             function = node.function(vf)
-            processes = [one for one in function.holders if one.pid and not one.note] if function else []
+            processes = [one for one in function.holders if one.is_open] if function else []
             if processes and vf not in taken:
                 text = f"{processes[0]} has {vf} open, which kubelet may give to a pod as {resource} at any time"
                 yield Mismatch("taken", resource, vf, text)

@@ -162,8 +162,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_Reader.text: except OSError": "raises, unless a QAT driver says that it has nothing to show",
     },
     f"{NODE}/users/usage.py": {
-        "read_holders: except OSError 1": _UNSEEN_IS_USED,
-        "read_holders: except OSError 2": _UNSEEN_IS_USED,
+        "_look: except OSError 1": _UNSEEN_IS_USED,
+        "_look: except OSError 2": _UNSEEN_IS_USED,
         "_shown: except OSError": "a process's names help people to find it; they decide nothing",
     },
     f"{PLUGIN}/cli.py": {"main: except OSError": _REPORTED},

@@ -13,6 +13,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply impo
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.users import usage
 from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import LiveKernelWithPods
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, NodeSpec, pf, vf
 from ansible_collections.accel.qat.tests.fakes.disk import put_on_disk
@@ -144,9 +145,12 @@ def look(root: Path) -> Node:
         kernel.close()
 
 
-def test_any_file(files: Path) -> None:
+def test_any_file(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the second VF no descriptor on the disk shows who has it."""
+    monkeypatch.setattr(usage, "_LOOKS", 0)
     before = look(files)
-    assert users_of(before) == {VF0, GEN2_VF0}
+    assert users_of(before) == {VF0, VF1, GEN2_VF0}
+    assert before.functions[VF1].holders[0].is_unseen
     faults = FileFaults(str(files))
     with faults.watching():
         look(files)

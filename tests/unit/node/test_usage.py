@@ -259,7 +259,7 @@ def test_a_kernel_without_groups() -> None:
 
 # What no process shows, and the kernel counts.
 
-WHERE = "look for vfio-device and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
+WHERE = "look for vfio and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
 ENABLE = f"/sys/bus/pci/devices/{VF0}/enable"
 
 

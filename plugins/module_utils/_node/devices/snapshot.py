@@ -182,7 +182,7 @@ class Node:
 def without_pods(node: Node, pods: t.Collection[str]) -> Node:
     """The node as it is when these pods, each as `namespace/name`, have gone.
 
-    With a pod go the processes that have its VFs open.
+    With a pod go the processes that have its VFs open, also one that cannot be seen.
     """
 
     def free(function: PciFunction) -> PciFunction:
@@ -200,4 +200,4 @@ def without_pods(node: Node, pods: t.Collection[str]) -> Node:
 def _without_pods(holders: tuple[Holder, ...], pods: t.Collection[str]) -> tuple[Holder, ...]:
     if not any(holder.pod in pods for holder in holders):
         return holders
-    return tuple(holder for holder in holders if not holder.pid and holder.pod not in pods)
+    return tuple(one for one in holders if not (one.pid or one.is_unseen) and one.pod not in pods)

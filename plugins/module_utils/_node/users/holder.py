@@ -53,6 +53,11 @@ class Holder:
         return bool(self.pid) or self.command in (A_PROCESS, UNSEEN_PROCESS)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is certain that a process has the device open, and it is this one."""
+        return self.is_unseen or bool(self.pid and not self.note)
+
+    @property
     def is_unseen(self) -> bool:
         """Whether the kernel says that a process has the device open, and no process shows it."""
         return not self.pid and self.command == UNSEEN_PROCESS

@@ -119,7 +119,7 @@ def _number(text: str, file: str) -> Number:
 
 
 _HOW_TO_FIND = (
-    "look for vfio-device and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
+    "look for vfio and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
 )
 """Where the kernel shows a VF that a process has in io_uring, in a message on its way, or mapped (docs/in_use.md)."""
 

@@ -482,6 +482,7 @@ def test_a_check_before_the_reboot_that_switches_the_iommu_on(play: Play) -> Non
 POD = Holder(0, "", "main", "default/web")
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "unseen"])
 @pytest.mark.parametrize(
     ("pods", "drained", "in_the_way"),
     [
@@ -493,9 +494,12 @@ POD = Holder(0, "", "main", "default/web")
     ids=["with its process", "another", "another besides", "a process of no pod"],
 )
 def test_a_check_before_pods_are_evicted(
-    play: Play, pods: tuple[Holder, ...], drained: list[str], in_the_way: str
+    play: Play, pods: tuple[Holder, ...], drained: list[str], in_the_way: str, seen: bool
 ) -> None:
     kernel = LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=1, vfs=vf("vfio-pci", held_by="qemu-kvm")))
+    if not seen:
+        kernel.hide(*kernel.machine.vfio.processes)
+        in_the_way = in_the_way.replace("qemu-kvm (pid ", "a process that cannot be seen (look for ")
     kernel.assignments = Assignments({VF0: pods})
     player = play(kernel)
     options: dict[str, t.Any] = {"devices": [{"services": ["dc"]}], "record": player.record}
