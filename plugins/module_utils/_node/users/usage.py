@@ -118,9 +118,7 @@ def _number(text: str, file: str) -> Number:
     return int(major), int(minor)
 
 
-_HOW_TO_FIND = (
-    "look for vfio and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
-)
+_HOW_TO_FIND = "look for vfio and scm_fds in /proc/*/fdinfo/* and /proc/*/maps, or try again if it is just ending"
 """Where the kernel shows a VF that a process has in io_uring, in a message on its way, or mapped (docs/in_use.md)."""
 
 _LOOK_SECONDS = 0.2
