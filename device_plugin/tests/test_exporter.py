@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import typing as t
 from collections import Counter
@@ -291,6 +292,12 @@ def test_a_record_that_cannot_be_written_switches_nothing_on(tmp_path: Path) -> 
 def test_a_record_that_is_damaged_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "telemetry.json").write_text(text, encoding="latin-1")
     assert Switches(kernel(), tmp_path).ours == frozenset()
+
+
+def test_a_record_in_the_place_of_which_there_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "telemetry.json")
+    with pytest.raises(OSError, match="it is no regular file"):
+        Switches(kernel(), tmp_path)
 
 
 def test_what_somebody_else_has_set_since_is_his(tmp_path: Path) -> None:

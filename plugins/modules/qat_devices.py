@@ -334,7 +334,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan impor
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node, without_pods
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
-from ansible_collections.accel.qat.plugins.module_utils._node.files import json_bytes, replace_file
+from ansible_collections.accel.qat.plugins.module_utils._node.files import json_bytes, open_regular, replace_file
 
 PYTHON = "/usr/bin/python3"
 
@@ -376,7 +376,7 @@ class StoredConfiguration:
 
 def _text_of(path: str) -> str | None:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="", opener=open_regular) as stream:
             return stream.read()
     except FileNotFoundError:
         return None

@@ -113,12 +113,13 @@ from ansible_collections.accel.qat.plugins.module_utils._host import file_set
 from ansible_collections.accel.qat.plugins.module_utils._host.namesake import refuse_namesake
 from ansible_collections.accel.qat.plugins.module_utils._host.packed import Run, kind_of, unpack, with_code
 from ansible_collections.accel.qat.plugins.module_utils._host.runner import output_of, runner
+from ansible_collections.accel.qat.plugins.module_utils._node.files import open_regular
 from ansible_collections.accel.qat.plugins.module_utils._run import run_module
 
 
 def made(module: AnsibleModule, kind: str, run: Run) -> bytes:
     """The file that was sent, with byte code of this kind of Python."""
-    with open(module.params["src"], "rb") as stream:
+    with open(module.params["src"], "rb", opener=open_regular) as stream:
         sent = stream.read()
     packed = unpack(sent)
     if packed is None or not kind:

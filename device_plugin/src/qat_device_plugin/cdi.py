@@ -18,7 +18,7 @@ from pathlib import Path
 from ._node.absence import is_absent
 from ._node.facts.paths import VFIO
 from ._node.facts.services import RESOURCE_NAMES, RESOURCE_PREFIX
-from ._node.files import open_regular, read_whole, replace_file
+from ._node.files import read_whole, replace_file
 from ._node.kernel.live import Kernel
 from .allocation import CDI_KIND, names_of_nodes, vfio_node_of
 
@@ -76,7 +76,7 @@ def _content(path: Path) -> bytes | None:
     Drivers of others write into the directory from their pods, and the event loop is waiting here.
     """
     try:
-        return read_whole(str(path), opener=open_regular)
+        return read_whole(str(path))
     except (OSError, ValueError):
         return None
 

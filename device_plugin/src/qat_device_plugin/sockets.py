@@ -293,7 +293,7 @@ class InstanceLock:
 def _is_had(path: Path) -> bool:
     """Whether a process has the lock on this file, or that cannot be seen; no for a file that is not there."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         return not is_absent(error)
     try:
@@ -308,12 +308,17 @@ def _is_had(path: Path) -> bool:
 def _signature(path: Path) -> str:
     """What is written into the file of a lock, empty where there is none; raises NodeError."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=without_waiting) as file:
             return file.read(_LONGEST_SIGNATURE).decode("utf-8", "replace")
     except OSError as error:
         if is_absent(error):
             return ""
         raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """As os.open; a FIFO in the place of a file has nothing in it then, where nobody writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o600)
 
 
 def _lock_name(directory: Path) -> str:

@@ -31,7 +31,7 @@ from .handover import (
     Reporter,
     socket_of,
 )
-from .sockets import InstanceLock, fresh_token, make_private, remove_dead, why_away
+from .sockets import InstanceLock, fresh_token, make_private, remove_dead, why_away, without_waiting
 from .waiting import Wakeup, end
 
 if t.TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Succession:
         """The deployment that may take over from another one, empty where none may; raises NodeError."""
         path = self._settings.run_dir / NEXT
         try:
-            with path.open("rb") as file:
+            with open(path, "rb", opener=without_waiting) as file:
                 return file.read(64).decode("utf-8", "replace").strip()
         except OSError as error:
             if is_absent(error):

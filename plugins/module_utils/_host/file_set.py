@@ -17,6 +17,7 @@ from .._node.errors import ConfigurationError, NodeError, RefusedError
 from .._node.files import (
     is_draft,
     make_directories,
+    open_regular,
     remove_drafts,
     replace_file,
     replace_link,
@@ -174,7 +175,7 @@ def look(entry: Entry) -> OnDisk:
             return OnDisk("directory", b"", mode, owner, frozenset(name for name in names if not is_draft(name)))
         if not stat.S_ISREG(status.st_mode):
             return OnDisk("something else")
-        with open(entry.path, "rb") as stream:
+        with open(entry.path, "rb", opener=open_regular) as stream:
             return OnDisk("file", stream.read(), mode, owner)
     except (FileNotFoundError, NotADirectoryError):
         return OnDisk("absent")

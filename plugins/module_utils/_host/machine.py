@@ -18,9 +18,11 @@ from .._node.absence import is_absent
 from .._node.errors import NodeError, RefusedError
 from .._node.facts.paths import COMMAND_DIRECTORIES
 from .._node.fields import lines_in
-from .._node.files import Owner, remove_file, replace_file
+from .._node.files import Owner, read_whole, remove_file, replace_file
 
 _MOST_LINKS = 40
+# What is asked for is settings, and lists such as grub.cfg and the mounts of a node with thousands of pods.
+_LARGEST = 64 << 20
 # coreutils chroot(1): 125 when chroot itself fails, before the command is started.
 _CHROOT_FAILED = 125
 
@@ -98,8 +100,9 @@ class LiveMachine:
     def read(self, path: str) -> str | None:
         try:
             # Bytes that are no UTF-8 must come back as they were when the file is put back.
-            with open(self._at(path), encoding="utf-8", errors="surrogateescape", newline="") as stream:
-                return stream.read()
+            return read_whole(self._at(path), _LARGEST).decode("utf-8", "surrogateescape")
+        except ValueError as error:
+            raise NodeError(f"cannot be read: {error}", path, "see what has written it") from None
         except OSError as error:
             if _no_such_path(error):
                 return None
@@ -203,6 +206,7 @@ def _cannot(done: str, path: str, error: OSError) -> NodeError:
         errno.EPERM: "run as root (become: true)",
         errno.EROFS: "the file system is mounted read-only; change the arguments in the image instead",
         errno.ENOSPC: "make room on that file system",
+        errno.EINVAL: "see what it is, and move it away",
     }
     remedy = remedies.get(error.errno or 0, "")
     return NodeError(f"cannot be {done}: {error.strerror or error}", path, remedy)

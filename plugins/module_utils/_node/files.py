@@ -30,13 +30,16 @@ _DRAFT_SECONDS = 10.0
 """The age from which a draft that nobody holds is what a crash has left: between its making and its lock pass microseconds."""
 
 
+_NULL = os.makedev(1, 3)
+"""The null device (Documentation/admin-guide/devices.txt)."""
+
 LARGEST = 4 << 20
 """Bytes of a file of this collection's own. A node with 500 VFs has some 100 000."""
 
 
-def read_whole(path: str, most: int = LARGEST, opener: t.Callable[[str, int], int] | None = None) -> bytes:
-    """What is in a file. Raises OSError, and ValueError where that is more than so many bytes, or has no end at all."""
-    with open(path, "rb", opener=opener) as stream:
+def read_whole(path: str, most: int = LARGEST) -> bytes:
+    """What is in a regular file. Raises OSError, and ValueError where that is more than so many bytes."""
+    with open(path, "rb", opener=open_regular) as stream:
         content = stream.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most} bytes")
@@ -46,17 +49,30 @@ def read_whole(path: str, most: int = LARGEST, opener: t.Callable[[str, int], in
 def open_regular(path: str, flags: int) -> int:
     """As os.open, for files that others may replace: what is no regular file is not even opened.
 
-    A FIFO would be waited for without end, and a device may do something when it is opened. Raises OSError.
+    A FIFO would be waited for without end, and a device may do something when it is opened, but for the null device: a link to
+    that is how an empty file is put in the place of another one (systemd.unit(5), masking). Raises OSError.
     """
     place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(place).st_mode):
+        if not _can_be_read_whole(os.fstat(place)):
             raise OSError(errno.EINVAL, "it is no regular file", path)
         return os.open(f"/proc/self/fd/{place}", flags)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(place)
+
+
+def _can_be_read_whole(status: os.stat_result) -> bool:
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return stat.S_ISREG(status.st_mode) or (stat.S_ISCHR(status.st_mode) and status.st_rdev == _NULL)
+
+
+def is_still_at(path: str, descriptor: int) -> bool:
+    """Whether the open file is the one at the path, and was not removed or replaced. Raises OSError."""
+    there = if_there(lambda: os.stat(path, follow_symlinks=False), None)
+    return there is not None and os.path.samestat(there, os.fstat(descriptor))
 
 
 def json_bytes(document: t.Mapping[str, t.Any]) -> bytes:

@@ -100,6 +100,45 @@ def test_a_directory_in_the_way_is_reported(machine: LiveMachine, tmp_path: Path
         machine.remove("/dir")
 
 
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "link"])
+def test_what_is_no_regular_file_is_not_waited_for(machine: LiveMachine, tmp_path: Path, kind: str) -> None:
+    machine.write("/etc/default/grub.d/a.cfg", "")
+    path = tmp_path / "etc/default/grub.d/b.cfg"
+    if kind == "device":
+        path.symlink_to("/zero")
+        (tmp_path / "zero").symlink_to("../../../../../../../../../dev/zero")
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    else:
+        os.mkfifo(tmp_path / "fifo" if kind == "link" else path)
+    if kind == "link":
+        path.symlink_to("/fifo")
+    assert machine.glob("/etc/default/grub.d/*.cfg")[1] == "/etc/default/grub.d/b.cfg"
+    with pytest.raises(NodeError) as caught:
+        machine.read("/etc/default/grub.d/b.cfg")
+    assert str(caught.value) == (
+        "/etc/default/grub.d/b.cfg: cannot be read: it is no regular file; see what it is, and move it away"
+    )
+
+
+def test_a_link_to_the_null_device_is_an_empty_file(machine: LiveMachine, tmp_path: Path) -> None:
+    (tmp_path / "dev").symlink_to("/dev")
+    (tmp_path / "masked").symlink_to(os.path.relpath("/dev/null", tmp_path))
+    assert machine.read("/masked") == ""
+
+
+def test_a_file_without_an_end_is_not_read_whole(
+    machine: LiveMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible_collections.accel.qat.plugins.module_utils._host.machine._LARGEST", 3)
+    (tmp_path / "file").write_text("abc")
+    assert machine.read("/file") == "abc"
+    (tmp_path / "file").write_text("abcd")
+    with pytest.raises(NodeError) as caught:
+        machine.read("/file")
+    assert str(caught.value) == "/file: cannot be read: it has more than 3 bytes; see what has written it"
+
+
 def test_globs_and_removes(machine: LiveMachine) -> None:
     for name in ("b.cfg", "a.cfg", "c.txt"):
         machine.write(f"/etc/default/grub.d/{name}", "")

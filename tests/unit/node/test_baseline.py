@@ -24,6 +24,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline i
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import original_pf
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError, RefusedError
+from ansible_collections.accel.qat.plugins.module_utils._node.files import LARGEST
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
 from ansible_collections.accel.qat.tests.unit.node.nodes import (
     GEN2,
@@ -213,9 +214,19 @@ def test_a_directory_in_the_place_of_the_record(record: str) -> None:
         assert "Is a directory" in caught.value.problem
 
 
-def test_a_record_without_an_end() -> None:
+def test_a_record_that_is_too_large(record: str) -> None:
+    Path(record).parent.mkdir()
+    with open(record, "wb") as stream:
+        stream.truncate(LARGEST + 1)
     with pytest.raises(ConfigurationError, match=r"cannot be read: it has more than [0-9]+ bytes; restore the file"):
-        read_record("/dev/zero")
+        read_record(record)
+
+
+def test_a_record_in_the_place_of_which_there_is_a_fifo(record: str) -> None:
+    Path(record).parent.mkdir()
+    os.mkfifo(record)
+    with pytest.raises(NodeError, match=r"cannot be read: it is no regular file; see that the path is right"):
+        read_record(record)
 
 
 def test_a_power_cut_leaves_the_old_record(record: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,6 +259,16 @@ def test_an_interrupt_right_after_the_rename_is_that_interrupt(tmp_path: Path, m
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_what_is_no_regular_file_is_not_read_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (str(tmp_path / "fifo"), "/dev/zero"):
+        with pytest.raises(OSError, match="it is no regular file"):
+            read_whole(path)
+    with pytest.raises(IsADirectoryError):
+        read_whole(str(tmp_path))
+    assert read_whole("/dev/null") == b""
+
+
 def test_a_file_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert read_whole(str(tmp_path / "file"), 3) == b"abc"

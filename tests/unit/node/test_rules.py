@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -158,10 +160,25 @@ def test_keeps_rules_that_can_be_reached(selections: tuple[dict[str, t.Any], ...
     assert [one.where for one in rules] == ["devices[0]", "devices[1]"]
 
 
-def test_a_file_without_an_end() -> None:
+def test_a_file_that_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    with path.open("wb") as stream:
+        stream.truncate(LARGEST + 1)
     with pytest.raises(ConfigurationError) as caught:
-        read_rules("/dev/zero", "write it")
-    assert str(caught.value) == f"/dev/zero: cannot be read: it has more than {LARGEST} bytes; correct the file"
+        read_rules(str(path), "write it")
+    assert str(caught.value) == f"{path}: cannot be read: it has more than {LARGEST} bytes; correct the file"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_has_no_end_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "node.json"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(ConfigurationError) as caught:
+        read_rules(str(path), "write it")
+    assert str(caught.value) == f"{path}: cannot be read: it is no regular file; see that it is a file"
 
 
 def test_names_the_file_and_place_of_malformed_json() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
+from .._node.files import is_still_at
 from .._node.kernel.live import LiveKernel
 from ..flags import add_kubelet_root, add_log, add_proc_root, add_sysfs_root, add_version, address, root
 from ..logs import set_up
@@ -78,17 +79,22 @@ def _switch_off(kernel: LiveKernel, switches: Switches) -> int:
 
 def _lock(directory: Path) -> t.TextIO:
     """One exporter at a time keeps the record. Raises NodeError where there is another one."""
-    lock = (directory / "lock").open("w", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise NodeError(
-            "another qat-exporter is running",
-            where=str(directory),
-            remedy="end it, or name another directory with --run-dir",
-        ) from None
-    return lock
+    path = directory / "lock"
+    while True:
+        # A FIFO in its place would be waited for.
+        lock = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_still_at(str(path), lock.fileno()):
+                return lock
+        except BlockingIOError:
+            lock.close()
+            raise NodeError(
+                "another qat-exporter is running",
+                where=str(directory),
+                remedy="end it, or name another directory with --run-dir",
+            ) from None
+        lock.close()  # the file was removed before it was locked: whoever comes next would lock another one
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -19,7 +19,7 @@ from .._node.devices.activity import TelemetryState, may_stay_on, read_telemetry
 from .._node.devices.read import read_devices
 from .._node.errors import WriteTimeout
 from .._node.facts.pci import normal_address
-from .._node.files import json_bytes, replace_file
+from .._node.files import json_bytes, open_regular, replace_file
 
 if t.TYPE_CHECKING:
     from .._node.devices.activity import PfActivity
@@ -130,7 +130,7 @@ class Switches:
             return set()
 
     def _text(self) -> str:
-        with self._path.open(encoding="utf-8", errors="replace") as stream:
+        with open(self._path, encoding="utf-8", errors="replace", opener=open_regular) as stream:
             return stream.read(_LARGEST_RECORD)
 
 

@@ -13,7 +13,7 @@ import typing as t
 
 from ..absence import if_there
 from ..facts.paths import vfio_node
-from ..files import open_regular, read_whole
+from ..files import read_whole
 
 CDI_DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
 """Where container runtimes look (CNCF container-device-interface, SPEC.md)."""
@@ -121,7 +121,7 @@ def _names_in(directory: str) -> t.Sequence[str]:
 def _text(path: str) -> str:
     """The file's text; empty where it has gone since the directory was listed."""
     try:
-        return if_there(lambda: read_whole(path, opener=open_regular), b"").decode("utf-8", "replace")
+        return if_there(lambda: read_whole(path), b"").decode("utf-8", "replace")
     except ValueError:
         # A part of it could lack the name.
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path) from None

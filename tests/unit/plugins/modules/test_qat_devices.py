@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import sys
 import typing as t
 from pathlib import Path
@@ -152,6 +153,14 @@ def test_what_becomes_of_a_node_where_one_pf_failed_is_reported(play: Play, tmp_
         f"{path} still has the former rules, to which the node returns at the next reset of a PF or boot"
     )
     assert json.loads(path.read_text()) == {"devices": []}
+
+
+def test_rules_in_the_place_of_which_there_is_a_fifo(play: Play, tmp_path: Path) -> None:
+    player = play(kernel())
+    path = tmp_path / "node.json"
+    os.mkfifo(path)
+    failed = player.run(qat_devices, devices=[{"vfs": 0}], configuration_file=str(path), record=player.record)
+    assert failed["msg"].startswith(f"{path}: the configuration cannot be read: it is no regular file; ")
 
 
 @pytest.mark.parametrize("done", ["read", "written"])
