@@ -10,8 +10,12 @@ import errno
 import fcntl
 import os
 import typing as t
+from functools import partial
 
+from .._node.absence import if_there
 from .._node.errors import NodeError, RefusedError
+from .._node.fields import lines_in, words_in
+from .._node.files import is_still_at, read_whole
 
 _REMEDIES = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), "run as root (become: true)"),
@@ -21,21 +25,41 @@ _REMEDIES = {
 }
 
 
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_DELETED = " (deleted)"
+
+
 @contextlib.contextmanager
-def one_run(root: str, path: str, what: str) -> t.Iterator[None]:
+def one_run(root: str, path: str, what: str, proc_root: str = "/proc") -> t.Iterator[None]:
     """Keep other runs from `what` of the node mounted at `root` meanwhile; `path` is the file of the lock, on the node.
 
-    Raises RefusedError where another run is at work, NodeError.
+    Somebody may remove that file, before it is locked or while it is. Raises RefusedError where another run is at work, NodeError.
     """
+    place = root.rstrip("/") + path
+    descriptor = _locked(place, path, what)
     try:
-        descriptor = os.open(root.rstrip("/") + path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "")
-        raise NodeError(f"the lock cannot be opened: {error.strerror or error}", path, remedy) from None
-    try:
-        _take(descriptor, path, what)
+        if _is_held_by_one_that_was_removed(descriptor, place, proc_root):
+            raise _another(path, what)
         yield
     finally:
+        os.close(descriptor)
+
+
+def _locked(place: str, path: str, what: str) -> int:
+    """The lock, on the file that others find there too."""
+    while True:
+        try:
+            descriptor = os.open(place, _FLAGS, 0o600)
+        except OSError as error:
+            remedy = _REMEDIES.get(error.errno or 0, "")
+            raise NodeError(f"the lock cannot be opened: {error.strerror or error}", path, remedy) from None
+        try:
+            _take(descriptor, path, what)
+            if is_still_at(place, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 
@@ -43,10 +67,46 @@ def _take(descriptor: int, path: str, what: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RefusedError(
-            f"another run is changing {what} in this moment", path, "wait for it to end, and run again"
-        ) from None
+        raise _another(path, what) from None
     except OSError as error:  # no memory for a lock, or a file system without any
         raise NodeError(
             f"the lock cannot be taken: {error.strerror}", path, "see what the node lacks, and try again"
         ) from None
+
+
+def _another(path: str, what: str) -> RefusedError:
+    return RefusedError(f"another run is changing {what} in this moment", path, "wait for it to end, and run again")
+
+
+def _is_held_by_one_that_was_removed(descriptor: int, place: str, proc_root: str) -> bool:
+    """Whether a process has the lock on a former file of this name, which was removed under it.
+
+    By /proc/locks (proc(5)), which has a lock for as long as it is held. Where a process cannot be looked at, nothing is known.
+    """
+    ours = os.fstat(descriptor)
+    file_system = f"{os.major(ours.st_dev):02x}:{os.minor(ours.st_dev):02x}:"
+    try:
+        locks = read_whole(f"{proc_root}/locks").decode("ascii", "replace")
+    except (OSError, ValueError):
+        return False
+    # 1: FLOCK  ADVISORY  WRITE 4711 00:17:9438 0 EOF
+    lines = [words for words in map(words_in, lines_in(locks)) if len(words) > 5 and words[1] == "FLOCK"]
+    holders = {words[4] for words in lines if words[5].startswith(file_system)}
+    return any(_has_open(f"{proc_root}/{pid}/fd", os.path.basename(place) + _DELETED, ours.st_dev) for pid in holders)
+
+
+def _has_open(descriptors: str, name: str, device: int) -> bool:
+    try:
+        numbers: list[str] = if_there(lambda: os.listdir(descriptors), [])
+        named = [f"{descriptors}/{one}" for one in numbers if _leads_to(f"{descriptors}/{one}", name)]
+        return device in [if_there(partial(_device_of, link), -1) for link in named]
+    except OSError:
+        return False
+
+
+def _leads_to(link: str, name: str) -> bool:
+    return os.path.basename(if_there(lambda: os.readlink(link), "")) == name
+
+
+def _device_of(path: str) -> int:
+    return os.stat(path).st_dev
