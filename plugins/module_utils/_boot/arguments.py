@@ -10,6 +10,7 @@ Documentation/admin-guide/kernel-parameters.txt (what may be repeated).
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -79,6 +80,14 @@ LISTS: t.Mapping[str, _List] = {
     "pci": _List(),
 }
 
+# A key that says the same as an item of a list: the list, the item where it is true, and where it is false. All of one switch are read
+# as one, from left to right: drivers/iommu/iommu.c, iommu_set_def_domain_type, and iommu_setup both set the default domain, from
+# Linux 5.4 on.
+SWITCHES: t.Mapping[str, tuple[str, str, str]] = {"iommu.passthrough": ("iommu", "pt", "nopt")}
+# lib/kstrtox.c, kstrtobool: by the first character, or by the first two.
+_TRUE = re.compile(r"[yYtT1]|[oO][nN]")
+_FALSE = re.compile(r"[nNfF0]|[oO][fF]")
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -106,6 +115,15 @@ class Argument:
         """The items of a value that is a list; none where it is no list."""
         return tuple(filter(None, (self.value or "").split(","))) if self.name in LISTS else ()
 
+    @property
+    def in_list(self) -> Argument:
+        """The same as an item of a list, where that can say it; otherwise the argument itself."""
+        if self.name not in SWITCHES or self.value is None:
+            return self
+        name, on, off = SWITCHES[self.name]
+        item = on if _TRUE.match(self.value) else off if _FALSE.match(self.value) else ""
+        return read_argument(f"{name}={item}") if item else self
+
     def with_items(self, items: t.Sequence[str]) -> Argument | None:
         """The same with this list as its value, None with an empty one."""
         return read_argument(f"{self.key}={','.join(items)}") if items else None
@@ -116,11 +134,12 @@ class Argument:
 
     def rivals(self, other: Argument) -> bool:
         """Whether only one of the two can be in force."""
-        if self.name != other.name or self.repeatable:
-            return False
-        if self.name in LISTS:
-            return any(_contradicts(self.name, one, another) for one in self.items for another in other.items)
-        return True
+        if self.name == other.name and self.name not in LISTS:
+            return not self.repeatable
+        one, another = self.in_list, other.in_list
+        return one.name == another.name and any(
+            _contradicts(one.name, item, other_item) for item in one.items for other_item in another.items
+        )
 
 
 @dataclass(frozen=True)
@@ -201,7 +220,7 @@ def lacking(line: CommandLine, request: Request) -> list[Argument]:
     """What has to be added to a line in which nothing contradicts: of lists the items that are missing."""
     arguments: list[Argument] = []
     for wanted in request.arguments if request.state == "present" else ():
-        present = [*line.arguments, *arguments]
+        present = [*line.arguments, *(each for each in arguments if each.name == wanted.name)]
         items = _items(present, wanted)
         missing = wanted.with_items([item for item in wanted.items if not _counts(wanted.name, items, item)])
         if not wanted.items and not any(map(wanted.same_as, present)):
@@ -211,15 +230,16 @@ def lacking(line: CommandLine, request: Request) -> list[Argument]:
     return arguments
 
 
-def amend(arguments: t.Sequence[Argument], request: Request) -> list[Argument | None]:
+def amend(arguments: t.Sequence[Argument], request: Request, in_front: bool = False) -> list[Argument | None]:
     """For each argument what takes its place so that nothing contradicts the request, None where it goes.
 
     Nothing is added. A key that has another value than the wanted one gets that in its first place, and its further
-    places go. Of a list only the items that contradict are changed.
+    places go. Of a list only the items that contradict are changed. What overrules by another key stays where that which is
+    to be added comes behind it, so not where it comes `in_front`.
     """
     result: list[Argument | None] = list(arguments)
     for wanted in request.arguments:
-        result = _drop(result, wanted) if request.state == "absent" else _replace(result, wanted)
+        result = _drop(result, wanted) if request.state == "absent" else _replace(result, wanted, in_front)
     return result
 
 
@@ -236,12 +256,13 @@ def unsatisfied(line: CommandLine, request: Request) -> Request:
 def in_force(line: CommandLine, argument: Argument) -> bool:
     """Whether a kernel booted with this line follows the argument: of several with one key the last one counts.
 
-    Of lists every one counts, and the last of those items that contradict each other.
+    Of lists every one counts, and the last of those items that contradict each other, under whichever key.
     """
+    wanted = argument.in_list
+    if wanted.items:
+        items = _items(line.arguments, wanted)
+        return all(_counts(wanted.name, items, item) for item in wanted.items)
     same_key = [each for each in line.arguments if each.name == argument.name]
-    if argument.items:
-        items = _items(same_key, argument)
-        return all(_counts(argument.name, items, item) for item in argument.items)
     if argument.repeatable or argument.name in LISTS:
         return any(map(argument.same_as, same_key))
     return bool(same_key) and same_key[-1].same_as(argument)
@@ -252,6 +273,12 @@ def matches(argument: Argument, unwanted: Argument) -> bool:
     if unwanted.value is None and not unwanted.repeatable:
         return argument.name == unwanted.name
     return argument.same_as(unwanted)
+
+
+def names_of(wanted: Argument) -> set[str]:
+    """The names under which arguments stand that can contradict this one."""
+    switches = {name for name, (in_list, _on, _off) in SWITCHES.items() if in_list == wanted.in_list.name}
+    return {wanted.name, wanted.in_list.name, *switches}
 
 
 def difference(before: CommandLine, after: CommandLine) -> tuple[list[str], list[str]]:
@@ -302,10 +329,17 @@ def _read_request(texts: t.Sequence[str], state: State, noted_in: str | None) ->
     return Request(tuple(wanted), state)
 
 
-def _replace(places: list[Argument | None], wanted: Argument) -> list[Argument | None]:
-    if wanted.items:
-        return _replace_items(places, wanted)
-    rivals = {index: each for index, each in enumerate(places) if each is not None and each.rivals(wanted)}
+def _replace(places: list[Argument | None], wanted: Argument, in_front: bool) -> list[Argument | None]:
+    same_key = _replace_items(places, wanted) if wanted.items else _replace_values(places, wanted)
+    return _without_what_overrules(same_key, wanted, in_front)
+
+
+def _replace_values(places: list[Argument | None], wanted: Argument) -> list[Argument | None]:
+    rivals = {
+        index: each
+        for index, each in enumerate(places)
+        if each is not None and each.name == wanted.name and each.rivals(wanted)
+    }
     if all(each.same_as(wanted) for each in rivals.values()):
         return places
     first = min(rivals)
@@ -316,27 +350,48 @@ def _replace_items(places: t.Sequence[Argument | None], wanted: Argument) -> lis
     """Items that contradict go; where the wanted one stands nowhere, it takes the place of the first of them."""
     result = list(places)
     for item in wanted.items:
-        present = _items(filter(None, result), wanted)
-        if _counts(wanted.name, present, item) or not any(_contradicts(wanted.name, each, item) for each in present):
+        present = [one for each in result if each is not None and each.name == wanted.name for one in each.items]
+        if _counts(wanted.name, _items(filter(None, result), wanted), item):
             continue
         to_place = [] if item in present else [item]
         for index, each in enumerate(result):
-            if each is None or each.name != wanted.name:
-                continue
-            items: list[str] = []
-            for one in each.items:
-                if not _contradicts(wanted.name, one, item):
-                    items.append(one)
-                elif to_place:
-                    items.append(to_place.pop())
-            if tuple(items) != each.items:
-                result[index] = each.with_items(items)
+            if each is not None and each.name == wanted.name:
+                result[index] = _without_rivals(each, item, to_place)
+    return result
+
+
+def _without_rivals(argument: Argument, item: str, to_place: list[str]) -> Argument | None:
+    """The list without what contradicts the item, which takes the first such place where it is still `to_place`."""
+    items: list[str] = []
+    for one in argument.items:
+        if not _contradicts(argument.name, one, item):
+            items.append(one)
+        elif to_place:
+            items.append(to_place.pop())
+    return argument if tuple(items) == argument.items else argument.with_items(items)
+
+
+def _without_what_overrules(
+    places: t.Sequence[Argument | None], wanted: Argument, in_front: bool
+) -> list[Argument | None]:
+    """Other keys of the same switch go where they overrule the wanted one, and stay where that comes behind them."""
+    result = list(places)
+    said = wanted.in_list
+    for item in said.items:
+        items = _items(filter(None, result), said)
+        is_there = any(each is not None and each.name == wanted.name and item in each.in_list.items for each in result)
+        if _counts(said.name, items if is_there or in_front else [*items, item], item):
+            continue
+        for index, each in enumerate(result):
+            if each is not None and each.name != wanted.name and each.in_list.name == said.name:
+                rest = _without_rivals(each.in_list, item, [])
+                result[index] = each if rest == each.in_list else rest
     return result
 
 
 def _items(arguments: t.Iterable[Argument], wanted: Argument) -> list[str]:
     """All items of the list that the wanted argument is one place of, in the order in which the kernel reads them."""
-    return [item for each in arguments if each.name == wanted.name for item in each.items]
+    return [item for each in arguments if each.in_list.name == wanted.name for item in each.in_list.items]
 
 
 def _contradicts(name: str, item: str, wanted: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from .arguments import CommandLine, Request, amend
+from .arguments import CommandLine, Request, amend, names_of
 
 # What one of these means, the one before it says (kernel-parameters.txt, hugepagesz).
 _TOGETHER = frozenset({"default_hugepagesz", "hugepages", "hugepagesz"})
@@ -22,7 +22,9 @@ def harm(before: CommandLine, after: CommandLine, request: Request, exact: bool 
 
     They are there in the same order, written alike, as often. With `exact` none comes either that was not asked for.
     """
-    kept = [new.text for old, new in zip(before.arguments, amend(before.arguments, request)) if old is new]
+    kept = [
+        new.text for old, new in zip(before.arguments, amend(before.arguments, request, in_front=True)) if old is new
+    ]
     lost = _beyond(kept, after.texts())
     if lost:
         return f"would lose {' '.join(lost)}"
@@ -30,7 +32,7 @@ def harm(before: CommandLine, after: CommandLine, request: Request, exact: bool 
         return (
             f"would have {' '.join(after.init) or 'nothing'} for init in place of {' '.join(before.init) or 'nothing'}"
         )
-    names = {wanted.name for wanted in request.arguments}
+    names = {name for wanted in request.arguments for name in names_of(wanted)}
     others = [[each.text for each in line.arguments if each.name not in names] for line in (before, after)]
     if exact and _beyond(*reversed(others)):
         return f"would get {' '.join(_beyond(*reversed(others)))}, for which nobody asked"

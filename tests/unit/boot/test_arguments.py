@@ -16,6 +16,7 @@ from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
     difference,
     in_force,
     merge,
+    names_of,
     parse,
     read_request,
     satisfied,
@@ -24,7 +25,17 @@ from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 
 ITEMS = ("on", "off", "sm_on", "sm_off", "strict", "pt", "nopt", "force", "soft")
-KEYS = ("intel_iommu", "iommu", "vfio-pci.ids", "vfio_pci.ids", "quiet", "console", "hugepages", "ro")
+KEYS = (
+    "intel_iommu",
+    "iommu",
+    "iommu.passthrough",
+    "vfio-pci.ids",
+    "vfio_pci.ids",
+    "quiet",
+    "console",
+    "hugepages",
+    "ro",
+)
 VALUES = ("on", "off", "8086:4941", "tty0", "ttyS0,115200", '"two words"')
 
 texts = st.one_of(
@@ -96,6 +107,23 @@ def test_parses_as_the_kernel_does(text: str, expected: list[tuple[str, str | No
         ('intel_iommu="off"', ["intel_iommu=on"], "intel_iommu=on"),
         ("intel_iommu=on,sm_off", ["intel_iommu=on", "intel_iommu=sm_on"], "intel_iommu=on,sm_on"),
         ("intel_iommu=on,sm_off", ["intel_iommu=on,sm_on"], "intel_iommu=on,sm_on"),
+        # Another key for the same switch.
+        ("ro iommu.passthrough=0", ["iommu=pt"], "ro iommu.passthrough=0 iommu=pt"),
+        ("iommu=pt ro iommu.passthrough=0", ["iommu=pt"], "iommu=pt ro"),
+        ("iommu=pt ro iommu.passthrough=off", ["iommu=pt"], "iommu=pt ro"),
+        ("iommu.passthrough=0 ro iommu=pt", ["iommu=pt"], "iommu.passthrough=0 ro iommu=pt"),
+        ("iommu=nopt,force iommu.passthrough=0", ["iommu=pt"], "iommu=pt,force"),
+        ("iommu.passthrough=1", ["iommu=pt"], "iommu.passthrough=1"),
+        ("iommu=pt iommu.passthrough=maybe", ["iommu=pt"], "iommu=pt iommu.passthrough=maybe"),
+        ("iommu=pt iommu.passthrough", ["iommu=pt"], "iommu=pt iommu.passthrough"),
+        ("iommu.passthrough=0 iommu=force", ["iommu=force"], "iommu.passthrough=0 iommu=force"),
+        ("iommu.passthrough=0 quiet", ["iommu.passthrough=1"], "iommu.passthrough=1 quiet"),
+        ("iommu.passthrough=1 iommu=nopt,force", ["iommu.passthrough=1"], "iommu.passthrough=1 iommu=force"),
+        ("iommu=nopt iommu.passthrough=1", ["iommu.passthrough=1"], "iommu=nopt iommu.passthrough=1"),
+        ("iommu=nopt ro", ["iommu.passthrough=1"], "iommu=nopt ro iommu.passthrough=1"),
+        ("iommu=off ro", ["iommu.passthrough=1"], "ro iommu.passthrough=1"),
+        ("iommu=pt ro", ["iommu.passthrough=0"], "iommu=pt ro iommu.passthrough=0"),
+        ("ro", ["iommu=pt", "iommu.passthrough=1"], "ro iommu=pt iommu.passthrough=1"),
         ("iommu=pt,forcesac", ["iommu=pt"], "iommu=pt,forcesac"),
         ("iommu=force,nopt", ["iommu=pt"], "iommu=force,pt"),
         ("iommu=force iommu.passthrough=0", ["iommu=pt"], "iommu=force iommu.passthrough=0 iommu=pt"),
@@ -178,7 +206,8 @@ def test_absent_after_present_restores_a_line_that_had_none(line: str, wanted: l
     present = read_consistent(wanted, "present")
     absent = read_request([argument.text for argument in present.arguments], "absent")
     clean = merge(parse(line), absent)
-    untouched = {argument.name for argument in clean.arguments}.isdisjoint(each.name for each in present.arguments)
+    spoken_of = {name for each in present.arguments for name in names_of(each)}
+    untouched = {argument.name for argument in clean.arguments}.isdisjoint(spoken_of)
     if untouched or all(argument.repeatable for argument in present.arguments):
         assert merge(merge(clean, present), absent) == clean
 
@@ -198,6 +227,13 @@ def test_the_order_of_the_request_does_not_matter(line: str, wanted: list[str], 
         ("intel_iommu=off intel_iommu=on", "intel_iommu=on", True),
         ("intel_iommu=on intel_iommu=off", "intel_iommu=on", False),
         ("intel_iommu=on,sm_on", "intel_iommu=on", True),
+        ("iommu=pt iommu.passthrough=0", "iommu=pt", False),
+        ("iommu.passthrough=0 iommu=pt", "iommu=pt", True),
+        ("iommu=nopt iommu.passthrough=on", "iommu=pt", True),
+        ("iommu=off iommu.passthrough=1", "iommu=pt", False),
+        ("iommu.passthrough=1 iommu=nopt", "iommu.passthrough=1", False),
+        ("iommu=pt", "iommu.passthrough=1", True),
+        ("iommu.passthrough=1 iommu.passthrough=0", "iommu.passthrough=1", False),
         ("intel_iommu=sm_on", "intel_iommu=on", False),
         ("intel_iommu=on intel_iommu=sm_on", "intel_iommu=on", True),
         ("intel_iommu=on intel_iommu=sm_on", "intel_iommu=sm_on,on", True),

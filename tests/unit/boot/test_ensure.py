@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
     Request,
+    in_force,
     parse,
     read_request,
     satisfied,
@@ -61,6 +62,18 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def machine(name: str) -> FakeMachine:
     return machines.ALL[name]()
+
+
+def test_what_overrules_under_another_key_is_seen(name: str, machine: FakeMachine) -> None:
+    """A hardening rule of the distribution has `iommu.passthrough=0`, which comes last."""
+    hardened = read_request(["iommu.passthrough=0"], "present")
+    run(machine, hardened)
+    found = run(machine, read_request(["quiet"], "present"), rehearse=True).plan.before
+    assert in_force(found, hardened.arguments[0]), name
+    wanted = read_request(["iommu=pt"], "present")
+    run(machine, wanted)
+    assert in_force(parse(machines.next_boot(machine)), wanted.arguments[0])
+    assert run(machine, wanted).plan.empty
 
 
 def test_check_do_again_check_again(name: str, machine: FakeMachine) -> None:

@@ -24,6 +24,7 @@ from ..arguments import (
     Request,
     amend,
     lacking,
+    names_of,
     parse,
     satisfied,
     unsatisfied,
@@ -223,7 +224,7 @@ class Grub:
         raise _cannot_edit(files, pending, reason)
 
     def _ways(self, files: Files, pending: Request) -> t.Iterator[Files]:
-        own = _without_none(amend(_own_arguments(files), pending))
+        own = _without_none(amend(_own_arguments(files), pending, in_front=True))
         theirs = {path: grub_settings.edit(text, pending) for path, text in _without_own(files).items()}
         edited = self._with_own(theirs, files, own)
         missing = self._missing(edited, pending)
@@ -322,7 +323,7 @@ def _cannot_edit(files: Files, pending: Request, reason: str) -> RefusedError:
 
 
 def _still(before: CommandLine, pending: Request) -> str:
-    names = {wanted.name for wanted in pending.arguments}
+    names = {name for wanted in pending.arguments for name in names_of(wanted)}
     now = " ".join(each.text for each in before.arguments if each.name in names) or "a line without it"
     return f"the files compute {now}"
 

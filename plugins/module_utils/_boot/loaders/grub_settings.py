@@ -123,7 +123,7 @@ def _edit_value(value: str, request: Request) -> str:
         edited = _edit_value(f'"{value}"', request)
         return value if edited == f'"{value}"' else edited
     words = _words(value)
-    places = amend([word.argument for word in words], request)
+    places = amend([word.argument for word in words], request, in_front=True)
     for word, place in reversed(list(zip(words, places))):
         if place is None:
             value = _without(value, word)

@@ -25,6 +25,7 @@ from ..arguments import (
     Argument,
     CommandLine,
     Request,
+    amend,
     matches,
     merge,
     parse,
@@ -257,13 +258,13 @@ def _all_of(every: t.Sequence[CommandLine], wanted: Argument) -> list[str]:
 
 
 def _respelled(every: t.Sequence[CommandLine], pending: t.Sequence[Argument]) -> list[str]:
-    """Keys that mean a wanted one but are spelled with - for _ or the reverse: grubby takes them for others."""
+    """Keys that mean a wanted one but are spelled otherwise, as with - for _: grubby takes them for others."""
     keys = [
         each.key
         for line in every
-        for each in line.arguments
         for wanted in pending
-        if each.rivals(wanted) and each.key != wanted.key
+        for each, new in zip(line.arguments, amend(line.arguments, Request((wanted,))))
+        if each.rivals(wanted) and each.key != wanted.key and (new is None or each.name == wanted.name)
     ]
     return sorted(set(keys))
 
