@@ -165,7 +165,7 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
     if edits:
         in_force = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
         require_start(Wanted(effective, in_force, version.minor), real.effective())
-        observed.kind.require_kept(version.minor, observed.config, desired.configuration)
+        observed.kind.require_kept(version.minor, observed.config, *_for_others(desired.configuration, decisions))
         if observed.running and not desired.version_given:
             observed.kind.require_read(version.minor, observed.config_dir, observed.files)
     return Plan(
@@ -184,6 +184,19 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
         notes=_notes(placement, edits),
         asked=asked_of_files(desired.configuration, decisions, version.minor, real, layers),
     )
+
+
+def _for_others(
+    configuration: t.Mapping[str, t.Any], decisions: t.Sequence[Decision]
+) -> tuple[dict[str, t.Any], list[str]]:
+    """What others are to write in our place: fields with the gates that are to be named, and the gates that are to go."""
+    fields = {name: value for name, value in configuration.items() if name != GATES_FIELD}
+    asked = configuration.get(GATES_FIELD, {})
+    gates = {
+        one.gate: one.wanted for one in decisions if one.verdict is Verdict.SET and (one.changes or one.gate in asked)
+    }
+    going = [one.gate for one in decisions if one.verdict is Verdict.REMOVE]
+    return ({**fields, GATES_FIELD: gates} if gates else fields), going
 
 
 def _still_wanted(

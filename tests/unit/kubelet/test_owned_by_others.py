@@ -70,6 +70,66 @@ def test_k0s_is_to_be_given_a_worker_profile(make_node: Make) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "version", "configuration", "remedy", "values"),
+    [
+        (
+            "featureGates: {CPUManager: true}",
+            "1.17.4",
+            {"featureGates": {"CPUManager": True, "TopologyManager": True}},
+            (
+                "put {'featureGates': {'TopologyManager': True}} into values of a profile in spec.workerProfiles of k0s'"
+                " configuration, and start its workers with --profile; nothing was written"
+            ),
+            {"featureGates": {"TopologyManager": True}},
+        ),
+        # A gate that the device plugin needs, and nothing else is asked for.
+        (
+            "featureGates: {DevicePlugins: false}",
+            "1.25.4",
+            {},
+            "take the feature gate DevicePlugins out of k0s' configuration, and restart its workers; nothing was written",
+            None,
+        ),
+        # What was asked for of old has become a gate that this kubelet does not know.
+        (
+            "featureGates: {DynamicKubeletConfig: true}",
+            "1.31.4",
+            {},
+            "take the feature gate DynamicKubeletConfig out of k0s' configuration, and restart its workers; nothing was written",
+            None,
+        ),
+        (
+            "featureGates: {DynamicKubeletConfig: true}",
+            "1.31.4",
+            SINGLE,
+            (
+                f"put {SINGLE} into values of a profile in spec.workerProfiles of k0s' configuration, and start its workers with --profile;"
+                " take the feature gate DynamicKubeletConfig out of k0s' configuration, and restart its workers; nothing was written"
+            ),
+            SINGLE,
+        ),
+    ],
+)
+def test_k0s_is_to_be_given_what_the_plan_has_come_to(
+    make_node: Make,
+    text: str,
+    version: str,
+    configuration: dict[str, t.Any],
+    remedy: str,
+    values: dict[str, t.Any] | None,
+) -> None:
+    settings = {**k0s(), "version": version}
+    settings["files"][K0S_CONFIG] += f"{text}\n"
+    node = make_node(**settings)
+    node.add_process(7, [K0S_KUBELET, f"--config={K0S_CONFIG}"])
+    with pytest.raises(OwnedByOthersError) as caught:
+        plan(node, configuration)
+    assert caught.value.remedy == remedy
+    manifest = caught.value.manifest
+    assert (manifest and manifest["spec"]["workerProfiles"][0]["values"]) == values
+
+
 def test_k0s_with_its_data_elsewhere(make_node: Make) -> None:
     """Its kubelet is known by the k0s beside it."""
     settings = {

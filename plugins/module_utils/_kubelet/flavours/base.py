@@ -23,11 +23,11 @@ ARGUMENTS_NAME = "99-accel-qat.yaml"
 
 
 class OwnedByOthersError(RefusedError):
-    """A file that others write again. `manifest` is what they are to be given."""
+    """A file that others write again. `manifest` is what they are to be given, None where that is nothing."""
 
-    def __init__(self, problem: str, where: str, remedy: str, manifest: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, problem: str, where: str, remedy: str, manifest: t.Mapping[str, t.Any] | None) -> None:
         super().__init__(problem, where, remedy)
-        self.manifest = dict(manifest)
+        self.manifest = manifest
 
 
 class Process(t.NamedTuple):
@@ -157,8 +157,13 @@ class Flavour:
         """The hard eviction thresholds of a kubelet that is given none."""
         return default_thresholds(minor)
 
-    def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
-        """Refuse to write a file that is overwritten by others. Raises RefusedError."""
+    def require_kept(
+        self, minor: int, config: str, configuration: t.Mapping[str, t.Any], leaving_gates: t.Sequence[str] = ()
+    ) -> None:
+        """Refuse to write a file that is overwritten by others. Raises RefusedError.
+
+        `configuration` is what it should have, and `leaving_gates` are feature gates that are to go from it.
+        """
 
     def require_read(self, minor: int, directory: str, files: t.Collection[str]) -> None:
         """Refuse a directory of drop-ins that a running kubelet does not read, by the files on the node. Raises ConfigurationError."""

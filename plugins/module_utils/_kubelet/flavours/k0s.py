@@ -21,24 +21,31 @@ class _K0s(OnCommandLine):
     def shown(self, words: t.Sequence[str]) -> list[str]:
         return []
 
-    def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
+    def require_kept(
+        self, minor: int, config: str, configuration: t.Mapping[str, t.Any], leaving_gates: t.Sequence[str] = ()
+    ) -> None:
         values = dict(configuration)
         if values.get(EVICTION_FIELD):
             # Kubelet drops its own thresholds as soon as it is given one.
             values[EVICTION_FIELD] = {**default_thresholds(minor), **values[EVICTION_FIELD]}
+        put = f"put {values} into values of a profile in spec.workerProfiles of k0s' configuration, and start its workers with --profile"
+        take = f"take the feature gate {' and '.join(leaving_gates)} out of k0s' configuration, and restart its workers"
         raise OwnedByOthersError(
             "k0s writes this file again at each start, from its own configuration",
             config,
-            f"put {values} into values of a profile in spec.workerProfiles of k0s' configuration, and start its "
-            "workers with --profile; nothing was written",
-            {
-                "apiVersion": "k0s.k0sproject.io/v1beta1",
-                "kind": "ClusterConfig",
-                # There is one of them in a cluster.
-                "metadata": {"name": "k0s"},
-                "spec": {"workerProfiles": [{"name": _PROFILE, "values": values}]},
-            },
+            "; ".join([*([put] if values else []), *([take] if leaving_gates else []), "nothing was written"]),
+            _manifest(values) if values else None,
         )
+
+
+def _manifest(values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        "apiVersion": "k0s.k0sproject.io/v1beta1",
+        "kind": "ClusterConfig",
+        # There is one of them in a cluster.
+        "metadata": {"name": "k0s"},
+        "spec": {"workerProfiles": [{"name": _PROFILE, "values": dict(values)}]},
+    }
 
 
 K0S = _K0s(

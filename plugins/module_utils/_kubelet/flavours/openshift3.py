@@ -34,14 +34,18 @@ class _OpenShift3(Flavour):
             f"{name}={value}" for name, values in items for value in (values if isinstance(values, list) else [values])
         ]
 
-    def require_kept(self, minor: int, config: str, configuration: t.Mapping[str, t.Any]) -> None:
+    def require_kept(
+        self, minor: int, config: str, configuration: t.Mapping[str, t.Any], leaving_gates: t.Sequence[str] = ()
+    ) -> None:
         if minor < _CONFIGMAPS_SINCE:
             return
         arguments = {BY_NAME[name].flag: [to_flag(BY_NAME[name], value)] for name, value in configuration.items()}
+        put = [f"put kubeletArguments {arguments} into that configmap in the namespace openshift-node"]
+        take = [f"take the feature gate {' and '.join(leaving_gates)} out of that configmap"]
         raise RefusedError(
             f"OpenShift 3.{minor} overwrites this file from the configmap of the node's group",
             config,
-            f"put kubeletArguments {arguments} into that configmap in the namespace openshift-node",
+            "; ".join([*(put if arguments else []), *(take if leaving_gates else [])]),
         )
 
 
