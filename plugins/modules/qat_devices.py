@@ -333,7 +333,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired im
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan, module_options
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import SCHEMA, parse_configuration
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node, without_pods
-from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, remedy_for
 from ansible_collections.accel.qat.plugins.module_utils._node.files import json_bytes, open_regular, replace_file
 
 PYTHON = "/usr/bin/python3"
@@ -385,9 +385,8 @@ def _text_of(path: str) -> str | None:
 
 
 def _cannot(done: str, path: str, error: OSError) -> NodeError:
-    return NodeError(
-        f"the configuration cannot be {done}: {error.strerror}", where=path, remedy="run as root, or name another file"
-    )
+    remedy = f"{remedy_for(error, 'see what is there')}, or name another file"
+    return NodeError(f"the configuration cannot be {done}: {error.strerror}", where=path, remedy=remedy)
 
 
 def python() -> str:

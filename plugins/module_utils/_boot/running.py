@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._node.absence import if_there
-from .._node.errors import NodeError
+from .._node.errors import NodeError, remedy_for
 from .arguments import (
     Argument,
     CommandLine,
@@ -74,7 +74,7 @@ def look(path: str, see: t.Callable[[], _Seen]) -> _Seen:
     try:
         return see()
     except OSError as error:
-        raise NodeError(f"cannot be read: {error.strerror}", path, "run as root, and check sysfs_root") from None
+        raise NodeError(f"cannot be read: {error.strerror}", path, remedy_for(error, "check sysfs_root")) from None
 
 
 def _content(path: str) -> bytes:

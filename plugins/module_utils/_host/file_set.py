@@ -13,7 +13,7 @@ import stat
 import typing as t
 from dataclasses import dataclass
 
-from .._node.errors import ConfigurationError, NodeError, RefusedError
+from .._node.errors import ConfigurationError, NodeError, RefusedError, remedy_for
 from .._node.files import (
     is_draft,
     make_directories,
@@ -39,6 +39,7 @@ _KIND: t.Mapping[State, Kind] = {
     "absent": "absent",
     "absent_if_empty": "absent",
 }
+_LOOK = "see that its file system has room and may be written"
 MOUNTS = "/proc/self/mountinfo"
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _MODE: t.Mapping[Kind, int] = {"file": 0o644, "directory": 0o755}
@@ -180,7 +181,7 @@ def look(entry: Entry) -> OnDisk:
     except (FileNotFoundError, NotADirectoryError):
         return OnDisk("absent")
     except OSError as error:
-        raise NodeError(f"cannot be read: {error.strerror}", entry.path, "run as root") from error
+        raise NodeError(f"cannot be read: {error.strerror}", entry.path, remedy_for(error, _LOOK)) from error
 
 
 def apply(change: Change) -> None:
@@ -205,9 +206,7 @@ def apply(change: Change) -> None:
 
 
 def _cannot_be_changed(path: str, error: OSError) -> NodeError:
-    return NodeError(
-        f"cannot be changed: {error.strerror}", path, "see that its file system has room and may be written"
-    )
+    return NodeError(f"cannot be changed: {error.strerror}", path, remedy_for(error, _LOOK))
 
 
 def _remove(change: Change) -> None:

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._node.absence import is_absent
-from .._node.errors import NodeError, RefusedError
+from .._node.errors import NodeError, RefusedError, remedy_for
 from .._node.facts.paths import COMMAND_DIRECTORIES
 from .._node.fields import lines_in
 from .._node.files import Owner, read_whole, remove_file, replace_file
@@ -201,12 +201,5 @@ def _no_such_path(error: OSError) -> bool:
 
 
 def _cannot(done: str, path: str, error: OSError) -> NodeError:
-    remedies = {
-        errno.EACCES: "run as root (become: true)",
-        errno.EPERM: "run as root (become: true)",
-        errno.EROFS: "the file system is mounted read-only; change the arguments in the image instead",
-        errno.ENOSPC: "make room on that file system",
-        errno.EINVAL: "see what it is, and move it away",
-    }
-    remedy = remedies.get(error.errno or 0, "")
-    return NodeError(f"cannot be {done}: {error.strerror or error}", path, remedy)
+    remedy = "see what it is, and move it away" if error.errno == errno.EINVAL else ""
+    return NodeError(f"cannot be {done}: {error.strerror or error}", path, remedy_for(error, remedy))

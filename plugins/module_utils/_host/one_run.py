@@ -13,14 +13,12 @@ import typing as t
 from functools import partial
 
 from .._node.absence import if_there
-from .._node.errors import NodeError, RefusedError
+from .._node.errors import NodeError, RefusedError, remedy_for
 from .._node.fields import lines_in, words_in
 from .._node.files import is_still_at, read_whole
 
 _REMEDIES = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "run as root (become: true)"),
     errno.EROFS: "mount the node's /run so that it can be written",
-    errno.ENOSPC: "make room on that file system",
     **dict.fromkeys((errno.EISDIR, errno.ELOOP), "remove what is there, which is no lock"),
 }
 
@@ -51,7 +49,7 @@ def _locked(place: str, path: str, what: str) -> int:
         try:
             descriptor = os.open(place, _FLAGS, 0o600)
         except OSError as error:
-            remedy = _REMEDIES.get(error.errno or 0, "")
+            remedy = _REMEDIES.get(error.errno or 0) or remedy_for(error)
             raise NodeError(f"the lock cannot be opened: {error.strerror or error}", path, remedy) from None
         try:
             _take(descriptor, path, what)

@@ -13,7 +13,7 @@ import os
 import stat
 
 from .._node.absence import if_there, is_absent
-from .._node.errors import NodeError
+from .._node.errors import NodeError, remedy_for
 
 
 def drop_ins(root: str, directory: str) -> list[str]:
@@ -49,4 +49,4 @@ def is_link(root: str, directory: str) -> bool:
 def _require_absent(error: OSError, directory: str) -> None:
     # A place on the way that is a file has no drop-ins either.
     if not is_absent(error) and not isinstance(error, NotADirectoryError):
-        raise NodeError(f"cannot be read: {error.strerror}", directory, "run as root (become: true)") from None
+        raise NodeError(f"cannot be read: {error.strerror}", directory, remedy_for(error)) from None

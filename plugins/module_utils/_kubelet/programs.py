@@ -10,7 +10,7 @@ import stat
 import typing as t
 
 from .._node.absence import is_absent
-from .._node.errors import ConfigurationError, NodeError, RefusedError
+from .._node.errors import ConfigurationError, NodeError, RefusedError, remedy_for
 
 _MOST_LINKS = 40
 
@@ -58,7 +58,7 @@ def fault_of(root: str, program: str) -> Fault | None:
         except OSError as error:
             if is_absent(error) or isinstance(error, NotADirectoryError):
                 return Fault(here, "", "")
-            raise NodeError(f"cannot be looked at: {error.strerror}", here, "run as root (become: true)") from None
+            raise NodeError(f"cannot be looked at: {error.strerror}", here, remedy_for(error)) from None
         if state.st_uid not in trusted:
             return Fault(here or "/", f"it belongs to user {state.st_uid}", "give it to root")
         if target is not None:

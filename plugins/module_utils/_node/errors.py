@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import typing as t
 
 from .printable import printable, shortened
@@ -74,14 +75,27 @@ class DeviceGone(NodeError):
 def cannot_be_read(error: OSError) -> NodeError:
     """What to say of a read that failed, and not for want of what it reads: nothing is known of that then."""
     path = error.filename if isinstance(error.filename, str) else ""
-    return NodeError(
-        f"cannot be read: {error.strerror or error}", where=path, remedy=_REMEDIES.get(error.errno or 0, _TRY_AGAIN)
-    )
+    return NodeError(f"cannot be read: {error.strerror or error}", where=path, remedy=remedy_for(error, _TRY_AGAIN))
+
+
+AS_ROOT = "run as root (become: true)"
+
+
+def remedy_for(error: OSError, otherwise: str = "", as_root: str = AS_ROOT) -> str:
+    """What to do where the system refuses: `as_root` for who is not root, another sentence for root; `otherwise` for what is not known."""
+    code = error.errno or 0
+    if code in (errno.EACCES, errno.EPERM) and os.geteuid() != 0:
+        return as_root
+    return _REMEDIES.get(code, otherwise)
 
 
 _TRY_AGAIN = "try again, and see the kernel's log if that does not help"
 _MORE_FILES = "let this process, or this machine, have more open files (ulimit -n, fs.file-max), and try again"
+_CAPABILITIES = "and which capabilities this container has"
 _REMEDIES = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "run as root (become: true)"),
+    errno.EACCES: f"root itself may not: see in the audit log what SELinux or AppArmor has denied, {_CAPABILITIES}",
+    errno.EPERM: f"root itself may not: see with lsattr whether it is immutable (chattr -i), {_CAPABILITIES}",
+    errno.EROFS: "mount that file system so that it can be written, or make the change in the image that it comes from",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on that file system"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), _MORE_FILES),
 }

@@ -341,4 +341,4 @@ def test_reads_the_started_entry(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(NodeError) as caught:
         read_running(str(tmp_path), str(tmp_path))
-    assert str(caught.value) == f"{path}: cannot be read: Is a directory; run as root, and check sysfs_root"
+    assert str(caught.value) == f"{path}: cannot be read: Is a directory; check sysfs_root"

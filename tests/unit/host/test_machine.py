@@ -100,6 +100,42 @@ def test_a_directory_in_the_way_is_reported(machine: LiveMachine, tmp_path: Path
         machine.remove("/dir")
 
 
+@pytest.mark.parametrize(
+    ("code", "user", "remedy"),
+    [
+        (errno.EPERM, 1000, "run as root (become: true)"),
+        (errno.EACCES, 1000, "run as root (become: true)"),
+        (
+            errno.EPERM,
+            0,
+            "root itself may not: see with lsattr whether it is immutable (chattr -i), and which capabilities this container has",
+        ),
+        (
+            errno.EACCES,
+            0,
+            "root itself may not: see in the audit log what SELinux or AppArmor has denied, and which capabilities this container has",
+        ),
+        (
+            errno.EROFS,
+            0,
+            "mount that file system so that it can be written, or make the change in the image that it comes from",
+        ),
+        (errno.EDQUOT, 0, "make room on that file system"),
+    ],
+)
+def test_root_is_not_asked_to_be_root(
+    machine: LiveMachine, monkeypatch: pytest.MonkeyPatch, code: int, user: int, remedy: str
+) -> None:
+    def refuse(*_arguments: object) -> t.NoReturn:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    with pytest.raises(NodeError) as caught:
+        machine.write("/file", "new")
+    assert str(caught.value) == f"/file: cannot be written: {os.strerror(code)}; {remedy}"
+
+
 @pytest.mark.parametrize("kind", ["fifo", "socket", "device", "link"])
 def test_what_is_no_regular_file_is_not_waited_for(machine: LiveMachine, tmp_path: Path, kind: str) -> None:
     machine.write("/etc/default/grub.d/a.cfg", "")

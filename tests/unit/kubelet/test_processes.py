@@ -288,6 +288,7 @@ def test_a_program_that_cannot_be_looked_at(node: KubeletNode, monkeypatch: pyte
     def lstat(path: str) -> os.stat_result:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(programs.os, "lstat", lstat)  # type: ignore[attr-defined]
     with pytest.raises(NodeError, match="cannot be looked at: Permission denied; run as root"):
         seen(node)

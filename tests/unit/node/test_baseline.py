@@ -183,12 +183,15 @@ def test_a_record_that_cannot_be_understood(record: str, text: str, reason: str)
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        (errno.EACCES, "run as root (become: true)"),
-        (errno.EPERM, "run as root (become: true)"),
+        (errno.EACCES, "run as root (become: true); the file is still needed"),
+        (errno.EPERM, "run as root (become: true); the file is still needed"),
         (errno.EIO, "see that the path is right and its disk sound; the file is still needed"),
         (errno.ENOTDIR, "see that the path is right and its disk sound; the file is still needed"),
         (errno.EISDIR, "see that the path is right and its disk sound; the file is still needed"),
-        (errno.EMFILE, "see that the path is right and its disk sound; the file is still needed"),
+        (
+            errno.EMFILE,
+            "let this process, or this machine, have more open files (ulimit -n, fs.file-max), and try again; the file is still needed",
+        ),
     ],
 )
 def test_nobody_is_asked_to_remove_a_record_that_cannot_be_seen(
@@ -197,6 +200,7 @@ def test_nobody_is_asked_to_remove_a_record_that_cannot_be_seen(
     def refuse(path: str, *_others: t.Any, **_named: t.Any) -> t.NoReturn:
         raise OSError(code, os.strerror(code), path)
 
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(NodeError) as caught:
         read_record(record)
@@ -306,15 +310,19 @@ def test_a_removal_is_on_the_disk_when_it_is_reported(record: str, monkeypatch: 
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        (errno.EACCES, "run as root"),
-        (errno.EPERM, "run as root"),
-        (errno.EROFS, "remove it by hand, and try again"),
+        (errno.EACCES, "run as root (become: true)"),
+        (errno.EPERM, "run as root (become: true)"),
+        (
+            errno.EROFS,
+            "mount that file system so that it can be written, or make the change in the image that it comes from",
+        ),
         (errno.EIO, "remove it by hand, and try again"),
     ],
 )
 def test_a_configuration_that_cannot_be_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
 ) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     path = tmp_path / "node.json"
     path.write_text("{}")
 

@@ -48,7 +48,11 @@ def test_every_row_can_be_reached(row: Explanation) -> None:
 @pytest.mark.parametrize(
     ("code", "problem", "remedy"),
     [
-        (errno.EACCES, "permission denied", "run as root (become: true)"),
+        (
+            errno.EACCES,
+            "permission denied",
+            "run as root (become: true); for root, see what SELinux or AppArmor has denied",
+        ),
         (
             errno.EPERM,
             "the kernel does not allow it",

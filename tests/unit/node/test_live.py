@@ -212,10 +212,13 @@ def test_who_may_not_take_the_lock_is_refused(tree: Tree, monkeypatch: pytest.Mo
         return real(path, flags, *others, **more)
 
     monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(RefusedError) as caught, tree.kernel.locked(1):
         pytest.fail("the lock was given")
-    forbidden = code in (errno.EACCES, errno.EPERM, errno.EROFS)
-    remedy = "run as root (become: true), with /sys writable" if forbidden else "see what the node lacks, and try again"
+    remedy = {
+        errno.EIO: "see what the node lacks, and try again",
+        errno.EMFILE: "let this process, or this machine, have more open files (ulimit -n, fs.file-max), and try again",
+    }.get(code, "run as root (become: true), with /sys writable")
     problem = f"the lock on this node's devices cannot be taken: {os.strerror(code)}"
     assert str(caught.value) == f"/sys/bus/pci/drivers_probe: {problem}; {remedy}"
 

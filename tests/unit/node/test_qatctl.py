@@ -480,10 +480,11 @@ def test_a_configuration_that_cannot_be_removed(shell: Shell, monkeypatch: pytes
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "unlink", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     code, _out, err = shell.run("teardown")
     assert (code, err) == (
         1,
-        f"qatctl: {shell.config}: the configuration cannot be removed: Permission denied; run as root\n",
+        f"qatctl: {shell.config}: the configuration cannot be removed: Permission denied; run as root (become: true)\n",
     )
     assert shell.kernel.writes == writes
 

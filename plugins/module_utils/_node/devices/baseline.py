@@ -9,7 +9,6 @@ and later changes, and goes with the restoration. It is of a device, not of a pl
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import typing as t
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from ..absence import is_absent
 from ..document import Part, read_object
-from ..errors import ConfigurationError, NodeError, RefusedError
+from ..errors import ConfigurationError, NodeError, RefusedError, remedy_for
 from ..facts.families import FAMILIES
 from ..facts.pci import normal_address
 from ..facts.services import SERVICES
@@ -123,9 +122,7 @@ def read_record(path: str) -> Baseline:
         raise NodeError(
             f"the record of what was found on this node cannot be read: {error.strerror}",
             where=path,
-            remedy="run as root (become: true)"
-            if error.errno in (errno.EACCES, errno.EPERM)
-            else "see that the path is right and its disk sound; the file is still needed",
+            remedy=f"{remedy_for(error, 'see that the path is right and its disk sound')}; the file is still needed",
         ) from None
     except ValueError as error:
         raise ConfigurationError(
@@ -182,7 +179,7 @@ def remove_configuration(path: str) -> None:
         raise RefusedError(
             f"the configuration cannot be removed: {error.strerror}",
             where=path,
-            remedy="run as root" if error.errno in (errno.EACCES, errno.EPERM) else "remove it by hand, and try again",
+            remedy=remedy_for(error, "remove it by hand, and try again"),
         ) from None
 
 

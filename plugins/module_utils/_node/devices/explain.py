@@ -130,7 +130,10 @@ EXPLANATIONS: tuple[Explanation, ...] = (
 )
 
 GENERAL: t.Mapping[int, tuple[str, str]] = {
-    errno.EACCES: ("permission denied", "run as root (become: true)"),
+    errno.EACCES: (
+        "permission denied",
+        "run as root (become: true); for root, see what SELinux or AppArmor has denied",
+    ),
     errno.EPERM: ("the kernel does not allow it", "run as root on the host; kernel lockdown can also be the cause"),
     errno.EROFS: ("sysfs is mounted read-only", "run on the host, or in a container that mounts /sys writable"),
     errno.ENOENT: ("the file is missing", "see that the device is there and its driver bound"),

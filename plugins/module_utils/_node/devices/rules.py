@@ -8,14 +8,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 import typing as t
 from dataclasses import dataclass
 
 from ..absence import is_absent
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, remedy_for
 from ..facts.families import FAMILY_NAMES, PF_DRIVERS
 from ..facts.pci import VFIO_DRIVERS, VFIO_PCI, normal_address
 from ..facts.services import SERVICES
@@ -195,7 +194,7 @@ def read_rules(path: str, remedy: str) -> tuple[Rule, ...]:
         raise UnseenConfiguration(
             f"cannot be read: {error.strerror}",
             where=path,
-            remedy="run as root" if error.errno in (errno.EACCES, errno.EPERM) else "see that it is a file",
+            remedy=remedy_for(error, "see that it is a file"),
         ) from None
     except ValueError as error:
         raise ConfigurationError(f"cannot be read: {error}", where=path, remedy="correct the file") from None

@@ -17,13 +17,12 @@ import typing as t
 from functools import partial
 
 from ..absence import if_there
-from ..errors import NodeError, RefusedError
+from ..errors import NodeError, RefusedError, remedy_for
 from ..facts.paths import DEVICES, DRIVERS_PROBE
 from ..fields import lines_in, words_in
 
 _LOOK_SECONDS = 0.05
 
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _AS_ROOT = "run as root (become: true), with /sys writable"
 
 
@@ -82,7 +81,9 @@ def _cannot_be_taken(path: str, error: OSError) -> RefusedError:
     return RefusedError(
         f"the lock on this node's devices cannot be taken: {error.strerror}",
         where=path,
-        remedy=_AS_ROOT if error.errno in _FORBIDDEN else "see what the node lacks, and try again",
+        remedy=_AS_ROOT
+        if error.errno == errno.EROFS
+        else remedy_for(error, "see what the node lacks, and try again", _AS_ROOT),
     )
 
 

@@ -250,7 +250,7 @@ def test_a_failure_leaves_the_old_one_and_nothing_else(
 
     monkeypatch.setattr(os, "replace", refuse)
     failed = run({"path": tmp_path / "first", "content": "written\n"}, {"path": tmp_path / "path", **entry})
-    sentence = f"{tmp_path}/path: cannot be changed: No space left on device; see that its file system has room and may be written"
+    sentence = f"{tmp_path}/path: cannot be changed: No space left on device; make room on that file system"
     # The first one was, and the next run finds it so.
     assert (failed["msg"], failed["changed"], failed["failure"]["kind"]) == (sentence, True, "node")
     assert sorted(below(tmp_path)) == ["first", "path"]
@@ -312,7 +312,12 @@ def test_a_removal_that_does_not_come_to_the_disk_is_reported(
     monkeypatch.setattr(os, "fsync", failing)
     result = run({"path": tmp_path / "gone", "state": "absent"})
     assert not result["changed"]
-    said = f"{tmp_path}/gone: cannot be changed: {os.strerror(number)}; see that its file system has room and may be written"
+    remedy = (
+        "see that its file system has room and may be written"
+        if number == errno.EIO
+        else "make room on that file system"
+    )
+    said = f"{tmp_path}/gone: cannot be changed: {os.strerror(number)}; {remedy}"
     assert result.get("msg") == (said if fails else None)
 
 

@@ -358,6 +358,7 @@ def test_a_lock_that_cannot_be_opened_is_reported(
         return opens(path, *arguments, **named)
 
     monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     result = run(disk, arguments=QAT)
     assert (result["msg"], result["changed"]) == (f"{kernel_args.LOCK}: the lock cannot be opened: {why}", False)
     assert DROP_IN not in disk.files()
