@@ -36,10 +36,12 @@ from .running import look, read_efi_text
 
 if t.TYPE_CHECKING:
     from .._host.machine import Machine
+    from .arguments import CommandLine
 
 OSTREE_BOOTED = "/run/ostree-booted"
 OS_RELEASE = "/etc/os-release"
 LOADER_INFO = "firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+EFI_VARIABLES = "firmware/efi/efivars"
 KARGS_D = "/usr/lib/bootc/kargs.d"
 SYSTEMD_BOOT_BINARIES = "/EFI/systemd/systemd-boot*.efi"
 
@@ -51,19 +53,25 @@ class Firmware(t.NamedTuple):
 
     efi: bool
     loader: str  # such as "systemd-boot 252.39" or "GRUB 2.12"; empty when no loader left its name
+    is_seen: bool = True  # whether a loader's name would be seen
 
 
 def read_firmware(sysfs_root: str = "/sys") -> Firmware:
     """Read it from sysfs. Raises NodeError when it is there and cannot be read."""
     path = os.path.join(sysfs_root, "firmware", "efi")
     efi = look(path, lambda: if_there(lambda: bool(os.stat(path)), False))
-    return Firmware(efi, read_efi_text(sysfs_root, LOADER_INFO))
+    # Of a firmware there always are some, as BootOrder; none with efi=noruntime, which kernels for real time have by default, and none in
+    # a container that has /sys without what is mounted below it.
+    variables = os.path.join(path, "efivars")
+    is_seen = not efi or bool(look(variables, lambda: if_there(lambda: os.listdir(variables), [])))
+    return Firmware(efi, read_efi_text(sysfs_root, LOADER_INFO), is_seen)
 
 
-def detect(machine: Machine, firmware: Firmware) -> str | None:
+def detect(machine: Machine, firmware: Firmware, running: CommandLine | None = None) -> str | None:
     """The boot loader's name, or None when there is no sign of one.
 
-    Raises RefusedError when there is one that cannot be given arguments, or two that could be it.
+    `running` is what the running kernel was started with. Raises RefusedError when there is one that cannot be given arguments, or two
+    that could be it.
     """
     if machine.exists(OSTREE_BOOTED):
         return _of_ostree(machine)
@@ -72,6 +80,13 @@ def detect(machine: Machine, firmware: Firmware) -> str | None:
     grub = generated_file(machine)
     if grub is not None and grub_reads_entries(machine, grub):
         return _of_entries(machine, grub)
+    if grub is not None and not firmware.is_seen and not _started_by_grub(running):
+        raise RefusedError(
+            f"GRUB ({grub}) is installed, and whether it has started this node cannot be seen: there are no EFI variables"
+            f" (/sys/{EFI_VARIABLES})",
+            "bootloader",
+            f"mount efivarfs there, or {_CHOOSE}",
+        )
     systemd = _systemd_boot(machine) if firmware.efi else None
     if grub is not None and systemd is not None and not firmware.loader.startswith("GRUB"):
         raise RefusedError(
@@ -104,6 +119,11 @@ def nothing_found() -> RefusedError:
         "bootloader",
         f"{_CHOOSE}, or set the arguments where this machine boots from",
     )
+
+
+def _started_by_grub(running: CommandLine | None) -> bool:
+    """GRUB names the kernel in the line that it starts it with (grub-core/loader/i386/linux.c); systemd-boot and EFI's own do not."""
+    return running is not None and any(each.key == "BOOT_IMAGE" for each in running.arguments)
 
 
 def _of_ostree(machine: Machine) -> str:

@@ -62,7 +62,7 @@ def ensure(
     `rehearse` stops before the first write. What is added and replaced is written to `notes` first. Raises RefusedError
     before anything is written, NodeError when something failed, LeftError where what was done then stays.
     """
-    name = detect(machine, firmware) if bootloader == AUTO else _named(machine, bootloader)
+    name = detect(machine, firmware, running.line) if bootloader == AUTO else _named(machine, bootloader)
     if name is None:
         return _from_elsewhere(running, request)
     loader = LOADERS[name](machine, running)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import parse
 from ansible_collections.accel.qat.plugins.module_utils._boot.detect import (
     LOADER_INFO,
     Firmware,
@@ -75,6 +76,26 @@ def both() -> FakeMachine:
     machine = machines.debian()
     machine.files["/boot/efi/EFI/systemd/systemd-bootx64.efi"] = "MZ"
     return machine
+
+
+UNSEEN = Firmware(efi=True, loader="", is_seen=False)
+
+
+def test_grub_is_not_taken_for_the_loader_where_nothing_says_so() -> None:
+    """As on Proxmox VE, which has a grub.cfg too, or with efi=noruntime."""
+    by_grub = parse("BOOT_IMAGE=/boot/vmlinuz-6.1.0 root=/dev/vda1 ro")
+    by_systemd_boot = parse("initrd=\\EFI\\proxmox\\initrd.img root=ZFS=rpool/ROOT/pve-1 boot=zfs")
+    assert detect(machines.debian(), UNSEEN, by_grub) == "grub"
+    assert detect(machines.systemd_boot(), UNSEEN, by_systemd_boot) == "systemd-boot"
+    assert detect(machines.rhel9(), UNSEEN, by_systemd_boot) == "grubby"
+    for machine in (machines.debian(), machines.proxmox()):
+        for line in (by_systemd_boot, None):
+            with pytest.raises(RefusedError) as caught:
+                detect(machine, UNSEEN, line)
+            assert str(caught.value) == (
+                "bootloader: GRUB (/boot/grub/grub.cfg) is installed, and whether it has started this node cannot be seen: there are no EFI"
+                " variables (/sys/firmware/efi/efivars); mount efivarfs there, or say which with the option bootloader"
+            )
 
 
 @pytest.mark.parametrize(("firmware", "expected"), [(SYSTEMD, "systemd-boot"), (GRUB, "grub"), (BIOS, "grub")])
@@ -164,7 +185,11 @@ def test_nothing_found_names_all_that_was_looked_for() -> None:
 def test_reads_the_loader_from_an_efi_variable(tmp_path: Path) -> None:
     assert read_firmware(str(tmp_path)) == BIOS
     variable = tmp_path / LOADER_INFO
-    variable.parent.mkdir(parents=True)
+    variable.parent.parent.mkdir(parents=True)
+    assert read_firmware(str(tmp_path)) == UNSEEN
+    variable.parent.mkdir()
+    assert read_firmware(str(tmp_path)) == UNSEEN
+    (variable.parent / "BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c").write_bytes(b"\7\0\0\0\0\0")
     assert read_firmware(str(tmp_path)) == EFI
     variable.write_bytes(b"\x06\0\0\0" + "GRUB 2.12\0".encode("utf-16-le"))
     assert read_firmware(str(tmp_path)) == GRUB

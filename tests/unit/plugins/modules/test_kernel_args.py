@@ -43,7 +43,8 @@ class Disk:
             path.chmod(0o755)
         self.proc = root / "proc"
         self.sys = root / "sys"
-        (self.sys / "firmware/efi").mkdir(parents=True)
+        (self.sys / "firmware/efi/efivars").mkdir(parents=True)
+        (self.sys / "firmware/efi/efivars/BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c").write_bytes(bytes(6))
         self.boot(command_line)
 
     def boot(self, command_line: str) -> None:
