@@ -91,7 +91,8 @@ notes:
     boot uses.
   - When the boot loader's own command fails, or leaves out an argument that was there, its files are put back as they were.
   - Where nobody sees what that command makes, the file C(/var/lib/accel-qat/kernel_arguments_unfinished) is there until it has
-    run, so that a run that was cut off is finished by the next one.
+    run, so that a run that was cut off is finished by the next one. Where the running kernel has not the arguments, that command is
+    run once in each boot even if nothing was to be written, since somebody may have written them and nothing more.
   - O(dev_root) is accepted as by the other modules of the action group, and not used.
 seealso:
   - name: The kernel's command-line parameters

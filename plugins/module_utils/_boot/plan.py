@@ -18,6 +18,8 @@ if t.TYPE_CHECKING:
 
 # Has the commands that are still to run. Beside the notes, so that an update of the boot loader's files leaves it alone.
 UNFINISHED = "/var/lib/accel-qat/kernel_arguments_unfinished"
+# Has the line with which such commands have run since this boot. A reboot takes it away, and shows what has come of them.
+WRITTEN = "/run/accel-qat-kernel-arguments"
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,17 @@ class BootLoader(t.Protocol):
         """What is to be done. Raises RefusedError when it cannot be done; asked again afterwards, the plan is empty."""
 
 
-def unfinished(machine: Machine) -> bool:
-    """Whether a run was cut off before it came to commands whose effect cannot be seen."""
-    return machine.exists(UNFINISHED)
+def to_be_made(machine: Machine, line: CommandLine, is_running: bool) -> bool:
+    """Whether commands are still to run whose effect cannot be seen, for the line that is configured.
+
+    A run may have been cut off before them, or somebody may have written the line by hand and nothing more: so it is where neither the
+    running kernel nor a run since its boot shows otherwise.
+    """
+    return machine.exists(UNFINISHED) or not (is_running or machine.read(WRITTEN) == _noted(line))
+
+
+def _noted(line: CommandLine) -> str:
+    return f"{line.render()}\n"
 
 
 def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: None) -> None:
@@ -116,7 +126,7 @@ def apply(machine: Machine, plan: Plan, look: t.Callable[[], None] = lambda: Non
     When anything fails the files are put back; NodeError says what failed and its last words, and LeftError that they cannot be.
     """
     transaction = Transaction(machine)
-    transaction.note(*plan.files, *plan.guarded, UNFINISHED)
+    transaction.note(*plan.files, *plan.guarded, UNFINISHED, WRITTEN)
     try:
         _take(machine, plan, transaction)
         look()
@@ -141,3 +151,5 @@ def _take(machine: Machine, plan: Plan, transaction: Transaction) -> None:
         result = machine.run(command)
         if result.code:
             raise NodeError(f"failed with exit code {result.code}: {last_lines(result)}", " ".join(command))
+    if plan.unseen and plan.commands:
+        machine.write(WRITTEN, _noted(plan.after))

@@ -20,6 +20,7 @@ from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
 from ansible_collections.accel.qat.plugins.module_utils._boot.detect import Firmware
 from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import NO_NOTES, Outcome, ensure
 from ansible_collections.accel.qat.plugins.module_utils._boot.notes import Notes
+from ansible_collections.accel.qat.plugins.module_utils._boot.plan import WRITTEN
 from ansible_collections.accel.qat.plugins.module_utils._boot.running import Running
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
@@ -103,7 +104,7 @@ def test_check_mode_names_the_files_that_change(machine: FakeMachine) -> None:
     before = dict(machine.files)
     plan = run(machine, read_request(QAT, "present")).plan
     changed = {path for path in {*before, *machine.files} if before.get(path) != machine.files.get(path)}
-    generated = {"/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/deployment"}
+    generated = {"/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/deployment", WRITTEN}
     assert changed - generated == set(plan.files)
 
 

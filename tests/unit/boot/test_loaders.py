@@ -32,7 +32,7 @@ RUNNING = parse("BOOT_IMAGE=/vmlinuz root=UUID=0d3b7c1e ro splash initrd=/initrd
 
 
 def grub(machine: FakeMachine, wanted: list[str], state: State = "present") -> Plan:
-    return Grub(machine).plan(read_request(wanted, state))
+    return Grub(machine, parse("ro")).plan(read_request(wanted, state))
 
 
 def grubby(machine: FakeMachine, wanted: list[str], state: State = "present") -> Plan:
@@ -142,13 +142,13 @@ class TestGrub:
         machine = machines.debian()
         stale = machine.files["/boot/grub/grub.cfg"]
         request = read_request(["intel_iommu=on"], "present")
-        for edit in Grub(machine).plan(request).edits:
+        for edit in Grub(machine, parse("ro")).plan(request).edits:
             machine.write(edit.path, str(edit.after))
-        plan = Grub(machine).plan(request)
+        plan = Grub(machine, parse("ro")).plan(request)
         assert (plan.edits, plan.commands) == ((), (("update-grub",),))
         machine.run(["update-grub"])
         assert machine.files["/boot/grub/grub.cfg"] != stale
-        assert Grub(machine).plan(request).empty
+        assert Grub(machine, parse("ro")).plan(request).empty
 
     @pytest.mark.parametrize("script", ["10_linux_zfs", "09_linux", "15_linux_proxy"])
     def test_entries_are_seen_whichever_script_has_made_them(self, script: str) -> None:

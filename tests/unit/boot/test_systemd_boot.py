@@ -17,7 +17,7 @@ from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
 )
 from ansible_collections.accel.qat.plugins.module_utils._boot.detect import Firmware
 from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import Outcome, ensure
-from ansible_collections.accel.qat.plugins.module_utils._boot.plan import UNFINISHED
+from ansible_collections.accel.qat.plugins.module_utils._boot.plan import UNFINISHED, WRITTEN
 from ansible_collections.accel.qat.plugins.module_utils._boot.running import Running, read_running
 from ansible_collections.accel.qat.plugins.module_utils._host.machine import CommandResult
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
@@ -68,6 +68,7 @@ def test_proxmox_writes_its_own_boot_partitions(line: str) -> None:
     assert machines.next_boot(machine) == "root=ZFS=rpool/ROOT/pve-1 boot=zfs intel_iommu=on iommu=pt"
     assert run(machine, QAT, entry=entry, line=line).plan.empty
     run(machine, QAT, "absent", entry=entry, line=line)
+    del machine.files[WRITTEN]
     assert machine.files == before
 
 
@@ -90,16 +91,30 @@ def dies(_machine: FakeMachine, _command: t.Sequence[str]) -> CommandResult:
     raise KeyboardInterrupt
 
 
-def test_proxmox_whose_line_may_have_been_edited_by_hand_says_so() -> None:
+def test_proxmox_whose_line_may_have_been_edited_by_hand_is_written_again() -> None:
+    """Nobody sees whether that was before its boot partitions were written; they are what boots."""
     machine = machines.proxmox()
     machine.files["/etc/kernel/cmdline"] = "root=ZFS=rpool/ROOT/pve-1 boot=zfs intel_iommu=on iommu=pt\n"
+    assert run(machine, QAT, line="ro intel_iommu=on iommu=pt").plan.empty
     plan = run(machine, QAT).plan
-    assert plan.empty
-    assert " ".join(plan.notes) == (
-        "the boot partitions cannot be looked at: if /etc/kernel/cmdline was edited by hand since they were written,"
-        " run proxmox-boot-tool refresh before the reboot"
-    )
-    assert run(machine, QAT, line="ro intel_iommu=on iommu=pt").plan.notes == ()
+    assert (plan.edits, plan.commands, plan.notes) == ((), (("proxmox-boot-tool", "refresh"),), ())
+    assert machines.next_boot(machine) == "root=ZFS=rpool/ROOT/pve-1 boot=zfs intel_iommu=on iommu=pt"
+    # Until the reboot this run is known, and one more line of somebody else is seen.
+    assert run(machine, QAT).plan.empty
+    machine.files["/etc/kernel/cmdline"] = "root=ZFS=rpool/ROOT/pve-1 intel_iommu=on iommu=pt quiet\n"
+    assert run(machine, QAT).plan.commands == (("proxmox-boot-tool", "refresh"),)
+    del machine.files[WRITTEN]  # as a reboot does, with another kernel command line again
+    assert run(machine, QAT).plan.commands == (("proxmox-boot-tool", "refresh"),)
+
+
+def test_proxmox_that_fails_to_write_again_is_not_taken_for_done() -> None:
+    machine = machines.proxmox()
+    machine.files["/etc/kernel/cmdline"] = "root=ZFS=rpool/ROOT/pve-1 boot=zfs intel_iommu=on iommu=pt\n"
+    machine.commands["proxmox-boot-tool"] = fails(1, "No space left on device")
+    for _again in range(2):
+        with pytest.raises(NodeError, match="No space left on device"):
+            run(machine, QAT)
+    assert WRITTEN not in machine.files
 
 
 def test_proxmox_whose_tool_fails_is_as_before() -> None:

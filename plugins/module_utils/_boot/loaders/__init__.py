@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     from ..running import Running
 
 LOADERS: t.Mapping[str, t.Callable[[Machine, Running], BootLoader]] = {
-    Grub.name: lambda machine, _running: Grub(machine),
+    Grub.name: lambda machine, running: Grub(machine, running.line),
     Grubby.name: lambda machine, _running: Grubby(machine),
     RpmOstree.name: lambda machine, _running: RpmOstree(machine),
     SystemdBoot.name: lambda machine, running: SystemdBoot(machine, running.line, running.entry),

@@ -29,7 +29,7 @@ from ..arguments import (
     satisfied,
     unsatisfied,
 )
-from ..plan import LineChange, Plan, unfinished
+from ..plan import LineChange, Plan, to_be_made
 from ..unharmed import harm
 from . import grub_settings
 from .entries import GRUB_ENTRIES, grub_reads_entries
@@ -104,8 +104,9 @@ class Grub:
 
     name = "grub"
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, running: CommandLine) -> None:
         self._machine = machine
+        self._running = running
 
     def plan(self, request: Request) -> Plan:
         """See BootLoader."""
@@ -118,7 +119,11 @@ class Grub:
         edits = _edits(files, edited)
         entries = self._generated_entries()
         # An earlier run may have ended between the settings and update-grub.
-        current = satisfied(entries[0].before, request) if entries else not unfinished(self._machine)
+        current = (
+            satisfied(entries[0].before, request)
+            if entries
+            else not to_be_made(self._machine, after.line, satisfied(self._running, request))
+        )
         return Plan(
             before.line,
             after.line,

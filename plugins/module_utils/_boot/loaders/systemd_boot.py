@@ -27,7 +27,7 @@ from ..arguments import (
     parse,
     satisfied,
 )
-from ..plan import LineChange, Plan, unfinished
+from ..plan import LineChange, Plan, to_be_made
 from .entries import read_entry
 
 if t.TYPE_CHECKING:
@@ -102,7 +102,7 @@ class SystemdBoot:
         )
 
     def _proxmox(self, text: str | None, before: CommandLine, after: CommandLine, request: Request) -> Plan:
-        """Proxmox VE: nobody sees its boot partitions, so a mark says whether they have been written."""
+        """Proxmox VE: nobody sees its boot partitions, so they are written again where nothing shows that they have the line."""
         if self._machine.command(PROXMOX_TOOL) is None:
             raise RefusedError(
                 f"only {PROXMOX_TOOL} writes the boot partitions that {PROXMOX} names, and this node has no such command",
@@ -117,17 +117,12 @@ class SystemdBoot:
                 "write all arguments on one line, without comments",
             )
         write = after != before
-        refresh = write or unfinished(self._machine)
-        by_hand = (
-            f"the boot partitions cannot be looked at: if {CMDLINE} was edited by hand since they were written, run"
-            f" {PROXMOX_TOOL} refresh before the reboot"
-        )
+        refresh = write or to_be_made(self._machine, after, satisfied(self._running, request))
         return Plan(
             before,
             after,
             (FileEdit(CMDLINE, text, after.render() + "\n"),) if write else (),
             ((PROXMOX_TOOL, "refresh"),) if refresh else (),
-            notes=() if refresh or self._runs_so(request, refresh) else (by_hand,),
             unseen=True,
         )
 
