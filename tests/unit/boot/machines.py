@@ -397,7 +397,11 @@ def _proxmox_boot_tool(machine: FakeMachine, command: t.Sequence[str]) -> Comman
 def _sdbootutil(machine: FakeMachine, command: t.Sequence[str]) -> CommandResult:
     """The function update_all_entries of sdbootutil: new options for the entries of the running snapshot."""
     assert list(command) == ["sdbootutil", "update-all-entries"]
-    line = f"{machine.files['/etc/kernel/cmdline'].strip()} systemd.machine_id={MACHINE_ID}"
+    words = [machine.files["/etc/kernel/cmdline"].strip()]
+    if "/etc/kernel/cmdline.d" in machine.files.get("/usr/sbin/sdbootutil", ""):
+        # Those of the snapshot and those of the system, which are the same.
+        words += 2 * [machine.files[path].strip() for path in machine.glob("/etc/kernel/cmdline.d/*")]
+    line = " ".join([*words, f"systemd.machine_id={MACHINE_ID}"])
     for path in machine.glob("/boot/efi/loader/entries/*.conf"):
         if SNAPSHOT_ROOT in machine.files[path]:
             machine.files[path] = re.sub(

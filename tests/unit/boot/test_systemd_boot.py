@@ -357,3 +357,74 @@ def test_reads_the_started_entry(tmp_path: Path) -> None:
     with pytest.raises(NodeError) as caught:
         read_running(str(tmp_path), str(tmp_path))
     assert str(caught.value) == f"{path}: cannot be read: Is a directory; check sysfs_root"
+
+
+# openSUSE's directory of more arguments.
+
+RUNNING = f"BOOT_IMAGE=/vmlinuz {machines.SNAPSHOT_ROOT} ro"
+ADDS_MORE = 'for i in "${subvol:1}"/etc/kernel/cmdline.d/* /etc/kernel/cmdline.d/*; do\n'
+
+
+def with_more(text: str, tool: str = ADDS_MORE) -> FakeMachine:
+    machine = machines.tumbleweed()
+    machine.files["/usr/sbin/sdbootutil"] = tool
+    machine.files["/etc/kernel/cmdline.d/50-site.conf"] = text
+    machine.commands["sdbootutil"](machine, ["sdbootutil", "update-all-entries"])
+    return machine
+
+
+def test_what_sdbootutil_adds_of_a_directory_is_not_lost() -> None:
+    machine = with_more("mitigations=auto\n")
+    outcome = run(machine, QAT, line=RUNNING)
+    assert outcome.plan.commands == (("sdbootutil", "update-all-entries"),)
+    assert machines.next_boot(machine) == (
+        f"splash=silent quiet security=selinux {machines.SNAPSHOT_ROOT} intel_iommu=on iommu=pt mitigations=auto mitigations=auto"
+        f" systemd.machine_id={machines.MACHINE_ID}"
+    )
+    assert run(machine, QAT, line=RUNNING).plan.empty
+
+
+def test_what_sdbootutil_does_not_read_would_be_lost() -> None:
+    """An older one, with an entry that has the argument all the same; or a file whose last line has no end, which is none for `read`."""
+    for tool, text in (("# without\n", "mitigations=auto\n"), (ADDS_MORE, "mitigations=auto")):
+        machine = with_more("mitigations=auto\n")
+        machine.files["/usr/sbin/sdbootutil"] = tool
+        machine.files["/etc/kernel/cmdline.d/50-site.conf"] = text
+        with pytest.raises(
+            RefusedError, match=r"made again from /etc/kernel/cmdline.*, would lose mitigations=auto mitigations=auto"
+        ):
+            run(machine, QAT, line=RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("text", "state"), [("intel_iommu=off\n", "present"), ("# ours\n  intel_iommu=on\n", "absent")]
+)
+def test_what_that_directory_would_take_back_is_refused(text: str, state: State) -> None:
+    machine = with_more(text)
+    before = dict(machine.files)
+    with pytest.raises(RefusedError) as caught:
+        run(machine, ["intel_iommu=on"], state, line=RUNNING)
+    assert str(caught.value) == (
+        f"/etc/kernel/cmdline.d, /usr/kernel/cmdline.d: has arguments with which intel_iommu=on ({state}) could not be, and sdbootutil puts"
+        " them behind those of /etc/kernel/cmdline; change them there"
+    )
+    assert machine.files == before
+
+
+def test_what_the_vendor_adds_gives_way_to_a_file_of_the_same_name() -> None:
+    machine = with_more("mitigations=auto\n")
+    machine.files["/usr/kernel/cmdline.d/50-site.conf"] = "intel_iommu=off\n"
+    assert run(machine, ["intel_iommu=on"], line=RUNNING).plan.commands
+    machine.files["/usr/kernel/cmdline.d/60-vendor.conf"] = "intel_iommu=off\n"
+    with pytest.raises(RefusedError, match="has arguments with which intel_iommu=on"):
+        run(machine, ["intel_iommu=on"], line=RUNNING)
+
+
+def test_what_sdbootutil_would_not_write_back_is_refused() -> None:
+    machine = machines.tumbleweed()
+    machine.files["/etc/kernel/cmdline"] = f"quiet a=b&c {machines.SNAPSHOT_ROOT}\n"
+    with pytest.raises(RefusedError) as caught:
+        run(machine, QAT, line=RUNNING)
+    assert str(caught.value) == (
+        "/etc/kernel/cmdline: has characters that sdbootutil does not write back (&); set that argument in the entries by hand"
+    )

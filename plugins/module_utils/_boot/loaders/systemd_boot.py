@@ -5,7 +5,8 @@
 
 Sources: kernel-install(8) and 90-loaderentry.install (reads /etc/kernel/cmdline, else /usr/lib/kernel/cmdline, else
 /proc/cmdline without BOOT_IMAGE= and initrd=), the Boot Loader Specification (fields of an entry), sdbootutil
-(update_all_entries: the options of the entries with the root= and the rootflags=subvol= of the running snapshot),
+(update_all_entries: the options of the entries with the root= and the rootflags=subvol= of the running snapshot;
+create_boot_options: since March 2026 the files of /usr/kernel/cmdline.d and /etc/kernel/cmdline.d come behind),
 loader.conf(5) (default), Proxmox VE's proxmox-boot-tool (its EFI system partitions are mounted by itself alone; it takes
 /etc/kernel/cmdline as it is, which has to be one line).
 """
@@ -26,6 +27,7 @@ from ..arguments import (
     merge,
     parse,
     satisfied,
+    unsatisfied,
 )
 from ..plan import LineChange, Plan, to_be_made
 from .entries import read_entry
@@ -37,6 +39,8 @@ CMDLINE = "/etc/kernel/cmdline"
 VENDOR_CMDLINE = "/usr/lib/kernel/cmdline"
 MACHINE_ID = "/etc/machine-id"
 SDBOOTUTIL = "sdbootutil"
+MORE = "/etc/kernel/cmdline.d"
+VENDOR_MORE = "/usr/kernel/cmdline.d"
 PROXMOX = "/etc/kernel/proxmox-boot-uuids"
 PROXMOX_TOOL = "proxmox-boot-tool"
 BOOT_ROOTS = ("/efi", "/boot", "/boot/efi")
@@ -44,6 +48,9 @@ _MODULES = "/lib/modules"
 _FROM_THE_LOADER = ("BOOT_IMAGE", "initrd")
 _ROOT = ("root", "rootflags")
 _MACHINE_ID = "systemd.machine_id"  # kernel-install and sdbootutil add it by themselves
+_READS_MORE = re.compile(r"^[^#\n]*/etc/kernel/cmdline\.d", re.MULTILINE)
+# sed of sdbootutil gives these a meaning when it writes the options of an entry (update_entry_conf).
+_UNSAFE = frozenset("&|\\")
 _DEFAULT = re.compile(r"^[ \t]*default[ \t]+(?P<pattern>\S+)", re.MULTILINE)
 # How often a new entry may still be tried, automatic boot assessment.
 _TRIES = re.compile(r"\+[0-9]+(-[0-9]+)?(?=\.conf$)")
@@ -80,6 +87,8 @@ class SystemdBoot:
         after = merge(before, request)
         if self._machine.exists(PROXMOX):
             return self._proxmox(text, before, after, request)
+        more = self._more()
+        self._see_no_contradiction(after, more, request)
         ours = self._ours()
         stale = [entry for entry in ours if not satisfied(entry.line, request)]
         # Without a file new entries copy the running line, which may have been typed at the boot menu.
@@ -87,6 +96,8 @@ class SystemdBoot:
         commands = self._rebuild_commands() if write or stale else ()
         self._require_boot(ours, request, bool(commands))
         written = _render(text, after) if write else text or after.render()
+        if commands:
+            self._see_written_back(f"{written}\n{more}")
         return Plan(
             before,
             after,
@@ -96,7 +107,10 @@ class SystemdBoot:
             changes=tuple(LineChange(entry.path, entry.line, merge(entry.line, request)) for entry in stale),
             lines=(
                 LineChange(CMDLINE, before, self._configured(written)),
-                *(_made_again(entry, _made(entry, written) if commands else entry.line) for entry in ours),
+                *(
+                    self._made_again(entry, _made(entry, f"{written}\n{more}") if commands else entry.line)
+                    for entry in ours
+                ),
             ),
             guarded=tuple(entry.path for entry in ours),
         )
@@ -192,6 +206,55 @@ class SystemdBoot:
         kept = tuple(each for each in self._running.arguments if each.key not in _FROM_THE_LOADER)
         return CommandLine(kept, self._running.init)
 
+    def _made_again(self, entry: _Entry, after: CommandLine) -> LineChange:
+        return LineChange(
+            f"{entry.path}, made again from {' and '.join(self._sources())},", entry.line, after, again=True
+        )
+
+    def _sources(self) -> list[str]:
+        return [CMDLINE, *([MORE] if self._reads_more() else [])]
+
+    def _reads_more(self) -> bool:
+        """Whether what makes the entries again adds the files of a directory: newer sdbootutil, and not kernel-install."""
+        tool = self._machine.command(SDBOOTUTIL)
+        return tool is not None and _READS_MORE.search(self._machine.read(tool) or "") is not None
+
+    def _more(self) -> str:
+        """What comes behind the line; a file of the administrator stands for the vendor's of the same name."""
+        if not self._reads_more():
+            return ""
+        files = self._machine.glob(f"{MORE}/*")
+        names = {path.rpartition("/")[2] for path in files}
+        vendor = [path for path in self._machine.glob(f"{VENDOR_MORE}/*") if path.rpartition("/")[2] not in names]
+        # It looks through two directories, of which one is mostly the other: with those of a snapshot, that is.
+        return 2 * "".join(self._lines_read(path) for path in [*vendor, *files])
+
+    def _lines_read(self, path: str) -> str:
+        """The lines as `read` of a shell takes them: the last one is none without its end."""
+        whole, _newline, _rest = (self._machine.read(path) or "").rpartition("\n")
+        return "".join(f"{line.strip()}\n" for line in lines_in(whole))
+
+    def _see_written_back(self, text: str) -> None:
+        unsafe = " ".join(sorted(_UNSAFE.intersection(text)))
+        if unsafe and self._machine.command(SDBOOTUTIL):
+            raise RefusedError(
+                f"has characters that {SDBOOTUTIL} does not write back ({unsafe})",
+                " or ".join(self._sources()),
+                "set that argument in the entries by hand",
+            )
+
+    def _see_no_contradiction(self, line: CommandLine, more: str, request: Request) -> None:
+        """Refuse what a file of that directory would take back, for it comes behind. Which file it is the administrator knows."""
+        whole = CommandLine((*line.arguments, *parse(_without_comments(more)).arguments), line.init)
+        pending = unsatisfied(whole, request)
+        if pending.arguments and self._reads_more():
+            wanted = " ".join(each.text for each in pending.arguments)
+            raise RefusedError(
+                f"has arguments with which {wanted} ({request.state}) could not be, and {SDBOOTUTIL} puts them behind those of {CMDLINE}",
+                f"{MORE}, {VENDOR_MORE}",
+                "change them there",
+            )
+
     def _kernels(self) -> dict[str, str]:
         """Version and image of every installed kernel: Fedora keeps the image with the modules, Debian in /boot."""
         kernels: dict[str, str] = {}
@@ -242,10 +305,6 @@ class SystemdBoot:
             for path in self._machine.glob(root + "/loader/entries/*.conf"):
                 fields = read_entry(self._machine.read(path) or "")
                 yield _Entry(path, parse(" ".join(fields.get("options", [])))), fields
-
-
-def _made_again(entry: _Entry, after: CommandLine) -> LineChange:
-    return LineChange(f"{entry.path}, made again from {CMDLINE},", entry.line, after, again=True)
 
 
 def _made(entry: _Entry, text: str) -> CommandLine:
