@@ -63,7 +63,8 @@ def read_firmware(sysfs_root: str = "/sys") -> Firmware:
     # Of a firmware there always are some, as BootOrder; none with efi=noruntime, which kernels for real time have by default, and none in
     # a container that has /sys without what is mounted below it.
     variables = os.path.join(path, "efivars")
-    is_seen = not efi or bool(look(variables, lambda: if_there(lambda: os.listdir(variables), [])))
+    nothing: list[str] = []
+    is_seen = not efi or bool(look(variables, lambda: if_there(lambda: os.listdir(variables), nothing)))
     return Firmware(efi, read_efi_text(sysfs_root, LOADER_INFO), is_seen)
 
 

@@ -119,10 +119,20 @@ class TestGrub:
         assert plan.after.texts() == ["iommu=pt", "quiet", "intel_iommu=on", "intel_iommu=sm_on"]
 
     def test_a_file_of_others_with_a_list_is_left_alone(self) -> None:
-        hardened = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX iommu=force iommu.passthrough=0 iommu.strict=1"\n'
+        hardened = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX iommu=force iommu.strict=1"\n'
         plan = grub(machines.debian(drop_ins={"40_hardening.cfg": hardened}), ["iommu=pt"])
         assert [edit.path for edit in plan.edits] == [DROP_IN]
         assert (plan.added, plan.removed, plan.notes) == (["iommu=pt"], [], ())
+
+    def test_a_file_of_others_that_overrules_under_another_key_is_edited(self) -> None:
+        """What it says comes behind that of the drop-in, and the kernel follows the last."""
+        hardened = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX iommu=force iommu.passthrough=0 iommu.strict=1"\n'
+        plan = grub(machines.debian(drop_ins={"40_hardening.cfg": hardened}), ["iommu=pt"])
+        path = "/etc/default/grub.d/40_hardening.cfg"
+        assert [edit.path for edit in plan.edits] == [path, DROP_IN]
+        assert plan.edits[0].after == hardened.replace("iommu.passthrough=0 ", "")
+        assert (plan.added, plan.removed) == (["iommu=pt"], ["iommu.passthrough=0"])
+        assert plan.notes == (f"{path} itself is edited, because it has an argument to be changed",)
 
     def test_settings_are_read_by_the_shell_that_reads_them_for_grub(self) -> None:
         machine = machines.suse(settings='GRUB_CMDLINE_LINUX="ro"\n')

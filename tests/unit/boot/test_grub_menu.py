@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which entry GRUB starts, and whether that gets its arguments from the settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import State, parse, read_request
+from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grub import Grub
+from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grub_menu import read_menu, started
+from ansible_collections.accel.qat.plugins.module_utils._boot.plan import Plan
+from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
+from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
+from ansible_collections.accel.qat.tests.unit.boot import machines
+
+# Of Debian 12, shortened.
+MENU = """\
+function savedefault {
+  if [ -z "${boot_once}" ]; then
+    saved_entry="${chosen}"
+  fi
+}
+### BEGIN /etc/grub.d/10_linux ###
+function gfxmode {
+\tset gfxpayload="${1}"
+}
+menuentry 'Debian GNU/Linux' --class debian $menuentry_id_option 'gnulinux-simple-5f1e' {
+\tload_video
+\tif [ x$grub_platform = xxen ]; then insmod xzio; fi
+\tlinux\t/boot/vmlinuz-6.1.0-32 root=/dev/vda1 ro quiet
+\tinitrd\t/boot/initrd.img-6.1.0-32
+}
+submenu 'Advanced options for Debian GNU/Linux' $menuentry_id_option 'gnulinux-advanced-5f1e' {
+\tmenuentry 'Debian GNU/Linux, with Linux 6.1.0-32' --class debian $menuentry_id_option 'gnulinux-6.1.0-32' {
+\t\tlinux\t/boot/vmlinuz-6.1.0-32 root=/dev/vda1 ro
+\t}
+\tmenuentry 'Debian GNU/Linux, with Linux 6.1.0-31' --class debian $menuentry_id_option 'gnulinux-6.1.0-31' {
+\t\tlinux\t/boot/vmlinuz-6.1.0-31 root=/dev/vda1 ro old
+\t}
+}
+### END /etc/grub.d/10_linux ###
+### BEGIN /etc/grub.d/40_custom ###
+# This file provides an easy way to add custom menu entries.
+menuentry "it's > mine" --id=mine {
+  linux /vmlinuz root=/dev/vda1 custom
+}
+menuentry Bare --id bare {
+  chainloader +1
+}
+### END /etc/grub.d/40_custom ###
+"""
+
+
+@pytest.mark.parametrize(
+    ("default", "title"),
+    [
+        ("0", "Debian GNU/Linux"),
+        ("", "Debian GNU/Linux"),
+        ("gnulinux-simple-5f1e", "Debian GNU/Linux"),
+        ("1", "Debian GNU/Linux, with Linux 6.1.0-32"),
+        ("1>1", "Debian GNU/Linux, with Linux 6.1.0-31"),
+        ("gnulinux-advanced-5f1e>gnulinux-6.1.0-31", "Debian GNU/Linux, with Linux 6.1.0-31"),
+        (
+            "Advanced options for Debian GNU/Linux>Debian GNU/Linux, with Linux 6.1.0-31",
+            "Debian GNU/Linux, with Linux 6.1.0-31",
+        ),
+        ("gnulinux-advanced-5f1e>removed", "Debian GNU/Linux, with Linux 6.1.0-32"),
+        ("2", "it's > mine"),
+        ("it's >> mine", "it's > mine"),
+        ("mine", "it's > mine"),
+        ("bare", "Bare"),
+        ("3", "Bare"),
+        # GRUB starts the first one where there is no such entry.
+        ("4", "Debian GNU/Linux"),
+        ("removed", "Debian GNU/Linux"),
+    ],
+)
+def test_which_entry_is_started(default: str, title: str) -> None:
+    item = started(read_menu(MENU), default)
+    assert item is not None
+    assert item.title == title
+
+
+def test_entries_have_their_arguments_and_who_wrote_them() -> None:
+    first, _submenu, mine, bare = read_menu(MENU)
+    assert (first.script, first.line) == ("/etc/grub.d/10_linux", parse("root=/dev/vda1 ro quiet"))
+    assert (mine.script, mine.line) == ("/etc/grub.d/40_custom", parse("root=/dev/vda1 custom"))
+    assert bare.line is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "}\n}\n", "menuentry 'a {\n", "submenu x {\n", "menuentry {\n}\n", "{\n" * 10_000]
+)
+def test_a_menu_that_is_damaged_is_read_all_the_same(text: str) -> None:
+    started(read_menu(text), "0>0")
+
+
+HEADER = "#!/bin/sh\nexec tail -n +3 $0\n"
+CUSTOM = "menuentry 'Ours' --id ours {\n\tlinux /vmlinuz root=/dev/vda1 ro\n}\n"
+
+
+def plan(machine: FakeMachine, wanted: list[str], state: State = "present") -> Plan:
+    return Grub(machine, parse("ro")).plan(read_request(wanted, state))
+
+
+def with_default(default: str, script: str = "/etc/grub.d/40_custom") -> FakeMachine:
+    """Debian whose menu has an entry of an administrator."""
+    settings = machines.DEBIAN_SETTINGS.replace("GRUB_DEFAULT=0", f"GRUB_DEFAULT={default}")
+    machine = machines.debian(settings)
+    if script.endswith("custom.cfg"):
+        machine.files[script] = CUSTOM
+    else:
+        machine.files[script] = HEADER + CUSTOM
+        machine.files["/boot/grub/grub.cfg"] += f"### BEGIN {script} ###\n{CUSTOM}### END {script} ###\n"
+    return machine
+
+
+REFUSED = (
+    "{}: GRUB starts Ours, an entry that does not get the arguments of /etc/default/grub; set them in that entry by hand, or have another"
+    " one started (GRUB_DEFAULT, grub-set-default)"
+)
+
+
+@pytest.mark.parametrize("default", ["ours", "Ours", "3", "saved"])
+@pytest.mark.parametrize("script", ["/etc/grub.d/40_custom", "/boot/grub/custom.cfg", "/etc/grub.d/06_mine"])
+def test_an_entry_written_by_hand_does_not_get_the_settings(default: str, script: str) -> None:
+    machine = with_default(default, script)
+    if default == "saved":
+        assert plan(machine, ["intel_iommu=on"]).commands
+        machine.files["/boot/grub/grubenv"] = "# GRUB Environment Block\nsaved_entry=ours\n######\n"
+    before = dict(machine.files)
+    with pytest.raises(RefusedError) as caught:
+        plan(machine, ["intel_iommu=on"])
+    assert str(caught.value) == REFUSED.format(script)
+    assert machine.files == before
+    assert plan(machine, ["intel_iommu=on"], "absent").empty
+
+
+def test_the_entry_of_the_next_boot_alone_counts_too() -> None:
+    machine = with_default("0")
+    assert plan(machine, ["intel_iommu=on"]).commands
+    machine.files["/boot/grub/grubenv"] = "# GRUB Environment Block\nnext_entry=ours\n######\n"
+    with pytest.raises(RefusedError, match="GRUB starts Ours"):
+        plan(machine, ["intel_iommu=on"])
+
+
+def test_an_entry_written_by_hand_that_has_the_arguments_is_fine() -> None:
+    machine = with_default("ours")
+    for path in ("/etc/grub.d/40_custom", "/boot/grub/grub.cfg"):
+        machine.files[path] = machine.files[path].replace(
+            "/vmlinuz root=/dev/vda1 ro", "/vmlinuz root=/dev/vda1 ro intel_iommu=on"
+        )
+    assert plan(machine, ["intel_iommu=on"]).commands
+
+
+def test_another_system_does_not_get_the_settings() -> None:
+    settings = machines.DEBIAN_SETTINGS.replace("GRUB_DEFAULT=0", "GRUB_DEFAULT='Debian GNU/Linux on /dev/sdb1'")
+    with pytest.raises(RefusedError, match="30_os-prober: GRUB starts Debian GNU/Linux on /dev/sdb1, an entry that"):
+        plan(machines.debian(settings), ["intel_iommu=on"])
+
+
+@pytest.mark.parametrize("default", ["1", "gnulinux-6.1.0-32-amd64", "'Debian GNU/Linux'"])
+def test_an_entry_that_a_script_makes_gets_them(default: str) -> None:
+    assert plan(with_default(default), ["intel_iommu=on"]).commands == (("update-grub",),)
