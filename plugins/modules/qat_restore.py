@@ -124,7 +124,7 @@ def main() -> None:
             nonlocal was_recorded
             found = read_record(record)  # under the lock: who had it may have recorded more
             was_recorded = bool(found.pfs)
-            return plan_restoration(found, node, module.params["when_in_use"])
+            return plan_restoration(found, node, module.params["when_in_use"], run.kernel.has_module)
 
         def forget_configuration() -> None:
             if configuration:

@@ -23,6 +23,7 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline i
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import original_pf
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.step import Action
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import LARGEST
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
@@ -512,6 +513,53 @@ def test_the_ids_of_a_record_without_them_are_noted(record: str) -> None:
     write_record(record, Baseline(found.pfs, found.vfio_pci_loaded, found.assigned))
     remember(record, plan_of(fake, {"services": ["dc"]}), read_node(fake))
     assert read_record(record).ids == {GEN4: "8086:4940"}
+
+
+@pytest.mark.parametrize("driver", ["vfio-pci", "pci-stub"])
+@pytest.mark.parametrize("is_bound", [True, False])
+def test_a_pf_that_was_given_to_another_driver_by_hand_stays_there(driver: str, is_bound: bool) -> None:
+    """Its VFs have gone with its own driver; the way back of all others is not to be refused for it."""
+    fake = FakeKernel.with_pfs(*(pf("4xxx", address, total_vfs=1) for address in (GEN4, OTHER)))
+    found = found_on(fake, {"services": ["dc"]})
+    apply(fake, {"services": ["dc"]})
+    node = read_node(fake)
+    given = [
+        replace(device, function=replace(device.function, driver=driver if is_bound else None, override=driver))
+        if device.address == GEN4
+        else device
+        for device in node.qat
+    ]
+    functions = {**node.functions, GEN4: given[0].function}
+    plan = plan_restoration(found, replace(node, qat=tuple(given), functions=functions))
+    assert {step.configured for step in plan.steps if not step.of_module} == {OTHER}
+
+
+def test_an_override_that_has_had_no_effect_yet_is_no_other_driver() -> None:
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1))
+    found = found_on(fake, {"services": ["dc"]})
+    apply(fake, {"services": ["dc"]})
+    node = read_node(fake)
+    given = tuple(replace(device, function=replace(device.function, override="vfio-pci")) for device in node.qat)
+    assert f"services {GEN4}: dc -> sym;asym" in described(plan_restoration(found, replace(node, qat=given)).steps)
+
+
+def test_vfs_whose_driver_this_kernel_does_not_have_are_freed() -> None:
+    fake = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=1, vfs=vf("c6xxvf")))
+    found = found_on(fake, {})
+    apply(fake, {})
+    node = read_node(fake)
+    without = replace(node, drivers=node.drivers - {"c6xxvf"})
+    assert any(step.action is Action.BIND for step in plan_restoration(found, without).steps)
+    steps = plan_restoration(found, without, has_module=lambda name: name != "qat_c62xvf").steps
+    assert not any(step.action is Action.BIND or step.device == "qat_c62xvf" for step in steps)
+    assert any(step.action is Action.UNBIND and step.before == "vfio-pci" for step in steps)
+
+
+def test_a_pf_whose_driver_this_kernel_does_not_have_is_left_out() -> None:
+    found = found_on(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1)), {"services": ["dc"]})
+    bare = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, driver=None, total_vfs=1)))
+    without = replace(bare, drivers=bare.drivers - {"4xxx"})
+    assert plan_restoration(found, without, has_module=lambda _name: False).steps == ()
 
 
 def test_a_vfio_pci_that_is_built_in_by_now_stays() -> None:

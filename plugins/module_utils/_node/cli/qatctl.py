@@ -11,6 +11,7 @@ import os
 import sys
 import typing as t
 from dataclasses import replace
+from functools import partial
 
 from ..devices.apply import (
     SECONDS,
@@ -310,7 +311,8 @@ class _Command:
 
     def _tear_down(self, done: list[Step]) -> int:
         found = read_record(self._options.record)
-        rehearse(plan_restoration(found, self._read()), self._kernel)
+        back = partial(plan_restoration, found, has_module=self._kernel.has_module)
+        rehearse(back(self._read()), self._kernel)
         is_forgotten = self._forget_configuration()
         if not found.pfs:
             removed = f" {self._options.config} was removed." if is_forgotten else ""
@@ -319,7 +321,7 @@ class _Command:
                 f"Nothing was recorded on this node, so there is nothing to put back.{removed}",
             )
             return 0
-        outcome = self._converge(lambda node: plan_restoration(found, node))
+        outcome = self._converge(back)
         done += outcome.steps
         remove_record(self._options.record)
         self._print(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from ..absence import is_absent
 from ..document import Part, read_object
 from ..errors import ConfigurationError, NodeError, RefusedError, remedy_for
-from ..facts.families import FAMILIES
+from ..facts.families import FAMILIES, module_of_driver
 from ..facts.pci import normal_address
 from ..facts.services import SERVICES
 from ..files import (
@@ -196,14 +196,22 @@ def plan_for(desired_pfs: t.Iterable[DesiredPf], node: Node, path: str) -> Plan:
     return plan_node(desired_pfs, node, read_record(path).on(node).assigned)
 
 
-def plan_restoration(baseline: Baseline, node: Node, when_in_use: str = "fail") -> Plan:
+def plan_restoration(
+    baseline: Baseline, node: Node, when_in_use: str = "fail", has_module: t.Callable[[str], bool] = lambda _name: True
+) -> Plan:
     """The plan back to what was found; raises RefusedError while a VF is in use.
 
-    PFs that have gone since, or in whose place another one is, are left out.
+    PFs that have gone since, or in whose place another one is, or that somebody has given to another driver, are left out.
+    `has_module` says which modules can be loaded.
     """
     present = baseline.on(node)
     devices = ((node.qat_at(address), desired) for address, desired in present.pfs.items())
-    reachable = (_reachable(desired, device) for device, desired in devices if device is not None)
+    is_to_be_had = _Drivers(node.drivers, has_module)
+    reachable = (
+        _reachable(desired, device, is_to_be_had)
+        for device, desired in devices
+        if device is not None and not _is_of_others(device, is_to_be_had)
+    )
     desired_pfs = [replace(desired, when_in_use=when_in_use) for desired in reachable]
     plan = plan_node(desired_pfs, node, present.assigned)
     if baseline.noiommu_set and node.noiommu:
@@ -221,11 +229,40 @@ def plan_restoration(baseline: Baseline, node: Node, when_in_use: str = "fail") 
     return Plan((*plan.steps, unload), plan.skipped)
 
 
-def _reachable(desired: DesiredPf, device: QatDevice) -> DesiredPf:
+class _Drivers:
+    """Which drivers the running kernel has, or can have; each is asked for once."""
+
+    def __init__(self, loaded: t.Collection[str], has_module: t.Callable[[str], bool]) -> None:
+        self._known = dict.fromkeys(loaded, True)
+        self._has_module = has_module
+
+    def __call__(self, driver: str) -> bool:
+        if driver not in self._known:
+            self._known[driver] = self._has_module(module_of_driver(driver))
+        return self._known[driver]
+
+
+def _is_of_others(device: QatDevice, is_to_be_had: _Drivers) -> bool:
+    """Whether a PF has another driver by now, or can have none. Its own took with it all that was changed when it let go of the PF."""
+    function, own = device.function, device.family.pf_driver
+    if device.is_vf or function.driver == own:
+        return False
+    return function.driver is not None or function.override not in (None, own) or not is_to_be_had(own)
+
+
+def _reachable(desired: DesiredPf, device: QatDevice, is_to_be_had: _Drivers) -> DesiredPf:
     """What of it the device can have still.
 
-    The BIOS may leave it without VFs by now, or with fewer, and the driver of another kernel may have no services to set.
+    The BIOS may leave it without VFs by now, or with fewer, and the driver of another kernel may have no services to set. VFs whose
+    former driver this kernel does not have are without one then.
     """
+    desired = replace(
+        desired,
+        bindings={
+            index: binding if binding.driver is None or is_to_be_had(binding.driver) else replace(binding, driver=None)
+            for index, binding in desired.bindings.items()
+        },
+    )
     total = device.function.sriov.total if device.function.sriov else 0
     if not device.is_vf and (desired.vf_count or 0) > total:
         desired = replace(desired, vf_count=total)
