@@ -84,18 +84,27 @@ class LiveMachine:
         return self._root or "/"
 
     def _at(self, path: str) -> str:
-        """Where the path is for this process; a link is followed inside the node's file system."""
-        place = self._root + path
-        for _step in range(_MOST_LINKS):
-            if not os.path.islink(place):
-                return place
+        """Where the path is for this process; links are followed inside the node's file system, in each part of the path."""
+        place, ahead = self._root, path.split("/")[::-1]
+        for _link in range(_MOST_LINKS):
+            while ahead:
+                part = ahead.pop()
+                if part == ".." and place != self._root:
+                    place = os.path.dirname(place)
+                elif part not in ("", ".", ".."):
+                    place = f"{place}/{part}"
+                    if os.path.islink(place):
+                        break
+            else:
+                return place or "/"
             target = os.readlink(place)
-            place = self._root + target if target.startswith("/") else os.path.join(os.path.dirname(place), target)
+            place = self._root if target.startswith("/") else os.path.dirname(place)
+            ahead += target.split("/")[::-1]
         raise NodeError("the symbolic link leads in a circle", path, "repair it")
 
     def target(self, path: str) -> str:
         """The path on the node to which links lead from this one. Raises NodeError."""
-        return os.path.normpath(self._at(path)[len(self._root) :])  # noqa: E203
+        return self._at(path)[len(self._root) :] or "/"  # noqa: E203
 
     def read(self, path: str) -> str | None:
         try:
@@ -128,7 +137,7 @@ class LiveMachine:
         if not glob.has_magic(part):
             return [part]
         try:
-            names = os.listdir(self._at(directory) or "/")
+            names = os.listdir(self._at(directory))
         except OSError as error:
             if _no_such_path(error):
                 return []
