@@ -77,9 +77,10 @@ def _another(path: str, what: str) -> RefusedError:
 
 
 def _is_held_by_one_that_was_removed(descriptor: int, place: str, proc_root: str) -> bool:
-    """Whether a process has the lock on a former file of this name, which was removed under it.
+    """Whether a process has the lock on a former file of this name and owner, which was removed under it.
 
-    By /proc/locks (proc(5)), which has a lock for as long as it is held. Where a process cannot be looked at, nothing is known.
+    By /proc/locks (proc(5)), which has a lock for as long as it is held. Where a process cannot be looked at, nothing is known. Another
+    user may lock a file of such a name, but cannot have made one of ours.
     """
     ours = os.fstat(descriptor)
     file_system = f"{os.major(ours.st_dev):02x}:{os.minor(ours.st_dev):02x}:"
@@ -90,21 +91,18 @@ def _is_held_by_one_that_was_removed(descriptor: int, place: str, proc_root: str
     # 1: FLOCK  ADVISORY  WRITE 4711 00:17:9438 0 EOF
     lines = [words for words in map(words_in, lines_in(locks)) if len(words) > 5 and words[1] == "FLOCK"]
     holders = {words[4] for words in lines if words[5].startswith(file_system)}
-    return any(_has_open(f"{proc_root}/{pid}/fd", os.path.basename(place) + _DELETED, ours.st_dev) for pid in holders)
+    return any(_has_open(f"{proc_root}/{pid}/fd", os.path.basename(place) + _DELETED, ours) for pid in holders)
 
 
-def _has_open(descriptors: str, name: str, device: int) -> bool:
+def _has_open(descriptors: str, name: str, ours: os.stat_result) -> bool:
     try:
         numbers: list[str] = if_there(lambda: os.listdir(descriptors), [])
         named = [f"{descriptors}/{one}" for one in numbers if _leads_to(f"{descriptors}/{one}", name)]
-        return device in [if_there(partial(_device_of, link), -1) for link in named]
+        found = [if_there(partial(os.stat, link), None) for link in named]
     except OSError:
         return False
+    return any(one and (one.st_dev, one.st_uid) == (ours.st_dev, ours.st_uid) for one in found)
 
 
 def _leads_to(link: str, name: str) -> bool:
     return os.path.basename(if_there(lambda: os.readlink(link), "")) == name
-
-
-def _device_of(path: str) -> int:
-    return os.stat(path).st_dev

@@ -95,6 +95,20 @@ def test_locks_of_others_there_keep_nobody_away(root: Path, tmp_path: Path) -> N
             pass
 
 
+@pytest.mark.usefixtures("holder")
+def test_a_removed_file_of_another_user_keeps_nobody_away(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.unlink(f"{root}{LOCK}")
+    status = os.fstat
+
+    def of_another_user(descriptor: int) -> os.stat_result:
+        mode, inode, device, links, user, *rest = status(descriptor)
+        return os.stat_result((mode, inode, device, links, user + 1, *rest))
+
+    monkeypatch.setattr(os, "fstat", of_another_user)
+    with held(root):
+        pass
+
+
 def test_without_a_list_of_locks_the_lock_itself_is_enough(root: Path) -> None:
     with one_run(str(root), LOCK, "the files", proc_root=str(root)), pytest.raises(RefusedError), held(root):
         pytest.fail("both have it")
