@@ -311,6 +311,24 @@ def test_a_scan_knows_of_which_devices_kubelet_has_said_that_pods_have_them(file
     with_service(files, scenario)
 
 
+@pytest.mark.parametrize("place", ["device", "FIFO"])
+def test_what_is_no_file_is_not_waited_for_as_a_configuration(files: NodeFiles, place: str) -> None:
+    async def scenario(service: Service) -> None:
+        before = service._rules
+        files.config.unlink()
+        if place == "FIFO":
+            os.mkfifo(files.config)
+        else:
+            files.config.symlink_to("/dev/null")
+        with pytest.raises(NodeError, match="cannot be read: it is no regular file; see that it is a file$"):
+            read_rules(files.config)
+        service._follow_configuration()
+        service._reload()
+        assert service._rules == before
+
+    with_service(files, scenario)
+
+
 @pytest.mark.parametrize("code", UNSEEN)
 def test_a_configuration_that_cannot_be_read_is_taken_when_it_can(
     files: NodeFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
