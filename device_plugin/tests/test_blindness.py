@@ -320,7 +320,7 @@ def test_what_is_no_file_is_not_waited_for_as_a_configuration(files: NodeFiles, 
             os.mkfifo(files.config)
         else:
             files.config.symlink_to("/dev/null")
-        with pytest.raises(NodeError, match="cannot be read: it is no regular file; see that it is a file$"):
+        with pytest.raises(NodeError, match=r"cannot be read: it is no regular file; see that it is a file$"):
             read_rules(files.config)
         service._follow_configuration()
         service._reload()
