@@ -150,12 +150,12 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     },
     f"{NODE}/devices/baseline.py": {"read_record: except OSError": "raises, unless there is none"},
     f"{NODE}/users/podresources.py": {"_is_there: except NotADirectoryError": _NO_DIRECTORY},
+    f"{NODE}/users/claimed.py": {"_names_in: except NotADirectoryError": _NO_DIRECTORY},
     f"{NODE}/users/pods.py": {
         "Pods._in_use: except OSError": _UNSEEN_IS_USED,
         "Pods._ask: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
         "Pods._ask: except (OSError, RpcError, ValueError)": _UNSEEN_IS_USED,
         "_names_of_pods: except OSError": "a pod is shown by its uid then, and counts the same",
-        "_read: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
         "_read: except (OSError, ValueError)": _UNSEEN_IS_USED,
     },
     f"{NODE}/cli/qatctl.py": {
@@ -209,13 +209,14 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "SocketRegistrar._register: except (RpcError, OSError)": _AGAIN,
         "_refuse_lost: contextlib.suppress(OSError)": "whether it can be written shows when it is",
     },
+    f"{PLUGIN}/attribution.py": {"ask: except OSError": _REPORTED},
     f"{PLUGIN}/server.py": {
+        "_linked: except OSError": "no second name: the socket gets its first one by a rename, which raises",
         "ResourceServer.stop: contextlib.suppress(OSError) 1": _TIDYING,
         "ResourceServer.stop: contextlib.suppress(OSError) 2": _TIDYING,
         "ResourceServer.stand_again: contextlib.suppress(OSError)": "whether it stands is looked at next",
     },
     f"{PLUGIN}/service.py": {
-        "Service._attribution_loop: except OSError": _REPORTED,
         "Service._watch_directory: except OSError": _REPORTED,
         "Service._watch_node: except OSError": _REPORTED,
         "Service._scan_loop: except (NodeError, OSError)": "the scan has failed, is reported and counted, and the list stays",
@@ -246,7 +247,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Succession._name_to_systemd: except (OSError, RuntimeError)": _REPORTED,
     },
     f"{PLUGIN}/status_page.py": {
-        "Page.run: except OSError": _AGAIN,
+        "Page.run: except (OSError, RuntimeError)": _AGAIN,
         "Page.answer: except Exception": "a client's request fails, which says nothing of the node",
         "_Connection.begin: except BaseException": "the same",
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",
@@ -255,6 +256,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/exporter/command.py": {"main: except OSError": _REPORTED},
     f"{PLUGIN}/exporter/sampling.py": {"Sampler._follow: except (OSError, NodeError)": _REPORTED},
     f"{PLUGIN}/exporter/service.py": {
+        "Exporter._go_round: contextlib.suppress(NodeError, OSError)": _AGAIN,
         "Exporter._collect: except Exception": "nothing is known of the PFs then, and the metrics say so",
         "Exporter._switch: except OSError": "nothing is switched on, and it is reported",
         "Exporter._switched: except Exception": "a fault of the program, which is logged; the next look tries again",
