@@ -9,6 +9,7 @@ Objects come as their JSON says them, not as the client's classes: those drop wh
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import re
 import time
@@ -117,8 +118,12 @@ class Cluster:
     def __init__(self, client: t.Any) -> None:
         """`client` is one of `client.py`."""
         self._core = kubernetes.client.CoreV1Api(client)
-        self._apps = kubernetes.client.AppsV1Api(self._core.api_client)
         self._patience = Patience()
+
+    @functools.cached_property
+    def _apps(self) -> t.Any:
+        """What few modules need, and what loads classes of the client that no other module has to wait for."""
+        return kubernetes.client.AppsV1Api(self._core.api_client)
 
     def be_patient(self, seconds: float, unheard: bool = False) -> None:
         """For so many seconds from now on, try again when the API server is away, as it is while its own node reboots."""
