@@ -84,6 +84,12 @@ LISTS: t.Mapping[str, _List] = {
 # as one, from left to right: drivers/iommu/iommu.c, iommu_set_def_domain_type, and iommu_setup both set the default domain, from
 # Linux 5.4 on.
 SWITCHES: t.Mapping[str, tuple[str, str, str]] = {"iommu.passthrough": ("iommu", "pt", "nopt")}
+# With this item of another list one has no effect, wherever the two stand: drivers/iommu/intel/iommu.c, intel_iommu_init;
+# drivers/iommu/amd/init.c, amd_iommu_detect.
+STOPPED_BY: t.Mapping[tuple[str, str], tuple[str, str]] = {
+    ("intel_iommu", "on"): ("iommu", "off"),
+    ("amd_iommu", "on"): ("iommu", "off"),
+}
 # lib/kstrtox.c, kstrtobool: by the first character, or by the first two.
 _TRUE = re.compile(r"[yYtT1]|[oO][nN]")
 _FALSE = re.compile(r"[nNfF0]|[oO][fF]")
@@ -124,6 +130,11 @@ class Argument:
         item = on if _TRUE.match(self.value) else off if _FALSE.match(self.value) else ""
         return read_argument(f"{name}={item}") if item else self
 
+    def stops(self, other: Argument) -> bool:
+        """Whether an item here leaves one of the other list without effect."""
+        stopping = {STOPPED_BY.get((other.name, item)) for item in other.items}
+        return any((self.name, item) in stopping for item in self.items)
+
     def with_items(self, items: t.Sequence[str]) -> Argument | None:
         """The same with this list as its value, None with an empty one."""
         return read_argument(f"{self.key}={','.join(items)}") if items else None
@@ -137,6 +148,8 @@ class Argument:
         if self.name == other.name and self.name not in LISTS:
             return not self.repeatable
         one, another = self.in_list, other.in_list
+        if one.stops(another) or another.stops(one):
+            return True
         return one.name == another.name and any(
             _contradicts(one.name, item, other_item) for item in one.items for other_item in another.items
         )
@@ -261,7 +274,8 @@ def in_force(line: CommandLine, argument: Argument) -> bool:
     wanted = argument.in_list
     if wanted.items:
         items = _items(line.arguments, wanted)
-        return all(_counts(wanted.name, items, item) for item in wanted.items)
+        is_stopped = any(each.stops(wanted) for each in line.arguments)
+        return not is_stopped and all(_counts(wanted.name, items, item) for item in wanted.items)
     same_key = [each for each in line.arguments if each.name == argument.name]
     if argument.repeatable or argument.name in LISTS:
         return any(map(argument.same_as, same_key))
@@ -278,7 +292,8 @@ def matches(argument: Argument, unwanted: Argument) -> bool:
 def names_of(wanted: Argument) -> set[str]:
     """The names under which arguments stand that can contradict this one."""
     switches = {name for name, (in_list, _on, _off) in SWITCHES.items() if in_list == wanted.in_list.name}
-    return {wanted.name, wanted.in_list.name, *switches}
+    stopping = {STOPPED_BY[wanted.name, item][0] for item in wanted.items if (wanted.name, item) in STOPPED_BY}
+    return {wanted.name, wanted.in_list.name, *switches, *stopping}
 
 
 def difference(before: CommandLine, after: CommandLine) -> tuple[list[str], list[str]]:
@@ -331,7 +346,7 @@ def _read_request(texts: t.Sequence[str], state: State, noted_in: str | None) ->
 
 def _replace(places: list[Argument | None], wanted: Argument, in_front: bool) -> list[Argument | None]:
     same_key = _replace_items(places, wanted) if wanted.items else _replace_values(places, wanted)
-    return _without_what_overrules(same_key, wanted, in_front)
+    return _without_what_stops(_without_what_overrules(same_key, wanted, in_front), wanted)
 
 
 def _replace_values(places: list[Argument | None], wanted: Argument) -> list[Argument | None]:
@@ -387,6 +402,16 @@ def _without_what_overrules(
                 rest = _without_rivals(each.in_list, item, [])
                 result[index] = each if rest == each.in_list else rest
     return result
+
+
+def _without_what_stops(places: t.Sequence[Argument | None], wanted: Argument) -> list[Argument | None]:
+    stopping = {STOPPED_BY.get((wanted.name, item)) for item in wanted.items}
+    return [
+        each.with_items([item for item in each.items if (each.name, item) not in stopping])
+        if each is not None and each.stops(wanted)
+        else each
+        for each in places
+    ]
 
 
 def _items(arguments: t.Iterable[Argument], wanted: Argument) -> list[str]:
