@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import State, parse, read_request
 from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grub import Grub
 from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grub_menu import read_menu, started
+from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grubby import Grubby
 from ansible_collections.accel.qat.plugins.module_utils._boot.plan import Plan
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import RefusedError
 from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
@@ -117,7 +118,7 @@ def with_default(default: str, script: str = "/etc/grub.d/40_custom") -> FakeMac
 
 
 REFUSED = (
-    "{}: GRUB starts Ours, an entry that does not get the arguments of /etc/default/grub; set them in that entry by hand, or have another"
+    "{}: GRUB starts Ours, an entry that gets no arguments from /etc/default/grub; set them in that entry by hand, or have another"
     " one started (GRUB_DEFAULT, grub-set-default)"
 )
 
@@ -158,6 +159,25 @@ def test_another_system_does_not_get_the_settings() -> None:
     settings = machines.DEBIAN_SETTINGS.replace("GRUB_DEFAULT=0", "GRUB_DEFAULT='Debian GNU/Linux on /dev/sdb1'")
     with pytest.raises(RefusedError, match="30_os-prober: GRUB starts Debian GNU/Linux on /dev/sdb1, an entry that"):
         plan(machines.debian(settings), ["intel_iommu=on"])
+
+
+@pytest.mark.parametrize("variable", ["saved_entry", "next_entry"])
+@pytest.mark.parametrize("path", ["/boot/grub2/custom.cfg", "/etc/grub.d/40_custom"])
+def test_neither_does_grubby_write_it(path: str, variable: str) -> None:
+    machine = machines.rhel9()
+    machine.files[path] = CUSTOM
+    if path == "/etc/grub.d/40_custom":
+        machine.files["/boot/grub2/grub.cfg"] += f"### BEGIN {path} ###\n{CUSTOM}### END {path} ###\n"
+    machine.files["/boot/grub2/grubenv"] = (
+        f"# GRUB Environment Block\n{variable}=a98618aa-5.14.0-362.24.1.el9_3.x86_64\n"
+    )
+    request = read_request(["intel_iommu=on"], "present")
+    assert Grubby(machine).plan(request).commands
+    machine.files["/boot/grub2/grubenv"] = f"# GRUB Environment Block\n{variable}=ours\n"
+    with pytest.raises(RefusedError) as caught:
+        Grubby(machine).plan(request)
+    assert str(caught.value) == REFUSED.format(path).replace("/etc/default/grub", "grubby")
+    assert Grubby(machine).plan(read_request(["intel_iommu=on"], "absent")).empty
 
 
 @pytest.mark.parametrize("default", ["1", "gnulinux-6.1.0-32-amd64", "'Debian GNU/Linux'"])

@@ -33,7 +33,7 @@ from ..plan import LineChange, Plan, to_be_made
 from ..unharmed import harm
 from . import grub_settings
 from .entries import GRUB_ENTRIES, grub_reads_entries
-from .grub_menu import Item, read_menu, started
+from .grub_default import refuse_other_default
 
 if t.TYPE_CHECKING:
     from ..._host.machine import Machine
@@ -58,11 +58,6 @@ _ENTRY = re.compile(
 )
 # GRUB reads these in grub.cfg as its own script language (GRUB manual, "Shell-like scripting", quoting).
 _UNSAFE = frozenset("\\$`';&|<>")
-# 41_custom has GRUB read it beside grub.cfg, behind all others; 30_os-prober lists other systems.
-_CUSTOM = "custom.cfg"
-_OTHER_SYSTEMS = "_os-prober"
-# The environment block: saved_entry of grub-set-default, and next_entry of grub-reboot.
-_VARIABLE = re.compile(r"^(\w+)=(.*)$", re.MULTILINE | re.ASCII)
 # What 10_linux writes by itself, whatever the settings.
 _GENERATED_KEYS = frozenset({"root", "ro"})
 
@@ -125,7 +120,8 @@ class Grub:
         edits = _edits(files, edited)
         entries = self._generated_entries()
         if request.state == "present":
-            self._see_default(before.others.get("GRUB_DEFAULT", ""), request)
+            default = before.others.get("GRUB_DEFAULT") or "0"
+            refuse_other_default(self._machine, generated_file(self._machine), default, request, SETTINGS)
         # An earlier run may have ended between the settings and update-grub.
         current = (
             satisfied(entries[0].before, request)
@@ -294,32 +290,6 @@ class Grub:
             return []
         sections = _SECTION.finditer(self._machine.read(generated) or "")
         return next(filter(None, (_entries(generated, section.group()) for section in sections)), [])
-
-    def _see_default(self, default: str, request: Request) -> None:
-        """Refuse where the entry that is started is one that does not get the settings, and lacks what is requested."""
-        generated = generated_file(self._machine)
-        if generated is None:
-            return
-        directory = generated.rpartition("/")[0]
-        custom = f"{directory}/{_CUSTOM}"
-        menu = read_menu(self._machine.read(generated) or "") + read_menu(self._machine.read(custom) or "", custom)
-        saved = dict(_VARIABLE.findall(self._machine.read(f"{directory}/grubenv") or ""))
-        usual = saved.get("saved_entry", "") if default == "saved" else default
-        for name in filter(None, [saved.get("next_entry", ""), usual or "0"]):
-            item = started(menu, name)
-            if item is not None and self._is_written_by_hand(item) and not satisfied(item.line or parse(""), request):
-                raise RefusedError(
-                    f"GRUB starts {item.title}, an entry that does not get the arguments of {SETTINGS}",
-                    item.script,
-                    "set them in that entry by hand, or have another one started (GRUB_DEFAULT, grub-set-default)",
-                )
-
-    def _is_written_by_hand(self, item: Item) -> bool:
-        """Whether the entry stands so in a file, or is of another system, and not one that a script makes of the settings."""
-        if item.script.endswith(_OTHER_SYSTEMS):
-            return True
-        written = lines_in(self._machine.read(item.script) or "") if item.script else []
-        return item.head in map(str.strip, written)
 
     def _notes(self, edits: t.Sequence[FileEdit]) -> tuple[str, ...]:
         """A word on each file that is not ours, except where /etc/default/grub is the only place there is."""

@@ -68,6 +68,12 @@ def started(items: t.Sequence[Item], default: str) -> Item | None:
     return started(found.items, others[0] if others else "0")
 
 
+def named(items: t.Sequence[Item], name: str) -> Item | None:
+    """The entry at the top of the menu that has this title or id."""
+    wanted = name.replace(">>", ">")
+    return next((item for item in items if wanted in (item.title, item.id) and not item.is_submenu), None)
+
+
 def _found(items: t.Sequence[Item], wanted: str) -> Item | None:
     if wanted.isdigit() and int(wanted) < len(items):
         return items[int(wanted)]

@@ -35,6 +35,8 @@ from ..arguments import (
 from ..plan import LineChange, Plan
 from . import grub_settings
 from .entries import GRUB_ENTRIES
+from .grub import generated_file
+from .grub_default import SAVED, refuse_other_default
 
 if t.TYPE_CHECKING:
     from ..._host.machine import Machine
@@ -79,6 +81,8 @@ class Grubby:
         """See BootLoader."""
         places = self._places()
         self._see_lines()
+        if request.state == "present":
+            refuse_other_default(self._machine, generated_file(self._machine), SAVED, request, self.name, has_more=True)
         first = places[0].line
         wrong = [place for place in places if not satisfied(place.line, request)]
         if not wrong:

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 accel.qat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether GRUB starts an entry that gets what is written into its settings, or into the entries of kernels.
+
+Sources: util/grub.d/00_header.in (next_entry of grub-reboot comes first, and with the default `saved` saved_entry of
+grub-set-default), util/grub.d/40_custom.in (the text of the script is the entry), util/grub.d/41_custom.in (custom.cfg beside
+grub.cfg, behind all others), util/grub.d/30_os-prober.in (other systems).
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ..._node.errors import RefusedError
+from ..._node.fields import lines_in
+from ..arguments import Request, parse, satisfied
+from .grub_menu import Item, named, read_menu, started
+
+if t.TYPE_CHECKING:
+    from ..._host.machine import Machine
+
+SAVED = "saved"
+_CUSTOM = "custom.cfg"
+_OTHER_SYSTEMS = "_os-prober"
+_VARIABLE = re.compile(r"^(\w+)=(.*)$", re.MULTILINE | re.ASCII)
+
+
+def refuse_other_default(
+    machine: Machine, generated: str | None, default: str, request: Request, source: str, has_more: bool = False
+) -> None:
+    """Refuse where the entry that is started gets nothing from `source`, and lacks what is requested. Raises RefusedError.
+
+    `has_more` says that the menu has more entries than grub.cfg, so that only names tell which one is meant.
+    """
+    if generated is None:
+        return
+    directory = generated.rpartition("/")[0]
+    custom = f"{directory}/{_CUSTOM}"
+    menu = read_menu(machine.read(generated) or "") + read_menu(machine.read(custom) or "", custom)
+    saved = dict(_VARIABLE.findall(machine.read(f"{directory}/grubenv") or ""))
+    usual = saved.get("saved_entry") or "0" if default == SAVED else default
+    for name in filter(None, [saved.get("next_entry"), usual]):
+        item = named(menu, name) if has_more else started(menu, name)
+        if item is not None and _is_written_by_hand(machine, item) and not satisfied(item.line or parse(""), request):
+            raise RefusedError(
+                f"GRUB starts {item.title}, an entry that gets no arguments from {source}",
+                item.script,
+                "set them in that entry by hand, or have another one started (GRUB_DEFAULT, grub-set-default)",
+            )
+
+
+def _is_written_by_hand(machine: Machine, item: Item) -> bool:
+    """Whether the entry stands so in a file, or is of another system, and not one that a script makes of the settings."""
+    if item.script.endswith(_OTHER_SYSTEMS):
+        return True
+    written = lines_in(machine.read(item.script) or "") if item.script else []
+    return item.head in map(str.strip, written)
