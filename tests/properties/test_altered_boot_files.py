@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
     CommandLine,
     Request,
+    names_of,
     parse,
     read_request,
     satisfied,
@@ -26,6 +27,7 @@ from ansible_collections.accel.qat.plugins.module_utils._boot.ensure import ensu
 from ansible_collections.accel.qat.plugins.module_utils._boot.loaders import grub_settings
 from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.entries import read_entry
 from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grubby import read_info
+from ansible_collections.accel.qat.plugins.module_utils._boot.plan import WRITTEN
 from ansible_collections.accel.qat.plugins.module_utils._boot.running import Running
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.tests.fakes.host import FakeMachine
@@ -189,7 +191,7 @@ def _require_all_there(machine: FakeMachine, request: Request) -> None:
     assert after is not None
     assert satisfied(after, request)
     if before is not None:
-        names = {wanted.name for wanted in request.arguments}
+        names = {name for wanted in request.arguments for name in names_of(wanted)}
         rest = [Counter(each.text for each in line.arguments if each.name not in names) for line in (before, after)]
         assert rest[0] <= rest[1]
         assert before.init == after.init
@@ -199,6 +201,7 @@ def _require_all_there(machine: FakeMachine, request: Request) -> None:
         *machine.glob("/boot/grub*/grub.cfg"),
         *machine.glob("/efi/loader/entries/*.conf"),
         machines.PROXMOX_PARTITION,
+        WRITTEN,
         "/deployment",
     }
     files = dict(machine.files)

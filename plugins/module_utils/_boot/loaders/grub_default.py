@@ -32,7 +32,7 @@ def refuse_other_default(
 ) -> None:
     """Refuse where the entry that is started gets nothing from `source`, and lacks what is requested. Raises RefusedError.
 
-    `has_more` says that the menu has more entries than grub.cfg, so that only names tell which one is meant.
+    `has_more` says that the menu has more entries than grub.cfg, so that an entry is known by its name alone.
     """
     if generated is None:
         return

@@ -380,7 +380,8 @@ def test_rules_that_cannot_be_removed_keep_the_devices_as_they_are(
     monkeypatch.setattr("os.unlink", refuse)
     failed = player.run(qat_restore, **options)
     assert failed["msg"] == (
-        f"{path}: the configuration cannot be removed: Read-only file system; remove it by hand, and try again"
+        f"{path}: the configuration cannot be removed: Read-only file system; mount that file system so that it can be"
+        " written, or make the change in the image that it comes from"
     )
     assert player.kernel.writes == writes
 
