@@ -219,7 +219,7 @@ def test_claims_of_an_older_kubelet_name_no_devices(kubelet: KubeletThread) -> N
 def test_specifications_that_cannot_be_read(kubelet: KubeletThread, specifications: Path) -> None:
     (specifications / "one.json").mkdir()
     claim(kubelet, Claimed("fast-1"))
-    assert holders_of(kubelet, VF0) == ["perhaps a pod (kubelet does not answer: it is no regular file)"]
+    assert holders_of(kubelet, VF0) == ["perhaps a pod (kubelet does not answer: Is a directory)"]
 
 
 def test_a_specification_of_which_a_part_could_lack_the_name(kubelet: KubeletThread, specifications: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_specification_of_which_a_part_could_lack_the_name(kubelet: KubeletThr
     assert holders_of(kubelet, VF0) == ["perhaps a pod (kubelet does not answer: File too large)"]
 
 
-@pytest.mark.parametrize(("is_directory", "reason"), [(True, "it is no regular file"), (False, "File too large")])
+@pytest.mark.parametrize(("is_directory", "reason"), [(True, "Is a directory"), (False, "File too large")])
 def test_a_specification_that_cannot_be_read_hides_claims_alone(
     kubelet: KubeletThread, specifications: Path, is_directory: bool, reason: str
 ) -> None:

@@ -349,9 +349,7 @@ def test_a_checkpoint_that_may_not_be_read(kubelet: KubeletThread) -> None:
     path = kubelet.checkpoint([])
     path.unlink()
     path.mkdir()
-    assert holders_of(kubelet, VF0) == [
-        f"perhaps a pod ({os.path.realpath(path)} cannot be read: it is no regular file)"
-    ]
+    assert holders_of(kubelet, VF0) == [f"perhaps a pod ({os.path.realpath(path)} cannot be read: Is a directory)"]
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK])
