@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import converge
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline import (
     Baseline,
     plan_restoration,
@@ -22,8 +23,9 @@ from ansible_collections.accel.qat.plugins.module_utils._node.devices.baseline i
     write_record,
 )
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import original_pf
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.step import Action
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.step import Action, Step
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError, NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.files import LARGEST
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
@@ -140,7 +142,7 @@ def test_a_record_of_the_right_form(record: str) -> None:
         ("null", "the document is not an object"),
         ("[" * 100_000, "it is nested too deeply"),
         ('{"format": ' * 100_000, "it is nested too deeply"),
-        (document(format=2), "format 2 is not known"),
+        (document(format=0), "format 0 is not known"),
         (document(format=True), "format is of another kind"),
         (document(format="1"), "format is of another kind"),
         (document(vfio_pci_loaded="no"), "vfio_pci_loaded is of another kind"),
@@ -152,7 +154,7 @@ def test_a_record_of_the_right_form(record: str) -> None:
         (document(pf__ids="8086:494"), f"devices.{GEN4}.ids is not vendor and device"),
         (document(pf__services="dc"), f"devices.{GEN4}.services is of another kind"),
         (document(pf__services=[1, 2]), f"devices.{GEN4}.services has something that does not belong there"),
-        (document(pf__services=["rsa"]), f"devices.{GEN4}.services has something that does not belong there"),
+        (document(pf__services=["sym;dc"]), f"devices.{GEN4}.services has something that does not belong there"),
         (document(pf__services=...), f"devices.{GEN4}.services is missing"),
         (document(pf__state=5), f"devices.{GEN4}.state is of another kind"),
         (document(pf__state="asleep"), f"devices.{GEN4}.state does not fit"),
@@ -165,7 +167,8 @@ def test_a_record_of_the_right_form(record: str) -> None:
         (document(pf__drivers_given=[None]), f"devices.{GEN4}.drivers_given has something that does not belong there"),
         (document(vf__driver=3), f"devices.{GEN4}.vfs[1].driver is of another kind"),
         (document(vf__driver="../../../../tmp"), f"devices.{GEN4}.vfs[1].driver does not fit"),
-        (document(vf__driver_override=".."), f"devices.{GEN4}.vfs[1].driver_override does not fit"),
+        (document(vf__driver=".."), f"devices.{GEN4}.vfs[1].driver does not fit"),
+        (document(vf__driver_override="pci-stub\n"), f"devices.{GEN4}.vfs[1].driver_override does not fit"),
         (document(vf__driver_override=...), f"devices.{GEN4}.vfs[1].driver_override is missing"),
         ('{"format": 1\xff', "can't decode"),
     ],
@@ -179,6 +182,60 @@ def test_a_record_that_cannot_be_understood(record: str, text: str, reason: str)
     assert caught.value.problem.startswith("the record of what was found on this node cannot be read: ")
     assert reason in caught.value.problem
     assert caught.value.remedy.startswith("restore the file from a backup, or remove it")
+
+
+def test_nobody_is_asked_to_remove_the_record_of_a_newer_release(record: str) -> None:
+    Path(record).parent.mkdir()
+    Path(record).write_text(document(format=2))
+    with pytest.raises(ConfigurationError) as caught:
+        read_record(record)
+    assert str(caught.value) == (
+        f"{record}: the record of what was found on this node cannot be read: format 2 is of a newer release than this one; "
+        "use the release that wrote it, or a newer one; the file is still needed"
+    )
+
+
+class Says(FakeKernel):
+    """A kernel of which files say something else than the model has for them. `texts` are by the end of the path."""
+
+    texts: t.Mapping[str, str] = {}
+
+    def read(self, path: str) -> str:
+        return next((text for end, text in self.texts.items() if path.endswith(end)), "") or super().read(path)
+
+
+@pytest.mark.parametrize(
+    ("texts", "services", "state", "override"),
+    [
+        ({"/cfg_services": "sym;future"}, {"sym", "future"}, "up", "vfio-pci"),
+        ({"/cfg_services": "SYM"}, {"SYM"}, "up", "vfio-pci"),
+        ({"/cfg_services": ";"}, None, "up", "vfio-pci"),
+        ({"/cfg_services": "sym; asym;"}, {"sym", "asym"}, "up", "vfio-pci"),
+        ({"/qat/state": "restarting"}, {"dc"}, None, "vfio-pci"),
+        ({"/driver_override": "none"}, {"dc"}, "up", "none"),
+        ({"/driver_override": "some/thing"}, {"dc"}, "up", "some/thing"),
+        ({"/driver_override": "two\twords"}, {"dc"}, "up", "two\twords"),
+        ({"/driver_override": ".."}, {"dc"}, "up", ".."),
+    ],
+    ids=str,
+)
+def test_whatever_was_found_can_be_read_again(
+    record: str, texts: t.Mapping[str, str], services: set[str] | None, state: str | None, override: str
+) -> None:
+    """Otherwise no run, and no teardown, could be made any more."""
+    fake = Says.with_pfs(pf("4xxx", GEN4, total_vfs=1, services="dc", vfs=vf("vfio-pci")))
+    assert isinstance(fake, Says)
+    fake.texts = texts
+    node = read_node(fake)
+    # That a VF is made again gives it what it had, which then counts as given.
+    plan = plan_of(fake, {"services": ["asym"], "when_in_use": "force"})
+    step = Step(Action.OVERRIDE, VF0, "(none)", override, "as it was", GEN4)
+    remember(record, Plan((*plan.steps, step)), node)
+    again = read_record(record)
+    found = again.pfs[GEN4]
+    assert found.services == (None if services is None else frozenset(services))
+    assert (found.state, found.bindings[0].override) == (state, override)
+    assert override in again.assigned[GEN4]
 
 
 @pytest.mark.parametrize(
@@ -389,6 +446,16 @@ def test_vfs_that_the_bios_has_no_room_for_any_more_are_left_out(total: int) -> 
     plan = plan_restoration(found, read_node(now))
     assert f"services {GEN4}: dc -> sym;asym" in described(plan.steps)
     assert (f"vf_count {GEN4}: 0 -> 1" in described(plan.steps)) == bool(total)
+
+
+def test_vfs_that_the_bios_has_room_for_only_now_come_too() -> None:
+    """The driver makes all or none, so that fewer would never be reached."""
+    fake = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=4, vfs=vf("vfio-pci")))
+    found = found_on(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2, vfs=vf(None))), {"services": ["dc"]})
+    apply(fake, {"state": "absent", "when_in_use": "force"})
+    outcome = converge(fake, lambda: read_node(fake), lambda node: plan_restoration(found, node))
+    assert f"vf_count {GEN4}: 0 -> 4" in described(outcome.steps)
+    assert plan_restoration(found, read_node(fake)).steps == ()
 
 
 def test_services_that_the_running_kernel_cannot_set_are_left_out() -> None:

@@ -19,7 +19,6 @@ from ..document import Part, read_object
 from ..errors import ConfigurationError, NodeError, RefusedError, remedy_for
 from ..facts.families import FAMILIES, module_of_driver
 from ..facts.pci import normal_address
-from ..facts.services import SERVICES
 from ..files import (
     json_bytes,
     read_whole,
@@ -27,7 +26,7 @@ from ..files import (
     remove_file,
     replace_file,
 )
-from .desired import Binding, DesiredPf, original_pf
+from .desired import PF_STATES, Binding, DesiredPf, original_pf
 from .plan import Plan, device_of, plan_node
 from .snapshot import Node, QatDevice
 from .step import NONE, Action, Step, switch_noiommu
@@ -37,6 +36,8 @@ RECORD = "/var/lib/accel-qat/found.json"
 _FORMAT = 1
 """Readers of before the ids read records with them too: they heed only the keys that they know."""
 
+_UNREADABLE = "the record of what was found on this node cannot be read"
+_NEWER = "use the release that wrote it, or a newer one; the file is still needed"
 _LOST = "restore the file from a backup, or remove it to let the present state count as the one found"
 
 
@@ -120,14 +121,12 @@ def read_record(path: str) -> Baseline:
         if is_absent(error):
             return Baseline({})
         raise NodeError(
-            f"the record of what was found on this node cannot be read: {error.strerror}",
+            f"{_UNREADABLE}: {error.strerror}",
             where=path,
             remedy=f"{remedy_for(error, 'see that the path is right and its disk sound')}; the file is still needed",
         ) from None
     except ValueError as error:
-        raise ConfigurationError(
-            f"the record of what was found on this node cannot be read: {error}", where=path, remedy=_LOST
-        ) from None
+        raise ConfigurationError(f"{_UNREADABLE}: {error}", where=path, remedy=_LOST) from None
 
 
 def write_record(path: str, baseline: Baseline) -> None:
@@ -253,8 +252,8 @@ def _is_of_others(device: QatDevice, is_to_be_had: _Drivers) -> bool:
 def _reachable(desired: DesiredPf, device: QatDevice, is_to_be_had: _Drivers) -> DesiredPf:
     """What of it the device can have still.
 
-    The BIOS may leave it without VFs by now, or with fewer, and the driver of another kernel may have no services to set. VFs whose
-    former driver this kernel does not have are without one then.
+    The BIOS may leave it without VFs by now, or with fewer or more, all of which its driver makes (adf_sriov.c), and the driver of
+    another kernel may have no services to set. VFs whose former driver this kernel does not have are without one then.
     """
     desired = replace(
         desired,
@@ -264,7 +263,7 @@ def _reachable(desired: DesiredPf, device: QatDevice, is_to_be_had: _Drivers) ->
         },
     )
     total = device.function.sriov.total if device.function.sriov else 0
-    if not device.is_vf and (desired.vf_count or 0) > total:
+    if not device.is_vf and desired.vf_count:
         desired = replace(desired, vf_count=total)
     has_driver = device.function.driver == device.family.pf_driver
     if has_driver and device.services is None and device.state is None:
@@ -288,12 +287,20 @@ def _entry(desired: DesiredPf) -> dict[str, t.Any]:
 
 _DRIVER = re.compile(r"[^/\x00-\x1f]+")
 """A name below /sys/bus/pci/drivers, whatever somebody called it."""
+_OVERRIDE = re.compile(r"[^\x00\n]+")
+"""What driver_override can hold: a line of anything, also of what is no driver's name (drivers/pci/pci-sysfs.c, driver_set_override)."""
+_SERVICE = re.compile(r"[^;\x00\n]+")
+"""A word of cfg_services, also one that only a newer kernel knows."""
 _IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 
 
 def _parsed(top: Part, path: str) -> Baseline:
     """The record in a document. Raises ValueError where its form is another."""
     number = top.get("format", int)
+    if number > _FORMAT:
+        raise ConfigurationError(
+            f"{_UNREADABLE}: format {number} is of a newer release than this one", where=path, remedy=_NEWER
+        )
     if number != _FORMAT:
         raise ValueError(f"format {number} is not known")
     loaded = top.get("vfio_pci_loaded", bool)
@@ -306,7 +313,7 @@ def _parsed(top: Part, path: str) -> Baseline:
     return Baseline(
         {address: _desired(address, path, part) for address, part in devices.items()},
         loaded,
-        {address: frozenset(part.texts("drivers_given", _is_driver)) for address, part in devices.items()},
+        {address: frozenset(part.texts("drivers_given", _OVERRIDE.fullmatch)) for address, part in devices.items()},
         ids,
         noiommu_set,
     )
@@ -323,8 +330,11 @@ def _is_driver(text: str) -> bool:
 
 
 def _desired(address: str, path: str, part: Part) -> DesiredPf:
-    services = None if part.get("services", list, type(None)) is None else part.texts("services", SERVICES.__contains__)
-    vfs = [Binding(vf.text("driver", _is_driver), vf.text("driver_override", _is_driver)) for vf in part.parts("vfs")]
+    services = None if part.get("services", list, type(None)) is None else part.texts("services", _SERVICE.fullmatch)
+    vfs = [
+        Binding(vf.text("driver", _is_driver), vf.text("driver_override", _OVERRIDE.fullmatch))
+        for vf in part.parts("vfs")
+    ]
     return DesiredPf(
         address=address,
         where=path,
@@ -332,6 +342,6 @@ def _desired(address: str, path: str, part: Part) -> DesiredPf:
         vf_count=len(vfs),
         bindings=dict(enumerate(vfs)),
         autoprobe=part.get("drivers_autoprobe", bool, type(None)),
-        state=part.text("state", ("up", "down").__contains__),
+        state=part.text("state", PF_STATES.__contains__),
         driven=part.get("driven", bool),
     )

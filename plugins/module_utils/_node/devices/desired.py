@@ -21,6 +21,9 @@ NO_VFS = (
 )
 """What to do where a PF cannot have VFs."""
 
+PF_STATES = ("up", "down")
+"""What can be written to qat/state (adf_sysfs.c, state_operations)."""
+
 
 @dataclass(frozen=True)
 class Binding:
@@ -57,7 +60,7 @@ class DesiredPf:
 
 
 def original_pf(node: Node, pf: str) -> DesiredPf:
-    """What is desired where a PF of this node should stay exactly as it is."""
+    """What is desired where a PF of this node should stay exactly as it is: that of it which can be written."""
     function = node.functions[pf]
     device = node.qat_at(pf)
     sriov = function.sriov
@@ -66,11 +69,11 @@ def original_pf(node: Node, pf: str) -> DesiredPf:
     return DesiredPf(
         address=pf,
         where=pf,
-        services=device.services if device else None,
+        services=(device.services or None) if device else None,
         vf_count=1 if device and device.is_vf else count,
         bindings={vf.index: Binding(vf.driver, vf.override) for vf in vfs},
         autoprobe=sriov.autoprobe if sriov else None,
-        state=device.state if device else None,
+        state=device.state if device and device.state in PF_STATES else None,
         driven=device is not None and function.driver == device.family.pf_driver,
     )
 

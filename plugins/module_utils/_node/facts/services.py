@@ -24,8 +24,8 @@ _FOR_VMS = RESOURCE_PREFIX + "vm-"
 
 
 def parse_services(text: str) -> frozenset[str]:
-    """The set in what `cfg_services` prints; kernels differ in the order, so only sets compare."""
-    return frozenset(token for token in text.strip().split(";") if token)
+    """The set in what `cfg_services` prints; kernels differ in the order, so only sets compare. Blanks say nothing."""
+    return frozenset(filter(None, map(str.strip, text.split(";"))))
 
 
 def in_order(services: t.Iterable[str]) -> list[str]:
