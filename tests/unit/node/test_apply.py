@@ -102,6 +102,21 @@ def test_as_many_plans_as_pfs_without_their_driver() -> None:
     assert all(device.vfs[0].driver == "vfio-pci" for device in apply(kernel, {}).after.qat)
 
 
+@pytest.mark.parametrize(
+    ("family", "missing"), [("c6xx", "sriov_offset"), ("4xxx", "sriov_offset"), ("4xxx", "sriov_stride")]
+)
+def test_vfs_whose_places_are_unknown_are_bound_when_they_are_there(family: str, missing: str) -> None:
+    """Else the PF itself would be taken for its first VF, and be given to vfio-pci."""
+    kernel = FakeKernel.with_pfs(pf(family, GEN4, total_vfs=2))
+    kernel.deny(f"*/{missing}", errno.ENOENT)
+    outcome = apply(kernel, {})
+    assert len(outcome.steps) == len(set(outcome.steps))
+    assert not [step for step in outcome.steps if step.device == GEN4 and step.action is Action.OVERRIDE]
+    assert [one.driver for one in outcome.after.qat[0].vfs] == ["vfio-pci", "vfio-pci"]
+    assert (outcome.after.qat[0].function.driver, outcome.after.qat[0].function.override) == (family, None)
+    assert apply(kernel, {}).steps == []
+
+
 def test_remembers_before_the_first_write() -> None:
     kernel = gen4()
     remembered: list[tuple[int, list[str]]] = []

@@ -356,7 +356,7 @@ class _Draft:
 
     def _future_vfs(self) -> tuple[PciFunction, ...]:
         sriov = self._function.sriov
-        if sriov is None:
+        if sriov is None or not sriov.has_places:  # bound when they are there, by the next plan
             return ()
         grabbed = self._family.vf_driver if self._family and self._autoprobe else None
         driver = grabbed if grabbed in self._node.drivers else None

@@ -57,8 +57,16 @@ class Sriov:
     vfs: tuple[PciFunction, ...] = ()
     changing: bool = False
 
+    @property
+    def has_places(self) -> bool:
+        """Whether it is known where VFs appear.
+
+        An old kernel does not show it, and a PF may decide it when it is given their number (drivers/pci/iov.c, pci_iov_set_numvfs).
+        """
+        return self.offset > 0 and (self.stride > 0 or self.total == 1)
+
     def addresses(self, pf_address: str, count: int) -> tuple[str, ...]:
-        """Where `count` VFs are or will be."""
+        """Where `count` VFs are or will be, as far as that is known."""
         return tuple(address_after(pf_address, self.offset + index * self.stride) for index in range(count))
 
 
