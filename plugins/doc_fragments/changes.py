@@ -12,7 +12,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   time_limit:
-    description: How many seconds one write to the kernel may take before the module gives up on it.
+    description: How many seconds one write to the kernel may take before the module gives up on it, 0.1 to 3600.
     type: float
     default: 60
   record:

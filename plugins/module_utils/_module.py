@@ -15,6 +15,7 @@ from ._node.devices.apply import (
     Outcome,
     Planner,
     converge,
+    refuse_time_limit,
     rehearse,
     with_what_stands,
 )
@@ -86,6 +87,8 @@ class NodeModule:
 
     def _result(self, work: t.Callable[[NodeModule], dict[str, t.Any]]) -> dict[str, t.Any]:
         try:
+            if "time_limit" in self._module.params:
+                refuse_time_limit(self._module.params["time_limit"], "time_limit")
             return work(self)
         except NodeError as error:
             raise with_what_stands(error, self.done) from None

@@ -375,6 +375,15 @@ def test_roots_and_time_limit(shell: Shell) -> None:
     assert "has not returned after 7 seconds" in err
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-1", "0", "inf", "1e300"])
+def test_what_is_no_time_limit(shell: Shell, seconds: str) -> None:
+    """With 0 the first write would be given up in the midst, with -1 never, and nan would end in the midst too."""
+    shell.configure(DC)
+    code, _out, err = shell.run("apply", f"--time-limit={seconds}")
+    assert (code, shell.kernel.writes) == (qatctl.EXIT_USAGE, [])
+    assert err == f"qatctl: --time-limit: {float(seconds):g} seconds are no time limit; use 0.1 to 3600\n"
+
+
 # Exit codes and sentences.
 
 

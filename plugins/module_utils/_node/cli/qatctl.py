@@ -19,6 +19,7 @@ from ..devices.apply import (
     Outcome,
     Planner,
     converge,
+    refuse_time_limit,
     rehearse,
     with_what_stands,
 )
@@ -89,6 +90,7 @@ def _run(options: argparse.Namespace) -> int:
     kernel = LiveKernelWithPods(options.sysfs_root, options.proc_root, options.dev_root, pods)
     command = _Command(options, kernel, pods)
     try:
+        refuse_time_limit(options.time_limit, "--time-limit")
         return command.run()
     except NodeError as error:
         command.print_error(error)
@@ -125,7 +127,7 @@ def _parser(version: str, name: str) -> argparse.ArgumentParser:
         type=float,
         default=SECONDS,
         metavar="SECONDS",
-        help="how long one write may take (default: %(default)g)",
+        help="how long one write may take, 0.1 to 3600 (default: %(default)g)",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for word, text in _COMMANDS.items():

@@ -478,6 +478,15 @@ def test_roots_and_time_limit(play: Play) -> None:
     assert "has not returned after 7 seconds" in failed["msg"]
 
 
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), 3601])
+def test_what_is_no_time_limit(play: Play, seconds: float, check: bool) -> None:
+    player = play(kernel())
+    failed = player.run(qat_devices, check=check, devices=[{}], record=player.record, time_limit=seconds)
+    assert failed["msg"] == f"time_limit: {seconds:g} seconds are no time limit; use 0.1 to 3600"
+    assert (failed["failure"]["kind"], player.kernel.writes) == ("configuration", [])
+
+
 def test_a_check_before_the_reboot_that_switches_the_iommu_on(play: Play) -> None:
     player = play(LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=2), iommu=False))
     options: dict[str, t.Any] = {"devices": [{}], "record": player.record}
