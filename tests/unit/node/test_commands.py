@@ -175,6 +175,17 @@ def test_a_module_that_the_kernel_does_not_take(modprobe: t.Callable[[str], Path
     assert str(caught.value) == f"x: modprobe failed: {said}; {remedy}"
 
 
+def test_a_module_that_modprobe_d_keeps_out(modprobe: t.Callable[[str], Path]) -> None:
+    """The kernel's log has nothing of it, which is what others are told to look at."""
+    said = "modprobe: ERROR: Error running install command '/bin/false' for module qat_4xxx: retcode 1"
+    modprobe(f'echo "{said}" >&2; exit 1')
+    with pytest.raises(NodeError) as caught:
+        LiveKernel().load_module("qat_4xxx", (), 5)
+    assert caught.value.remedy == (
+        "remove the install line of modprobe.d that keeps the module out (modprobe --show-depends names it), or name another driver"
+    )
+
+
 def test_no_modprobe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(commands, "COMMAND_DIRECTORIES", ())

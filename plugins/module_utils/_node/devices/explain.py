@@ -4,7 +4,8 @@
 """What the kernel means by an errno: which problem it is, and what to do. The errors page of the documentation shows the same rows.
 
 Sources: Linux drivers/crypto/intel/qat/qat_common/adf_sysfs.c, adf_sriov.c, adf_cfg_services.c; drivers/pci/pci-sysfs.c, iov.c,
-pci-driver.c; drivers/base/bus.c; drivers/vfio/pci/vfio_pci.c and vfio_main.c.
+pci-driver.c; drivers/base/bus.c, dd.c (device_driver_attach); drivers/iommu/iommu.c (iommu_device_use_default_domain);
+drivers/vfio/pci/vfio_pci.c and vfio_main.c.
 """
 
 from __future__ import annotations
@@ -119,7 +120,18 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         Action.BIND, errno.EINVAL, "the driver refuses this device", "see the kernel's log for the driver's own message"
     ),
-    Explanation(Action.BIND, errno.EBUSY, "another driver has the device, or its PF has VFs", "unbind it there first"),
+    Explanation(
+        Action.BIND,
+        errno.EBUSY,
+        "another driver has the device, its PF has VFs, or somebody has another device of its IOMMU group open",
+        "unbind it there first, or end that user",
+    ),
+    Explanation(
+        Action.BIND,
+        errno.EAGAIN,
+        "the driver waits for something else that is not there yet",
+        "see the kernel's log for what it waits for, and try again",
+    ),
     Explanation(
         Action.BIND,
         errno.ENODEV,

@@ -89,7 +89,13 @@ _UNSIGNED = ("Key was rejected", "Required key not available")
 """What modprobe says of a module without the signature that Secure Boot or lockdown asks for (kernel/module/signing.c)."""
 
 
+_INSTALL_LINE = "Error running install command"
+"""What kmod says of an `install` line in modprobe.d whose command fails (libkmod-module.c, command_do)."""
+
+
 def _remedy(said: str) -> str:
+    if _INSTALL_LINE in said:
+        return "remove the install line of modprobe.d that keeps the module out (modprobe --show-depends names it), or name another driver"
     if os.strerror(errno.EPERM) in said:  # kernel/module/main.c: may_init_module, blacklisted; security/lockdown
         return (
             "see the kernel's log for what forbids it: that the module has no signature that the kernel trusts (Secure Boot, lockdown), "
