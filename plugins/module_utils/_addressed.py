@@ -15,7 +15,7 @@ from ._node.devices.desired import (
     DesiredPf,
     all_or_none,
 )
-from ._node.devices.rules import DRIVER_PATTERN
+from ._node.devices.rules import DRIVER_PATTERN, HOW_TO_WRITE_AN_ADDRESS
 from ._node.devices.snapshot import Node
 from ._node.errors import ConfigurationError
 from ._node.facts.pci import normal_address
@@ -80,7 +80,7 @@ def _addressed(devices: t.Sequence[t.Mapping[str, t.Any]]) -> list[tuple[str, t.
             address = normal_address(device["address"])
         except ValueError:
             raise ConfigurationError(
-                f"{device['address']!r} is malformed", where=where, remedy="write a PCI address such as 0000:6b:00.0"
+                f"{device['address']!r} is malformed", where=where, remedy=HOW_TO_WRITE_AN_ADDRESS
             ) from None
         if any(address == earlier for earlier, _device in found):
             raise ConfigurationError(f"{address} is given twice", where=where, remedy="name it once")

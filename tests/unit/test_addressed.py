@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._addressed import bindings_by_address, desired_vfs
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.desired import NO_VFS, Binding, DesiredPf
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import HOW_TO_WRITE_AN_ADDRESS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 from ansible_collections.accel.qat.tests.fakes import FakeKernel, nic, pf
 from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, OTHER, VF0
@@ -40,7 +41,7 @@ def test_counts() -> None:
     [
         (
             [entry("6b.0")],
-            "devices[0].address: '6b.0' is malformed; write a PCI address such as 0000:6b:00.0",
+            "devices[0].address: '6b.0' is malformed; " + HOW_TO_WRITE_AN_ADDRESS,
         ),
         ([entry(GEN4), entry("6B:00.0")], f"devices[1].address: {GEN4} is given twice; name it once"),
         (

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.rules import (
+    HOW_TO_WRITE_AN_ADDRESS,
+    SCHEMA,
     Rule,
     Select,
     parse_configuration,
@@ -77,11 +79,11 @@ WRONG: tuple[tuple[t.Any, str], ...] = (
     ),
     (
         select(address="6b.0"),
-        "devices[0].select.address: '6b.0' is malformed; write a PCI address such as 0000:6b:00.0",
+        "devices[0].select.address: '6b.0' is malformed; " + HOW_TO_WRITE_AN_ADDRESS,
     ),
     (
         select(address=["0000:6b:00.0", "0000:6b:00.8"]),
-        "devices[0].select.address[1]: '0000:6b:00.8' is malformed; write a PCI address such as 0000:6b:00.0",
+        "devices[0].select.address[1]: '0000:6b:00.8' is malformed; " + HOW_TO_WRITE_AN_ADDRESS,
     ),
     (
         select(address=[]),
@@ -90,7 +92,7 @@ WRONG: tuple[tuple[t.Any, str], ...] = (
     (select(family="gen4"), f"devices[0].select.family: 'gen4' is not known; use one of {FAMILIES}"),
     (
         select(device_id="49401"),
-        "devices[0].select.device_id: '49401' is malformed; write four hexadecimal digits such as 4940",
+        "devices[0].select.device_id: '49401' is malformed; write four hexadecimal digits in quotes, such as \"4940\"",
     ),
     (select(numa_node=-2), "devices[0].select.numa_node: -2 is too small; use -1 or more"),
     (select(index=[0, -1]), "devices[0].select.index[1]: -1 is too small; use 0 or more"),
@@ -187,6 +189,41 @@ def test_names_the_file_and_place_of_malformed_json() -> None:
     assert str(caught.value) == (
         "/etc/accel-qat/node.json: not valid JSON: Expecting value: line 1 column 14 (char 13); correct the file"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"devices": [{}], "devices": []}', "devices"),
+        ('{"devices": [{"services": ["dc"], "driver": "vfio-pci", "services": ["sym"]}]}', "services"),
+        ('{"devices": [{"select": {"index": 0, "index": 1}}]}', "index"),
+    ],
+)
+def test_of_a_key_that_is_given_twice_none_is_taken(text: str, key: str) -> None:
+    """JSON has the last one count, and whoever reads the file may see the first."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_json(text, "node.json")
+    assert str(caught.value) == f"node.json: {key}: the key is given twice; remove one"
+
+
+def test_what_yaml_makes_of_an_address_without_quotes_is_explained() -> None:
+    """0000:31:00.0 is 31 minutes to YAML 1.1, which are 1860 seconds, and 0435 is written to the base of 8."""
+    with pytest.raises(ConfigurationError, match=r"'1860.0' is malformed; write a PCI address in quotes, such as"):
+        parse_configuration(select(address="1860.0"))
+    with pytest.raises(
+        ConfigurationError, match=r"'285' is malformed; write four hexadecimal digits in quotes, such as"
+    ):
+        parse_configuration(select(device_id="285"))
+
+
+def test_more_rules_than_any_node_has_devices() -> None:
+    """Each is compared with each: with 50 000 of them the boot would wait for hours."""
+    most = SCHEMA["properties"]["devices"]["maxItems"]
+    rules = [{"select": {"index": index}} for index in range(most + 1)]
+    assert len(parse_configuration({"devices": rules[:most]})) == most
+    with pytest.raises(ConfigurationError) as caught:
+        parse_configuration({"devices": rules})
+    assert str(caught.value) == f"devices: {most + 1} entries are too many; use at most {most}"
 
 
 def test_names_the_file_and_place_of_a_wrong_value() -> None:

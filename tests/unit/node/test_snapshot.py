@@ -14,6 +14,9 @@ from ansible_collections.accel.qat.plugins.module_utils._node.facts.pci import a
         ("6b:00.0", "0000:6b:00.0"),
         ("0000:6B:0F.7", "0000:6b:0f.7"),
         (" 10000:01:00.0\n", "10000:01:00.0"),
+        ("00000000:6B:00.0", "0000:6b:00.0"),
+        ("00010000:6b:00.0", "10000:6b:00.0"),
+        ("ffffffff:6b:00.0", "ffffffff:6b:00.0"),
     ],
 )
 def test_normal_address(given: str, normal: str) -> None:

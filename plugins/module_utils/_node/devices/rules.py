@@ -25,6 +25,9 @@ STATES = ("present", "absent")
 CONTAINER, VM = "container", "vm"
 ATTACH = (CONTAINER, VM)
 
+HOW_TO_WRITE_AN_ADDRESS = 'write a PCI address in quotes, such as "0000:6b:00.0"'
+"""To YAML 1.1 0000:31:00.0 is a number of base 60, which nobody finds again in what is malformed."""
+
 DRIVER_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9_-]*$"
 """The name of a driver: a part of a path, and a word for modprobe, to which what begins with - is an option."""
 
@@ -130,7 +133,12 @@ SCHEMA: dict[str, t.Any] = {
     "additionalProperties": False,
     "required": ["devices"],
     "properties": {
-        "devices": {"type": "array", "items": RULE, "description": "Rules; the first that fits a PF is used."}
+        "devices": {
+            "type": "array",
+            "items": RULE,
+            "maxItems": 500,  # each is compared with each, and no node has so many devices
+            "description": "Rules; the first that fits a PF is used.",
+        }
     },
 }
 
@@ -204,13 +212,23 @@ def read_rules(path: str, remedy: str) -> tuple[Rule, ...]:
 def parse_json(text: str, where: str) -> tuple[Rule, ...]:
     """The rules of a node.json; raises ConfigurationError with the line and column of malformed JSON."""
     try:
-        return parse_configuration(json.loads(text))
+        return parse_configuration(json.loads(text, object_pairs_hook=_each_once))
     except RecursionError:
         raise ConfigurationError("is nested too deeply", where=where, remedy="correct the file") from None
     except ValueError as error:
         raise ConfigurationError(f"not valid JSON: {error}", where=where, remedy="correct the file") from None
     except ConfigurationError as error:
         raise ConfigurationError(error.problem, where=f"{where}: {error.where}", remedy=error.remedy) from None
+
+
+def _each_once(pairs: t.Sequence[tuple[str, t.Any]]) -> dict[str, t.Any]:
+    """An object whose keys are given once: of two the latter would count, and the reader see the former."""
+    found: dict[str, t.Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ConfigurationError("the key is given twice", where=key, remedy="remove one")
+        found[key] = value
+    return found
 
 
 def parse_configuration(document: t.Any) -> tuple[Rule, ...]:
@@ -246,9 +264,9 @@ def check(value: t.Any, schema: t.Mapping[str, t.Any], where: str) -> None:
 
 def _example(schema: t.Mapping[str, t.Any]) -> str:
     if schema is _ADDRESS:
-        return "write a PCI address such as 0000:6b:00.0"
+        return HOW_TO_WRITE_AN_ADDRESS
     if schema is _DEVICE_ID:
-        return "write four hexadecimal digits such as 4940"
+        return 'write four hexadecimal digits in quotes, such as "4940"'
     return "use letters, digits, - and _"
 
 
@@ -284,6 +302,10 @@ def _check_object(value: t.Mapping[str, t.Any], schema: t.Mapping[str, t.Any], w
 def _check_array(value: t.Sequence[t.Any], schema: t.Mapping[str, t.Any], where: str) -> None:
     if len(value) < schema.get("minItems", 0):
         raise ConfigurationError("the list is empty", where=where, remedy="name at least one, or leave the key out")
+    if len(value) > schema.get("maxItems", len(value)):
+        raise ConfigurationError(
+            f"{len(value)} entries are too many", where=where, remedy=f"use at most {schema['maxItems']}"
+        )
     for position, entry in enumerate(value):
         place = f"{where}[{position}]"
         check(entry, schema["items"], place)

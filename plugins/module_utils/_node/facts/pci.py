@@ -20,13 +20,17 @@ def is_address(text: str) -> bool:
 
 
 def normal_address(text: str) -> str:
-    """A PCI address as sysfs writes it: `0000:6b:00.0`. Accepts upper case and a missing domain; raises ValueError otherwise."""
+    """A PCI address as sysfs writes it: `0000:6b:00.0`. Raises ValueError.
+
+    Accepts upper case, a missing domain, and one with more zeros in front, as other tools print it.
+    """
     address = text.strip().lower()
     if address.count(":") == 1:
         address = "0000:" + address
     if not _ADDRESS.fullmatch(address):
         raise ValueError(text)
-    return address
+    domain, _colon, place = address.partition(":")
+    return f"{int(domain, 16):04x}:{place}"
 
 
 def address_after(address: str, distance: int) -> str:
