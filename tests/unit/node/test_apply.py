@@ -192,6 +192,38 @@ def test_a_user_who_comes_by_the_character_device() -> None:
         refuse_new_users(kernel, plan_of(kernel, {"services": ["dc"], "when_in_use": "force"}).steps, node)
 
 
+def test_a_user_of_a_vf_that_was_made_again_since() -> None:
+    """It has another IOMMU group, and the first write would wait for its user without end."""
+    kernel = gen4()
+    node = read_node(kernel)
+    plan = plan_of(kernel, {"services": ["dc"]})
+    kernel.reset(GEN4)
+    apply(kernel, {})
+    kernel.open_vf(VF0, "qemu-kvm")
+    assert read_node(kernel).functions[VF0].iommu_group != node.functions[VF0].iommu_group
+    with pytest.raises(RefusedError, match="qemu-kvm .* has just opened"):
+        refuse_new_users(kernel, plan.steps, node)
+
+
+def test_a_pf_that_somebody_brings_up_before_its_services_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel says EINVAL, as of services that it does not know."""
+    kernel = FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=2))
+    write = kernel.write
+
+    def write_after_another(path: str, value: str, seconds: float) -> None:
+        if path.endswith("/cfg_services"):
+            kernel.write_bare(f"{DEVICES}/{GEN4}/qat/state", "up\n")
+        write(path, value, seconds)
+
+    monkeypatch.setattr(kernel, "write", write_after_another)
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {"services": ["dc"]})
+    assert str(caught.value).startswith(
+        f"{DEVICES}/{GEN4}/qat/cfg_services: {GEN4} takes services only while it is down, and something else has brought it up"
+    )
+    assert caught.value.remedy.startswith("see which other tool manages this device")
+
+
 def test_a_user_who_comes_while_another_pf_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = FakeKernel.with_pfs(
         *(pf("4xxx", address, total_vfs=2, autoprobe=False, vfs="vfio-pci") for address in (GEN4, OTHER))

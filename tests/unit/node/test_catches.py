@@ -91,7 +91,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{NODE}/devices/apply.py": {
         "_write: except OSError": "a write: its errno is explained, after reading back what came of it",
         "_read_back: except OSError": "not as wanted; where nothing is wanted it raises",
-        "_is_in_vain: except OSError": "the kernel has refused it, and that is reported",
+        "_state_of: except OSError": "the kernel has refused it, and that is reported",
         "_stands: except (OSError, NodeError)": "what was written and cannot be seen counts as standing",
     },
     f"{NODE}/kernel/child.py": {

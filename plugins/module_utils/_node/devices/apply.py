@@ -26,7 +26,7 @@ from ..kernel.live import Kernel, Write
 from ..users.pods import KernelWithPods
 from ..users.usage import Holders, read_holders
 from .desired import original_pf
-from .explain import explain, gone, unlike
+from .explain import brought_up, explain, gone, unlike
 from .plan import (
     Plan,
     Skip,
@@ -401,14 +401,16 @@ def refuse_new_users(kernel: KernelWithPods, steps: t.Iterable[Step], node: Node
     if not taken:
         return
     try:
-        _refuse_new(read_holders(kernel), taken)
+        _refuse_new(kernel, read_holders(kernel), taken)
     except OSError as error:
         raise cannot_be_read(error) from None
 
 
-def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
+def _refuse_new(kernel: Kernel, holders: Holders, taken: t.Iterable[PciFunction]) -> None:
     for vf in taken:
-        for holder in holders.of(vf.address, vf.driver, vf.iommu_group):
+        # A VF that was made again meanwhile has another group, by which its new users have it.
+        driver, group = (_link_of(kernel, vf.address, name) for name in ("driver", "iommu_group"))
+        for holder in holders.of(vf.address, driver, group):
             if not any(holder.is_same_as(known) for known in vf.holders):
                 act = "has just opened" if holder.is_process else "has just been given"
                 raise RefusedError(
@@ -416,6 +418,10 @@ def _refuse_new(holders: Holders, taken: t.Iterable[PciFunction]) -> None:
                     where=vf.address,
                     remedy="end or drain that user first, and try again",
                 )
+
+
+def _link_of(kernel: Kernel, address: str, name: str) -> str | None:
+    return if_there(lambda: kernel.link(device_file(address, name)), None)
 
 
 def _with_holders(error: NodeError, step: Step, node: Node) -> NodeError:
@@ -476,6 +482,8 @@ def _prove(kernel: Kernel, step: Step, refusal: OSError | None) -> None:
     log = kernel.log(step.device)
     if not step.of_module and not kernel.exists(device_directory(step.device)):
         raise gone(step, log)
+    if refusal is not None and step.action is Action.SERVICES and _state_of(kernel, step.device) == "up":
+        raise brought_up(step, log)
     if refusal is None:
         raise unlike(step, found, log)
     raise explain(step, refusal, kernel.exists(device_file(step.device, "iommu_group")), log)
@@ -526,10 +534,15 @@ def _is_in_vain(kernel: Kernel, step: Step) -> bool:
 
     Also where its state cannot be read: it was refused, and nothing shows that it is in force.
     """
+    return step.action is Action.SERVICES and _state_of(kernel, step.device) in ("down", "")
+
+
+def _state_of(kernel: Kernel, pf: str) -> str:
+    """The state of a PF; empty where it cannot be read."""
     try:
-        return step.action is Action.SERVICES and kernel.read(qat_file(step.device, "state")) == "down"
+        return kernel.read(qat_file(pf, "state"))
     except OSError:
-        return True
+        return ""
 
 
 def _stands(kernel: Kernel, step: Step) -> bool:

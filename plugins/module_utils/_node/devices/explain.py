@@ -173,6 +173,14 @@ def gone(step: Step, log: t.Sequence[str]) -> DeviceGone:
     return DeviceGone(_with_log(f"{step.device} has gone", log), where=step.path, remedy=remedy, log=log)
 
 
+def brought_up(step: Step, log: t.Sequence[str]) -> NodeError:
+    """The sentence for services that are refused since somebody has brought the PF up meanwhile (adf_sysfs.c, cfg_services_store)."""
+    problem = f"{step.device} takes services only while it is down, and something else has brought it up"
+    return NodeError(
+        _with_log(problem, log), where=step.path, remedy="see which other tool manages this device", log=log
+    )
+
+
 def unlike(step: Step, found: str, log: t.Sequence[str]) -> NodeError:
     """The sentence for a write that the kernel accepted and did not apply."""
     if step.action is Action.VF_COUNT:
