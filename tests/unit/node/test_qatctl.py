@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import subprocess
@@ -69,6 +70,15 @@ def test_show(shell: Shell) -> None:
     shell.configure(DC)
     assert shell.json("show")["devices"][0]["rule"] == "devices[0]"
     assert shell.kernel.writes == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_names_that_the_locale_cannot_say(shell: Shell, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    shell.use(LiveFake.with_pfs(pf("4xxx", GEN4, total_vfs=1, vfs=[vf("vfio-pci", held_by="\u5e93")])))
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert qatctl.main(["show", "--config", str(shell.config), "--record", str(shell.record)]) == 0
+    assert b"\\u5e93" in written.getvalue()
 
 
 def test_plan_writes_nothing(shell: Shell) -> None:

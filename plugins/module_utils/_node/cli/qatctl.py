@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -71,6 +72,9 @@ _COMMANDS = {
 
 def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased", name: str = "qatctl") -> int:
     """Runs one command; returns its exit code. `name` is what the program is called."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A process may be called what the locale's characters cannot say; on stderr Python does so by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             return _run(_parser(version, name).parse_args(arguments))
