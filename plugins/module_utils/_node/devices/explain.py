@@ -136,7 +136,7 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         Action.BIND,
         errno.ENODEV,
         "the driver does not take the device",
-        "see that driver_override names the driver",
+        "see that driver_override names the driver, and that it is one for this device (c6xxvf takes no VF of another family)",
     ),
     Explanation(Action.UNBIND, errno.ENODEV, "the device is no longer bound to this driver", "try again"),
 )
