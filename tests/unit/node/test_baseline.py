@@ -207,20 +207,20 @@ class Says(FakeKernel):
 @pytest.mark.parametrize(
     ("texts", "services", "state", "override"),
     [
-        ({"/cfg_services": "sym;future"}, {"sym", "future"}, "up", "vfio-pci"),
-        ({"/cfg_services": "SYM"}, {"SYM"}, "up", "vfio-pci"),
+        ({"/cfg_services": "sym;future"}, ["future", "sym"], "up", "vfio-pci"),
+        ({"/cfg_services": "SYM"}, ["SYM"], "up", "vfio-pci"),
         ({"/cfg_services": ";"}, None, "up", "vfio-pci"),
-        ({"/cfg_services": "sym; asym;"}, {"sym", "asym"}, "up", "vfio-pci"),
-        ({"/qat/state": "restarting"}, {"dc"}, None, "vfio-pci"),
-        ({"/driver_override": "none"}, {"dc"}, "up", "none"),
-        ({"/driver_override": "some/thing"}, {"dc"}, "up", "some/thing"),
-        ({"/driver_override": "two\twords"}, {"dc"}, "up", "two\twords"),
-        ({"/driver_override": ".."}, {"dc"}, "up", ".."),
+        ({"/cfg_services": "sym; asym;"}, ["asym", "sym"], "up", "vfio-pci"),
+        ({"/qat/state": "restarting"}, ["dc"], None, "vfio-pci"),
+        ({"/driver_override": "none"}, ["dc"], "up", "none"),
+        ({"/driver_override": "some/thing"}, ["dc"], "up", "some/thing"),
+        ({"/driver_override": "two\twords"}, ["dc"], "up", "two\twords"),
+        ({"/driver_override": ".."}, ["dc"], "up", ".."),
     ],
     ids=str,
 )
 def test_whatever_was_found_can_be_read_again(
-    record: str, texts: t.Mapping[str, str], services: set[str] | None, state: str | None, override: str
+    record: str, texts: t.Mapping[str, str], services: list[str] | None, state: str | None, override: str
 ) -> None:
     """Otherwise no run, and no teardown, could be made any more."""
     fake = Says.with_pfs(pf("4xxx", GEN4, total_vfs=1, services="dc", vfs=vf("vfio-pci")))

@@ -184,6 +184,19 @@ def test_says_what_does_not_fit_the_node(node: Node, document: dict[str, t.Any],
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize("select", [{}, {"family": "4xxx"}])
+def test_a_kernels_driver_of_vfs_takes_none_of_another_family(node: Node, select: dict[str, t.Any]) -> None:
+    """Only when the VFs were there would that driver refuse them."""
+    with pytest.raises(ConfigurationError) as caught:
+        desired_of(rules({"select": select, "driver": "c6xxvf"}), node)
+    assert str(caught.value) == (
+        f"devices[0].driver: {GEN4} is a 4xxx device, whose VFs c6xxvf does not take; "
+        "have the rule select the family of c6xxvf alone, or name another driver"
+    )
+    assert desired_of(rules({"select": {"family": "c6xx"}, "driver": "c6xxvf"}), node)
+    assert desired_of(rules({"select": select, "driver": "c6xxvf", "provision": False}), node) == ()
+
+
 def test_a_node_without_qat() -> None:
     with pytest.raises(ConfigurationError) as caught:
         desired_of(rules({}), read_node(FakeKernel.with_pfs()))

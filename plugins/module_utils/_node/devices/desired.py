@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..errors import ConfigurationError
+from ..facts.families import VF_DRIVERS
 from ..facts.pci import VFIO_DRIVERS
 from ..facts.services import services_problem
 from .offer import offer_of
@@ -180,7 +181,18 @@ def _desired(rule: Rule, device: QatDevice) -> tuple[DesiredPf, ...]:
         _refuse_keys_of_pfs(rule, device)
     if not rule.provision:
         return ()
+    _refuse_driver_of_others(rule, device)
     return (_desired_vf(rule, device) if device.is_vf else _desired_pf(rule, device),)
+
+
+def _refuse_driver_of_others(rule: Rule, device: QatDevice) -> None:
+    """The kernel's drivers of VFs take none but their own, whatever driver_override says (qat_*vf/adf_drv.c, adf_probe)."""
+    if rule.driver in VF_DRIVERS and rule.driver != device.family.vf_driver:
+        raise ConfigurationError(
+            f"{device.address} is a {device.family.name} device, whose VFs {rule.driver} does not take",
+            where=f"{rule.where}.driver",
+            remedy=f"have the rule select the family of {rule.driver} alone, or name another driver",
+        )
 
 
 def _refuse_keys_of_pfs(rule: Rule, device: QatDevice) -> None:
