@@ -201,7 +201,7 @@ def test_a_user_of_a_vf_that_was_made_again_since() -> None:
     apply(kernel, {})
     kernel.open_vf(VF0, "qemu-kvm")
     assert read_node(kernel).functions[VF0].iommu_group != node.functions[VF0].iommu_group
-    with pytest.raises(RefusedError, match="qemu-kvm .* has just opened"):
+    with pytest.raises(RefusedError, match=r"qemu-kvm .* has just opened"):
         refuse_new_users(kernel, plan.steps, node)
 
 

@@ -176,7 +176,7 @@ def test_a_module_that_the_kernel_does_not_take(modprobe: t.Callable[[str], Path
 
 
 def test_a_module_that_modprobe_d_keeps_out(modprobe: t.Callable[[str], Path]) -> None:
-    """The kernel's log has nothing of it, which is what others are told to look at."""
+    """The kernel's log has nothing of it."""
     said = "modprobe: ERROR: Error running install command '/bin/false' for module qat_4xxx: retcode 1"
     modprobe(f'echo "{said}" >&2; exit 1')
     with pytest.raises(NodeError) as caught:
