@@ -314,17 +314,17 @@ def test_a_scan_knows_of_which_devices_kubelet_has_said_that_pods_have_them(file
 @pytest.mark.parametrize("place", ["device", "FIFO"])
 def test_what_is_no_file_is_not_waited_for_as_a_configuration(files: NodeFiles, place: str) -> None:
     async def scenario(service: Service) -> None:
-        before = service._rules
+        before = service._configuration.rules
         files.config.unlink()
         if place == "FIFO":
             os.mkfifo(files.config)
         else:
-            files.config.symlink_to("/dev/null")
+            files.config.symlink_to("/dev/zero")
         with pytest.raises(NodeError, match=r"cannot be read: it is no regular file; see that it is a file$"):
             read_rules(files.config)
         service._follow_configuration()
         service._reload()
-        assert service._rules == before
+        assert service._configuration.rules == before
 
     with_service(files, scenario)
 

@@ -501,10 +501,22 @@ def test_a_configuration_that_cannot_be_read_is_one_sentence_for_all(
             reads()
 
 
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EMFILE, errno.ENOTDIR])
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.EACCES, "run as root (become: true)"),
+        (errno.EIO, "see that it is a file"),
+        (
+            errno.EMFILE,
+            "let this process, or this machine, have more open files (ulimit -n, fs.file-max), and try again",
+        ),
+        (errno.ENOTDIR, "see that it is a file"),
+    ],
+)
 def test_a_configuration_that_cannot_be_seen_is_not_absent(
-    node: Node, monkeypatch: pytest.MonkeyPatch, code: int
+    node: Node, monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
 ) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     path = str(node.files.config)
     monkeypatch.setattr(device_plugin_info, "NODE_JSON", path)
 
@@ -513,7 +525,6 @@ def test_a_configuration_that_cannot_be_seen_is_not_absent(
 
     monkeypatch.setattr(schema, "read_whole", refuse)
     failed = node.ask(devices=None)
-    remedy = "run as root" if code == errno.EACCES else "see that it is a file"
     assert failed["msg"] == f"{path}: cannot be read: {os.strerror(code)}; {remedy}"
 
 

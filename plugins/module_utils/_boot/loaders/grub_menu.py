@@ -14,7 +14,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass, field
 
-from ..._node.fields import lines_in
+from ..._node.fields import is_number, lines_in
 from ..arguments import CommandLine, parse
 
 _BEGIN = re.compile(r"### BEGIN (?P<script>\S+) ###")
@@ -75,7 +75,7 @@ def named(items: t.Sequence[Item], name: str) -> Item | None:
 
 
 def _found(items: t.Sequence[Item], wanted: str) -> Item | None:
-    if wanted.isdigit() and int(wanted) < len(items):
+    if is_number(wanted) and int(wanted) < len(items):
         return items[int(wanted)]
     named = (item for item in items if wanted and wanted in (item.title, item.id))
     return next(named, items[0] if items else None)
