@@ -38,22 +38,31 @@ from ansible_collections.accel.qat.tests.properties.node import (
     pf_address_of,
 )
 
-EXAMPLES = 150
+EXAMPLES = settings().max_examples // 2
 _TOTAL = 4
 _ADDRESSES = ("0000:10:00.0", "0000:20:00.0", "0000:30:00.0")
 _LONE = ("0000:00:05.0", "0000:00:06.0", "0000:00:07.0", "0000:00:08.0")
-_FAMILIES = ("c6xx", "c3xxx", "4xxx", "dh895xcc")
+_WITH_VF_DRIVER = ("c6xx", "c3xxx", "dh895xcc")
+_FAMILIES = (*_WITH_VF_DRIVER, "4xxx")
 _VFIO = Vf(VFIO_PCI, VFIO_PCI)
 
 
 @st.composite
-def contested(draw: st.DrawFn) -> Case:
-    """A node of several PFs with VFs for which the rules want something else, and rules that say what becomes of users."""
+def contested(draw: st.DrawFn, first: Vf | None = None) -> Case:
+    """A node of several PFs with VFs for which the rules want something else, and rules that say what becomes of users.
+
+    Of the first PF some VFs are as `first`, where that is given.
+    """
     families = draw(st.lists(st.sampled_from(_FAMILIES), min_size=2, max_size=3))
+    if first == Vf():
+        families[0] = draw(st.sampled_from(_WITH_VF_DRIVER))
     pfs = tuple(
         Pf(family, address, total_vfs=_TOTAL, autoprobe=draw(st.booleans()), vfs=draw(_some_vfs(family)))
         for family, address in zip(families, _ADDRESSES)
     )
+    if first:
+        others = draw(st.sampled_from((first, Vf(), _VFIO)))
+        pfs = (replace(pfs[0], vfs=(first,) * 2 + (others,) * (_TOTAL - 2)), *pfs[1:])
     modules = (
         "qat_c62x",
         "qat_c3xxx",
@@ -110,13 +119,13 @@ def in_rounds(draw: st.DrawFn) -> Case:
 
 
 def _some_vfs(family: str) -> st.SearchStrategy[tuple[Vf, ...]]:
-    own = Vf() if family != "4xxx" else _VFIO
+    own = Vf() if family in _WITH_VF_DRIVER else _VFIO
     return st.sampled_from(((own,) * _TOTAL, (_VFIO,) * _TOTAL, (own,) * 2 + (_VFIO,) * 2, ()))
 
 
 def _desired(family: str) -> st.SearchStrategy[dict[str, t.Any]]:
-    desired: list[dict[str, t.Any]] = [{"state": "absent"}, {}, {"driver": "pci-stub"}]
-    return st.sampled_from([*desired, {"services": ["dc"]}] if family == "4xxx" else desired)
+    last: dict[str, t.Any] = {"driver": f"{family}vf"} if family in _WITH_VF_DRIVER else {"services": ["dc"]}
+    return st.sampled_from(({"state": "absent"}, {}, last))
 
 
 def _driver(function: Function) -> str | None:
@@ -136,7 +145,7 @@ def test_touches_nothing_that_the_kernel_uses_itself() -> None:
     met: Counter[str] = Counter()
 
     @settings(max_examples=EXAMPLES)
-    @given(contested(), st.randoms(use_true_random=False))
+    @given(contested(Vf()), st.randoms(use_true_random=False))
     def holds(case: Case, random: t.Any) -> None:
         bench = Bench.of(*case)
         functions = bench.kernel.machine.bus.functions
@@ -154,7 +163,7 @@ def test_touches_nothing_that_the_kernel_uses_itself() -> None:
             assert isinstance(before[address][0].driver, QatVfDriver)
 
     holds()
-    assert met["protected, and something is written"] >= EXAMPLES / 5
+    assert met["protected, and something is written"] >= EXAMPLES / 10
 
 
 @pytest.mark.parametrize("by", ["a process", "a process that nobody sees", "a pod"])
@@ -162,7 +171,7 @@ def test_touches_nothing_that_somebody_has(by: str) -> None:
     met: Counter[str] = Counter()
 
     @settings(max_examples=EXAMPLES)
-    @given(contested() | guests(), st.randoms(use_true_random=False))
+    @given(contested(_VFIO) | guests(), st.randoms(use_true_random=False))
     def holds(case: Case, random: t.Any) -> None:
         bench = Bench.of(*case)
         functions = bench.kernel.machine.bus.functions
@@ -183,7 +192,7 @@ def test_touches_nothing_that_somebody_has(by: str) -> None:
             assert (_driver(before[address][0]), before[address][0].override) == (VFIO_PCI, VFIO_PCI)
 
     holds()
-    assert met["protected, and something is written"] >= EXAMPLES / 5
+    assert met["protected, and something is written"] >= EXAMPLES / 10
 
 
 def test_somebody_who_comes_between_rounds_is_not_cut_off_and_the_run_says_what_stands() -> None:
@@ -249,7 +258,7 @@ def test_a_planner_that_refuses_later_leaves_nothing_half_done_and_unreported() 
             assert bench.kernel.writes == []
 
     holds()
-    assert met["refused after writes"] >= EXAMPLES / 5
+    assert met["refused after writes"] >= EXAMPLES / 10
 
 
 def test_two_configurations_one_after_the_other_end_as_the_second_alone() -> None:
@@ -283,7 +292,7 @@ def test_two_configurations_one_after_the_other_end_as_the_second_alone() -> Non
             assert address in both.found.pfs or as_left(both.pfs()[address], state)
 
     holds()
-    assert met["both reached"] >= EXAMPLES / 5
+    assert met["both reached"] >= EXAMPLES / 10
 
 
 def test_a_record_of_other_cards_changes_nothing() -> None:
@@ -313,4 +322,4 @@ def test_a_record_of_other_cards_changes_nothing() -> None:
         assert not (set(bench.found.pfs) - set(former.found.pfs)) & set(before) - set(bench.found.ids)
 
     holds()
-    assert met["another card"] >= EXAMPLES / 5
+    assert met["another card"] >= EXAMPLES / 10
