@@ -90,6 +90,13 @@ def test_entries_have_their_arguments_and_who_wrote_them() -> None:
     assert bare.line is None
 
 
+def test_braces_in_comments_open_and_close_nothing() -> None:
+    commented = MENU.replace("  chainloader", "  # if older {\n  chainloader").replace(
+        "  linux /vmlinuz", "  # function unused {\n  # }\n  linux /vmlinuz"
+    )
+    assert read_menu(commented) == read_menu(MENU)
+
+
 @pytest.mark.parametrize(
     "text", ["", "}\n}\n", "menuentry 'a {\n", "submenu x {\n", "menuentry {\n}\n", "{\n" * 10_000]
 )

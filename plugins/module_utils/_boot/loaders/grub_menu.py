@@ -49,7 +49,7 @@ def read_menu(text: str, script: str = "") -> list[Item]:
             found = _item(item, script, line)
             above.items.append(found)
             open_.append(found)
-        elif line.endswith("{"):
+        elif line.endswith("{") and not line.startswith("#"):
             open_.append(above)
         elif line == "}" and len(open_) > 1:
             open_.pop()
