@@ -16,7 +16,7 @@ import tempfile
 import time
 import typing as t
 
-from .absence import if_there
+from .absence import if_there, is_absent
 
 Owner = tuple[int, int]
 """User and group id."""
@@ -29,6 +29,9 @@ _PREFIX = ".accel-qat-"
 _DRAFT_SECONDS = 10.0
 """The age from which a draft that nobody holds is what a crash has left: between its making and its lock pass microseconds."""
 
+
+_DESCRIPTORS = "/proc/self/fd"
+"""The descriptors of this process (proc(5))."""
 
 _NULL = os.makedev(1, 3)
 """The null device (Documentation/admin-guide/devices.txt)."""
@@ -56,8 +59,10 @@ def open_regular(path: str, flags: int) -> int:
     try:
         if not _can_be_read_whole(os.fstat(place)):
             raise OSError(errno.EINVAL, "it is no regular file", path)
-        return os.open(f"/proc/self/fd/{place}", flags)
+        return os.open(f"{_DESCRIPTORS}/{place}", flags)
     except OSError as error:
+        if is_absent(error) and if_there(lambda: os.stat(_DESCRIPTORS), None) is None:
+            raise OSError(errno.EOPNOTSUPP, "/proc is not mounted", path) from None
         raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(place)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._node import files
+from ansible_collections.accel.qat.plugins.module_utils._node.absence import is_absent
 from ansible_collections.accel.qat.plugins.module_utils._node.files import (
     make_directories,
     read_whole,
@@ -267,6 +268,17 @@ def test_what_is_no_regular_file_is_not_read_and_not_waited_for(tmp_path: Path) 
     with pytest.raises(IsADirectoryError):
         read_whole(str(tmp_path))
     assert read_whole("/dev/null") == b""
+
+
+def test_a_file_counts_as_there_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a chroot in which an image is made: who took it for absent would write another one in its place."""
+    (tmp_path / "file").write_bytes(b"abc")
+    monkeypatch.setattr(files, "_DESCRIPTORS", str(tmp_path / "proc/self/fd"))
+    with pytest.raises(OSError, match="/proc is not mounted") as raised:
+        read_whole(str(tmp_path / "file"))
+    assert not is_absent(raised.value)
+    with pytest.raises(FileNotFoundError):
+        read_whole(str(tmp_path / "none"))
 
 
 def test_a_file_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
