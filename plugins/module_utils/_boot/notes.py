@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from .._host.edits import FileEdit
 from .._node.fields import lines_in
-from .arguments import read_argument
+from .arguments import CommandLine, in_force, read_argument
 from .plan import Plan
 
 if t.TYPE_CHECKING:
@@ -41,15 +41,24 @@ class Notes:
 def _with_replaced(found: t.Sequence[str], leaving: t.Sequence[str], ours: t.Collection[str]) -> list[str]:
     """What was found and what is replaced now, of each key one value: the first that was found.
 
-    What leaves and is `ours` was added by an earlier run, not found. Of two that leave, the kernel follows the last.
+    What leaves and is `ours` was added by an earlier run, not found. Of two that leave, the one that the kernel follows.
     """
     noted = list(found)
-    for text in reversed(leaving):
+    last_first = leaving[::-1]
+    for text in sorted(last_first, key=lambda text: not _counts(leaving, text)):
         argument = read_argument(text)
         known = any(each == text or read_argument(each).rivals(argument) for each in noted)
         if text not in ours and not known:
             noted.append(text)
     return noted
+
+
+def _counts(texts: t.Sequence[str], text: str) -> bool:
+    """Whether the kernel follows this one of them, or an item of it: mostly the last, but iommu=off wherever it stands."""
+    line = CommandLine(tuple(map(read_argument, texts)))
+    argument = read_argument(text)
+    items = [argument.with_items([item]) for item in argument.items] or [argument]
+    return any(one is not None and in_force(line, one) for one in items)
 
 
 def _lines(text: str | None) -> list[str]:

@@ -253,6 +253,15 @@ def test_only_what_was_found_first_is_noted_as_replaced() -> None:
     assert noted(machine) == [["intel_iommu=off", "intel_iommu=on"], None]
 
 
+def test_of_what_is_replaced_that_is_noted_which_the_kernel_followed() -> None:
+    """With iommu=off nothing else counts, wherever it stands."""
+    for line in ("iommu=off iommu=nopt", "iommu=nopt iommu=off", "iommu=off,force iommu.passthrough=0"):
+        machine = machines.debian(settings=f'GRUB_CMDLINE_LINUX="{line}"\n')
+        run(machine, read_request(["iommu=pt"], "present"), notes=NOTES)
+        (off,) = (each for each in line.split() if "off" in each)
+        assert noted(machine)[1] == [off]
+
+
 def test_of_one_kind_alone() -> None:
     machine = machines.debian(settings='GRUB_CMDLINE_LINUX="intel_iommu=off"\n')
     run(machine, read_request(["intel_iommu=on"], "present"), notes=Notes(added=NOTES.added))
