@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from harness.kubelet import Endpoint
 from qat_device_plugin._node.facts.paths import SECOND_NAMES
 from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin.server import Behaviour, ResourceServer
@@ -89,3 +90,36 @@ def test_serves_where_a_socket_can_have_no_second_name(
 
     monkeypatch.setattr(os, "link", link)
     asyncio.run(scenario())
+
+
+def test_a_kubelet_that_closes_a_stream_when_its_request_is_just_out_has_closed_it(tmp_path: Path) -> None:
+    """The one of these tests, too: gRPC does not end a call whose reader is cancelled in that moment, while somebody has it."""
+    calls: list[t.Any] = []
+    states: list[bool] = []
+
+    async def scenario() -> None:
+        server = kept_server(tmp_path / "k")
+        await server.start()
+        endpoint = Endpoint(server.path, CY)
+        make = endpoint.channel.unary_stream
+
+        def unary_stream(*arguments: t.Any) -> t.Callable[[t.Any], t.Any]:
+            def begin(request: t.Any) -> t.Any:
+                calls.append(make(*arguments)(request))
+                # Before the reader is woken by the same.
+                calls[0]._preparation.add_done_callback(lambda _sent: endpoint.task and endpoint.task.cancel())
+                return calls[0]
+
+            return begin
+
+        endpoint.channel.unary_stream = unary_stream
+        endpoint.listen(lambda _endpoint: None)
+        assert endpoint.task
+        await asyncio.wait([endpoint.task])
+        await endpoint.close()
+        states.append(calls[0].cancelled())
+        calls[0].cancel()
+        await server.stop()
+
+    asyncio.run(scenario())
+    assert states == [True]

@@ -46,6 +46,7 @@ class Endpoint:
         self.channel = grpc.aio.insecure_channel(f"unix:{path}", options=_LOCAL)
         self.arrived = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self.stream: t.Any = None
 
     async def call(self, method: str, request: t.Any, answer: t.Any, service: str = DEVICE_PLUGIN_SERVICE) -> t.Any:
         call = self.channel.unary_unary(f"/{service}/{method}", lambda m: m.SerializeToString(), answer.FromString)
@@ -60,7 +61,8 @@ class Endpoint:
         method = f"/{DEVICE_PLUGIN_SERVICE}/ListAndWatch"
         stream = self.channel.unary_stream(method, lambda m: m.SerializeToString(), api.ListAndWatchResponse.FromString)
         with contextlib.suppress(grpc.aio.AioRpcError):
-            async for message in stream(api.Empty()):
+            self.stream = stream(api.Empty())
+            async for message in self.stream:
                 self.lists.append(message)
                 self.times.append(time.monotonic())
                 self.arrived.set()
@@ -72,6 +74,9 @@ class Endpoint:
         if self.task:
             self.task.cancel()
             await asyncio.wait([self.task])
+        if self.stream:
+            # One whose reader is cancelled in the moment in which its request is out stays open otherwise, also when the channel is closed.
+            self.stream.cancel()
         await self.channel.close()
 
     @property
