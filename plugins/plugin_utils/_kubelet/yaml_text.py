@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import re
 import typing as t
 
@@ -253,15 +252,16 @@ def _others(data: t.Any, path: Path) -> t.Any:
     return rest
 
 
-def _size(node: yaml.Node, above: frozenset[int], known: dict[int, float]) -> float:
-    """How many nodes there are with each alias as what it stands for; without end where that stands around it."""
+def _size(node: yaml.Node, above: frozenset[int], known: dict[int, int]) -> int:
+    """How many nodes there are with each alias as what it stands for: too many where that stands around it, and no more than that."""
     if id(node) in above:
-        return math.inf
+        return _MOST_NODES + 1
     if not isinstance(node, yaml.CollectionNode):
         return 1
     if id(node) not in known:
         parts = (part for one in node.value for part in (one if isinstance(one, tuple) else (one,)))
-        known[id(node)] = 1 + sum(_size(part, above | {id(node)}, known) for part in parts)
+        size = 1 + sum(_size(part, above | {id(node)}, known) for part in parts)
+        known[id(node)] = min(size, _MOST_NODES + 1)
     return known[id(node)]
 
 

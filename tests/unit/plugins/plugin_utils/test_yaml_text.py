@@ -281,6 +281,7 @@ def doubled(levels: int, level: str = "[*l{0}, *l{0}]") -> str:
         "a: &a {<<: *a}\n",
         doubled(100),
         doubled(100, "{{<<: [*l{0}, *l{0}]}}"),
+        f"{doubled(1100)}a: &a [*a, *l1100]\n",
     ],
 )
 def test_aliases_without_end_are_refused_in_a_sentence(text: str) -> None:
