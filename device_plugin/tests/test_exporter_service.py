@@ -466,3 +466,13 @@ def test_a_directory_of_others_is_refused(tmp_path: Path, capsys: pytest.Capture
     tmp_path.chmod(0o777)
     assert command.main([f"--run-dir={tmp_path}"]) == 1
     assert "others can write to the directory of the lock" in capsys.readouterr().err
+
+
+def test_a_link_in_the_place_of_the_lock_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is never the file that it leads to, which would be looked for without end."""
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    (run / "lock").symlink_to(tmp_path / "elsewhere")
+    assert command.main([f"--run-dir={run}"]) == 1
+    assert capsys.readouterr().err == f"qat-exporter: {run / 'lock'}: {os.strerror(errno.ELOOP)}\n"
+    assert not (tmp_path / "elsewhere").exists()

@@ -80,9 +80,10 @@ def _switch_off(kernel: LiveKernel, switches: Switches) -> int:
 def _lock(directory: Path) -> t.TextIO:
     """One exporter at a time keeps the record. Raises NodeError where there is another one."""
     path = directory / "lock"
+    # A FIFO in its place would be waited for, and a link is never the file that it leads to.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
     while True:
-        # A FIFO in its place would be waited for.
-        lock = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600), "w")
+        lock = os.fdopen(os.open(path, flags, 0o600), "w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if is_still_at(str(path), lock.fileno()):
