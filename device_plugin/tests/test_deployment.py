@@ -21,7 +21,7 @@ from qat_device_plugin import handover
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin.deployment import DAEMONSET, SERVICE, Holder, OtherDeployment, holder_of, takes_over
 from qat_device_plugin.registration import _refuse_lost
-from qat_device_plugin.sockets import InstanceLock, make_private
+from qat_device_plugin.sockets import InstanceLock, _lock_name, make_private
 
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
@@ -492,6 +492,16 @@ def test_a_lock_that_cannot_be_had_again_counts_as_before(tmp_path: Path) -> Non
     (tmp_path / "run").symlink_to("nowhere/run")
     assert lock.held()
     assert lock.share() is not None
+
+
+def test_a_fifo_in_the_place_of_a_lock_is_not_waited_for_and_says_nothing(tmp_path: Path) -> None:
+    """Who has the lock has it open to write, so that a reader gets neither words nor an end."""
+    run_dir, said = tmp_path / "run", []
+    run_dir.mkdir(mode=0o700)
+    os.mkfifo(run_dir / _lock_name(tmp_path / "k"))
+    lock = InstanceLock(run_dir, tmp_path / "k", lambda: said.append(lock.signature()))
+    assert lock.held()
+    assert said == [""]
 
 
 def test_a_mount_of_a_directory_that_was_removed_is_refused(tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ class InstanceLock:
 
     def signature(self) -> str:
         """What the last one that had the lock has signed with, empty where there is nothing; raises NodeError."""
-        return _signature(self._run_dir / _lock_name(self.directory))
+        return beginning_of(self._run_dir / _lock_name(self.directory), _LONGEST_SIGNATURE)
 
     def signatures_beside(self) -> list[str]:
         """What those have signed with who have a lock for another directory, which can be the same by another name; raises NodeError.
@@ -247,7 +247,7 @@ class InstanceLock:
             raise NodeError(f"cannot be read: {error.strerror}", where=str(self._run_dir)) from None
         ours = _lock_name(self.directory)
         others = [self._run_dir / name for name in names if name.endswith(".lock") and name != ours]
-        return [_signature(path) for path in others if _is_had(path)]
+        return [beginning_of(path, _LONGEST_SIGNATURE) for path in others if _is_had(path)]
 
     def release(self) -> None:
         """Have it no longer; another process can, unless one shares it."""
@@ -305,20 +305,20 @@ def _is_had(path: Path) -> bool:
     return False
 
 
-def _signature(path: Path) -> str:
-    """What is written into the file of a lock, empty where there is none; raises NodeError."""
+def beginning_of(path: Path, most: int) -> str:
+    """So many bytes of a file, empty where there is none; raises NodeError. A FIFO in its place is not waited for, and gives nothing."""
     try:
-        with open(path, "rb", opener=without_waiting) as file:
-            return file.read(_LONGEST_SIGNATURE).decode("utf-8", "replace")
+        with open(path, "rb", opener=_without_waiting) as file:
+            found: bytes | None = file.read(most)  # None of a FIFO that somebody may write into
+            return (found or b"").decode("utf-8", "replace")
     except OSError as error:
         if is_absent(error):
             return ""
         raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
 
-def without_waiting(path: str, flags: int) -> int:
-    """As os.open; a FIFO in the place of a file has nothing in it then, where nobody writes into it."""
-    return os.open(path, flags | os.O_NONBLOCK, 0o600)
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _lock_name(directory: Path) -> str:

@@ -16,7 +16,6 @@ import time
 import typing as t
 from pathlib import Path
 
-from ._node.absence import is_absent
 from ._node.errors import NodeError
 from .deployment import NEXT, SERVICE, Holder, holder_of, takes_over
 from .handover import (
@@ -31,7 +30,7 @@ from .handover import (
     Reporter,
     socket_of,
 )
-from .sockets import InstanceLock, fresh_token, make_private, remove_dead, why_away, without_waiting
+from .sockets import InstanceLock, beginning_of, fresh_token, make_private, remove_dead, why_away
 from .waiting import Wakeup, end
 
 if t.TYPE_CHECKING:
@@ -47,6 +46,9 @@ _CHILD_SECONDS = 2.0
 
 _MEET_SECONDS = 0.1
 """How often to look again at another instance that is about to end, or to say who it is."""
+
+_LONGEST_NAME = 64
+"""Bytes of the name of a deployment that are read."""
 
 _UNSIGNED_SECONDS = 2.0
 """How long one may take to say who it is; it does so at once when it has got the lock."""
@@ -202,14 +204,7 @@ class Succession:
 
     def _expected(self) -> str:
         """The deployment that may take over from another one, empty where none may; raises NodeError."""
-        path = self._settings.run_dir / NEXT
-        try:
-            with open(path, "rb", opener=without_waiting) as file:
-                return file.read(64).decode("utf-8", "replace").strip()
-        except OSError as error:
-            if is_absent(error):
-                return ""
-            raise NodeError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        return beginning_of(self._settings.run_dir / NEXT, _LONGEST_NAME).strip()
 
     def _lock_taken(self) -> None:
         with contextlib.suppress(NodeError):
