@@ -509,6 +509,65 @@ def test_what_kubelet_keeps_of_claims_is_not_waited_for_without_end(
     with_service(files, scenario)
 
 
+def test_answers_that_wait_at_once_look_at_claims_once_more_together(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was begun before they were asked may have seen too little. All of it takes a second at most."""
+    goes_on = threading.Event()
+    looks: list[None] = []
+
+    def kept_claims(_pods: Pods) -> Checkpoint:
+        looks.append(None)
+        goes_on.wait()
+        return Checkpoint()
+
+    async def scenario(service: Service) -> None:
+        ends: list[float] = []
+        waits = service_module._is_done
+
+        async def is_done(look: asyncio.Future[None], end: float) -> bool:
+            ends.append(end)
+            return await waits(look, end)
+
+        monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 600.0)
+        monkeypatch.setattr(service_module, "_is_done", is_done)
+        monkeypatch.setattr(Pods, "kept_claims", kept_claims)
+        answers = []
+        for _ in range(4):
+            answers.append(asyncio.ensure_future(service._look_at_claims()))
+            await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.gather(*answers)
+        assert len(looks) == 2
+        assert len(ends) == 7
+        assert len(set(ends)) == 4
+
+    with_service(files, scenario)
+
+
+def test_a_look_at_claims_that_began_before_a_scan_says_nothing_against_it(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def kept_claims(_pods: Pods) -> Checkpoint:
+        goes_on.wait()
+        return Checkpoint()
+
+    async def scenario(service: Service) -> None:
+        monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 600.0)
+        monkeypatch.setattr(Pods, "kept_claims", kept_claims)
+        answer = asyncio.ensure_future(service._look_at_claims())
+        await asyncio.sleep(0)
+        keep_claims(files.root, [kept_claim("11-22", "qatvf-0000-6b-00-1")])
+        await service._scan(False)
+        goes_on.set()
+        await answer
+        assert service.model.claims == Claims({VF: "qat.intel.com"})
+
+    with_service(files, scenario)
+
+
 @pytest.mark.parametrize("fault", ["thread", "file"])
 def test_claims_that_cannot_be_seen_again_are_those_of_the_last_scan(
     files: NodeFiles, monkeypatch: pytest.MonkeyPatch, fault: str

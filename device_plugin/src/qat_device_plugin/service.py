@@ -101,7 +101,7 @@ class Service:
         self._kept_problems: dict[str, str] = {}
         self._thread = KernelThread()
         self._claims_thread = KernelThread("claims")
-        self._claims_look: asyncio.Future[Checkpoint] | None = None
+        self._claims_look: asyncio.Future[None] | None = None
         self._claims_seen = float("-inf")
         self._attribution = Attribution() if settings.pod_labels else None
         # Not the main process yet, which is the only one that systemd listens to.
@@ -382,6 +382,8 @@ class Service:
         self._systemd.say_again()
         if self._claims_seen > scan.now:
             scan = replace(scan, claims=None)  # they were seen again since
+        elif scan.claims is not None:
+            self._claims_seen = scan.now
         self._become(advance(self.model, scan, self._configuration.rules))
 
     def _see(self, whole: bool, known: Snapshot | None) -> Scan:
@@ -441,15 +443,24 @@ class Service:
 
         Kubelet itself is not asked: it waits for the answer here. Where this takes long, what the last scan has seen counts.
         """
+        end = time.monotonic() + _CLAIMS_SECONDS
         before = self._claims_look
-        if before is not None and not await _is_done(before):
+        if before is not None and not await _is_done(before, end):
             return  # one that hangs is enough
+        look = self._claims_look
+        if look is None or look is before:  # else another answer has begun to look since
+            look = self._claims_look = asyncio.ensure_future(self._see_claims())
+        if await _is_done(look, end):
+            look.result()
+
+    async def _see_claims(self) -> None:
+        """See what pods have by claims. It counts whenever it comes, unless something newer was seen meanwhile."""
         begin = time.monotonic()
-        look = asyncio.ensure_future(self._claims_thread.run(Pods(self._settings.kubelet_roots).kept_claims))
-        self._claims_look = look
-        if not await _is_done(look) or look.exception():
-            return
-        claims = self._claims(look.result())
+        try:
+            kept = await self._claims_thread.run(Pods(self._settings.kubelet_roots).kept_claims)
+        except OSError:
+            return  # there are as many threads as there may be
+        claims = self._claims(kept)
         if claims is not None and begin > self._claims_seen:
             self._claims_seen = begin
             if claims != self.model.claims and self.model.snapshot is not None:
@@ -587,9 +598,9 @@ class Service:
             await asyncio.sleep(pause)
 
 
-async def _is_done(look: asyncio.Future[t.Any]) -> bool:
-    """Whether it has come to its end, which is waited for a moment."""
-    done, _late = await asyncio.wait([look], timeout=_CLAIMS_SECONDS)
+async def _is_done(look: asyncio.Future[None], end: float) -> bool:
+    """Whether it has come to its end, which is waited for until then."""
+    done, _late = await asyncio.wait([look], timeout=max(0.0, end - time.monotonic()))
     return bool(done)
 
 

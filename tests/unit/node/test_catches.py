@@ -220,6 +220,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "Service._watch_directory: except OSError": _REPORTED,
         "Service._watch_node: except OSError": _REPORTED,
         "Service._scan_loop: except (NodeError, OSError)": "the scan has failed, is reported and counted, and the list stays",
+        "Service._see_claims: except OSError": "what was seen last counts",
         "Service._write_cdi: except OSError": _REPORTED,
     },
     f"{PLUGIN}/sockets.py": {
