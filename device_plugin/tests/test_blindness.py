@@ -548,9 +548,10 @@ def test_answers_that_wait_at_once_look_at_claims_once_more_together(
 def test_a_look_at_claims_that_began_before_a_scan_says_nothing_against_it(
     files: NodeFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goes_on = threading.Event()
+    begun, goes_on = threading.Event(), threading.Event()
 
     def kept_claims(_pods: Pods) -> Checkpoint:
+        begun.set()
         goes_on.wait()
         return Checkpoint()
 
@@ -558,7 +559,8 @@ def test_a_look_at_claims_that_began_before_a_scan_says_nothing_against_it(
         monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 600.0)
         monkeypatch.setattr(Pods, "kept_claims", kept_claims)
         answer = asyncio.ensure_future(service._look_at_claims())
-        await asyncio.sleep(0)
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
         keep_claims(files.root, [kept_claim("11-22", "qatvf-0000-6b-00-1")])
         await service._scan(False)
         goes_on.set()

@@ -309,7 +309,7 @@ def test_a_page_waits_for_no_pf_that_does_not_answer(tmp_path: Path) -> None:
     fifo = files.sys / f"kernel/debug/qat_4xxx_{GEN4}/fw_counters"
     fifo.unlink()
     os.mkfifo(fifo)
-    live = LiveKernel(str(files.sys), str(files.proc), read_seconds=0.5)
+    live = LiveKernel(str(files.sys), str(files.proc), read_seconds=3.0)
 
     async def scenario() -> None:
         running = Running(live, tmp_path / "run")
