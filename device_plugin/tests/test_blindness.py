@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import functools
 import os
 import threading
 import time
@@ -18,13 +17,14 @@ import pytest
 from harness.node_files import NodeFiles
 from harness.pod_resources import keep_claims, kept_claim
 from harness.process import Plugin
+from qat_device_plugin import claims as claims_module
 from qat_device_plugin import cli
 from qat_device_plugin import service as service_module
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin._node.kernel.live import LiveKernel
 from qat_device_plugin._node.users.podresources import Given
-from qat_device_plugin._node.users.pods import Checkpoint, Named, Pods
+from qat_device_plugin._node.users.pods import Checkpoint, Kept, Named, Pods
 from qat_device_plugin.allocation import AllocationError, answer
 from qat_device_plugin.attribution import Attribution, attributed
 from qat_device_plugin.catalogue import Claims, OfferedVf
@@ -474,77 +474,6 @@ def test_the_out_of_tree_driver_has_a_file_for_a_heartbeat(files: NodeFiles) -> 
 # Allocate.
 
 
-def test_what_kubelet_keeps_of_claims_is_not_waited_for_without_end(
-    files: NodeFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Kubelet waits for the answer, and its disk may hang. One look that hangs is not followed by others."""
-    goes_on = threading.Event()
-    looks: list[None] = []
-    found = Checkpoint((Given("", "11-22", "app", "qat.intel.com", VF),))
-
-    def kept_claims(_pods: Pods) -> Checkpoint:
-        looks.append(None)
-        goes_on.wait()
-        return found
-
-    async def scenario(service: Service) -> None:
-        monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 0.01)
-        monkeypatch.setattr(Pods, "kept_claims", kept_claims)
-        for _ in range(3):
-            await service._look_at_claims()
-        assert len(looks) == 1
-        assert service.model.claims == Claims()
-        goes_on.set()
-        monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 600.0)
-        await service._look_at_claims()
-        assert service.model.claims == Claims({VF: "qat.intel.com"})
-        # What a scan has seen that began before says nothing against it.
-        monkeypatch.setattr(service, "_claims_seen", time.monotonic() + 600)
-        await service._scan(False)
-        assert service.model.claims == Claims({VF: "qat.intel.com"})
-        monkeypatch.setattr(service, "_claims_seen", float("-inf"))
-        await service._scan(False)
-        assert service.model.claims == Claims()
-
-    with_service(files, scenario)
-
-
-def test_answers_that_wait_at_once_look_at_claims_once_more_together(
-    files: NodeFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was begun before they were asked may have seen too little. All of it takes a second at most."""
-    goes_on = threading.Event()
-    looks: list[None] = []
-
-    def kept_claims(_pods: Pods) -> Checkpoint:
-        looks.append(None)
-        goes_on.wait()
-        return Checkpoint()
-
-    async def scenario(service: Service) -> None:
-        ends: list[float] = []
-        waits = service_module._is_done
-
-        async def is_done(look: asyncio.Future[None], end: float) -> bool:
-            ends.append(end)
-            return await waits(look, end)
-
-        monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 600.0)
-        monkeypatch.setattr(service_module, "_is_done", is_done)
-        monkeypatch.setattr(Pods, "kept_claims", kept_claims)
-        answers = []
-        for _ in range(4):
-            answers.append(asyncio.ensure_future(service._look_at_claims()))
-            await asyncio.sleep(0)
-        goes_on.set()
-        await asyncio.gather(*answers)
-        assert len(looks) == 2
-        assert len(ends) == 7
-        assert len(set(ends)) == 4
-
-    with_service(files, scenario)
-
-
 def test_a_look_at_claims_that_began_before_a_scan_says_nothing_against_it(
     files: NodeFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -556,9 +485,9 @@ def test_a_look_at_claims_that_began_before_a_scan_says_nothing_against_it(
         return Checkpoint()
 
     async def scenario(service: Service) -> None:
-        monkeypatch.setattr(service_module, "_CLAIMS_SECONDS", 600.0)
+        monkeypatch.setattr(claims_module, "LOOK_SECONDS", 600.0)
         monkeypatch.setattr(Pods, "kept_claims", kept_claims)
-        answer = asyncio.ensure_future(service._look_at_claims())
+        answer = asyncio.ensure_future(service._claims_look.again())
         while not begun.is_set():
             await asyncio.sleep(0.001)
         keep_claims(files.root, [kept_claim("11-22", "qatvf-0000-6b-00-1")])
@@ -570,23 +499,45 @@ def test_a_look_at_claims_that_began_before_a_scan_says_nothing_against_it(
     with_service(files, scenario)
 
 
-@pytest.mark.parametrize("fault", ["thread", "file"])
-def test_claims_that_cannot_be_seen_again_are_those_of_the_last_scan(
-    files: NodeFiles, monkeypatch: pytest.MonkeyPatch, fault: str
+def test_what_a_scan_sees_of_claims_that_began_before_a_look_says_nothing_against_it(
+    files: NodeFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def run(_thread: object, _function: object) -> t.NoReturn:
-        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    begun, goes_on = threading.Event(), threading.Event()
+    kept = Pods.kept
+
+    def slow(pods: Pods) -> Kept:
+        found = kept(pods)
+        begun.set()
+        goes_on.wait()
+        return found
 
     async def scenario(service: Service) -> None:
+        monkeypatch.setattr(claims_module, "LOOK_SECONDS", 600.0)
+        monkeypatch.setattr(Pods, "kept", slow)
+        scan = asyncio.ensure_future(service._scan(False))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
         keep_claims(files.root, [kept_claim("11-22", "qatvf-0000-6b-00-1")])
-        await service._look_at_claims()
+        await service._claims_look.again()
+        goes_on.set()
+        await scan
+        assert service.model.claims == Claims({VF: "qat.intel.com"})
+        keep_claims(files.root, [])
+        await service._scan(False)
+        assert service.model.claims == Claims()
+
+    with_service(files, scenario)
+
+
+def test_claims_that_cannot_be_read_again_are_those_of_before(files: NodeFiles) -> None:
+    async def scenario(service: Service) -> None:
+        keep_claims(files.root, [kept_claim("11-22", "qatvf-0000-6b-00-1")])
+        await service._claims_look.again()
         assert service.model.claims == Claims({VF: "qat.intel.com"})
         keep_claims(files.root, "of another form")
-        if fault == "thread":
-            keep_claims(files.root, [])
-            monkeypatch.setattr(service._claims_thread, "run", functools.partial(run, None))
-        await service._look_at_claims()
+        await service._claims_look.again()
         assert service.model.claims == Claims({VF: "qat.intel.com"})
+        assert service.statistics.errors["claims"] == 1
 
     with_service(files, scenario)
 

@@ -25,6 +25,7 @@ from ._node.printable import printable
 from ._node.users.pods import Checkpoint, Pods, address_of
 from .attribution import Attribution, ask, attributed
 from .catalogue import Claims, Given, Groups, Snapshot, claims_of
+from .claims import ClaimsLook
 from .configuration import Configuration
 from .events import DeviceWatch, DirectoryWatch, remedy_for
 from .handover import Reporter
@@ -69,9 +70,6 @@ _NO_VFS = "create them on the host, as qat-node.service does at each boot; qatct
 _NO_CDI_NAMES = "cannot write the CDI specification; until it is written containers get no CDI names"
 _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold plug does not find the VFs"
 _NO_CHECKPOINT = "kubelet's checkpoint cannot be read"
-_CLAIMS_SECONDS = 1.0
-"""How long an answer to kubelet waits for what kubelet keeps of claims: its disk may hang."""
-
 _NO_CLAIMS = "what kubelet keeps of claims cannot be read; what was known of them last counts"
 
 
@@ -100,9 +98,7 @@ class Service:
         self._pods = Pods(settings.kubelet_roots)
         self._kept_problems: dict[str, str] = {}
         self._thread = KernelThread()
-        self._claims_thread = KernelThread("claims")
-        self._claims_look: asyncio.Future[None] | None = None
-        self._claims_seen = float("-inf")
+        self._claims_look = ClaimsLook(self._see_claims, self._claims_found)
         self._attribution = Attribution() if settings.pod_labels else None
         # Not the main process yet, which is the only one that systemd listens to.
         self._systemd = Systemd({} if settings.take_over is not None else environment)
@@ -380,10 +376,7 @@ class Service:
             self._last_end = time.monotonic()
         self.last_scan = scan.now
         self._systemd.say_again()
-        if self._claims_seen > scan.now:
-            scan = replace(scan, claims=None)  # they were seen again since
-        elif scan.claims is not None:
-            self._claims_seen = scan.now
+        scan = replace(scan, claims=self._claims_look.of_scan(scan.claims, scan.now))
         self._become(advance(self.model, scan, self._configuration.rules))
 
     def _see(self, whole: bool, known: Snapshot | None) -> Scan:
@@ -438,33 +431,14 @@ class Service:
             return None
         return claims_of((one.resource, address_of(one.device)) for one in kept.given)
 
-    async def _look_at_claims(self) -> None:
-        """See once more, before a VF is given to a pod, what pods have by claims: a scan may have been a whole period ago.
+    def _see_claims(self) -> Claims | None:
+        """The same, in the thread of a look."""
+        return self._claims(self._pods.kept_claims())
 
-        Kubelet itself is not asked: it waits for the answer here. Where this takes long, what the last scan has seen counts.
-        """
-        end = time.monotonic() + _CLAIMS_SECONDS
-        before = self._claims_look
-        if before is not None and not await _is_done(before, end):
-            return  # one that hangs is enough
-        look = self._claims_look
-        if look is None or look is before:  # else another answer has begun to look since
-            look = self._claims_look = asyncio.ensure_future(self._see_claims())
-        if await _is_done(look, end):
-            look.result()
-
-    async def _see_claims(self) -> None:
-        """See what pods have by claims. It counts whenever it comes, unless something newer was seen meanwhile."""
-        begin = time.monotonic()
-        try:
-            kept = await self._claims_thread.run(Pods(self._settings.kubelet_roots).kept_claims)
-        except OSError:
-            return  # there are as many threads as there may be
-        claims = self._claims(kept)
-        if claims is not None and begin > self._claims_seen:
-            self._claims_seen = begin
-            if claims != self.model.claims and self.model.snapshot is not None:
-                self._become(with_claims(self.model, claims, self._configuration.rules, time.monotonic()))
+    def _claims_found(self, claims: Claims) -> None:
+        """A look has seen these besides the scans."""
+        if claims != self.model.claims and self.model.snapshot is not None:
+            self._become(with_claims(self.model, claims, self._configuration.rules, time.monotonic()))
 
     def _is_read(self, kept: Checkpoint, otherwise: str) -> bool:
         """Whether it could be read. Where it could not, the log says so once for each reason."""
@@ -511,7 +485,7 @@ class Service:
     def _make_server(
         self, resource: str, directory: Path, offer: Offer, changed: t.Callable[[], None]
     ) -> ResourceServer:
-        behaviour = Behaviour(self._settings.allocation_policy, self._names_by_cdi, self._look_at_claims)
+        behaviour = Behaviour(self._settings.allocation_policy, self._names_by_cdi, self._claims_look.again)
         # In the other directory kubelet looks into subdirectories, and removes nothing.
         keep = self._settings.registration == "socket"
         return ResourceServer(resource, directory, offer, self._kernel, behaviour, self.statistics, changed, keep)
@@ -596,12 +570,6 @@ class Service:
             if self._ends_scans():
                 self._systemd.alive()
             await asyncio.sleep(pause)
-
-
-async def _is_done(look: asyncio.Future[None], end: float) -> bool:
-    """Whether it has come to its end, which is waited for until then."""
-    done, _late = await asyncio.wait([look], timeout=max(0.0, end - time.monotonic()))
-    return bool(done)
 
 
 def _state(registrar: Registrar) -> str:
