@@ -18,6 +18,7 @@ import pytest
 from harness.kubelet import AdmissionError, AdmittingKubelet
 from harness.process import fetch, free_port
 from qat_device_plugin import handover
+from qat_device_plugin import sockets as sockets_module
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin.deployment import DAEMONSET, SERVICE, Holder, OtherDeployment, holder_of, takes_over
 from qat_device_plugin.registration import _refuse_lost
@@ -459,16 +460,18 @@ def test_a_directory_that_cannot_become_private_is_refused_with_a_sentence(
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_lock_whose_file_was_removed_is_had_again_or_is_anothers(tmp_path: Path, whole: bool) -> None:
-    """As where somebody has tidied up /run: two would register by turns, each with a lock of its own."""
+@pytest.mark.parametrize("what", ["file", "directory", "mount"])
+def test_a_lock_whose_file_was_removed_is_had_again_or_is_anothers(tmp_path: Path, what: str) -> None:
+    """As where somebody has tidied up /run, or mounted another one: two would register by turns, each with a lock of its own."""
     run_dir, taken = tmp_path / "run", []
     first = InstanceLock(run_dir, tmp_path / "k", lambda: taken.append(1))
     second = InstanceLock(run_dir, tmp_path / "k", lambda: taken.append(2))
 
     def remove() -> None:
-        if whole:
+        if what == "directory":
             shutil.rmtree(run_dir)
+        elif what == "mount":
+            run_dir.rename(tmp_path / f"under {len(taken)}")  # where the file still has its name
         else:
             next(run_dir.glob("*.lock")).unlink()
 
@@ -492,6 +495,20 @@ def test_a_lock_that_cannot_be_had_again_counts_as_before(tmp_path: Path) -> Non
     (tmp_path / "run").symlink_to("nowhere/run")
     assert lock.held()
     assert lock.share() is not None
+
+
+def test_a_lock_of_which_it_is_not_known_whether_its_file_was_removed_counts_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unseen(_path: str, _descriptor: int) -> t.NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    taken: list[int] = []
+    lock = InstanceLock(tmp_path / "run", tmp_path / "k", lambda: taken.append(1))
+    assert lock.held()
+    monkeypatch.setattr(sockets_module, "is_still_at", unseen)
+    assert lock.held()
+    assert taken == [1]
 
 
 def test_a_fifo_in_the_place_of_a_lock_is_not_waited_for_and_says_nothing(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from ._node.absence import is_absent
 from ._node.errors import NodeError
 from ._node.facts.paths import SECOND_NAMES
+from ._node.files import is_still_at
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +199,7 @@ class InstanceLock:
         self._run_dir = run_dir
         self._taken = taken
         self._descriptor: int | None = None
+        self._path = Path()  # of the file that the descriptor is of
         self._is_refused = False
 
     def held(self) -> bool:
@@ -222,7 +224,7 @@ class InstanceLock:
 
     def inherit(self, descriptor: int) -> None:
         """Have the lock together with the process that gave this descriptor of its own."""
-        self._descriptor = descriptor
+        self._descriptor, self._path = descriptor, self._place()
 
     def sign(self, text: str) -> None:
         """Have others read this of who has the lock; raises OSError."""
@@ -232,7 +234,7 @@ class InstanceLock:
 
     def signature(self) -> str:
         """What the last one that had the lock has signed with, empty where there is nothing; raises NodeError."""
-        return beginning_of(self._run_dir / _lock_name(self.directory), _LONGEST_SIGNATURE)
+        return beginning_of(self._place(), _LONGEST_SIGNATURE)
 
     def signatures_beside(self) -> list[str]:
         """What those have signed with who have a lock for another directory, which can be the same by another name; raises NodeError.
@@ -245,7 +247,7 @@ class InstanceLock:
             if is_absent(error):
                 return []
             raise NodeError(f"cannot be read: {error.strerror}", where=str(self._run_dir)) from None
-        ours = _lock_name(self.directory)
+        ours = self._place().name
         others = [self._run_dir / name for name in names if name.endswith(".lock") and name != ours]
         return [beginning_of(path, _LONGEST_SIGNATURE) for path in others if _is_had(path)]
 
@@ -256,9 +258,15 @@ class InstanceLock:
             self._descriptor = None
 
     def _is_removed(self) -> bool:
-        """Whether the file has no name any more: then the lock keeps nobody away. It need not be the one that it has here."""
+        """Whether others find no file in its place, or another one, as below another /run that was mounted since.
+
+        Then the lock keeps nobody away.
+        """
         assert self._descriptor is not None
-        return os.fstat(self._descriptor).st_nlink == 0
+        try:
+            return not is_still_at(str(self._path), self._descriptor)
+        except OSError:
+            return False  # that is not known
 
     def _have_again(self) -> None:
         """Lock the file that is there now, or let go where another process has that. Where there can be none, that of before counts."""
@@ -270,19 +278,23 @@ class InstanceLock:
             if descriptor is not None:
                 self._taken()
 
+    def _place(self) -> Path:
+        return self._run_dir / _lock_name(self.directory)
+
     def _try(self) -> int | None:
         make_private(self._run_dir)
-        path = self._run_dir / _lock_name(self.directory)
+        path = self._place()
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise NodeError(f"cannot be opened: {error.strerror}", where=str(path)) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            if is_still_at(str(path), descriptor):
+                self._path = path
                 return descriptor
-        except (BlockingIOError, FileNotFoundError):
-            pass  # another process has it, or the file was removed: the next try shows it
+        except BlockingIOError:
+            pass  # another process has it; or the file was removed, which the next try shows
         except OSError as error:
             os.close(descriptor)
             raise NodeError(f"cannot be locked: {error.strerror}", where=str(path)) from None

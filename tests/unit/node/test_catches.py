@@ -239,7 +239,8 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "InstanceLock.signatures_beside: except OSError": "raises, unless nobody has had a lock so far",
         "_is_had: except OSError 1": "one that cannot be seen counts as had",
         "_is_had: except OSError 2": "the same",
-        "InstanceLock._try: except (BlockingIOError, FileNotFoundError)": _AGAIN,
+        "InstanceLock._is_removed: except OSError": "what is not known has it count as before",
+        "InstanceLock._try: except BlockingIOError": _AGAIN,
     },
     f"{PLUGIN}/succession.py": {
         "Succession._sign: except (NodeError, OSError)": _REPORTED,
