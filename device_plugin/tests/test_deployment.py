@@ -22,7 +22,10 @@ from qat_device_plugin import sockets as sockets_module
 from qat_device_plugin._node.errors import NodeError
 from qat_device_plugin.deployment import DAEMONSET, SERVICE, Holder, OtherDeployment, holder_of, takes_over
 from qat_device_plugin.registration import _refuse_lost
+from qat_device_plugin.settings import parse_settings
 from qat_device_plugin.sockets import InstanceLock, _lock_name, make_private
+from qat_device_plugin.succession import Succession
+from qat_device_plugin.systemd import Systemd
 
 if t.TYPE_CHECKING:
     from harness.bench import Bench, Scenario
@@ -32,6 +35,25 @@ Run = t.Callable[["Scenario"], None]
 
 CY = "qat.intel.com/cy"
 PF = "0000:6b:00.0"
+
+
+class Ready:
+    """A service that has nothing to offer, as a succession needs it."""
+
+    def registered(self) -> list[str]:
+        return []
+
+    def serves(self, _wanted: frozenset[str]) -> bool:
+        return True
+
+    def summary(self) -> str:
+        return ""
+
+    def hold(self, on: bool) -> None:
+        pass
+
+    async def leave(self) -> None:
+        pass
 
 
 def pod(name: str, *flags: str) -> tuple[str, ...]:
@@ -509,6 +531,48 @@ def test_a_lock_of_which_it_is_not_known_whether_its_file_was_removed_counts_as_
     monkeypatch.setattr(sockets_module, "is_still_at", unseen)
     assert lock.held()
     assert taken == [1]
+
+
+@pytest.mark.parametrize("comes_up", [True, False])
+def test_a_lock_whose_file_was_removed_during_a_take_over_leaves_what_allows_that(
+    tmp_path: Path, comes_up: bool
+) -> None:
+    """Whoever takes over has the lock of another file then. Where it does not come up, it is to take over when it starts again."""
+    run_dir = tmp_path / "run"
+    expected = run_dir / "next"
+
+    def succession(*flags: str) -> Succession:
+        settings = parse_settings([f"--run-dir={run_dir}", f"--kubelet-dir={tmp_path}", *flags], {})
+        return Succession(settings, Systemd({}), handover.Reporter(), Ready(), asyncio.Event())
+
+    async def scenario() -> None:
+        first, second = succession(), succession(*pod("one"))
+        assert first.lock.held()
+        first.open()
+        expected.write_text(f"{DAEMONSET}\n")
+        await second.meet()
+        assert second.has_predecessor
+        next(run_dir.glob("*.lock")).unlink()
+        assert second.lock.held()
+        assert expected.exists()
+        predecessor = second._predecessor
+        assert predecessor
+        if comes_up:
+            await second.take_over()
+        else:
+            predecessor.close()
+            second.lock.release()
+            while first.has_successor:
+                await asyncio.sleep(0.01)
+            assert first.lock.held()
+        holder = holder_of(first.lock.signature())
+        assert holder
+        assert holder.deployment == (DAEMONSET if comes_up else SERVICE)
+        assert expected.exists() == (not comes_up)
+        predecessor.close()
+        first.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 600))
 
 
 def test_a_fifo_in_the_place_of_a_lock_is_not_waited_for_and_says_nothing(tmp_path: Path) -> None:

@@ -148,9 +148,9 @@ class Succession:
         # Otherwise the connection stays: its end has a predecessor that is still there begin again.
         # One that was killed may have left a child that still has its sockets for a moment.
         asyncio.get_running_loop().call_later(_CHILD_SECONDS, self._remove_dead)
-        self._sign()
         self._inheritance = None
         self.is_taking_over = False
+        self._sign()
 
     def report(self) -> None:
         """Have it known that this process has taken over."""
@@ -211,13 +211,18 @@ class Succession:
             before = holder_of(self.lock.signature())
             self._holder = self._holder.after(before) if before else self._holder
         self._sign()
-        self._remove_dead()
+        if not self.has_predecessor:
+            self._remove_dead()
 
     def _sign(self) -> None:
-        """Have others know who serves here. What has let this deployment take over has served its purpose."""
+        """Have others know who serves here.
+
+        What has let this deployment take over has served its purpose once it has. Where the file of the lock was removed, this process has
+        one of its own before that, and need not come up.
+        """
         try:
             self.lock.sign(self._holder.text())
-            if self._expected() == self._settings.deployment:
+            if not self.has_predecessor and self._expected() == self._settings.deployment:
                 (self._settings.run_dir / NEXT).unlink()
         except (NodeError, OSError) as error:
             fields = {"directory": self._settings.run_dir, "problem": str(error)}
