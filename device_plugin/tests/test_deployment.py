@@ -575,6 +575,23 @@ def test_a_lock_whose_file_was_removed_during_a_take_over_leaves_what_allows_tha
     asyncio.run(asyncio.wait_for(scenario(), 600))
 
 
+def test_a_lock_whose_file_was_removed_is_had_again_before_another_comes(run: Run) -> None:
+    """A pod of a DaemonSet would find the node free beside the service."""
+
+    async def scenario(bench: Bench) -> None:
+        kubelet, first = await serving(bench, "--period=0.1")
+        door = signature(bench).door
+        next(run_dir(bench).glob("*.lock")).unlink()
+        await kubelet.until(lambda: any(path.read_text() for path in run_dir(bench).glob("*.lock")))
+        assert signature(bench).door == door
+        second = bench.start(*pod("one"))
+        await kubelet.until(lambda: second.process.poll() is not None)
+        assert "is a service of the host already" in second.log.read_text()
+        await first.goes_on()
+
+    run(scenario)
+
+
 def test_a_fifo_in_the_place_of_a_lock_is_not_waited_for_and_says_nothing(tmp_path: Path) -> None:
     """Who has the lock has it open to write, so that a reader gets neither words nor an end."""
     run_dir, said = tmp_path / "run", []

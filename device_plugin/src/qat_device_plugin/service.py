@@ -325,6 +325,7 @@ class Service:
                 await settle(self._wakeup, _QUIET, _QUIET_LIMIT)
             if self._succession.has_successor:
                 continue
+            self._succession.lock.keep()
             self._follow_configuration()
             # Of the end of what blocks a device there may be no event, or one that comes too early.
             whole = woken or time.monotonic() >= next_whole or self.model.is_blocked

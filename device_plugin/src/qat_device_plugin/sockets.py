@@ -204,14 +204,18 @@ class InstanceLock:
 
     def held(self) -> bool:
         """Whether this process has the lock, after trying to get it; raises NodeError where there can be none."""
-        if self._descriptor is not None and self._is_removed():
-            self._have_again()
+        self.keep()
         if self._descriptor is None:
             self._descriptor = self._try()
             self._is_refused = self._descriptor is None
             if self._descriptor is not None:
                 self._taken()
         return self._descriptor is not None
+
+    def keep(self) -> None:
+        """Have it again where this process has it and its file was removed meanwhile, unless another process has it by now."""
+        if self._descriptor is not None and self._is_removed():
+            self._have_again()
 
     @property
     def is_of_another(self) -> bool:
