@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 from harness.node_files import NodeFiles
-from harness.pod_resources import Claimed, FakePodResources
+from harness.pod_resources import Claimed, FakePodResources, keep_claims, kept_claim
 from harness.process import Plugin, fetch, free_port
 from qat_device_plugin._node.devices.read import read_devices
 from qat_device_plugin._node.devices.rules import parse_configuration
@@ -264,6 +264,31 @@ def test_what_kubelet_answers_of_claims_is_shown_and_decides_nothing(run: Run) -
         assert bench.kubelet.unhealthy(CY) == set()
         assert "unhealthy" not in scraped.plugin.log.read_text()
         await scraped.kubelet.stop()
+
+    run(scenario)
+
+
+def test_a_kubelet_with_another_root_directory_is_to_be_named(run: Run) -> None:
+    """Its kubelet.sock is where each kubelet has it, so that all the rest seems to be well."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.files.add_pf(PF, vfs=4)
+        await bench.kubelet.start()
+        elsewhere = bench.files.root / "data/kubelet"
+        elsewhere.mkdir(parents=True)
+        resources = FakePodResources(elsewhere)
+        await resources.start()
+        keep_claims(elsewhere, [kept_claim("11-22", "qatvf-0000-6b-00-1")])
+        first = bench.start("--metrics-address=127.0.0.1:0")
+        await bench.ready(CY, 4)
+        await first.goes_on()
+        assert not bench.kubelet.unhealthy(CY)
+        first.stop()
+        second = bench.start("--metrics-address=127.0.0.1:0", f"--kubelet-root={elsewhere}")
+        await bench.kubelet.until(lambda: bench.kubelet.unhealthy(CY) == {VFS[0]})
+        await bench.kubelet.until(lambda: "v1.List" in resources.calls)
+        assert "which pods have VFs" not in second.log.read_text()
+        await resources.stop()
 
     run(scenario)
 

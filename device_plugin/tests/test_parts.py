@@ -188,6 +188,10 @@ def test_defaults() -> None:
     assert settings("--registration=watcher").socket_dir == Path("/var/lib/kubelet/plugins_registry")
     assert found.kubelet_roots == KUBELET_ROOTS
     assert settings("--kubelet-dir=/k/device-plugins").kubelet_roots == ("/k",)
+    elsewhere = settings("--kubelet-root=/data/kubelet", "--registration=watcher")
+    assert (elsewhere.kubelet_roots, elsewhere.kubelet_dir) == (("/data/kubelet",), found.kubelet_dir)
+    assert elsewhere.socket_dir == Path("/data/kubelet/plugins_registry")
+    assert settings("--kubelet-root=/data/kubelet").socket_dir == found.kubelet_dir
     assert found.metrics_address is None
 
 
@@ -199,6 +203,7 @@ def test_defaults() -> None:
         ("--dev-root", "/host/dev", "dev_root", "/host/dev"),
         ("--proc-root", "/host/proc", "proc_root", "/host/proc"),
         ("--kubelet-dir", "/k", "kubelet_dir", Path("/k")),
+        ("--kubelet-root", "/k", "kubelet_root", "/k"),
         ("--registration", "watcher", "registration", "watcher"),
         ("--metrics-address", "[::1]:80", "metrics_address", ("::1", 80)),
         ("--pod-labels", "false", "pod_labels", False),
@@ -243,6 +248,7 @@ def test_switches_in_the_environment(text: str, value: bool) -> None:
             "argument --metrics-address: '\u00e4..b:80' is not HOST:PORT, such as 127.0.0.1:9482",
         ),
         (["--kubelet-dir="], {}, "argument --kubelet-dir: the path is empty"),
+        (["--kubelet-root="], {}, "argument --kubelet-root: the path is empty"),
         (["--config="], {}, "argument --config: the path is empty"),
         (["--cdi-dir", ""], {}, "argument --cdi-dir: the path is empty"),
         (["--nfd-dir", ""], {}, "argument --nfd-dir: the path is empty"),

@@ -20,7 +20,8 @@ def daemonset(manifest: Object, image: Object, configuration: str, kubelet_dir: 
     """The manifest with these instead.
 
     `image` has `name`, `pull_policy` and `pull_secrets`. The pods read `configuration` of their host. `settings` are values of flags of
-    the device plugin, by their names in its environment without the beginning that all have.
+    the device plugin, by their names in its environment without the beginning that all have. Without KUBELET_ROOT kubelet's root directory
+    is above `kubelet_dir`.
     """
     made = copy.deepcopy(manifest)
     pod = made["spec"]["template"]["spec"]
@@ -28,7 +29,8 @@ def daemonset(manifest: Object, image: Object, configuration: str, kubelet_dir: 
     container["image"], container["imagePullPolicy"] = image["name"], image["pull_policy"]
     if image["pull_secrets"]:
         pod["imagePullSecrets"] = [{"name": name} for name in image["pull_secrets"]]
-    values = {"CONFIG": configuration, "KUBELET_DIR": kubelet_dir, **settings}
+    root = settings.get("KUBELET_ROOT") or os.path.dirname(kubelet_dir)
+    values = {"CONFIG": configuration, "KUBELET_DIR": kubelet_dir, **settings, "KUBELET_ROOT": root}
     for variable in container["env"]:
         name = variable["name"].removeprefix(_ENVIRONMENT)
         if name in values:
@@ -37,7 +39,7 @@ def daemonset(manifest: Object, image: Object, configuration: str, kubelet_dir: 
     directory = os.path.dirname(configuration)
     _mount(pod, "configuration", directory, {"hostPath": {"path": directory, "type": "Directory"}})
     _mount(pod, "device-plugins", kubelet_dir, {"hostPath": {"path": kubelet_dir, "type": "Directory"}})
-    resources = f"{os.path.dirname(kubelet_dir)}/pod-resources"
+    resources = f"{root}/pod-resources"
     _mount(pod, "pod-resources", resources, {"hostPath": {"path": resources, "type": "DirectoryOrCreate"}})
     if _text(settings.get("NFD", False)) == "true":
         _mount(pod, "features", NFD_FEATURES, {"hostPath": {"path": NFD_FEATURES, "type": "DirectoryOrCreate"}})

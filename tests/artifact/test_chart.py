@@ -170,6 +170,7 @@ def test_each_mount_is_explained(tmp_path: Path) -> None:
 def test_the_program_understands_its_environment(default: Objects) -> None:
     found = environment(default[DAEMONSET])
     plain = {**vars(parse_settings([], {})), "deployment": "daemonset", "metrics_address": ("", 9482)}
+    plain["kubelet_root"] = "/var/lib/kubelet"
     assert vars(parse_settings([], found)) == plain
     flags = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in plain}
     assert set(found) <= flags
@@ -181,7 +182,7 @@ def test_the_program_understands_its_environment(default: Objects) -> None:
 def test_the_program_understands_other_values(tmp_path: Path) -> None:
     found = rendered(
         tmp_path,
-        kubelet={"devicePlugins": "/k/device-plugins", "root": "/k"},
+        kubelet={"devicePlugins": "/k/device-plugins", "root": "/data/k"},
         cdi={"names": True, "directory": "/cdi"},
         allocationPolicy="packed",
         period=0.5,
@@ -196,11 +197,12 @@ def test_the_program_understands_other_values(tmp_path: Path) -> None:
     settings = parse_settings([], environment(found[DAEMONSET]))
     assert (settings.socket_dir, settings.cdi, settings.cdi_dir) == (Path("/k/device-plugins"), True, Path("/cdi"))
     assert (settings.allocation_policy, settings.period, settings.pod_labels) == ("packed", 0.5, False)
+    assert settings.kubelet_roots == ("/data/k",)
     assert (settings.log_level, settings.log_format, settings.metrics_address) == ("debug", "json", ("", 9000))
     pod = pod_of(found[DAEMONSET])
     paths = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     assert settings.nfd
-    assert {"/k/device-plugins", "/k/pod-resources", "/cdi", str(settings.nfd_dir)} <= paths
+    assert {"/k/device-plugins", "/data/k/pod-resources", "/cdi", str(settings.nfd_dir)} <= paths
     assert "/sys/kernel/debug" not in paths
     assert "seLinuxOptions" not in pod["securityContext"]
     assert "priorityClassName" not in pod

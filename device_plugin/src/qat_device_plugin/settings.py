@@ -28,6 +28,7 @@ class Settings:
     dev_root: str
     proc_root: str
     kubelet_dir: Path
+    kubelet_root: str | None
     registration: str
     metrics_address: tuple[str, int] | None
     pod_labels: bool
@@ -48,11 +49,15 @@ class Settings:
     @property
     def socket_dir(self) -> Path:
         """Where the sockets of the resources are: beside kubelet.sock, or where kubelet looks for plugins."""
-        return self.kubelet_dir if self.registration == "socket" else self.kubelet_dir.parent / "plugins_registry"
+        if self.registration == "socket":
+            return self.kubelet_dir
+        return Path(self.kubelet_root or self.kubelet_dir.parent) / "plugins_registry"
 
     @property
     def kubelet_roots(self) -> tuple[str, ...]:
         """The root directories that the kubelet may have: the usual directory of sockets is that of kubelets with another root, too."""
+        if self.kubelet_root:
+            return (self.kubelet_root,)
         usual = self.kubelet_dir == Path(KUBELET_DEVICE_PLUGINS)
         return KUBELET_ROOTS if usual else (str(self.kubelet_dir.parent),)
 
@@ -123,10 +128,16 @@ def _parser() -> argparse.ArgumentParser:
         help="has kubelet.sock",
     )
     add(
+        "--kubelet-root",
+        type=root,
+        metavar="DIR",
+        help="kubelet's root directory, if it is neither a usual one nor that of --kubelet-dir",
+    )
+    add(
         "--registration",
         choices=("socket", "watcher"),
         default="socket",
-        help="call kubelet.sock, or be found in plugins_registry, which is beside the directory of kubelet.sock",
+        help="call kubelet.sock, or be found in plugins_registry, in kubelet's root directory or beside that of kubelet.sock",
     )
     add(
         "--metrics-address",

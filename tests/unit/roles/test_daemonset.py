@@ -55,8 +55,17 @@ def test_the_settings_of_nodes_are_those_of_the_pods() -> None:
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     assert volumes == mounts
     assert (mounts["configuration"], mounts["device-plugins"]) == ("/etc/mine", "/k/device-plugins")
-    assert mounts["pod-resources"] == "/k/pod-resources"
+    assert (mounts["pod-resources"], found.kubelet_roots) == ("/k/pod-resources", ("/k",))
     assert MANIFEST["spec"]["template"]["spec"]["containers"][0]["image"] != IMAGE["name"]
+
+
+def test_kubelets_socket_may_be_in_another_directory_than_what_it_says_of_pods() -> None:
+    directory = "/var/lib/kubelet/device-plugins"
+    made = daemonset(MANIFEST, IMAGE, "/etc/accel-qat/node.json", directory, {"KUBELET_ROOT": "/data/kubelet"})
+    found = parse_settings([], environment(made))
+    assert (found.kubelet_roots, found.socket_dir) == (("/data/kubelet",), Path(directory))
+    mounts = made["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    assert {"name": "pod-resources", "mountPath": "/data/kubelet/pod-resources", "readOnly": True} in mounts
 
 
 def test_without_other_settings_only_the_image_and_where_the_rules_are_differ() -> None:

@@ -124,9 +124,38 @@ def test_the_unit_gives_the_program_what_the_variables_say() -> None:
         )
     )
     assert (found.config, found.socket_dir) == (Path("/c.json"), Path("/k/plugins_registry"))
+    assert found.kubelet_roots == ("/k",)
     assert (found.metrics_address, found.pod_labels) == (None, False)
     assert (found.allocation_policy, found.cdi, found.nfd) == ("packed", True, True)
     assert (found.period, found.log_level) == (1.5, "debug")
+
+
+@pytest.mark.parametrize("registration", ["socket", "watcher"])
+@pytest.mark.parametrize(
+    ("directory", "root", "registry"),
+    [
+        ("/var/lib/kubelet/device-plugins", "/data/kubelet", "/data/kubelet/plugins_registry"),
+        ("/var/lib/kubelet/device-plugins", "/home/kubelet/", "/home/kubelet/plugins_registry"),
+        ("/k/d/", "", "/k/plugins_registry"),
+    ],
+)
+def test_the_service_reaches_what_is_in_kubelets_root_directory(
+    registration: str, directory: str, root: str, registry: str
+) -> None:
+    made = unit(
+        qat_device_plugin_kubelet_dir=directory,
+        qat_device_plugin_kubelet_root=root,
+        qat_device_plugin_registration=registration,
+    )
+    found, service = settings(made), made["Service"]
+    assert found.kubelet_roots == (root or "/k",)
+    assert found.socket_dir == (Path(directory) if registration == "socket" else Path(registry))
+    assert f"-{registry}" in service["ReadWritePaths"].split()
+    assert made["Unit"]["RequiresMountsFor"].split() == [directory, *([root] if root else [])]
+    # What is below /home cannot be seen otherwise.
+    assert service["ProtectHome"] == ("read-only" if root.startswith("/home") else "yes")
+    is_made = f"+mkdir -p -m 0750 {registry}" in steps(service)
+    assert is_made is (registration == "watcher")
 
 
 def test_the_defaults_are_those_of_the_program() -> None:

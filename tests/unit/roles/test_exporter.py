@@ -69,6 +69,9 @@ def test_the_program_understands_what_the_unit_gives_it() -> None:
     found = command._parser().parse_args(flags(rendered(**given)))
     assert (found.metrics_address, found.telemetry, found.per_vf) == (("::", 9000), "read", True)
     assert found.kubelet_root == ["/data/a kubelet"]
+    assert settings(rendered(**given))["ProtectHome"] == "yes"
+    at_home = rendered(__qat_device_plugin_kubelet_root="/home/kubelet")
+    assert settings(at_home)["ProtectHome"] == "read-only"  # to be seen there
     assert command._parser().parse_args(flags(rendered(**given), "ExecStopPost")).switch_off
 
 

@@ -83,12 +83,15 @@ def test_settings_are_those_of_the_role(tmp_path: Path) -> None:
     """They come after those of the package, and systemd takes both together."""
     node = Node(tmp_path)
     given = {"qat_device_plugin_metrics_address": ":9000", "qat_device_plugin_kubelet_dir": "/data/kubelet/plugins"}
+    given["qat_device_plugin_kubelet_root"] = "/home/kubelet"
     assert node.role(**given, qat_device_plugin_config="/etc/other.json").code == 0
     text = node.drop_in.read_text()
     assert text.startswith("# Managed by accel.qat.qat_device_plugin\n# For /etc/other.json ")
     for line in (
         "ConditionPathExists=\nConditionPathExists=/etc/other.json",
-        "RequiresMountsFor=/data/kubelet/plugins",
+        "RequiresMountsFor=/data/kubelet/plugins /home/kubelet",
+        "Environment=QAT_DEVICE_PLUGIN_KUBELET_ROOT=/home/kubelet",
+        "ProtectHome=read-only",
         "EnvironmentFile=\nEnvironment=QAT_DEVICE_PLUGIN_CONFIG=/etc/other.json",
         "Environment=QAT_DEVICE_PLUGIN_METRICS_ADDRESS=:9000",
         "IPAddressAllow=any",

@@ -66,19 +66,21 @@ def test_it_may_do_little_and_needs_no_libvirt_to_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("directory", "root"),
+    ("directory", "given", "root"),
     [
-        ("/var/lib/kubelet/device-plugins", ""),
-        ("/var/lib/kubelet/device-plugins/", ""),
-        ("/data/a kubelet/device-plugins", "/data/a kubelet"),
-        ("/data/kubelet/device-plugins/", "/data/kubelet"),
+        ("/var/lib/kubelet/device-plugins", "", ""),
+        ("/var/lib/kubelet/device-plugins/", "", ""),
+        ("/data/a kubelet/device-plugins", "", "/data/a kubelet"),
+        ("/data/kubelet/device-plugins/", "", "/data/kubelet"),
+        ("/var/lib/kubelet/device-plugins", "/data/kubelet/", "/data/kubelet"),
+        ("/k/device-plugins", "/data/kubelet", "/data/kubelet"),
     ],
 )
-def test_it_asks_the_kubelet_of_the_device_plugin(directory: str, root: str) -> None:
+def test_it_asks_the_kubelet_of_the_device_plugin(directory: str, given: str, root: str) -> None:
     environment = jinja2.Environment(autoescape=False)
     environment.filters.update({**FilterModule().filters(), "dirname": os.path.dirname})
     found = environment.from_string(VARIABLES["__qat_device_plugin_kubelet_root"]).render(
-        qat_device_plugin_kubelet_dir=directory
+        qat_device_plugin_kubelet_dir=directory, qat_device_plugin_kubelet_root=given
     )
     assert found == root
     command = settings(rendered(__qat_device_plugin_kubelet_root=found))["ExecStart"]
