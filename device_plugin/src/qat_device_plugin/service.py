@@ -70,6 +70,7 @@ _NO_VFS = "create them on the host, as qat-node.service does at each boot; qatct
 _NO_CDI_NAMES = "cannot write the CDI specification; until it is written containers get no CDI names"
 _NO_CDI = "cannot write the CDI specification; until it is written Kata's cold plug does not find the VFs"
 _NO_CHECKPOINT = "kubelet's checkpoint cannot be read"
+_OTHER_ROOT = "where kubelet has another root directory (--root-dir), name it with --kubelet-root"
 _NO_CLAIMS = "what kubelet keeps of claims cannot be read; what was known of them last counts"
 
 
@@ -344,17 +345,17 @@ class Service:
     async def _attribution_loop(self) -> None:
         """Ask kubelet each period who has which VF, however often that is scraped."""
         thread = KernelThread("pods")
-        attribution = Attribution()
+        attribution, is_late, is_there = Attribution(), False, False
         while True:
+            was_there, is_there = is_there, bool(self.registered())
             named = await ask(thread, self._settings.kubelet_roots)
-            before, attribution = attribution, attributed(attribution, named, time.monotonic())
-            self._attribution = attribution
+            before, was_late = attribution, is_late
+            self._attribution = attribution = attributed(before, named, time.monotonic())
+            is_late = is_late or (was_there and is_there)
             if attribution.problem:
                 self.statistics.errors["pods"] += 1
-            if attribution.problem and attribution.problem != before.problem:
-                # Before the first answer kubelet is only about to start.
-                level = logging.INFO if attribution.seen is None else logging.WARNING
-                log.log(level, "which pods have VFs is not known", extra={"fields": {"problem": attribution.problem}})
+                if (attribution.problem, is_late) != (before.problem, was_late):
+                    _say_unknown(attribution, is_late)
             await asyncio.sleep(self._settings.period)
 
     def _pause(self) -> float:
@@ -571,6 +572,15 @@ class Service:
             if self._ends_scans():
                 self._systemd.alive()
             await asyncio.sleep(pause)
+
+
+def _say_unknown(attribution: Attribution, is_late: bool) -> None:
+    """Log why it is not known who has which VF. A kubelet that has had a list for a while is not only about to start."""
+    fields = {"problem": attribution.problem}
+    if attribution.seen is None and is_late:
+        fields["remedy"] = _OTHER_ROOT
+    level = logging.INFO if attribution.seen is None and not is_late else logging.WARNING
+    log.log(level, "which pods have VFs is not known", extra={"fields": fields})
 
 
 def _state(registrar: Registrar) -> str:
