@@ -33,10 +33,10 @@ PF = "0000:6b:00.0"
 
 SLOW = "import time, runpy; time.sleep(2); runpy.run_module('qat_device_plugin', run_name='__main__')"
 LACKS = """\
-import sys
+import errno, sys
 from qat_device_plugin import cli, succession, systemd
 def lacks(*_arguments):
-    raise RuntimeError("not now")
+    raise OSError(errno.EAGAIN, "not now")
 {lack}
 sys.exit(cli.main())
 """
@@ -330,7 +330,10 @@ def test_a_successor_that_cannot_be_let_in_is_let_in_later(tmp_path: Path, monke
 
 @pytest.mark.parametrize(
     "lack",
-    ["succession.asyncio.BaseEventLoop.run_in_executor = lacks", "systemd.os.pipe = lacks"],
+    [
+        "succession.KernelThread = type('Lacking', (), {'__init__': lambda *_: None, 'run': lacks})",
+        "systemd.os.pipe = lacks",
+    ],
     ids=["threads", "descriptors"],
 )
 def test_what_the_old_one_lacks_to_hand_over_has_it_go_on(run: Run, lack: str) -> None:

@@ -717,6 +717,18 @@ def test_a_thread_that_cannot_be_started_is_a_problem_of_now(bench: Bench, monke
     assert bench.agent.counters.connected
 
 
+def test_what_libvirt_raises_is_no_want_of_threads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of a program, also of this one below: its own words are needed to find it."""
+
+    def fails(_uri: str) -> t.NoReturn:
+        raise NotImplementedError("no such event loop")  # a RuntimeError
+
+    bench.libvirt.stop()
+    monkeypatch.setattr(bench.libvirt, "open", fails)
+    with pytest.raises(NotImplementedError, match="no such event loop"):
+        bench.hypervisor.connect()
+
+
 def test_the_status_waits_for_no_libvirt_that_hangs(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import queue
-import threading
 import typing as t
+
+from .limits import start_thread
 
 Result = t.TypeVar("Result")
 
@@ -42,13 +42,9 @@ class KernelThread:
         return await future
 
     def _start(self) -> None:
-        if self._is_started:
-            return
-        try:
-            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
-        except RuntimeError as error:
-            raise OSError(errno.EAGAIN, str(error)) from None
-        self._is_started = True
+        if not self._is_started:
+            start_thread(self._serve, self._name)
+            self._is_started = True
 
     def _serve(self) -> None:
         while True:

@@ -14,6 +14,7 @@ have asked or say nothing.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import time
@@ -97,9 +98,9 @@ class Page:
         while True:
             try:
                 doors = [_Door(one, self) for one in await self._listen()]
-            except (OSError, RuntimeError) as error:  # of asyncio, where it gets no thread to look up the host's name
+            except OSError as error:
                 self.errors["http"] += 1
-                before, problem = problem, getattr(error, "strerror", None) or str(error)
+                before, problem = problem, error.strerror or str(error)
                 if problem != before:
                     fields = {"address": f"{self._host}:{self._port}", "problem": problem}
                     log.error("cannot listen for HTTP", extra={"fields": fields})
@@ -116,7 +117,10 @@ class Page:
     async def _listen(self) -> list[socket.socket]:
         """The sockets of all addresses that the host's name has, each with a queue of its own."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(asyncio.Protocol, self._host or None, self._port, start_serving=False)
+        try:
+            server = await loop.create_server(asyncio.Protocol, self._host or None, self._port, start_serving=False)
+        except RuntimeError as error:  # it gets no thread to look up the host's name
+            raise OSError(errno.EAGAIN, str(error)) from None
         listeners = [one.dup() for one in server.sockets]
         server.close()
         try:

@@ -30,6 +30,7 @@ from .handover import (
     Reporter,
     socket_of,
 )
+from .kernel_thread import KernelThread
 from .sockets import InstanceLock, beginning_of, fresh_token, make_private, remove_dead, why_away
 from .waiting import Wakeup, end
 
@@ -102,6 +103,7 @@ class Succession:
         self._door = Path(f"{fresh_token()}.sock") if is_pod else socket_of(Path(), os.getpid())
         self._holder = Holder(settings.deployment, self._door.name, settings.instance)
         self._reception: Reception | None = None
+        self._notifier: KernelThread | None = None
 
     @property
     def has_predecessor(self) -> bool:
@@ -291,11 +293,12 @@ class Succession:
 
     async def _name_to_systemd(self, line: Line, pid: int) -> None:
         """Have systemd take the process at the other end for the main one. Raises Gone where that cannot be, and the other knows it."""
+        self._notifier = self._notifier or KernelThread("systemd")
         try:
-            is_named = await asyncio.get_running_loop().run_in_executor(None, self._systemd.hand_over, pid)
+            is_named = await self._notifier.run(lambda: self._systemd.hand_over(pid))
             problem = "" if is_named else "systemd does not listen"
-        except (OSError, RuntimeError) as error:  # no descriptor is to be had, or no thread
-            problem = f"systemd cannot be notified: {error}"
+        except OSError as error:  # no descriptor is to be had, or no thread
+            problem = f"systemd cannot be notified: {error.strerror or error}"
         if problem:
             line.send({"refused": problem})
             raise Gone

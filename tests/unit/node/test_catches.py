@@ -245,10 +245,10 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{PLUGIN}/succession.py": {
         "Succession._sign: except (NodeError, OSError)": _REPORTED,
         "Succession.open: except OSError": _REPORTED,
-        "Succession._name_to_systemd: except (OSError, RuntimeError)": _REPORTED,
+        "Succession._name_to_systemd: except OSError": _REPORTED,
     },
     f"{PLUGIN}/status_page.py": {
-        "Page.run: except (OSError, RuntimeError)": _AGAIN,
+        "Page.run: except OSError": _AGAIN,
         "Page.answer: except Exception": "a client's request fails, which says nothing of the node",
         "_Connection.begin: except BaseException": "the same",
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import importlib
 import queue
-import threading
 import time
 import typing as t
 
 from .._node.errors import NodeError
 from .._node.printable import shortened
+from ..limits import start_thread
 from .decide import ATTACH, Step
 from .domain import Domain, DomainError, host_device_xml, read_definition
 
@@ -35,10 +35,21 @@ class LibvirtError(NodeError):
     """libvirt does not answer, or refuses what it was asked."""
 
 
-def _without_thread(error: RuntimeError, uri: str) -> LibvirtError:
-    """There are as many threads as there may be."""
-    remedy = "see what else runs on the node, or raise TasksMax of the unit"
-    return LibvirtError(f"libvirt cannot be asked: {error}", uri, remedy)
+class _NoThread(Exception):
+    """There are as many threads as there may be. Not for what libvirt raises, whatever its kind: that says another thing."""
+
+    def at(self, uri: str) -> LibvirtError:
+        """The same of libvirt at this address."""
+        remedy = "see what else runs on the node, or raise TasksMax of the unit"
+        return LibvirtError(f"libvirt cannot be asked: {self}", uri, remedy)
+
+
+def _started(work: t.Callable[[], None], name: str) -> None:
+    """Start a thread for it. Raises _NoThread."""
+    try:
+        start_thread(work, name)
+    except OSError as error:
+        raise _NoThread(error.strerror) from None
 
 
 def load() -> t.Any:
@@ -62,8 +73,8 @@ class Call(t.Generic[Result]):
         self.has_ended = False
         """Whether its result was had."""
         try:
-            threading.Thread(target=self._run, name="call", daemon=True).start()
-        except RuntimeError as error:
+            _started(self._run, "call")
+        except _NoThread as error:
             self._ends.put((None, error))
 
     def _run(self) -> None:
@@ -79,8 +90,8 @@ class Call(t.Generic[Result]):
         except queue.Empty:
             raise LibvirtError(f"libvirt does not answer within {seconds:.0f} seconds", uri, _REMEDY) from None
         self.has_ended = True
-        if isinstance(error, RuntimeError):
-            raise _without_thread(error, uri) from None
+        if isinstance(error, _NoThread):
+            raise error.at(uri) from None
         if error:
             raise error
         return t.cast(Result, result)
@@ -100,9 +111,9 @@ class Hypervisor:
         libvirt.registerErrorHandler(lambda *_: None, None)
         libvirt.virEventRegisterDefaultImpl()
         try:
-            threading.Thread(target=self._follow_events, name="events", daemon=True).start()
-        except RuntimeError as error:
-            raise _without_thread(error, uri) from None
+            _started(self._follow_events, "events")
+        except _NoThread as error:
+            raise error.at(uri) from None
 
     def connect(self) -> None:
         """Connect, unless the connection stands. Raises LibvirtError."""
