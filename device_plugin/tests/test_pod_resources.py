@@ -500,6 +500,32 @@ def test_the_checkpoint_of_a_kubelet_with_another_root(kubelet: KubeletThread) -
     assert [one.device for one in Pods([str(kubelet.root)]).kept().devices.given] == [VF0]
 
 
+@pytest.mark.usefixtures("soon")
+def test_a_root_that_is_left_of_a_kubelet_before_says_of_no_pod_that_it_is_gone(
+    kubelet: KubeletThread, usual: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the root directory was moved to another disk: none of the pods of now has a directory there."""
+    (usual / "pods/old").mkdir(parents=True)
+    (usual / "pod-resources").mkdir()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(usual / "pod-resources/kubelet.sock"))
+    for_plugins = usual / "device-plugins/kubelet.sock"
+    monkeypatch.setattr(pods, "KUBELET_SOCKET", str(for_plugins))
+    assert Pods([str(usual)]).assignments().unknown == ""  # none runs, and kubelet is believed of what it keeps
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(for_plugins))
+        listener.listen(0)
+        for _ in range(3):  # also where nobody takes the connections
+            found = Pods([str(usual)]).assignments()
+            assert found.unknown == (
+                f"a kubelet runs whose root directory is not {usual}: name it with kubelet_root, or --kubelet-root"
+            )
+            assert found.of(VF0) == (Holder(0, "", note=found.unknown),)
+        kubelet.start()
+        found = Pods([str(usual), str(kubelet.root)]).assignments()
+        assert (found.unknown, len(found.of(VF0))) == ("", 1)
+
+
 def test_the_usual_root_is_nobodys_where_a_kubelet_has_another(kubelet: KubeletThread, usual: Path) -> None:
     kubelet.start()
     found = Pods([str(usual), str(kubelet.root)]).assignments()

@@ -81,6 +81,18 @@ def call(
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), path) from None
 
 
+def listens_at(path: str, seconds: float) -> bool:
+    """Whether somebody takes connections there, or may in a while. Nothing is sent."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            _Exchange(connection, time.monotonic() + seconds).open(path)
+        except (TimeoutError, socket.timeout):
+            return True
+        except OSError:
+            return False
+    return True
+
+
 class _Exchange:
     """One connection with one call on it."""
 

@@ -14,12 +14,12 @@ import os
 import typing as t
 
 from ..absence import if_there
-from ..facts.paths import KUBELET_ROOTS, vfio_node
+from ..facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, vfio_node
 from ..facts.pci import normal_address
 from ..kernel.live import Kernel, LiveKernel
 from ..printable import shortened
 from .claimed import QAT_DRIVER, is_identified
-from .grpc_call import RpcError
+from .grpc_call import RpcError, listens_at
 from .holder import Holder
 from .podresources import (
     CLAIMS,
@@ -36,6 +36,9 @@ from .podresources import (
 
 ASK_SECONDS = 3.0
 """How long to wait for kubelet, which answers in milliseconds. One that has not answered once is not asked again."""
+
+KUBELET_SOCKET = KUBELET_DEVICE_PLUGINS + "/kubelet.sock"
+"""Where device plugins register, whatever root directory kubelet has (see `KUBELET_DEVICE_PLUGINS`)."""
 
 BY_CHECKPOINT = "by kubelet's checkpoint"
 
@@ -75,9 +78,11 @@ class Pods:
         """What pods have now."""
         found: dict[str, set[Holder]] = {}
         unknown: list[str] = []
+        listens: dict[str, bool] = {}
         for root in self._in_use(unknown):
-            for one, note in self._given_by(root, unknown):
+            for one, note in self._given_by(root, unknown, listens):
                 found.setdefault(address_of(one.device), set()).add(holder_of(one, note))
+        unknown += _why_elsewhere(listens)
         return Assignments(
             {device: tuple(sorted(holders, key=str)) for device, holders in found.items()}, "; ".join(unknown)
         )
@@ -127,9 +132,12 @@ class Pods:
                 unknown.append(f"it is not known whether {root} is kubelet's: {reason_of(error)}")
         return in_use or roots
 
-    def _given_by(self, root: str, unknown: list[str]) -> t.Iterator[tuple[Given, str]]:
-        """What this kubelet has given, and where it did not report that itself, a remark. Why more may be given goes into `unknown`."""
-        listed, problem = self._ask(root, unknown)
+    def _given_by(self, root: str, unknown: list[str], listens: dict[str, bool]) -> t.Iterator[tuple[Given, str]]:
+        """What this kubelet has given, and where it did not report that itself, a remark.
+
+        Why more may be given goes into `unknown`, and whether it listens into `listens`, unless there is no socket.
+        """
+        listed, problem = self._ask(root, unknown, listens)
         for one in listed or ():
             _note_unidentified(one, unknown)
             yield one, ""
@@ -140,21 +148,41 @@ class Pods:
             _note_unidentified(one, unknown)
             yield one, BY_CHECKPOINT
 
-    def _ask(self, root: str, unknown: list[str]) -> tuple[t.Sequence[Given] | None, str]:
+    def _ask(
+        self, root: str, unknown: list[str], listens: dict[str, bool] | None = None
+    ) -> tuple[t.Sequence[Given] | None, str]:
         """What kubelet lists; or None, and why, where it is there."""
+        listens = {} if listens is None else listens
         if root in self._silent:
+            listens[root] = True
             return None, self._silent[root]
         try:
-            return list_given(os.path.join(root, SOCKET), ASK_SECONDS).given, ""
+            given = list_given(os.path.join(root, SOCKET), ASK_SECONDS).given
         except (FileNotFoundError, NotADirectoryError):
             return None, ""  # no kubelet, or one before PodResources
         except (OSError, RpcError, ValueError) as error:
             problem = f"kubelet does not answer: {reason_of(error)}"
+            listens[root] = not isinstance(error, ConnectionRefusedError)
             if isinstance(error, TimeoutError):
                 self._silent[root] = problem
             if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
                 unknown.append(problem)  # it may well be there and answer others
             return None, problem
+        listens[root] = True
+        return given, ""
+
+
+def _why_elsewhere(listens: t.Mapping[str, bool]) -> t.Sequence[str]:
+    """That a kubelet runs which has none of these root directories, where that shows.
+
+    Its device manager listens where each has it, and nobody at the socket that was left of one before it: by the pods in such a directory
+    each pod would be gone.
+    """
+    if not listens or any(listens.values()) or not listens_at(KUBELET_SOCKET, ASK_SECONDS):
+        return ()
+    return (
+        f"a kubelet runs whose root directory is not {' or '.join(listens)}: name it with kubelet_root, or --kubelet-root",
+    )
 
 
 def _note_unidentified(one: Given, unknown: list[str]) -> None:
