@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The fields of KubeletConfiguration that the collection sets: their values, their flags, and what a change of them takes.
 
-Source: kubelet.config.k8s.io/v1beta1, and cmd/kubelet/app/options of the releases for the flags.
+Source: kubelet.config.k8s.io/v1beta1, and cmd/kubelet/app/options of the releases for the flags, with the types of k8s.io/component-base
+cli/flag: those of the policies' options are a MapStringString that does not split at commas.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class Field:
     managers: tuple[str, ...] = ()
     # What stands between a name and its value in the flag.
     separator: str = "="
+    # Whether its flag takes one name with its value, and stands again for each further one.
+    one_each: bool = False
 
     @property
     def is_map(self) -> bool:
@@ -87,6 +90,7 @@ FIELDS = (
         "Options of the policy V(static), such as C(full-pcpus-only).",
         (),
         (CPU,),
+        one_each=True,
     ),
     Field(
         "topologyManagerPolicy",
@@ -110,6 +114,7 @@ FIELDS = (
         "topology-manager-policy-options",
         26,
         "Options of the policy, such as C(prefer-closest-numa-nodes).",
+        one_each=True,
     ),
     Field(
         "reservedSystemCPUs",
@@ -297,7 +302,8 @@ def to_flag(field: Field, value: t.Any) -> str:
 def from_flag(field: Field, text: str) -> t.Any:
     """The value that a flag's text means. What cannot be understood is left out of it."""
     if field.is_map:
-        pairs = (part.split(field.separator, 1) for part in text.split(",") if field.separator in part)
+        parts = [text] if field.one_each else text.split(",")
+        pairs = (part.split(field.separator, 1) for part in parts if field.separator in part)
         entries = {pair[0].strip(): pair[1].strip() for pair in pairs}
         if field.kind is Kind.GATES:
             return {name: value.lower() in ("true", "t", "1") for name, value in entries.items()}

@@ -137,7 +137,7 @@ class _Flags:
             todo.append((number, field.flag, to_flag(field, entries) if entries else None))
         if done:
             return todo
-        if places:
+        if places and not field.one_each:
             entries = {**from_flag(field, self._arguments[places[-1]][1]), name: value}
             return [*todo, (places[-1], field.flag, to_flag(field, entries))]
         return [*todo, (None, field.flag, to_flag(field, {name: value}))]

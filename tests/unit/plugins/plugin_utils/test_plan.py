@@ -38,6 +38,7 @@ from ansible_collections.accel.qat.tests.unit.plugins.plugin_utils.nodes import 
 
 TOPOLOGY: dict[str, t.Any] = {"topologyManagerPolicy": "single-numa-node", "topologyManagerScope": "pod"}
 STATIC: dict[str, t.Any] = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}
+OPTION_OF_TOPOLOGY = "--topology-manager-policy-options"
 
 
 def lines(made: Plan) -> dict[str, list[str]]:
@@ -281,6 +282,40 @@ CASES: dict[str, tuple[Observed, dict[str, t.Any], dict[str, list[str]]]] = {
             ARGS: [
                 '---eviction-hard="memory.available<100Mi,nodefs.available<1Gi"',
                 '+--eviction-hard="memory.available<200Mi,nodefs.available<1Gi"',
+            ]
+        },
+    ),
+    "MicroK8s, options of which each has a flag of its own": (
+        microk8s("1.34.1", f"{OPTION_OF_TOPOLOGY}=prefer-closest-numa-nodes=true\n--v=2\n"),
+        {"topologyManagerPolicyOptions": {"prefer-closest-numa-nodes": True, "max-allowable-numa-nodes": 16}},
+        {ARGS: [f"+{OPTION_OF_TOPOLOGY}=max-allowable-numa-nodes=16"]},
+    ),
+    "MicroK8s, another value of such an option": (
+        microk8s(
+            "1.34.1",
+            f"{OPTION_OF_TOPOLOGY}=max-allowable-numa-nodes=8\n{OPTION_OF_TOPOLOGY}=prefer-closest-numa-nodes=true\n"
+        ),
+        {"topologyManagerPolicyOptions": {"max-allowable-numa-nodes": 16}},
+        {
+            ARGS: [
+                f"-{OPTION_OF_TOPOLOGY}=max-allowable-numa-nodes=8",
+                f"+{OPTION_OF_TOPOLOGY}=max-allowable-numa-nodes=16",
+            ]
+        },
+    ),
+    "K3s before 1.32, options": (
+        rancher("k3s", "1.31.9", config=K3S_CONFIG),
+        {**STATIC, "cpuManagerPolicyOptions": {"full-pcpus-only": True, "distribute-cpus-across-numa": True},
+         "featureGates": {"CPUManagerPolicyAlphaOptions": True}},
+        {
+            K3S_OURS: [
+                MANAGED,
+                "+kubelet-arg+:",
+                "+- feature-gates+=CPUManagerPolicyAlphaOptions=true",
+                "+- cpu-manager-policy=static",
+                "+- reserved-cpus=0-1",
+                "+- cpu-manager-policy-options=full-pcpus-only=true",
+                "+- cpu-manager-policy-options=distribute-cpus-across-numa=true",
             ]
         },
     ),
