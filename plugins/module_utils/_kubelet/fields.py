@@ -365,6 +365,14 @@ def merge(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str,
     return merged
 
 
+def merge_flags(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The same of flags, where those of a list add to each other (ReservedMemoryVar in pkg/util/flag)."""
+    lists = {
+        name: value for name, value in over.items() if isinstance(value, list) and isinstance(base.get(name), list)
+    }
+    return merge(base, {**over, **{name: [*base[name], *value] for name, value in lists.items()}})
+
+
 def _argument(field: Field) -> dict[str, t.Any]:
     if field.is_map:
         return {"type": "dict"}

@@ -25,7 +25,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     Field,
     Kind,
     from_flag,
-    merge,
+    merge_flags,
     read,
     to_flag,
 )
@@ -96,7 +96,7 @@ class ConfigurationFile:
 
 
 class _Flags:
-    """Arguments `--flag=value`, in their order. Of a flag that stands several times the last one counts; maps add up."""
+    """Arguments `--flag=value`, in their order. Of a flag that stands several times the last one counts; maps and lists add up."""
 
     def __init__(self, arguments: t.Sequence[tuple[str, str]]) -> None:
         self._arguments = tuple(arguments)
@@ -106,7 +106,7 @@ class _Flags:
         for flag, text in self._arguments:
             field = BY_FLAG.get(flag)
             if field is not None:
-                found = merge(found, {field.name: read(field, from_flag(field, text), field.flag)})
+                found = merge_flags(found, {field.name: read(field, from_flag(field, text), field.flag)})
         return found
 
     def changed(self, path: Path, value: t.Any) -> list[tuple[int | None, str, str | None]]:

@@ -15,6 +15,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.fields import (
     GATES_FIELD,
     MERGES_THRESHOLDS,
     merge,
+    merge_flags,
 )
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base import (
     ARGUMENTS_NAME,
@@ -96,7 +97,7 @@ class Layers:
         flags: dict[str, t.Any] = {}
         for layer in self.layers:
             if layer.flags:
-                flags = merge(flags, layer.fields)
+                flags = merge_flags(flags, layer.fields)
             else:
                 files = merge(files, layer.fields)
         return files, flags
@@ -134,6 +135,11 @@ class Layers:
             hides = layer.flags and not self.layers[self.target].flags and path[0] != GATES_FIELD
             if layer.says(path) or (hides and layer.says(path[:1])):
                 yield number, layer
+
+    def added_to(self, path: Path) -> t.Iterator[Layer]:
+        """The layers to whose list kubelet would add what is written: that of a flag is never replaced by the same flag."""
+        before = self.layers[: self.target] if self.layers[self.target].flags else ()
+        return (layer for layer in before if layer.flags and isinstance(layer.value(path), list))
 
     def with_document(self, number: int, document: Document) -> Layers:
         """The same with another text in one layer."""

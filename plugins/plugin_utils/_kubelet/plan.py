@@ -341,6 +341,7 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
                 "change it here, or remove it",
             )
         layers = layers.with_document(number, layer.document.without(path))
+    _require_replaced(layers, path)
     if value is not None:
         document = _document(layers, layers.target)
         for entry, below in layers.lost_to_flag(name).items() if key else ():
@@ -355,6 +356,16 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
             )
         layers = layers.with_document(number, layer.document.without(path))
     return layers
+
+
+def _require_replaced(layers: Layers, path: Path) -> None:
+    """Refuse to write what kubelet would add to what others say. Raises RefusedError."""
+    for layer in layers.added_to(path):
+        raise RefusedError(
+            f"{describe(path)} is set here, and kubelet would add to it what {layers.layers[layers.target].where} says",
+            layer.where,
+            "change it here, or remove it",
+        )
 
 
 def _hidden(layers: Layers) -> ConfigurationError:

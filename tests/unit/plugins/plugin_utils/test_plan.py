@@ -904,6 +904,48 @@ def test_an_underscore_in_a_flag_is_a_hyphen_to_kubelet() -> None:
         plan(microk8s(arguments="--v=2 --topology_manager_policy=restricted\n"), **TOPOLOGY)
 
 
+PER_NODE = [{"numaNode": 0, "limits": {"memory": "1Gi"}}, {"numaNode": 1, "limits": {"memory": "1124Mi"}}]
+RESERVED: dict[str, t.Any] = {
+    "memoryManagerPolicy": "Static",
+    "reservedMemory": PER_NODE,
+    "kubeReserved": {"memory": "2Gi"},
+    "evictionHard": {"memory.available": "100Mi"},
+}
+IN_FLAGS = (
+    "memory-manager-policy=Static",
+    "reserved-memory=0:memory=1Gi",
+    "reserved-memory=1:memory=1124Mi",
+    "kube-reserved=memory=2Gi",
+    "eviction-hard=memory.available<100Mi",
+)
+
+
+def test_flags_of_a_list_add_up() -> None:
+    """As kubelet's help has them, each NUMA node with a flag of its own."""
+    in_lines = microk8s(arguments="".join(f"--{flag}\n" for flag in IN_FLAGS))
+    in_files = rancher(
+        "k3s",
+        "1.30.5",
+        config=json.dumps({"kubelet-arg": IN_FLAGS[:2]}),
+        arguments=json.dumps({"kubelet-arg+": IN_FLAGS[2:]}),
+    )
+    for observed in (in_lines, in_files, kubeadm(flags=[f"--{flag}" for flag in IN_FLAGS])):
+        assert plan(observed, **RESERVED).edits == ()
+    wanted = {**RESERVED, "reservedMemory": [{"numaNode": 1, "limits": {"memory": "2148Mi"}}]}
+    (edit,) = plan(in_lines, **wanted).edits
+    assert (edit.after or "").count("reserved-memory") == 1
+    assert "--reserved-memory=1:memory=2148Mi\n" in (edit.after or "")
+
+
+def test_what_would_be_added_to_the_list_of_others_is_refused() -> None:
+    observed = rancher("k3s", "1.30.5", config=json.dumps({"kubelet-arg": IN_FLAGS}))
+    wanted = [{"numaNode": 0, "limits": {"memory": "1124Mi"}}, {"numaNode": 1, "limits": {"memory": "1Gi"}}]
+    assert refusal(observed, **{**RESERVED, "reservedMemory": wanted}) == (
+        "/etc/rancher/k3s/config.yaml: reservedMemory is set here, and kubelet would add to it what "
+        "/etc/rancher/k3s/config.yaml.d/99-accel-qat.yaml says; change it here, or remove it"
+    )
+
+
 LONG = "9" * 5000
 
 
