@@ -122,7 +122,7 @@ def compare(asked: t.Iterable[Asked], reported: t.Mapping[str, t.Any]) -> tuple[
         if one.field in _OVERWRITTEN and reported.get(_RESERVED_CPUS):
             continue
         value, decided_by = _in_force(one, reported)
-        if not _alike(one, one.wanted, value):
+        if not alike(one.field, one.wanted, value):
             layer = decided_by or _likely(one, value)
             found.append(Difference(one.field, one.wanted, _clipped(value), one.where, layer))
     return tuple(found)
@@ -142,15 +142,16 @@ def _in_force(one: Asked, reported: t.Mapping[str, t.Any]) -> tuple[t.Any, str]:
 
 def _likely(one: Asked, value: t.Any) -> str:
     for other in one.others:
-        if _alike(one, other.value, value):
+        if alike(one.field, other.value, value):
             return other.where
-    if _alike(one, one.unsaid, value):
+    if alike(one.field, one.unsaid, value):
         return DEFAULT
     return _UNSEEN if one.where == COMMAND_LINE else COMMAND_LINE
 
 
-def _alike(one: Asked, first: t.Any, second: t.Any) -> bool:
-    kind = BY_NAME[one.field.partition(".")[0]].kind
+def alike(field: str, first: t.Any, second: t.Any) -> bool:
+    """Whether two values of a field, or of `field.entry`, mean the same to kubelet."""
+    kind = BY_NAME[field.partition(".")[0]].kind
     if first is None or second is None or isinstance(first, bool) or isinstance(second, bool):
         return first is second
     return bool(_comparable(kind, first) == _comparable(kind, second))
@@ -195,9 +196,12 @@ def _cpus(text: str) -> t.Any:
 def _numa_memory(value: t.Any) -> t.Any:
     """By node and kind of memory, whatever their order."""
     try:
-        return {
-            (int(entry["numaNode"]), name): _number(limit) for entry in value for name, limit in entry["limits"].items()
-        }
+        limits = [
+            ((int(entry["numaNode"]), name), _number(limit))
+            for entry in value
+            for name, limit in entry["limits"].items()
+        ]
+        return sorted(limits, key=lambda one: one[0])
     except (TypeError, KeyError, ValueError, AttributeError):
         return value
 

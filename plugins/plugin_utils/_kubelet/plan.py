@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked
+from ansible_collections.accel.qat.plugins.module_utils._cluster.in_force import Asked, alike
 from ansible_collections.accel.qat.plugins.module_utils._host.edits import FileEdit
 from ansible_collections.accel.qat.plugins.module_utils._kubelet import fields as known
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.environment import assignment
@@ -330,7 +330,7 @@ def _with_leaf(layers: Layers, path: Path, value: t.Any, why: str = "") -> Layer
     effective = layers.effective().get(name)
     if key:
         effective = effective.get(key[0]) if isinstance(effective, dict) else None
-    if effective == value:
+    if alike(name, effective, value):
         return layers
     for number, layer in list(layers.above_target(path)):
         if layer.document is None or (value is not None and not layer.ours):

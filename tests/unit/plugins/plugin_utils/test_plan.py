@@ -904,6 +904,20 @@ def test_an_underscore_in_a_flag_is_a_hyphen_to_kubelet() -> None:
         plan(microk8s(arguments="--v=2 --topology_manager_policy=restricted\n"), **TOPOLOGY)
 
 
+def test_what_means_the_same_is_left_as_it_is_written() -> None:
+    """A change would take a restart, and of the CPUs a drained node."""
+    there = (
+        "cpuManagerPolicy: static\nreservedSystemCPUs: 0,1\nkubeReserved: {memory: 2048Mi, pid: 1k}\nmemoryManagerPolicy: Static\n"
+        "evictionHard: {memory.available: 100Mi}\n"
+        "reservedMemory:\n- {numaNode: 1, limits: {memory: 1124Mi}}\n- {numaNode: 0, limits: {memory: 1024Mi}}\n"
+    )
+    observed = kubeadm(config=KUBEADM_CONFIG + there, states={"cpu": "static", "memory": "Static"})
+    wanted = {**STATIC, **RESERVED, "kubeReserved": {"memory": "2Gi", "pid": 1000}}
+    assert plan(observed, **wanted).edits == ()
+    changed = {**wanted, "reservedSystemCPUs": "0-2"}
+    assert plan(observed, drained=True, **changed).state_files == ("/var/lib/kubelet/cpu_manager_state",)
+
+
 PER_NODE = [{"numaNode": 0, "limits": {"memory": "1Gi"}}, {"numaNode": 1, "limits": {"memory": "1124Mi"}}]
 RESERVED: dict[str, t.Any] = {
     "memoryManagerPolicy": "Static",
