@@ -50,6 +50,12 @@ AWAY_STATUS = (500, 502, 503, 504)
 _FOR_GOOD = "more than one PodDisruptionBudget"
 """What an eviction is answered with status 500, and will be."""
 
+_ENDING = "because it is being terminated"
+"""What it is answered with status 403 in a namespace that is about to go, until the pod is about to go, too (NamespaceLifecycle)."""
+
+_ANOTHER = "UID in precondition"
+"""What it is answered with status 409 where the name is another pod's by now, and in no other conflict."""
+
 
 class ClusterError(NodeError):
     """The API server cannot be reached, or refuses. `status` is the HTTP status of a refusal, `words` are its own.
@@ -245,7 +251,7 @@ class Cluster:
         try:
             self._call(f"pod {namespace}/{name}", evict, name, namespace, eviction)
         except ClusterError as error:
-            if error.status == 429:
+            if _may_be_evicted_later(error):
                 return error.words or "the API server gives no reason"
             if error.status not in (404, 409):
                 raise
@@ -312,6 +318,13 @@ def cluster_of(module: AnsibleModule) -> Cluster:
     if not HAS_KUBERNETES:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
     return Cluster(client_of(module.params))
+
+
+def _may_be_evicted_later(error: ClusterError) -> bool:
+    """A budget, somebody else who changes the pod in this moment, or a namespace that takes its pods with it."""
+    if error.status == 409:
+        return _ANOTHER not in error.words
+    return error.status == 429 or (error.status == 403 and _ENDING in error.words)
 
 
 @contextlib.contextmanager

@@ -195,6 +195,34 @@ def test_no_right_to_evict(cluster: FakeCluster, controller: Controller) -> None
 
 def test_it_comes_back_once_the_node_is_cordoned(cluster: FakeCluster, controller: Controller) -> None:
     cluster.add_pod("default/web")
+ENDING = Refusal(
+    403,
+    "Forbidden",
+    'pods "web" is forbidden: unable to create new content in namespace default because it is being terminated',
+    "namespace default is being terminated",
+)
+CONFLICT = Refusal(
+    409,
+    "Conflict",
+    'Operation cannot be fulfilled on pods "web": the object has been modified; please apply your changes',
+)
+
+
+@pytest.mark.parametrize("refusal", [ENDING, CONFLICT], ids=["a namespace that ends", "a conflict"])
+def test_what_may_be_another_answer_later(cluster: FakeCluster, controller: Controller, refusal: Refusal) -> None:
+    cluster.add_pod("default/web")
+    cluster.refusals["POST .*/eviction"] = refusal
+    failed = controller.run(node_drain, **NODE, wait_timeout=0.3)
+    assert failed["msg"].startswith(
+        f"pod default/web: it cannot be evicted within 0.3 seconds, and node node1 stays cordoned: {refusal}"
+    )
+    taken_away = threading.Timer(0.3, cluster.refusals.clear)
+    taken_away.start()
+    assert controller.run(node_drain, **NODE)["evicted"] == ["default/web"]
+    taken_away.join()
+    assert cluster.pods == {}
+
+
     cluster.absences = {"POST .*/eviction": 2}
     assert controller.run(node_drain, **NODE)["evicted"] == ["default/web"]
     assert cluster.pods == {}
