@@ -139,7 +139,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.access import (
 )
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import Cluster, ClusterError, cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS, HAS_KUBERNETES
-from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import is_ours
+from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import is_cordoned_by_us
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 
@@ -229,7 +229,7 @@ class _Server:
     def _is_ours(self, cluster: Cluster, node: str) -> bool | ClusterError:
         if node not in self._nodes:
             try:
-                self._nodes[node] = is_ours(cluster.node(node))
+                self._nodes[node] = is_cordoned_by_us(cluster.node(node))
             except ClusterError as error:
                 self._nodes[node] = error
         return self._nodes[node]

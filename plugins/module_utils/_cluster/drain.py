@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from .._node.errors import ConfigurationError, RefusedError
-from .extended import Object
+from .extended import FIELD_MANAGER, Object, writers
 
 OURS = "accel.qat/cordoned"
 """The annotation of a node that was cordoned by us, and that we may give back."""
@@ -134,8 +134,19 @@ def is_cordoned(node: Object) -> bool:
 
 
 def is_ours(node: Object) -> bool:
-    """Whether the node says that we have cordoned it."""
-    return OURS in (node["metadata"].get("annotations") or {})
+    """Whether the node says that we have cordoned it, and nobody else has since somebody took that cordon back.
+
+    Who does that by other means leaves the annotation. API servers before 1.18 do not record who wrote what: there the annotation decides.
+    """
+    if OURS not in (node["metadata"].get("annotations") or {}):
+        return False
+    by = writers(node, "f:spec", "f:unschedulable")
+    return not is_cordoned(node) or not by or FIELD_MANAGER in by
+
+
+def is_cordoned_by_us(node: Object) -> bool:
+    """Whether it is cordoned, and that cordon is ours."""
+    return is_cordoned(node) and is_ours(node)
 
 
 def cordon_patch() -> Object:

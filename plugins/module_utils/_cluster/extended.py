@@ -111,21 +111,23 @@ def plugin_has(node: Object, name: str) -> bool:
     Kubelet writes 0 for a plugin that has left, and at its start where its checkpoint is gone; such a name is free. API servers
     before 1.18 do not record who wrote what: there this is always false, and `overwritten` finds out after the patch.
     """
-    return bool(amount(node, "capacity", name)) and bool(_writers(node, "f:capacity", "f:" + name) & _kubelets(node))
+    return bool(amount(node, "capacity", name)) and bool(
+        writers(node, "f:status", "f:capacity", "f:" + name) & _kubelets(node)
+    )
 
 
 def _kubelets(node: Object) -> frozenset[str]:
     """The field managers that are this node's kubelet: those of the heartbeat, which nobody else writes, and the usual names."""
-    heartbeat = _writers(node, "f:conditions", 'k:{"type":"MemoryPressure"}', "f:lastHeartbeatTime")
+    heartbeat = writers(node, "f:status", "f:conditions", 'k:{"type":"MemoryPressure"}', "f:lastHeartbeatTime")
     return heartbeat | _KUBELETS
 
 
-def _writers(node: Object, *path: str) -> frozenset[str]:
-    """The field managers that own a field of the status."""
+def writers(node: Object, *path: str) -> frozenset[str]:
+    """The field managers that own a field; none where the API server does not record them."""
     return frozenset(
         str(entry.get("manager"))
         for entry in node["metadata"].get("managedFields") or ()
-        if _has(entry.get("fieldsV1") or {}, ("f:status", *path))
+        if _has(entry.get("fieldsV1") or {}, path)
     )
 
 

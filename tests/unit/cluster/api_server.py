@@ -134,12 +134,12 @@ class FakeCluster:
     def cordon(self) -> None:
         """Somebody runs kubectl cordon."""
         with self._lock:
-            self._node["spec"]["unschedulable"] = True
+            self._patch_spec({"spec": {"unschedulable": True}}, "kubectl-cordon")
 
     def uncordon(self) -> None:
         """Somebody runs kubectl uncordon, which knows of no annotation."""
         with self._lock:
-            self._node["spec"]["unschedulable"] = False
+            self._patch_spec({"spec": {"unschedulable": None}}, "kubectl-uncordon")
 
     def annotations(self) -> set[str]:
         with self._lock:
@@ -255,7 +255,7 @@ class FakeCluster:
             return self._shown()
         kind = headers.get("Content-Type")
         if method == "PATCH" and kind == "application/merge-patch+json" and not rest:
-            _merge(self._node, body)
+            self._patch_spec(body, query.get("fieldManager", ""))
             return self._shown()
         if method != "PATCH" or kind != "application/json-patch+json":
             raise Refusal(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
@@ -263,6 +263,15 @@ class FakeCluster:
             return self._shown()  # "no change": the strategy of Node drops changes of the status
         self._patch_status(body, query.get("fieldManager", "python-requests"))
         return self._shown()
+
+    def _patch_spec(self, patch: JsonObject, manager: str) -> None:
+        before = self._node["spec"].get("unschedulable")
+        _merge(self._node, patch)
+        path = ("f:spec", "f:unschedulable")
+        if self._node["spec"].get("unschedulable") != before:
+            self._disown(path)
+            if "unschedulable" in self._node["spec"] and manager:
+                self._own(manager, path)
 
     def _patch_status(self, patch: list[JsonObject], manager: str) -> None:
         node = copy.deepcopy(self._node)
@@ -288,9 +297,13 @@ class FakeCluster:
         node = copy.deepcopy(self._node)
         if self._has_managed_fields:
             node["metadata"]["managedFields"] = [
-                {"manager": manager, "operation": "Update", "subresource": "status", "fieldsV1": _nested(paths)}
+                {"manager": manager, "operation": "Update", **subresource, "fieldsV1": _nested(those)}
                 for manager, paths in self._fields.items()
-                if paths
+                for subresource, those in (
+                    ({"subresource": "status"}, {path for path in paths if path[0] == "f:status"}),
+                    ({}, {path for path in paths if path[0] != "f:status"}),
+                )
+                if those
             ]
         return node
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import pytest
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.access import Right, allowed, parse_rights, review
-from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS
+from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import OURS, cordon_patch
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import ConfigurationError
 from ansible_collections.accel.qat.plugins.modules import cluster_access
 from ansible_collections.accel.qat.tests.unit.cluster.api_server import TOKEN, FakeCluster, Refusal
@@ -57,8 +57,13 @@ def test_nothing_is_lacking(controller: Controller, cluster: FakeCluster) -> Non
 def test_a_cordon_of_a_run_that_failed_is_seen(controller: Controller, cluster: FakeCluster) -> None:
     cluster.cordon()
     assert one_answer(controller)["ours"] is False
-    cluster.answer("PATCH", "/api/v1/nodes/node1", _merge(), {"metadata": {"annotations": {OURS: "true"}}})
+    cluster.uncordon()
+    cluster.answer("PATCH", "/api/v1/nodes/node1", _merge(), cordon_patch())
     assert one_answer(controller)["ours"] is True
+    # By kubectl, which leaves the annotation.
+    cluster.uncordon()
+    assert cluster.cordoned() == (False, [OURS])
+    assert one_answer(controller)["ours"] is False
 
 
 def _merge() -> Message:

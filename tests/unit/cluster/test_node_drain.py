@@ -96,6 +96,23 @@ def test_a_cordon_of_somebody_else_stays(any_cluster: FakeCluster | RealCluster,
     assert any_cluster.cordoned() == (True, [])
 
 
+def test_a_cordon_of_somebody_else_stays_where_ours_was_taken_back(
+    cluster: FakeCluster, controller: Controller
+) -> None:
+    """By kubectl, which knows of no annotation."""
+    controller.change(node_drain, **NODE)
+    cluster.uncordon()
+    cluster.cordon()
+    assert cluster.cordoned() == (True, [OURS])
+    for check in (True, False):
+        back = controller.run(node_drain, check=check, **BACK)
+        assert (back["changed"], back["cordoned"]) == (False, True)
+    # Where nobody has cordoned it since, only the annotation is left to go.
+    cluster.uncordon()
+    assert controller.run(node_drain, **BACK)["changed"]
+    assert cluster.cordoned() == (False, [])
+
+
 def test_another_pod_of_the_same_name(any_cluster: FakeCluster | RealCluster, any_controller: Controller) -> None:
     """It is not evicted in the place of the one that was seen, and counts as gone."""
     any_cluster.add_pod("default/web")
@@ -178,23 +195,6 @@ def test_a_pod_that_goes_by_itself(cluster: FakeCluster, controller: Controller)
     end.join()
 
 
-def test_no_right_to_evict(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.add_pod("default/web")
-    cluster.refusals["POST .*/eviction"] = Refusal(403, "Forbidden", "pods/eviction is forbidden")
-    failed = controller.run(node_drain, **NODE)
-    assert failed["msg"] == (
-        "pod default/web: the API server answers 403: pods/eviction is forbidden, and node node1 stays cordoned; "
-        "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md, "
-        "docs/drain.md and docs/daemonset.md"
-    )
-    assert failed["changed"]
-
-
-# An API server that is away for a while, as it is while its own node reboots.
-
-
-def test_it_comes_back_once_the_node_is_cordoned(cluster: FakeCluster, controller: Controller) -> None:
-    cluster.add_pod("default/web")
 ENDING = Refusal(
     403,
     "Forbidden",
@@ -223,6 +223,23 @@ def test_what_may_be_another_answer_later(cluster: FakeCluster, controller: Cont
     assert cluster.pods == {}
 
 
+def test_no_right_to_evict(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.add_pod("default/web")
+    cluster.refusals["POST .*/eviction"] = Refusal(403, "Forbidden", "pods/eviction is forbidden")
+    failed = controller.run(node_drain, **NODE)
+    assert failed["msg"] == (
+        "pod default/web: the API server answers 403: pods/eviction is forbidden, and node node1 stays cordoned; "
+        "give these credentials the right to do that, see docs/extended_resources.md, docs/verify.md, "
+        "docs/drain.md and docs/daemonset.md"
+    )
+    assert failed["changed"]
+
+
+# An API server that is away for a while, as it is while its own node reboots.
+
+
+def test_it_comes_back_once_the_node_is_cordoned(cluster: FakeCluster, controller: Controller) -> None:
+    cluster.add_pod("default/web")
     cluster.absences = {"POST .*/eviction": 2}
     assert controller.run(node_drain, **NODE)["evicted"] == ["default/web"]
     assert cluster.pods == {}
