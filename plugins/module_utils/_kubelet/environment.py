@@ -12,6 +12,8 @@ import typing as t
 from .shown import Shown
 
 _BLANK = " \t\r\n"
+# Of a byte that is no UTF-8, and of one that ends a text of C.
+_NOT_TAKEN = re.compile("[\0\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # What a backslash takes its meaning from between double quotes; before anything else it stays.
 _ESCAPED = '"\\`$'
@@ -56,8 +58,12 @@ def read_assignments(shown: Shown) -> Variables:
 
 
 def read_file(text: str) -> Variables:
-    """The assignments of an EnvironmentFile. What systemd takes no notice of, such as a line without `=`, is left out."""
-    return _File(text).variables
+    """The assignments of an EnvironmentFile. What systemd takes no notice of, such as a line without `=`, is left out.
+
+    It takes nothing of a file in which a name or a value is no UTF-8; what does not count for it, such as a comment, may be anything.
+    """
+    file = _File(text)
+    return file.variables if file.is_taken else Variables()
 
 
 def words_of(text: str, name: str) -> list[str] | None:
@@ -120,7 +126,7 @@ def _sure(before: str, after: str, name: str, words: list[str] | None) -> str | 
     """The changed file, if the variable has these words then and nothing else has changed for systemd."""
     old, new = _File(before), _File(after)
     # A file that is no UTF-8 systemd does not take.
-    doubtful = name in old.variables.doubtful or old.unclosed or re.search("[\0\ud800-\udfff]", before)
+    doubtful = name in old.variables.doubtful or old.unclosed or _NOT_TAKEN.search(before)
     if words is None or doubtful or new.unclosed or old.variables.doubtful != new.variables.doubtful:
         return None
     old_value, value = old.variables.pop(name, ""), new.variables.pop(name, "")
@@ -154,6 +160,7 @@ class _File:
         self.places: dict[str, _Place] = {}
         # Whether a quote is open at the end.
         self.unclosed = False
+        self.is_taken = "\0" not in text
         doubtful = False
         while self._at < len(text):
             if text[self._at] in _BLANK:
@@ -181,6 +188,7 @@ class _File:
         self._at += 1
         begins = self._at
         value = self._value()
+        self.is_taken = self.is_taken and not _NOT_TAKEN.search(name + value)
         if _NAME.fullmatch(name):
             self.variables[name] = value
             self.places[name] = _Place(start, begins, min(self._at, len(self._text)))

@@ -54,6 +54,16 @@ def test_what_is_no_name_is_left_out() -> None:
     assert read_file("export A=1\n1A=2\nA-B=3\n=4\nÄ=5\n") == {}
 
 
+@pytest.mark.parametrize("line", ["B='K\udcf6ln'\n", "export K\udcf6ln=1\n", "#\0\n"])
+def test_a_file_that_systemd_does_not_take(line: str) -> None:
+    """By src/basic/env-file.c: check_utf8ness_and_warn, and read_full_file for the zero byte."""
+    assert read_file(f"A=1\n{line}") == {}
+
+
+def test_what_does_not_count_may_be_no_utf_8() -> None:
+    assert read_file("# K\udcf6ln\nK\udcf6ln\nA=1\n") == {"A": "1"}
+
+
 def test_a_line_after_a_comment_that_ends_in_a_backslash_is_in_doubt() -> None:
     assert read_file("# one \\\nA=1\nB=2\n").doubtful == {"A"}
     assert read_file("# one \\\nA=1\nA=2\n").doubtful == set()
