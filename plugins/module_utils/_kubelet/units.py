@@ -18,6 +18,7 @@ from .shown import Shown, read_bus_texts, read_shown
 
 _SHOWN = (
     "Id",
+    "Names",
     "LoadState",
     "ActiveState",
     "MainPID",
@@ -67,7 +68,9 @@ def chosen_unit(units: t.Mapping[str, t.Mapping[str, str]], flavour: Flavour, se
     if service:
         # systemd shows its whole name, whatever it was asked by.
         return next(iter(units), service)
-    there = [name for name in flavour.units if name in units]
+    # The usual name may be an alias, and systemd shows the unit by its own.
+    by_name = {name: unit for unit, shown in units.items() for name in (unit, *words_in(shown.get("Names", "")))}
+    there = [by_name[name] for name in flavour.units if name in by_name]
     active = [name for name in there if units[name].get("ActiveState") in ("active", "activating")]
     return (active or there or [""])[0]
 

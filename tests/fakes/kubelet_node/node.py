@@ -37,6 +37,7 @@ class Service:
     argv: str = ""
     environment: str = ""
     environment_files: t.Sequence[str] = ()
+    alias: str = ""
 
     def as_dict(self) -> dict[str, t.Any]:
         return {
@@ -44,6 +45,7 @@ class Service:
             "argv": self.argv or " ".join(self.command),
             "environment": self.environment,
             "environment_files": list(self.environment_files),
+            "alias": self.alias,
         }
 
 

@@ -258,9 +258,12 @@ def systemctl(words: list[str]) -> int:
         print(f"Environment={SETTINGS['systemd_environment']}")
         return 0
     if verb == "show":
-        for name in names:
+        own = {unit["alias"]: name for name, unit in SETTINGS["units"].items()}
+        for name in (own.get(name, name) for name in names):
             unit = SETTINGS["units"].get(name)
-            print(f"Id={name}\nLoadState={'loaded' if unit else 'not-found'}")
+            print(
+                f"Id={name}\nNames={name} {unit['alias'] if unit else ''}\nLoadState={'loaded' if unit else 'not-found'}"
+            )
             print(f"ActiveState={'active' if unit and is_alive(name) else 'inactive'}")
             print(f"MainPID={is_alive(name)}")
             since = ROOT / "run" / f"{name}.since"

@@ -46,6 +46,14 @@ def test_one_that_does_not_run_by_its_unit(make_node: Make) -> None:
     assert "--v=2" in found.words
 
 
+def test_a_unit_whose_usual_name_is_an_alias(make_node: Make) -> None:
+    command = ["/usr/bin/kubelet", f"--config={examples.CONFIG}", "--root-dir=/data/kubelet"]
+    services = {"site-kubelet.service": Service(command, alias="kubelet.service")}
+    node = make_node(**{**examples.kubeadm(), "services": services})
+    found = look(node)
+    assert (found.unit, found.kubelet_dir) == ("site-kubelet.service", "/data/kubelet")
+
+
 def test_a_variable_inside_a_word_of_the_unit(make_node: Make) -> None:
     argv = f"/usr/bin/kubelet --config={examples.CONFIG} --system-reserved=cpu=${{CPU}},memory=${{MEMORY}} $MORE"
     service = Service(["/usr/bin/kubelet"], argv, 'CPU=500m MEMORY=1Gi "MORE=--v=2 --max-pods=9"')
