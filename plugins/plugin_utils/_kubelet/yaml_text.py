@@ -34,6 +34,7 @@ class YamlText:
         self.text = text
         self.where = where
         self._end = "\r\n" if "\r\n" in text else "\n"
+        text = _readable(text)
         try:
             roots = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
             if roots and _size(roots[0], frozenset(), {}) > _MOST_NODES:
@@ -232,14 +233,25 @@ def render_scalar(value: t.Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
+def _readable(text: str) -> str:
+    """The text for a reader of YAML, with everything at its place: between the words of JSON a tab may be, and nowhere else in it."""
+    if "\t" not in text or not text.lstrip("\ufeff \t\r\n").startswith("{"):
+        return text
+    try:
+        json.loads(text.lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        return text
+    return text.replace("\t", " ")
+
+
 def _braces(data: t.Any, old: str) -> str:
     """The mapping in the form of the old text: JSON as it was indented, or YAML in one line."""
     try:
         json.loads(old)
     except ValueError:
         return yaml.safe_dump(data, default_flow_style=True, sort_keys=False, width=10_000).strip()
-    indented = re.search(r"\n( +)\S", old)
-    return json.dumps(data, indent=len(indented.group(1)) if indented else None)
+    indented = re.search(r"\n([ \t]+)\S", old)
+    return json.dumps(data, indent=indented.group(1) if indented else None)
 
 
 def _others(data: t.Any, path: Path) -> t.Any:

@@ -113,15 +113,16 @@ def test_removing_what_is_not_there_changes_nothing() -> None:
     assert text.without(("featureGates", "Bogus")).text == text.without(("bogus", "one")).text == WRITTEN_BY_HAND
 
 
-def test_a_file_written_as_json_stays_json() -> None:
-    before = '{\n    "kind": "KubeletConfiguration",\n    "featureGates": {"A": true}\n}\n'
+@pytest.mark.parametrize("indented", ["    ", "\t"], ids=["by spaces", "by tabs"])
+def test_a_file_written_as_json_stays_json(indented: str) -> None:
+    before = f'{{\n{indented}"kind": "KubeletConfiguration",\n{indented}"featureGates": {{"A": true}}\n}}\n'
     after = YamlText(before, WHERE).with_value(("featureGates", "DevicePlugins"), True).text
     assert changed_lines(before, after) == [
-        '-    "featureGates": {"A": true}',
-        '+    "featureGates": {',
-        '+        "A": true,',
-        '+        "DevicePlugins": true',
-        "+    }",
+        f'-{indented}"featureGates": {{"A": true}}',
+        f'+{indented}"featureGates": {{',
+        f'+{indented}{indented}"A": true,',
+        f'+{indented}{indented}"DevicePlugins": true',
+        f"+{indented}}}",
     ]
 
 
