@@ -226,21 +226,14 @@ def _as_node_error(error: NodeError | OSError) -> NodeError:
 def prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], root: str = "/") -> bool:
     """Let the node's kubelet read the files as they would be. Raises RefusedError with its words where it would not start.
 
-    False where this kubelet cannot be asked.
+    False where this kubelet cannot be asked. NodeError where the files cannot be put anywhere for that.
     """
     require_trusted(root, proof.program)
-    place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
-    inside = place[len(root.rstrip("/")) :]  # noqa: E203
     try:
-        arguments = _files_to_prove(machine, proof, writes, place, root)
-        result = machine.run(
-            _wrapped(
-                machine,
-                [proof.program, *arguments, *proof.flags, _STOPS_AT, f"--cert-dir={inside}", f"--root-dir={inside}"],
-            )
-        )
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        result = _asked(machine, proof, writes, root)
+    except OSError as error:
+        remedy = "see that there is room, or set prove to false; nothing was written"
+        raise NodeError(f"kubelet cannot be shown the files there: {error.strerror}", "/tmp", remedy) from None
     said = result.out + result.err
     if _STOPPED in said:
         return True
@@ -251,6 +244,21 @@ def prove(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], root: st
         proof.config,
         "correct the configuration; nothing was written",
     )
+
+
+def _asked(machine: Machine, proof: Proof, writes: t.Sequence[FileEdit], root: str) -> CommandResult:
+    place = tempfile.mkdtemp(prefix="accel-qat-kubelet-", dir=_in(root, "/tmp"))
+    inside = place[len(root.rstrip("/")) :]  # noqa: E203
+    try:
+        arguments = _files_to_prove(machine, proof, writes, place, root)
+        return machine.run(
+            _wrapped(
+                machine,
+                [proof.program, *arguments, *proof.flags, _STOPS_AT, f"--cert-dir={inside}", f"--root-dir={inside}"],
+            )
+        )
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def why_it_ended(log: str) -> str:

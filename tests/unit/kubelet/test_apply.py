@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 import time
 import typing as t
 from dataclasses import replace
@@ -328,6 +330,20 @@ def test_a_kubelet_that_panics_is_explained_in_one_sentence(make_node: Make) -> 
     assert caught.value.sentence() == (
         f"{CONFIG}: kubelet would not start: cannot set feature gate KubeletPodResourcesGet to false, feature is locked to true; "
         "correct the configuration; nothing was written"
+    )
+
+
+def test_a_node_without_room_for_the_files_to_prove(make_node: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_options: t.Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    node = make_node(**examples.kubeadm())
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(NodeError) as caught:
+        prove(machine_of(node), PROOF, [FileEdit(CONFIG, CONFIGURATION, CONFIGURATION)], str(node.root))
+    assert caught.value.sentence() == (
+        "/tmp: kubelet cannot be shown the files there: No space left on device; see that there is room, or set prove to false; "
+        "nothing was written"
     )
 
 
