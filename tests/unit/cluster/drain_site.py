@@ -103,6 +103,7 @@ class Site(NodeOfCluster, Controller):
         return {
             "accel.qat.qat_devices": devices,
             "accel.qat.qat_info": devices,
+            "accel.qat.device_plugin_info": devices,
             "accel.qat.node_prerequisites": {**devices, "root": str(self.node_root)},
             "accel.qat.support_bundle": {**devices, "root": str(self.node_root)},
             "accel.qat.kernel_args": {**roots, "root": boots},

@@ -190,6 +190,22 @@ def test_a_node_that_was_changed_stays_cordoned_and_is_reported(site: Lacking) -
     assert site.cluster.cordoned() == (True, [OURS])
 
 
+@pytest.mark.usefixtures("kubelet")
+def test_a_verification_that_fails_does_not_give_a_changed_node_back(site: Lacking) -> None:
+    """It looks at kubelet itself, and finds that nothing is left to do."""
+    site.give("default/other")
+    given = {**NODE, "qat_node_devices": [{}], "qat_kubelet_configuration": STATIC, "qat_kubelet_timeout": 20}
+    expectations = [{"name": "the node's name", "query": "metadata.name", "equals": "another"}]
+    run = site.site(
+        "--tags", "kubelet,verify", **given, qat_verify=True, qat_verify_pod=False, qat_verify_expectations=expectations
+    )
+    assert run.code != 0
+    assert EVICT in names_of(run)
+    assert "the node's name is node1 and should be another" in run.tasks[-1].message
+    assert "; node node1 stays cordoned, since something was changed on it before that; " in run.tasks[-1].message
+    assert site.cluster.cordoned() == (True, [OURS])
+
+
 def test_a_node_that_was_not_drained_fails_with_its_own_words(site: Lacking) -> None:
     site.cluster.cordon()
     wrong = [{"services": ["dc", "dcc"]}]
