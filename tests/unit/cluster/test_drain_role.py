@@ -89,6 +89,33 @@ def test_a_kubelet_that_hears_of_it_later_is_waited_for(site: Site) -> None:
     assert one(run, "Wait until kubelet has taken the VFs back").result["attempts"] > 1
 
 
+def test_a_pod_that_is_gone_by_itself_is_waited_for_too(site: Site) -> None:
+    """The API server does not know it any more, and kubelet still lists it."""
+    site.give("default/one", VF0)
+    pod = site.cluster.pods.pop(("default", "one"))
+
+    def hear() -> None:
+        """Hear of it when asked for the second time after the API server was."""
+        deadline = time.monotonic() + 60
+        while not site.cluster.requests and time.monotonic() < deadline:
+            time.sleep(0.02)
+        lists = site.kubelet.fake.calls.count("v1.List")
+        while site.kubelet.fake.calls.count("v1.List") < lists + 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        site.gone(pod)
+
+    checked = site.tasks(ROLE, DISRUPTION, flags=["--check"], qat_node_devices=COMPRESSION)
+    assert disruption(checked)["assumed"] == ["default/one"]
+    site.cluster.requests.clear()
+    later = threading.Thread(target=hear)
+    later.start()
+    run = site.tasks(ROLE, qat_node_devices=COMPRESSION)
+    left = dict(site.kubelet.fake.pods)
+    later.join()
+    assert run.code == 0, run.output
+    assert left == {}
+
+
 @pytest.mark.parametrize(
     "rules",
     [[{"services": ["dc"], "when_in_use": "force"}], [{"state": "absent"}]],
