@@ -18,6 +18,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.options import 
 from ansible_collections.accel.qat.plugins.module_utils._module import ROOTS
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 from ansible_collections.accel.qat.plugins.module_utils._node.printable import printable
+from ansible_collections.accel.qat.plugins.module_utils._node.time_limit import refuse_time_limit
 from ansible_collections.accel.qat.plugins.module_utils._run import failure_of
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.order import Decision, decide
 from ansible_collections.accel.qat.plugins.plugin_utils._kubelet.plan import Desired, asks_for_offered
@@ -82,6 +83,7 @@ class ActionModule(ActionBase):
             return {**failed.result, "failed": True, "changed": bool(failed.result.get("changed"))}
 
     def _bring(self, options: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        refuse_time_limit(options["timeout"], "timeout")
         desired = Desired(
             configuration=normal(options["configuration"] or {}),
             device_plugin_gates=options["device_plugin_gates"],

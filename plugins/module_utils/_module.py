@@ -15,7 +15,6 @@ from ._node.devices.apply import (
     Outcome,
     Planner,
     converge,
-    refuse_time_limit,
     rehearse,
     with_what_stands,
 )
@@ -26,6 +25,7 @@ from ._node.devices.snapshot import Node
 from ._node.devices.step import Step
 from ._node.errors import NodeError
 from ._node.facts.paths import KUBELET_ROOTS
+from ._node.time_limit import refuse_time_limit
 from ._node.users.pods import LiveKernelWithPods, Pods
 from ._run import run_module
 

@@ -10,7 +10,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from .._node.time_limit import refuse_time_limit
 from .._run import run_module
+
+_MOST_SECONDS = 86_400.0
+"""How long the pods of a node may take to go, with whatever budgets."""
 
 
 class ClusterModule(abc.ABC):
@@ -27,4 +31,8 @@ class ClusterModule(abc.ABC):
 
     def run(self) -> t.NoReturn:
         """End the module with the result, or with the sentence of the NodeError."""
-        run_module(self._module, self.result, lambda _error: self.changed)
+        run_module(self._module, self._result_in_time, lambda _error: self.changed)
+
+    def _result_in_time(self) -> dict[str, object]:
+        refuse_time_limit(self._params["wait_timeout"], "wait_timeout", 0.0, _MOST_SECONDS)
+        return self.result()

@@ -63,6 +63,16 @@ def test_it_is_asked_again_from_the_beginning(
     assert cluster.first == []
 
 
+@pytest.mark.parametrize("seconds", ["nan", -1, "inf"])
+@pytest.mark.parametrize(("module", "arguments"), WAITING, ids=NAMES)
+def test_a_time_that_nothing_can_be_given(
+    cluster: DaemonsetCluster, controller: Controller, module: ModuleType, arguments: dict[str, t.Any], seconds: t.Any
+) -> None:
+    failed = controller.run(module, **arguments, wait_timeout=seconds)
+    assert failed["msg"] == f"wait_timeout: {seconds} seconds are no time limit; use 0 to 86400"
+    assert cluster.requests == []
+
+
 @pytest.mark.parametrize(("module", "arguments"), WAITING, ids=NAMES)
 def test_no_longer_than_it_is_to_wait(
     cluster: DaemonsetCluster, controller: Controller, module: ModuleType, arguments: dict[str, t.Any]

@@ -20,7 +20,6 @@ from ..devices.apply import (
     Outcome,
     Planner,
     converge,
-    refuse_time_limit,
     rehearse,
     with_what_stands,
 )
@@ -41,6 +40,7 @@ from ..devices.snapshot import Node
 from ..devices.step import Step
 from ..errors import ConfigurationError, NodeError
 from ..facts.paths import KUBELET_ROOTS, NODE_JSON
+from ..time_limit import refuse_time_limit
 from ..users.pods import LiveKernelWithPods, Pods
 from .describe import describe, plan_text, table
 

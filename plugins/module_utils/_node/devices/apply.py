@@ -39,8 +39,6 @@ from .step import NONE, Action, Step
 SECONDS = 60.0
 """How long one write may take. A PF that makes 16 VFs takes about a second; removing a VF somebody holds open takes forever."""
 
-_LEAST_SECONDS, _MOST_SECONDS = 0.1, 3600.0
-
 SETTLE_SECONDS = 10.0
 """How long to wait for VFs that the kernel is making, or makes again after a reset of their PF: Gen4 firmware starts in about a second."""
 
@@ -55,17 +53,6 @@ _ROUNDS = 6
 """How many plans a node may need besides one for each PF whose driver is brought in: that is planned again each time."""
 
 Planner = t.Callable[[Node], Plan]
-
-
-def refuse_time_limit(seconds: float, where: str) -> None:
-    """Raises ConfigurationError where no write can be given so long: what is given up at once is left half done.
-
-    To the kernel a negative time is one without end (poll(2)), and no number can be compared with what is none (nan).
-    """
-    if not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
-        raise ConfigurationError(
-            f"{seconds:g} seconds are no time limit", where=where, remedy=f"use {_LEAST_SECONDS:g} to {_MOST_SECONDS:g}"
-        )
 
 
 @dataclass(frozen=True)

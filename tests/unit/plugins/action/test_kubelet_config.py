@@ -368,6 +368,16 @@ def test_arguments_that_ansible_refuses(make: Make) -> None:
         assert word in task.message
 
 
+def test_a_time_that_nothing_can_be_given(make: Make) -> None:
+    """With 0 a kubelet that is about to come would be given up, with nan one that does not come be waited for without end."""
+    node, controller = make(start=False, **examples.kubeadm())
+    for task, seconds in zip(
+        controller.config({"timeout": "nan"}, {"timeout": 0}, {"timeout": -1}), ("nan", "0", "-1")
+    ):
+        assert task.message == f"timeout: {seconds} seconds are no time limit; use 0.1 to 3600"
+    assert node.read(examples.CONFIG) == examples.CONFIGURATION
+
+
 def test_a_node_without_kubelet(make: Make) -> None:
     _node, controller = make(start=False, files={}, programs={})
     failed, skipped, back = controller.config({}, {"when_missing": "skip"}, {"state": "found"})
