@@ -58,7 +58,8 @@ test-mutants: setup  ## change the pure files, or MUTANTS="desired.py plan.py:pl
 test-releases: setup  ## a provisioned node of each release of Kubernetes in RELEASES, an upgrade from each to the next, two nodes, and the gate of an old kubelet
 	@ACCEL_QAT_RELEASES="$${RELEASES:-1.20 1.34 1.35 1.36 1.37}" .venv/bin/pytest --verbose tests/cluster/provisioned
 	@ACCEL_QAT_RELEASES="$${RELEASES:-1.20 1.34 1.35 1.36 1.37}" .venv/bin/pytest --verbose \
-		tests/cluster/provisioned/kinds_of_pods.py tests/cluster/provisioned/example_pods.py tests/cluster/provisioned/kubelets.py \
+		tests/cluster/provisioned/kinds_of_pods.py tests/cluster/provisioned/example_pods.py tests/cluster/provisioned/claims.py \
+		tests/cluster/provisioned/kubelets.py \
 		tests/cluster/upgrades.py tests/cluster/several_nodes.py
 	@case " $${RELEASES:-1.20} " in *" 1.20 "*) .venv/bin/pytest --verbose tests/cluster/feature_gate.py;; esac
 
