@@ -165,6 +165,7 @@ def test_the_daemonset_is_applied_and_its_pod_is_waited_for(node: Node, cluster:
     assert vars(settings) == {
         **vars(parse_settings([], {})),
         "deployment": "daemonset",
+        "kubelet_root": "/var/lib/kubelet",
         "log_level": "debug",
         "metrics_address": ("", 9482),
     }
