@@ -40,7 +40,7 @@ Answer: claims Entry* = 1
 
 
 def prepared(pool: str, name: str, cdi_names: list[str]) -> Any:
-    """What kubelet is told of each claim."""
+    """What kubelet hears of each claim."""
     return dra.Prepared(devices=[dra.Device(pool_name=pool, device_name=name, cdi_device_ids=cdi_names)])
 
 
@@ -60,10 +60,10 @@ def registration(driver: str, endpoint: Path) -> grpc.GenericRpcHandler:
 
     def get_info(_request: bytes, _context: object) -> bytes:
         information = {"type": "DRAPlugin", "name": driver, "endpoint": str(endpoint)}
-        told: bytes = pluginregistration.PluginInfo(
+        answer: bytes = pluginregistration.PluginInfo(
             supported_versions=["v1.DRAPlugin"], **information
         ).SerializeToString()
-        return told
+        return answer
 
     def notify(request: bytes, _context: object) -> bytes:
         status = pluginregistration.RegistrationStatus.FromString(request)
