@@ -77,6 +77,8 @@ options:
     description:
       - File that O(arguments) was read from, an argument a line, such as O(added_file) of an earlier run.
       - Where an item is malformed, the message names this file and the line.
+      - What is noted is the way back to what was found. A boot entry that somebody has written by hand, and that has or lacks an argument
+        by itself, is then left as it is, with a warning. Otherwise the module refuses where such an entry is started.
     type: path
   root:
     description:
@@ -184,6 +186,7 @@ reboot_required:
   description:
     - Whether only a reboot brings the running kernel to what was asked for.
     - An argument that the running kernel follows already needs none, even when it had to be written for later boots.
+    - With O(noted_in), what a boot entry written by hand has or lacks by itself needs none either, since no reboot would change it.
   returned: success
   type: bool
   sample: true
@@ -292,6 +295,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     outcome = _ensured(
         module, machine, partial(ensure, machine, request, running, firmware, parameters["bootloader"], notes=notes)
     )
+    reachable = request.only(each for each in request.arguments if each not in outcome.plan.out_of_reach)
     for note in outcome.plan.notes:
         module.warn(note)
     return {
@@ -303,7 +307,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         "running": running.line.texts(),
         "missing_now": [argument.text for argument in running.missing(request)],
         "lingering_now": [argument.text for argument in running.lingering(request)],
-        "reboot_required": running.needs_reboot(request),
+        "reboot_required": running.needs_reboot(reachable),
         "iommu_active": running.iommu_active,
         "files": outcome.plan.files,
         "commands": [" ".join(command) for command in outcome.plan.commands],

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._node.errors import ConfigurationError
 
@@ -173,14 +173,18 @@ class CommandLine:
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line should have (present) or be free of (absent)."""
+    """What a command line should have (present) or be free of (absent).
+
+    On the way back to what was found (`is_way_back`) others' entries are left as they are.
+    """
 
     arguments: tuple[Argument, ...]
     state: State = "present"
+    is_way_back: bool = False
 
     def only(self, arguments: t.Iterable[Argument]) -> Request:
         """The same for some of the arguments."""
-        return Request(tuple(arguments), self.state)
+        return replace(self, arguments=tuple(arguments))
 
 
 def split(text: str) -> list[str]:
@@ -341,7 +345,7 @@ def _read_request(texts: t.Sequence[str], state: State, noted_in: str | None) ->
             raise ConfigurationError(f"{argument.text} contradicts itself", where, "keep one of the two")
         if not any(map(argument.same_as, wanted)):
             wanted.append(argument)
-    return Request(tuple(wanted), state)
+    return Request(tuple(wanted), state, noted_in is not None)
 
 
 def _replace(places: list[Argument | None], wanted: Argument, in_front: bool) -> list[Argument | None]:

@@ -13,7 +13,7 @@ from .._host.machine import Machine, last_lines
 from .._node.errors import NodeError
 
 if t.TYPE_CHECKING:
-    from .arguments import CommandLine, Request
+    from .arguments import Argument, CommandLine, Request
 
 
 # Has the commands that are still to run. Beside the notes, so that an update of the boot loader's files leaves it alone.
@@ -41,7 +41,8 @@ class Plan:
 
     `before` and `after` are the command line that the next boot would have and will have. `rewritten` are the files
     that the commands change; they are put back when a command fails, and so are the `guarded` ones, which are made again.
-    `notes` are for the person who asked. `lines` are all command lines that the plan touches, whether they change or not.
+    `notes` are for the person who asked. `out_of_reach` is of what was requested what the entry of the next boot, which is others',
+    has or lacks all the same. `lines` are all command lines that the plan touches, whether they change or not.
     `unseen` says that what the commands make cannot be looked at, so that a mark stands until they have run; it is written
     behind the first edits, `noting` of them, that are notes for the way back.
     """
@@ -57,6 +58,7 @@ class Plan:
     guarded: tuple[str, ...] = ()
     unseen: bool = False
     noting: int = 0
+    out_of_reach: tuple[Argument, ...] = ()
 
     @property
     def empty(self) -> bool:

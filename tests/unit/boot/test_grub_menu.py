@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import State, parse, read_request
+from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
+    State,
+    parse,
+    read_request,
+)
 from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grub import Grub
 from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grub_menu import read_menu, started
 from ansible_collections.accel.qat.plugins.module_utils._boot.loaders.grubby import Grubby
@@ -108,8 +112,8 @@ HEADER = "#!/bin/sh\nexec tail -n +3 $0\n"
 CUSTOM = "menuentry 'Ours' --id ours {\n\tlinux /vmlinuz root=/dev/vda1 ro\n}\n"
 
 
-def plan(machine: FakeMachine, wanted: list[str], state: State = "present") -> Plan:
-    return Grub(machine, parse("ro")).plan(read_request(wanted, state))
+def plan(machine: FakeMachine, wanted: list[str], state: State = "present", noted_in: str | None = None) -> Plan:
+    return Grub(machine, parse("ro")).plan(read_request(wanted, state, noted_in))
 
 
 def with_default(default: str, script: str = "/etc/grub.d/40_custom") -> FakeMachine:
@@ -190,3 +194,73 @@ def test_neither_does_grubby_write_it(path: str, variable: str) -> None:
 @pytest.mark.parametrize("default", ["1", "gnulinux-6.1.0-32-amd64", "'Debian GNU/Linux'"])
 def test_an_entry_that_a_script_makes_gets_them(default: str) -> None:
     assert plan(with_default(default), ["intel_iommu=on"]).commands == (("update-grub",),)
+
+
+# On the way back what is ours goes, and what others have written stays.
+
+NOTES = "/var/lib/accel-qat/kernel_arguments"
+LEFT = "{}: GRUB starts Ours, an entry that gets no arguments from {}; it is left as it is, and {} by hand"
+HAS, LACKS = "has intel_iommu=on until somebody takes that out", "lacks iommu=off until somebody sets that"
+
+
+def with_arguments(machine: FakeMachine, *arguments: str) -> FakeMachine:
+    """Those of the administrator's entry."""
+    for path, text in machine.files.items():
+        machine.files[path] = text.replace("/vmlinuz root=/dev/vda1 ro\n", f"/vmlinuz ro {' '.join(arguments)}\n")
+    return machine
+
+
+@pytest.mark.parametrize("script", ["/etc/grub.d/40_custom", "/boot/grub/custom.cfg"])
+def test_the_way_back_leaves_an_entry_written_by_hand(script: str) -> None:
+    machine = with_arguments(with_default("ours", script), "intel_iommu=on")
+    found = dict(machine.files)
+    ours = plan(machine, ["intel_iommu=on"])
+    assert ours.notes == ()
+    for edit in ours.edits:
+        edit.make(machine)
+    with pytest.raises(RefusedError) as caught:
+        plan(machine, ["intel_iommu=on"], "absent")
+    assert str(caught.value) == REFUSED.format(script)
+    back = plan(machine, ["intel_iommu=on"], "absent", NOTES)
+    assert [(edit.path, edit.after) for edit in back.edits] == [("/etc/default/grub.d/zz-accel-qat.cfg", None)]
+    assert back.notes == (LEFT.format(script, "/etc/default/grub", HAS),)
+    assert [each.text for each in back.out_of_reach] == ["intel_iommu=on"]
+    for edit in back.edits:
+        edit.make(machine)
+    again = plan(machine, ["intel_iommu=on"], "absent", NOTES)
+    assert (again.empty, again.notes, machine.files) == (True, back.notes, found)
+
+
+def test_the_way_back_brings_what_was_replaced_into_the_settings_alone() -> None:
+    back = plan(with_default("ours"), ["iommu=off"], noted_in=NOTES)
+    assert (back.added, back.commands) == (["iommu=off"], (("update-grub",),))
+    assert back.notes == (LEFT.format("/etc/grub.d/40_custom", "/etc/default/grub", LACKS),)
+    assert [each.text for each in back.out_of_reach] == ["iommu=off"]
+
+
+def test_what_the_next_boot_brings_is_within_reach() -> None:
+    """The one after it is by the entry of the administrator again."""
+    machine = with_arguments(with_default("ours"), "intel_iommu=on", "iommu=pt")
+    machine.files["/boot/grub/grubenv"] = "# GRUB Environment Block\nnext_entry=0\n######\n"
+    back = plan(machine, ["intel_iommu=on", "nosmt"], "absent", NOTES)
+    assert back.notes == (LEFT.format("/etc/grub.d/40_custom", "/etc/default/grub", HAS),)
+    assert back.out_of_reach == ()
+    machine.files["/boot/grub/grubenv"] = "# GRUB Environment Block\nnext_entry=ours\n######\n"
+    back = plan(machine, ["intel_iommu=on", "nosmt"], "absent", NOTES)
+    assert [each.text for each in back.out_of_reach] == ["intel_iommu=on"]
+    assert len(back.notes) == 1
+
+
+def test_so_it_is_with_grubby() -> None:
+    machine = machines.rhel9()
+    machine.files["/boot/grub2/custom.cfg"] = CUSTOM.replace(" ro", " ro intel_iommu=on")
+    machine.files["/boot/grub2/grubenv"] = "# GRUB Environment Block\nsaved_entry=ours\n"
+    Grubby(machine).plan(read_request(["intel_iommu=on"], "present"))
+    machine.run(["grubby", "--update-kernel=ALL", "--args=intel_iommu=on"])
+    for is_ours in (True, False):
+        back = Grubby(machine).plan(read_request(["intel_iommu=on"], "absent", NOTES))
+        assert back.empty is not is_ours
+        assert back.notes == (LEFT.format("/boot/grub2/custom.cfg", "grubby", HAS),)
+        assert [each.text for each in back.out_of_reach] == ["intel_iommu=on"]
+        for command in back.commands:
+            machine.run(command)

@@ -36,8 +36,11 @@ def run(
     entry: str = "",
     line: str = "ro",
     rehearse: bool = False,
+    noted_in: str | None = None,
 ) -> Outcome:
-    return ensure(machine, read_request(wanted, state), Running(parse(line), False, entry), FIRMWARE, rehearse=rehearse)
+    return ensure(
+        machine, read_request(wanted, state, noted_in), Running(parse(line), False, entry), FIRMWARE, rehearse=rehearse
+    )
 
 
 def refused(machine: FakeMachine, entry: str = "") -> str:
@@ -428,3 +431,53 @@ def test_what_sdbootutil_would_not_write_back_is_refused() -> None:
     assert str(caught.value) == (
         "/etc/kernel/cmdline: has characters that sdbootutil does not write back (&); set that argument in the entries by hand"
     )
+
+
+# On the way back what is ours goes, and what others have written stays.
+
+NOTES = "/var/lib/accel-qat/kernel_arguments"
+LEFT = "bootloader: systemd-boot {}; it is left as it is, and has intel_iommu=on iommu=pt until somebody takes that out by hand"
+BY_KERNEL_INSTALL = "starts /efi/loader/entries/arch.conf, which kernel-install does not write"
+
+
+@pytest.mark.parametrize(("entry", "default"), [("arch.conf", ""), (NEWEST, "arch.conf")])
+def test_the_way_back_leaves_an_entry_written_by_hand(entry: str, default: str) -> None:
+    machine = by_hand("root=UUID=0d3b7c1e rw intel_iommu=on iommu=pt")
+    machine.files["/efi/loader/loader.conf"] = f"default {default}\n" if default else ""
+    before = dict(machine.files)
+    run(machine, QAT, entry=entry)
+    with pytest.raises(RefusedError, match="which kernel-install does not write"):
+        run(machine, QAT, "absent", entry=entry)
+    for _again in range(2):
+        plan = run(machine, QAT, "absent", entry=entry, noted_in=NOTES).plan
+        assert plan.notes == (LEFT.format(BY_KERNEL_INSTALL),)
+        assert [each.text for each in plan.out_of_reach] == QAT
+    assert plan.empty
+    assert machine.files == before
+
+
+def test_an_entry_by_hand_that_was_started_once_is_no_obstacle() -> None:
+    machine = by_hand("rw intel_iommu=on iommu=pt")
+    machine.files["/efi/loader/loader.conf"] = f"default {NEWEST}\n"
+    run(machine, QAT, entry="arch.conf")
+    plan = run(machine, QAT, "absent", entry="arch.conf", noted_in=NOTES).plan
+    assert (plan.notes, plan.out_of_reach) == ((LEFT.format(BY_KERNEL_INSTALL),), ())
+
+
+def test_the_way_back_leaves_a_unified_image() -> None:
+    machine = machines.systemd_boot()
+    run(machine, QAT, entry=NEWEST)
+    image = "arch-linux.efi"
+    with pytest.raises(RefusedError, match="a unified kernel image"):
+        run(machine, QAT, "absent", entry=image, line="ro intel_iommu=on iommu=pt")
+    plan = run(machine, QAT, "absent", entry=image, line="ro intel_iommu=on iommu=pt", noted_in=NOTES).plan
+    said = f"has started {image}, a unified kernel image, which has its arguments in itself"
+    assert plan.notes == (LEFT.format(said),)
+    assert [each.text for each in plan.out_of_reach] == QAT
+    assert satisfied(parse(machines.next_boot(machine)), read_request(QAT, "absent"))
+
+
+def test_entries_that_cannot_be_seen_are_not_left() -> None:
+    """They are ours, perhaps."""
+    with pytest.raises(RefusedError, match="the boot partition is not mounted, or another one boots"):
+        run(without_partition(), QAT, "absent", entry=NEWEST, line="ro iommu=pt", noted_in=NOTES)

@@ -138,3 +138,17 @@ def test_teardown_of_added_arguments_alone_looks_too(tmp_path: Path) -> None:
     node = Booted(tmp_path, [], "ro intel_iommu=on iommu=pt")
     run = node.reboots("teardown.yml", "ro iommu=pt", noted=(QAT, []))
     assert run.tasks[-1].message == f"after the reboot the running kernel still has iommu=pt: {NOT_STARTED}"
+
+
+def test_teardown_ends_where_an_entry_written_by_hand_has_the_arguments(tmp_path: Path) -> None:
+    """It is not ours, and would be started by each reboot again."""
+    node = Booted(tmp_path, [], "ro intel_iommu=on iommu=pt")
+    for name, text in (
+        ("entries/mine.conf", "title Mine\nlinux /vmlinuz\noptions ro intel_iommu=on iommu=pt\n"),
+        ("loader.conf", "default mine.conf\n"),
+    ):
+        (node.root / "efi/loader" / name).write_text(text)
+    run = node.reboots("teardown.yml", "ro intel_iommu=on iommu=pt", noted=(QAT, []))
+    assert run.code == 0, run.output
+    assert outcomes(run)[INCLUDES["teardown.yml"]] == "skipped"
+    assert "which kernel-install does not write; it is left as it is" in " ".join(run.output.split())

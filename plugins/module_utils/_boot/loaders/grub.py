@@ -33,7 +33,7 @@ from ..plan import LineChange, Plan, to_be_made
 from ..unharmed import harm
 from . import grub_settings
 from .entries import GRUB_ENTRIES, grub_reads_entries
-from .grub_default import refuse_other_default
+from .grub_default import beyond_settings
 
 if t.TYPE_CHECKING:
     from ..._host.machine import Machine
@@ -119,9 +119,8 @@ class Grub:
         after = before if edited == files else self._evaluate(edited)
         edits = _edits(files, edited)
         entries = self._generated_entries()
-        if request.state == "present":
-            default = before.others.get("GRUB_DEFAULT") or "0"
-            refuse_other_default(self._machine, generated_file(self._machine), default, request, SETTINGS)
+        default = before.others.get("GRUB_DEFAULT") or "0"
+        beyond = beyond_settings(self._machine, generated_file(self._machine), default, request, SETTINGS)
         # An earlier run may have ended between the settings and update-grub.
         current = (
             satisfied(entries[0].before, request)
@@ -133,10 +132,11 @@ class Grub:
             after.line,
             edits,
             () if current and not edits else (rebuild,),
-            notes=self._notes(edits),
+            notes=(*self._notes(edits), *beyond.notes),
             lines=(*_changes(before, after), *entries),
             guarded=tuple(filter(None, [None if self._in_snapshots() else generated_file(self._machine)])),
             unseen=not entries,
+            out_of_reach=beyond.arguments,
         )
 
     def _rebuild_command(self) -> tuple[str, ...]:

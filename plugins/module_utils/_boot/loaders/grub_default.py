@@ -15,7 +15,8 @@ import typing as t
 
 from ..._node.errors import RefusedError
 from ..._node.fields import lines_in
-from ..arguments import Request, parse, satisfied
+from ..arguments import Request, parse
+from .by_hand import ByHand, OutOfReach, out_of_reach
 from .grub_menu import Item, named, read_menu, started
 
 if t.TYPE_CHECKING:
@@ -27,28 +28,35 @@ _OTHER_SYSTEMS = "_os-prober"
 _VARIABLE = re.compile(r"^(\w+)=(.*)$", re.MULTILINE | re.ASCII)
 
 
-def refuse_other_default(
+def beyond_settings(
     machine: Machine, generated: str | None, default: str, request: Request, source: str, has_more: bool = False
-) -> None:
-    """Refuse where the entry that is started gets nothing from `source`, and lacks what is requested. Raises RefusedError.
+) -> OutOfReach:
+    """What the entry that is started has or lacks where it gets nothing from `source`. Raises RefusedError as `out_of_reach` does.
 
     `has_more` says that the menu has more entries than grub.cfg, so that an entry is known by its name alone.
     """
     if generated is None:
-        return
+        return out_of_reach((), (), request)
     directory = generated.rpartition("/")[0]
     custom = f"{directory}/{_CUSTOM}"
     menu = read_menu(machine.read(generated) or "") + read_menu(machine.read(custom) or "", custom)
     saved = dict(_VARIABLE.findall(machine.read(f"{directory}/grubenv") or ""))
     usual = saved.get("saved_entry") or "0" if default == SAVED else default
+    boots: list[list[ByHand]] = []
     for name in filter(None, [saved.get("next_entry"), usual]):
         item = named(menu, name) if has_more else started(menu, name)
-        if item is not None and _is_written_by_hand(machine, item) and not satisfied(item.line or parse(""), request):
-            raise RefusedError(
-                f"GRUB starts {item.title}, an entry that gets no arguments from {source}",
-                item.script,
-                "set them in that entry by hand, or have another one started (GRUB_DEFAULT, grub-set-default)",
-            )
+        is_theirs = item is not None and _is_written_by_hand(machine, item)
+        boots.append([_by_hand(item, source)] if item is not None and is_theirs else [])
+    return out_of_reach(boots[0], [entry for boot in boots[1:] for entry in boot], request)
+
+
+def _by_hand(item: Item, source: str) -> ByHand:
+    refusal = RefusedError(
+        f"GRUB starts {item.title}, an entry that gets no arguments from {source}",
+        item.script,
+        "set them in that entry by hand, or have another one started (GRUB_DEFAULT, grub-set-default)",
+    )
+    return ByHand(refusal, item.line or parse(""))
 
 
 def _is_written_by_hand(machine: Machine, item: Item) -> bool:

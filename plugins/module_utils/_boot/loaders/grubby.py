@@ -36,7 +36,7 @@ from ..plan import LineChange, Plan
 from . import grub_settings
 from .entries import GRUB_ENTRIES
 from .grub import generated_file
-from .grub_default import SAVED, refuse_other_default
+from .grub_default import SAVED, beyond_settings
 
 if t.TYPE_CHECKING:
     from ..._host.machine import Machine
@@ -81,12 +81,11 @@ class Grubby:
         """See BootLoader."""
         places = self._places()
         self._see_lines()
-        if request.state == "present":
-            refuse_other_default(self._machine, generated_file(self._machine), SAVED, request, self.name, has_more=True)
+        beyond = beyond_settings(self._machine, generated_file(self._machine), SAVED, request, self.name, has_more=True)
         first = places[0].line
         wrong = [place for place in places if not satisfied(place.line, request)]
         if not wrong:
-            return Plan(first, first, lines=_lines(places, ()))
+            return Plan(first, first, notes=beyond.notes, lines=_lines(places, ()), out_of_reach=beyond.arguments)
         command = _command([place.line for place in wrong], [place.line for place in places], request)
         self._see_readable(places)
         return Plan(
@@ -95,7 +94,9 @@ class Grubby:
             commands=((*command, *self._keeping_settings()),),
             rewritten=self._rewritten(places),
             changes=tuple(LineChange(place.label, place.line, merge(place.line, request)) for place in wrong),
+            notes=beyond.notes,
             lines=_lines(places, command),
+            out_of_reach=beyond.arguments,
         )
 
     def _places(self) -> list[_Place]:

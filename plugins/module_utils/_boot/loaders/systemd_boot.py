@@ -30,6 +30,7 @@ from ..arguments import (
     unsatisfied,
 )
 from ..plan import LineChange, Plan, to_be_made
+from .by_hand import ByHand, OutOfReach, out_of_reach
 from .entries import read_entry
 
 if t.TYPE_CHECKING:
@@ -94,7 +95,7 @@ class SystemdBoot:
         # Without a file new entries copy the running line, which may have been typed at the boot menu.
         write = after != before or (text is None and bool(stale))
         commands = self._rebuild_commands() if write or stale else ()
-        self._require_boot(ours, request, bool(commands))
+        beyond = self._beyond(ours, request, bool(commands))
         written = _render(text, after) if write else text or after.render()
         if commands:
             self._see_written_back(f"{written}\n{more}")
@@ -112,7 +113,9 @@ class SystemdBoot:
                     for entry in ours
                 ),
             ),
+            notes=beyond.notes,
             guarded=tuple(entry.path for entry in ours),
+            out_of_reach=beyond.arguments,
         )
 
     def _proxmox(self, text: str | None, before: CommandLine, after: CommandLine, request: Request) -> Plan:
@@ -140,29 +143,44 @@ class SystemdBoot:
             unseen=True,
         )
 
-    def _require_boot(self, ours: t.Sequence[_Entry], request: Request, again: bool) -> None:
-        """Refuse where the next boot is by an entry that lacks what is requested, and that nobody makes again, or cannot be seen.
+    def _beyond(self, ours: t.Sequence[_Entry], request: Request, again: bool) -> OutOfReach:
+        """What the entry of the next boot has or lacks where nobody makes it again. Raises RefusedError as `out_of_reach` does.
 
-        That is the entry which was started, and the one that loader.conf names.
+        That is the entry which was started, and the one that loader.conf names. Raises RefusedError, too, where it cannot be seen.
         """
         entries = [entry for entry, _fields in self._entries()]
+        names = (self._started, f"{self._started}.conf")
+        chosen = [entry for entry in entries if self._started and entry.name in names]
+        by_default = self._by_default(entries)
+        images = self._image(request) if self._started and not (chosen or self._runs_so(request, again)) else []
         made = [entry.path for entry in ours] if again else []
-        chosen = (
-            [entry for entry in entries if entry.name in (self._started, f"{self._started}.conf")]
-            if self._started
-            else []
+        before, later = (
+            [self._by_hand(entry) for entry in some if entry.path not in made] for some in (chosen, by_default)
         )
-        if self._started and not chosen and not self._runs_so(request, again):
-            raise self._unseen(f"systemd-boot has started {self._started}")
-        for entry in [*chosen, *self._by_default(entries)]:
-            if entry.path not in made and not satisfied(entry.line, request):
-                raise RefusedError(
-                    f"systemd-boot starts {entry.path}, which {self._maker()} does not write",
-                    "bootloader",
-                    "set the arguments in its line options by hand, or have systemd-boot start an entry of an installed kernel",
-                )
-        if not (chosen or ours or self._machine.command(SDBOOTUTIL) or self._runs_so(request, again)):
+        before += images
+        beyond = out_of_reach(later, before, request) if by_default else out_of_reach(before, (), request)
+        if not (chosen or ours or images or self._machine.command(SDBOOTUTIL) or self._runs_so(request, again)):
             raise self._unseen("the next boot is by an entry of an installed kernel")
+        return beyond
+
+    def _image(self, request: Request) -> list[ByHand]:
+        """The unified kernel image that was started. Raises RefusedError unless it is one, and the way back is asked for."""
+        unseen = self._unseen(f"systemd-boot has started {self._started}")
+        if not (request.is_way_back and self._is_image()):
+            raise unseen
+        return [ByHand(unseen, self._running)]
+
+    def _by_hand(self, entry: _Entry) -> ByHand:
+        refusal = RefusedError(
+            f"systemd-boot starts {entry.path}, which {self._maker()} does not write",
+            "bootloader",
+            "set the arguments in its line options by hand, or have systemd-boot start an entry of an installed kernel",
+        )
+        return ByHand(refusal, entry.line)
+
+    def _is_image(self) -> bool:
+        """Whether a unified kernel image was started, which has its arguments in itself."""
+        return self._started.endswith(".efi")
 
     def _runs_so(self, request: Request, again: bool) -> bool:
         """Whether nothing is to be done, and the running kernel shows that what is configured gets there."""
@@ -170,7 +188,7 @@ class SystemdBoot:
 
     def _unseen(self, what: str) -> RefusedError:
         roots = ", ".join(f"{root}/loader/entries" for root in BOOT_ROOTS)
-        if self._started.endswith(".efi"):
+        if self._is_image():
             return RefusedError(
                 f"{what}, a unified kernel image, which has its arguments in itself",
                 "bootloader",

@@ -194,6 +194,25 @@ def test_warns_when_it_edits_a_file_of_the_administrator(start: t.Callable[..., 
     assert "/etc/default/grub itself is edited, because it has an argument to be changed" in text
 
 
+def test_what_somebody_has_written_by_hand_needs_no_reboot_on_the_way_back(
+    start: t.Callable[..., Disk], run: Run
+) -> None:
+    machine = machines.debian(machines.DEBIAN_SETTINGS.replace("GRUB_DEFAULT=0", "GRUB_DEFAULT=mine"))
+    machine.files["/boot/grub/custom.cfg"] = "menuentry Mine --id mine {\n  linux /vmlinuz ro intel_iommu=on\n}\n"
+    disk = start(machine, "ro intel_iommu=on")
+    run(disk, arguments=["intel_iommu=on"], added_file="/notes")
+    (disk.root / "notes").write_text("intel_iommu=on\n")
+    result = run(disk, arguments=["intel_iommu=on"], noted_in="/notes", state="absent")
+    assert (result["changed"], result["reboot_required"]) == (True, False)
+    assert result["lingering_now"] == ["intel_iommu=on"]
+    (warning,) = result["warnings"]
+    assert "it is left as it is, and has intel_iommu=on until somebody takes that out by hand" in json.dumps(warning)
+    # What the next boot is without, one does need.
+    disk.boot("ro intel_iommu=on iommu=pt")
+    result = run(disk, arguments=["intel_iommu=on", "iommu=pt"], noted_in="/notes", state="absent")
+    assert (result["changed"], result["reboot_required"]) == (False, True)
+
+
 def test_a_command_changes_lines_shown_one_argument_a_line(start: t.Callable[..., Disk], run: Run) -> None:
     disk = start(machines.core_os())
     (difference,) = run(disk, check=True, arguments=["intel_iommu=on"])["diff"]
