@@ -399,7 +399,9 @@ def _without_what_overrules(
     for item in said.items:
         items = _items(filter(None, result), said)
         is_there = any(each is not None and each.name == wanted.name and item in each.in_list.items for each in result)
-        if _counts(said.name, items if is_there or in_front else [*items, item], item):
+        if not is_there:
+            items = [item, *items] if in_front else [*items, item]
+        if _counts(said.name, items, item):
             continue
         for index, each in enumerate(result):
             if each is not None and each.name != wanted.name and each.in_list.name == said.name:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
     REPEATABLE,
     State,
+    amend,
     difference,
     in_force,
     merge,
@@ -343,6 +344,13 @@ def test_of_a_noted_list_that_contradicts_itself_what_counted_comes_back() -> No
     request = read_request(["intel_iommu=on,strict,off"], "present", "/notes")
     after = merge(parse("ro intel_iommu=on"), request).render()
     assert after == "ro intel_iommu=off intel_iommu=strict"
+
+
+@pytest.mark.parametrize(("wanted", "stays"), [("iommu=off", True), ("iommu=nopt", False)])
+def test_what_counts_wherever_it_stands_takes_nothing_out_that_comes_behind_it(wanted: str, stays: bool) -> None:
+    behind = parse("iommu.passthrough=1").arguments
+    request = read_request([wanted], "present")
+    assert amend(behind, request, in_front=True) == [behind[0] if stays else None]
 
 
 def as_the_kernel_reads(line: str, key: str) -> dict[str, bool]:
