@@ -462,6 +462,14 @@ class TestRpmOstree:
         )
         assert plan.files == []
 
+    def test_what_follows_in_a_list_follows_still(self) -> None:
+        """Whatever is appended comes last, and of a list the last item counts."""
+        machine = machines.core_os()
+        machine.files["/deployment"] = "ro iommu=nopt,noforce quiet iommu=pt"
+        plan = RpmOstree(machine).plan(read_request(["iommu=force"], "present"))
+        machine.run(plan.commands[0])
+        assert machine.files["/deployment"] == plan.after.render() == "ro quiet iommu=nopt,force iommu=pt"
+
     def test_another_transaction_is_reported(self) -> None:
         machine = machines.core_os()
         machine.commands["rpm-ostree"] = fails(1, "error: Transaction in progress: upgrade\n")

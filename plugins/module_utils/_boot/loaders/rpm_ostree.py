@@ -15,11 +15,13 @@ import typing as t
 from ..._host.machine import last_lines
 from ..._node.errors import NodeError, RefusedError
 from ..arguments import (
+    LISTS,
     CommandLine,
     Request,
     difference,
     merge,
     parse,
+    read_argument,
     satisfied,
 )
 from ..plan import LineChange, Plan
@@ -50,8 +52,8 @@ class RpmOstree:
                 " ".join(_COMMAND),
                 "change them by hand with rpm-ostree kargs --editor",
             )
-        after = merge(before, request)
-        leaving, coming = difference(before, after)
+        leaving, coming = _difference(before, merge(before, request))
+        after = _as_appended(before, leaving, coming)
         options = [*(f"--delete={text}" for text in leaving), *(f"--append={text}" for text in coming)]
         return Plan(
             before,
@@ -65,6 +67,34 @@ class RpmOstree:
         if result.code:
             raise NodeError(f"failed: {last_lines(result)}", " ".join(_COMMAND), "see rpm-ostree status")
         return parse(result.out)
+
+
+def _difference(before: CommandLine, after: CommandLine) -> tuple[list[str], list[str]]:
+    """The texts that leave, and those that come and get behind all others.
+
+    Of a list the last items count, so where one place of it gets another text, all of them are written again in their order.
+    """
+    leaving, coming = difference(before, after)
+    of_leaving, of_coming = ({read_argument(text).in_list.name for text in texts} for texts in (leaving, coming))
+    lists = of_leaving & of_coming & set(LISTS)
+    again_before, again_after = (
+        [each.text for each in line.arguments if each.in_list.name in lists] for line in (before, after)
+    )
+    others = difference(
+        *(
+            CommandLine(tuple(each for each in line.arguments if each.in_list.name not in lists))
+            for line in (before, after)
+        )
+    )
+    return [*again_before, *others[0]], [*again_after, *others[1]]
+
+
+def _as_appended(line: CommandLine, leaving: t.Sequence[str], coming: t.Sequence[str]) -> CommandLine:
+    """The line without one of each that leaves, the first, and with what comes at its end."""
+    kept = list(line.arguments)
+    for text in leaving:
+        kept.remove(read_argument(text))
+    return CommandLine((*kept, *map(read_argument, coming)), line.init)
 
 
 def booted_image_mode(status: t.Any) -> bool:
