@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from .._host.edits import FileEdit
 from .._node.fields import lines_in
-from .arguments import CommandLine, in_force, read_argument
+from .arguments import Argument, CommandLine, in_force, read_argument
 from .plan import Plan
 
 if t.TYPE_CHECKING:
@@ -31,34 +31,38 @@ class Notes:
         """The plan with its notes in front. Where it fails they are put back with the other files."""
         added, replaced = (machine.read(path) if path else None for path in (self.added, self.replaced))
         ours, found = _lines(added), _lines(replaced)
+        noted = _with_replaced(found, plan, ours)
+        # What was found is to stay in the end, also where it has gone for a while and comes again.
+        coming = [text for text in plan.added if text not in (*ours, *noted)]
         edits = [
-            *_edit(self.added, added, [*ours, *(text for text in plan.added if text not in ours)]),
-            *_edit(self.replaced, replaced, _with_replaced(found, plan.removed, ours)),
+            *_edit(self.added, added, [*ours, *coming]),
+            *_edit(self.replaced, replaced, noted),
         ]
         return replace(plan, edits=(*edits, *plan.edits), noting=len(edits))
 
 
-def _with_replaced(found: t.Sequence[str], leaving: t.Sequence[str], ours: t.Collection[str]) -> list[str]:
-    """What was found and what is replaced now, of each key one value: the first that was found.
+def _with_replaced(found: t.Sequence[str], plan: Plan, ours: t.Collection[str]) -> list[str]:
+    """What was found and is replaced now, of each key one value: the first that was found.
 
-    What leaves and is `ours` was added by an earlier run, not found. Of two that leave, the one that the kernel follows.
+    What leaves and is `ours` was added by an earlier run, not found.
     """
     noted = list(found)
-    last_first = leaving[::-1]
-    for text in sorted(last_first, key=lambda text: not _counts(leaving, text)):
-        argument = read_argument(text)
-        known = any(each == text or read_argument(each).rivals(argument) for each in noted)
-        if text not in ours and not known:
-            noted.append(text)
+    for text in plan.removed:
+        argument = _followed(plan.before, read_argument(text))
+        if text in ours or argument is None:
+            continue
+        if not any(each == argument.text or read_argument(each).rivals(argument) for each in noted):
+            noted.append(argument.text)
     return noted
 
 
-def _counts(texts: t.Sequence[str], text: str) -> bool:
-    """Whether the kernel follows this one of them, or an item of it: mostly the last, but iommu=off wherever it stands."""
-    line = CommandLine(tuple(map(read_argument, texts)))
-    argument = read_argument(text)
-    items = [argument.with_items([item]) for item in argument.items] or [argument]
-    return any(one is not None and in_force(line, one) for one in items)
+def _followed(line: CommandLine, argument: Argument) -> Argument | None:
+    """What of the argument the kernel follows where it stands in this line: what has no effect must have none when it comes back."""
+    if not argument.items:
+        return argument if in_force(line, argument) else None
+    places = {item: argument.with_items([item]) for item in argument.items}
+    items = [item for item, place in places.items() if place is not None and in_force(line, place)]
+    return argument if set(items) == set(places) else argument.with_items(items)
 
 
 def _lines(text: str | None) -> list[str]:
