@@ -191,6 +191,21 @@ def test_neither_does_grubby_write_it(path: str, variable: str) -> None:
     assert Grubby(machine).plan(read_request(["intel_iommu=on"], "absent")).empty
 
 
+@pytest.mark.parametrize(("arguments", "is_refused"), [("ro $GRUB_CMDLINE_LINUX", False), ("ro", True)])
+def test_a_script_of_an_administrator_may_take_the_settings(arguments: str, is_refused: bool) -> None:
+    machine = with_default("ours", "/etc/grub.d/11_mine")
+    text = CUSTOM.replace("root=/dev/vda1 ro", arguments)
+    machine.files["/etc/grub.d/11_mine"] = (
+        f"#!/bin/sh\n# Not as 10_linux, which has $GRUB_CMDLINE_LINUX.\ncat << EOF\n{text}EOF\n"
+    )
+    machine.files["/boot/grub/grub.cfg"] = machine.files["/boot/grub/grub.cfg"].replace("root=/dev/vda1 ro\n}", "ro\n}")
+    if is_refused:
+        with pytest.raises(RefusedError, match="GRUB starts Ours"):
+            plan(machine, ["intel_iommu=on"])
+    else:
+        assert plan(machine, ["intel_iommu=on"]).commands == (("update-grub",),)
+
+
 @pytest.mark.parametrize("default", ["1", "gnulinux-6.1.0-32-amd64", "'Debian GNU/Linux'"])
 def test_an_entry_that_a_script_makes_gets_them(default: str) -> None:
     assert plan(with_default(default), ["intel_iommu=on"]).commands == (("update-grub",),)

@@ -18,6 +18,7 @@ from ..._node.fields import lines_in
 from ..arguments import Request, parse
 from .by_hand import ByHand, OutOfReach, out_of_reach
 from .grub_menu import Item, named, read_menu, started
+from .grub_settings import ALWAYS
 
 if t.TYPE_CHECKING:
     from ..._host.machine import Machine
@@ -45,7 +46,7 @@ def beyond_settings(
     boots: list[list[ByHand]] = []
     for name in filter(None, [saved.get("next_entry"), usual]):
         item = named(menu, name) if has_more else started(menu, name)
-        is_theirs = item is not None and _is_written_by_hand(machine, item)
+        is_theirs = item is not None and _is_written_by_hand(machine, item, settings_count=not has_more)
         boots.append([_by_hand(item, source)] if item is not None and is_theirs else [])
     return out_of_reach(boots[0], [entry for boot in boots[1:] for entry in boot], request)
 
@@ -59,9 +60,12 @@ def _by_hand(item: Item, source: str) -> ByHand:
     return ByHand(refusal, item.line or parse(""))
 
 
-def _is_written_by_hand(machine: Machine, item: Item) -> bool:
+def _is_written_by_hand(machine: Machine, item: Item, settings_count: bool) -> bool:
     """Whether the entry stands so in a file, or is of another system, and not one that a script makes of the settings."""
     if item.script.endswith(_OTHER_SYSTEMS):
         return True
-    written = lines_in(machine.read(item.script) or "") if item.script else []
-    return item.head in map(str.strip, written)
+    text = (machine.read(item.script) or "") if item.script else ""
+    written = [line.strip() for line in lines_in(text)]
+    # A script of an administrator may have the settings come into its own text: `cat << EOF`, and $GRUB_CMDLINE_LINUX below it.
+    is_filled_in = settings_count and item.start not in ("", *written) and ALWAYS in text
+    return item.head in written and not is_filled_in

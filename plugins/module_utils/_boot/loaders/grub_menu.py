@@ -26,13 +26,17 @@ _ID_OPTIONS = ("--id", "$menuentry_id_option")
 
 @dataclass
 class Item:
-    """An entry, or a submenu with others; `head` is the line that it begins with, `script` what has made it."""
+    """An entry, or a submenu with others; `head` is the line that it begins with, `script` what has made it.
+
+    `start` is the line that loads its kernel, and `line` what that is given; an entry that loads no Linux has none.
+    """
 
     title: str
     id: str
     script: str
     head: str
     is_submenu: bool
+    start: str = ""
     line: CommandLine | None = None
     items: list[Item] = field(default_factory=list)
 
@@ -55,7 +59,8 @@ def read_menu(text: str, script: str = "") -> list[Item]:
             open_.pop()
         elif above.line is None and not above.is_submenu:
             linux = _LINUX.fullmatch(line)
-            above.line = parse(linux.group("arguments") or "") if linux else None
+            if linux is not None:
+                above.start, above.line = line, parse(linux.group("arguments") or "")
     return menu.items
 
 
