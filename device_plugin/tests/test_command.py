@@ -109,3 +109,27 @@ def test_a_node_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
 
 def test_help_names_the_twins() -> None:
     assert "QAT_DEVICE_PLUGIN_CONFIG" in call("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("qat_device_plugin", "qat-device-plugin"),
+        ("qat_device_plugin.exporter.command", "qat-exporter"),
+        ("qat_device_plugin.vm_attach.command", "qat-vm-attach"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_sentence(module: str, name: str) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--help"],
+            env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"{name}: standard output: cannot be written: No space left on device; make room on that file system\n",
+    )

@@ -11,19 +11,26 @@ import sys
 import typing as t
 
 from ._node.errors import NodeError
+from ._node.streams import ending_well, write_error, write_out
 from .deployment import OtherDeployment
 from .settings import Settings, SettingsError, parse_settings
 
 if t.TYPE_CHECKING:
     from .handover import Reporter
 
+_NAME = "qat-device-plugin"
+
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    return ending_well(_NAME, lambda: _run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: t.Sequence[str]) -> int:
     # Blocked until the service handles them, so that none of them ends it half started or is lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     try:
-        settings = parse_settings(sys.argv[1:] if arguments is None else arguments, os.environ)
+        settings = parse_settings(arguments, os.environ)
     except SettingsError as error:
         return _refuse(str(error))
     # What the service needs takes time to import; the one who only asks for help or a check need not wait for it.
@@ -34,7 +41,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     except NodeError as error:
         return _refuse(error.sentence())
     if settings.validate:
-        print(f"{settings.config}: the configuration is valid")
+        write_out(f"{settings.config}: the configuration is valid\n")
         return 0
     with without_tls():
         from .handover import Reporter, split  # noqa: PLC0415
@@ -44,10 +51,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     try:
         reporter, code = split()
     except OSError as error:
-        print(
-            f"qat-device-plugin: no process can be started: {error.strerror}; the instance before it goes on",
-            file=sys.stderr,
-        )
+        write_error(f"{_NAME}: no process can be started: {error.strerror}; the instance before it goes on\n")
         return 1
     return code if reporter is None else _take_over(settings, rules, reporter)
 
@@ -65,7 +69,7 @@ def _serve(settings: Settings, rules: t.Any, reporter: Reporter) -> int:
         asyncio.run(serve(settings, rules, reporter))
     except NodeError as error:
         if not reporter.failed(error.sentence()):
-            print(f"qat-device-plugin: {error.sentence()}", file=sys.stderr)
+            write_error(f"{_NAME}: {error.sentence()}\n")
         return 2 if isinstance(error, OtherDeployment) else 1
     return 0
 
@@ -94,7 +98,7 @@ def without_tls() -> t.Iterator[None]:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"qat-device-plugin: {sentence}", file=sys.stderr)
+    write_error(f"{_NAME}: {sentence}\n")
     return 2
 
 

@@ -163,7 +163,6 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_read: except (OSError, ValueError)": _UNSEEN_IS_USED,
     },
     f"{NODE}/cli/qatctl.py": {
-        "main: except BrokenPipeError": "nobody reads what is printed",
         "_Command._forget_configuration: path.lexists": _FOUND_TWICE,
     },
     f"{NODE}/devices/read.py": {
@@ -175,7 +174,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_look: except OSError 2": _UNSEEN_IS_USED,
         "_shown: except OSError": "a process's names help people to find it; they decide nothing",
     },
-    f"{PLUGIN}/cli.py": {"main: except OSError": _REPORTED},
+    f"{PLUGIN}/cli.py": {"_run: except OSError": _REPORTED},
     f"{PLUGIN}/cdi.py": {
         "_content: except (OSError, ValueError)": "then the file is written again, which fails where it cannot be",
         "Specifications.write: except OSError": "it is raised when the other files are written",
@@ -258,7 +257,7 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
         "_Door._accept: except (BlockingIOError, ConnectionAbortedError, InterruptedError)": "nobody is there to be let in",
         "_Door._accept: except OSError": _AGAIN,
     },
-    f"{PLUGIN}/exporter/command.py": {"main: except OSError": _REPORTED},
+    f"{PLUGIN}/exporter/command.py": {"_run: except OSError": _REPORTED},
     f"{PLUGIN}/exporter/sampling.py": {"Sampler._follow: except (OSError, NodeError)": _REPORTED},
     f"{PLUGIN}/exporter/service.py": {
         "Exporter._go_round: contextlib.suppress(NodeError, OSError)": _AGAIN,

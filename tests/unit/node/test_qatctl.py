@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -508,10 +509,80 @@ def test_a_configuration_that_cannot_be_removed(shell: Shell, monkeypatch: pytes
     assert shell.kernel.writes == writes
 
 
+# What it prints, and where that goes.
+
+
+@contextlib.contextmanager
+def closed() -> t.Iterator[None]:
+    yield None
+
+
+def full() -> t.ContextManager[t.TextIO]:
+    return open("/dev/full", "w", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def unread() -> t.Iterator[t.TextIO]:
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w", encoding="utf-8") as stream:
+        yield stream
+
+
+OUTPUTS = {
+    full: "standard output: cannot be written: No space left on device; make room on that file system",
+    closed: "standard output: is closed; open it; for no output, name /dev/null",
+    unread: "",
+}
+COMMANDS = [["top", "--once"], ["top"], *([word] for word in qatctl._COMMANDS if word != "top")]
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("output", OUTPUTS, ids=[one.__name__ for one in OUTPUTS])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_an_output_that_cannot_be_written_is_one_sentence(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: list[str], output: t.Any, as_json: bool
+) -> None:
+    shell.configure(DC)
+    with output() as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        code, _out, err = shell.run(*command, *(["--json"] if as_json else []))
+    assert code == qatctl.EXIT_FAILED
+    if not OUTPUTS[output]:
+        assert err == ""
+    elif as_json:
+        assert json.loads(err)["where"] == "standard output"
+    else:
+        assert err == f"qatctl: {OUTPUTS[output]}\n"
+
+
+def test_what_teardown_has_written_is_said_also_where_it_cannot_be_printed(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.configure(DC)
+    shell.run("apply")
+    with full() as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        code, _out, err = shell.run("teardown")
+    assert (code, shell.record.exists()) == (1, False)
+    assert err == f"qatctl: {OUTPUTS[full]}; what was written to {GEN4}, vfio_pci before stays\n"
+
+
+@pytest.mark.parametrize("output", OUTPUTS, ids=[one.__name__ for one in OUTPUTS])
+def test_an_error_that_nobody_can_see_is_no_other_one(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, output: t.Any
+) -> None:
+    shell.configure({"devices": [{"vfs": 99}]})
+    with output() as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        assert shell.run("apply") == (qatctl.EXIT_USAGE, "", "")
+
+
 # A whole process, on files.
 
 
-def test_on_files(tmp_path: Path) -> None:
+def put_files(tmp_path: Path) -> list[str]:
+    """A PF below this directory; returns the flags by which qatctl finds it."""
     device = tmp_path / f"sys/bus/pci/devices/{GEN4}"
     (device / "qat").mkdir(parents=True)
     files = {
@@ -526,14 +597,44 @@ def test_on_files(tmp_path: Path) -> None:
     }
     for name, text in files.items():
         (device / name).write_text(text + "\n")
-    program = "import sys; from ansible_collections.accel.qat.plugins.module_utils._node.cli.qatctl import main; sys.exit(main())"
-    roots = ["--sysfs-root", f"{tmp_path}/sys", "--proc-root", f"{tmp_path}/proc", "--dev-root", f"{tmp_path}/dev"]
-    shown = subprocess.run(
-        [sys.executable, "-c", program, "show", *roots],
-        check=True,
+    return ["--sysfs-root", f"{tmp_path}/sys", "--proc-root", f"{tmp_path}/proc", "--dev-root", f"{tmp_path}/dev"]
+
+
+PROGRAM = (
+    "import sys; from ansible_collections.accel.qat.plugins.module_utils._node.cli.qatctl import main; sys.exit(main())"
+)
+
+
+def at_a_shell(line: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run qatctl, which is "$@" in the line."""
+    return subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable, "-c", PROGRAM, *arguments],
+        check=False,
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
+
+
+def test_on_files(tmp_path: Path) -> None:
+    shown = at_a_shell('"$@"', "show", *put_files(tmp_path))
     assert shown.stdout.splitlines()[1].split() == [GEN4, "4xxx", "up", "sym;asym", "0/16", "-", "1", "-", "-"]
     assert shown.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ('"$@" > /dev/full', 1, f"qatctl: {OUTPUTS[full]}\n"),
+        ('"$@" --help > /dev/full', 1, f"qatctl: {OUTPUTS[full]}\n"),
+        ('"$@" >&-', 1, f"qatctl: {OUTPUTS[closed]}\n"),
+        # What is opened first has the numbers of what is closed.
+        ('"$@" <&- >&-', 1, f"qatctl: {OUTPUTS[closed]}\n"),
+        ('"$@" <&- 2>&- | grep -q 6b:00.0', 0, ""),
+        ('"$@" > /dev/full 2> /dev/full', 1, ""),
+        ('{ "$@"; echo "ended $?" >&2; } | true', 0, "ended 1\n"),
+    ],
+)
+def test_a_process_whose_output_cannot_be_written(tmp_path: Path, line: str, code: int, said: str) -> None:
+    done = at_a_shell(line, "show", *put_files(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)

@@ -15,10 +15,13 @@ from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
 from .._node.files import is_still_at
 from .._node.kernel.live import LiveKernel
+from .._node.streams import ending_well, write_error
 from ..flags import add_kubelet_root, add_log, add_proc_root, add_sysfs_root, add_version, address, root
 from ..logs import set_up
 from ..sockets import make_private
 from .switches import Switches, switch_off
+
+_NAME = "qat-exporter"
 
 READ_SECONDS = 1.5
 """So long the kernel may take for a file of a device. Two devices whose firmware is dead leave a page the time to show the others."""
@@ -26,6 +29,10 @@ READ_SECONDS = 1.5
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    return ending_well(_NAME, lambda: _run(arguments))
+
+
+def _run(arguments: t.Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     set_up(options.log_level, options.log_format, journal="JOURNAL_STREAM" in os.environ)
     kernel = LiveKernel(options.sysfs_root, options.proc_root, read_seconds=READ_SECONDS)
@@ -38,7 +45,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         problem = error.sentence()
     except OSError as error:
         problem = f"{error.filename or options.run_dir}: {error.strerror or error}"
-    print(f"qat-exporter: {problem}", file=sys.stderr)
+    write_error(f"{_NAME}: {problem}\n")
     return 1
 
 
@@ -107,7 +114,7 @@ def _address(text: str) -> tuple[str, int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="qat-exporter",
+        prog=_NAME,
         description="Serves metrics of this machine's QAT devices to Prometheus.",
         allow_abbrev=False,
     )

@@ -16,6 +16,7 @@ import typing as t
 from .._node.errors import NodeError
 from .._node.facts.paths import KUBELET_ROOTS
 from .._node.kernel.live import LiveKernel
+from .._node.streams import ending_well, write_error, write_out
 from ..flags import add_kubelet_root, add_log, add_sysfs_root, add_version, seconds
 from ..logs import set_up
 from ..systemd import Systemd
@@ -27,6 +28,8 @@ from .hypervisor import Call, Hypervisor, load
 
 log = logging.getLogger(__name__)
 
+_NAME = "qat-vm-attach"
+
 LONGEST_PERIOD = 60.0
 
 STATUS_SECONDS = 60.0
@@ -35,6 +38,10 @@ STATUS_SECONDS = 60.0
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    return ending_well(_NAME, lambda: _run(arguments))
+
+
+def _run(arguments: t.Sequence[str] | None) -> int:
     settings = _parser().parse_args(arguments)
     try:
         libvirt = load()
@@ -48,7 +55,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
             found = Call(lambda: _scan_once(libvirt, settings.connect, kernel, roots)).result(
                 STATUS_SECONDS, settings.connect
             )
-            print(json.dumps(status(found), indent=2))
+            write_out(json.dumps(status(found), indent=2) + "\n")
         else:
             _follow(libvirt, settings, kernel, roots)
     except NodeError as error:
@@ -141,7 +148,7 @@ def _period(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="qat-vm-attach",
+        prog=_NAME,
         description="Attaches the VFs that Kubernetes has given to pods to the virtual machines of these pods, by libvirt.",
         allow_abbrev=False,
     )
@@ -164,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _refuse(sentence: str, code: int) -> int:
-    print(f"qat-vm-attach: {sentence}", file=sys.stderr)
+    write_error(f"{_NAME}: {sentence}\n")
     return code
 
 

@@ -40,6 +40,7 @@ from ..devices.snapshot import Node
 from ..devices.step import Step
 from ..errors import ConfigurationError, NodeError
 from ..facts.paths import KUBELET_ROOTS, NODE_JSON
+from ..streams import ending_well, write_error, write_out
 from ..time_limit import refuse_time_limit
 from ..users.pods import LiveKernelWithPods, Pods
 from .describe import describe, plan_text, table
@@ -75,18 +76,15 @@ def main(arguments: t.Sequence[str] | None = None, version: str = "unreleased", 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A process may be called what the locale's characters cannot say; on stderr Python does so by itself.
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
+
+    def run() -> int:
         try:
             return _run(_parser(version, name).parse_args(arguments))
-        finally:
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: interrupted; what was written stays, and the same command goes on from there\n")
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The interpreter would write the rest of its buffer at its end, and report the failure (docs of Python's signal, on SIGPIPE).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        except KeyboardInterrupt:
+            write_error(f"{name}: interrupted; what was written stays, and the same command goes on from there\n")
+            return EXIT_INTERRUPTED
+
+    return ending_well(name, run)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -179,7 +177,7 @@ class _Command:
         return handler()
 
     def _print(self, document: t.Mapping[str, t.Any], text: str) -> None:
-        sys.stdout.write((_as_json(document) if self._options.json else text) + "\n")
+        write_out((_as_json(document) if self._options.json else text) + "\n")
 
     def _read(self) -> Node:
         return read_node(self._kernel)
@@ -204,9 +202,12 @@ class _Command:
 
         options = self._options
         shown = top.Top(self._kernel, options.enable_telemetry, self._pods.ask_again)
-        left = top.run(shown, options.once, options.interval, options.json)
-        for sentence in left:
-            sys.stderr.write(f"{options.name}: {sentence}\n")
+        left: list[str] = []
+        try:
+            top.run(shown, options.once, options.interval, options.json, left)
+        finally:
+            for sentence in left:
+                write_error(f"{options.name}: {sentence}\n")
         return EXIT_FAILED if left else 0
 
     def _plan(self) -> int:
@@ -222,7 +223,7 @@ class _Command:
 
     def _warn(self, rules: t.Sequence[Rule], node: Node) -> None:
         for warning in warnings_of(rules, node):
-            sys.stderr.write(f"{self._options.name}: warning: {warning}\n")
+            write_error(f"{self._options.name}: warning: {warning}\n")
 
     def _apply(self) -> int:
         outcome, rules = self._apply_until_quiet() if self._options.settle else self._apply_once()
@@ -289,7 +290,7 @@ class _Command:
 
     def print_error(self, error: NodeError) -> None:
         """Print an error as this command prints them."""
-        sys.stderr.write((_as_json(error.as_dict()) if self._options.json else f"{self._options.name}: {error}") + "\n")
+        write_error((_as_json(error.as_dict()) if self._options.json else f"{self._options.name}: {error}") + "\n")
 
     def _locked(self) -> t.ContextManager[None]:
         return self._kernel.locked(2 * self._options.time_limit)
@@ -355,7 +356,7 @@ class _Command:
         return 0
 
     def _schema(self) -> int:
-        sys.stdout.write(_as_json(SCHEMA) + "\n")
+        write_out(_as_json(SCHEMA) + "\n")
         return 0
 
 

@@ -13,6 +13,8 @@ import time
 import tty
 import typing as t
 
+from ..streams import write_out
+
 # Sequences of ECMA-48, and of xterm for the second screen, which every terminal of today knows.
 _SECOND_SCREEN, _FIRST_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -35,8 +37,7 @@ class Plain:
         """Print them behind those before."""
         between = "\n" if self._has_shown and len(lines) > 1 else ""
         self._has_shown = True
-        sys.stdout.write(between + "\n".join(lines) + "\n")
-        sys.stdout.flush()
+        write_out(between + "\n".join(lines) + "\n")
 
     def wait(self, seconds: float) -> bool:
         """Let time pass. Returns whether somebody wants an end, which nobody can say here."""
@@ -61,18 +62,20 @@ class Screen:
     def __enter__(self) -> Screen:
         self._before = termios.tcgetattr(self._keyboard)
         tty.setcbreak(self._keyboard)
-        self._write(_SECOND_SCREEN)
+        write_out(_SECOND_SCREEN)
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._write(_FIRST_SCREEN)
-        termios.tcsetattr(self._keyboard, termios.TCSADRAIN, self._before)
+        try:
+            write_out(_FIRST_SCREEN)
+        finally:
+            termios.tcsetattr(self._keyboard, termios.TCSADRAIN, self._before)
 
     def show(self, lines: t.Sequence[str]) -> None:
         """Show them in the place of those before, as much as there is room for."""
         shown = fitted(lines, *_size())
         earlier = "".join(f"{line}{_REST_OF_LINE}\r\n" for line in shown[:-1])
-        self._write(f"{_HOME}{earlier}{shown[-1]}{_REST_OF_LINE}{_REST_OF_SCREEN}")
+        write_out(f"{_HOME}{earlier}{shown[-1]}{_REST_OF_LINE}{_REST_OF_SCREEN}")
 
     def wait(self, seconds: float) -> bool:
         """Wait for the time, or for somebody to press q. Returns whether that was pressed, or the terminal has gone."""
@@ -84,10 +87,6 @@ class Screen:
             keys = os.read(self._keyboard, 64).decode(errors="replace")
             if not keys or any(key in keys for key in _END_KEYS):
                 return True
-
-    def _write(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
 
 
 def fitted(lines: t.Sequence[str], columns: int, rows: int) -> list[str]:

@@ -140,8 +140,8 @@ class Top:
         return [f"{address}: {problem}" for address, problem in self._problems.items()]
 
 
-def run(top: Top, once: bool, interval: float, as_json: bool) -> t.Sequence[str]:
-    """Show the node once, or until somebody ends it. Returns what stays switched on, a sentence each. Raises NodeError."""
+def run(top: Top, once: bool, interval: float, as_json: bool, left: list[str]) -> None:
+    """Show the node once, or until somebody ends it. Adds to `left` what stays switched on, a sentence each. Raises NodeError."""
     out = Plain() if once or as_json else Screen.of_terminal()
     show = partial(_json, indent=2 if once else None) if as_json else lines
     with _ended_by_signals():
@@ -155,8 +155,7 @@ def run(top: Top, once: bool, interval: float, as_json: bool) -> t.Sequence[str]
                 raise SystemExit(128 + signal.SIGINT) from None
         finally:
             with _without_signals():
-                left = top.close()
-    return left
+                left += top.close()
 
 
 @contextlib.contextmanager

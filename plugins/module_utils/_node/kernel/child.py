@@ -241,7 +241,8 @@ def _write_once(path: str, text: str) -> str:
 def _close_all_but(kept: int) -> None:
     """Let go of everything inherited: whoever reads this process's output must not wait for a child stuck in the kernel."""
     null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
+    # Where a parent was started with some of these closed, what it opened first has their numbers.
+    for standard in {0, 1, 2} - {kept}:
         os.dup2(null, standard)
     for name in os.listdir("/proc/self/fd"):
         descriptor = int(name)
