@@ -495,6 +495,44 @@ def test_a_reset_that_takes_the_driver_before_the_vf(monkeypatch: pytest.MonkeyP
     assert {one.driver for one in outcome.after.qat[0].vfs} == {"vfio-pci"}
 
 
+@pytest.mark.parametrize("file", ["driver_override", "driver"], ids=["override", "bind"])
+def test_a_reset_that_is_over_before_anybody_looks(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    """As on a machine that is busy: the VF whose write has failed is another one by then, as bare as all that are new."""
+    kernel = gen4(total_vfs=3, vfs=())
+    write, resets = kernel.write, [GEN4]
+
+    def interrupted(path: str, value: str, seconds: float) -> None:
+        is_of_vf1 = path == f"{DRIVERS}/vfio-pci/bind" if file == "driver" else path == f"{DEVICES}/{VF1}/{file}"
+        if is_of_vf1 and (file != "driver" or value == VF1) and resets:
+            kernel.reset(resets.pop())
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), path)
+        write(path, value, seconds)
+
+    monkeypatch.setattr(kernel, "write", interrupted)
+    outcome = apply(kernel, {})
+    assert resets == []
+    assert {one.driver for one in outcome.after.qat[0].vfs} == {"vfio-pci"}
+
+
+def test_a_vf_that_is_made_again_and_fails_again_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = gen4(total_vfs=3, vfs=())
+    write, tries = kernel.write, []
+
+    def refused_after_a_reset(path: str, value: str, seconds: float) -> None:
+        if value == VF1 and path == f"{DRIVERS}/vfio-pci/bind":
+            tries.append(value)
+            kernel.reset(GEN4)
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        write(path, value, seconds)
+
+    monkeypatch.setattr(kernel, "write", refused_after_a_reset)
+    with pytest.raises(ApplyError) as caught:
+        apply(kernel, {})
+    assert [failure.device for failure in caught.value.failures] == [VF1]
+    assert len(tries) == 2
+    assert [one.driver for one in read_node(kernel).qat[0].vfs] == ["vfio-pci", None, "vfio-pci"]
+
+
 def test_vfs_that_do_not_come_back_after_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = gen4(total_vfs=3, vfs=vf())
     kernel.switch(GEN4, "fail_up", "14 -1")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ..absence import if_there, is_absent
 from ..errors import (
     ConfigurationError,
+    DeviceGone,
     NodeError,
     RefusedError,
     WriteTimeout,
@@ -191,6 +192,7 @@ def converge(
             plan = planner(outcome.after)
             rehearse(plan, kernel)
             outcome.skipped = plan.skipped
+            run.forgive(plan)
             run.left = [step for step in plan.steps if step.device not in run.failed]
             if not run.left:
                 break
@@ -261,11 +263,31 @@ class _Run:
     seconds: float
     left: list[Step] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    forgiven: set[str] = field(default_factory=set)
+    """VFs that have failed, and are tried once more."""
+    had_second_try: set[str] = field(default_factory=set)
 
     @property
     def failed(self) -> set[str]:
         """The VFs that have failed."""
-        return {failure.device for failure in self.failures}
+        return {failure.device for failure in self.failures} - self.forgiven
+
+    def forgive(self, plan: Plan) -> None:
+        """Have VFs tried once more that a reset of their PF has taken away, and that are there again, or are to be.
+
+        A reset may be over before anybody looks. Then a VF of that PF lacks what this run has written for it.
+        """
+        left = {step.device for step in plan.steps}
+        self.failures = [one for one in self.failures if one.device in left or one.device not in self.forgiven]
+        written = {(step.device, step.action) for step in self.outcome.steps}
+        reset = {step.configured for step in plan.steps if step.of_vf and (step.device, step.action) in written}
+        again = {
+            failure.device
+            for failure in self.failures
+            if failure.step and (isinstance(failure.error, DeviceGone) or failure.step.configured in reset)
+        }
+        self.forgiven |= again - self.had_second_try
+        self.had_second_try |= again
 
     def take_until_revealed(self) -> None:
         """Take the steps; a failing VF is left out and added to `failures`, anything else ends in ApplyError.
@@ -298,7 +320,8 @@ class _Run:
             failure = Failure(step, _with_holders(why, step, self.outcome.after))
             if not step.of_vf or isinstance(why, WriteTimeout):
                 raise self._stop(failure, {step.pf} - {""})
-            self.failures.append(failure)
+            self.failures = [*(one for one in self.failures if one.device != step.device), failure]
+            self.forgiven.discard(step.device)
             self.left = [one for one in self.left if one.device != step.device]
 
     def stopped_by(self, error: NodeError) -> ApplyError:
