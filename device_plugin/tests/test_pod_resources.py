@@ -512,6 +512,12 @@ def test_a_root_that_is_left_of_a_kubelet_before_says_of_no_pod_that_it_is_gone(
     for_plugins = usual / "device-plugins/kubelet.sock"
     monkeypatch.setattr(pods, "KUBELET_SOCKET", str(for_plugins))
     assert Pods([str(usual)]).assignments().unknown == ""  # none runs, and kubelet is believed of what it keeps
+    for_plugins.symlink_to(for_plugins)
+    unseen = (
+        f"it is not known whether a kubelet runs whose root directory is not {usual}: Too many levels of symbolic links"
+    )
+    assert Pods([str(usual)]).assignments().unknown == unseen
+    for_plugins.unlink()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(for_plugins))
         listener.listen(0)

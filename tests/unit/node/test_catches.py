@@ -152,10 +152,11 @@ ALLOWED: t.Mapping[str, t.Mapping[str, str]] = {
     f"{NODE}/users/podresources.py": {"_is_there: except NotADirectoryError": _NO_DIRECTORY},
     f"{NODE}/users/grpc_call.py": {
         "listens_at: except (TimeoutError, socket.timeout)": "somebody listens, and does not come to take connections",
-        "listens_at: except OSError": "it only adds why pods are not known, to what is known without it",
+        "listens_at: except ConnectionRefusedError": "nobody has the socket",
     },
     f"{NODE}/users/claimed.py": {"_names_in: except NotADirectoryError": _NO_DIRECTORY},
     f"{NODE}/users/pods.py": {
+        "_why_elsewhere: except OSError": "said to be not known, and no pod is taken for gone",
         "Pods._in_use: except OSError": _UNSEEN_IS_USED,
         "Pods._ask: except (FileNotFoundError, NotADirectoryError)": _NO_DIRECTORY,
         "Pods._ask: except (OSError, RpcError, ValueError)": _UNSEEN_IS_USED,

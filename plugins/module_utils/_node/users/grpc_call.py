@@ -18,6 +18,7 @@ import struct
 import time
 import typing as t
 
+from ..absence import if_there
 from ..printable import printable
 
 LARGEST_ANSWER = 16 << 20
@@ -82,15 +83,19 @@ def call(
 
 
 def listens_at(path: str, seconds: float) -> bool:
-    """Whether somebody takes connections there, or may in a while. Nothing is sent."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
+    """Whether somebody takes connections there, or may in a while. Nothing is sent. Raises OSError where that cannot be seen."""
+
+    def connects() -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             _Exchange(connection, time.monotonic() + seconds).open(path)
-        except (TimeoutError, socket.timeout):
-            return True
-        except OSError:
-            return False
-    return True
+        return True
+
+    try:
+        return if_there(connects, False)
+    except ConnectionRefusedError:
+        return False
+    except (TimeoutError, socket.timeout):
+        return True
 
 
 class _Exchange:

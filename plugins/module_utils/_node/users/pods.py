@@ -178,11 +178,14 @@ def _why_elsewhere(listens: t.Mapping[str, bool]) -> t.Sequence[str]:
     Its device manager listens where each has it, and nobody at the socket that was left of one before it: by the pods in such a directory
     each pod would be gone.
     """
-    if not listens or any(listens.values()) or not listens_at(KUBELET_SOCKET, ASK_SECONDS):
+    if not listens or any(listens.values()):
         return ()
-    return (
-        f"a kubelet runs whose root directory is not {' or '.join(listens)}: name it with kubelet_root, or --kubelet-root",
-    )
+    elsewhere = f"a kubelet runs whose root directory is not {' or '.join(listens)}"
+    try:
+        runs = listens_at(KUBELET_SOCKET, ASK_SECONDS)
+    except OSError as error:
+        return (f"it is not known whether {elsewhere}: {reason_of(error)}",)
+    return (f"{elsewhere}: name it with kubelet_root, or --kubelet-root",) if runs else ()
 
 
 def _note_unidentified(one: Given, unknown: list[str]) -> None:
