@@ -41,6 +41,10 @@ LONGEST_LOOK = 20.0
 """Seconds that one look for sshd may take."""
 CONSOLE_LINES = 25
 PANIC = "Kernel panic"
+KERNEL = "Linux version"
+INIT = "Run /init as init process"
+SILENT_SECONDS = 120.0
+"""Seconds without a word after which a kernel that has not come to its init yet will not go on."""
 IMAGE = "image"
 """Link of a saved state to the image of which it was made."""
 
@@ -91,6 +95,10 @@ def _values(directory: Path) -> dict[str, Any]:
     """The record of a machine, as it is written. The machine may be of another checkout, which has hardware that this one lacks."""
     values: dict[str, Any] = json.loads((directory / "machine.json").read_text())
     return values
+
+
+class KernelStandsStill(LabError):
+    """The kernel began to boot, and stopped before its init. Seen with emulated processors on a busy host; a new start helps."""
 
 
 class Machine:
@@ -206,6 +214,9 @@ class Machine:
         while time.monotonic() < deadline:
             try:
                 _wait_for_ssh(self.connection, self.directory, said, deadline - time.monotonic())
+            except KernelStandsStill as error:
+                said = len(self.console)
+                self._start_again(error)
             except ToolError as error:
                 raise LabError(f"{error}\n{_tail(self.directory)}".rstrip()) from error
             now = self.run("cat /proc/sys/kernel/random/boot_id", check=False, timeout=limit)
@@ -215,6 +226,14 @@ class Machine:
             self.connection.close()
             time.sleep(0.5)
         raise LabError(f"machine {self.name!r} did not come back within {limit:.0f} s.\n{_tail(self.directory)}")
+
+    def _start_again(self, reason: KernelStandsStill) -> None:
+        """Boot from the disk as it is. Nothing is lost: no program of the guest has run since it was left."""
+        host.say(f"{self.name}: {reason} It is started again.")
+        record = self.record
+        qemu.stop(self.directory)
+        speed = accelerator.choose(record.origin)
+        qemu.start(self.directory, qemu.Launch(record.hardware, speed, record.port, record.forwards)).close()
 
 
 def names() -> list[str]:
@@ -273,6 +292,18 @@ def _launch(directory: Path, record: Record, speed: Accelerator, name: str) -> N
 
 def _power_on(directory: Path, launch: qemu.Launch, disk: Path) -> int:
     """Start QEMU on an overlay of a disk, wait until the guest answers, and return its ssh port."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    while True:
+        try:
+            return _power_on_once(directory, launch, disk)
+        except KernelStandsStill as error:
+            if time.monotonic() > deadline:
+                raise
+            host.say(f"{directory.name}: {error} It is started again.")
+            qemu.stop(directory)
+
+
+def _power_on_once(directory: Path, launch: qemu.Launch, disk: Path) -> int:
     overlay, said = directory / "disk.qcow2", len(_console(directory))
     overlay.unlink(missing_ok=True)
     backing = "raw" if disk.suffix == ".raw" else "qcow2"
@@ -289,22 +320,42 @@ def _power_on(directory: Path, launch: qemu.Launch, disk: Path) -> int:
 
 
 def _wait_for_ssh(connection: Connection, directory: Path, said: int, limit: float) -> None:
-    """Wait until sshd answers; LabError after limit seconds, when QEMU ends, or when the kernel panics.
+    """Wait until sshd answers; LabError after limit seconds, when QEMU ends, or when the kernel panics or stands still.
 
     What the console had `said` before is of another boot.
     """
     deadline = time.monotonic() + limit
+    booting = Booting(time.monotonic())
     # One look longer than the other: a guest may always be slower than a short one.
     patience = 2.0
     while not connection.answers(patience):
         if qemu.pid(directory) is None:
             raise LabError("its QEMU has ended.")
-        if PANIC in _console(directory)[said:]:
+        console = _console(directory)[said:]
+        if PANIC in console:
             raise LabError("the kernel of the machine panicked.")
+        if booting.stands_still(console, time.monotonic()):
+            raise KernelStandsStill(
+                f"its kernel said nothing for {SILENT_SECONDS:.0f} s, and did not come to its init."
+            )
         if time.monotonic() > deadline:
             raise LabError(f"no sshd answered on port {connection.port} within {limit:.0f} s.")
         time.sleep(0.2)
         patience = min(1.1 * patience, LONGEST_LOOK)
+
+
+@dataclass
+class Booting:
+    """What the console says of a boot, and since when, in seconds, it has said no more."""
+
+    since: float
+    said: str = ""
+
+    def stands_still(self, console: str, now: float) -> bool:
+        """Whether the kernel began and has stopped. One that still loads, or has come to its init, may take as long as it likes."""
+        if console != self.said:
+            self.since, self.said = now, console
+        return KERNEL in console and INIT not in console and now - self.since > SILENT_SECONDS
 
 
 def _wait_until_booted(connection: Connection, limit: float) -> None:

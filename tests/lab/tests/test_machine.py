@@ -24,6 +24,7 @@ from ansible_collections.accel.qat.tests.lab.qat_lab.errors import LabError
 from ansible_collections.accel.qat.tests.lab.qat_lab.hardware import Hardware
 from ansible_collections.accel.qat.tests.lab.qat_lab.machine import Machine
 from ansible_collections.accel.qat.tests.lab.qat_lab.paths import SOURCES, machine_directory, machines_directory
+from ansible_collections.accel.qat.tests.lab.qat_lab.qmp import Qmp
 from ansible_collections.accel.qat.tools.building.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -218,6 +219,33 @@ class TestReboot:
         after = iommu_off.run(f"cat /root/kept {PF}/sriov_numvfs").stdout.split()
         assert after == ["kept", "0"]
 
+    def test_kernel_that_stands_still_is_started_again(
+        self, iommu_off: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As one does whose emulated processors stop. What was synced is there, and the port stays."""
+        usual = machines.SILENT_SECONDS
+        iommu_off.run("echo again > /root/again && sync")
+        before, (first,) = len(iommu_off.console), processes_in(iommu_off.directory)
+
+        def stop_the_processors() -> None:
+            while machines.KERNEL not in iommu_off.console[before:]:
+                time.sleep(0.01)
+            with Qmp(iommu_off.directory) as qmp:
+                qmp.do("stop")
+            monkeypatch.setattr(machines, "SILENT_SECONDS", 1.0)
+            while processes_in(iommu_off.directory) == [first]:
+                time.sleep(0.01)
+            monkeypatch.setattr(machines, "SILENT_SECONDS", usual)
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            stopped = pool.submit(stop_the_processors)
+            iommu_off.cut_power()
+            stopped.result()
+        assert processes_in(iommu_off.directory) != [first]
+        assert iommu_off.run("cat /root/again").stdout == "again\n"
+        assert iommu_off.console[before:].count(machines.KERNEL) == 2
+        assert iommu_off.console[before:].count(machines.INIT) == 1
+
     def test_reset_undoes_reboots(self, iommu_off: Machine) -> None:
         iommu_off.reset()
         assert iommu_off.run("ls /sys/class/iommu").stdout == ""
@@ -230,6 +258,31 @@ def many(own_name: str) -> Iterator[Machine]:
     hardware = Hardware(pfs=",".join([*eight, "4xxx@60", "4xxx@0001:6b:0"]), generation="6.16")
     with Machine.start(f"{own_name}-many", hardware) as machine:
         yield machine
+
+
+class TestBooting:
+    """When a kernel is taken for one that stands still."""
+
+    LATE = 1000.0
+
+    @pytest.mark.parametrize(
+        ("console", "still"),
+        [
+            ("", False),
+            ("the boot loader's menu", False),
+            (f"[    0.000000] {machines.KERNEL} 6.1", True),
+            (f"[    0.000000] {machines.KERNEL} 6.1\n[    9.000000] {machines.INIT}", False),
+        ],
+    )
+    def test_what_it_said(self, console: str, still: bool) -> None:
+        booting = machines.Booting(0.0, console)
+        assert booting.stands_still(console, self.LATE) is still
+
+    def test_what_goes_on(self) -> None:
+        booting = machines.Booting(0.0, machines.KERNEL)
+        assert not booting.stands_still(f"{machines.KERNEL} and more", self.LATE)
+        assert not booting.stands_still(f"{machines.KERNEL} and more", self.LATE + 1)
+        assert booting.stands_still(f"{machines.KERNEL} and more", 2 * self.LATE)
 
 
 class TestHardware:
