@@ -22,8 +22,8 @@ from harness.exporter import ExporterProcess, add_telemetry
 from harness.kubelet import FakeKubelet
 from harness.node_files import NodeFiles
 from harness.process import Plugin, fetch, free_port, status_value
+from qat_device_plugin._node.facts.paths import KUBELET_SOCKET
 from qat_device_plugin.exporter.service import FRESH_SECONDS
-from qat_device_plugin.messages import KUBELET_SOCKET
 from qat_device_plugin.status_page import SCRAPE_SECONDS
 
 CY = "qat.intel.com/cy"

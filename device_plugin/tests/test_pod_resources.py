@@ -510,7 +510,7 @@ def test_a_root_that_is_left_of_a_kubelet_before_says_of_no_pod_that_it_is_gone(
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(usual / "pod-resources/kubelet.sock"))
     for_plugins = usual / "device-plugins/kubelet.sock"
-    monkeypatch.setattr(pods, "KUBELET_SOCKET", str(for_plugins))
+    monkeypatch.setattr(pods, "REGISTRATION_SOCKET", str(for_plugins))
     assert Pods([str(usual)]).assignments().unknown == ""  # none runs, and kubelet is believed of what it keeps
     for_plugins.symlink_to(for_plugins)
     unseen = (

@@ -99,7 +99,6 @@ pluginregistration: t.Any = _messages("pluginregistration", _PLUGIN_REGISTRATION
 VERSION = "v1beta1"
 HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
-KUBELET_SOCKET = "kubelet.sock"
 DEVICE_PLUGIN_SERVICE = "v1beta1.DevicePlugin"
 REGISTRATION_SERVICE = "v1beta1.Registration"
 PLUGIN_REGISTRATION_SERVICE = "pluginregistration.Registration"

@@ -20,9 +20,10 @@ import typing as t
 from pathlib import Path
 
 from ._node.errors import NodeError
+from ._node.facts.paths import KUBELET_SOCKET
 from ._node.users.grpc_call import RpcError, call
 from .kernel_thread import KernelThread
-from .messages import KUBELET_SOCKET, REGISTRATION_SERVICE, VERSION
+from .messages import REGISTRATION_SERVICE, VERSION
 from .messages import v1beta1 as api
 from .server import Offer, ResourceServer, options
 from .sockets import Identity, InstanceLock, identity, why_away, why_unseen

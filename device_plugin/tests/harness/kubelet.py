@@ -21,9 +21,9 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import grpc.aio
+from qat_device_plugin._node.facts.paths import KUBELET_SOCKET
 from qat_device_plugin.messages import (
     DEVICE_PLUGIN_SERVICE,
-    KUBELET_SOCKET,
     PLUGIN_REGISTRATION_SERVICE,
     REGISTRATION_SERVICE,
     pluginregistration,

@@ -22,7 +22,7 @@ from .._host.edits import (
 )
 from .._host.machine import CommandResult, Machine, last_lines
 from .._node.errors import NodeError, RefusedError
-from .._node.facts.paths import KUBELET_DEVICE_PLUGINS
+from .._node.facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_SOCKET
 from .._node.fields import lines_in
 from .._node.files import remove_directory_if_empty
 from .drop_ins import drop_ins
@@ -384,7 +384,7 @@ def _systemctl(machine: Machine, verb: str, unit: str, *options: str) -> None:
 def _wait(machine: Machine, order: Order, root: str) -> None:
     """Until kubelet answers on kubelet.sock, or where it serves no device plugins, until its unit has been active for a while."""
     end = time.monotonic() + order.seconds
-    path = f"{order.device_plugins_dir}/kubelet.sock"
+    path = f"{order.device_plugins_dir}/{KUBELET_SOCKET}"
     active_since: float | None = None
     is_over = False
     while not is_over:

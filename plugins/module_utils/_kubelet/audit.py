@@ -60,7 +60,6 @@ _GREETING_SECONDS = 1.0
 """How long kubelet itself gives a plugin to say its name (pkg/kubelet/pluginmanager)."""
 
 REGISTRY = "plugins_registry"
-KUBELET_SOCKET = "kubelet.sock"
 _OWN_PREFIX = "accel-qat-"
 
 Devices = t.Mapping[str, "tuple[str, ...]"]

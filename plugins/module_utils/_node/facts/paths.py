@@ -44,6 +44,8 @@ DEVICE_PLUGINS = "device-plugins"
 """The directory of device plugins' sockets. A constant of kubelet below its usual root directory, which its --root-dir does not change
 (staging/src/k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1/constants.go); MicroK8s has another one built in."""
 KUBELET_DEVICE_PLUGINS = f"{KUBELET_ROOT}/{DEVICE_PLUGINS}"
+KUBELET_SOCKET = "kubelet.sock"
+"""The socket in it on which kubelet listens for device plugins that register (KubeletSocket there)."""
 
 
 def device_directory(address: str) -> str:

@@ -14,7 +14,7 @@ import os
 import typing as t
 
 from ..absence import if_there
-from ..facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, vfio_node
+from ..facts.paths import KUBELET_DEVICE_PLUGINS, KUBELET_ROOTS, KUBELET_SOCKET, vfio_node
 from ..facts.pci import normal_address
 from ..kernel.live import Kernel, LiveKernel
 from ..printable import shortened
@@ -37,7 +37,7 @@ from .podresources import (
 ASK_SECONDS = 3.0
 """How long to wait for kubelet, which answers in milliseconds. One that has not answered once is not asked again."""
 
-KUBELET_SOCKET = KUBELET_DEVICE_PLUGINS + "/kubelet.sock"
+REGISTRATION_SOCKET = f"{KUBELET_DEVICE_PLUGINS}/{KUBELET_SOCKET}"
 """Where device plugins register, whatever root directory kubelet has (see `KUBELET_DEVICE_PLUGINS`)."""
 
 BY_CHECKPOINT = "by kubelet's checkpoint"
@@ -182,7 +182,7 @@ def _why_elsewhere(listens: t.Mapping[str, bool]) -> t.Sequence[str]:
         return ()
     elsewhere = f"a kubelet runs whose root directory is not {' or '.join(listens)}"
     try:
-        runs = listens_at(KUBELET_SOCKET, ASK_SECONDS)
+        runs = listens_at(REGISTRATION_SOCKET, ASK_SECONDS)
     except OSError as error:
         return (f"it is not known whether {elsewhere}: {reason_of(error)}",)
     return (f"{elsewhere}: name it with kubelet_root, or --kubelet-root",) if runs else ()
