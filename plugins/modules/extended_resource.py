@@ -135,7 +135,6 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.client import A
 from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import (
     RESTART,
     Change,
-    Object,
     Wanted,
     amount,
     changes_of,
@@ -148,6 +147,7 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import
     refuse_owned,
 )
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
+from ansible_collections.accel.qat.plugins.module_utils._cluster.objects import Object
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 
 LOOK_SECONDS = 1.0

@@ -151,8 +151,8 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.daemonset impor
     wanted,
     why_not_ready,
 )
-from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import Object
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
+from ansible_collections.accel.qat.plugins.module_utils._cluster.objects import Object
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError
 
 LOOK_SECONDS = 1.0

@@ -135,8 +135,8 @@ from ansible_collections.accel.qat.plugins.module_utils._cluster.drain import (
     pod_of,
     uncordon_patch,
 )
-from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import Object
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
+from ansible_collections.accel.qat.plugins.module_utils._cluster.objects import Object
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 
 LOOK_SECONDS = 2.0

@@ -139,8 +139,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.accel.qat.plugins.module_utils._cluster.api import cluster_of
 from ansible_collections.accel.qat.plugins.module_utils._cluster.client import ACCESS
-from ansible_collections.accel.qat.plugins.module_utils._cluster.extended import Object
 from ansible_collections.accel.qat.plugins.module_utils._cluster.module import ClusterModule
+from ansible_collections.accel.qat.plugins.module_utils._cluster.objects import Object
 from ansible_collections.accel.qat.plugins.module_utils._cluster.pod import (
     CONTAINER,
     Seen,

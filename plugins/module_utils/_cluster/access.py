@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from .._node.errors import ConfigurationError, NodeError
-from .extended import Object
+from .objects import Object
 
 _RESOURCE = re.compile(r"[a-z]+([.][a-z0-9.-]+)?(/[a-z]+)?")
 _VERB = re.compile(r"[a-z]+")

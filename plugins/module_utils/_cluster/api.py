@@ -20,7 +20,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from .._node.errors import NodeError
 from .bounded import UnboundedError
 from .client import HAS_KUBERNETES, IMPORT_ERROR, client_of
-from .extended import FIELD_MANAGER, Object
+from .objects import FIELD_MANAGER, Object
 from .tls import TlsError, fault
 
 try:

@@ -14,7 +14,7 @@ from ansible.module_utils.common.parameters import env_fallback
 
 from .._node.errors import ConfigurationError
 from . import bounded
-from .extended import Object
+from .objects import Object
 
 try:
     import kubernetes

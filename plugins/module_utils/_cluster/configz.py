@@ -11,7 +11,7 @@ import typing as t
 from .api import REQUEST_SECONDS, ClusterError, Patience, answer
 from .bounded import UnboundedError, bound
 from .client import HAS_KUBERNETES
-from .extended import Object
+from .objects import Object
 
 if HAS_KUBERNETES:  # else nobody has a client to give
     import kubernetes

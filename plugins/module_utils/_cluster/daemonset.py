@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .._node.errors import RefusedError
-from .extended import Object
+from .objects import Object
 
 OWNER_LABEL, OWNER = "app.kubernetes.io/managed-by", "accel.qat"
 """What we have made has this label. What others have made is left alone."""

@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from .._node.errors import ConfigurationError, RefusedError
-from .extended import FIELD_MANAGER, Object, writers
+from .objects import FIELD_MANAGER, Object, writers
 
 OURS = "accel.qat/cordoned"
 """The annotation of a node that was cordoned by us, and that we may give back."""

@@ -9,7 +9,7 @@ import traceback
 import typing as t
 
 from .._node.errors import ConfigurationError
-from .extended import Object
+from .objects import Object
 from .quantity import parse_quantity
 
 try:

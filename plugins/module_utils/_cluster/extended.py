@@ -14,13 +14,8 @@ import typing as t
 from dataclasses import dataclass
 
 from .._node.errors import ConfigurationError, NodeError, RefusedError
+from .objects import Object, writers
 from .quantity import check_name, parse_quantity
-
-Object = t.Mapping[str, t.Any]
-"""An object of the API, as its JSON says it."""
-
-FIELD_MANAGER = "accel.qat"
-"""Under this name the API server records what we wrote."""
 
 _KUBELETS = frozenset({"kubelet", "k3s", "k3s-agent", "rke2", "kubelite"})
 """The field managers of kubelet in the usual distributions; the first word of its User-Agent."""
@@ -120,23 +115,6 @@ def _kubelets(node: Object) -> frozenset[str]:
     """The field managers that are this node's kubelet: those of the heartbeat, which nobody else writes, and the usual names."""
     heartbeat = writers(node, "f:status", "f:conditions", 'k:{"type":"MemoryPressure"}', "f:lastHeartbeatTime")
     return heartbeat | _KUBELETS
-
-
-def writers(node: Object, *path: str) -> frozenset[str]:
-    """The field managers that own a field; none where the API server does not record them."""
-    return frozenset(
-        str(entry.get("manager"))
-        for entry in node["metadata"].get("managedFields") or ()
-        if _has(entry.get("fieldsV1") or {}, path)
-    )
-
-
-def _has(fields: Object, path: t.Sequence[str]) -> bool:
-    for step in path:
-        if not isinstance(fields, dict) or step not in fields:
-            return False
-        fields = fields[step]
-    return True
 
 
 def patch_of(changes: t.Iterable[Change], node: Object) -> list[dict[str, str | dict[str, str]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .._node.errors import ConfigurationError
-from .extended import Object
+from .objects import Object
 from .quantity import check_name
 
 CONTAINER = "test"
