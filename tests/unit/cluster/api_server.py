@@ -47,7 +47,8 @@ class FakeCluster:
     """The server with one node. `sync_seconds` is the time between two looks of kubelet; None for a kubelet that is down.
 
     `plugins` are the resources of device plugins, of which kubelet writes the capacity at each look. `run_pod` is what a container
-    does: it gets the pod and returns its status and its log; `pod_gone` is called when kubelet has cleaned up after it.
+    does: it gets the pod and returns its status and its log, at a look of kubelet or, with `sees_pods_at_once`, before the request
+    that makes the pod is answered; `pod_gone` is called when kubelet has cleaned up after it.
     `delete_takes` is how many seconds that takes, None for ever. `budgets` says how often an eviction is refused first, by pod.
     `configz` is what kubelet answers there, one after the other; the last one for good.
     `absences` says how often a request, by a pattern for its method and path, finds nobody who answers it; `losses` how often it is
@@ -65,6 +66,7 @@ class FakeCluster:
         self.logs: dict[tuple[str, str], str] = {}
         self.events: list[JsonObject] = []
         self.run_pod: t.Callable[[JsonObject], tuple[JsonObject, str]] = lambda _pod: ({"phase": "Running"}, "")
+        self.sees_pods_at_once = False
         self.pod_gone: t.Callable[[JsonObject], None] = lambda _pod: None
         self.delete_takes: float | None = 0.1
         self.budgets: dict[tuple[str, str], float] = {}
@@ -361,6 +363,8 @@ class FakeCluster:
             if key in self.pods:
                 raise Refusal(409, "AlreadyExists", f'pods "{key[1]}" already exists')
             self.pods[key] = {**copy.deepcopy(body), "status": {"phase": "Pending"}}
+            if self.sees_pods_at_once:
+                self._see_to_pods()
             return self.pods[key]
         key = (namespace, rest[0])
         if key not in self.pods:

@@ -33,6 +33,7 @@ KEY = ("default", "p")
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster) -> None:
     monkeypatch.setattr(probe_pod, "LOOK_SECONDS", 0.02)
+    cluster.sees_pods_at_once = True
     cluster.run_pod = lambda _pod: ({"phase": "Running"}, LOG)
 
 
