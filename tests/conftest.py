@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ PATIENCE = 300.0
 
 ASKED_TO_END = pytest.StashKey[list[int]]()
 """Whether this process was asked to end: with the ids of those that it has asked in its turn."""
+
+
+@pytest.fixture(scope="session")
+def is_asked_to_end(pytestconfig: pytest.Config) -> Callable[[], bool]:
+    """Whether the run was asked to end: then what goes with a machine need not be put back in it, which can take minutes."""
+    return lambda: ASKED_TO_END in pytestconfig.stash
 
 
 def pytest_configure(config: pytest.Config) -> None:
