@@ -116,6 +116,9 @@ observed:
     cgroup:
       description: The version of cgroups, V(v1) or V(v2), empty where it cannot be seen.
       type: str
+    numa_nodes:
+      description: How many NUMA nodes there are, 0 where that cannot be seen.
+      type: int
     pending:
       description:
         - What an earlier change has left, none where nothing is. C(cut_off) where a run has ended in the midst of it, with its C(changes)
@@ -146,6 +149,7 @@ observed:
     pending: null
     named: []
     cgroup: v2
+    numa_nodes: 2
 failure:
   description: The same as RV(ignore:msg) for machines.
   returned: failure

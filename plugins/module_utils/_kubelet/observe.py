@@ -109,6 +109,8 @@ class Observed:
     pending: dict[str, t.Any] | None = None
     # v1 or v2, as kubelet takes it; empty where that cannot be seen.
     cgroup: str = ""
+    # 0 where they cannot be seen, as of a kernel without NUMA.
+    numa_nodes: int = 0
 
     @property
     def kind(self) -> Flavour:
@@ -158,6 +160,7 @@ def observe(machine: LiveMachine, proc_root: str, request: Request) -> Observed:
     )
     observed.drop_ins_there = bool(flavour.adds_drop_ins) and machine.exists(flavour.adds_drop_ins)
     observed.cgroup = cgroup_version(machine)
+    observed.numa_nodes = len(machine.glob("/sys/devices/system/node/node[0-9]*"))
     observed.named = _named(machine, flavour, observed)
     observed.linked, observed.files = _linked_and_files(machine, flavour, observed, config_dir)
     observed.pending = _pending(machine, proc_root, request.record, units.get(unit, {}))

@@ -164,7 +164,7 @@ def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
         require_cgroups_taken(effective, version.minor, observed.cgroup)
     if edits:
         in_force = layers.thresholds(observed.kind.unsaid_thresholds(version.minor))
-        require_start(Wanted(effective, in_force, version.minor), real.effective())
+        require_start(Wanted(effective, in_force, version.minor, observed.numa_nodes), real.effective())
         observed.kind.require_kept(version.minor, observed.config, *_for_others(desired.configuration, decisions))
         if observed.running and not desired.version_given:
             observed.kind.require_read(version.minor, observed.config_dir, observed.files)

@@ -39,6 +39,8 @@ _SIGNALS = (
 )
 # What stands for no threshold.
 _NO_THRESHOLD = ("0%", "100%")
+_MOST_NUMA_NODES = "max-allowable-numa-nodes"
+# With no more NUMA nodes kubelet starts whatever that option says, which may not say less (defaultMaxAllowableNUMANodes).
 _LEAST_NUMA_NODES = 8
 # What kubelet reads as a number of 64 bits (Atoi of Go).
 _NUMBER = re.compile(r"\+?[0-9]{1,18}")
@@ -58,7 +60,7 @@ _CPU_OPTIONS: t.Mapping[str, _Levels] = {
 }
 _TOPOLOGY_OPTIONS: t.Mapping[str, _Levels] = {
     "prefer-closest-numa-nodes": {26: _ALPHA, 28: _BETA, 32: _STABLE},
-    "max-allowable-numa-nodes": {31: _BETA, 35: _STABLE},
+    _MOST_NUMA_NODES: {31: _BETA, 35: _STABLE},
 }
 # Which of the CPU manager's options exclude each other.
 _EITHER_OR = (
@@ -70,11 +72,15 @@ _EITHER_OR = (
 
 
 class Wanted(t.NamedTuple):
-    """The fields as they would be in force, on a kubelet 1.`minor`. `thresholds` are the hard ones, with those that are unsaid."""
+    """The fields as they would be in force, on a kubelet 1.`minor`. `thresholds` are the hard ones, with those that are unsaid.
+
+    `numa_nodes` is how many the node has, 0 where that cannot be seen.
+    """
 
     fields: t.Mapping[str, t.Any]
     thresholds: t.Mapping[str, t.Any]
     minor: int
+    numa_nodes: int = 0
     where: str = "configuration"
 
     def refusal(self, problem: str, field: str, remedy: str) -> ConfigurationError:
@@ -237,12 +243,29 @@ def _require_topology_options_taken(wanted: Wanted) -> None:
     options = wanted.fields.get(field) or {}
     _require_options_known(wanted, field, options, _TOPOLOGY_OPTIONS, "TopologyManagerPolicy")
     for name, value in options.items():
-        if name != "max-allowable-numa-nodes":
+        if name != _MOST_NUMA_NODES:
             _require_switch(wanted, field, name, value)
         elif not (_NUMBER.fullmatch(str(value)) and int(value) >= _LEAST_NUMA_NODES):
             raise wanted.refusal(
                 f"{value!r} there", f"{field}.{name}", f"write a number of at least {_LEAST_NUMA_NODES}"
             )
+
+
+def _require_numa_nodes_taken(wanted: Wanted) -> None:
+    field = "topologyManagerPolicy"
+    policy = wanted.fields.get(field) or "none"
+    if policy == "none" or not wanted.is_on("TopologyManager"):
+        return
+    options = wanted.fields.get("topologyManagerPolicyOptions") or {}
+    named = str(options.get(_MOST_NUMA_NODES, _LEAST_NUMA_NODES))
+    if _NUMBER.fullmatch(named) and wanted.numa_nodes > int(named):
+        has_option = wanted.minor >= min(_TOPOLOGY_OPTIONS[_MOST_NUMA_NODES])
+        more = f"set {_MOST_NUMA_NODES} in topologyManagerPolicyOptions to {wanted.numa_nodes} or more, or "
+        raise wanted.refusal(
+            f"the policy {policy} and {wanted.numa_nodes} NUMA nodes where {int(named)} are allowed",
+            field,
+            f"{more if has_option else ''}leave the policy at none",
+        )
 
 
 def _require_options_known(
@@ -306,4 +329,5 @@ _CHECKS: tuple[tuple[t.Callable[[Wanted], None], tuple[str, ...]], ...] = (
     (_require_cgroups_left, ("reservedSystemCPUs",)),
     (_require_cpu_options_taken, ("cpuManagerPolicy", "cpuManagerPolicyOptions", *_OPTIONS)),
     (_require_topology_options_taken, ("topologyManagerPolicyOptions", *_OPTIONS)),
+    (_require_numa_nodes_taken, ("topologyManagerPolicyOptions", *_OPTIONS)),
 )

@@ -366,6 +366,14 @@ def test_the_version_of_cgroups(make_node: Make, files: list[str], cgroup: str) 
     assert look(node).cgroup == cgroup
 
 
+@pytest.mark.parametrize("names", [(), ("node0",), ("node0", "node1", "node10")])
+def test_numa_nodes_are_counted(make_node: Make, names: tuple[str, ...]) -> None:
+    node = make_node(**examples.kubeadm())
+    for name in (*names, "has_cpu"):
+        node.write(f"/sys/devices/system/node/{name}" + ("/cpulist" if name in names else ""), "")
+    assert look(node).numa_nodes == len(names)
+
+
 def test_what_the_caller_says_counts(make_node: Make) -> None:
     node = make_node(**examples.kubeadm(files={"/srv/kubelet.yaml": examples.CONFIGURATION}))
     found = look(

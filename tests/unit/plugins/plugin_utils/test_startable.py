@@ -327,6 +327,37 @@ def test_cgroup_v1(version: str, cgroup: str, wanted: dict[str, t.Any], refused:
     assert plan(observed).edits == ()
 
 
+NINE = {"max-allowable-numa-nodes": 9}
+
+
+@pytest.mark.parametrize(
+    ("version", "numa_nodes", "wanted", "allowed"),
+    [
+        ("1.30.4", 8, {}, 0),
+        ("1.30.4", 9, {}, 8),
+        ("1.36.3", 0, {}, 0),
+        ("1.36.3", 9, {}, 8),
+        ("1.36.3", 9, {"topologyManagerPolicyOptions": NINE}, 0),
+        ("1.36.3", 10, {"topologyManagerPolicyOptions": NINE}, 9),
+    ],
+)
+def test_numa_nodes(version: str, numa_nodes: int, wanted: dict[str, t.Any], allowed: int) -> None:
+    observed = kubeadm(version, numa_nodes=numa_nodes)
+    if not allowed:
+        assert plan(observed, topologyManagerPolicy="restricted", **wanted).edits
+        return
+    sentence = refusal(observed, topologyManagerPolicy="restricted", **wanted)
+    assert f"the policy restricted and {numa_nodes} NUMA nodes where {allowed} are allowed" in sentence
+    assert ("max-allowable-numa-nodes" in sentence) is (version != "1.30.4")
+    assert "leave the policy at none" in sentence
+    assert plan(observed, topologyManagerPolicy="none", kubeReserved={"memory": "1Gi"}).edits
+
+
+def test_numa_nodes_of_a_policy_that_others_have_set() -> None:
+    observed = kubeadm("1.36.3", KUBEADM_CONFIG + "topologyManagerPolicy: restricted\n", numa_nodes=9)
+    assert plan(observed, kubeReserved={"memory": "1Gi"}).edits
+
+
 def test_an_upgrade_to_come_on_cgroup_v1() -> None:
     observed = kubeadm("1.35.4", cgroup="v1")
     with pytest.raises(ConfigurationError, match="cgroup v1"):
