@@ -46,9 +46,9 @@ packages: setup  ## deb and rpm of qatctl, qat-node and the device plugin, in di
 chart: setup  ## the Helm chart of the DaemonSet, in dist/, and the kustomize base that is made of it
 	@PYTHONPATH="$(CURDIR)/build/tree" .venv/bin/python -m ansible_collections.accel.qat.tools.artifacts.chart
 
-test-nightly: setup  ## each of the engine's properties on 10 000 nodes, what the kubelets of all releases say, VMs, every ansible-core, what Galaxy says, the site, and Molecule
+test-nightly: setup  ## each of the engine's properties on 10 000 nodes, what the kubelets of all releases say, packages on a node, VMs, every ansible-core, what Galaxy says, the site, and Molecule
 	@.venv/bin/pytest tests/properties --hypothesis-profile=nightly
-	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/virtual_machines.py tests/cluster/virtlet.py
+	@ACCEL_QAT_KUBELETS=all .venv/bin/pytest tests/kubelets tests/machine/packages.py tests/machine/virtual_machines.py tests/cluster/virtlet.py
 	@.venv/bin/pytest tests/cluster/provisioned/daemonset_boot.py
 	@ACCEL_QAT_CONTROLLERS=all $(checks) sanity core galaxy docs molecule
 
