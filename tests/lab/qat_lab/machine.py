@@ -98,7 +98,7 @@ def _values(directory: Path) -> dict[str, Any]:
 
 
 class KernelStandsStill(LabError):
-    """The kernel began to boot, and stopped before its init. Seen with emulated processors on a busy host; a new start helps."""
+    """The kernel began to boot, and stopped before its init. Seen once, of emulated processors; why is not known."""
 
 
 class Machine:
@@ -217,6 +217,7 @@ class Machine:
             except KernelStandsStill as error:
                 said = len(self.console)
                 self._start_again(error)
+                continue
             except ToolError as error:
                 raise LabError(f"{error}\n{_tail(self.directory)}".rstrip()) from error
             now = self.run("cat /proc/sys/kernel/random/boot_id", check=False, timeout=limit)
