@@ -132,6 +132,13 @@ WRONG = (
         f"devices[0].select.address: {VF0} is a VF of the PF {GEN4}; the node's QAT devices are: {GEN4}, {OTHER}, {GEN2}",
     ),
     (
+        {"select": {"address": [GEN4, "0000:ff:00.0"]}},
+        (
+            "devices[0].select.address: 0000:ff:00.0 is not a QAT device of this node; "
+            f"the node's QAT devices are: {GEN4}, {OTHER}, {GEN2}"
+        ),
+    ),
+    (
         {"select": {"family": "c6xx"}, "services": ["sym"]},
         (
             f"devices[0].services: {GEN2} is a c6xx device, whose services cannot be set; "
@@ -273,6 +280,12 @@ def test_the_original_pf_is_what_is_there() -> None:
         driven=True,
     )
     assert original_pf(node, GEN2) == DesiredPf(GEN2, GEN2, vf_count=0, autoprobe=True)
+
+
+@pytest.mark.parametrize("state", ["up", "down", "recovering", None])
+def test_of_the_original_state_only_one_that_can_be_written_again(node: Node, state: str | None) -> None:
+    odd = replace(node, qat=tuple(replace(device, state=state) for device in node.qat))
+    assert original_pf(odd, GEN4).state == (state if state in ("up", "down") else None)
 
 
 @pytest.mark.parametrize("count", range(15, 18))
