@@ -41,13 +41,24 @@ def open_files(process: str, majors: t.Collection[int]) -> OpenFiles:
     """What the process has open whose directory this is. Raises OSError where any of it cannot be seen."""
     found = _open_files(process, majors)
     # A process whose first thread has ended shows nothing itself, though the others go on.
-    threads = () if found else _names(f"{process}/task")
+    threads = () if found or not _has_threads(process) else _names(f"{process}/task")
     each = [found, *(_open_files(f"{process}/task/{thread}", majors) for thread in threads)]
     seen = [one for one in each if one is not None]
     numbers = frozenset(number for one in seen for number in one.numbers)
     addresses = frozenset(address for one in seen for address in one.addresses)
     # Whoever has a device by its group has that group open, too, as a rule.
     return OpenFiles(numbers, addresses, any(one.unnamed for one in seen) and not numbers)
+
+
+_LINKS_OF_ONE_THREAD = 3
+
+
+def _has_threads(process: str) -> bool:
+    """Whether a process has more threads than one, or may have: each is a link of this directory (fs/proc/base.c, proc_task_getattr).
+
+    Most processes without a descriptor are threads of the kernel, of which each is one alone.
+    """
+    return if_there(lambda: os.stat(f"{process}/task").st_nlink, _LINKS_OF_ONE_THREAD) != _LINKS_OF_ONE_THREAD
 
 
 def has_open(process: str, links: t.Collection[str]) -> bool:
@@ -73,12 +84,12 @@ def _names(directory: str | int) -> t.Sequence[str]:
 
 def _open_files(task: str, majors: t.Collection[int]) -> OpenFiles | None:
     """None where it has no descriptor at all."""
-    directory = if_there(lambda: os.open(f"{task}/fd", os.O_RDONLY | os.O_DIRECTORY), -1)
+    names = _names(f"{task}/fd")
+    directory = if_there(lambda: os.open(f"{task}/fd", os.O_RDONLY | os.O_DIRECTORY), -1) if names else -1
     if directory < 0:
         return None
     try:
-        names = _names(directory)
-        return _sorted_out(_Task(task, directory), names, majors) if names else None
+        return _sorted_out(_Task(task, directory), names, majors)
     finally:
         os.close(directory)
 
