@@ -12,13 +12,18 @@ import pytest
 from ansible_collections.accel.qat.plugins.module_utils._node.cli.describe import describe, plan_text, table
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.apply import SECONDS, converge
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.plan import Plan
-from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_node
+from ansible_collections.accel.qat.plugins.module_utils._node.devices.read import read_devices, read_node
 from ansible_collections.accel.qat.plugins.module_utils._node.devices.snapshot import Node
 from ansible_collections.accel.qat.plugins.module_utils._node.errors import NodeError, RefusedError
 from ansible_collections.accel.qat.plugins.module_utils._node.users.holder import Holder
 from ansible_collections.accel.qat.plugins.module_utils._node.users.pods import NO_PODS, Assignments
-from ansible_collections.accel.qat.plugins.module_utils._node.users.usage import Holders, container_id
-from ansible_collections.accel.qat.tests.fakes import FakeKernel, pf, vf
+from ansible_collections.accel.qat.plugins.module_utils._node.users.usage import (
+    Holders,
+    Seen,
+    container_id,
+    read_holders,
+)
+from ansible_collections.accel.qat.tests.fakes import FakeKernel, Pf, pf, vf
 from ansible_collections.accel.qat.tests.fakes.vfio import GROUP_MAJOR
 from ansible_collections.accel.qat.tests.unit.node.nodes import GEN4, VF0, VF1, apply, planner
 
@@ -574,3 +579,39 @@ def test_who_may_have_all_of_them_is_reported_once() -> None:
         RefusedError, match=rf"^devices\[0\]: qemu-kvm \(pid {pid}\) has {VF0} and {VF1} open, and the step"
     ):
         apply(fake, {"services": ["sym"]})
+
+
+@pytest.mark.parametrize(
+    ("one", "number"),
+    [
+        (pf("4xxx", GEN4), 0),
+        (pf("c6xx", GEN4, vfs="c6xxvf"), 0),
+        (pf("4xxx", GEN4, vfs="vfio-pci"), 1),
+        (pf("4xxx", GEN4, vfs=vf(None)), 1),
+    ],
+    ids=["no VF", "the host's driver", "VFIO", "no driver"],
+)
+def test_processes_are_looked_through_once_where_one_may_have_a_vf(one: Pf, number: int) -> None:
+    """A VF without a driver may be one that the kernel takes from whoever has it open, until that lets go."""
+    fake = FakeKernel.with_pfs(one)
+    looked: list[int] = []
+    fake.load_module("vfio-pci", (), SECONDS)
+
+    def look() -> Seen:
+        looked.append(1)
+        return Seen()
+
+    found = read_devices(fake)
+    holders = Holders(fake, look=look)
+    for function in found.functions.values():
+        assert holders.of(function.address, function.driver, function.iommu_group) == ()
+    assert len(looked) == number
+
+
+def test_a_function_of_another_driver_in_a_group_that_somebody_has() -> None:
+    fake = kernel()
+    pid = fake.open_vf(VF0, "qemu-kvm")
+    group = read_devices(fake).functions[VF0].iommu_group
+    holders = read_holders(fake)
+    assert holders.of(FREE, "nvme", group) == (Holder(pid, "qemu-kvm"),)
+    assert holders.of(FREE, "nvme", None) == ()

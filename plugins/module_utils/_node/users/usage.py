@@ -53,16 +53,15 @@ class Holders:
     """The processes that have something of VFIO open, and the pods that were given devices."""
 
     def __init__(self, kernel: Kernel, pods: Assignments = NO_PODS, look: t.Callable[[], Seen] | None = None) -> None:
-        """`look` looks through the processes; without it no process has anything. Raises what that raises."""
+        """`look` looks through the processes, which is done for the first function that one may have; without it none has anything."""
         self._kernel = kernel
         self._pods = pods
         self._look = look
-        self._seen = look() if look else Seen()
-        # Whom this process may not see, it would not see later either.
-        self._looks_left = 0 if self._seen.unseen else _LOOKS
+        self._seen: Seen | None = None
+        self._looks_left = _LOOKS
 
     def of(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
-        """Who uses a function. Raises OSError where its device numbers, or whether it is open, cannot be read."""
+        """Who uses a function. Raises OSError where its device numbers, or whether it is open, cannot be read, and what `look` raises."""
         return self._of_pods(address, driver, iommu_group) + self._of_processes(address, driver, iommu_group)
 
     def _of_pods(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
@@ -72,22 +71,33 @@ class Holders:
         return self._pods.of(address, iommu_group, else_unknown=driver in VFIO_DRIVERS)
 
     def _of_processes(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
-        known = self._known(address, driver, iommu_group)
-        if self._look is None or driver not in VFIO_DRIVERS:
+        if self._look is None or not self._may_be_open(address, driver, iommu_group):
+            return ()
+        seen = self._seen = self._seen or self._look()
+        known = self._known(seen, address, driver, iommu_group)
+        if driver not in VFIO_DRIVERS:
             return known
         while not any(holder.pid for holder in known) and counts_as_open(self._kernel, address, driver):
-            if not self._looks_left:
-                return (Holder(0, UNSEEN_PROCESS, note=self._seen.unseen or _HOW_TO_FIND),)
+            # Whom this process may not see, it would not see later either.
+            if seen.unseen or not self._looks_left:
+                return (Holder(0, UNSEEN_PROCESS, note=seen.unseen or _HOW_TO_FIND),)
             # It may have been opened since, or be closing: the kernel resets a VF then, which takes a tenth of a second.
             self._looks_left -= 1
             self._kernel.sleep(_LOOK_SECONDS)
-            self._seen = self._look()
-            known = self._known(address, driver, iommu_group)
+            seen = self._seen = self._look()
+            known = self._known(seen, address, driver, iommu_group)
         return known
 
-    def _known(self, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
+    def _may_be_open(self, address: str, driver: str | None, iommu_group: str | None) -> bool:
+        """Whether a process can have the function: one that another driver than VFIO's has bound, and that has no node, is nobody's.
+
+        It loses its driver before its nodes while the kernel waits for who has it open (drivers/base/dd.c, __device_release_driver).
+        """
+        return driver is None or driver in VFIO_DRIVERS or bool(self._numbers_of(address, iommu_group))
+
+    def _known(self, seen: Seen, address: str, driver: str | None, iommu_group: str | None) -> tuple[Holder, ...]:
         """Those that show it, or else those that may have it."""
-        opened, unseen = self._seen
+        opened, unseen = seen
         if not opened and not unseen:
             return ()
         numbers = self._numbers_of(address, iommu_group)
