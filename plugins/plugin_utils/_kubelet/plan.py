@@ -25,6 +25,7 @@ from ansible_collections.accel.qat.plugins.module_utils._kubelet.flavours.base i
 from ansible_collections.accel.qat.plugins.module_utils._kubelet.gates import (
     DEVICE_PLUGINS,
     NEEDED,
+    OLDEST_MINOR,
     Decision,
     Verdict,
     decide,
@@ -132,9 +133,20 @@ def asks_for_offered(desired: Desired) -> bool:
     return not desired.restore and any(find_gate(name) is None for name in desired.configuration.get(GATES_FIELD, {}))
 
 
+def _version(observed: Observed, desired: Desired) -> Version:
+    version = parse_version(observed.version)
+    if desired.version_given and version.minor < OLDEST_MINOR:
+        raise ConfigurationError(
+            f"{version.text} is older than 1.{OLDEST_MINOR}, the first kubelet with device plugins",
+            "kubelet_version",
+            'write a version such as "1.30" in quotes: without them YAML reads the number 1.3',
+        )
+    return version
+
+
 def plan_kubelet(observed: Observed, desired: Desired) -> Plan:
     """The plan. Raises ConfigurationError or RefusedError; then nothing may be written."""
-    version = parse_version(observed.version)
+    version = _version(observed, desired)
     observed = as_started(observed)
     if desired.restore:
         return _restoration(observed, desired, version)

@@ -621,6 +621,14 @@ def test_what_is_refused(observed: Observed, wanted: dict[str, t.Any], message: 
     assert refusal(observed, **wanted) == message
 
 
+def test_a_version_that_yaml_took_for_a_number() -> None:
+    assert refusal(kubeadm("1.3"), version_given=True) == (
+        "kubelet_version: 1.3 is older than 1.8, the first kubelet with device plugins; "
+        'write a version such as "1.30" in quotes: without them YAML reads the number 1.3'
+    )
+    assert plan(kubeadm("1.8.0"), version_given=True).version.minor == 8
+
+
 NULLS = {
     "a field": ("cpuManagerPolicy: null\n", "cpuManagerPolicy"),
     "a field without a word": ("reservedSystemCPUs:\n", "reservedSystemCPUs"),
