@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.accel.qat.plugins.module_utils._boot.arguments import (
     REPEATABLE,
+    Request,
     State,
     amend,
     difference,
@@ -130,9 +131,13 @@ def test_parses_as_the_kernel_does(text: str, expected: list[tuple[str, str | No
         ("iommu=off ro", ["iommu.passthrough=1"], "ro iommu.passthrough=1"),
         ("iommu=pt ro", ["iommu.passthrough=0"], "iommu=pt ro iommu.passthrough=0"),
         ("ro", ["iommu=pt", "iommu.passthrough=1"], "ro iommu=pt iommu.passthrough=1"),
+        ("ro", ["iommu.passthrough=1", "iommu=pt"], "ro iommu.passthrough=1 iommu=pt"),
+        ("ro", ["intel_iommu=on", "intel_iommu=on,sm_on"], "ro intel_iommu=on intel_iommu=sm_on"),
         ("iommu=pt,forcesac", ["iommu=pt"], "iommu=pt,forcesac"),
         ("iommu=force,nopt", ["iommu=pt"], "iommu=force,pt"),
         ("iommu=force iommu.passthrough=0", ["iommu=pt"], "iommu=force iommu.passthrough=0 iommu=pt"),
+        ("iommu=force,pt ro iommu.passthrough=0", ["iommu=force,pt"], "iommu=force,pt ro"),
+        ("iommu=pt amd_iommu=off iommu.passthrough=0", ["iommu=pt"], "iommu=pt amd_iommu=off"),
         # With `off` no other item counts, wherever it stands.
         ("iommu=off,pt", ["iommu=pt"], "iommu=pt"),
         ("iommu=pt iommu=off", ["iommu=pt"], "iommu=pt"),
@@ -295,6 +300,9 @@ def test_of_several_the_last_is_in_force(line: str, argument: str, expected: boo
             "arguments[2]: intel_iommu=off contradicts intel_iommu=on; keep one of the two",
         ),
         (["intel_iommu=on,off"], "arguments[0]: intel_iommu=on,off contradicts itself; keep one of the two"),
+        # Each in force by itself; of two lists one is stopped by the other.
+        (["intel_iommu=on", "iommu=off"], "arguments[1]: iommu=off contradicts intel_iommu=on; keep one of the two"),
+        (["iommu=off", "amd_iommu=on"], "arguments[1]: amd_iommu=on contradicts iommu=off; keep one of the two"),
         (
             ["vfio-pci.ids=1", "ro", "vfio_pci.ids=2"],
             "arguments[2]: vfio_pci.ids=2 contradicts vfio-pci.ids=1; keep one of the two",
@@ -385,6 +393,29 @@ def test_of_lists_only_what_contradicts_changes(words: list[str], wanted: str) -
         assert not others_now.get("no_iommu")
         others_before.pop("no_iommu", None)
     assert others_now == others_before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ("quiet", {"quiet"}),
+        ("pci=realloc", {"pci"}),
+        ("intel_iommu=sm_on", {"intel_iommu"}),
+        ("intel-iommu=on", {"intel_iommu", "iommu"}),
+        ("iommu=pt", {"iommu", "iommu.passthrough"}),
+        ("iommu.passthrough=1", {"iommu", "iommu.passthrough"}),
+    ],
+)
+def test_the_names_of_what_can_contradict(wanted: str, names: set[str]) -> None:
+    (argument,) = parse(wanted).arguments
+    assert names_of(argument) == names
+
+
+def test_only_what_a_file_notes_is_a_way_back() -> None:
+    wanted = parse("quiet").arguments
+    assert read_request(["quiet"], "absent") == Request(wanted, "absent")
+    assert read_request(["quiet"], "absent", "/notes") == Request(wanted, "absent", is_way_back=True)
+    assert Request(wanted, "absent") != Request(wanted, "absent", is_way_back=True)
 
 
 def test_the_difference_of_two_lines_counts_how_often_an_argument_stands() -> None:

@@ -583,22 +583,32 @@ def test_the_ids_of_a_record_without_them_are_noted(record: str) -> None:
 
 
 @pytest.mark.parametrize("driver", ["vfio-pci", "pci-stub"])
-@pytest.mark.parametrize("is_bound", [True, False])
-def test_a_pf_that_was_given_to_another_driver_by_hand_stays_there(driver: str, is_bound: bool) -> None:
+@pytest.mark.parametrize(("is_bound", "has_override"), [(True, True), (True, False), (False, True)])
+def test_a_pf_that_was_given_to_another_driver_by_hand_stays_there(
+    driver: str, is_bound: bool, has_override: bool
+) -> None:
     """Its VFs have gone with its own driver; the way back of all others is not to be refused for it."""
     fake = FakeKernel.with_pfs(*(pf("4xxx", address, total_vfs=1) for address in (GEN4, OTHER)))
     found = found_on(fake, {"services": ["dc"]})
     apply(fake, {"services": ["dc"]})
     node = read_node(fake)
+    names: dict[str, t.Any] = {"driver": driver if is_bound else None, "override": driver if has_override else None}
     given = [
-        replace(device, function=replace(device.function, driver=driver if is_bound else None, override=driver))
-        if device.address == GEN4
-        else device
+        replace(device, function=replace(device.function, **names)) if device.address == GEN4 else device
         for device in node.qat
     ]
     functions = {**node.functions, GEN4: given[0].function}
     plan = plan_restoration(found, replace(node, qat=tuple(given), functions=functions))
     assert {step.configured for step in plan.steps if not step.of_module} == {OTHER}
+
+
+def test_a_pf_without_a_driver_gets_back_its_own_and_its_services() -> None:
+    """They cannot be seen without it, which is no sign of a kernel that has none."""
+    found = found_on(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1)), {"services": ["dc"]})
+    bare = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, driver=None, total_vfs=1)))
+    steps = described(plan_restoration(found, bare).steps)
+    assert f"bind {GEN4}: (none) -> 4xxx" in steps
+    assert f"services {GEN4}: (none) -> sym;asym" in steps
 
 
 def test_an_override_that_has_had_no_effect_yet_is_no_other_driver() -> None:

@@ -165,6 +165,28 @@ def test_pf_unbound() -> None:
     assert plan.steps[0].reveals
 
 
+@pytest.mark.parametrize(
+    ("desired", "steps"),
+    [
+        ({}, []),
+        ({"autoprobe": True}, []),
+        ({"driven": True}, []),
+        ({"state": "up"}, []),
+        ({"state": "down"}, [f"state {GEN4}: up -> down"]),
+        (
+            {"services": frozenset({"dc"})},
+            [f"state {GEN4}: up -> down", f"services {GEN4}: (none) -> dc", f"state {GEN4}: down -> up"],
+        ),
+        ({"vf_count": 1}, [f"vf_count {GEN4}: 0 -> 1"]),
+    ],
+)
+def test_a_pf_gets_its_driver_where_anything_needs_it(desired: dict[str, t.Any], steps: list[str]) -> None:
+    """By which it is up."""
+    node = read_node(FakeKernel.with_pfs(pf("4xxx", GEN4, total_vfs=1, driver=None), loaded=("qat_4xxx",)))
+    bind = [] if desired in ({}, {"autoprobe": True}) else [f"bind {GEN4}: (none) -> 4xxx"]
+    assert described(plan_node([DesiredPf(GEN4, "a test", **desired)], node).steps) == [*bind, *steps]
+
+
 def test_denylist_reload() -> None:
     kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=1), **WITH_VFIO)
     assert described(plan_of(kernel, {}).steps)[:2] == [
@@ -618,8 +640,8 @@ def whys(steps: t.Iterable[Step]) -> list[str]:
 
 
 def test_every_step_says_why() -> None:
-    kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=1, vfs=vf()), **WITH_VFIO)
-    assert whys(plan_of(kernel, {}).steps) == [
+    kernel = FakeKernel.with_pfs(pf("c6xx", GEN2, total_vfs=2, vfs=[vf(), vf()]), **WITH_VFIO)
+    assert whys(plan_of(kernel, {}).steps)[:6] == [
         f"unload_module: its denylist refuses {GEN2_VF0}",
         f"load_module: its denylist refuses {GEN2_VF0}",
         "autoprobe: new VFs wait for the configured driver",
