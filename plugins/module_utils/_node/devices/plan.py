@@ -230,7 +230,7 @@ class _Draft:
 
     def bring_driver(self) -> None:
         """See that the PF has its own driver, which everything else needs."""
-        if self._family is None or self._device is None or not self._wants_anything():
+        if self._family is None or not self._wants_anything():
             return
         driver = self._family.pf_driver
         if self._function.driver == driver:
@@ -302,7 +302,8 @@ class _Draft:
             self._bring_up()
             self._add(Action.VF_COUNT, "0", str(self._wanted_count), "creates the VFs")
             self._count = self._wanted_count
-            self._state = "up" if self._state else None
+            if self._state is not None:
+                self._state = "up"
 
     def _bring_up(self) -> None:
         """A PF in reset is down too, and refuses a write to its state; VFs it would make in the midst of the reset (adf_sriov.c)."""
@@ -530,7 +531,7 @@ def _described(holder: Holder, what: str) -> str:
 
 
 def _counted(vfs: t.Sequence[str]) -> str:
-    return vfs[0] if len(vfs) == 1 else f"{vfs[0]} and {f'{len(vfs) - 1} more' if len(vfs) > 2 else vfs[1]}"
+    return f"{vfs[0]} and {len(vfs) - 1} more" if len(vfs) > 2 else " and ".join(vfs)
 
 
 def _users(step: Step, node: Node) -> list[tuple[str, Holder]]:
